@@ -1,0 +1,86 @@
+"""One row per image, attack and budget: the schema of `records/*.parquet`, in plain Python.
+
+A record holds what is needed to recompute every figure of a report and nothing that changes from one run of the
+same plan to the next: no times, no machine, so that two runs of one plan have the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+SCHEMA_VERSION = 1
+"""Raised when a field is added, removed or changes its meaning; older readers refuse newer runs."""
+
+ATTACKED = "attacked"
+"""The attack ran at this budget."""
+CARRIED = "carried"
+"""A smaller budget had beaten the image already; the same adversarial image stands for this budget too."""
+TRANSFERRED = "transferred"
+"""The last perturbation of a smaller budget, scaled up, beat the image before a step was spent."""
+NOT_ATTACKED = "not attacked"
+"""The image was wrong before the attack, or the goal does not apply to its label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The outcome of one attack on one image at one budget. Distances are in stored values."""
+
+    image: str
+    """Path of the image relative to the plan's data, or `archive.npz[17]`."""
+    row: int
+    """Position in the audited table, from 0."""
+    group: str
+    """Unit of resampling (a patient); the image itself where the plan names none."""
+    label: int
+    """True class, from 0."""
+    attack: str
+    """Name of the attack in the plan."""
+    item: str
+    """Identity of the attack with all its parameters, goal and budgets (hexadecimal)."""
+    goal: str
+    """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
+    norm: str
+    """`linf`, `l2` or `l1`."""
+    eps: float
+    """Radius of the ball in stored values."""
+    clean_prediction: int
+    """Class decided for the image as stored."""
+    clean_margin: float
+    """Margin of the image as stored; 0 or less: the goal was reached without an attack."""
+    clean_disease_score: float
+    """Probability of the disease classes for the image as stored; NaN where the plan names none."""
+    eligible: bool
+    """The goal applies to this label and the clean margin is above 0. Success rates count these only."""
+    prediction: int
+    """Class decided for the adversarial image."""
+    margin: float
+    """Margin of the adversarial image; 0 or less: the attack succeeded."""
+    disease_score: float
+    """Probability of the disease classes for the adversarial image; NaN where the plan names none."""
+    success: bool
+    """Eligible, and the margin of the adversarial image is 0 or less."""
+    first_success: int
+    """Gradient step after which the attack first succeeded; 0 is its start, -1 never."""
+    evidence: str
+    """`attacked`, `carried`, `transferred` or `not attacked`."""
+    linf: float
+    """Largest change of one stored value."""
+    l2: float
+    """Euclidean length of the change."""
+    l1: float
+    """Sum of absolute changes."""
+    forwards: int
+    """Forward passes spent on this image at this budget, judging included."""
+    backwards: int
+    """Backward passes spent on this image at this budget."""
+    seed: int
+    """Seed of this image's random numbers."""
+    zero_gradient: bool
+    """The objective's gradient was exactly zero at some step; the margin's was used from there on."""
+    blocked_gradient: bool
+    """The margin's gradient was zero too: the model gives this attack nothing to climb."""
+    non_finite: bool
+    """The model returned NaN or infinity for an iterate."""
+
+
+FIELD_NAMES = tuple(field.name for field in fields(Record))
