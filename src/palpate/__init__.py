@@ -1,0 +1,1 @@
+"""Press on a medical-image model and see where it gives."""

@@ -111,9 +111,7 @@ class RunFolder:
                 f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
             ) from error
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise StorageError(
-                f"{path} cannot be read ({error}). Restore it, or start a new run folder."
-            ) from error
+            raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
         schema = described.get("schema") if isinstance(described, dict) else None
         if not isinstance(schema, int):
             raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
@@ -174,9 +172,7 @@ class RunFolder:
         wanted = [i for i in self.describe().get("shards", []) if keep(i) and self.has(i)]
         tables = [self.read_shard(identity) for identity in wanted]
         table = pa.concat_tables(tables) if tables else ARROW_SCHEMA.empty_table()
-        return {
-            name: np.asarray(table[name].to_pylist(), dtype=_numpy_type(_HINTS[name])) for name in FIELD_NAMES
-        }
+        return {name: np.asarray(table[name].to_pylist(), dtype=_numpy_type(_HINTS[name])) for name in FIELD_NAMES}
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
