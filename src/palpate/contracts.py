@@ -1,0 +1,232 @@
+"""The parts that an attack is made of, as protocols, and the one result that all of them return.
+
+Everything is per sample: a tensor's first axis is the sample, losses and margins have shape (B,), and a sample
+that leaves the batch takes its rows of every state along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from palpate.streams import Streams
+from palpate.victim import Victim
+
+Agreement = Literal["label", "distribution"]
+
+
+class Task(Protocol):
+    """What a model's outputs mean. An image is attacked successfully when its margin is 0 or less."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What an attack climbs (B,): cross-entropy, or the log-probability of where it wants to go."""
+
+    def margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Signed distance to the goal (B,), differentiable; 0 or less: reached."""
+
+    def scaled_margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The margin free of the outputs' scale (DLR), or the plain margin where that cannot be formed (B,)."""
+
+    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
+        """How far `outputs` are from those of `reference` (B,): its decision (`label`) or its distribution."""
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The decision."""
+
+    def eligible(self, targets: Tensor) -> Tensor:
+        """Whether the goal makes sense for these targets (B,) bool."""
+
+    def take(self, targets: Any, rows: Tensor) -> Any:
+        """The targets of some rows."""
+
+    def validate(self, outputs: Tensor, targets: Tensor) -> None:
+        """Raise InputError where outputs or targets are not what this task reads."""
+
+
+class Neighbourhood(Protocol):
+    """The images that a threat allows around given clean ones."""
+
+    clean: Tensor
+    radius: Tensor
+    low: float
+    high: float
+
+    def project(self, images: Tensor) -> Tensor:
+        """The nearest allowed images; idempotent."""
+
+    def sample(self, streams: Streams) -> Tensor:
+        """Random allowed images."""
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The direction of unit length in the threat's norm along which `gradient` rises fastest."""
+
+    def move(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """One projected step of `size` radii from `images` along `gradient`."""
+
+    def size(self, images: Tensor) -> Tensor:
+        """Distance of `images` from the clean ones in the threat's norm (B,)."""
+
+    def take(self, rows: Tensor) -> Neighbourhood:
+        """The neighbourhood of some rows."""
+
+
+@runtime_checkable
+class Threat(Protocol):
+    """What a perturbation may be, in stored values: a value without tensors."""
+
+    @property
+    def norm(self) -> str:
+        """`linf`, `l2` or `l1`."""
+
+    @property
+    def eps(self) -> float | tuple[float, ...]:
+        """Radius for all samples, or one per sample."""
+
+    def around(self, clean: Tensor, bounds: tuple[float, float]) -> Neighbourhood:
+        """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`."""
+
+    def words(self) -> str:
+        """The threat in one phrase for a report."""
+
+
+@dataclass
+class Point:
+    """What an objective may look at: one iterate of the samples that are still in the batch."""
+
+    images: Tensor
+    previous: Tensor
+    clean: Tensor
+    outputs: Tensor
+    targets: Tensor
+    task: Task
+    look: Callable[[Tensor], Tensor]
+    """Outputs for other images, differentiable; counted."""
+    glance: Callable[[Tensor], Tensor]
+    """Outputs for other images without gradient, cheapest arithmetic; counted."""
+
+
+class Objective(Protocol):
+    """What an attack climbs."""
+
+    def value(self, point: Point) -> Tensor:
+        """Per-sample value (B,), differentiable in `point.images`."""
+
+
+class Direction(Protocol):
+    """Bends the gradient, or moves the place where it is taken; its state is per sample."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the gradient is taken elsewhere than at the iterate, so that the iterate is scored apart."""
+
+    def init(self, images: Tensor) -> Any:
+        """State for these samples: a tensor, a tuple of tensors, or None."""
+
+    def place(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+        """Where the gradient is taken, differentiable in `images`; `stride` (B,) is the step in stored values."""
+
+    def bend(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The gradient to follow, and the new state."""
+
+
+class StepRule(Protocol):
+    """How far each step goes, in radii of the ball; its state is per sample."""
+
+    def init(self, images: Tensor) -> Any:
+        """State for these samples."""
+
+    def stride(self, state: Any, step: int, steps: int) -> Tensor | float:
+        """Length of the coming step in radii."""
+
+    def advance(
+        self, images: Tensor, gradient: Tensor, value: Tensor, state: Any, space: Neighbourhood, step: int, steps: int
+    ) -> tuple[Tensor, Any]:
+        """The next iterate and the new state."""
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack found, per sample (B,). Margins and success come from the model as it was given.
+
+    Attributes:
+        images: adversarial images (B, C, *spatial) in stored values: the iterate of smallest margin; the clean
+            image where nothing better was found, or where the sample was not eligible.
+        margin: margin of `images`.
+        clean_margin: margin of the clean images.
+        eligible: the goal applies and the clean margin is above 0.
+        success: eligible, and `margin` is 0 or less.
+        prediction: decision for `images`.
+        clean_prediction: decision for the clean images.
+        outputs: the model's raw outputs for `images`.
+        clean_outputs: the model's raw outputs for the clean images.
+        first_success: gradient steps before the first success; 0 is the start, -1 never.
+        distance: distance from the clean image in the threat's norm.
+        forwards: forward passes spent, judging included.
+        backwards: backward passes spent.
+        zero_gradient: the objective's gradient was exactly zero at some step.
+        blocked_gradient: the margin's gradient was zero as well.
+        non_finite: the model returned NaN or infinity for some iterate.
+    """
+
+    images: Tensor
+    margin: Tensor
+    clean_margin: Tensor
+    eligible: Tensor
+    success: Tensor
+    prediction: Tensor
+    clean_prediction: Tensor
+    outputs: Tensor
+    clean_outputs: Tensor
+    first_success: Tensor
+    distance: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    zero_gradient: Tensor
+    blocked_gradient: Tensor
+    non_finite: Tensor
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the eligible samples that were beaten; NaN where none is eligible."""
+        return float(self.success.sum() / self.eligible.sum()) if bool(self.eligible.any()) else float("nan")
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of all samples whose goal is neither reached from the start nor by the attack."""
+        return float(((self.clean_margin > 0) & ~self.success).double().mean())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Attack(Protocol):
+    """The one contract that the audit knows."""
+
+    @property
+    def threat(self) -> Threat:
+        """What the attack may do."""
+
+    def __call__(
+        self,
+        victim: Victim,
+        task: Task,
+        images: Tensor,
+        targets: Tensor,
+        *,
+        generator: torch.Generator | Streams | None = None,
+        start: Tensor | None = None,
+    ) -> AttackResult:
+        """Attack `images` (B, C, *spatial) in stored values.
+
+        Args:
+            victim: the model under test.
+            task: what its outputs mean, and the attack's goal.
+            images: clean images; never written to.
+            targets: what the task expects, with a first axis of B.
+            generator: source of randomness, per batch or per sample; the global one is never touched.
+            start: images to try before the attack proper starts.
+        """

@@ -1,0 +1,67 @@
+"""Fold batch norms into the convolutions before them: the same function in evaluation mode, computed faster."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_TOLERANCE = 1e-4
+
+
+def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
+    """A copy of `network` (evaluation mode) whose batch norms are folded where one directly follows a convolution.
+
+    The pairs are found by watching one forward pass of `example`, so any control flow will do. The copy's outputs
+    are compared with the original's on the example; where they differ by more than 1e-4 of the largest output
+    (a convolution whose output is used twice, say), a plain copy is returned.
+    """
+    folded = copy.deepcopy(network)
+    for convolution, norm in _adjacent_pairs(folded, example):
+        fused = fuse_conv_bn_eval(convolution, norm)
+        _replace(folded, convolution, fused)
+        _replace(folded, norm, nn.Identity())
+    with torch.no_grad():
+        before, after = network(example), folded(example)
+    if isinstance(before, Tensor) and (before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1):
+        return folded
+    return copy.deepcopy(network)
+
+
+def _adjacent_pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any]]:
+    made: dict[int, tuple[nn.Module, Tensor, int]] = {}
+    pairs: list[tuple[Any, Any]] = []
+    calls: dict[nn.Module, int] = {}
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls[module] = calls.get(module, 0) + 1
+        if type(module) in _CONVOLUTIONS:
+            # The tensor is kept alive so that its id stays its own; its version tells whether it was
+            # changed in place (by an activation, say) before the norm saw it.
+            made[id(output)] = (module, output, output._version)
+        elif id(inputs[0]) in made:
+            convolution, tensor, version = made[id(inputs[0])]
+            if tensor._version == version:
+                pairs.append((convolution, module))
+
+    parts = [m for m in network.modules() if type(m) in _CONVOLUTIONS or (type(m) in _NORMS and not m.training)]
+    handles = [part.register_forward_hook(watch) for part in parts]
+    try:
+        with torch.no_grad():
+            network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [(c, n) for c, n in pairs if calls[c] == 1 and calls[n] == 1 and n.running_mean is not None]
+
+
+def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    for parent in network.modules():
+        for name, child in parent.named_children():
+            if child is old:
+                setattr(parent, name, new)

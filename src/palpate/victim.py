@@ -1,0 +1,199 @@
+"""The model under test: bounds in stored values, preprocessing, counted passes, everything restored on exit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from palpate.errors import InputError
+from palpate.folding import fold_batch_norms
+
+Precision = Literal["float32", "bfloat16"]
+Layout = Literal["contiguous", "channels_last"]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the search evaluates the model. Verdicts never depend on it: they come from the model as it was given.
+
+    Attributes:
+        layout: memory layout of the search copy; which one is faster depends on the network.
+        fold: fold batch norms into the convolutions before them.
+        search: arithmetic of the search's forward and backward passes.
+        glance: arithmetic of extra forward passes without gradient (SMIA's smoothed branch).
+    """
+
+    layout: Layout = "contiguous"
+    fold: bool = False
+    search: Precision = "float32"
+    glance: Precision = "float32"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the search evaluates the very module that was given."""
+        return self.layout == "contiguous" and not self.fold and self.search == "float32"
+
+
+class Victim:
+    """A module with what surrounds it in the clinic, for attacks to press on.
+
+    Inside `with victim:` the module is in evaluation mode with frozen parameters; on exit, also by an exception,
+    every training flag, `requires_grad` and the global random state are as before. Gradients and buffers of the
+    module are never written. It may be entered again while entered.
+
+    Args:
+        module: maps preprocessed images to raw outputs (logits).
+        bounds: lowest and highest stored value, for example (0, 255), (-1024, 3071) or (0, 1).
+        preprocess: differentiable map from stored values (B, C, *spatial) to the module's input; none by default.
+        tuning: how the search evaluates the module; exact by default.
+
+    Attributes:
+        forwards: images passed forward so far.
+        backwards: images passed backward so far.
+
+    Raises:
+        InputError: the bounds are not two rising finite numbers.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        bounds: tuple[float, float] = (0.0, 1.0),
+        *,
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        tuning: Tuning = Tuning(),
+    ):
+        low, high = (float(bounds[0]), float(bounds[1]))
+        if not (low < high and high - low < float("inf")):
+            raise InputError(f"bounds: ({low:g}, {high:g}) must be two finite numbers, the lower one first.")
+        self.module = module
+        self.bounds = (low, high)
+        self.preprocess = preprocess
+        self.tuning = tuning
+        self.forwards = 0
+        self.backwards = 0
+        self._depth = 0
+        self._copy: nn.Module | None = None
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Victim:
+        if self._depth == 0:
+            self._modes = [(part, part.training) for part in self.module.modules()]
+            self._frozen = [(p, p.requires_grad) for p in self.module.parameters()]
+            self._random = torch.get_rng_state()
+            self._random_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+            self.module.eval()
+            for parameter, _ in self._frozen:
+                parameter.requires_grad_(False)
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        # The copy lives only as long as nobody can train the module behind its back.
+        self._copy = None
+        for part, training in self._modes:
+            part.training = training
+        for parameter, wanted in self._frozen:
+            parameter.requires_grad_(wanted)
+        torch.set_rng_state(self._random)
+        if self._random_cuda:
+            torch.cuda.set_rng_state_all(self._random_cuda)
+
+    # -- passes --------------------------------------------------------------------------------------------------
+
+    def judge(self, images: Tensor) -> Tensor:
+        """Outputs of the module as it was given, without gradient: every verdict comes from here."""
+        self._require_entered()
+        self.forwards += len(images)
+        with torch.no_grad():
+            return self._run(self.module, images)
+
+    def search(self, images: Tensor) -> Tensor:
+        """Outputs for the search, differentiable in `images`, computed as `tuning` says."""
+        self._require_entered()
+        self.forwards += len(images)
+        return self._run_tuned(images, self.tuning.search)
+
+    def glance(self, images: Tensor) -> Tensor:
+        """Outputs without gradient, in the arithmetic of `tuning.glance`."""
+        self._require_entered()
+        self.forwards += len(images)
+        with torch.no_grad():
+            return self._run_tuned(images, self.tuning.glance)
+
+    def gradient(self, values: Tensor, images: Tensor, *, keep_graph: bool = False) -> Tensor:
+        """Gradient of the sum of per-sample `values` (B,) with respect to `images` (B, ...).
+
+        Raises:
+            InputError: no gradient flows from the outputs to the images.
+        """
+        self.backwards += len(images)
+        try:
+            (gradient,) = torch.autograd.grad(values.sum(), images, retain_graph=keep_graph)
+        except RuntimeError as error:
+            if "does not require grad" not in str(error) and "not have been used" not in str(error):
+                raise
+            raise InputError(
+                "model: no gradient flows from its output to its input (detach, argmax, numpy or no_grad inside the "
+                "model or its preprocessing). Remove that step, or use an attack that needs no gradient: noise."
+            ) from error
+        return gradient
+
+    def _run_tuned(self, images: Tensor, precision: Precision) -> Tensor:
+        network = self.module if self.tuning.exact else self._search_copy(images)
+        if precision == "float32":
+            return self._run(network, images)
+        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+            return self._run(network, images).float()
+
+    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+        inputs = images if self.preprocess is None else self.preprocess(images)
+        if network is not self.module and self.tuning.layout == "channels_last":
+            inputs = inputs.contiguous(memory_format=_channels_last(inputs))
+        outputs = network(inputs)
+        if not isinstance(outputs, Tensor):
+            raise InputError(
+                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits. "
+                "Wrap the model in a module that returns the logits."
+            )
+        return outputs
+
+    def _search_copy(self, images: Tensor) -> nn.Module:
+        if self._copy is None:
+            with torch.no_grad():
+                example = images[:1] if self.preprocess is None else self.preprocess(images[:1])
+            self._copy = prepare_copy(self.module, example, self.tuning)
+        return self._copy
+
+    def _require_entered(self) -> None:
+        if not self._depth:
+            raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+
+
+def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Module:
+    """What the search evaluates in place of `module`: a copy, folded and laid out as `tuning` says.
+
+    Compiled modules (TorchScript) have no parts to fold and are evaluated as they are.
+    """
+    if isinstance(module, torch.jit.ScriptModule) or (tuning.layout == "contiguous" and not tuning.fold):
+        return module
+    network = fold_batch_norms(module, example) if tuning.fold else copy.deepcopy(module)
+    if tuning.layout == "channels_last":
+        network = network.to(memory_format=_channels_last(example))  # type: ignore[call-overload]
+    return network.requires_grad_(False)
+
+
+def _channels_last(images: Tensor) -> torch.memory_format:
+    return torch.channels_last_3d if images.ndim == 5 else torch.channels_last
