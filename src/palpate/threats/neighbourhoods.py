@@ -1,0 +1,188 @@
+"""Where a perturbed image may lie: balls around clean images, cut by the box of values the format can hold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from palpate.streams import Streams
+from palpate.tensors import lengths, spread
+
+_BISECTIONS = 40
+
+
+class Around(ABC):
+    """The images within `radius` of `clean`, inside the box [low, high]; all per sample."""
+
+    norm: ClassVar[str]
+
+    def __init__(self, clean: Tensor, radius: Tensor, low: float, high: float):
+        self.clean, self.radius, self.low, self.high = clean, radius, low, high
+
+    @abstractmethod
+    def project(self, images: Tensor) -> Tensor:
+        """The nearest allowed images (Euclidean); idempotent."""
+
+    @abstractmethod
+    def sample(self, streams: Streams) -> Tensor:
+        """Random allowed images."""
+
+    @abstractmethod
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The maximiser of <gradient, d> over directions of unit length in the norm."""
+
+    def move(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """P(images + size * radius * steepest(gradient))."""
+        stride = spread(self.radius * size, images)
+        return self.project(torch.addcmul(images, self.steepest(gradient), stride))
+
+    def size(self, images: Tensor) -> Tensor:
+        """Distance from the clean images (B,)."""
+        return lengths(images - self.clean, self.norm)
+
+    def take(self, rows: Tensor) -> Around:
+        """The same around some rows."""
+        return type(self)(self.clean[rows], self.radius[rows], self.low, self.high)
+
+
+class AroundLinf(Around):
+    """A box around the clean image."""
+
+    norm = "linf"
+
+    def __init__(self, clean: Tensor, radius: Tensor, low: float, high: float):
+        super().__init__(clean, radius, low, high)
+        wide = spread(radius, clean)
+        self._least = (clean - wide).clamp_(min=low)
+        self._most = (clean + wide).clamp_(max=high)
+
+    def project(self, images: Tensor) -> Tensor:
+        """Clamp to the ball and the box at once."""
+        return torch.clamp(images, self._least, self._most)
+
+    def sample(self, streams: Streams) -> Tensor:
+        """Uniform in the ball, then clamped to the box."""
+        draw = streams.uniform(self.clean.shape[1:], self.clean) * 2 - 1
+        return self.project(self.clean + draw * spread(self.radius, draw))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The sign of the gradient."""
+        return gradient.sign()
+
+
+class Unprojected(AroundLinf):
+    """The box alone; the radius is the length of a step and of the random start."""
+
+    def project(self, images: Tensor) -> Tensor:
+        """Clamp to the box only."""
+        return images.clamp(self.low, self.high)
+
+    def sample(self, streams: Streams) -> Tensor:
+        """Uniform within one step."""
+        draw = streams.uniform(self.clean.shape[1:], self.clean) * 2 - 1
+        return self.project(self.clean + draw * spread(self.radius, draw))
+
+
+class _Round(Around):
+    """L2 and L1: the projection onto ball and box together, found per sample by bisection on one multiplier."""
+
+    @abstractmethod
+    def _shrunk(self, delta: Tensor, multiplier: Tensor) -> Tensor:
+        """The change that minimises distance plus multiplier times norm, before the box."""
+
+    def project(self, images: Tensor) -> Tensor:
+        """Minimise ||z - images||_2 subject to the ball and the box.
+
+        By Lagrange duality z - clean = clip(shrunk(images - clean, m)) with the least m >= 0 that is feasible;
+        its length falls monotonically in m, so bisection finds it.
+        """
+        least, most = self.low - self.clean, self.high - self.clean
+        delta = images - self.clean
+        boxed = torch.clamp(delta, least, most)
+        # A relative slack of rounding size keeps projecting twice the same as once.
+        limit = self.radius.double()
+        if bool((lengths(boxed, self.norm) <= limit * (1 + 1e-6)).all()):
+            return self.clean + boxed
+        bottom = torch.zeros_like(limit)
+        top = self._enough(delta)
+        for _ in range(_BISECTIONS):
+            middle = (bottom + top) / 2
+            short = lengths(torch.clamp(self._shrunk(delta, middle), least, most), self.norm) <= limit
+            top, bottom = torch.where(short, middle, top), torch.where(short, bottom, middle)
+        inside = lengths(boxed, self.norm) <= limit * (1 + 1e-6)
+        found = torch.clamp(self._shrunk(delta, top), least, most)
+        return self.clean + torch.where(spread(inside, boxed).bool(), boxed, found)
+
+    @abstractmethod
+    def _enough(self, delta: Tensor) -> Tensor:
+        """A multiplier at which the change surely fits (B,) float64."""
+
+
+class AroundL2(_Round):
+    """A Euclidean ball cut by the box."""
+
+    norm = "l2"
+
+    def _shrunk(self, delta: Tensor, multiplier: Tensor) -> Tensor:
+        return delta / (1 + spread(multiplier, delta))
+
+    def _enough(self, delta: Tensor) -> Tensor:
+        return lengths(delta, "l2") / self.radius.double()
+
+    def sample(self, streams: Streams) -> Tensor:
+        """Uniform in the ball, then projected onto the box."""
+        shape = self.clean.shape[1:]
+        draw = streams.normal(shape, self.clean)
+        share = streams.uniform((1,), self.clean).flatten() ** (1 / max(shape.numel(), 1))
+        length = self.radius * share / lengths(draw, "l2").clamp(min=1e-30).to(draw.dtype)
+        return self.project(self.clean + draw * spread(length, draw))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The gradient over its length; zero where the gradient is zero."""
+        scale = lengths(gradient, "l2")
+        return gradient / spread(torch.where(scale > 0, scale, 1.0), gradient)
+
+
+class AroundL1(_Round):
+    """An L1 ball cut by the box."""
+
+    norm = "l1"
+    density = 0.01
+    """Share of the values that one step of an ascent changes (SLIDE, Tramer and Boneh 2019): one value at a time
+    would need as many steps as there are pixels."""
+
+    def _shrunk(self, delta: Tensor, multiplier: Tensor) -> Tensor:
+        return delta.sign() * (delta.abs() - spread(multiplier, delta)).clamp(min=0)
+
+    def _enough(self, delta: Tensor) -> Tensor:
+        return lengths(delta, "linf")
+
+    def sample(self, streams: Streams) -> Tensor:
+        """Signed exponential draws scaled to a length uniform in the radius, then projected onto the box."""
+        shape = self.clean.shape[1:]
+        uniform = streams.uniform((2, *shape), self.clean)
+        draw = (uniform[:, 0] - 0.5).sign() * -torch.log1p(-uniform[:, 1])
+        share = streams.uniform((1,), self.clean).flatten()
+        length = self.radius * share / lengths(draw, "l1").clamp(min=1e-30).to(draw.dtype)
+        return self.project(self.clean + draw * spread(length, draw))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The sign of the steepest value alone."""
+        return self._signs(gradient, 1)
+
+    def move(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """A step shared by the steepest `density` of the values that the box still lets move."""
+        free = torch.where(gradient > 0, images < self.high, images > self.low)
+        count = max(1, int(self.density * self.clean[0].numel()))
+        stride = spread(self.radius * size, images)
+        return self.project(torch.addcmul(images, self._signs(gradient * free, count), stride))
+
+    @staticmethod
+    def _signs(gradient: Tensor, count: int) -> Tensor:
+        flat = gradient.flatten(1)
+        top = flat.abs().topk(min(count, flat.shape[1]), dim=1).indices
+        signs = flat.gather(1, top).sign() / top.shape[1]
+        return torch.zeros_like(flat).scatter_(1, top, signs).view_as(gradient)
