@@ -126,8 +126,13 @@ class Victim:
         self.forwards += len(images)
         return self._run_tuned(images, self.tuning.search)
 
+    def score(self, images: Tensor) -> Tensor:
+        """What `search` computes, without gradient."""
+        with torch.no_grad():
+            return self.search(images)
+
     def glance(self, images: Tensor) -> Tensor:
-        """Outputs without gradient, in the arithmetic of `tuning.glance`."""
+        """Outputs without gradient, in the arithmetic of `tuning.glance`: for what is looked at, never for a verdict."""
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():

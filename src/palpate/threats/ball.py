@@ -11,7 +11,6 @@ from torch import Tensor
 from palpate.errors import InputError
 from palpate.threats.neighbourhoods import Around, AroundL1, AroundL2, AroundLinf, Unprojected
 
-
 _AROUND: dict[str, type[Around]] = {"linf": AroundLinf, "l2": AroundL2, "l1": AroundL1}
 
 
@@ -113,8 +112,10 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
     """Refuse images outside the bounds.
 
     Raises:
-        InputError: an image holds NaN, infinity, or a value outside the bounds.
+        InputError: images are not floating point, or hold NaN, infinity, or a value outside the bounds.
     """
+    if not images.is_floating_point():
+        raise InputError(f"images: they are {images.dtype}; give stored values as floating point, images.float().")
     if not images.numel():
         return
     low, high = bounds

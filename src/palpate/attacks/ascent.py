@@ -1,0 +1,222 @@
+"""The one loop of every gradient ascent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from palpate.attacks.ledger import Ledger
+from palpate.attacks.objectives import Deviation
+from palpate.attacks.steps import Fixed
+from palpate.contracts import AttackResult, Direction, Neighbourhood, Objective, Point, StepRule, Task, Threat
+from palpate.errors import InputError
+from palpate.streams import Streams
+from palpate.tensors import spread, take
+from palpate.victim import Victim
+
+_CHECK_EVERY = {"cpu": 1}
+_CHECK_EVERY_ELSEWHERE = 4
+"""Steps between looks at who is beaten. On a CPU a look is free; elsewhere it waits for the device."""
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Projected gradient ascent, x_{t+1} = P(x_t + step * steepest(bend(grad J))), for every sample on its own.
+
+    One forward pass serves the objective, the verdict and the best iterate; gradients flow to the perturbation
+    only; samples that are beaten leave the batch; the last iterate is scored too. Where the objective's gradient
+    is exactly zero (cross-entropy saturates), the margin's is used from there on and the result says so.
+
+    Attributes:
+        threat: the ball.
+        steps: gradient steps per start, at least 1.
+        objective: what is climbed.
+        directions: what bends the gradient, in order.
+        step: how far each step goes.
+        random_start: start at a random point of the ball, or at the image itself.
+        restarts: starts; later ones attack only what is not beaten. More than one needs a random start.
+        run_to_end: let every sample run all steps and restarts (for traces and transfer); the image of smallest
+            margin is returned.
+
+    Raises:
+        InputError: fewer than one step or restart, or several restarts that would all be the same.
+    """
+
+    threat: Threat
+    steps: int
+    objective: Objective = Deviation()
+    directions: tuple[Direction, ...] = ()
+    step: StepRule = Fixed(0.1)
+    random_start: bool = True
+    restarts: int = 1
+    run_to_end: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"steps: {self.steps} must be at least 1.")
+        if self.restarts < 1:
+            raise InputError(f"restarts: {self.restarts} must be at least 1.")
+        if self.restarts > 1 and not self.random_start:
+            raise InputError(f"restarts: {self.restarts} starts without a random start would all be the same.")
+
+    def __call__(
+        self,
+        victim: Victim,
+        task: Task,
+        images: Tensor,
+        targets: Any,
+        *,
+        generator: torch.Generator | Streams | None = None,
+        start: Tensor | None = None,
+    ) -> AttackResult:
+        """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`.
+
+        Raises:
+            InputError: images, targets or model outputs that cannot be attacked.
+        """
+        streams = Streams.of(generator, len(images))
+        with victim:
+            ledger = Ledger(victim, task, self.threat, images, targets, self.run_to_end)
+            if start is not None:
+                try_images(ledger, ledger.open_rows(), start)
+            for _ in range(self.restarts):
+                rows = ledger.open_rows()
+                if len(rows):
+                    _Climb(self, ledger, rows, streams.take(rows)).run()
+            return ledger.close()
+
+
+def try_images(ledger: Ledger, rows: Tensor, images: Tensor) -> None:
+    """Score given images (projected onto the threat) before a step is spent; what they beat is settled."""
+    if not len(rows):
+        return
+    candidates = ledger.space.take(rows).project(images[rows].detach())
+    outputs = ledger.victim.score(candidates)
+    margin = ledger.task.margin(outputs, ledger.task.take(ledger.targets, rows))
+    ledger.note(rows, candidates, outputs, margin, 0)
+    ledger.spend(rows, 1, 0)
+    ledger.settle(rows)
+
+
+class _Climb:
+    """One start of one ascent: the state of the samples that are still in the batch."""
+
+    def __init__(self, ascent: Ascent, ledger: Ledger, rows: Tensor, streams: Streams):
+        self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
+        self.rows, self.streams = rows, streams
+        self.space: Neighbourhood = ledger.space.take(rows)
+        self.targets = self.task.take(ledger.targets, rows)
+        self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
+        self.previous = self.images
+        self.step_state = ascent.step.init(self.images)
+        self.bend_states = tuple(direction.init(self.images) for direction in ascent.directions)
+        self.on_margin = torch.zeros_like(rows, dtype=torch.bool)
+        self._elsewhere = any(direction.elsewhere for direction in ascent.directions)
+        self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
+
+    def run(self) -> None:
+        """Climb until the steps are spent or every sample is beaten."""
+        for step in range(self.ascent.steps):
+            before = self.victim.forwards
+            value, gradient = self._value_and_gradient(step)
+            self._book(before, 1)
+            moved, self.step_state = self.ascent.step.advance(
+                self.images, gradient, value, self.step_state, self.space, step, self.ascent.steps
+            )
+            self.previous, self.images = self.images, moved
+            if (step + 1) % self._check_every == 0 and not self._drop_beaten():
+                return
+        self._score_last()
+
+    def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor]:
+        images = self.images.detach().requires_grad_()
+        place = self._place(images, step)
+        outputs = self.victim.search(place)
+        if self._elsewhere:
+            # The gradient's place is no iterate, so the iterate itself is scored apart.
+            self._note(self.victim.score(self.images), step)
+        else:
+            self._note(outputs, step)
+        point = Point(
+            images=images,
+            previous=self.previous,
+            clean=self.space.clean,
+            outputs=outputs,
+            targets=self.targets,
+            task=self.task,
+            look=self.victim.search,
+            glance=self.victim.glance,
+        )
+        value, gradient = self._climbed(point, first=step == 0)
+        bent = []
+        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
+            gradient, state = direction.bend(gradient, state)
+            bent.append(state)
+        self.bend_states = tuple(bent)
+        return value, gradient
+
+    def _place(self, images: Tensor, step: int) -> Tensor:
+        stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)
+        place = images
+        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
+            place = direction.place(place, state, stride, self.space, self.streams)
+        return place
+
+    def _climbed(self, point: Point, first: bool) -> tuple[Tensor, Tensor]:
+        """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
+        margin = -self.task.margin(point.outputs, self.targets)
+        value = torch.where(self.on_margin, margin, self.ascent.objective.value(point))
+        gradient = self._finite(self.victim.gradient(value, point.images, keep_graph=first))
+        zero = _is_zero(gradient)
+        # At the first step a look is affordable, and a single-step attack has no second one.
+        if first and bool(zero.any()):
+            self.on_margin |= zero
+            value = torch.where(self.on_margin, margin, value.detach())
+            instead = self._finite(self.victim.gradient(margin, point.images))
+            gradient = torch.where(spread(zero, gradient).bool(), instead, gradient)
+            self.ledger.backwards[self.rows] += 1
+            self.ledger.zero_gradient[self.rows] |= zero
+            zero = _is_zero(gradient)
+        self.ledger.zero_gradient[self.rows] |= zero
+        self.ledger.blocked_gradient[self.rows] |= zero & self.on_margin
+        self.on_margin |= zero
+        return value.detach(), gradient
+
+    def _finite(self, gradient: Tensor) -> Tensor:
+        self.ledger.non_finite[self.rows] |= ~torch.isfinite(gradient).flatten(1).all(1)
+        # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
+        return gradient.nan_to_num_(0.0, 0.0, 0.0)
+
+    def _note(self, outputs: Tensor, step: int) -> None:
+        with torch.no_grad():
+            margin = self.task.margin(outputs.detach(), self.targets)
+        self.ledger.note(self.rows, self.images, outputs, margin, step)
+
+    def _book(self, before: int, backwards: int) -> None:
+        self.ledger.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
+
+    def _drop_beaten(self) -> bool:
+        if self.ascent.run_to_end:
+            return True
+        going = self.ledger.settle(self.rows)
+        if len(going) == len(self.rows):
+            return True
+        self.rows, self.images, self.previous, self.on_margin = take(
+            (self.rows, self.images, self.previous, self.on_margin), going
+        )
+        self.space, self.streams = self.space.take(going), self.streams.take(going)
+        self.targets = self.task.take(self.targets, going)
+        self.step_state, self.bend_states = take(self.step_state, going), take(self.bend_states, going)
+        return len(going) > 0
+
+    def _score_last(self) -> None:
+        self._note(self.victim.score(self.images), self.ascent.steps)
+        self.ledger.spend(self.rows, 1, 0)
+        self.ledger.settle(self.rows)
+
+
+def _is_zero(gradient: Tensor) -> Tensor:
+    return ~gradient.flatten(1).any(1)

@@ -1,0 +1,112 @@
+"""What an ascent climbs: one value per sample, differentiable in the iterate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from palpate.attacks.smoothing import gaussian, gaussian_weights
+from palpate.contracts import Agreement, Point
+from palpate.errors import InputError
+
+Smoothed = Literal["step", "perturbation", "image"]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The task's own loss: J = L(f(x_t), y). Cross-entropy for a classification."""
+
+    def value(self, point: Point) -> Tensor:
+        """(B,)."""
+        return point.task.loss(point.outputs, point.targets)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Minus the task's margin, which does not saturate as cross-entropy does (Carlini and Wagner 2017).
+
+    Attributes:
+        scaled: divide by the spread of the scores where that can be formed (DLR, Croce and Hein 2020).
+    """
+
+    scaled: bool = False
+
+    def value(self, point: Point) -> Tensor:
+        """(B,)."""
+        margin = point.task.scaled_margin if self.scaled else point.task.margin
+        return -margin(point.outputs, point.targets)
+
+
+@dataclass(frozen=True)
+class Stabilised:
+    """Loss deviation minus weighted loss stabilisation (SMIA, Qi et al. 2021).
+
+        J(x_t) = L(f(x_t), y) - weight * D(f(x_t), f(xs_t))
+
+    with W a symmetric depthwise Gaussian and
+
+        xs_t = x_{t-1} + W * (x_t - x_{t-1})    smooth = "step"
+        xs_t = x + W * (x_t - x)                smooth = "perturbation"
+        xs_t = W * x_t                          smooth = "image"
+
+    D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution").
+    Unless `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
+
+    Attributes:
+        weight: alpha, 0 or more; below 1 for hard labels without gradient through the smoothed branch.
+        smooth: what is smoothed.
+        agreement: how agreement is measured.
+        through: let gradients flow through the smoothed branch ("distribution" only: a decision has none).
+        size: side of the Gaussian in pixels, odd.
+        sigma: width of the Gaussian in pixels.
+
+    Raises:
+        InputError: a combination for which the gradient vanishes or reverses, or an impossible kernel.
+    """
+
+    weight: float = 0.5
+    smooth: Smoothed = "step"
+    agreement: Agreement = "label"
+    through: bool = False
+    size: int = 3
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < float("inf"):
+            raise InputError(f"weight: {self.weight:g} must be 0 or more.")
+        if self.agreement == "label" and self.weight >= 1:
+            raise InputError(
+                f"weight: {self.weight:g} with agreement 'label' climbs (1 - weight) * cross-entropy while the "
+                "smoothed decision is right: at 1 the gradient vanishes, above it reverses. Give a weight below 1, "
+                "or agreement 'distribution'."
+            )
+        if self.agreement == "label" and self.through:
+            raise InputError("through: a decision (agreement 'label') has no gradient; use agreement 'distribution'.")
+        for name, value, allowed in (
+            ("smooth", self.smooth, ("step", "perturbation", "image")),
+            ("agreement", self.agreement, ("label", "distribution")),
+        ):
+            if value not in allowed:
+                raise InputError(f"{name}: '{value}' is not one of {', '.join(allowed)}.")
+        try:
+            gaussian_weights(self.size, self.sigma)
+        except ValueError as error:
+            raise InputError(f"size, sigma: {error}.") from error
+
+    def value(self, point: Point) -> Tensor:
+        """(B,)."""
+        deviation = point.task.loss(point.outputs, point.targets)
+        if not self.weight:
+            return deviation
+        smoothed = self.smoothed(point)
+        reference = point.look(smoothed) if self.through else point.glance(smoothed.detach())
+        return deviation - self.weight * point.task.disagreement(point.outputs, reference, self.agreement)
+
+    def smoothed(self, point: Point) -> Tensor:
+        """xs_t, differentiable in x_t."""
+        if self.smooth == "image":
+            return gaussian(point.images, self.size, self.sigma)
+        origin = point.previous if self.smooth == "step" else point.clean
+        return origin + gaussian(point.images - origin, self.size, self.sigma)

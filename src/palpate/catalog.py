@@ -1,0 +1,210 @@
+"""Every attack by name: an explicit table, plus what other packages offer through entry points.
+
+Nothing registers itself by being imported, and reading the table imports no torch: factories are named, and
+looked up when an attack is made. A new attack is one recipe, one row here and one line of the changelog.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from palpate.errors import PlanError, nearest
+
+ENTRY_POINT_GROUP = "palpate.attacks"
+ALL_NORMS = ("linf", "l2", "l1")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack that can be named in a plan.
+
+    Attributes:
+        name: what plans and the command line call it.
+        factory: `module:function`; the function takes a threat and keyword parameters and returns an Attack.
+        summary: one line for lists.
+        reference: where it was published.
+        norms: norms of the balls that it can search.
+        gradient: needs the model's gradient.
+        random: its outcome depends on the seed.
+        projected: stays inside the ball; where not, the distance reached is what counts.
+        steps_parameter: the parameter that sets its effort, or an empty string.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    reference: str
+    norms: tuple[str, ...] = ALL_NORMS
+    gradient: bool = True
+    random: bool = False
+    projected: bool = True
+    steps_parameter: str = "steps"
+
+
+_R = "palpate.attacks.recipes"
+_TABLE = (
+    Entry(
+        "noise",
+        f"{_R}:noise",
+        "Worst of several random images of the ball: the baseline that every attack must beat.",
+        "Carlini et al., On Evaluating Adversarial Robustness, arXiv:1902.06705, 2019.",
+        gradient=False,
+        random=True,
+        steps_parameter="tries",
+    ),
+    Entry(
+        "fgsm",
+        f"{_R}:fgsm",
+        "One full step along the gradient.",
+        "Goodfellow, Shlens, Szegedy, Explaining and Harnessing Adversarial Examples, ICLR 2015.",
+        steps_parameter="",
+    ),
+    Entry(
+        "bim",
+        f"{_R}:bim",
+        "Projected gradient ascent from the image itself.",
+        "Kurakin, Goodfellow, Bengio, Adversarial Examples in the Physical World, ICLR Workshop 2017.",
+    ),
+    Entry(
+        "pgd",
+        f"{_R}:pgd",
+        "Projected gradient ascent from random points of the ball, with restarts.",
+        "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018.",
+        random=True,
+    ),
+    Entry(
+        "mi",
+        f"{_R}:mi",
+        "Gradient ascent with momentum.",
+        "Dong et al., Boosting Adversarial Attacks with Momentum, CVPR 2018.",
+    ),
+    Entry(
+        "ni",
+        f"{_R}:ni",
+        "Momentum whose gradient is taken one step ahead (Nesterov).",
+        "Lin et al., Nesterov Accelerated Gradient and Scale Invariance for Adversarial Attacks, ICLR 2020.",
+    ),
+    Entry(
+        "ti",
+        f"{_R}:ti",
+        "Gradient averaged over translated images.",
+        "Dong et al., Evading Defenses to Transferable Adversarial Examples by Translation-Invariant Attacks, CVPR 2019.",
+    ),
+    Entry(
+        "di",
+        f"{_R}:di",
+        "Gradient of randomly shrunk and shifted images (input diversity).",
+        "Xie et al., Improving Transferability of Adversarial Examples with Input Diversity, CVPR 2019.",
+        random=True,
+    ),
+    Entry(
+        "apgd-ce",
+        f"{_R}:apgd_ce",
+        "Auto-PGD on the cross-entropy: halves its step where the climb stalls.",
+        "Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
+        random=True,
+    ),
+    Entry(
+        "apgd-margin",
+        f"{_R}:apgd_margin",
+        "Auto-PGD on the scale-free margin (DLR), safe for two and three classes.",
+        "Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
+        random=True,
+    ),
+    Entry(
+        "smia",
+        f"{_R}:smia",
+        "Stabilised medical image attack, projected: deviation from the truth, agreement with the smoothed image.",
+        "Qi, Gong, Song, Ma, Zheng, Stabilized Medical Image Attacks, ICLR 2021 (arXiv:2103.05232).",
+    ),
+    Entry(
+        "smia-reference",
+        f"{_R}:smia_reference",
+        "The authors' published SMIA file with the fewest repairs: unprojected steps of a whole radius.",
+        "Code published with Qi, Gong, Song, Ma, Zheng, Stabilized Medical Image Attacks, ICLR 2021.",
+        norms=("linf",),
+        projected=False,
+    ),
+)
+
+
+@cache
+def attacks() -> Mapping[str, Entry]:
+    """Name -> entry: palpate's own, then those that installed packages offer.
+
+    An entry point of the group `palpate.attacks` names a function without arguments that returns an `Entry`.
+
+    Raises:
+        PlanError: two packages offer the same name.
+    """
+    found = {entry.name: entry for entry in _TABLE}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        entry = point.load()()
+        if entry.name in found:
+            raise PlanError(f"attack '{entry.name}' of {point.value} has the name of another attack; rename it.")
+        found[entry.name] = entry
+    return found
+
+
+def find(name: str) -> Entry:
+    """The entry of this name.
+
+    Raises:
+        PlanError: there is none; the nearest name is proposed.
+    """
+    known = attacks()
+    if name not in known:
+        raise PlanError(f"There is no attack '{name}'. {nearest(name, known)}")
+    return known[name]
+
+
+def factory(entry: Entry) -> Callable[..., Any]:
+    """The function behind an entry; imports its module."""
+    module, _, function = entry.factory.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def parameters(entry: Entry) -> dict[str, inspect.Parameter]:
+    """The keyword parameters of an attack, without the threat."""
+    return dict(list(inspect.signature(factory(entry), eval_str=True).parameters.items())[1:])
+
+
+def make(name: str, threat: Any, **settings: Any) -> Any:
+    """An attack from its name, a threat and its parameters.
+
+    Raises:
+        PlanError: unknown name or parameter, a value of the wrong type, or a norm that the attack cannot search.
+        InputError: a value that the attack refuses.
+    """
+    entry = find(name)
+    if threat.norm not in entry.norms:
+        raise PlanError(f"attack '{name}' searches {', '.join(entry.norms)} balls, not {threat.norm}.")
+    known = parameters(entry)
+    for key, value in settings.items():
+        if key not in known:
+            hint = nearest(key, known) if known else "It has none."
+            raise PlanError(f"attack '{name}' has no parameter '{key}'. {hint}")
+        _check_type(name, key, value, known[key].default)
+    return factory(entry)(threat, **settings)
+
+
+def _check_type(name: str, key: str, value: Any, default: Any) -> None:
+    allowed: tuple[type, ...]
+    if isinstance(default, bool):
+        allowed = (bool,)
+    elif isinstance(default, int):
+        allowed = (int,)
+    elif isinstance(default, float) or default is None:
+        allowed = (int, float)
+    else:
+        allowed = (type(default),)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        wanted = "true or false" if allowed == (bool,) else " or ".join(kind.__name__ for kind in allowed)
+        raise PlanError(f"attack '{name}': {key} = {value!r} must be {wanted}.")
