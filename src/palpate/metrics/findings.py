@@ -1,0 +1,53 @@
+"""Graded findings, and the validity grade that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["pass", "note", "warning", "failure"]
+Letter = Literal["A", "B", "C"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    level: Level
+    """`pass`, `note` (good to know), `warning` (read the figures with care) or `failure` (do not rely on them)."""
+    name: str
+    """What was checked."""
+    text: str
+    """One or two sentences: what was seen, what it means, what to do."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """How far the figures of a run can be trusted. It says nothing about how robust the model is."""
+
+    letter: Letter
+    """A: nothing speaks against them. B: read with care. C: do not rely on them."""
+    reason: str
+
+
+def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
+    """The validity grade of a run: C after any failure, B after any warning, else A; an unfinished run gets C."""
+    failures = [finding for finding in findings if finding.level == "failure"]
+    warnings = [finding for finding in findings if finding.level == "warning"]
+    if not finished:
+        return Grade("C", "The run is unfinished, so attacks or images are missing from every figure.")
+    if failures:
+        return Grade("C", f"{_checks(failures)} failed: {_names(failures)}. Mend this before relying on the figures.")
+    if warnings:
+        return Grade("B", f"{_checks(warnings)} raised a warning: {_names(warnings)}. Read the figures with care.")
+    return Grade("A", "Every check passed: nothing in the records speaks against the figures.")
+
+
+def _checks(findings: Sequence[Finding]) -> str:
+    count = len({finding.name for finding in findings})
+    return "One check" if count == 1 else f"{count} checks"
+
+
+def _names(findings: Sequence[Finding]) -> str:
+    return ", ".join(dict.fromkeys(finding.name for finding in findings))

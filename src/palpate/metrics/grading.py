@@ -1,0 +1,85 @@
+"""Figures of a grader or a detector: quadratic kappa, sensitivity, specificity, area under the ROC curve.
+
+Each is a statistic over weights, so that the bootstrap evaluates all its resamples in a few array operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palpate.metrics.clinical import is_disease
+from palpate.metrics.intervals import Share, Statistic
+from palpate.metrics.panel import Bools, Floats, Ints
+
+
+def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -> Statistic:
+    """Cohen's kappa with quadratic weights, of the grades decided against the true grades.
+
+    kappa = 1 - sum w O / sum w E with w_ij = (i - j)^2, O the table of true by decided grades and E the table that
+    its margins alone would give. 1 is full agreement, 0 is chance. NaN where only one grade occurs in both.
+    J. Cohen, Psychol. Bull. 70 (1968) 213. Equals `cohen_kappa_score(weights="quadratic")`.
+
+    Args:
+        label: (N,) true grades, 0 to classes - 1.
+        prediction: (N,) decided grades.
+        among: (N,) images that count.
+        classes: number of grades.
+    """
+    cell = np.zeros((label.size, classes * classes))
+    cell[np.flatnonzero(among), label[among] * classes + prediction[among]] = 1
+    grades = np.arange(classes)
+    penalty = (grades[:, None] - grades[None, :]).astype(np.float64) ** 2
+
+    def statistic(weights: Floats) -> Floats:
+        table = (weights @ cell).reshape(-1, classes, classes)
+        true, decided = table.sum(axis=2), table.sum(axis=1)
+        observed = np.einsum("bij,ij->b", table, penalty)
+        expected = np.einsum("bi,bj,ij->b", true, decided, penalty)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            kappa = 1 - observed * table.sum(axis=(1, 2)) / expected
+        return np.where(expected > 0, kappa, np.nan)
+
+    return statistic
+
+
+def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
+    """Chance that a disease image scores higher than a healthy one, ties counting half.
+
+    The Mann-Whitney form of the area under the ROC curve; equals `roc_auc_score` with sample weights. NaN where one
+    of the two kinds is missing, or a score is NaN.
+
+    Args:
+        positive: (N,) the image shows disease.
+        score: (N,) probability of disease.
+        among: (N,) images that count.
+    """
+    order = np.flatnonzero(among)[np.argsort(score[among], kind="stable")]
+    ordered = score[order]
+    # Of equal scores, `first` and `last` bound the run: what lies before it loses, what lies in it ties.
+    first = np.searchsorted(ordered, ordered, side="left")
+    last = np.searchsorted(ordered, ordered, side="right")
+    defined = not np.isnan(ordered).any()
+
+    def statistic(weights: Floats) -> Floats:
+        sorted_weights = weights[:, order]
+        ill = sorted_weights * positive[order]
+        healthy = sorted_weights - ill
+        below = np.concatenate([np.zeros((weights.shape[0], 1)), np.cumsum(healthy, axis=1)], axis=1)
+        wins = (ill * (below[:, first] + below[:, last]) / 2).sum(axis=1)
+        pairs = ill.sum(axis=1) * healthy.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where((pairs > 0) & defined, wins / pairs, np.nan)
+
+    return statistic
+
+
+def sensitivity(label: Ints, prediction: Ints, among: Bools, disease: Sequence[int]) -> Share:
+    """Disease images decided as disease, over the disease images of `among`."""
+    return Share(is_disease(prediction, disease), among & is_disease(label, disease))
+
+
+def specificity(label: Ints, prediction: Ints, among: Bools, disease: Sequence[int]) -> Share:
+    """Healthy images decided as healthy, over the healthy images of `among`."""
+    return Share(~is_disease(prediction, disease), among & ~is_disease(label, disease))

@@ -1,0 +1,181 @@
+"""Checks that make a number trustworthy: do the records look like working attacks on a model that can be attacked.
+
+After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and Pintor et al., "Indicators of Attack
+Failure" (2022). Each check reads records only and returns one finding. `metrics.strength` compares attacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from palpate.metrics.findings import Finding, Level
+from palpate.metrics.intervals import wilson
+from palpate.metrics.panel import Images, Outcome, Panel
+from palpate.metrics.robustness import clean_accuracy, within_budget
+
+FEW_IMAGES = 10
+"""Fewer eligible images than this support no rate."""
+FEW_GROUPS = 20
+"""With fewer groups than this the bootstrap's interval is too narrow."""
+WIDE = 0.2
+"""A 95% interval wider than this is called wide."""
+MANY = 0.05
+"""More than this share of attacked images with a defect spoils the figures."""
+
+
+def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding:
+    """Every planned attack has a record for every image and budget.
+
+    Args:
+        planned: attack name -> budgets.
+        panel: the records.
+    """
+    name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
+    absent = [attack for attack in planned if attack not in done]
+    partial = [
+        attack
+        for attack, eps in planned.items()
+        if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
+    ]
+    if not done:
+        return Finding("failure", name, "There is no record of any attack. Run the audit again; it goes on by itself.")
+    if absent:
+        return Finding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
+    if partial:
+        return Finding("failure", name, f"Ran on a part of the images only: {_list(partial)}. Run the audit again.")
+    return Finding("pass", name, f"All {len(done)} attacks have a record for each image and budget.")
+
+
+def steady_model(panel: Panel) -> Finding:
+    """The model decided each clean image alike in every attack's records."""
+    name = "Steady decisions"
+    unsteady = np.zeros(panel.images.count, dtype=bool)
+    for outcome in panel.outcomes:
+        differs = outcome.recorded & (outcome.clean_predictions != panel.images.clean_prediction)
+        unsteady |= differs.any(axis=0)
+    if unsteady.any():
+        return Finding(
+            "failure",
+            name,
+            f"{_images(unsteady.sum())} got different decisions from one attack to the next without any change. "
+            "The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
+        )
+    return Finding("pass", name, "Each clean image got the same decision every time.")
+
+
+def clean_baseline(images: Images) -> Finding:
+    """The model is better than always answering the commonest class."""
+    name = "Clean accuracy"
+    if not images.count:
+        return Finding("failure", name, "There is no image.")
+    share = clean_accuracy(images)
+    commonest = np.bincount(images.label).max() / images.count
+    text = (
+        f"The model is right on {share.count} of {share.total} images; the commonest class alone gives {commonest:.0%}."
+    )
+    if share.value <= commonest and np.unique(images.label).size > 1:
+        return Finding("warning", name, f"{text} There is little here that an attack could take away.")
+    return Finding("pass", name, text)
+
+
+def gradients(outcomes: Sequence[Outcome]) -> Finding:
+    """Attacks had a gradient to climb."""
+    name = "Gradients"
+    zero, blocked, tried = 0, 0, 0
+    hit: list[str] = []
+    for outcome in outcomes:
+        ran = outcome.attacked.any(axis=0)
+        tried += int(ran.sum())
+        zero += int(outcome.zero_gradient.any(axis=0).sum())
+        mine = int((outcome.blocked_gradient.any(axis=0) & ~outcome.success.any(axis=0)).sum())
+        blocked += mine
+        hit += [outcome.attack] if mine else []
+    if blocked:
+        level: Level = "failure" if blocked > MANY * tried else "warning"
+        return Finding(
+            level,
+            name,
+            f"In {blocked} of {tried} attacks on an image no gradient at all reached the image and the attack stood "
+            f"still ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
+        )
+    if zero:
+        return Finding(
+            "note",
+            name,
+            f"In {zero} of {tried} attacks on an image the loss was so saturated that its gradient was exactly zero; "
+            "the margin's gradient was climbed instead, so nothing was lost.",
+        )
+    return Finding("pass", name, "Every gradient was finite and non-zero.")
+
+
+def finite_outputs(outcomes: Sequence[Outcome]) -> Finding:
+    """The model's outputs stayed finite under attack."""
+    name = "Finite outputs"
+    broken = sum(int(outcome.non_finite.any(axis=0).sum()) for outcome in outcomes)
+    tried = sum(int(outcome.attacked.any(axis=0).sum()) for outcome in outcomes)
+    if not broken:
+        return Finding("pass", name, "The model's outputs were finite for every image that was tried.")
+    return Finding(
+        "failure" if broken > MANY * tried else "warning",
+        name,
+        f"In {broken} of {tried} attacks on an image the model returned NaN or infinity. A deployed model that does "
+        "so fails in its own way; find the layer that overflows.",
+    )
+
+
+def budgets_kept(outcomes: Sequence[Outcome]) -> Finding:
+    """No adversarial image is larger than its budget."""
+    name = "Budgets kept"
+    texts = []
+    for outcome in outcomes:
+        outside = outcome.recorded & outcome.success & ~within_budget(outcome)
+        if outside.any():
+            factor = float((outcome.distance / outcome.eps[:, None])[outside].max())
+            texts.append(f"'{outcome.attack}' ({_images(outside.any(axis=0).sum())}, up to {factor:.2g} times)")
+    if not texts:
+        return Finding("pass", name, "Every adversarial image kept to its budget.")
+    return Finding(
+        "note",
+        name,
+        f"Left their budget: {', '.join(texts)}. Their rows are no figures at the same eps; in the worst case each "
+        "image counts from the distance it really has.",
+    )
+
+
+def sample_size(panel: Panel, clustered: bool) -> Finding:
+    """Enough images, and enough groups, for the intervals to say something.
+
+    Args:
+        panel: the records.
+        clustered: whether groups (patients) hold several images.
+    """
+    name, images = "Sample size", panel.images
+    counts = {outcome.attack: int(outcome.eligible.sum()) for outcome in panel.outcomes}
+    if not counts:
+        return Finding("failure", name, "No image was attacked.")
+    attack, fewest = min(counts.items(), key=lambda item: item[1])
+    low, high = wilson(fewest // 2, fewest)
+    if fewest < FEW_IMAGES:
+        return Finding("failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images.")
+    if clustered and images.groups < FEW_GROUPS:
+        return Finding(
+            "warning",
+            name,
+            f"The images come from {images.groups} groups only; with so few the intervals are too narrow.",
+        )
+    text = (
+        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to {(high - low) / 2:.0%}"
+    )
+    if high - low > WIDE:
+        return Finding("warning", name, f"{text} either way (95%). Differences smaller than that are not established.")
+    return Finding("pass", name, f"{text} either way (95%).")
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{int(count)} images"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

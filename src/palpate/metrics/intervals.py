@@ -1,0 +1,213 @@
+"""Shares of images and their 95% intervals: Wilson for single images, the bootstrap for groups, McNemar for pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import binomtest
+
+from palpate.metrics.panel import Bools, Floats, Ints
+
+LEVEL = 0.95
+"""Confidence level of every interval."""
+REPLICATES = 1000
+"""Bootstrap resamples of the groups."""
+
+WILSON = "Wilson"
+BOOTSTRAP = "bootstrap over groups"
+WILSON_GROUPS = "Wilson, counting groups"
+NONE = "none"
+
+Statistic = Callable[[Floats], Floats]
+"""Weights (B, N), one row per resample -> values (B,). NaN where the statistic is undefined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A proportion as two masks over the images: those that count, and the hits among them."""
+
+    hits: Bools
+    among: Bools
+
+    @property
+    def count(self) -> int:
+        """Hits."""
+        return int((self.hits & self.among).sum())
+
+    @property
+    def total(self) -> int:
+        """Images that count."""
+        return int(self.among.sum())
+
+    @property
+    def value(self) -> float:
+        """`count / total`; NaN where no image counts."""
+        return self.count / self.total if self.total else float("nan")
+
+    def within(self, mask: Bools) -> Share:
+        """The same proportion among the images of `mask` only."""
+        return Share(self.hits, self.among & mask)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval. NaN where it is undefined, and then `note` says why."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+    """How the interval was made: `Wilson`, `bootstrap over groups`, `Wilson, counting groups` or `none`."""
+    count: int | None = None
+    """Hits, for a proportion."""
+    total: int | None = None
+    """Images that count, for a proportion."""
+    note: str | None = None
+
+
+def undefined(note: str, total: int | None = None) -> Estimate:
+    """An estimate that has no value, with the reason."""
+    nan = float("nan")
+    return Estimate(nan, nan, nan, NONE, None if total is None else 0, total, note)
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """Wilson's score interval for `count` hits among `total` independent images, at 95%.
+
+    (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.96. It keeps its coverage near 0 and 1, where
+    the textbook interval collapses. E. B. Wilson, JASA 22 (1927) 209. NaN for an empty sample.
+    """
+    if total == 0:
+        return float("nan"), float("nan")
+    low, high = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """The one set of bootstrap resamples that all figures of a run share, so that they can be compared.
+
+    Groups (patients) are drawn with replacement, whole; an image weighs as often as its group was drawn. Where
+    every image is a group of its own, proportions take Wilson's interval instead, which needs no draws.
+    """
+
+    group: Ints
+    """(N,) group number of each image, from 0."""
+    seed: int = 0
+    replicates: int = REPLICATES
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return int(np.unique(self.group).size)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some group holds more than one image."""
+        return self.groups < self.group.size
+
+    @cached_property
+    def _draws(self) -> Floats:
+        groups = int(self.group.max()) + 1 if self.group.size else 0
+        rng = np.random.default_rng(self.seed)
+        draws = (
+            rng.multinomial(groups, np.full(groups, 1 / groups), size=self.replicates) if groups else np.zeros((0, 0))
+        )
+        return np.asarray(draws, dtype=np.float64)
+
+    def interval(self, statistic: Statistic, chunk: int = 2_000_000) -> tuple[float, float]:
+        """Percentile interval of any statistic over the resampled groups.
+
+        Resamples in which the statistic is undefined (a class drawn away) are left out. NaN where none is left.
+
+        Args:
+            statistic: weights (B, N) -> values (B,), vectorised over the resamples.
+            chunk: at most about this many weights are held at once.
+        """
+        if not self.group.size:
+            return float("nan"), float("nan")
+        size = max(1, chunk // self.group.size)
+        parts = [self._draws[start : start + size] for start in range(0, self.replicates, size)]
+        values = np.concatenate([statistic(part[:, self.group]) for part in parts])
+        return _percentiles(values)
+
+    def estimate(self, statistic: Statistic, note: str) -> Estimate:
+        """The statistic of the images as they are, with its bootstrap interval; `note` says why it is undefined."""
+        value = float(statistic(np.ones((1, self.group.size)))[0]) if self.group.size else float("nan")
+        if np.isnan(value):
+            return undefined(note)
+        return Estimate(value, *self.interval(statistic), BOOTSTRAP)
+
+    def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
+        """A proportion with its interval; `empty` is said where no image counts.
+
+        Where groups hold several images and the proportion is exactly 0 or 1, every resample repeats it and the
+        bootstrap has no width. Wilson's interval for as many groups as there are then takes its place.
+        """
+        count, total = share.count, share.total
+        if total == 0:
+            return undefined(empty, total)
+        groups = int(np.unique(self.group[share.among]).size)
+        if groups == total:
+            return Estimate(share.value, *wilson(count, total), WILSON, count, total)
+        if count in {0, total}:
+            return Estimate(share.value, *wilson(groups if count else 0, groups), WILSON_GROUPS, count, total)
+        # Sums per group first: a resample then costs one product over groups instead of one over images.
+        size = self._draws.shape[1]
+        hits = self._draws @ np.bincount(self.group, share.hits & share.among, size)
+        among = self._draws @ np.bincount(self.group, share.among, size)
+        with np.errstate(invalid="ignore"):
+            return Estimate(share.value, *_percentiles(hits / among), BOOTSTRAP, count, total)
+
+
+def _percentiles(values: Floats) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if not defined.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two attacks on the same images at one budget, compared image by image."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p_value: float
+    """McNemar's exact two-sided p: were the images that only one attack beat split evenly?"""
+
+
+def mcnemar(first: Bools, second: Bools) -> Pairing:
+    """McNemar's exact test of two attacks on the same images.
+
+    Of the b + c images that exactly one attack beat, b ~ Binomial(b + c, 1/2) if the attacks are equally strong.
+    p = 1 where no image separates them. Q. McNemar, Psychometrika 12 (1947) 153.
+
+    Args:
+        first: (M,) the first attack succeeded, over images eligible for both.
+        second: (M,) the second attack succeeded, over the same images.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    discordant = only_first + only_second
+    p_value = float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
+    return Pairing(int((first & second).sum()), only_first, only_second, int((~first & ~second).sum()), p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjustment of several p-values: the chance of even one false finding stays at its level.
+
+    S. Holm, Scand. J. Statist. 6 (1979) 65. The i-th smallest of m is multiplied by m - i + 1, kept monotone, and
+    cut at 1.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -1,0 +1,181 @@
+"""Records laid out as panels: one array per field and attack, budgets by images. All metrics read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from palpate.errors import InputError
+from palpate.records import ATTACKED
+from palpate.runs import Frame
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What is known of the images before any attack; arrays of length N, in the order of the audited table."""
+
+    row: Ints
+    """Position in the audited table."""
+    name: npt.NDArray[np.object_]
+    """Name of the image. It may identify a patient."""
+    group: Ints
+    """Number of the unit of resampling (a patient), from 0."""
+    label: Ints
+    """True class."""
+    clean_prediction: Ints
+    """Class decided for the image as stored."""
+    clean_score: Floats
+    """Probability of the disease classes for the image as stored; NaN where the plan names none."""
+
+    @property
+    def count(self) -> int:
+        """N, the number of images."""
+        return int(self.row.size)
+
+    @property
+    def groups(self) -> int:
+        """Number of units of resampling."""
+        return int(np.unique(self.group).size)
+
+    @property
+    def correct(self) -> Bools:
+        """Images that the model had right before any attack."""
+        return np.equal(self.label, self.clean_prediction)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one attack did; two-dimensional arrays are [budget, image], smallest budget first.
+
+    Where `recorded` is false the other arrays hold their neutral value: no success, prediction -1, score NaN,
+    distance infinite, no cost.
+    """
+
+    attack: str
+    """Name of the attack in the plan."""
+    goal: str
+    """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
+    norm: str
+    """`linf`, `l2` or `l1`: the norm of `distance` and `eps`."""
+    eps: Floats
+    """Budgets in stored values, ascending."""
+    recorded: Bools
+    """Whether there is a record for this budget and image."""
+    eligible: Bools
+    """[image] The goal applies to the label and was not reached without an attack."""
+    success: Bools
+    """The adversarial image reaches the goal, and the image was eligible."""
+    prediction: Ints
+    """Class decided for the adversarial image."""
+    score: Floats
+    """Probability of the disease classes for the adversarial image."""
+    distance: Floats
+    """Size of the change in the norm of the threat, in stored values."""
+    attacked: Bools
+    """The attack itself ran here; false where a smaller budget's result was carried over or nothing was tried."""
+    forwards: Ints
+    """Forward passes."""
+    backwards: Ints
+    """Backward passes."""
+    zero_gradient: Bools
+    """The objective's gradient was exactly zero at some step."""
+    blocked_gradient: Bools
+    """The margin's gradient was zero too."""
+    non_finite: Bools
+    """The model returned NaN or infinity for an iterate."""
+    clean_predictions: Ints
+    """Class decided for the image as stored, as this attack's records have it; -1 where there is no record."""
+
+    @property
+    def covered(self) -> Bools:
+        """[image] Images with a record at every budget."""
+        everywhere: Bools = np.asarray(self.recorded.all(axis=0), dtype=bool)
+        return everywhere
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A whole run: its images and the outcome of each attack, in the plan's order."""
+
+    images: Images
+    outcomes: tuple[Outcome, ...]
+
+    def of(self, goal: str) -> tuple[Outcome, ...]:
+        """The outcomes of one goal."""
+        return tuple(outcome for outcome in self.outcomes if outcome.goal == goal)
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """The goals, each once, in the plan's order."""
+        return tuple(dict.fromkeys(outcome.goal for outcome in self.outcomes))
+
+
+def arrange(frame: Frame) -> Panel:
+    """Lay the records of a run out as panels.
+
+    Args:
+        frame: records as columns, from `RunFolder.frame`. It may be empty or, for an unfinished run, have holes.
+
+    Raises:
+        InputError: two records stand for the same image, attack and budget, or one attack has two goals.
+    """
+    row, first = np.unique(frame["row"], return_index=True)
+    _, group = np.unique(frame["group"][first], return_inverse=True)
+    images = Images(
+        row=row.astype(np.int64),
+        name=frame["image"][first],
+        group=group.astype(np.int64),
+        label=frame["label"][first].astype(np.int64),
+        clean_prediction=frame["clean_prediction"][first].astype(np.int64),
+        clean_score=frame["clean_disease_score"][first].astype(np.float64),
+    )
+    names = dict.fromkeys(frame["attack"].tolist())
+    return Panel(images, tuple(_outcome(frame, frame["attack"] == name, row) for name in names))
+
+
+def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
+    columns = {name: values[mine] for name, values in frame.items()}
+    attack, goals = str(columns["attack"][0]), set(columns["goal"].tolist())
+    if len(goals) > 1:
+        raise InputError(f"The attack '{attack}' has records of {len(goals)} goals. Give each goal its own name.")
+    eps, budget = np.unique(columns["eps"], return_inverse=True)
+    image = np.searchsorted(rows, columns["row"])
+    cells = budget * rows.size + image
+    if np.unique(cells).size < cells.size:
+        raise InputError(
+            f"The attack '{attack}' has two records for one image and budget. Two runs share this folder: "
+            "start a new run folder."
+        )
+
+    def spread(values: npt.NDArray[Any], neutral: object) -> npt.NDArray[Any]:
+        out = np.full((eps.size, rows.size), neutral, dtype=values.dtype)
+        out[budget, image] = values
+        return out
+
+    norm = str(columns["norm"][0])
+    evidence = columns["evidence"] == ATTACKED
+    flags = {name: spread(columns[name], False) for name in ("zero_gradient", "blocked_gradient", "non_finite")}
+    return Outcome(
+        attack=attack,
+        goal=str(columns["goal"][0]),
+        norm=norm,
+        eps=eps.astype(np.float64),
+        recorded=spread(np.ones(image.size, dtype=bool), False),
+        eligible=np.any(spread(columns["eligible"], False), axis=0),
+        success=spread(columns["success"] & columns["eligible"], False),
+        prediction=spread(columns["prediction"].astype(np.int64), -1),
+        score=spread(columns["disease_score"].astype(np.float64), np.nan),
+        distance=spread(columns[norm].astype(np.float64), np.inf),
+        attacked=spread(evidence, False),
+        forwards=spread(columns["forwards"].astype(np.int64), 0),
+        backwards=spread(columns["backwards"].astype(np.int64), 0),
+        clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),
+        **flags,
+    )

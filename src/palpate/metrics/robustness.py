@@ -1,0 +1,112 @@
+"""What is left of a model under attack: robust accuracy, success, worst case and the smallest budget that wins.
+
+Two denominators, never mixed:
+- *success rate* counts the images that the attack could still win (`eligible`): clean errors are no successes;
+- *robust accuracy* counts every image: right before the attack, and not beaten by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palpate.metrics.intervals import Share
+from palpate.metrics.panel import Bools, Floats, Images, Outcome
+
+SLACK = 1e-3
+"""Relative excess over a budget that counts as rounding of stored values in float32, not as leaving the ball."""
+
+
+def clean_accuracy(images: Images) -> Share:
+    """Images decided rightly before any attack, over all images."""
+    return Share(images.correct, np.ones(images.count, dtype=bool))
+
+
+def robust_accuracy(images: Images, outcome: Outcome, budget: int) -> Share:
+    """Images right before an untargeted attack and not beaten by it, over all images that have a record.
+
+    Args:
+        images: the audited images.
+        outcome: an untargeted attack; for other goals being beaten is not the same as being wrong.
+        budget: index into `outcome.eps`.
+    """
+    return Share(images.correct & ~outcome.success[budget], outcome.recorded[budget])
+
+
+def success_rate(outcome: Outcome, budget: int) -> Share:
+    """Eligible images on which the attack reached its goal, over the eligible ones."""
+    return Share(outcome.success[budget], outcome.recorded[budget] & outcome.eligible)
+
+
+def smallest_eps(outcome: Outcome) -> Floats:
+    """The smallest budget at which each image fell, (N,) in stored values.
+
+    Infinite where none of the tried budgets won, NaN where the image was not eligible or has no record.
+    """
+    eps = np.where(outcome.success, outcome.eps[:, None], np.inf).min(axis=0, initial=np.inf)
+    return np.where(outcome.eligible & outcome.recorded.any(axis=0), eps, np.nan)
+
+
+def median_eps(smallest: Floats) -> float:
+    """The smallest tried budget by which at least half of the eligible images had fallen.
+
+    Infinite where fewer than half fell, NaN where none was eligible. No interpolation: only tried budgets are named.
+    """
+    known = np.sort(smallest[~np.isnan(smallest)])
+    return float(known[(known.size - 1) // 2]) if known.size else float("nan")
+
+
+def within_budget(outcome: Outcome) -> Bools:
+    """[budget, image] Whether the change kept to its budget; an attack without projection may not."""
+    return np.less_equal(outcome.distance, outcome.eps[:, None] * (1 + SLACK))
+
+
+def reach(outcomes: Sequence[Outcome], hits: Sequence[Bools], images: int) -> Floats:
+    """The smallest change, over all attacks and budgets, that is a witness against each image; (N,) stored values.
+
+    An adversarial image of size d proves that the model fails at every budget of d or more, whichever attack found
+    it and whatever budget that attack was given. Infinite where there is no witness.
+
+    Args:
+        outcomes: the attacks that count.
+        hits: per attack, [budget, image], which of its images are witnesses.
+        images: N.
+    """
+    nearest = np.full(images, np.inf)
+    for outcome, hit in zip(outcomes, hits, strict=True):
+        found = np.where(hit & outcome.recorded, outcome.distance, np.inf)
+        nearest = np.minimum(nearest, found.min(axis=0, initial=np.inf))
+    return nearest
+
+
+def beaten_within(distances: Floats, eps: float) -> Bools:
+    """Images whose nearest witness lies within `eps`."""
+    return np.less_equal(distances, eps * (1 + SLACK))
+
+
+def worst_case(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
+    """Robust accuracy against all attacks of the untargeted goal at once: no attack may have a witness within `eps`.
+
+    It counts images that every one of the attacks has finished with, so that an unfinished run is not flattered.
+    It can never exceed the robust accuracy of an attack that kept to its budget, and never grows with `eps`.
+    """
+    found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
+    return Share(images.correct & ~beaten_within(found, eps), covered(outcomes, images.count))
+
+
+def worst_success(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
+    """Success rate of all attacks of one goal together: some attack has a witness within `eps`."""
+    found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
+    eligible = covered(outcomes, images.count)
+    for outcome in outcomes:
+        eligible = eligible & outcome.eligible
+    return Share(beaten_within(found, eps), eligible)
+
+
+def covered(outcomes: Sequence[Outcome], images: int) -> Bools:
+    """(N,) Images that every attack has finished with; none where there is no attack."""
+    if not outcomes:
+        return np.zeros(images, dtype=bool)
+    everywhere: Bools = np.all([outcome.covered for outcome in outcomes], axis=0)
+    return everywhere

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from palpate.errors import InputError
+from palpate.metrics.panel import arrange
+from tests.metrics.handmade import curve, frame, panel, record
+
+INF = float("inf")
+
+
+def test_records_land_in_their_cell_whatever_their_order():
+    records = curve("pgd", [1.0, 4.0, INF])
+    made = panel(list(reversed(records)))
+    outcome = made.outcomes[0]
+    assert outcome.eps.tolist() == [1.0, 2.0, 4.0]
+    assert outcome.success.tolist() == [[True, False, False], [True, False, False], [True, True, False]]
+    assert outcome.distance.tolist() == [[1.0] * 3, [2.0] * 3, [4.0] * 3]
+    assert outcome.covered.all()
+
+
+def test_a_hole_is_not_recorded_and_neutral():
+    records = [one for one in curve("pgd", [1.0, 1.0]) if not (one.row == 1 and one.eps == 4.0)]
+    outcome = panel(records).outcomes[0]
+    assert not outcome.recorded[2, 1] and outcome.recorded.sum() == 5
+    assert outcome.prediction[2, 1] == -1 and not outcome.success[2, 1] and np.isinf(outcome.distance[2, 1])
+    assert outcome.covered.tolist() == [True, False]
+
+
+def test_the_distance_is_the_one_of_the_norm():
+    outcome = panel([record(0, norm="l2", linf=0.5, l2=3.0)]).outcomes[0]
+    assert outcome.distance.tolist() == [[3.0]]
+
+
+def test_groups_are_numbered_and_attacks_keep_their_order():
+    records = [record(row, attack=attack, group=group) for attack in ("z", "a") for row, group in enumerate("ppq")]
+    made = panel(records)
+    assert made.images.groups == 2 and made.images.group[0] == made.images.group[1] != made.images.group[2]
+    assert [outcome.attack for outcome in made.outcomes] == ["z", "a"]
+
+
+def test_success_without_eligibility_does_not_count():
+    assert not panel([record(0, eligible=False, success=True)]).outcomes[0].success.any()
+
+
+def test_an_empty_frame_is_an_empty_panel():
+    empty = {name: values[:0] for name, values in frame([record(0)]).items()}
+    made = arrange(empty)
+    assert made.images.count == 0 and made.outcomes == () and made.goals == ()
+
+
+def test_two_records_for_one_cell_are_refused():
+    with pytest.raises(InputError, match="two records for one image and budget"):
+        panel([record(0), record(0)])
+
+
+def test_two_goals_under_one_name_are_refused():
+    with pytest.raises(InputError, match="records of 2 goals"):
+        panel([record(0), record(1, goal="hide disease")])
