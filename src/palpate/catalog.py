@@ -94,7 +94,8 @@ _TABLE = (
         "ti",
         f"{_R}:ti",
         "Gradient averaged over translated images.",
-        "Dong et al., Evading Defenses to Transferable Adversarial Examples by Translation-Invariant Attacks, CVPR 2019.",
+        "Dong et al., Evading Defenses to Transferable Adversarial Examples by Translation-Invariant Attacks, "
+        "CVPR 2019.",
     ),
     Entry(
         "di",

@@ -1,0 +1,120 @@
+"""One line for notebooks; the parts stay open to whoever wants them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palpate import catalog
+from palpate.contracts import AttackResult
+from palpate.errors import InputError, nearest
+from palpate.tasks.classification import Classification
+from palpate.tasks.goals import Goal, Towards, Untargeted
+from palpate.tasks.heads import Head, OneLogit, Softmax, looks_like_probabilities
+from palpate.threats.ball import BALLS, Ball
+from palpate.victim import Victim
+
+
+def attack(
+    module: nn.Module | Victim,
+    images: Tensor,
+    labels: Tensor,
+    name: str = "smia",
+    *,
+    eps: float | Sequence[float] | Tensor,
+    norm: str = "linf",
+    bounds: tuple[float, float] = (0.0, 1.0),
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    goal: Goal | int | None = None,
+    seed: int = 0,
+    **parameters: Any,
+) -> AttackResult:
+    """Attack a classifier and return the full result.
+
+        result = palpate.attack(module, images, labels, "smia", eps=2/255)
+        result.images, result.success, result.robust_accuracy
+
+    The module is used in evaluation mode and left as it was. Two-class models with one logit are recognised by
+    their output.
+
+    Args:
+        module: classifier that returns logits (B, K), (B, 1) or (B,); or a `Victim`, which brings its own bounds.
+        images: (B, C, *spatial) floating point, stored values inside `bounds`.
+        labels: (B,) integer classes.
+        name: an attack of the catalog (`palpate list attacks`).
+        eps: radius in the units of `images`, for all of them or one per image.
+        norm: `linf`, `l2` or `l1`.
+        bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
+        preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
+        goal: where the decision should go: a class, a `Goal`, or anywhere but the label.
+        seed: makes random attacks repeatable.
+        parameters: the attack's own, for example steps=20.
+
+    Returns:
+        Adversarial images, margins, success, passes spent: see `AttackResult`.
+
+    Raises:
+        InputError: images, labels, model or parameters that cannot be used; the text says what to mend.
+    """
+    victim = module if isinstance(module, Victim) else Victim(module, bounds, preprocess=preprocess)
+    labels = _checked_labels(images, labels)
+    threat = _threat(norm, eps)
+    chosen = catalog.make(name, threat, **parameters)
+    task = _task(victim, images, goal)
+    result: AttackResult = chosen(victim, task, images, labels, generator=torch.Generator().manual_seed(seed))
+    _warn(result)
+    return result
+
+
+def _threat(norm: str, eps: float | Sequence[float] | Tensor) -> Ball:
+    if norm not in BALLS:
+        raise InputError(f"norm: there is no '{norm}'. {nearest(norm, BALLS)}")
+    radius = eps.tolist() if isinstance(eps, Tensor) else eps
+    if isinstance(radius, Sequence):
+        return BALLS[norm](tuple(float(value) for value in radius))
+    return BALLS[norm](float(radius))
+
+
+def _checked_labels(images: Tensor, labels: Tensor) -> Tensor:
+    if not isinstance(images, Tensor) or images.ndim < 3:
+        raise InputError("images: give one tensor of shape (B, C, *spatial).")
+    labels = torch.as_tensor(labels, device=images.device)
+    if labels.is_floating_point() or labels.numel() != len(images):
+        raise InputError(
+            f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
+        )
+    return labels.reshape(-1).long()
+
+
+def _task(victim: Victim, images: Tensor, goal: Goal | int | None) -> Classification:
+    if not len(images):
+        raise InputError("images: there is none.")
+    with victim:
+        outputs = victim.judge(images[:1])
+    victim.forwards -= 1
+    one_logit = outputs.ndim == 1 or outputs.shape[-1] == 1
+    head: Head = OneLogit() if one_logit else Softmax()
+    wanted = Towards((goal,)) if isinstance(goal, int) else goal or Untargeted()
+    return Classification(2 if one_logit else int(outputs.shape[-1]), wanted, head)
+
+
+def _warn(result: AttackResult) -> None:
+    if looks_like_probabilities(result.clean_outputs):
+        warnings.warn(
+            "The model seems to return probabilities, not logits; cross-entropy is then flattened and attacks look "
+            "weaker than they are. Return logits, or take the log of the probabilities.",
+            stacklevel=3,
+        )
+    blocked = int(result.blocked_gradient.sum())
+    if blocked:
+        warnings.warn(
+            f"For {blocked} of {len(result)} images the model's gradient is exactly zero, so a gradient attack cannot "
+            "move them: their robustness is not shown.",
+            stacklevel=3,
+        )
+    if not bool(result.eligible.any()):
+        warnings.warn("No image was attacked: the model is wrong on all of them from the start.", stacklevel=3)
