@@ -1,0 +1,1 @@
+"""Labelled images: readers, tables and a look at what lies in a folder. NumPy only, no torch."""

@@ -1,0 +1,193 @@
+"""Images as they are stored: PNG, JPEG and TIFF, 8 and 16 bit, grey and RGB. Never rescaled, never truncated.
+
+What a file is, its first bytes say, not its name. Stored order is kept: an EXIF orientation is not applied, because
+a network in use sees the pixels in the order in which its own reader gives them, which for most readers is the
+stored one. Colour profiles and gamma are not applied either.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from palpate.data.forms import Array, Form, bit_range, channels_first, require_size
+from palpate.data.tiff import read_tiff, tiff_form
+from palpate.errors import InputError
+
+__all__ = ["SUFFIXES", "bit_range", "read_form", "read_image"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Endings of files that are taken for images where a folder is searched."""
+
+_Kind = Literal["PNG", "JPEG", "TIFF"]
+_HEAD = 132
+_SIGNATURES: dict[bytes, _Kind] = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+_OTHERS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"\0\0\0\x0cjP": "JPEG 2000", b"\x1f\x8b": "gzip (NIfTI?)"}
+_PNG_GREY, _PNG_RGB, _PNG_PALETTE, _PNG_GREY_ALPHA, _PNG_RGB_ALPHA = 0, 2, 3, 4, 6
+
+
+def read_image(path: Path) -> Array:
+    """The pixels (C, H, W) of an image file in stored values, uint8 or uint16; C is 1 (grey) or 3 (RGB).
+
+    Palette images become RGB. An alpha channel is left out where every pixel is opaque, since it then says nothing;
+    any transparency is refused, since no one can know what the model was meant to see behind it.
+
+    Raises:
+        InputError: the file is missing, empty, truncated or damaged, of another format, too large, has several
+            pages or frames, is transparent, or stores what cannot be read without changing its values.
+    """
+    kind, head = _recognise(path)
+    with _one_sentence(path):
+        if kind == "TIFF":
+            return read_tiff(path)
+        with open(path, "rb") as handle:
+            return channels_first(_read_png(path, handle, head) if kind == "PNG" else _read_jpeg(path, handle))
+
+
+def read_form(path: Path) -> Form:
+    """Shape and stored type of an image file from its header, without decoding its pixels.
+
+    Raises:
+        InputError: as `read_image`, as far as the header shows it.
+    """
+    kind, head = _recognise(path)
+    with _one_sentence(path):
+        if kind == "TIFF":
+            return tiff_form(path)
+        if kind == "PNG":
+            return _png_form(path, head)
+        with open(path, "rb") as handle, _opened(path, handle, "JPEG") as image:
+            return _jpeg_form(path, image)
+
+
+def _recognise(path: Path) -> tuple[_Kind, bytes]:
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(_HEAD)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be opened: {reason}. Give a readable image file.") from error
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return kind, head
+    other = "DICOM" if head[128:] == b"DICM" else next((n for s, n in _OTHERS.items() if head.startswith(s)), None)
+    what = f"looks like {other}" if other else "is no image that palpate knows"
+    raise InputError(f"{path} {what}; palpate reads PNG, JPEG and TIFF. Convert it, or take it out of the table.")
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    # Decoders fail in many ways (OSError, SyntaxError, struct.error, zlib.error, IndexError ...): all mean the same.
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path} is truncated or damaged ({reason}). Copy it again from its source, or take it out of the table."
+        ) from error
+
+
+@contextmanager
+def _opened(path: Path, handle: IO[bytes], kind: str) -> Iterator[Image.Image]:
+    # Other libraries switch this on for the whole process; it fills what is missing with grey and says nothing.
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            handle.seek(0)
+            image = Image.open(handle, formats=[kind])
+        with image:
+            require_size(path, image.height, image.width)
+            yield image
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: its header declares too many pixels ({error}). Resize it or copy it again."
+        ) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def _png_form(path: Path, head: bytes) -> Form:
+    width, height, depth, colour = struct.unpack_from(">IIBB", head, 16)
+    require_size(path, height, width)
+    if depth < 8 and colour == _PNG_GREY:
+        raise InputError(
+            f"{path} stores {depth}-bit grey, which readers rescale to 8 bit in different ways. "
+            "Save it with 8 or 16 bit."
+        )
+    if depth == 16 and colour in (_PNG_GREY_ALPHA, _PNG_RGB_ALPHA):
+        raise InputError(f"{path} stores 16 bit with an alpha channel. Save it without alpha.")
+    channels = 1 if colour in (_PNG_GREY, _PNG_GREY_ALPHA) else 3
+    return Form((channels, height, width), "uint16" if depth == 16 else "uint8")
+
+
+def _read_png(path: Path, handle: IO[bytes], head: bytes) -> Array:
+    form = _png_form(path, head)
+    with _opened(path, handle, "PNG") as image:
+        if getattr(image, "n_frames", 1) > 1:
+            raise InputError(f"{path} is an animation of {image.n_frames} frames. Save each frame as an image.")  # type: ignore[attr-defined]
+        if form.dtype == "uint8":
+            return np.asarray(_without_alpha(path, image))
+        if "transparency" in image.info:
+            raise InputError(f"{path} stores 16 bit with a transparent colour. Save it without transparency.")
+        if form.shape[0] == 1:
+            return np.asarray(image).astype(np.uint16)
+    return _read_png_48(path, handle)
+
+
+def _read_png_48(path: Path, handle: IO[bytes]) -> Array:
+    # Pillow has no mode for 48-bit colour: it keeps the high bytes and drops the low ones without a word. Told that
+    # the samples are little-endian, which they are not, it keeps the low bytes instead; both together are exact.
+    halves = []
+    for raw_mode in ("RGB;16B", "RGB;16L"):
+        with _opened(path, handle, "PNG") as image:
+            (tile,) = image.tile  # type: ignore[attr-defined]
+            if image.mode != "RGB" or tile[3] != "RGB;16B":
+                raise InputError(
+                    f"{path} is a 16-bit RGB PNG, and palpate does not know how the installed Pillow reads it. "
+                    "Save it as a 16-bit TIFF."
+                )
+            image.tile = [(*tile[:3], raw_mode)]  # type: ignore[attr-defined]
+            halves.append(np.asarray(image).astype(np.uint16))
+    high, low = halves
+    return high << 8 | low
+
+
+def _jpeg_form(path: Path, image: Image.Image) -> Form:
+    if image.mode not in ("L", "RGB"):
+        raise InputError(f"{path} is a JPEG with {image.mode} colours. Save it as grey or RGB.")
+    return Form((1 if image.mode == "L" else 3, image.height, image.width), "uint8")
+
+
+def _read_jpeg(path: Path, handle: IO[bytes]) -> Array:
+    with _opened(path, handle, "JPEG") as image:
+        _jpeg_form(path, image)
+        return np.asarray(image)
+
+
+def _without_alpha(path: Path, image: Image.Image) -> Image.Image:
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise InputError(
+            f"{path} has transparent pixels, and what the model sees behind them is not stored. Save it without alpha."
+        )
+    return image.convert("L" if image.mode in ("L", "LA") else "RGB")

@@ -1,0 +1,254 @@
+"""A look at a folder: which labelled images lie there, for `palpate init` to write a first plan from.
+
+Columns are told by what they hold (paths of existing files, few distinct values, names of splits), and by their
+names where several would do. A guess is a proposal: the plan that is written from it shows every choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from palpate.data.archive import read_headers
+from palpate.data.cases import class_number
+from palpate.data.forms import Form
+from palpate.data.images import read_form
+from palpate.data.listing import Line, locate, read_csv, visible
+from palpate.data.table import Table
+from palpate.errors import InputError
+
+_SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
+_FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
+_LABEL_NAMES = ("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level")
+_GROUP_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "case", "study", "pid")
+_NO_CLASSES = ("images", "imgs", "masks", "labels", "annotations", "fov", "segmentation")
+_MOST_CLASSES = 50
+_LOOKED_AT = 40
+_FOUND_ENOUGH = 0.9
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Labelled images as they lie in a folder.
+
+    Attributes:
+        kind: a CSV, one folder a class, or a MedMNIST archive.
+        path: the CSV, the folder of class folders, or the archive.
+        images: folder that the paths of a CSV start from.
+        file: column of paths of a CSV.
+        label: column of labels of a CSV.
+        split: column of splits of a CSV.
+        group: column of patients of a CSV.
+        splits: names of the splits and their images, the one to audit first; empty where there are none. Splits that
+            are folders (`test/`, `train/`) are layouts of their own.
+        classes: names of the classes: as numbered, or as sorted names whose order the user must confirm.
+        counts: images of each class, over all splits.
+        form: shape and stored type of the first image.
+        equal: whether all images that were looked at have this form.
+    """
+
+    kind: Literal["csv", "folders", "medmnist"]
+    path: Path
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    form: Form
+    equal: bool
+    images: Path | None = None
+    file: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+    splits: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Images in all."""
+        return sum(self.counts)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the classes are known by number only, so that a plan need not list them."""
+        return self.classes == tuple(str(number) for number in range(len(self.classes)))
+
+    def words(self) -> str:
+        """In one line for a terminal."""
+        classes = "; ".join(f"{name} ({count})" for name, count in zip(self.classes, self.counts, strict=True))
+        form = self.form.words() if self.equal else f"sizes differ, the first {self.form.words()}"
+        return f"{self.path}: {self.count} images, {form}; classes {classes}"
+
+    def table(self, split: str | None = None) -> Table:
+        """The table of one split (the first of `splits` unless told), as this layout reads it.
+
+        Raises:
+            InputError: as the constructors of `palpate.data.table.Table`.
+        """
+        split = split or (self.splits[0][0] if self.splits else None)
+        classes = None if self.numbered else self.classes
+        if self.kind == "medmnist":
+            return Table.from_medmnist(self.path, split or "test", classes)
+        if self.kind == "folders":
+            return Table.from_folders(self.path, classes)
+        where = {self.split: split} if self.split and split else {}
+        assert self.images is not None and self.file is not None and self.label is not None
+        return Table.from_csv(self.path, self.images, self.file, self.label, self.group, where, classes)
+
+
+def find_tables(folder: Path) -> tuple[Layout, ...]:
+    """The layouts of labelled images in a folder and one level below, the most telling first.
+
+    CSV tables come before class folders, and these before archives. Among equals a folder named after a split that
+    is audited (`test`) comes first, then the larger one.
+
+    Raises:
+        InputError: the folder does not exist, or nothing in it is a labelled image set.
+    """
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist. Give the folder of the images.")
+    places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    files = [path for place in places for path in visible(place.iterdir()) if path.is_file()] or [folder]
+    tables = _ordered(_csv_layout(path) for path in files if path.suffix.lower() in (".csv", ".tsv"))
+    folders = _ordered(_folder_layout(place) for place in places)
+    archives = _ordered(_archive_layout(path) for path in files if path.suffix.lower() == ".npz")
+    found = (*tables, *folders, *archives)
+    if not found:
+        raise InputError(
+            f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
+            "one folder of images a class, or with a MedMNIST .npz."
+        )
+    return found
+
+
+def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
+    def key(layout: Layout) -> tuple[int, int]:
+        name = layout.path.name.lower()
+        return (_SPLITS.index(name) if name in _SPLITS else len(_SPLITS), -layout.count)
+
+    return sorted((layout for layout in layouts if layout is not None), key=key)
+
+
+# -- CSV -----------------------------------------------------------------------------------------------------------
+
+
+def _csv_layout(path: Path) -> Layout | None:
+    try:
+        header, lines = read_csv(path)
+        found = _file_column(path, header, lines)
+        if found is None:
+            return None
+        file, images = found
+        columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
+        split = next((column for column, values in columns.items() if _is_split(values)), None)
+        group = _named(_GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
+        label = _label_column(columns, (split, group))
+        if label is None:
+            return None
+        classes, counts = _classes(columns[label])
+        form, equal = _forms([images / name for line in _spread(lines) if (name := locate(images, line.cells[file]))])
+    except InputError:
+        return None
+    splits = _sorted_splits(columns[split]) if split else ()
+    return Layout("csv", path, classes, counts, form, equal, images, file, label, split, group, splits)
+
+
+def _file_column(path: Path, header: list[str], lines: list[Line]) -> tuple[str, Path] | None:
+    bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
+    found: list[tuple[float, int, int, str, Path]] = []
+    for order, column in enumerate(header):
+        cells = [line.cells[column] for line in lines]
+        if len(set(cells)) < len(cells):
+            continue  # boxes and findings take several lines an image: no table of one label an image
+        for base in bases:
+            share = sum(locate(base, line.cells[column]) is not None for line in _spread(lines)) / len(_spread(lines))
+            if share >= _FOUND_ENOUGH:
+                found.append((-share, _rank(column, _FILE_NAMES), order, column, base))
+                break
+    return min(found)[3:] if found else None
+
+
+def _label_column(columns: dict[str, Counter[str]], taken: tuple[str | None, ...]) -> str | None:
+    few = [
+        column
+        for column, values in columns.items()
+        if column not in taken and "" not in values and 2 <= len(values) <= min(_MOST_CLASSES, values.total() // 2)
+    ]
+    return _named(_LABEL_NAMES, few) or next(iter(few), None)
+
+
+def _is_split(values: Counter[str]) -> bool:
+    return len(values) > 1 and all(value.lower() in _SPLITS for value in values)
+
+
+def _sorted_splits(values: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(values.items(), key=lambda item: _SPLITS.index(item[0].lower())))
+
+
+def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    numbers = {text: class_number(text) for text in values}
+    known = [number for number in numbers.values() if number is not None]
+    if len(known) == len(numbers) and min(known) == 0 and max(known) < _MOST_CLASSES:
+        counts = Counter({number: values[text] for text, number in numbers.items() if number is not None})
+        return tuple(map(str, range(max(known) + 1))), tuple(counts[number] for number in range(max(known) + 1))
+    names = sorted(values)
+    return tuple(names), tuple(values[name] for name in names)
+
+
+def _rank(column: str, names: tuple[str, ...]) -> int:
+    # Exact names come first, then columns of which a name is a word (`patient_age` is none: its last word counts).
+    lowered = column.lower()
+    if lowered in names:
+        return names.index(lowered)
+    words = re.split(r"[\s_\-.]+", lowered)
+    return len(names) + next((place for place, name in enumerate(names) if words[-1] == name), len(names))
+
+
+def _named(names: tuple[str, ...], columns: list[str]) -> str | None:
+    ranked = [(rank, order) for order, column in enumerate(columns) if (rank := _rank(column, names)) < 2 * len(names)]
+    return columns[min(ranked)[1]] if ranked else None
+
+
+# -- folders and archives ------------------------------------------------------------------------------------------
+
+
+def _folder_layout(root: Path) -> Layout | None:
+    below = {path.name.lower(): path for path in visible(path for path in root.iterdir() if path.is_dir())}
+    if any(name in _NO_CLASSES or name in _SPLITS for name in below):
+        return None
+    try:
+        table = Table.from_folders(root)
+        if len(table.classes) < 2:
+            return None
+        form, equal = _forms([root / case.name for case in _spread(list(table))])
+    except InputError:
+        return None
+    return Layout("folders", root, table.classes, table.counts(), form, equal)
+
+
+def _archive_layout(path: Path) -> Layout | None:
+    try:
+        headers = read_headers(path)
+        splits = {
+            name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
+        }
+        ordered = _sorted_splits(Counter({name: count for name, count in splits.items() if name in _SPLITS and count}))
+        tables = [Table.from_medmnist(path, name) for name, _ in ordered]
+        if not tables:
+            return None
+        counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
+        return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)
+    except InputError:
+        return None
+
+
+def _forms(paths: list[Path]) -> tuple[Form, bool]:
+    forms = [read_form(path) for path in paths]
+    return forms[0], len(set(forms)) == 1
+
+
+def _spread(items: list[Item]) -> list[Item]:
+    return items[:: max(1, len(items) // _LOOKED_AT)]
