@@ -1,0 +1,1 @@
+"""Models: loaders of what users bring, and the small classifier of the demo."""
