@@ -132,7 +132,7 @@ class Victim:
             return self.search(images)
 
     def glance(self, images: Tensor) -> Tensor:
-        """Outputs without gradient, in the arithmetic of `tuning.glance`: for what is looked at, never for a verdict."""
+        """Outputs without gradient, in the arithmetic of `tuning.glance`; never for a verdict."""
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():

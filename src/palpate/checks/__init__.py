@@ -1,0 +1,28 @@
+"""What every attack, threat, task and metric keeps, as checks that anyone can run on their own.
+
+    from palpate.checks import check_attack
+    check_attack(lambda threat: my_attack(threat, steps=20), random=True)
+
+Each check raises `ContractError`, whose text names the contract and what was seen.
+"""
+
+from __future__ import annotations
+
+from palpate.checks.attack import ATTACK_CONTRACTS, Subject, check_attack
+from palpate.checks.metric import METRIC_CONTRACTS, check_metric
+from palpate.checks.task import TASK_CONTRACTS, check_task
+from palpate.checks.threat import THREAT_CONTRACTS, check_threat
+from palpate.checks.violation import ContractError
+
+__all__ = [
+    "ATTACK_CONTRACTS",
+    "METRIC_CONTRACTS",
+    "TASK_CONTRACTS",
+    "THREAT_CONTRACTS",
+    "ContractError",
+    "Subject",
+    "check_attack",
+    "check_metric",
+    "check_task",
+    "check_threat",
+]

@@ -1,0 +1,112 @@
+"""Small models whose weakest point is known on paper, for checking attacks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVEL = 110.0
+"""Mean of every image of `level_images`."""
+
+
+class Linear(nn.Module):
+    """Two logits (m / 2, -m / 2) with m = scale * (<w, x - LEVEL> + offset): margin m for label 0.
+
+    The smallest beating change is offset / ||w||_1 in L-inf and offset / ||w||_2 in L2.
+    """
+
+    def __init__(self, weights: Tensor, offset: float, scale: float = 1.0):
+        super().__init__()
+        self.weights = nn.Parameter(weights)
+        self.offset, self.scale = offset, scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 2)."""
+        centred = (images - LEVEL).flatten(1)
+        margin = self.scale * ((centred * self.weights.flatten()).sum(1, keepdim=True) + self.offset)
+        return torch.cat([margin, -margin], dim=1) / 2
+
+
+class Wave(nn.Module):
+    """Label 0 falls in narrow bands: m = level + cos(rate * (mean - LEVEL)), so an iterate can win and then lose."""
+
+    def __init__(self, rate: float, level: float = 0.6):
+        super().__init__()
+        self.rate, self.level = rate, level
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 2)."""
+        change = images.flatten(1).mean(1, keepdim=True) - LEVEL
+        # The small slope gives a gradient at the clean image, where the cosine has none.
+        margin = self.level + torch.cos(self.rate * change) - 0.05 * change
+        return torch.cat([margin, -margin], dim=1) / 2
+
+
+class Bowl(nn.Module):
+    """Label 0 is weakest at one point inside the ball: m = mean((x - lowest)^2) / width^2 - depth."""
+
+    lowest: Tensor
+
+    def __init__(self, lowest: Tensor, width: float, depth: float):
+        super().__init__()
+        self.register_buffer("lowest", lowest)
+        self.width, self.depth = width, depth
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 2)."""
+        margin = ((images - self.lowest) / self.width).flatten(1).square().mean(1, keepdim=True) - self.depth
+        return torch.cat([margin, -margin], dim=1) / 2
+
+
+class SmallNet(nn.Module):
+    """An ordinary small network with batch norm and dropout, in 2D or 3D, for stored values of a given range."""
+
+    def __init__(self, channels: int = 3, classes: int = 4, spatial: int = 2, low: float = 0.0, high: float = 255.0):
+        super().__init__()
+        convolution = (nn.Conv2d, nn.Conv3d)[spatial - 2]
+        norm = (nn.BatchNorm2d, nn.BatchNorm3d)[spatial - 2]
+        self.low, self.high = low, high
+        self.features = nn.Sequential(
+            convolution(channels, 8, 3, padding=1),
+            norm(8),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            convolution(8, 8, 3, stride=2, padding=1),
+            norm(8),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, classes)."""
+        scaled = (images - self.low) / (self.high - self.low) * 2 - 1
+        logits: Tensor = self.head(self.features(scaled).flatten(2).mean(2))
+        return logits * 20
+
+
+def small_net(
+    channels: int = 3, classes: int = 4, spatial: int = 2, bounds: tuple[float, float] = (0.0, 255.0)
+) -> SmallNet:
+    """A `SmallNet` with fixed random weights and lived-in batch norms, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SmallNet(channels, classes, spatial, *bounds)
+        with torch.no_grad():
+            network(torch.rand(32, channels, *[8] * spatial) * (bounds[1] - bounds[0]) + bounds[0])
+    return network.eval()
+
+
+def images(
+    count: int = 6, channels: int = 3, spatial: int = 2, bounds: tuple[float, float] = (0.0, 255.0), seed: int = 1
+) -> Tensor:
+    """Whole stored values (count, channels, 8, 8[, 8]); the first two touch the faces of the box."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.rand(count, channels, *[8] * spatial, generator=generator)
+    drawn[0, :, :4], drawn[min(1, count - 1), :, 4:] = 0.0, 1.0
+    return (drawn * (bounds[1] - bounds[0]) + bounds[0]).round()
+
+
+def level_images(count: int = 6) -> Tensor:
+    """Images (count, 3, 8, 8) in float64 well inside 0..255, all with the same mean `LEVEL`."""
+    drawn = images(count).double() * 0.1
+    return drawn - drawn.flatten(1).mean(1).reshape(-1, 1, 1, 1) + LEVEL
