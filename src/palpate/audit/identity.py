@@ -1,0 +1,90 @@
+"""Identities: values as plain JSON, back again, and their hash. What changes a result changes the hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from palpate.attacks.ascent import Ascent
+from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
+from palpate.attacks.noise import RandomNoise
+from palpate.attacks.objectives import Deviation, Margin, Stabilised
+from palpate.attacks.steps import Cosine, Fixed, Halving
+from palpate.errors import InputError
+from palpate.preprocess import Preprocess
+from palpate.tasks.classification import Classification
+from palpate.tasks.goals import Towards, Untargeted
+from palpate.tasks.heads import Cumulative, OneLogit, Softmax
+from palpate.threats.ball import L1, L2, Linf, LinfSteps
+
+_TYPES: tuple[type, ...] = (
+    *(Ascent, RandomNoise, Deviation, Margin, Stabilised, Fixed, Cosine, Halving),
+    *(Momentum, Nesterov, Translation, Diversity),
+    *(Linf, L2, L1, LinfSteps, Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
+)
+NAMES: Mapping[str, type] = {kind.__name__: kind for kind in _TYPES}
+"""The only types that `decode` ever makes, by the name that they are stored under."""
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON: frozen dataclasses, tuples, mappings with text keys, numbers, text, None. Floats stay exact.
+
+    Types outside palpate (attacks of other packages) are named by module; they can be hashed, but not decoded.
+
+    Raises:
+        InputError: something in it is no such value, so that it has no identity.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, (tuple, list)):
+        return [encode(entry) for entry in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {"map": {key: encode(entry) for key, entry in sorted(value.items())}}
+    if is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        entries = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        return {"type": _name(type(value)), "fields": entries}
+    raise InputError(
+        f"identity: {type(value).__name__} is no frozen dataclass, number or text, so what was computed with it "
+        "cannot be recognised again. Describe attacks by frozen dataclasses."
+    )
+
+
+def decode(data: Any) -> Any:
+    """The value that `encode` made into JSON; lists come back as tuples.
+
+    Raises:
+        InputError: it names a type that is not palpate's, or fields that the type does not have.
+    """
+    if isinstance(data, list):
+        return tuple(decode(entry) for entry in data)
+    if not isinstance(data, dict):
+        return data
+    if set(data) == {"float"}:
+        return float(data["float"])
+    if set(data) == {"map"}:
+        return {key: decode(entry) for key, entry in data["map"].items()}
+    if set(data) != {"type", "fields"} or data["type"] not in NAMES:
+        raise InputError(f"identity: {str(data.get('type', data))[:80]!r} is no type of palpate's. Nothing was made.")
+    kind = NAMES[data["type"]]
+    try:
+        return kind(**{name: decode(entry) for name, entry in data["fields"].items()})
+    except TypeError as error:
+        raise InputError(f"identity: {data['type']} has other fields than those that are stored: {error}.") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the encoded value, hexadecimal; equal values have equal hashes, whatever the order of their keys."""
+    text = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(kind: type) -> str:
+    if NAMES.get(kind.__name__) is kind:
+        return kind.__name__
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,0 +1,276 @@
+"""A plan: the validated description of an audit, read from TOML. Its fields are the reference of the format."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from palpate.audit.plan_checks import problems
+from palpate.audit.plan_errors import not_toml, refused
+from palpate.audit.radii import radius
+from palpate.errors import PlanError
+from palpate.preprocess import Preprocess
+
+Metric = Literal[
+    "clean_accuracy",
+    "robust_accuracy",
+    "success_rate",
+    "missed_disease",
+    "invented_disease",
+    "sensitivity",
+    "specificity",
+    "kappa",
+]
+
+
+class Section(BaseModel):
+    """Base of every table of a plan: unknown fields are refused, and a value keeps its type."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class PreprocessSection(Section):
+    """`[model.preprocess]`: from stored values to the network's input, in this order."""
+
+    size: tuple[int, ...] | None = Field(default=None, examples=["size = [224, 224]"])
+    """Height and width of the network's input; none keeps the stored size."""
+    channels: int | None = Field(default=None, ge=1, examples=["channels = 3"])
+    """Repeat a grey image to this many channels."""
+    mean: tuple[float, ...] = Field(default=(0.0,), examples=["mean = [127.5]"])
+    """Subtracted, in stored values; one number, or one per channel."""
+    std: tuple[float, ...] = Field(default=(1.0,), examples=["std = [127.5]"])
+    """Divided by, in stored values; one number, or one per channel."""
+
+    def build(self) -> Preprocess:
+        """The preprocessing that these fields describe; raises InputError where they cannot be used."""
+        return Preprocess(self.size, self.channels, self.mean, self.std)
+
+
+class ModelSection(Section):
+    """`[model]`: the model under test. Name it by one of `factory`, `torchscript` and `exported`."""
+
+    factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
+    """`file.py:function` or `package.module:function`; the function returns the module."""
+    torchscript: str | None = Field(default=None, examples=['torchscript = "model.ts"'])
+    """A TorchScript file."""
+    exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
+    """A file that `torch.export.save` wrote."""
+    weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
+    """Weights for the factory's module: safetensors, or a file that loads with `weights_only`."""
+    arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
+    """Keyword arguments for the factory."""
+    bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
+    """Lowest and highest stored value of an image."""
+    preprocess: PreprocessSection = PreprocessSection()
+    """From stored values to the network's input."""
+
+
+class DataSection(Section):
+    """`[data]`: the labelled images. Name them by one of `table`, `folders` and `medmnist`."""
+
+    table: str | None = Field(default=None, examples=['table = "labels.csv"'])
+    """A CSV with one line an image."""
+    folders: str | None = Field(default=None, examples=['folders = "images"'])
+    """A folder with one folder a class."""
+    medmnist: str | None = Field(default=None, examples=['medmnist = "breastmnist.npz"'])
+    """A MedMNIST archive."""
+    split: str = "test"
+    """Split of the archive. Of a CSV: see `where`."""
+    images: str | None = None
+    """Folder that the paths of the CSV start from; the CSV's own unless told."""
+    file: str = "file"
+    """Column of the CSV with the paths."""
+    label: str = "label"
+    """Column of the CSV with the labels: names of classes, or their numbers from 0."""
+    group: str | None = None
+    """Column of the CSV that says which images belong together, such as the patient's."""
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=['where = {split = "test"}'])
+    """Keep the lines of the CSV whose column has this value."""
+    limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
+    """At most so many images, every class in proportion."""
+
+
+class TaskSection(Section):
+    """`[task]`: what the model's output means."""
+
+    kind: Literal["binary", "multiclass", "ordinal"] = Field(examples=['kind = "ordinal"'])
+    """Two classes, several, or grades with an order."""
+    classes: tuple[str, ...] = Field(min_length=2, examples=['classes = ["normal", "pneumonia"]'])
+    """Names of the classes, in the order of the model's outputs."""
+    disease: tuple[str, ...] = Field(default=(), examples=['disease = ["pneumonia"]'])
+    """The classes that count as disease; needed for missed and invented disease."""
+    head: Literal["softmax", "one-logit", "cumulative"] = "softmax"
+    """How raw outputs become class scores: a logit per class, one for two classes, or one per threshold of grades."""
+    threshold: float | None = Field(default=None, examples=["threshold = 0.5"])
+    """Operating point of a `one-logit` head, as a probability of the second class; 0.5 unless told."""
+
+    @property
+    def disease_indices(self) -> tuple[int, ...]:
+        """The classes that count as disease, as indices."""
+        return tuple(sorted(self.classes.index(name) for name in self.disease))
+
+
+class ThreatSection(Section):
+    """`[threat]`: how far an image may be changed."""
+
+    norm: Literal["linf", "l2", "l1"] = Field(examples=['norm = "linf"'])
+    """Largest change of one stored value, Euclidean length of the change, or sum of absolute changes."""
+    eps: tuple[int | float | str, ...] = Field(min_length=1, examples=['eps = ["1/255", "2/255"]'])
+    """Budgets: a number is stored values, `"1/255"` a fraction of the range, `"0.5%"` a percentage of it."""
+
+
+class AttackSection(Section):
+    """`[[attacks]]`: one attack; every other key of the table is a parameter of its own."""
+
+    attack: str = Field(examples=['attack = "pgd"'])
+    """Name in the catalog: `palpate list attacks`."""
+    name: str = ""
+    """What the report calls it; the catalog's name unless told. No two attacks share one."""
+    goal: str = "untargeted"
+    """`untargeted`, `hide disease`, `invent disease`, or `towards: ` and a class."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The attack's own parameters."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        own = {key: value for key, value in table.items() if key in ("attack", "name", "goal")}
+        return {**own, "parameters": {key: value for key, value in table.items() if key not in own}}
+
+    @property
+    def title(self) -> str:
+        """What records and reports call it."""
+        return self.name or self.attack
+
+
+class GateSection(Section):
+    """`[[gates]]`: a limit that the model must keep; the audit's exit status says whether it does."""
+
+    metric: Metric = Field(examples=['metric = "robust_accuracy"'])
+    """The figure."""
+    attack: str = "any"
+    """A name of the plan, `any` for the worst case over all attacks, or `none` for the clean images."""
+    eps: int | float | str | None = Field(default=None, examples=['eps = "1/255"'])
+    """Budget, one of the threat's; not for clean figures."""
+    at_least: float | None = Field(default=None, examples=["at_least = 0.5"])
+    """Passed where the figure is this or more."""
+    at_most: float | None = Field(default=None, examples=["at_most = 0.1"])
+    """Passed where the figure is this or less."""
+
+
+class RunSection(Section):
+    """`[run]`: how the audit is carried out. Only `precision` and `shard` decide which finished work can be reused."""
+
+    batch: int = Field(default=32, ge=1)
+    """Images attacked at once."""
+    shard: int = Field(default=32, ge=1)
+    """Images that are finished and stored together; at least the batch."""
+    precision: Literal["float32", "mixed"] = "float32"
+    """`mixed`: bfloat16 searches where that is faster; every verdict stays float32."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """Memory layout of the search; `auto` times one step, once for a run folder."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; `auto` takes a GPU where there is one."""
+    random_model: Literal["refuse", "allow"] = "refuse"
+    """What to do with a model whose outputs differ from pass to pass."""
+
+
+class Plan(Section):
+    """The whole plan. A value: frozen, comparable, checked against itself and against the catalog of attacks."""
+
+    title: str = "Robustness audit"
+    """Heading of the report."""
+    seed: int = Field(default=0, ge=0)
+    """Root of all random numbers."""
+    model: ModelSection = Field(examples=["[model]"])
+    """The model under test."""
+    data: DataSection = Field(examples=["[data]"])
+    """The labelled images."""
+    task: TaskSection = Field(examples=["[task]"])
+    """What the model's output means."""
+    threat: ThreatSection = Field(examples=["[threat]"])
+    """How far an image may be changed."""
+    attacks: tuple[AttackSection, ...] = Field(min_length=1, examples=["[[attacks]]"])
+    """The attacks, in order."""
+    gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
+    """Limits that the model must keep."""
+    run: RunSection = RunSection()
+    """How the audit is carried out."""
+    _origin: Path = PrivateAttr(Path("plan.toml"))
+    _text: str = PrivateAttr("")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        if found := problems(self):
+            raise PydanticCustomError("plan", "the plan contradicts itself", {"problems": found})
+        return self
+
+    @property
+    def origin(self) -> Path:
+        """The file that it was read from; its paths are relative to that file's folder."""
+        return self._origin
+
+    @property
+    def text(self) -> str:
+        """The TOML that it was read from."""
+        return self._text
+
+    @property
+    def root(self) -> Path:
+        """The folder that its paths are relative to."""
+        return self._origin.parent
+
+    @property
+    def radii(self) -> tuple[float, ...]:
+        """The budgets in stored values, rising, each once."""
+        return tuple(sorted({radius(eps, self.model.bounds) for eps in self.threat.eps}))
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in a TOML file.
+
+    Raises:
+        PlanError: it cannot be read, is not TOML, or has fields that are unknown, missing or impossible; every one is
+            named with its line and its mend.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read: {error.strerror}. Give a plan, a TOML file.") from error
+    return parse_plan(text, path)
+
+
+def parse_plan(text: str, origin: Path) -> Plan:
+    """The plan in a TOML text; `origin` is the file that it stands for, whose folder its paths are relative to.
+
+    Raises:
+        PlanError: as `load_plan`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise not_toml(origin, text, error) from error
+    try:
+        plan = Plan.model_validate(_tuples(document))
+    except ValidationError as error:
+        raise refused(origin, text, Plan, error) from error
+    plan._origin, plan._text = origin, text
+    return plan
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

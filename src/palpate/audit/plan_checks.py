@@ -1,0 +1,206 @@
+"""What the fields of a plan must be to each other: each contradiction with the key that it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from palpate import catalog
+from palpate.audit.items import item, task_of
+from palpate.audit.radii import radius
+from palpate.audit.toml_lines import Key
+from palpate.errors import InputError, nearest
+from palpate.tasks.goals import Untargeted
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import AttackSection, DataSection, GateSection, ModelSection, Plan, TaskSection
+
+Problem = tuple[Key, str]
+"""Where, and one or two sentences: what is wrong and the mend."""
+
+ANY, CLEAN = "any", "none"
+_DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
+_CSV_ONLY = ("images", "file", "label", "group", "where")
+
+
+def problems(plan: Plan) -> list[Problem]:
+    """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
+    model, task = list(_model(plan.model)), list(_task(plan.task))
+    found = [*model, *_data(plan.data), *task]
+    threat = [] if any(key[1] == "bounds" for key, _ in model) else list(_threat(plan))
+    found += threat
+    if not found:
+        found += [*_attacks(plan), *_gates(plan)]
+    if plan.run.batch > plan.run.shard:
+        text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
+        found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
+    return found
+
+
+def _one_of(section: ModelSection | DataSection, table: str, names: tuple[str, ...]) -> Iterator[Problem]:
+    given = [name for name in names if getattr(section, name) is not None]
+    if not given:
+        yield (table,), f"it names none of {', '.join(names)}. Add one of them."
+    for extra in given[1:]:
+        yield (table, extra), f"{given[0]} is given already. Keep one of them."
+
+
+def _model(section: ModelSection) -> Iterator[Problem]:
+    yield from _one_of(section, "model", ("factory", "torchscript", "exported"))
+    if section.factory is None:
+        for name in ("weights", "arguments"):
+            if name in section.model_fields_set:
+                yield ("model", name), "only a factory takes it. Remove it, or name a factory."
+    low, high = section.bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
+    try:
+        section.preprocess.build()
+    except InputError as error:
+        field, text = _split(error, ("size", "std"))
+        yield ("model", "preprocess", *field), text
+
+
+def _data(section: DataSection) -> Iterator[Problem]:
+    yield from _one_of(section, "data", ("table", "folders", "medmnist"))
+    if section.table is None:
+        for name in _CSV_ONLY:
+            if name in section.model_fields_set:
+                yield ("data", name), "it belongs to a CSV. Remove it, or name the CSV in data.table."
+    if section.medmnist is None and "split" in section.model_fields_set:
+        yield ("data", "split"), 'it belongs to a MedMNIST archive. For a CSV write where = {split = "test"}.'
+
+
+def _task(section: TaskSection) -> Iterator[Problem]:
+    classes = section.classes
+    for name in dict.fromkeys(classes):
+        if classes.count(name) > 1 or not name.strip():
+            yield ("task", "classes"), f"'{name}' stands there {classes.count(name)} times; give each class a name."
+    if section.kind == "binary" and len(classes) != 2:
+        yield ("task", "classes"), f"a binary task has 2 classes, and there are {len(classes)}. Use multiclass."
+    for name in section.disease:
+        if name not in classes:
+            yield ("task", "disease"), f"'{name}' is none of the classes. {nearest(name, classes)}"
+    if section.disease and set(section.disease) >= set(classes):
+        yield ("task", "disease"), "it names every class, so that none is healthy. Leave the healthy ones out."
+    if section.head == "cumulative" and section.kind != "ordinal":
+        yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
+    if section.threshold is not None and section.head != "one-logit":
+        yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
+        return
+    try:
+        task_of(section, Untargeted())
+    except InputError as error:
+        field, text = _split(error, ("head", "threshold", "classes"))
+        yield ("task", *field), text
+
+
+def _threat(plan: Plan) -> Iterator[Problem]:
+    low, high = plan.model.bounds
+    for place, written in enumerate(plan.threat.eps):
+        key = ("threat", "eps", place)
+        try:
+            eps = radius(written, plan.model.bounds)
+        except ValueError as error:
+            yield key, f"{error}."
+            continue
+        shown = f"{written!r}" if isinstance(written, str) else f"{written:g}"
+        if not 0 < eps < math.inf:
+            yield key, f"{shown} must be above zero. Budgets are distances; remove it."
+        elif plan.threat.norm == "linf" and eps > high - low:
+            yield (
+                key,
+                f"{shown} is wider than the whole range {low:g} to {high:g} of stored values. "
+                f'A number counts stored values; a fraction of the range is written "1/255".',
+            )
+
+
+def _attacks(plan: Plan) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    same: dict[str, str] = {}
+    for place, section in enumerate(plan.attacks):
+        key = ("attacks", place)
+        try:
+            made = item(plan, section)
+        except InputError as error:
+            yield _attack_problem(key, section, error)
+            continue
+        if section.title in (ANY, CLEAN):
+            yield (*key, "name"), f"'{section.title}' has a meaning of its own in gates. Choose another name."
+        elif section.title in seen:
+            yield (*key, "name"), f"two attacks are called '{section.title}'. Give one of them a name = of its own."
+        elif (twin := same.get(made.identity)) is not None:
+            yield key, f"'{section.title}' is the same attack as '{twin}'. Remove one, or change a parameter."
+        seen[section.title] = place
+        same.setdefault(made.identity, section.title)
+
+
+def _attack_problem(key: Key, section: AttackSection, error: InputError) -> Problem:
+    text = str(error)
+    if section.attack not in catalog.attacks():
+        return (*key, "attack"), text
+    if text.startswith("goal: "):
+        return (*key, "goal"), text.removeprefix("goal: ")
+    known = catalog.parameters(catalog.find(section.attack))
+    for name in section.parameters:
+        if name not in known:
+            hint = nearest(name, [*known, "name", "goal"])
+            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
+    for name in section.parameters:
+        if text.startswith(f"{name}: ") or f": {name} = " in text:
+            return (*key, name), text.removeprefix(f"{name}: ")
+    return (*key, "attack"), text
+
+
+def _gates(plan: Plan) -> Iterator[Problem]:
+    made = {section.title: section for section in plan.attacks}
+    for place, gate in enumerate(plan.gates):
+        for field, text in _gate(plan, gate, made):
+            yield ("gates", place, field), text
+
+
+def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if (gate.at_least is None) == (gate.at_most is None):
+        yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
+    if gate.metric in _DIRECTED and not plan.task.disease:
+        yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
+    if gate.metric == "kappa" and plan.task.kind != "ordinal":
+        yield "metric", 'kappa weighs how far grades are apart, which needs task.kind = "ordinal".'
+    if gate.metric == "clean_accuracy" or gate.attack == CLEAN:
+        if gate.metric in ("robust_accuracy", "success_rate"):
+            yield "attack", f"{gate.metric} needs an attack. Name one, or any."
+        if gate.eps is not None:
+            yield "eps", "a clean figure has no budget. Remove it."
+        return
+    yield from _attacked_gate(plan, gate, attacks)
+
+
+def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if gate.eps is None:
+        yield "metric", "the budget is missing. Add eps = and one of the threat's."
+    elif not _is_budget(plan, gate.eps):
+        listed = ", ".join(str(eps) for eps in plan.threat.eps)
+        yield "eps", f"{gate.eps} is none of the threat's budgets. Known are: {listed}."
+    if gate.attack not in (ANY, *attacks):
+        yield "attack", f"there is no attack '{gate.attack}'. {nearest(gate.attack, [ANY, CLEAN, *attacks])}"
+        return
+    goals = {section.goal for section in attacks.values()} if gate.attack == ANY else {attacks[gate.attack].goal}
+    if gate.metric == "robust_accuracy" and "untargeted" not in goals:
+        yield "attack", "robust accuracy is defined for untargeted attacks. Name one, or gate the success_rate."
+    if gate.metric == "success_rate" and len(goals) > 1:
+        yield "attack", "the attacks have several goals, so their success has no common rate. Name one attack."
+
+
+def _is_budget(plan: Plan, written: float | str) -> bool:
+    try:
+        return radius(written, plan.model.bounds) in plan.radii
+    except ValueError:
+        return False
+
+
+def _split(error: InputError, fields: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The field that a message of the core begins with (`preprocess.std: ...`), and the rest of it."""
+    place, _, text = str(error).partition(": ")
+    field = place.rpartition(".")[2]
+    return ((field,), text) if field in fields else ((), str(error))

@@ -1,0 +1,126 @@
+"""What is wrong with a plan, in sentences: file, line, field, and the mend."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from palpate.audit.toml_lines import Key, line_of
+from palpate.errors import PlanError, nearest
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table in braces",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "finite_number": "a finite number",
+}
+
+
+def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError:
+    """The refusal of a text that is no TOML."""
+    reason = str(error)
+    if found := re.search(r" \(at line (\d+), column (\d+)\)", reason):
+        line, reason = int(found[1]), reason.replace(found[0], f" in column {found[2]}")
+    else:
+        line, reason = max(1, len(text.splitlines())), reason.replace(" (at end of document)", " at the end")
+    return PlanError(f"{path}, line {line}: this is not TOML: {reason}. Texts need quotes, lists brackets.")
+
+
+def refused(path: Path, text: str, plan: type[BaseModel], error: ValidationError) -> PlanError:
+    """The refusal of a plan, every problem with its line, in the order of the file."""
+    found = [problem for detail in error.errors() for problem in _problems(plan, detail)]
+    # A value that fits none of several types is one problem, however many types it was tried for.
+    unique = dict(reversed([(key, sentence) for key, sentence in found]))
+    placed = sorted((line_of(text, key) or 0, _name(key), sentence) for key, sentence in unique.items())
+    if len(placed) == 1:
+        line, name, sentence = placed[0]
+        return PlanError(f"{path}{f', line {line}' if line else ''}: {name}: {sentence}")
+    listed = "".join(f"\n  {f'line {line}, ' if line else ''}{name}: {sentence}" for line, name, sentence in placed)
+    return PlanError(f"{path} has {len(placed)} problems:{listed}")
+
+
+def _problems(plan: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[Key, str]]:
+    if detail["type"] == "plan":
+        yield from detail["ctx"]["problems"]
+        return
+    key, owner, field = _follow(plan, detail["loc"])
+    yield key, _sentence(detail, key, owner, field)
+
+
+def _follow(plan: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[Key, type[BaseModel], FieldInfo | None]:
+    """The part of a pydantic location that is a path in the file, and the table and field that it ends in."""
+    key: list[str | int] = []
+    owner: type[BaseModel] = plan
+    field: FieldInfo | None = None
+    inner: Any = plan
+    for part in loc:
+        if isinstance(part, int):
+            key.append(part)
+            inner = next((kind for kind in get_args(inner) if _is_table(kind)), inner)
+        elif _is_table(inner):
+            key.append(part)
+            owner, field = inner, inner.model_fields.get(part)
+            inner = field.annotation if field else None
+        else:
+            # The name of a type that was tried, or a key of a free table.
+            inner = None
+    return tuple(key), owner, field
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: FieldInfo | None) -> str:
+    value, context = detail["input"], detail.get("ctx", {})
+    example = f" For example: {field.examples[0]}." if field is not None and field.examples else ""
+    match detail["type"]:
+        case "extra_forbidden":
+            text = f"there is no such field. {nearest(str(key[-1]), owner.model_fields)}"
+        case "missing":
+            about = (field.description or "").split("\n")[0] if field is not None else ""
+            text = f"it is missing: {about[:1].lower()}{about[1:]}{example}"
+        case "literal_error":
+            choices = re.findall(r"'([^']*)'", context["expected"])
+            text = f"{_shown(value)} is not one of its values. {nearest(str(value), choices)}"
+        case "too_short":
+            text = f"it has too few values; it needs {context['min_length']} or more.{example}"
+        case "too_long":
+            text = f"it has too many values; it takes {context['max_length']}.{example}"
+        case "greater_than_equal":
+            text = f"{_shown(value)} must be {context['ge']} or more."
+        case kind if kind in _WANTED:
+            text = f"{_shown(value)} must be {_WANTED[kind]}.{example}"
+        case _:
+            text = f"{detail['msg'].rstrip('.')}.{example}"
+    return text
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, dict):
+        return "a table"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _name(key: Key) -> str:
+    """`attacks[0].steps`."""
+    name = ""
+    for part in key:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+    return name or "the plan"
