@@ -87,13 +87,19 @@ class SmallNet(nn.Module):
 def small_net(
     channels: int = 3, classes: int = 4, spatial: int = 2, bounds: tuple[float, float] = (0.0, 255.0)
 ) -> SmallNet:
-    """A `SmallNet` with fixed random weights and lived-in batch norms, in evaluation mode."""
+    """A `SmallNet` with fixed random weights and lived-in batch norms, in evaluation mode.
+
+    Its logits are centred over random images, so that every class is decided and margins are small.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = SmallNet(channels, classes, spatial, *bounds)
         with torch.no_grad():
-            network(torch.rand(32, channels, *[8] * spatial) * (bounds[1] - bounds[0]) + bounds[0])
-    return network.eval()
+            drawn = torch.rand(64, channels, *[8] * spatial) * (bounds[1] - bounds[0]) + bounds[0]
+            for _ in range(8):
+                network(drawn)
+            network.eval().head.bias -= network(drawn).mean(0) / 20
+    return network
 
 
 def images(

@@ -1,0 +1,115 @@
+"""One line for notebooks, and the sentences it answers bad input with."""
+
+import pytest
+import torch
+from torch import nn
+
+import palpate
+from palpate.checks import victims
+
+
+def world():
+    network = victims.small_net(bounds=(0.0, 1.0))
+    images = victims.images(12, seed=4, bounds=(0.0, 1.0)) * 0.5 + torch.rand(12, 3, 8, 8) * 0.4
+    with torch.no_grad():
+        return network, images, network(images).argmax(1)
+
+
+def test_one_line_returns_the_full_result_and_leaves_the_model_alone():
+    network, images, labels = world()
+    network.train()
+    result = palpate.attack(network, images, labels, "smia", eps=8 / 255)
+    assert network.training
+    assert result.success.any()
+    assert result.robust_accuracy == pytest.approx(1 - float(result.success.double().mean()), abs=1)
+    assert (result.images - images).abs().max() <= 8 / 255 + 1e-6
+
+
+def test_seed_parameters_goal_and_vector_of_radii_are_passed_on():
+    network, images, labels = world()
+    radii = torch.linspace(1, 8, 12) / 255
+    first = palpate.attack(network, images, labels, "pgd", eps=radii, steps=5, seed=1)
+    again = palpate.attack(network, images, labels, "pgd", eps=radii, steps=5, seed=1)
+    other = palpate.attack(network, images, labels, "pgd", eps=radii, steps=5, seed=2)
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, other.images)
+    assert (first.distance <= radii.double() + 1e-6).all()
+    towards = palpate.attack(network, images, labels, "bim", eps=0.2, goal=1)
+    assert (towards.prediction[towards.success] == 1).all()
+
+
+def test_one_logit_models_are_recognised():
+    class OneLogit(nn.Module):
+        def forward(self, images):
+            return (images.flatten(1).mean(1) - 0.5) * 10
+
+    images = torch.rand(8, 1, 6, 6)
+    labels = (images.flatten(1).mean(1) > 0.5).int()
+    result = palpate.attack(OneLogit(), images, labels, "bim", eps=0.2)
+    assert result.success.all()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"name": "pgdd"}, "Did you mean 'pgd'"),
+        ({"eps": -1.0}, "positive"),
+        ({"eps": 0.0}, "positive"),
+        ({"eps": float("nan")}, "positive"),
+        ({"eps": 3.0}, "wider than the whole range"),
+        ({"eps": [0.1, 0.2]}, "2 radii were given for 12 images"),
+        ({"norm": "linff"}, "Did you mean 'linf'"),
+        ({"stepps": 3}, "Did you mean 'steps'"),
+        ({"steps": 2.5}, "must be int"),
+        ({"goal": 9}, "not one of the task's"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(change, word):
+    network, images, labels = world()
+    settings = {"name": "bim", "eps": 0.1, **change}
+    with pytest.raises(palpate.PalpateError, match=word):
+        palpate.attack(network, images, labels, settings.pop("name"), **settings)
+
+
+def test_bad_images_and_labels_get_one_sentence():
+    network, images, labels = world()
+    cases = [
+        (images * 255, labels, "bounds"),
+        (images.masked_fill(images > 0.7, float("nan")), labels, "NaN"),
+        ((images * 255).byte(), labels, "floating point"),
+        (images, labels + 9, "row 0"),
+        (images, labels[:3], "one per image"),
+        (images, labels.float(), "integer classes"),
+        (images[:0], labels[:0], "there is none"),
+    ]
+    for bad, wrong, word in cases:
+        with pytest.raises(palpate.InputError, match=word):
+            palpate.attack(network, bad, wrong, "bim", eps=0.01)
+
+
+def test_a_model_that_returns_nan_is_named():
+    network, images, labels = world()
+    network.head.weight.data[0, 0] = torch.nan
+    with pytest.raises(palpate.InputError, match="NaN or infinite for 12 of 12"):
+        palpate.attack(network, images, labels, "bim", eps=0.01)
+
+
+def test_probabilities_and_blocked_gradients_are_warned_of():
+    network, images, labels = world()
+    with pytest.warns(UserWarning, match="probabilities"):
+        palpate.attack(nn.Sequential(network, nn.Softmax(1)), images, labels, "bim", eps=0.01)
+
+    class Steps(nn.Module):
+        def forward(self, images):
+            return network((images * 4).round() / 4)
+
+    with pytest.warns(UserWarning, match="gradient is exactly zero"):
+        palpate.attack(Steps(), images, network((images * 4).round() / 4).argmax(1), "bim", eps=0.01)
+
+
+def test_importing_palpate_needs_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, palpate; assert 'torch' not in sys.modules; palpate.Victim; assert 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

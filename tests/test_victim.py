@@ -1,0 +1,130 @@
+"""The victim: the same answers from a tuned copy, nothing left behind, bad models in one sentence."""
+
+import pytest
+import torch
+from torch import nn
+
+from palpate.checks import victims
+from palpate.errors import InputError
+from palpate.folding import fold_batch_norms
+from palpate.preprocess import Preprocess
+from palpate.tuning import choose
+from palpate.victim import Tuning, Victim
+
+
+def test_tuned_copies_compute_the_same():
+    network, images = victims.small_net(), victims.images()
+    with Victim(network, (0, 255)) as exact:
+        expected = exact.judge(images)
+    for tuning, tolerance in (
+        (Tuning(fold=True), 1e-4),
+        (Tuning("channels_last", fold=True), 1e-4),
+        (Tuning("channels_last", fold=True, search="bfloat16"), 0.5),
+    ):
+        with Victim(network, (0, 255), tuning=tuning) as victim:
+            assert (victim.search(images) - expected).abs().max() < tolerance
+            assert torch.equal(victim.judge(images), expected)
+
+
+def test_folding_removes_the_norms_and_leaves_the_original():
+    network, images = victims.small_net(), victims.images()
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    folded = fold_batch_norms(network, images[:1])
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert all(torch.equal(kept[name], value) for name, value in network.state_dict().items())
+
+
+def test_folding_refuses_where_it_would_change_the_function():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+            self.norm.running_mean += 2
+
+        def forward(self, images):
+            inner = self.convolution(images)
+            return (self.norm(inner) + inner).flatten(1)
+
+    network, images = Twice().eval(), victims.images() / 255
+    with torch.no_grad():
+        assert torch.allclose(fold_batch_norms(network, images[:1])(images), network(images), atol=1e-5)
+
+
+def test_retraining_between_uses_is_seen_by_the_tuned_copy():
+    network, images = victims.small_net(), victims.images()
+    victim = Victim(network, (0, 255), tuning=Tuning(fold=True))
+    with victim:
+        before = victim.search(images).detach()
+    with torch.no_grad():
+        network.head.bias += 5
+    with victim:
+        torch.testing.assert_close(victim.search(images).detach(), before + 100, rtol=1e-4, atol=1e-2)
+
+
+def test_choose_returns_a_search_that_agrees_and_counts_nothing():
+    victim = Victim(victims.small_net(), (0, 255))
+    images = victims.images()
+    victim.tuning = choose(victim, images, mixed=True)
+    assert (victim.forwards, victim.backwards) == (0, 0)
+    assert victim.tuning.fold
+    assert choose(victim, images, layout="channels_last").layout == "channels_last"
+    with victim:
+        assert (victim.search(images) - victim.judge(images)).abs().max() < 0.5
+
+
+def test_state_is_restored_from_nested_use_only_once():
+    network = victims.small_net().train()
+    victim = Victim(network, (0, 255))
+    with victim, victim:
+        assert not network.training
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_answers_only_where_its_module_is_frozen():
+    with pytest.raises(RuntimeError, match="with victim"):
+        Victim(victims.small_net(), (0, 255)).judge(victims.images())
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (0, 0), (0, float("inf")), (float("nan"), 1)])
+def test_impossible_bounds(bounds):
+    with pytest.raises(InputError, match="bounds"):
+        Victim(victims.small_net(), bounds)
+
+
+def test_a_model_that_returns_no_tensor_is_named():
+    class Dictionary(nn.Module):
+        def forward(self, images):
+            return {"logits": images}
+
+    with Victim(Dictionary()) as victim, pytest.raises(InputError, match="dict"):
+        victim.judge(torch.rand(1, 3, 4, 4))
+
+
+def test_preprocess_resizes_repeats_and_normalises_differentiably():
+    prepare = Preprocess(size=(4, 6), channels=3, mean=(100.0,), std=(50.0, 25.0, 10.0))
+    images = torch.full((2, 1, 8, 12), 150.0, requires_grad=True)
+    out = prepare(images)
+    assert out.shape == (2, 3, 4, 6)
+    torch.testing.assert_close(out[:, :, 0, 0], torch.tensor([[1.0, 2.0, 5.0]] * 2))
+    out.sum().backward()
+    assert images.grad.abs().min() > 0
+    assert prepare.words() == "resize to 4 x 6; repeat grey to 3 channels; subtract 100; divide by 50, 25, 10"
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "word"),
+    [
+        ({"channels": 3}, (1, 2, 4, 4), "2 channels cannot be repeated"),
+        ({"mean": (1.0, 2.0)}, (1, 3, 4, 4), "2 numbers for images with 3 channels"),
+        ({"size": (4, 4)}, (1, 1, 4, 4, 5), "3 spatial dimensions"),
+    ],
+)
+def test_preprocess_says_what_does_not_fit(settings, shape, word):
+    with pytest.raises(InputError, match=word):
+        Preprocess(**settings)(torch.zeros(shape))
+
+
+def test_preprocess_refuses_a_zero_deviation():
+    with pytest.raises(InputError, match="std"):
+        Preprocess(std=(0.0,))
