@@ -1,0 +1,165 @@
+"""A look at a folder: which models lie there, for `palpate init` to propose one. Nothing is run or unpickled."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from palpate.errors import InputError
+from palpate.models.files import ModelFile, identify
+from palpate.models.source import ModelSource
+
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit")
+_LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
+_MAKER = re.compile(
+    r"^(build|make|create|get|load|define)?_?(model|net|network|classifier|module)$|^(build|create)(_|$)"
+)
+_SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist", "runs")
+_DEEPEST = 3
+_LARGEST_CODE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that may be the model, or its weights.
+
+    Attributes:
+        source: how a plan would name it, relative to the folder; None where it cannot be used as it is.
+        name: the file, relative to the folder.
+        words: what it is, in words.
+        required: arguments without default that a factory asks for.
+        weights: whether it holds weights only, so that a factory must be given beside it.
+    """
+
+    source: ModelSource | None
+    name: str
+    words: str
+    required: tuple[str, ...] = ()
+    weights: bool = False
+
+
+def find_models(folder: Path) -> tuple[Candidate, ...]:
+    """Files of models and functions that look like factories, up to three levels below a folder, the readiest first.
+
+    Python files are parsed, never run; model files are told by their bytes, never unpickled.
+    """
+    files = list(_files(folder, _DEEPEST)) if folder.is_dir() else []
+    stored = [_stored(folder, path) for path in files if path.suffix.lower() in _SUFFIXES]
+    code = [found for path in files if path.suffix == ".py" for found in _factories(folder, path)]
+    known = [candidate for candidate in stored if candidate is not None]
+    return tuple(sorted((*known, *code), key=_readiness))
+
+
+def propose(candidates: Iterable[Candidate]) -> ModelSource | None:
+    """The source that a first plan names: a whole model, or the first factory with the first weights, or None."""
+    found = list(candidates)
+    whole = next((c.source for c in found if c.source and not c.source.factory), None)
+    if whole:
+        return whole
+    factory = next((c.source for c in found if c.source), None)
+    weights = next((c.name for c in found if c.weights), None)
+    if factory is None or weights is None:
+        return factory
+    return replace(factory, weights=weights)
+
+
+def _readiness(candidate: Candidate) -> tuple[int, int, str]:
+    source = candidate.source
+    order = 3 if source is None else 0 if source.exported else 1 if source.torchscript else 2
+    return order, len(candidate.required), candidate.name
+
+
+def _files(folder: Path, depth: int) -> Iterable[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _SKIPPED:
+            continue
+        if path.is_file():
+            yield path
+        elif depth and path.is_dir() and not (path / "pyvenv.cfg").exists():
+            yield from _files(path, depth - 1)
+
+
+# -- files of models -----------------------------------------------------------------------------------------------
+
+
+def _stored(folder: Path, path: Path) -> Candidate | None:
+    try:
+        file = identify(path)
+    except InputError:
+        return None
+    name = path.relative_to(folder).as_posix()
+    if file.kind == "exported":
+        return Candidate(ModelSource(exported=name), name, "an exported program")
+    if file.kind == "torchscript":
+        return Candidate(ModelSource(torchscript=name), name, "TorchScript")
+    if file.kind == "unknown":
+        return None
+    return Candidate(None, name, _weights_words(file), weights=file.kind != "pickle")
+
+
+def _weights_words(file: ModelFile) -> str:
+    if file.kind == "pickle":
+        names = ", ".join(file.imports[:3])
+        return f"a pickle that imports {names}: it can run code when it is loaded, and needs an explicit flag"
+    kind = "safetensors" if file.kind == "safetensors" else "a torch file of tensors"
+    return f"weights ({kind}), for a factory"
+
+
+# -- code ----------------------------------------------------------------------------------------------------------
+
+
+def _factories(folder: Path, path: Path) -> Iterable[Candidate]:
+    try:
+        if path.stat().st_size > _LARGEST_CODE:
+            return
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    if not _imports_a_library(tree):
+        return
+    name = path.relative_to(folder).as_posix()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _looks_like_maker(node):
+            kind, required = "function", _required(node.args, skipped=0)
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_") and _is_module(node):
+            kind, required = "class", _required(_initial(node), skipped=1)
+        else:
+            continue
+        asks = f" that needs {', '.join(required)}" if required else ""
+        source = ModelSource(factory=f"{name}:{node.name}")
+        yield Candidate(source, name, f"a {kind}{asks}, line {node.lineno}", required)
+
+
+def _imports_a_library(tree: ast.Module) -> bool:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return any(name.split(".")[0] in _LIBRARIES for name in names)
+
+
+def _looks_like_maker(node: ast.FunctionDef) -> bool:
+    returned = ast.unparse(node.returns) if node.returns else ""
+    return returned.split(".")[-1] == "Module" or _MAKER.match(node.name) is not None
+
+
+def _is_module(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).split(".")[-1] == "Module" for base in node.bases)
+
+
+def _initial(node: ast.ClassDef) -> ast.arguments | None:
+    return next((f.args for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+
+
+def _required(arguments: ast.arguments | None, skipped: int) -> tuple[str, ...]:
+    if arguments is None:
+        return ()
+    positional = [*arguments.posonlyargs, *arguments.args]
+    plain = positional[: len(positional) - len(arguments.defaults)][skipped:]
+    named = [a for a, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]
+    return tuple(argument.arg for argument in (*plain, *named))

@@ -1,0 +1,103 @@
+"""A model as its plan describes it: from code, TorchScript or an exported program. No pickle unless asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palpate.errors import InputError
+from palpate.models.exported import load_exported
+from palpate.models.factory import build, importable
+from palpate.models.files import identify
+from palpate.models.source import ModelSource
+from palpate.models.states import fit, read_weights
+
+__all__ = ["ModelSource", "load_model", "weights_digest"]
+
+
+def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> nn.Module:
+    """The module that a source describes, on the CPU, as its author left it (training mode, say).
+
+    Args:
+        source: where the model is.
+        root: folder that its paths start from: the plan's.
+        allow_pickle: load files that need pickle. Such a file can run any code on this machine.
+
+    Raises:
+        InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
+    """
+    if source.torchscript is not None:
+        return _load_torchscript(root / source.torchscript)
+    if source.exported is not None:
+        return load_exported(root / source.exported, allow_pickle=allow_pickle)
+    module = build(source.factory, source.arguments, root) if source.factory is not None else None
+    if source.weights is None:
+        assert module is not None  # ModelSource holds one of the two
+        return module
+    path = root / source.weights
+    with importable(root):  # for the classes of a pickled module
+        held = read_weights(path, allow_pickle=allow_pickle)
+    if module is None:
+        if isinstance(held, nn.Module):
+            return held
+        raise InputError(
+            f"model.weights: {path} holds weights, and nothing says what network they belong to. "
+            'Give factory = "file.py:function", which builds it.'
+        )
+    fit(module, held.state_dict() if isinstance(held, nn.Module) else held, path)
+    return module
+
+
+def _load_torchscript(path: Path) -> nn.Module:
+    kind = identify(path).kind
+    if kind == "exported":
+        raise InputError(f"model.torchscript: {path} is an exported program. Give it as exported.")
+    if kind != "torchscript":
+        raise InputError(f"model.torchscript: {path} is no TorchScript. Give a file of torch.jit.save.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            loaded: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    except Exception as error:  # a damaged zip, or operators that this release of torch does not have
+        what = " ".join(str(error).split())[:200]
+        raise InputError(f"model.torchscript: {path} cannot be loaded ({what}). Save it again.") from error
+    return loaded
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over a module's parameters and buffers: names, types, shapes and bytes, in order of names.
+
+    What is not saved with a module counts too, because it changes what the module computes: buffers with
+    `persistent=False` and plain tensors (the means of a normalisation), and the constants of frozen TorchScript.
+    The device does not count.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_named_tensors(module), key=lambda named: named[0]):
+        stored = tensor.detach().cpu()
+        head = f"{name}\0{stored.dtype}\0{tuple(stored.shape)}\0"
+        digest.update(head.encode())
+        digest.update(_bytes(stored))
+    return digest.hexdigest()
+
+
+def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+    for name, part in module.named_modules():
+        yield from ((f"{name}.{key}", value) for key, value in vars(part).items() if isinstance(value, Tensor))
+    if isinstance(module, torch.jit.ScriptModule):
+        graph: Any = module.inlined_graph  # its nodes live as long as it is held
+        for number, node in enumerate(graph.findAllNodes("prim::Constant")):
+            if node.hasAttribute("value") and node.kindOf("value") == "t":
+                yield f"constant {number}", node.t("value")
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    dense = tensor.to_dense() if tensor.layout is not torch.strided else tensor
+    return dense.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
