@@ -1,0 +1,207 @@
+"""Speed beside the peers, as ratios: `python -m benchmarks.peers [--quick]`.
+
+Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
+PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn.
+Foolbox, ART and torchattacks are optional (`pip install -c constraints.txt -e ".[peers]"`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import Contender, race, ratio, say
+from benchmarks.rivals import RIVALS
+from benchmarks.subject import right_ones, trained
+from palpate import Classification, Linf, Tuning, Victim
+from palpate.attacks import recipes
+from palpate.attacks.curve import curve
+from palpate.tuning import choose
+
+STEPS, BATCH = 40, 32
+EPS_FALL, EPS_HOLD = 4 / 255, 1e-5
+CURVE = [2.0**power / 255 for power in range(-2, 6)]
+"""A quarter to 32 of 255, doubling."""
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass
+class World:
+    """What every contender gets."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    plain: Tuning
+    mixed: Tuning
+
+    def victim(self, tuning: Tuning) -> Victim:
+        """A fresh victim, so that its copy is made inside the timed attack."""
+        return Victim(self.model, (0, 1), tuning=tuning)
+
+    def robust(self, adversarial: Tensor) -> float:
+        """Robust accuracy by the model itself, in float32."""
+        with torch.no_grad():
+            return float((self.model(adversarial).argmax(1) == self.labels).double().mean())
+
+    def ours(self, attack: Callable[..., object], tuning: Tuning) -> Callable[[], float]:
+        """Run one of our attacks; the answer is the robust accuracy of its images."""
+
+        def work() -> float:
+            result = attack(self.victim(tuning), Classification(5), self.images, self.labels)
+            return self.robust(result.images)  # type: ignore[attr-defined]
+
+        return work
+
+
+def floor(world: World) -> None:
+    """What no attack can avoid: 40 times forward and backward to the input, parameters frozen, NCHW."""
+    for parameter in world.model.parameters():
+        parameter.requires_grad_(False)
+    place = world.images.clone()
+    for _ in range(STEPS):
+        place = place.detach().requires_grad_()
+        loss = nn.functional.cross_entropy(world.model(place), world.labels)
+        torch.autograd.grad(loss, place)
+    for parameter in world.model.parameters():
+        parameter.requires_grad_(True)
+
+
+def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[Contender], dict[str, float]]:
+    """PGD-40 where most samples fall, beside the peers."""
+    attack = recipes.pgd(Linf(EPS_FALL), steps=STEPS)
+    ours = Contender("palpate PGD-40", world.ours(attack, world.plain))
+    mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
+    others = [Contender(f"{name} PGD-40", partial(_rival, world, name)) for name in rivals]
+    say(f"PGD-40 at {EPS_FALL * 255:g}/255, where most samples fall")
+    race([ours, *others, mixed], rounds)
+    figures = {f"pgd_fall_ratio_{name}": ratio(ours, other) for name, other in zip(rivals, others, strict=True)}
+    if "torchattacks" in rivals:
+        figures["pgd_fall_ratio"] = figures.pop("pgd_fall_ratio_torchattacks")
+    figures["robust_accuracy_palpate"], figures["robust_accuracy_mixed"] = ours.answer, mixed.answer
+    figures |= {f"robust_accuracy_{name}": other.answer for name, other in zip(rivals, others, strict=True)}
+    return [ours, mixed, *others], figures
+
+
+def _rival(world: World, name: str) -> float:
+    return world.robust(RIVALS[name](world.model, world.images, world.labels, EPS_FALL, STEPS))
+
+
+def where_none_falls(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+    """PGD-40 that runs to its end, over the floor."""
+    attack = recipes.pgd(Linf(EPS_HOLD), steps=STEPS)
+    below = Contender("floor: 40 forward and backward passes", lambda: floor(world))
+    plain = Contender("palpate PGD-40", world.ours(attack, world.plain))
+    mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
+    say(f"PGD-40 at {EPS_HOLD:g}, where none falls")
+    race([below, plain, mixed], rounds)
+    if plain.answer < 1 or mixed.answer < 1:
+        raise SystemExit("A sample fell where none should; lower EPS_HOLD.")
+    return [below, plain, mixed], {
+        "pgd_floor_ratio": ratio(plain, below),
+        "pgd_mixed_ratio": ratio(mixed, below),
+    }
+
+
+def curve_over_one(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+    """Eight radii in one curve, over the dearest single radius (the smallest, where fewest samples leave early)."""
+    attack = recipes.pgd(Linf(CURVE[0]), steps=STEPS)
+
+    def whole() -> list[float]:
+        victim = world.victim(world.plain)
+        with victim:
+            budgets = curve(attack, victim, Classification(5), world.images, world.labels, CURVE)
+        return [world.robust(budget.result.images) for budget in budgets]
+
+    one = Contender(f"palpate PGD-40 at {CURVE[0] * 255:g}/255 alone", world.ours(attack, world.plain))
+    eight = Contender("palpate PGD-40 at eight radii", whole)
+    say("An eps curve of eight values")
+    race([one, eight], rounds)
+    return [one, eight], {"eps_curve_ratio": ratio(eight, one), "eps_curve_robust_accuracy": eight.answer}
+
+
+def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+    """SMIA, detached, over our PGD, per step, both run to the end."""
+    pgd = recipes.pgd(Linf(EPS_HOLD), steps=STEPS // 2)
+    smia = recipes.smia(Linf(EPS_HOLD), steps=STEPS // 2, through=False)
+    contenders = [
+        Contender("palpate PGD-20", world.ours(pgd, world.plain)),
+        Contender("palpate SMIA-20, detached", world.ours(smia, world.plain)),
+        Contender("palpate PGD-20, mixed precision", world.ours(pgd, world.mixed)),
+        Contender("palpate SMIA-20, detached, mixed precision", world.ours(smia, world.mixed)),
+    ]
+    say("SMIA over PGD, per step")
+    race(contenders, rounds)
+    return contenders, {
+        "smia_step_ratio": ratio(contenders[1], contenders[0]),
+        "smia_step_ratio_mixed": ratio(contenders[3], contenders[2]),
+    }
+
+
+def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int) -> None:
+    """The full table, with versions and machine."""
+    lines = [
+        f"# Speed beside the peers, {date.today().isoformat()}",
+        "",
+        f"`python -m benchmarks.peers`, {rounds} round(s), contenders in turn; {torch.get_num_threads()} threads, "
+        f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table mean anything.",
+        "",
+        "| where | contender | median s | robust accuracy |",
+        "| --- | --- | --- | --- |",
+    ]
+    for where, row in rows:
+        answer = f"{row.answer:.3f}" if isinstance(row.answer, float) else ""
+        lines.append(f"| {where} | {row.name} | {row.median:.2f} | {answer} |")
+    lines += ["", "| figure | value |", "| --- | --- |"]
+    lines += [f"| {name} | {value:.3f} |" for name, value in figures.items() if isinstance(value, float)]
+    packages = ("torchattacks", "foolbox", "adversarial-robustness-toolbox", "monai")
+    lines += ["", "Versions: " + ", ".join(f"{name} {_version(name)}" for name in packages)]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "peers.md").write_text("\n".join(lines) + "\n")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round, and torchattacks alone among the peers")
+    quick = parser.parse_args().quick
+    rounds = 1 if quick else 3
+    rivals = [name for name in RIVALS if RIVALS[name].available() and (not quick or name == "torchattacks")]
+    model = trained()
+    images, labels = right_ones(model, BATCH)
+    probe = Victim(model, (0, 1))
+    world = World(model, images, labels, choose(probe, images), choose(probe, images, mixed=True))
+    say(f"search: {world.plain}\nmixed:  {world.mixed}")
+    rows: list[tuple[str, Contender]] = []
+    figures: dict[str, object] = {}
+    for where, (contenders, found) in (
+        ("most fall", where_most_fall(world, rounds, rivals)),
+        ("none falls", where_none_falls(world, rounds)),
+        ("eight radii", curve_over_one(world, rounds)),
+        ("per step", smia_over_pgd(world, rounds)),
+    ):
+        rows += [(where, contender) for contender in contenders]
+        figures |= found
+    write_table(rows, figures, rounds)
+    print(json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
