@@ -62,7 +62,8 @@ class ModelSection(Section):
     exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
     """A file that `torch.export.save` wrote."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
-    """Weights for the factory's module: safetensors, or a file that loads with `weights_only`."""
+    """Weights for the factory's module: safetensors, or a file that loads with `weights_only`. Alone: a whole pickled
+    module, which is loaded only where that is allowed explicitly."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])

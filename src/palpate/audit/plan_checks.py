@@ -47,11 +47,14 @@ def _one_of(section: ModelSection | DataSection, table: str, names: tuple[str, .
 
 
 def _model(section: ModelSection) -> Iterator[Problem]:
-    yield from _one_of(section, "model", ("factory", "torchscript", "exported"))
-    if section.factory is None:
-        for name in ("weights", "arguments"):
-            if name in section.model_fields_set:
-                yield ("model", name), "only a factory takes it. Remove it, or name a factory."
+    stored = section.torchscript or section.exported
+    # Weights alone are a pickled module; whether that may be loaded is the loader's question.
+    if section.weights is None or section.factory or stored:
+        yield from _one_of(section, "model", ("factory", "torchscript", "exported"))
+    if section.weights is not None and stored:
+        yield ("model", "weights"), f"{stored} holds its own weights. Remove one of the two."
+    if section.arguments and section.factory is None:
+        yield ("model", "arguments"), "only a factory takes arguments. Remove them, or name a factory."
     low, high = section.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."

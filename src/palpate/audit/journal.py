@@ -1,0 +1,163 @@
+"""`run.json`: what an audit is, how far it has come, and what was noticed. Written whole after each shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from palpate import __version__
+from palpate.audit.gates import Gate
+from palpate.audit.items import Item
+from palpate.audit.machine import machine, versions
+from palpate.audit.preflight import Finding
+from palpate.audit.shards import Shard
+from palpate.audit.subject import Subject
+from palpate.runs import RunFolder
+from palpate.threats.ball import BALLS
+from palpate.victim import Tuning
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import Plan
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class Journal:
+    """The state of a run that changes while it goes on.
+
+    Attributes:
+        run: its folder.
+        plan: what is carried out.
+        subject: the model and the images.
+        items: the attacks.
+        shards: all of the plan, in its order.
+        tuning: how the model is searched; the choice of the first start stays.
+        created: when the run was started.
+        seconds: time each stored shard took, from all starts together.
+        findings: what was noticed.
+        gates: measured limits of a finished run.
+        gallery: its pictures.
+        finished: when it was finished.
+        versions: packages that the last attack ran with.
+        machine: where the last attack ran.
+    """
+
+    run: RunFolder
+    plan: Plan
+    subject: Subject
+    items: Sequence[Item]
+    shards: Sequence[Shard]
+    tuning: Tuning
+    created: str = field(default_factory=now)
+    seconds: dict[str, float] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    gallery: list[dict[str, Any]] = field(default_factory=list)
+    finished: str | None = None
+    versions: dict[str, str] = field(default_factory=versions)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.machine = self.machine or machine(self.subject.device)
+
+    def save(self) -> None:
+        """Write `run.json` whole.
+
+        Raises:
+            StorageError: the disk is full or refuses.
+        """
+        self.run.save_description(self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        return {
+            "status": "finished" if self.finished else "unfinished",
+            "title": self.plan.title,
+            "palpate": __version__,
+            "created": self.created,
+            "finished": self.finished,
+            "seed": self.plan.seed,
+            "shards": [shard.identity for shard in self.shards],
+            "task": _task(self.plan),
+            "model": _model(self.plan, self.subject),
+            "data": _data(self.plan, self.subject),
+            "threat": _threat(self.plan),
+            "attacks": [_attack(item, self._spent(item)) for item in self.items],
+            "findings": [asdict(finding) for finding in self.findings],
+            "gates": [asdict(gate) for gate in self.gates],
+            "tuning": {**asdict(self.tuning), "precision": self.plan.run.precision, "batch": self.plan.run.batch},
+            "versions": self.versions,
+            "machine": self.machine,
+            "gallery": self.gallery,
+            "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
+        }
+
+    def _spent(self, item: Item) -> float:
+        return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
+
+
+def _task(plan: Plan) -> dict[str, Any]:
+    task = plan.task
+    return {
+        "kind": task.kind,
+        "head": task.head if task.head != "one-logit" else f"one-logit, threshold {task.threshold or 0.5:g}",
+        "classes": list(task.classes),
+        "disease": list(task.disease_indices),
+    }
+
+
+def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
+    model = plan.model
+    source = model.factory or model.torchscript or model.exported or model.weights
+    arguments = ", ".join(f"{name}={value}" for name, value in model.arguments.items())
+    return {
+        "source": f"{source}({arguments})" if arguments else source,
+        "weights": model.weights,
+        "sha256": subject.weights,
+        "files_sha256": subject.model,
+        "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
+        "preprocess": subject.preprocess.words(),
+    }
+
+
+def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
+    data, table = plan.data, subject.table
+    source = data.table or data.folders or f"{data.medmnist}, {data.split}"
+    if data.where:
+        source += ", " + ", ".join(f"{column} = {value}" for column, value in data.where.items())
+    if data.limit is not None:
+        source += f", at most {data.limit} images"
+    return {
+        "source": source,
+        "images": len(table),
+        "per_class": list(table.counts()),
+        "shape": list(table.shape()),
+        "bounds": list(subject.victim.bounds),
+        "groups": len({case.group for case in table}),
+        "fingerprint": subject.data,
+    }
+
+
+def _threat(plan: Plan) -> dict[str, Any]:
+    radii = plan.radii
+    return {"norm": plan.threat.norm, "eps": list(radii), "words": BALLS[plan.threat.norm](radii).words()}
+
+
+def _attack(item: Item, seconds: float) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "item": item.identity,
+        "catalog": item.entry.name,
+        "goal": item.goal,
+        "summary": item.entry.summary,
+        "parameters": item.parameters,
+        "reference": item.entry.reference,
+        "eps": list(item.eps),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,31 @@
+"""What an audit tells while it runs; the command line draws it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Hears how an audit goes on. One unit of work is one image under one attack, at all its budgets."""
+
+    def start(self, total: int) -> None:
+        """The attacks begin; `total` units are left to do."""
+
+    def advance(self, shard: str, seconds: float, images: int) -> None:
+        """A shard was stored: what it was in words, the time it took, and how many units it held."""
+
+    def message(self, text: str) -> None:
+        """A sentence worth reading now."""
+
+
+class Silence:
+    """Says nothing."""
+
+    def start(self, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, shard: str, seconds: float, images: int) -> None:
+        """Nothing."""
+
+    def message(self, text: str) -> None:
+        """Nothing."""

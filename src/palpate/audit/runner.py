@@ -1,0 +1,245 @@
+"""Carry out a plan: attack by attack, shard by shard, every finished shard stored for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from palpate.audit.baseline import clean_outputs
+from palpate.audit.gallery import draw, gallery, pick, prune
+from palpate.audit.gates import Gate, measured
+from palpate.audit.items import Item, items, task_of
+from palpate.audit.journal import Journal, now
+from palpate.audit.lock import locked
+from palpate.audit.opening import open_run, require_same_subject, store_plan
+from palpate.audit.preflight import Finding, preflight
+from palpate.audit.progress import Progress, Silence
+from palpate.audit.shards import Shard, run_shard, shards_of
+from palpate.audit.subject import Subject, load_subject
+from palpate.errors import InputError
+from palpate.metrics.panel import arrange
+from palpate.records import Record
+from palpate.runs import RunFolder
+from palpate.tasks.goals import Untargeted
+from palpate.tuning import choose
+from palpate.victim import Tuning
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import Plan
+
+
+_PROVENANCE = "provenance"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an audit ended.
+
+    Attributes:
+        folder: the run folder.
+        status: `finished`, or `unfinished`: the same command goes on.
+        done: shards that are stored.
+        total: shards of the plan.
+        interrupted: it was stopped from the keyboard.
+        failed: attacks that could not run; the findings say why.
+        gates: what became of the plan's limits; none unless finished.
+        findings: what was noticed.
+    """
+
+    folder: Path
+    status: Literal["finished", "unfinished"]
+    done: int
+    total: int
+    interrupted: bool
+    failed: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the audit is finished and every gate holds."""
+        return self.status == "finished" and all(gate.passed for gate in self.gates)
+
+
+def audit(
+    plan: Plan,
+    folder: Path,
+    *,
+    update: bool = False,
+    allow_pickle: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Carry out a plan in a run folder, or go on with it; what is finished is never done again.
+
+    Stopped at any moment, by Ctrl-C or by force, the next call goes on where it was and leaves the same records,
+    byte for byte, on the same machine. An attack that cannot run on this model is a finding; the others go on.
+
+    Args:
+        plan: what to do.
+        folder: the run folder; made where it is missing.
+        update: go on although plan, model or images changed since the run was started; what still fits is kept.
+        allow_pickle: load a pickled model. Such a file can run any code on this machine.
+        progress: hears how it goes on.
+
+    Raises:
+        InputError: the model or the images cannot be audited.
+        StorageError: the folder is in use, is of another plan, or cannot be read or written.
+    """
+    with locked(folder):
+        run, before = open_run(folder, plan, update=update)
+        subject = load_subject(plan, allow_pickle=allow_pickle)
+        if before is not None and not update:
+            require_same_subject(run, before, subject)
+        journal = _begin(run, plan, subject, before)
+        return _Audit(journal, progress or Silence()).go(before)
+
+
+def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Journal:
+    """Check the model, choose how to search it, and store the plan."""
+    task = task_of(plan.task, Untargeted())
+    sample = subject.spread(range(len(subject.table)), plan.run.batch)
+    images, labels = subject.images(sample), subject.labels(sample)
+    findings = preflight(subject.victim, task, images, labels, random_model=plan.run.random_model)
+    tuning = _stored_tuning(plan, subject, before)
+    if tuning is None:
+        layout = None if plan.run.layout == "auto" else plan.run.layout
+        tuning = choose(subject.victim, images, mixed=plan.run.precision == "mixed", layout=layout)
+    subject.victim.tuning = tuning
+    made = items(plan)
+    shards = shards_of(plan, subject, made)
+    journal = Journal(run, plan, subject, made, shards, tuning, findings=findings)
+    if before is not None:
+        journal.created = before["created"]
+        journal.seconds = {k: v for k, v in before.get("shard_seconds", {}).items() if v is not None}
+    store_plan(run, plan)
+    return journal
+
+
+def _stored_tuning(plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Tuning | None:
+    """The choice that the run was started with: a second timing may choose otherwise, and change the last digits."""
+    if before is None or before.get("model", {}).get("sha256") != subject.weights:
+        return None
+    stored = before.get("tuning", {})
+    known = {field.name: stored[field.name] for field in fields(Tuning) if field.name in stored}
+    same = stored.get("precision") == plan.run.precision and plan.run.layout in ("auto", stored.get("layout"))
+    return Tuning(**known) if same and len(known) == len(fields(Tuning)) else None
+
+
+def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
+    """A note where attacks go on with other versions or on another machine than before."""
+    changes = [
+        f"{key} {was.get(key, 'none')} -> {here.get(key, 'none')}"
+        for was, here in (
+            (before.get("versions", {}), journal.versions),
+            (before.get("machine", {}), journal.machine),
+        )
+        for key in sorted({*was, *here})
+        if was.get(key) != here.get(key)
+    ]
+    earlier = [Finding(**finding) for finding in before.get("findings", []) if finding.get("subject") == _PROVENANCE]
+    if not changes:
+        return earlier
+    text = f"The run went on elsewhere than before ({'; '.join(changes)}), so last digits may differ."
+    return [*earlier, Finding("note", _PROVENANCE, text)]
+
+
+class _Audit:
+    """One start of an audit."""
+
+    def __init__(self, journal: Journal, progress: Progress):
+        self.journal, self.progress = journal, progress
+        self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
+        self.failed: dict[str, str] = {}
+
+    def go(self, before: dict[str, Any] | None) -> Outcome:
+        journal, interrupted = self.journal, False
+        missing = [shard for shard in journal.shards if not self._kept(shard)]
+        if before is not None and missing:
+            journal.findings += _moved(before, journal)
+        elif before is not None:
+            # Nothing ran here and now.
+            journal.finished, journal.versions, journal.machine = (
+                before[field] for field in ("finished", "versions", "machine")
+            )
+        for finding in journal.findings:
+            if finding.level != "note":
+                self.progress.message(f"{finding.subject}: {finding.text}")
+        try:
+            self._attack(missing)
+        except KeyboardInterrupt:
+            interrupted = True
+        self._close()
+        return Outcome(
+            folder=self.run.path,
+            status="finished" if journal.finished else "unfinished",
+            done=sum(self.run.has(shard.identity) for shard in journal.shards),
+            total=len(journal.shards),
+            interrupted=interrupted,
+            failed=tuple(self.failed),
+            gates=tuple(journal.gates),
+            findings=tuple(journal.findings),
+        )
+
+    def _kept(self, shard: Shard) -> bool:
+        """Whether the shard is stored; its records take the attack's present name."""
+        if not self.run.has(shard.identity):
+            return False
+        rows = self.run.read_shard(shard.identity).to_pylist()
+        if any(row["attack"] != shard.item.name for row in rows):
+            records = [replace(Record(**row), attack=shard.item.name) for row in rows]
+            self.run.write_shard(shard.identity, records)
+        return True
+
+    def _attack(self, missing: Sequence[Shard]) -> None:
+        if not missing:
+            return
+        if not any(self.run.has(shard.identity) for shard in self.journal.shards):
+            self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
+        outputs = clean_outputs(self.subject, self.plan.run.batch)
+        picks = {item.identity: pick(self.subject, item, outputs) for item in self.journal.items}
+        self.journal.save()
+        self.progress.start(sum(len(shard.rows) for shard in missing))
+        # Entered once for all, so that the search copy of the model is made once.
+        with self.subject.victim:
+            for shard in missing:
+                if shard.item.name not in self.failed:
+                    self._run_shard(shard, picks[shard.item.identity])
+
+    def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
+        begin = time.perf_counter()
+        records: list[Record] = []
+        try:
+            for found in run_shard(self.plan, self.subject, shard):
+                records += found.records
+                if found.records[0].row in rows:
+                    draw(self.run, self.subject, shard, found)
+        except InputError as error:
+            self._fail(shard.item, error)
+            return
+        seconds = time.perf_counter() - begin
+        self.run.write_shard(shard.identity, records)
+        self.journal.seconds[shard.identity] = round(seconds, 6)
+        self.journal.save()
+        self.progress.advance(shard.words(), seconds, len(shard.rows))
+
+    def _fail(self, item: Item, error: InputError) -> None:
+        self.failed[item.name] = str(error)
+        self.journal.findings.append(Finding("failure", item.name, f"This attack could not run: {error}"))
+        self.journal.save()
+        self.progress.message(f"'{item.name}' could not run: {error}")
+
+    def _close(self) -> None:
+        journal = self.journal
+        if all(self.run.has(shard.identity) for shard in journal.shards):
+            # Saved for its list of shards, which tells what is read; `finished` follows with the gates.
+            finished, journal.finished = journal.finished or now(), None
+            journal.save()
+            frame = self.run.frame()
+            journal.gates = measured(self.plan, arrange(frame))
+            journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
+            journal.finished = finished
+            prune(self.run, journal.gallery)
+        journal.save()

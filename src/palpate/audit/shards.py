@@ -1,0 +1,170 @@
+"""One attack on some images: the unit that is finished, stored and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from palpate.attacks.curve import Budget, curve
+from palpate.audit.identity import digest
+from palpate.audit.items import Item
+from palpate.audit.subject import Subject
+from palpate.errors import InputError
+from palpate.records import SCHEMA_VERSION, Record
+from palpate.seeds import derive
+from palpate.streams import Streams
+from palpate.tensors import lengths
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import Plan
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One attack on some rows of the table.
+
+    Attributes:
+        item: the attack.
+        rows: positions in the table, rising.
+        identity: hash of all that decides the records; names the stored file.
+    """
+
+    item: Item
+    rows: tuple[int, ...]
+    identity: str
+
+    def words(self) -> str:
+        """For progress: `pgd, images 33 to 64`."""
+        return f"{self.item.name}, images {self.rows[0] + 1} to {self.rows[-1] + 1}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an attack found for one image: its records, smallest budget first, and the image that goes on show.
+
+    Attributes:
+        records: one per budget.
+        shown: adversarial image (C, H, W) at the smallest budget that won, or at the largest.
+    """
+
+    records: tuple[Record, ...]
+    shown: Tensor
+
+
+def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shard, ...]:
+    """All shards of a plan, attack by attack. Batch size, device and layout do not enter their identities."""
+    size, count = plan.run.shard, len(subject.table)
+    chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+    common = {
+        "schema": SCHEMA_VERSION,
+        "seed": plan.seed,
+        "precision": plan.run.precision,
+        "disease": list(plan.task.disease_indices),
+    }
+    subjects = [subject.identity(rows) for rows in chunks]
+    return tuple(
+        Shard(item, rows, digest({**common, **identified, "item": item.identity}))
+        for item in items
+        for rows, identified in zip(chunks, subjects, strict=True)
+    )
+
+
+def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
+    """Attack the rows of a shard, a batch at a time; what it yields is in the order of the rows.
+
+    Raises:
+        InputError: the attack cannot run on this model, or a batch does not fit into memory.
+    """
+    size = plan.run.batch
+    for start in range(0, len(shard.rows), size):
+        rows = shard.rows[start : start + size]
+        item = shard.item
+        seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
+        images, labels = subject.images(rows), subject.labels(rows)
+        with _said(len(rows)):
+            budgets = curve(item.attack, subject.victim, item.task, images, labels, item.eps, generator=Streams(seeds))
+        yield from _found(subject, item, rows, seeds, images, budgets, plan.task.disease_indices)
+
+
+@contextmanager
+def _said(images: int) -> Iterator[None]:
+    """What the user's model raises is the user's to read: one sentence instead of a traceback into palpate."""
+    try:
+        yield
+    except RuntimeError as error:
+        what = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in what:
+            raise InputError(
+                f"run.batch: {images} images at once do not fit into memory. Lower it and go on with "
+                "`palpate audit --update`; what is finished is kept."
+            ) from error
+        raise InputError(f"model: it fails under attack: {type(error).__name__}: {what}.") from error
+
+
+def _found(
+    subject: Subject,
+    item: Item,
+    rows: Sequence[int],
+    seeds: Sequence[int],
+    images: Tensor,
+    budgets: Sequence[Budget],
+    disease: Sequence[int],
+) -> Iterator[Found]:
+    columns = [_columns(item, images, budget, disease) for budget in budgets]
+    won = torch.stack([budget.result.success for budget in budgets]).cpu()
+    for place, (row, seed) in enumerate(zip(rows, seeds, strict=True)):
+        case = subject.table[row]
+        records = tuple(
+            Record(
+                image=case.name,
+                row=row,
+                group=case.group,
+                label=case.label,
+                attack=item.name,
+                item=item.identity,
+                goal=item.goal,
+                norm=item.attack.threat.norm,
+                eps=budget.eps,
+                evidence=budget.evidence[place],
+                seed=seed,
+                **{name: values[place] for name, values in column.items()},
+            )
+            for budget, column in zip(budgets, columns, strict=True)
+        )
+        best = int(won[:, place].int().argmax()) if bool(won[:, place].any()) else len(budgets) - 1
+        yield Found(records, budgets[best].result.images[place])
+
+
+def _columns(item: Item, images: Tensor, budget: Budget, disease: Sequence[int]) -> dict[str, list[Any]]:
+    result, change = budget.result, budget.result.images - images
+    tensors = {
+        "clean_prediction": result.clean_prediction,
+        "clean_margin": result.clean_margin.double(),
+        "clean_disease_score": _disease_score(item, result.clean_outputs, disease),
+        "eligible": result.eligible,
+        "prediction": result.prediction,
+        "margin": result.margin.double(),
+        "disease_score": _disease_score(item, result.outputs, disease),
+        "success": result.success,
+        "first_success": result.first_success,
+        "linf": lengths(change, "linf"),
+        "l2": lengths(change, "l2"),
+        "l1": lengths(change, "l1"),
+        "forwards": result.forwards,
+        "backwards": result.backwards,
+        "zero_gradient": result.zero_gradient,
+        "blocked_gradient": result.blocked_gradient,
+        "non_finite": result.non_finite,
+    }
+    return {name: values.tolist() for name, values in tensors.items()}
+
+
+def _disease_score(item: Item, outputs: Tensor, disease: Sequence[int]) -> Tensor:
+    if not disease:
+        return torch.full((len(outputs),), torch.nan, dtype=torch.float64)
+    return item.task.probabilities(outputs.double())[:, list(disease)].sum(1)
