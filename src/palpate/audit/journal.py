@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from palpate import __version__
 from palpate.audit.gates import Gate
 from palpate.audit.items import Item
 from palpate.audit.machine import machine, versions
@@ -79,7 +78,7 @@ class Journal:
         return {
             "status": "finished" if self.finished else "unfinished",
             "title": self.plan.title,
-            "palpate": __version__,
+            "palpate": self.versions["palpate"],
             "created": self.created,
             "finished": self.finished,
             "seed": self.plan.seed,
