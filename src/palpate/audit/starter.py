@@ -12,6 +12,7 @@ from palpate.audit.plan import parse_plan
 from palpate.data.forms import bit_range
 from palpate.data.inspect import Layout, find_tables
 from palpate.errors import InputError
+from palpate.models.inspect import find_models, propose
 
 FILL_IN = "FILL IN"
 """Marks a line that the folder says nothing about."""
@@ -69,19 +70,14 @@ def _head(folder: Path, layouts: Sequence[Layout]) -> str:
 
 def _model(folder: Path, place: Path, layout: Layout) -> str:
     channels = layout.form.shape[0]
+    lines = ["[model]", *_source(folder, place)]
     try:
-        bounds: tuple[int, int] | None = bit_range(layout.form.dtype)
+        low, high = bit_range(layout.form.dtype)
+        doubt = f"  # {CHECK}: the range of {layout.form.dtype}; 12-bit values in it end at 4095"
+        lines.append(f"bounds = [{low}, {high}]{'' if layout.form.dtype == 'uint8' else doubt}")
     except InputError:
-        bounds = None
-    lines = ["[model]", f'factory = "model.py:build"  # {FILL_IN}: file and function that returns the torch.nn.Module']
-    lines.append('# weights = "weights.safetensors"  # for the module of the factory')
-    if bounds is None:
+        high = 1
         lines.append(f"bounds = [0, 1]  # {FILL_IN}: lowest and highest value that an image can store")
-    else:
-        known = layout.form.dtype == "uint8"
-        doubt = "" if known else f"  # {CHECK}: the range of {layout.form.dtype}; 12-bit values in it end at 4095"
-        lines.append(f"bounds = {list(bounds)}{doubt}")
-    high = 1 if bounds is None else bounds[1]
     lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
     lines.append("# size = [224, 224]  # height and width that the network expects, where it is not the stored size")
     if channels == 1:
@@ -90,6 +86,32 @@ def _model(folder: Path, place: Path, layout: Layout) -> str:
     lines.append(f"mean = [0]  # {FILL_IN}: the mean of your training's normalisation, in stored values ({each})")
     lines.append(f"std = [{high}]  # {FILL_IN}: its standard deviation; [{high}] alone maps to 0..1")
     return "\n".join(lines) + "\n"
+
+
+def _source(folder: Path, place: Path) -> list[str]:
+    """The lines that name the model, and what else lies there."""
+    candidates = find_models(folder) if folder.is_dir() else ()
+    source = propose(candidates)
+    also = [f"# Also there: {_line(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
+    if source is None:
+        asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
+        return [*also, f'factory = "model.py:build"  # {asked}', '# weights = "weights.safetensors"']
+    for name in ("torchscript", "exported"):
+        if file := getattr(source, name):
+            return [*also, f"{name} = {_path(folder / file, place)}  # {CHECK}"]
+    assert source.factory is not None
+    file, _, function = source.factory.rpartition(":")
+    named = _text(f"{json.loads(_path(folder / file, place))}:{function}")
+    lines = [*also, f"factory = {named}  # {CHECK}: the function or class that makes the network"]
+    if source.weights:
+        lines.append(f"weights = {_path(folder / source.weights, place)}  # {CHECK}")
+    else:
+        lines.append('# weights = "weights.safetensors"  # where the factory does not load them')
+    chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
+    if chosen.required:
+        given = ", ".join(f"{_key(name)} = 0" for name in chosen.required)
+        lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
+    return lines
 
 
 def _data(place: Path, layout: Layout) -> str:
