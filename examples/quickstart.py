@@ -1,0 +1,41 @@
+"""One line, and the same from its parts: `python examples/quickstart.py`. Offline, on digital phantoms, in seconds."""
+
+from __future__ import annotations
+
+import torch
+
+import palpate
+from palpate.attacks import recipes
+from palpate.attacks.directions import Momentum
+from palpate.attacks.objectives import Margin, Stabilised
+from palpate.attacks.steps import Halving
+from palpate.data.phantoms import fundus_set
+from palpate.models import demo
+from palpate.tasks.goals import hide_disease
+
+images, grades = fundus_set(16, seed=2026, size=demo.SIZE)
+images = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # stored values, 0..255
+grades = torch.from_numpy(grades)
+network = demo.load()
+normalise = palpate.Preprocess(mean=demo.MEAN, std=demo.STD)  # part of the model, so eps stays in stored values
+
+# One line.
+result = palpate.attack(network, images, grades, "smia", eps=2.0, steps=20, bounds=(0, 255), preprocess=normalise)
+print(f"smia     success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
+
+# The parts: a victim, a threat, a task with a clinical goal, and an attack put together by hand.
+victim = palpate.Victim(network, bounds=(0, 255), preprocess=normalise)
+threat = palpate.Linf(2.0)
+task = palpate.Classification(5, hide_disease(demo.DISEASE, 5))
+by_hand = palpate.Ascent(threat, steps=20, objective=Margin(), directions=(Momentum(0.8),), step=Halving())
+hidden = by_hand(victim, task, images, grades, generator=torch.Generator().manual_seed(0))
+print(f"by hand  hides disease in {int(hidden.success.sum())} of {int(hidden.eligible.sum())} diseased phantoms")
+
+# A point of the SMIA family that no recipe names, at rising budgets; what is beaten is never attacked again.
+attack = palpate.Ascent(threat, 20, Stabilised(1.0, "perturbation", "distribution", through=True), random_start=False)
+for budget in palpate.curve(attack, victim, palpate.Classification(5), images, grades, [0.5, 1.0, 2.0, 4.0]):
+    spent = int(budget.result.forwards.sum() + budget.result.backwards.sum())
+    print(f"eps {budget.eps:3.1f}  robust accuracy {budget.result.robust_accuracy:.0%}  passes {spent}")
+
+# Every recipe is such a value: it can be printed, compared and hashed.
+print(recipes.smia(threat))
