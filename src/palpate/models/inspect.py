@@ -14,9 +14,7 @@ from palpate.models.source import ModelSource
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit")
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
-_MAKER = re.compile(
-    r"^(build|make|create|get|load|define)?_?(model|net|network|classifier|module)$|^(build|create)(_|$)"
-)
+_MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
 _SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist", "runs")
 _DEEPEST = 3
 _LARGEST_CODE = 1_000_000

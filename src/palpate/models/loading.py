@@ -22,7 +22,7 @@ __all__ = ["ModelSource", "load_model", "weights_digest"]
 
 
 def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> nn.Module:
-    """The module that a source describes, on the CPU, as its author left it (training mode, say).
+    """The module that a source describes, on the CPU. Compiled ones are in evaluation mode, others as they were built.
 
     Args:
         source: where the model is.
@@ -67,7 +67,23 @@ def _load_torchscript(path: Path) -> nn.Module:
     except Exception as error:  # a damaged zip, or operators that this release of torch does not have
         what = " ".join(str(error).split())[:200]
         raise InputError(f"model.torchscript: {path} cannot be loaded ({what}). Save it again.") from error
-    return loaded
+    if _is_stuck_in_training(loaded):
+        raise InputError(
+            f"model.torchscript: {path} was traced in training mode, so that its answers stay random or follow the "
+            "batch. Call model.eval() before torch.jit.trace."
+        )
+    return loaded.eval()  # frozen TorchScript has no mode until it is given one
+
+
+def _is_stuck_in_training(module: Any) -> bool:
+    # Traced code holds the mode as a constant; scripted code looks it up and follows eval().
+    graph = module.inlined_graph
+    modes = {"aten::dropout": 2, "aten::feature_dropout": 2, "aten::batch_norm": 5}
+    return any(
+        list(node.inputs())[place].toIValue() is True
+        for name, place in modes.items()
+        for node in graph.findAllNodes(name)
+    )
 
 
 def weights_digest(module: nn.Module) -> str:
