@@ -54,7 +54,7 @@ def expose(scene: Array, grid: Canvas, rng: np.random.Generator) -> npt.NDArray[
     signal = (scene * light[..., None] + rim.clip(0)[..., None] * _HAZE) * stop[..., None]
     focus = rng.uniform(0.45, 0.75) * size / 128
     signal = gaussian_filter(signal, (focus, focus, 0), truncate=3).clip(0, 1)
-    wells, read = rng.uniform(2500, 6000), rng.uniform(0.0008, 0.0016)
+    wells, read = rng.uniform(500, 2000), rng.uniform(0.001, 0.003)
     noise = rng.standard_normal(signal.shape, np.float32) * np.sqrt(signal / np.float32(wells) + np.float32(read**2))
     encoded = np.clip(signal + noise * (0.2 + 0.8 * stop[..., None]), 0, 1) ** np.float32(1 / 2.2) * 255
     luma = encoded @ _LUMA

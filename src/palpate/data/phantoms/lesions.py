@@ -30,10 +30,13 @@ COUNTS: tuple[Mapping[str, tuple[int, int]], ...] = tuple(
         ((3, 6),),
         ((8, 13), (2, 5), (3, 8), (0, 1)),
         ((16, 24), (10, 15), (8, 14), (2, 4)),
-        ((18, 28), (20, 27), (12, 22), (3, 6), (1, 3)),
+        ((19, 28), (22, 28), (12, 22), (3, 6), (1, 3)),
     )
 )
 """Least and greatest number of lesions of each kind, by grade 0..4, both included; drawn uniformly."""
+
+SPACE = 1.35
+"""Least distance of two lesions over the sum of their radii; ragged outlines reach 1.26 radii."""
 
 _RADIUS = {
     MICROANEURYSM: (0.021, 0.028),
@@ -92,7 +95,7 @@ def scatter(grade: int, eye: Eye, vessels: Array, grid: Canvas, rng: np.random.G
             if kind != NEW_VESSELS:
                 free &= grid.at(vessels, points) < 0.25
             for (x, y), radius in zip(points[free].tolist(), radii[free].tolist(), strict=True):
-                if all(dist((x, y), other.centre) > radius + other.radius + 0.012 for other in placed):
+                if all(dist((x, y), other.centre) > SPACE * (radius + other.radius) for other in placed):
                     placed.append(Lesion(kind, (x, y), radius))
                     wanted -= 1
                     if not wanted:
@@ -113,7 +116,7 @@ def paint(retina: Array, lesions: list[Lesion], grid: Canvas, rng: np.random.Gen
             continue
         centres = np.array([lesion.centre for lesion in mine])
         radii = np.array([lesion.radius for lesion in mine])
-        rough = rng.uniform((0.0, 0.0, 0.0, 0.0), (0.28, 6.3, 0.10, 6.3), (len(mine), 4))
+        rough = rng.uniform((0.0, 0.0, 0.0, 0.0), (0.20, 2 * np.pi, 0.06, 2 * np.pi), (len(mine), 4))
         strength = rng.uniform(0.65, 1.0, len(mine))
         if kind == NEW_VESSELS:
             for centre in centres:

@@ -120,7 +120,7 @@ def grow(disc: Points, fovea: Points, width: float, rng: np.random.Generator) ->
         ends = (np.hypot(*path.T) > 1.06) | (np.hypot(*(path - fovea).T) < 0.16)
         stop = int(ends.argmax()) if ends.any() else len(path)
         path, headings = path[:stop], headings[:stop]
-        taper = 1 - 0.5 * np.arange(stop) * STEP / sprout.length
+        taper = np.asarray(1 - 0.5 * np.arange(stop) * STEP / sprout.length)
         pieces.append((path, headings, sprout.radius * taper))
         queue += _split(sprout, path, headings, rng)
     return _tree(pieces)
