@@ -98,7 +98,8 @@ def small_net(
             drawn = torch.rand(64, channels, *[8] * spatial) * (bounds[1] - bounds[0]) + bounds[0]
             for _ in range(8):
                 network(drawn)
-            network.eval().head.bias -= network(drawn).mean(0) / 20
+            network.eval()
+            network.head.bias.sub_(network(drawn).mean(0) / 20)
     return network
 
 

@@ -1,0 +1,157 @@
+"""Write the reference pages from the code: `python tools/make_reference.py`. A test keeps them fresh."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import typer
+from pydantic import BaseModel
+
+from palpate import catalog, records
+from palpate.audit import plan
+from palpate.cli import app
+
+PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
+NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"
+
+
+def attacks() -> str:
+    """The catalogue."""
+    lines = [
+        NOTE,
+        "# Attacks",
+        "",
+        "| name | what it does | norms | gradient | random | stays in the ball |",
+        "|---" * 6 + "|",
+    ]
+    yes = {True: "yes", False: "no"}
+    for entry in catalog.attacks().values():
+        lines.append(
+            f"| [`{entry.name}`](#{entry.name}) | {entry.summary} | {', '.join(entry.norms)} | {yes[entry.gradient]} "
+            f"| {yes[entry.random]} | {yes[entry.projected]} |"
+        )
+    for entry in catalog.attacks().values():
+        text = inspect.getdoc(catalog.factory(entry)) or ""
+        lines += ["", f"## {entry.name}", "", text, "", f"{entry.reference}", ""]
+        settings = catalog.parameters(entry)
+        if settings:
+            lines += ["| parameter | default |", "|---|---|"]
+            lines += [f"| `{name}` | `{_toml(setting.default)}` |" for name, setting in settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "2.5 / steps"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def record_fields() -> str:
+    """The fields of a record, from their docstrings."""
+    tree = ast.parse(inspect.getsource(records))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Record").body
+    lines = [
+        NOTE,
+        "# Records",
+        "",
+        f"One row per image, attack and budget in `records/*.parquet`, schema {records.SCHEMA_VERSION}. Read them with "
+        "any Parquet reader, for example `pandas.read_parquet('RUN/records')`.",
+        "",
+        "| field | type | meaning |",
+        "|---|---|---|",
+    ]
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            meaning = " ".join(str(text.value.value).split())
+            lines.append(f"| `{ast.unparse(field.target)}` | {ast.unparse(field.annotation)} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def plan_fields() -> str:
+    """Every section and field of a plan."""
+    lines = [
+        NOTE,
+        "# Plans",
+        "",
+        "A plan is a TOML file; its paths are relative to it. `palpate init DIR` writes a first one.",
+        "",
+    ]
+    sections: list[tuple[str, type[BaseModel]]] = [
+        ("top level", plan.Plan),
+        ("[model]", plan.ModelSection),
+        ("[model.preprocess]", plan.PreprocessSection),
+        ("[data]", plan.DataSection),
+        ("[task]", plan.TaskSection),
+        ("[threat]", plan.ThreatSection),
+        ("[[attacks]]", plan.AttackSection),
+        ("[[gates]]", plan.GateSection),
+        ("[run]", plan.RunSection),
+    ]
+    for title, section in sections:
+        lines += [f"## {title}", "", "| field | default | meaning |", "|---|---|---|"]
+        for name, field in section.model_fields.items():
+            default = (
+                "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+            )
+            shown = " ".join((field.description or "").split()).replace("|", "\\|")
+            lines.append(f"| `{name}` | {default} | {shown} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    if isinstance(value, BaseModel):
+        return "its own defaults"
+    if isinstance(value, tuple):
+        return str(list(value))
+    return "none" if value is None else _toml(value)
+
+
+def commands() -> str:
+    """Every command of the command line, with its arguments and options."""
+    group = typer.main.get_command(app)
+    lines = [NOTE, "# Command line", "", _sentence(group.help), ""]
+    for name, command in sorted(_walk(group)):
+        lines += [f"## palpate {name}", "", _sentence(command.help), ""]
+        settings = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
+        if settings:
+            lines += ["| argument or option | meaning |", "|---|---|"]
+        for setting in settings:
+            shown = ", ".join(setting.opts) if setting.param_type_name == "option" else str(setting.name).upper()
+            lines.append(f"| `{shown}` | {_sentence(getattr(setting, 'help', ''))} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _walk(group: click.Command, prefix: str = "") -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    for name, command in getattr(group, "commands", {}).items():
+        inner = getattr(command, "commands", None)
+        found += _walk(command, f"{prefix}{name} ") if inner else [(f"{prefix}{name}", command)]
+    return found
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "").replace("\b", "").split()).replace("|", "\\|")
+
+
+def pages() -> dict[str, str]:
+    """File name -> text."""
+    return {
+        "attacks.md": attacks(),
+        "records.md": record_fields(),
+        "plan.md": plan_fields(),
+        "cli.md": commands(),
+    }
+
+
+if __name__ == "__main__":
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (PAGES / name).write_text(text)
