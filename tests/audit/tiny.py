@@ -1,8 +1,10 @@
 """A tiny audit on the disk: twelve grey images of two classes, a network of a few weights, and a plan."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -13,21 +15,18 @@ from palpate.audit.plan import Plan, load_plan
 MODEL = """
 from torch import nn
 
+def layers(width):
+    return nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, 3)
+
 def build(width=4):
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, 3)
-    )
+    return nn.Sequential(*layers(width))
+
+class Blocked(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images.detach())
 
 def blocked():
-    class Blocked(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = build()
-
-        def forward(self, images):
-            return self.inner(images).detach()
-
-    return Blocked()
+    return Blocked(*layers(4))
 """
 
 PLAN = """
@@ -80,18 +79,19 @@ shard = 5
 def write(folder: Path, plan: str = PLAN) -> Plan:
     """Write images, weights and plan; the same bytes every time."""
     folder.mkdir(exist_ok=True)
-    numbers = np.random.default_rng(0)
     lines = ["file,label,patient,split"]
     for index in range(13):
-        label = index % 3
-        pixels = numbers.integers(60, 190, (8, 8))
-        pixels[:4] = np.clip(pixels[:4] + 25 * (label - 1), 0, 255)
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"image{index}.png")
-        lines.append(f"image{index}.png,{label},patient{index // 2},{'test' if index < 12 else 'train'}")
+        Image.fromarray(_pixels(index)).save(folder / f"image{index}.png")
+        lines.append(f"image{index}.png,{index % 3},patient{index // 2},{'test' if index < 12 else 'train'}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     (folder / "model.py").write_text(MODEL)
-    save_file(weights(), folder / "weights.safetensors")
+    save_file(_trained(0), folder / "weights.safetensors")
     return rewrite(folder, plan)
+
+
+def retrain(folder: Path) -> None:
+    """Other weights for the same network."""
+    save_file(_trained(1), folder / "weights.safetensors")
 
 
 def rewrite(folder: Path, plan: str) -> Plan:
@@ -100,16 +100,53 @@ def rewrite(folder: Path, plan: str) -> Plan:
     return load_plan(folder / "plan.toml")
 
 
-def weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights of the factory's module that are right on about as many images as not."""
+@cache
+def _trained(seed: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = nn.Sequential(
             nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
         )
-    return dict(module.state_dict())
+        images = torch.stack([torch.from_numpy(_pixels(index)).float() for index in range(13)])[:, None]
+        inputs, labels = (images - 127.5) / 127.5, torch.arange(13) % 3
+        optimiser = torch.optim.Adam(module.parameters(), 0.05)
+        for _ in range(60):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(module(inputs), labels).backward()
+            optimiser.step()
+    return {name: tensor.detach() for name, tensor in module.state_dict().items()}
+
+
+def _pixels(index: int) -> npt.NDArray[np.uint8]:
+    pixels = np.random.default_rng(index).integers(60, 190, (8, 8))
+    pixels[:4] = np.clip(pixels[:4] + 25 * (index % 3 - 1), 0, 255)
+    return pixels.astype(np.uint8)
 
 
 def shards(folder: Path) -> dict[str, bytes]:
     """Every stored shard by name."""
     return {path.name: path.read_bytes() for path in (folder / "records").glob("*.parquet")}
+
+
+class Heard:
+    """Writes down what an audit tells; it can press Ctrl-C after some shards."""
+
+    def __init__(self, stop_after: int | None = None):
+        self.total = 0
+        self.shards: list[str] = []
+        self.units = 0
+        self.messages: list[str] = []
+        self.stop_after = stop_after
+
+    def start(self, total: int) -> None:
+        self.total = total
+
+    def advance(self, shard: str, seconds: float, images: int) -> None:
+        assert seconds > 0
+        self.shards.append(shard)
+        self.units += images
+        if len(self.shards) == self.stop_after:
+            raise KeyboardInterrupt
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)

@@ -82,7 +82,9 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: Found) -> None:
         png(amplified, bounds, f"{_SYNTHETIC} The change alone, times {factor:g}, around grey."),
     )
     for name, data in zip(_names(subject, shard, record.row), pictures, strict=True):
-        write_atomically(run.images / name, data)
+        # The clean image serves all attacks; its name says what it holds.
+        if data is not pictures[0] or not (run.images / name).is_file():
+            write_atomically(run.images / name, data)
 
 
 def shown_record(records: Sequence[Record]) -> Record:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -48,3 +50,14 @@ def device_of(wanted: str) -> torch.device:
     if wanted == "cuda" and not present:
         raise InputError('run.device: torch sees no GPU here. Use device = "auto" or "cpu".')
     return torch.device("cuda" if present and wanted != "cpu" else "cpu")
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let cuDNN choose among algorithms that repeat their results, bit for bit; its settings are restored."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=bool(cudnn.allow_tf32)):
+        yield

@@ -243,7 +243,8 @@ def load_plan(path: Path) -> Plan:
             named with its line and its mend.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Some editors put a mark in front of UTF-8, which TOML does not allow. Line ends stay as they are.
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.") from error
     except UnicodeDecodeError as error:

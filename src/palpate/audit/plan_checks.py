@@ -51,7 +51,7 @@ def _model(section: ModelSection) -> Iterator[Problem]:
     # Weights alone are a pickled module; whether that may be loaded is the loader's question.
     if section.weights is None or section.factory or stored:
         yield from _one_of(section, "model", ("factory", "torchscript", "exported"))
-    if section.weights is not None and stored:
+    if section.weights is not None and stored and section.factory is None:
         yield ("model", "weights"), f"{stored} holds its own weights. Remove one of the two."
     if section.arguments and section.factory is None:
         yield ("model", "arguments"), "only a factory takes arguments. Remove them, or name a factory."

@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from torch import Tensor
+
 from palpate.audit.baseline import clean_outputs
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
 from palpate.audit.items import Item, items, task_of
 from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
+from palpate.audit.machine import repeatable
 from palpate.audit.opening import open_run, require_same_subject, store_plan
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
@@ -94,7 +97,8 @@ def audit(
         if before is not None and not update:
             require_same_subject(run, before, subject)
         journal = _begin(run, plan, subject, before)
-        return _Audit(journal, progress or Silence()).go(before)
+        with repeatable(subject.device):
+            return _Audit(journal, progress or Silence()).go(before)
 
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Journal:
@@ -103,17 +107,15 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     sample = subject.spread(range(len(subject.table)), plan.run.batch)
     images, labels = subject.images(sample), subject.labels(sample)
     findings = preflight(subject.victim, task, images, labels, random_model=plan.run.random_model)
-    tuning = _stored_tuning(plan, subject, before)
-    if tuning is None:
-        layout = None if plan.run.layout == "auto" else plan.run.layout
-        tuning = choose(subject.victim, images, mixed=plan.run.precision == "mixed", layout=layout)
+    tuning = _stored_tuning(plan, subject, before) or _chosen_tuning(plan, subject, images)
     subject.victim.tuning = tuning
     made = items(plan)
     shards = shards_of(plan, subject, made)
     journal = Journal(run, plan, subject, made, shards, tuning, findings=findings)
     if before is not None:
         journal.created = before["created"]
-        journal.seconds = {k: v for k, v in before.get("shard_seconds", {}).items() if v is not None}
+        journal.seconds = {key: value for key, value in before.get("shard_seconds", {}).items() if value is not None}
+        findings += [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] == _PROVENANCE]
     store_plan(run, plan)
     return journal
 
@@ -128,6 +130,15 @@ def _stored_tuning(plan: Plan, subject: Subject, before: dict[str, Any] | None) 
     return Tuning(**known) if same and len(known) == len(fields(Tuning)) else None
 
 
+def _chosen_tuning(plan: Plan, subject: Subject, images: Tensor) -> Tuning:
+    layout = None if plan.run.layout == "auto" else plan.run.layout
+    try:
+        return choose(subject.victim, images, mixed=plan.run.precision == "mixed", layout=layout)
+    except (InputError, RuntimeError):
+        # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
+        return Tuning()
+
+
 def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
     """A note where attacks go on with other versions or on another machine than before."""
     changes = [
@@ -139,11 +150,10 @@ def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
         for key in sorted({*was, *here})
         if was.get(key) != here.get(key)
     ]
-    earlier = [Finding(**finding) for finding in before.get("findings", []) if finding.get("subject") == _PROVENANCE]
     if not changes:
-        return earlier
+        return []
     text = f"The run went on elsewhere than before ({'; '.join(changes)}), so last digits may differ."
-    return [*earlier, Finding("note", _PROVENANCE, text)]
+    return [Finding("note", _PROVENANCE, text)]
 
 
 class _Audit:

@@ -77,6 +77,8 @@ def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shar
 def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
     """Attack the rows of a shard, a batch at a time; what it yields is in the order of the rows.
 
+    To be called inside `with subject.victim:`, which restores the global random state.
+
     Raises:
         InputError: the attack cannot run on this model, or a batch does not fit into memory.
     """
@@ -86,6 +88,8 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
         item = shard.item
         seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
         images, labels = subject.images(rows), subject.labels(rows)
+        # A model that draws random numbers draws the same ones whenever this batch is attacked.
+        torch.manual_seed(seeds[0])
         with _said(len(rows)):
             budgets = curve(item.attack, subject.victim, item.task, images, labels, item.eps, generator=Streams(seeds))
         yield from _found(subject, item, rows, seeds, images, budgets, plan.task.disease_indices)

@@ -1,0 +1,68 @@
+"""One process at a time, and no lock that outlives its process."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from palpate.audit.lock import NAME, locked
+from palpate.errors import StorageError
+
+HOLD = """
+import sys
+from pathlib import Path
+from palpate.audit.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_holder_is_told_who_holds_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "run"):
+        said = rf"in use by another palpate \(process {os.getpid()}\)\. Wait until"
+        with pytest.raises(StorageError, match=said), locked(tmp_path / "run"):
+            pass
+        # The refused one left the lock alone.
+        assert (tmp_path / "run" / NAME).is_file()
+
+
+def test_it_is_released_also_by_an_exception(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with suppress(KeyError), locked(folder):
+        (folder / "records").mkdir()
+        raise KeyError
+    with locked(folder):
+        pass
+    assert sorted(path.name for path in folder.iterdir()) == ["records"]
+
+
+def test_a_folder_that_stayed_empty_is_removed(tmp_path: Path) -> None:
+    with locked(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_holder_holds_nobody_up(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StorageError, match=f"process {other.pid}"), locked(folder):
+            pass
+        other.kill()
+        other.wait()
+    assert (folder / NAME).read_text() == str(other.pid)
+    with locked(folder):
+        assert (folder / NAME).read_text() == str(os.getpid())
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written to"), locked(tmp_path / "file"):
+        pass
