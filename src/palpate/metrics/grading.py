@@ -33,12 +33,13 @@ def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -
     penalty = (grades[:, None] - grades[None, :]).astype(np.float64) ** 2
 
     def statistic(weights: Floats) -> Floats:
-        table = (weights @ cell).reshape(-1, classes, classes)
+        counts = weights @ cell
+        table = counts.reshape(-1, classes, classes)
         true, decided = table.sum(axis=2), table.sum(axis=1)
-        observed = np.einsum("bij,ij->b", table, penalty)
-        expected = np.einsum("bi,bj,ij->b", true, decided, penalty)
+        observed = counts @ penalty.ravel()
+        expected = (true @ penalty * decided).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            kappa = 1 - observed * table.sum(axis=(1, 2)) / expected
+            kappa = 1 - observed * counts.sum(axis=1) / expected
         return np.where(expected > 0, kappa, np.nan)
 
     return statistic

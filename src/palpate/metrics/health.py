@@ -125,6 +125,11 @@ def finite_outputs(outcomes: Sequence[Outcome]) -> Finding:
     )
 
 
+def leaves_budget(outcome: Outcome) -> bool:
+    """Whether some adversarial image of the attack is larger than its budget."""
+    return bool((outcome.success & ~within_budget(outcome)).any())
+
+
 def budgets_kept(outcomes: Sequence[Outcome]) -> Finding:
     """No adversarial image is larger than its budget."""
     name = "Budgets kept"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.stats import binomtest
@@ -74,6 +74,7 @@ def undefined(note: str, total: int | None = None) -> Estimate:
     return Estimate(nan, nan, nan, NONE, None if total is None else 0, total, note)
 
 
+@lru_cache(maxsize=4096)
 def wilson(count: int, total: int) -> tuple[float, float]:
     """Wilson's score interval for `count` hits among `total` independent images, at 95%.
 

@@ -1,0 +1,9 @@
+"""Write the JSON schema of `results.json`: `python -m palpate.report docs/reference/results.schema.json`."""
+
+import sys
+from pathlib import Path
+
+from palpate.report.schema import json_schema
+from palpate.runs import write_atomically
+
+write_atomically(Path(sys.argv[1]), json_schema())

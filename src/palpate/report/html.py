@@ -1,0 +1,147 @@
+"""The one-file report: everything inside, every text escaped, no request to anywhere, readable without scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from palpate.report import figures, views, words
+from palpate.report.description import Description, read_description, visible
+from palpate.report.results import measure
+from palpate.report.schema import Results
+from palpate.runs import RunFolder, write_atomically
+
+SECTIONS = (
+    ("tested", "What was tested"),
+    ("robustness", "Robust accuracy"),
+    ("classes", "Per class"),
+    ("clinical", "Clinical direction"),
+    ("grading", "Grades under attack"),
+    ("attacks", "Attacks side by side"),
+    ("gallery", "Gallery"),
+    ("validity", "Trust in the figures"),
+    ("glossary", "Words"),
+    ("sources", "Sources"),
+)
+_FILTERS = ("amount", "duration", "fraction", "interval", "p_value", "percent", "ratio", "ratio_interval", "share_of")
+
+
+def write_report(run: RunFolder, *, names: bool = False) -> Path:
+    """Write `results.json` and `report.html` into the run folder, each whole or not at all.
+
+    An unfinished run makes a report that says so at its top.
+
+    Args:
+        run: the run folder.
+        names: show the file names of images in the gallery. They may identify patients, so they are left out
+            unless asked for.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        StorageError: the run cannot be read, or the disk is full.
+    """
+    description, results = read_description(run), measure(run)
+    data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(run.results, (data + "\n").encode())
+    write_atomically(run.report, render(run, description, results, names=names).encode())
+    return run.report
+
+
+def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
+    """The report's HTML."""
+    environment = _environment()
+    script = _source(environment, "report.js")
+    drawings = _drawings(results)
+    page = environment.get_template("report.html.j2").render(
+        r=results,
+        css=Markup(_source(environment, "report.css")),
+        script=Markup(script),
+        script_hash=_hash(script),
+        sections=[one for one in SECTIONS if one[0] != "grading" or drawings["grading"]],
+        figures=drawings,
+        gallery=[views.card(run, one, results.task.classes, named=names) for one in description.gallery],
+        plan=_plan(run),
+        **_picks(results),
+    )
+    return page + "\n"
+
+
+def _picks(results: Results) -> dict[str, Any]:
+    scale, worst = figures.scale_of(results), figures.worst_of(results)
+    headline = next((one for one in worst.points if one.eps == results.verdict.eps), None) if worst else None
+    missed = next((one for one in results.worst_directions if one.eps == results.verdict.eps), None)
+    return {
+        "scale": scale,
+        "worst": worst,
+        "headline": headline,
+        "missed": missed,
+        "complete": views.complete_attacks(results),
+        "colours": {attack.name: index % 8 + 1 for index, attack in enumerate(results.attacks)},
+        "disease": [results.task.classes[index] for index in results.task.disease],
+        "outside": views.outside(results),
+        "how_intervals": views.interval_words(results),
+        "checks": views.by_gravity(results.validity.checks),
+        "paired": views.paired(results),
+        "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},
+        "sources": views.sources(results),
+    }
+
+
+def _drawings(results: Results) -> dict[str, Any]:
+    untargeted = figures.untargeted(results)
+    ran = [attack for attack in results.attacks if attack.points]
+    has_directions = bool(results.worst_directions)
+    panels = [(attack, figures.attack_panel(results, attack, f"panel-{index}")) for index, attack in enumerate(ran)]
+    return {
+        "robustness": _safe(figures.robustness(results)) if untargeted else None,
+        "per_class": _safe(figures.per_class(results)) if untargeted else None,
+        "panels": [(attack, _safe(drawing)) for attack, drawing in panels],
+        "missed_disease": _safe(figures.direction(results, "missed_disease")) if has_directions else None,
+        "invented_disease": _safe(figures.direction(results, "invented_disease")) if has_directions else None,
+        "grading": [
+            (name, title, _safe(figures.grading(results, name))) for name, title in views.gradings(results) if ran
+        ],
+    }
+
+
+def _safe(svg: str) -> Markup:
+    # Matplotlib and `canvas` escape every text of a drawing; a test feeds them hostile names.
+    return Markup(svg)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("palpate.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({name: getattr(words, name) for name in _FILTERS})
+    environment.filters["whole"] = words.whole
+    return environment
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _hash(script: str) -> str:
+    # The page's policy lets this one script run and no other, should a text ever slip through unescaped.
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _plan(run: RunFolder) -> str | None:
+    try:
+        return visible(run.plan.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,83 @@
+"""A run as the report reads it: its description, its records as panels, and one set of bootstrap resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from palpate.errors import StorageError
+from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
+from palpate.metrics.panel import Outcome, Panel, arrange
+from palpate.report.description import Attack, Description, read_description, visible
+from palpate.report.schema import Figure
+from palpate.runs import RunFolder
+
+UNTARGETED = "untargeted"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What all parts of the report are computed from."""
+
+    description: Description
+    panel: Panel
+    resampling: Resampling
+
+    def outcome(self, attack: Attack) -> Outcome | None:
+        """The records of a planned attack, or None where it has none."""
+        return next((one for one in self.panel.outcomes if visible(one.attack) == attack.name), None)
+
+    def fraction(self, eps: float) -> float:
+        """A budget as a fraction of the range of stored values."""
+        return eps / self.description.data.extent
+
+    def proportion(self, share: Share, empty: str = "No image counts here.") -> Figure:
+        """A proportion with its interval; `empty` says why it may have no denominator."""
+        return _figure(self.resampling.proportion(share, empty))
+
+    def per_class(self, share: Share) -> list[Figure]:
+        """The proportion within each class."""
+        labels = self.panel.images.label
+        return [
+            self.proportion(share.within(labels == index), f"No image of class {name} counts here.")
+            for index, name in enumerate(self.description.task.classes)
+        ]
+
+    def statistic(self, statistic: Statistic, note: str) -> Figure:
+        """Any other figure with its bootstrap interval."""
+        return _figure(self.resampling.estimate(statistic, note))
+
+
+def read(run: RunFolder) -> Reading:
+    """Read a run folder.
+
+    Raises:
+        StorageError: a file is missing or damaged, or records and `run.json` do not belong together.
+    """
+    description = read_description(run)
+    panel = arrange(run.frame())
+    planned = {attack.name for attack in description.attacks}
+    strangers = [outcome.attack for outcome in panel.outcomes if visible(outcome.attack) not in planned]
+    if strangers:
+        raise StorageError(
+            f"{run.path}: there are records of '{visible(strangers[0])}', which run.json does not name. "
+            "Records of another run lie in this folder; restore it, or run the audit into a new one."
+        )
+    classes = len(description.task.classes)
+    decided = [outcome.prediction[outcome.recorded] for outcome in panel.outcomes]
+    _check_classes(run, [panel.images.label, panel.images.clean_prediction, *decided], classes)
+    return Reading(description, panel, Resampling(panel.images.group))
+
+
+def _check_classes(run: RunFolder, columns: Sequence[np.ndarray], classes: int) -> None:
+    for column in columns:
+        if column.size and not (column.min() >= 0 and column.max() < classes):
+            raise StorageError(
+                f"{run.path}: a record names a class beyond 0 to {classes - 1}. The records are damaged."
+            )
+
+
+def _figure(estimate: Estimate) -> Figure:
+    return Figure.model_validate(estimate, from_attributes=True)

@@ -1,0 +1,144 @@
+"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and what to heed."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from palpate.report.figures import Scale, scale_of, worst_of
+from palpate.report.reading import UNTARGETED
+from palpate.report.results import measure
+from palpate.report.schema import AttackResults, Figure, Results
+from palpate.report.views import by_gravity, complete_attacks, outside
+from palpate.report.words import NOTHING, amount, duration, interval, percent, share_of
+from palpate.runs import RunFolder
+
+_COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "red"}
+_GRADES = {"A": "bold green", "B": "bold yellow", "C": "bold red"}
+
+
+def show(run: RunFolder, console: Console) -> None:
+    """Print the result of a run.
+
+    Texts from files are printed as they are: markup in them is not obeyed, control characters are replaced.
+
+    Args:
+        run: the run folder.
+        console: where to print.
+
+    Raises:
+        StorageError: the run cannot be read.
+    """
+    results = measure(run)
+    _head(results, console)
+    scale = scale_of(results)
+    if scale.eps:
+        console.print(_untargeted(results, scale))
+        _notes(results, console)
+        for table in _aimed(results, scale):
+            console.print(table, "")
+        if results.worst_directions:
+            console.print(_directions(results, scale))
+    _trust(results, console)
+    if run.report.is_file():
+        console.print(Text(f"Report: {run.report}"), soft_wrap=True)
+
+
+def _head(results: Results, console: Console) -> None:
+    console.print(Text(results.title, style="bold"))
+    if results.status != "finished":
+        done = f"{complete_attacks(results)} of {len(results.attacks)} attacks are complete"
+        console.print(Text(f"This run is unfinished: {done}. The figures are provisional.", style="red"))
+    console.print(Text(results.verdict.sentence))
+    for detail in results.verdict.details:
+        console.print(Text(detail, style="dim"))
+    for gate in results.gates:
+        word, colour = ("passed", "green") if gate.passed else ("failed", "red")
+        line = Text.assemble((f"{word:>7}", colour), f"  {gate.text}", (f"  (measured {amount(gate.value)})", "dim"))
+        console.print(line)
+    console.print()
+
+
+def _table(title: str, scale: Scale, *leading: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in leading:
+        table.add_column(Text(name), overflow="fold")
+    for eps in scale.eps:
+        heading = Text(f"{amount(eps)}\n{share_of(eps / scale.extent)}")
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _row(figures: dict[float, Figure | None], scale: Scale, style: str = "") -> list[Text]:
+    found = [figures.get(eps) for eps in scale.eps]
+    return [Text(percent(figure.value) if figure else NOTHING, style=style) for figure in found]
+
+
+def _untargeted(results: Results, scale: Scale) -> Table:
+    clean = percent(results.clean.accuracy.value)
+    table = _attack_table(f"Robust accuracy by eps; {clean} without an attack", scale)
+    worst = worst_of(results)
+    if worst is not None:
+        cells = _row({point.eps: point.figure for point in worst.points}, scale, "bold")
+        median = Text(amount(worst.smallest_eps.median), style="bold")
+        table.add_row(Text("worst case", style="bold"), *cells, median, Text(""))
+    for attack in results.attacks:
+        if attack.goal == UNTARGETED:
+            _add(table, attack, {point.eps: point.robust_accuracy for point in attack.points}, scale)
+    return table
+
+
+def _aimed(results: Results, scale: Scale) -> list[Table]:
+    tables = []
+    for goal in dict.fromkeys(attack.goal for attack in results.attacks if attack.goal != UNTARGETED):
+        table = _attack_table(f'Success rate of the goal "{goal}" by eps', scale)
+        for attack in results.attacks:
+            if attack.goal == goal:
+                _add(table, attack, {point.eps: point.success_rate for point in attack.points}, scale)
+        tables.append(table)
+    return tables
+
+
+def _attack_table(title: str, scale: Scale) -> Table:
+    table = _table(title, scale, "attack")
+    table.add_column(Text("median\neps"), justify="right", no_wrap=True)
+    table.add_column(Text("time"), justify="right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None], scale: Scale) -> None:
+    style = "dim" if attack.outside_budget else ""
+    name = f"{attack.name} †" if attack.outside_budget else attack.name
+    costs = [Text(amount(attack.smallest_eps.median), style=style), Text(duration(attack.seconds), style=style)]
+    table.add_row(Text(name, style=style), *_row(cells, scale, style), *costs)
+
+
+def _notes(results: Results, console: Console) -> None:
+    if outside(results):
+        console.print(Text("† leaves its budget: no figures at the same eps.", style="dim"))
+    worst = worst_of(results)
+    if worst is not None and worst.points:
+        last = worst.points[-1]
+        text = f"95% interval of the worst case at eps {amount(last.eps)}: {interval(last.figure)}."
+        console.print(Text(text, style="dim"))
+    console.print()
+
+
+def _directions(results: Results, scale: Scale) -> Table:
+    table = _table("Clinical direction, worst case over all attacks, by eps", scale, "direction", "clean")
+    for name in ("missed_disease", "invented_disease"):
+        clean: Figure = getattr(results.clean.directions, name)
+        points = {row.eps: getattr(row.directions, name) for row in results.worst_directions}
+        table.add_row(Text(name.replace("_", " ")), Text(percent(clean.value)), *_row(points, scale))
+    return table
+
+
+def _trust(results: Results, console: Console) -> None:
+    validity = results.validity
+    console.print()
+    console.print(Text.assemble("Validity ", (validity.grade, _GRADES[validity.grade]), f"  {validity.reason}"))
+    for check in by_gravity(validity.checks):
+        if check.level in {"failure", "warning"}:
+            level = (f"{check.level:>7}", _COLOURS[check.level])
+            console.print(Text.assemble(level, f"  {check.subject}: {check.text}"))

@@ -1,0 +1,92 @@
+"""The result in plain sentences: what fell, at which budget, in which clinical direction, and what the gates say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from palpate.report.description import Description, Gate
+from palpate.report.reading import UNTARGETED
+from palpate.report.schema import Clean, Figure, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.words import amount, interval, percent, share_of
+
+FALLEN = 0.5
+"""The model is said to have fallen where robust accuracy is at most this part of clean accuracy."""
+
+
+def pronounce(
+    told: Description, clean: Clean, worst: Sequence[WorstCase], directions: Sequence[WorstDirections]
+) -> Verdict:
+    """The verdict of a run.
+
+    The sentence names the smallest budget at which all untargeted attacks together leave half the clean accuracy
+    or less, or else the largest budget that was tried.
+    """
+    untargeted = next((case for case in worst if case.goal == UNTARGETED), None)
+    points = [point for point in (untargeted.points if untargeted else []) if point.figure.value is not None]
+    if not points or not clean.accuracy.value:
+        sentence = "No figure can be given: no untargeted attack has finished on any image that the model had right."
+        details = _clinical(directions[-1] if directions else None, clean)
+        return Verdict(sentence=sentence, details=details, gates=_gates(told.gates), fell=None, eps=None)
+    limit = FALLEN * clean.accuracy.value
+    fallen = [point for point in points if (point.figure.value or 0.0) <= limit]
+    point = fallen[0] if fallen else points[-1]
+    count = len(untargeted.attacks) if untargeted else 0
+    sentence = _sentence(told, clean.accuracy, point, fell=bool(fallen))
+    scope = f"That is the worst case over {_attacks(count)}; 95% interval {interval(point.figure)}."
+    at = next((row for row in directions if row.eps == point.eps), None)
+    return Verdict(
+        sentence=sentence,
+        details=[scope, *_clinical(at, clean)],
+        gates=_gates(told.gates),
+        fell=bool(fallen),
+        eps=point.eps,
+    )
+
+
+def _sentence(told: Description, clean: Figure, point: WorstPoint, *, fell: bool) -> str:
+    change, left, before = change_in_words(told, point.eps), percent(point.figure.value), percent(clean.value)
+    if fell:
+        brings = "bring" if told.threat.norm == "linf" else "brings"
+        return f"{change} {brings} accuracy from {before} down to {left}."
+    return f"{change} left {left} of the images right, from {before} without an attack; no larger budget was tried."
+
+
+def _attacks(count: int) -> str:
+    return "the one attack that ran" if count == 1 else f"{count} attacks"
+
+
+def change_in_words(told: Description, eps: float) -> str:
+    """A budget as the subject of a sentence, in stored values and as a share of their range."""
+    low, high = told.data.bounds
+    part = f"{share_of(eps / told.data.extent)} of the range {amount(low)} to {amount(high)}"
+    if told.threat.norm == "linf":
+        return f"Changes of at most {amount(eps)} in each stored value ({part})"
+    length = {"l2": "Euclidean length", "l1": "absolute sum"}[told.threat.norm]
+    return f"A change of {length} {amount(eps)} in stored values ({part})"
+
+
+def _clinical(at: WorstDirections | None, clean: Clean) -> list[str]:
+    if at is None or clean.directions is None:
+        return []
+    missed, invented = at.directions.missed_disease, at.directions.invented_disease
+    texts = []
+    if missed.total:
+        texts.append(
+            f"{missed.count} of {missed.total} disease images can be made to read as healthy "
+            f"({clean.directions.missed_disease.count} do without an attack)"
+        )
+    if invented.total:
+        texts.append(
+            f"{invented.count} of {invented.total} healthy images can be made to read as disease "
+            f"({clean.directions.invented_disease.count} do without an attack)"
+        )
+    return [f"At eps {amount(at.eps)}, {', and '.join(texts)}."] if texts else []
+
+
+def _gates(gates: Sequence[Gate]) -> str:
+    failed = [gate.text for gate in gates if not gate.passed]
+    if not gates:
+        return "The plan sets no gates, so nothing is passed or failed."
+    if failed:
+        return f"{len(failed)} of {len(gates)} gates failed: {'; '.join(failed)}."
+    return f"All {len(gates)} gates passed." if len(gates) > 1 else "The gate passed."

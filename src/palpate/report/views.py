@@ -1,0 +1,128 @@
+"""What the page shows that is not a figure of `results.json` as it stands: orders, picks and cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from palpate.report.description import Picture
+from palpate.report.figures import Scale
+from palpate.report.pictures import embed
+from palpate.report.reading import UNTARGETED
+from palpate.report.schema import AttackResults, Check, Figure, Results
+from palpate.runs import RunFolder
+
+GRADINGS = (
+    ("quadratic_kappa", "Quadratic weighted kappa"),
+    ("sensitivity", "Sensitivity"),
+    ("specificity", "Specificity"),
+    ("area_under_roc", "AUROC"),
+)
+_GRAVITY = ("failure", "warning", "note", "pass")
+_METHODS = (
+    "Carlini et al., On Evaluating Adversarial Robustness, arXiv:1902.06705, 2019.",
+    "Pintor et al., Indicators of Attack Failure: Debugging and Improving Optimization of Adversarial Examples, "
+    "NeurIPS 2022.",
+    "Wilson, Probable Inference, the Law of Succession, and Statistical Inference, J. Am. Stat. Assoc. 22, 1927.",
+    "McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika 12, 1947.",
+    "Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6, 1979.",
+    "Cohen, Weighted Kappa, Psychol. Bull. 70, 1968.",
+)
+
+
+def complete_attacks(results: Results) -> int:
+    """Attacks that have a record for every image and budget."""
+    return sum(attack.images == results.data.images and bool(attack.points) for attack in results.attacks)
+
+
+def interval_words(results: Results) -> str:
+    """How the intervals were made, in a sentence or two."""
+    how = results.intervals
+    if how.clustered:
+        return (
+            f"The images come from {how.groups} groups (patients), so intervals are percentiles of {how.replicates} "
+            f"bootstrap resamples of whole groups, seed {how.seed}; proportions of exactly 0 or 1 take Wilson's "
+            "interval for the number of groups."
+        )
+    return (
+        "Proportions have Wilson's 95% interval; kappa and AUROC have percentiles of "
+        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}."
+    )
+
+
+def by_gravity(checks: Iterable[Check]) -> list[Check]:
+    """Checks with the gravest first."""
+    return sorted(checks, key=lambda check: _GRAVITY.index(check.level))
+
+
+def sources(results: Results) -> list[str]:
+    """References of the attacks, then of the methods, each once."""
+    named = [attack.reference for attack in results.attacks if attack.reference]
+    return list(dict.fromkeys([*named, *_METHODS]))
+
+
+def strongest(results: Results, goal: str) -> AttackResults | None:
+    """The attack of a goal that kept to its budget and has the most successes; the first of equals."""
+    ran = [one for one in results.attacks if one.goal == goal and one.points and not one.outside_budget]
+    return max(ran, key=lambda attack: sum(point.success_rate.count or 0 for point in attack.points), default=None)
+
+
+def paired(results: Results) -> list[dict[str, Any]]:
+    """The comparisons that involve the strongest attack of their goal, seen from the other attack."""
+    rows = []
+    for pair in results.comparisons:
+        best = strongest(results, pair.goal)
+        if best is None or best.name not in {pair.first, pair.second}:
+            continue
+        turned = pair.first == best.name
+        rows.append(
+            {
+                **pair.model_dump(),
+                "attack": pair.second if turned else pair.first,
+                "strongest": best.name,
+                "only_attack": pair.only_second if turned else pair.only_first,
+                "only_strongest": pair.only_first if turned else pair.only_second,
+            }
+        )
+    return rows
+
+
+def lowest(results: Results, name: str, scale: Scale) -> list[tuple[str, Figure | None]]:
+    """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only."""
+    row: list[tuple[str, Figure | None]] = []
+    kept = [attack for attack in results.attacks if not attack.outside_budget]
+    for eps in scale.eps:
+        at = [(attack.name, point.grading) for attack in kept for point in attack.points if point.eps == eps]
+        found = [(attack, getattr(grading, name)) for attack, grading in at]
+        known = [(attack, figure) for attack, figure in found if figure is not None and figure.value is not None]
+        row.append(min(known, key=lambda pair: pair[1].value, default=("", None)))
+    return row
+
+
+def gradings(results: Results) -> list[tuple[str, str]]:
+    """The grading figures that this task has."""
+    return [(name, title) for name, title in GRADINGS if getattr(results.clean.grading, name) is not None]
+
+
+def outside(results: Results) -> list[str]:
+    """Untargeted attacks that left their budget."""
+    return [attack.name for attack in results.attacks if attack.outside_budget and attack.goal == UNTARGETED]
+
+
+def card(run: RunFolder, picture: Picture, classes: list[str], *, named: bool) -> dict[str, Any]:
+    """One picture of the gallery; its file name only where names were asked for."""
+    parts = (
+        (picture.clean, "as stored"),
+        (picture.adversarial, "adversarial"),
+        (picture.perturbation, f"change × {picture.amplification:g}"),
+    )
+    return {
+        "pictures": [(embed(run, path), caption) for path, caption in parts],
+        "label": classes[picture.label],
+        "before": classes[picture.clean_prediction],
+        "after": classes[picture.prediction],
+        "attack": picture.attack,
+        "eps": picture.eps,
+        "row": picture.row,
+        "name": picture.image if named else None,
+    }

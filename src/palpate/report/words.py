@@ -1,0 +1,79 @@
+"""Numbers as the report writes them."""
+
+from __future__ import annotations
+
+from palpate.report.schema import Figure
+
+NOTHING = "–"
+"""Stands where a figure is undefined."""
+
+
+def amount(value: float | None) -> str:
+    """A number in stored values, without digits that say nothing."""
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with one decimal; never rounded up to 100 or down to 0."""
+    if value is None:
+        return NOTHING
+    text = f"{100 * value:.1f}"
+    if text == "100.0":
+        return "100%" if value == 1 else "99.9%"
+    if text == "0.0":
+        return "0%" if value == 0 else "0.1%"
+    return f"{text}%"
+
+
+def share_of(fraction: float) -> str:
+    """A small fraction of the range as a percentage with two significant digits."""
+    return f"{100 * fraction:.2g}%"
+
+
+def ratio(value: float | None) -> str:
+    """A coefficient such as kappa, with two decimals."""
+    return NOTHING if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def interval(figure: Figure) -> str:
+    """The interval of a proportion, in per cent."""
+    if figure.low is None or figure.high is None:
+        return NOTHING
+    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}%"
+
+
+def ratio_interval(figure: Figure) -> str:
+    """The interval of a coefficient."""
+    if figure.low is None or figure.high is None:
+        return NOTHING
+    return f"{ratio(figure.low)} to {ratio(figure.high)}"
+
+
+def fraction(figure: Figure) -> str:
+    """Numerator and denominator of a proportion."""
+    return NOTHING if figure.count is None else f"{figure.count}/{figure.total}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the unit that suits it.
+
+    >>> duration(75.2)
+    '1 min 15 s'
+    """
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def whole(count: int) -> str:
+    """A large count with thin gaps between the thousands."""
+    return f"{count:,}".replace(",", "\N{THIN SPACE}")
+
+
+def p_value(p: float) -> str:
+    """A p-value with as many digits as matter."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from palpate.errors import StorageError
+from palpate.report.description import read_description, visible
+from palpate.runs import RunFolder
+from tests.report.world import Patients, describe
+
+
+def write(path, **changes) -> RunFolder:
+    run = RunFolder(path)
+    told = {**describe(Patients.make(10, 1, False), ""), "shards": [], "gallery": []}
+    run.save_description({**told, **changes})
+    return run
+
+
+def test_a_description_is_read_whole(tmp_path):
+    told = read_description(write(tmp_path))
+    assert told.task.directions and told.data.extent == 255.0
+    assert [attack.steps for attack in told.attacks][:2] == [0, 1]
+
+
+def test_what_json_does_not_know_becomes_null(tmp_path):
+    gates = [{"text": "clean accuracy", "value": float("nan"), "passed": False}]
+    told = read_description(write(tmp_path, gates=gates, machine={"memory": float("inf")}))
+    assert told.gates[0].value is None and told.machine == {"memory": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"task": {"kind": "ordinal", "head": "softmax", "classes": ["a", "b"], "disease": [2]}}, "disease [2]"),
+        ({"status": "half"}, "status"),
+        ({"seed": "seven"}, "seed"),
+        ({"threat": {"norm": "linf", "words": ""}}, "threat.eps"),
+        ({"attacks": [{"name": "pgd"}]}, "attacks.0.item"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_file(tmp_path, changes, place):
+    with pytest.raises(StorageError) as caught:
+        read_description(write(tmp_path, **changes))
+    assert "run.json" in str(caught.value) and place in str(caught.value) and "Restore" in str(caught.value)
+
+
+def test_bounds_must_rise_and_classes_agree(tmp_path):
+    data = describe(Patients.make(10, 1, False), "")["data"]
+    with pytest.raises(StorageError, match="rising"):
+        read_description(write(tmp_path / "a", data={**data, "bounds": [255.0, 0.0]}))
+    with pytest.raises(StorageError, match="4 numbers for 5 classes"):
+        read_description(write(tmp_path / "b", data={**data, "per_class": [1, 2, 3, 4]}))
+
+
+def test_a_picture_of_an_unknown_class_is_refused(tmp_path):
+    picture = {
+        "attack": "pgd", "eps": 1.0, "row": 3, "image": "x.png", "label": 9, "clean_prediction": 0, "prediction": 1,
+        "clean": "a.png", "adversarial": "b.png", "perturbation": "c.png", "amplification": 8.0,
+    }  # fmt: skip
+    with pytest.raises(StorageError, match="row 3 names a class"):
+        read_description(write(tmp_path, gallery=[picture]))
+
+
+def test_a_newer_writer_may_add_fields(tmp_path):
+    run = write(tmp_path)
+    told = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**told, "news": 1}))
+    assert read_description(run).status == "finished"
+
+
+def test_letters_that_act_are_replaced():
+    assert visible("a\x1b[31mb\u202ec\nd") == "a\ufffd[31mb\ufffdc\nd"

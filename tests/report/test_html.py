@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from palpate.report import write_report
+from palpate.report.description import read_description
+from palpate.report.html import render
+from palpate.report.results import measure, summarise
+from palpate.runs import RunFolder
+from tests.report.world import FEW, HOSTILE, make_run
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, the text of scripts, and the visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in {"script", "style"}:
+            self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = "" if tag == self._inside else self._inside
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts.append(data)
+        elif not self._inside:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def make(run: RunFolder, **options) -> str:
+    return render(run, read_description(run), measure(run), **options)
+
+
+@pytest.fixture(scope="module")
+def html(run, results) -> str:
+    return render(run, read_description(run), results)
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+def test_the_page_asks_nobody_for_anything(page):
+    for _, attrs in page.elements:
+        for name in ("src", "href", "xlink:href", "data", "action", "srcset", "poster"):
+            value = attrs.get(name)
+            assert value is None or value.startswith(("#", "data:image/png;base64,")), (name, value)
+    assert not page.all("link") and not page.all("iframe") and not page.all("object")
+
+
+def test_the_policy_allows_the_one_script_and_nothing_from_outside(page):
+    (script,) = page.scripts
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy and f"script-src 'sha256-{digest}'" in policy
+    assert "img-src data:" in policy and "http" not in policy
+
+
+def test_no_text_from_a_file_becomes_markup(hostile, page):
+    (hostile.path / "plan.toml").write_text(f'title = "{HOSTILE}"\n')
+    html = make(hostile, names=True)
+    attacked = Page(html)
+    assert HOSTILE not in html and "<script>alert" not in html
+    assert attacked.scripts == page.scripts and len(attacked.all("script")) == 1
+    assert all(not any(name.startswith("on") for name in attrs) for _, attrs in attacked.elements)
+    assert {attrs["src"][:22] for attrs in attacked.all("img")} == {"data:image/png;base64,"}
+    assert {tag for tag, _ in attacked.elements} == {tag for tag, _ in page.elements}
+    # Every field that was made hostile is still there to read.
+    assert attacked.text.count(HOSTILE) > 40
+
+
+def test_every_id_is_unique_and_every_anchor_leads_somewhere(page):
+    ids = [attrs["id"] for _, attrs in page.elements if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    assert {attrs["href"][1:] for attrs in page.all("a")} <= set(ids)
+    for _, attrs in page.elements:
+        for target in (attrs.get("aria-labelledby") or "").split():
+            assert target in ids
+
+
+def test_the_first_screen_holds_verdict_gates_grade_and_notice(results, page):
+    first = page.text[: page.text.index("What was tested, and how")]
+    for text in (
+        results.title,
+        results.verdict.sentence,
+        results.verdict.gates,
+        "Synthetic images; not for diagnosis.",
+    ):
+        assert text in first
+    assert all(gate.text in first for gate in results.gates) and "failed" in first and "passed" in first
+
+
+def test_every_section_and_figure_is_there(run, page):
+    told = read_description(run)
+    sections = {attrs["id"] for attrs in page.all("section")}
+    assert sections >= {
+        "gates", "tested", "robustness", "classes", "clinical", "grading", "attacks", "gallery", "validity",
+        "glossary", "sources",
+    }  # fmt: skip
+    assert len(page.all("svg")) == 2 + 2 + 4 + len(told.attacks)
+    for text in (told.threat.words, told.model.sha256, told.data.fingerprint, *(one.reference for one in told.attacks)):
+        assert text in page.text
+    for heading in ("How to reproduce", "Costs", "Is the difference real?", "What this audit does not show"):
+        assert heading in page.text
+
+
+def test_the_gallery_embeds_its_pictures_and_hides_names_unless_asked(run, page):
+    assert len(page.all("img")) == 3 * 2
+    assert "eye_0" not in page.text
+    assert "eye_0" in Page(make(run, names=True)).text
+
+
+def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    shutil.rmtree(run.images)
+    page = Page(make(run))
+    assert not page.all("img") and page.text.count("picture not in the run folder") == 3
+
+
+def test_an_unfinished_run_says_so_at_the_top(tmp_path, page):
+    assert "unfinished" not in page.text
+    run = make_run(tmp_path / "run", attacks=FEW, leave_out=["hide"], status="unfinished", finished=None)
+    unfinished = Page(make(run))
+    assert "This run is unfinished. 2 of 3 attacks" in unfinished.text
+    assert unfinished.text.index("This run is unfinished") < unfinished.text.index("Clean accuracy")
+    assert "has not run" in unfinished.text
+
+
+def test_a_run_without_a_record_makes_a_page(empty):
+    page = Page(make(empty))
+    assert "This run is unfinished. 0 of 8 attacks" in page.text and "No figure can be given" in page.text
+    assert not page.all("svg")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": {"kind": "multiclass", "head": "softmax", "classes": list("abcde"), "disease": []}},
+        {"threat": {"norm": "l2", "eps": [1.0], "words": "Euclidean."}, "gates": [], "gallery": []},
+        {"attacks": ["hide"]},
+        {"attacks": ["noise"]},
+        {"images": 4, "pictures": 0},
+        {"per_group": 5},
+    ],
+    ids=["no disease", "l2", "directed only", "noise only", "empty class", "groups"],
+)
+def test_other_kinds_of_runs_make_a_page(tmp_path, changes):
+    page = Page(make(make_run(tmp_path / "run", **{"attacks": FEW, **changes})))
+    assert "Can these figures be trusted?" in page.text and "None" not in page.text and "nan" not in page.text.split()
+
+
+def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_path):
+    run = make_run(tmp_path / "run", attacks=FEW)
+    assert write_report(run) == run.report
+    first = run.report.read_bytes(), run.results.read_bytes()
+    write_report(run)
+    assert (run.report.read_bytes(), run.results.read_bytes()) == first
+    assert json.loads(first[1]) == summarise(run)
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_the_report_imports_no_torch():
+    code = (
+        "import sys, palpate.report, palpate.metrics.health; print([m for m in ('torch', 'monai') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

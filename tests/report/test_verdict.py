@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from palpate.report.description import Description
+from palpate.report.results import measure
+from palpate.report.verdict import pronounce
+from tests.report.world import make_run
+
+
+def again(run, results, **changes):
+    """The verdict of the same figures under a changed description."""
+    told = Description.model_validate({**run.describe(), **changes})
+    return pronounce(told, results.clean, results.worst_case, results.worst_directions)
+
+
+def made(path, attacks):
+    return measure(make_run(path / "run", attacks=attacks, pictures=0)).verdict
+
+
+def test_the_smallest_budget_that_halves_accuracy_is_named(results):
+    told = results.verdict
+    worst = next(case for case in results.worst_case if case.goal == "untargeted")
+    limit = results.clean.accuracy.value / 2
+    expected = next(point for point in worst.points if point.figure.value <= limit)
+    assert told.fell and told.eps == expected.eps
+    assert told.sentence == (
+        "Changes of at most 1 in each stored value (0.39% of the range 0 to 255) bring accuracy from 80.0% down to "
+        "38.3%."
+    )
+    assert told.details[0] == "That is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
+    assert told.details[1].startswith("At eps 1, 14 of 36 disease images can be made to read as healthy (2 do without")
+
+
+def test_a_model_that_holds_is_not_called_robust(tmp_path):
+    told = made(tmp_path, ["noise"])
+    assert told.fell is False and told.eps == 4.0
+    assert "left 70.0% of the images right, from 80.0% without an attack; no larger budget was tried" in told.sentence
+    assert told.details[0].startswith("That is the worst case over the one attack that ran")
+
+
+def test_without_untargeted_attacks_no_figure_is_invented(tmp_path, empty):
+    told = made(tmp_path, ["hide"])
+    assert told.fell is None and told.eps is None and "No figure can be given" in told.sentence
+    assert told.details[0].startswith("At eps 4,")
+    assert measure(empty).verdict.details == []
+
+
+def test_gates_are_counted(run, results):
+    passed = {"text": "x", "value": 1.0, "passed": True}
+    assert results.verdict.gates == "1 of 2 gates failed: robust accuracy at eps 1 is at least 0.5."
+    assert again(run, results, gates=[passed, passed]).gates == "All 2 gates passed."
+    assert again(run, results, gates=[passed]).gates == "The gate passed."
+    assert "sets no gates" in again(run, results, gates=[]).gates
+
+
+def test_other_norms_have_their_own_words(run, results):
+    threat = {"norm": "l2", "eps": [1.0], "words": "Euclidean"}
+    sentence = again(run, results, threat=threat).sentence
+    assert sentence.startswith("A change of Euclidean length 1 in stored values (0.39% of the range 0 to 255) brings")
