@@ -248,9 +248,22 @@ def test_several_pages(tmp_path: Path) -> None:
     refused(tmp_path / "a.tif", "holds 3 pages")
 
 
-def test_imagej_stack_behind_one_page(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", noise(3, 8, 8, dtype="uint16"), imagej=True)
+@pytest.mark.parametrize("options", [{"imagej": True}, {"photometric": "minisblack"}])
+def test_stack_behind_one_page(tmp_path: Path, options: dict[str, object]) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(3, 8, 8, dtype="uint16"), truncate=True, **options)
     refused(tmp_path / "a.tif", "holds 3 pages")
+
+
+def test_missing_tile_is_not_read_as_black(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(40, 40), tile=(16, 16), compression="zlib")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for name in ("TileOffsets", "TileByteCounts"):
+            tag = file.pages[0].tags[name]
+            size = 4 if tag.dtype == 4 else 2  # 32 or 16 bit
+            data[tag.valueoffset + size : tag.valueoffset + 2 * size] = bytes(size)
+    refused(write(path, bytes(data)), "truncated: parts of its pixels are missing")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16", "uint32"])

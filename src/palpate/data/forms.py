@@ -47,9 +47,8 @@ def form_of(array: Array) -> Form:
 
 
 def channels_first(pixels: Array) -> Array:
-    """Decoded pixels (H, W) or (H, W, C) as (C, H, W): a writable copy in the machine's byte order."""
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return np.array(planes, dtype=pixels.dtype.newbyteorder("="), order="C")
+    """Decoded pixels (H, W) or (H, W, C) as (C, H, W): a copy, since decoders hand out what cannot be written to."""
+    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
 
 
 def bit_range(dtype: npt.DTypeLike) -> tuple[int, int]:

@@ -54,8 +54,9 @@ def _only_page(path: Path) -> Iterator[Any]:
     logger.setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(path) as file:
-            # ImageJ keeps a large stack behind a single page: only the series knows of the others.
-            count = max(len(file.pages), sum(len(series) for series in file.series))
+            # A stack may be kept behind a single page (ImageJ does so): only the series know how large it is.
+            held = sum(series.size for series in file.series)
+            count = max(len(file.pages), held // max(1, file.pages[0].size))
             if count != 1:
                 raise InputError(
                     f"{path} holds {count} pages, and palpate reads one image a file. Save each as a file."
