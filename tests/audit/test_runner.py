@@ -41,10 +41,10 @@ def test_every_image_attack_and_budget_has_its_record(finished: tuple[Path, Outc
     for name in ("pgd", "hiding", "noise"):
         mine = frame["attack"] == name
         assert frame["row"][mine].tolist() == [row for row in range(IMAGES) for _ in range(2)]
-        assert frame["eps"][mine].tolist() == [4.0, 16.0] * IMAGES
+        assert frame["eps"][mine].tolist() == [6.0, 16.0] * IMAGES
     assert frame["image"][:2].tolist() == ["image0.png"] * 2
     assert frame["group"][:8].tolist() == ["patient0"] * 4 + ["patient1"] * 4
-    assert frame["label"][::2].tolist() == [row % 3 for row in range(IMAGES)] * ATTACKS
+    assert frame["label"][::2].tolist() == [tiny.label(row) for row in range(IMAGES)] * ATTACKS
     assert set(frame["goal"].tolist()) == {"untargeted", "hide disease"}
 
 
@@ -67,9 +67,9 @@ def test_the_description_is_the_one_that_reports_read(finished: tuple[Path, Outc
     run = RunFolder(finished[0])
     described = read_description(run)
     assert (described.status, described.title, described.seed) == ("finished", "Tiny", 3)
-    assert described.data.images == IMAGES and described.data.groups == 6 and described.data.per_class == [4, 4, 4]
+    assert described.data.images == IMAGES and described.data.groups == 6 and described.data.per_class == [5, 4, 3]
     assert [attack.name for attack in described.attacks] == ["pgd", "hiding", "noise"]
-    assert described.threat.eps == [4.0, 16.0]
+    assert described.threat.eps == [6.0, 16.0]
     assert described.model.parameters == sum(tensor.numel() for tensor in tiny._trained(0).values())
     assert all(attack.seconds and attack.seconds > 0 for attack in described.attacks)
     assert run.plan.read_text() == tiny.PLAN
@@ -149,7 +149,7 @@ def test_neither_batch_nor_name_nor_title_is_identity(
         ("seed = 3", "seed = 4"),
         ("bounds = [0, 255]", "bounds = [0, 256]"),
         ("mean = [127.5]", "mean = [127.25]"),
-        ('eps = ["4/255", "16/255"]', 'eps = ["4/255", "15/255"]'),
+        ('eps = ["6/255", "16/255"]', 'eps = ["6/255", "15/255"]'),
         ("shard = 5", 'shard = 5\nprecision = "mixed"'),
         ('disease = ["mild", "severe"]', 'disease = ["severe"]'),
         ('file = "weights"', "retrained"),

@@ -54,7 +54,7 @@ disease = ["mild", "severe"]
 
 [threat]
 norm = "linf"
-eps = ["4/255", "16/255"]
+eps = ["6/255", "16/255"]
 
 [[attacks]]
 attack = "pgd"
@@ -82,7 +82,7 @@ def write(folder: Path, plan: str = PLAN) -> Plan:
     lines = ["file,label,patient,split"]
     for index in range(13):
         Image.fromarray(_pixels(index)).save(folder / f"image{index}.png")
-        lines.append(f"image{index}.png,{index % 3},patient{index // 2},{'test' if index < 12 else 'train'}")
+        lines.append(f"image{index}.png,{label(index)},patient{index // 2},{'test' if index < 12 else 'train'}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     (folder / "model.py").write_text(MODEL)
     save_file(_trained(0), folder / "weights.safetensors")
@@ -98,6 +98,11 @@ def rewrite(folder: Path, plan: str) -> Plan:
     """Another plan beside the same images."""
     (folder / "plan.toml").write_text(plan)
     return load_plan(folder / "plan.toml")
+
+
+def label(index: int) -> int:
+    """True class of an image; the network was taught otherwise about one of them."""
+    return 0 if index == 11 else index % 3
 
 
 @cache
