@@ -122,7 +122,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_call_goes_on(
 
 
 def test_the_first_choice_of_tuning_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = tiny.write(tmp_path / "plan")
+    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace('layout = "contiguous"', 'layout = "auto"'))
     audit(plan, tmp_path / "run", progress=Heard(stop_after=1))
     chosen = json.loads((tmp_path / "run" / "run.json").read_text())["tuning"]
 
@@ -132,6 +132,21 @@ def test_the_first_choice_of_tuning_stays(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(runner, "choose", never)
     audit(plan, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["tuning"] == chosen
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_a_layout_that_is_named_leaves_nothing_to_timing(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("timed")
+
+    monkeypatch.setattr(runner, "choose", never)
+    text = tiny.PLAN.replace('layout = "contiguous"', f'layout = "channels_last"\nprecision = "{precision}"')
+    audit(tiny.write(tmp_path / "plan", text), tmp_path / "run")
+    tuning = json.loads((tmp_path / "run" / "run.json").read_text())["tuning"]
+    search = "bfloat16" if precision == "mixed" else "float32"
+    assert (tuning["layout"], tuning["search"], tuning["glance"]) == ("channels_last", search, search)
 
 
 def test_neither_batch_nor_name_nor_title_is_identity(

@@ -73,6 +73,7 @@ tries = 2
 [run]
 batch = 3
 shard = 5
+layout = "contiguous"
 """
 
 

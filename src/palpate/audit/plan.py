@@ -175,9 +175,10 @@ class RunSection(Section):
     shard: int = Field(default=32, ge=1)
     """Images that are finished and stored together; at least the batch."""
     precision: Literal["float32", "mixed"] = "float32"
-    """`mixed`: bfloat16 searches where that is faster; every verdict stays float32."""
+    """`mixed`: searches may use bfloat16; every verdict stays float32."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
-    """Memory layout of the search; `auto` times one step, once for a run folder."""
+    """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for a run folder; with a
+    layout that is named nothing is timed, so that two run folders have the same bytes."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; `auto` takes a GPU where there is one."""
     random_model: Literal["refuse", "allow"] = "refuse"

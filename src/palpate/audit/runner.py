@@ -28,7 +28,7 @@ from palpate.records import Record
 from palpate.runs import RunFolder
 from palpate.tasks.goals import Untargeted
 from palpate.tuning import choose
-from palpate.victim import Tuning
+from palpate.victim import Precision, Tuning
 
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
@@ -131,9 +131,13 @@ def _stored_tuning(plan: Plan, subject: Subject, before: dict[str, Any] | None) 
 
 
 def _chosen_tuning(plan: Plan, subject: Subject, images: Tensor) -> Tuning:
-    layout = None if plan.run.layout == "auto" else plan.run.layout
+    """As the plan says; only a layout of `auto` is timed, because timing may choose otherwise in the next run."""
+    mixed = plan.run.precision == "mixed"
+    if plan.run.layout != "auto":
+        search: Precision = "bfloat16" if mixed else "float32"
+        return Tuning(plan.run.layout, fold=True, search=search, glance=search)
     try:
-        return choose(subject.victim, images, mixed=plan.run.precision == "mixed", layout=layout)
+        return choose(subject.victim, images, mixed=mixed)
     except (InputError, RuntimeError):
         # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
         return Tuning()
