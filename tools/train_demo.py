@@ -27,6 +27,10 @@ from palpate.seeds import derive
 
 TARGET = Path(__file__).resolve().parents[1] / "src/palpate/models" / demo.WEIGHTS
 CHUNK = 250
+"""Phantoms drawn under one derived seed."""
+
+NOISE = 15.0
+"""Greatest deviation of the noise added in training, in stored values."""
 
 
 def draw(name: str, seed: int, count: int, workers: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,11 +48,16 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
     return (images - mean) / std
 
 
-def turned(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """The batch, mirrored and turned by quarters at random: lesions mean the same everywhere."""
+def varied(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The batch of stored values, mirrored, turned by quarters and with more camera noise on some images than others.
+
+    This is ordinary augmentation: lesions mean the same everywhere and under every sensor.
+    """
     quarters, mirror = torch.randint(0, 4, (2,), generator=generator).tolist()
     images = torch.rot90(images, quarters, (2, 3))
-    return images.flip(3) if mirror % 2 else images
+    images = images.flip(3) if mirror % 2 else images
+    level = NOISE * torch.rand((len(images), 1, 1, 1), generator=generator)
+    return images + level * torch.randn(images.shape, generator=generator)
 
 
 def train(
@@ -65,7 +74,7 @@ def train(
         total, begun = 0.0, time.perf_counter()
         order = torch.randperm(len(images), generator=generator)
         for rows in order[: steps * batch].view(steps, batch):
-            loss = functional.cross_entropy(network(turned(normalised(images[rows]), generator)), grades[rows])
+            loss = functional.cross_entropy(network(normalised(varied(images[rows], generator))), grades[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -100,8 +109,8 @@ def save(network: torch.nn.Module, path: Path) -> None:
 def main() -> int:
     """Train, save, load what was saved and report on fresh phantoms."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=5000, help="phantoms to train on")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--count", type=int, default=4000, help="phantoms to train on")
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--rate", type=float, default=6e-3, help="greatest learning rate")
     parser.add_argument("--seed", type=int, default=0)

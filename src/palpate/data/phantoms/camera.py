@@ -57,6 +57,6 @@ def expose(scene: Array, grid: Canvas, rng: np.random.Generator) -> npt.NDArray[
     wells, read = rng.uniform(500, 2000), rng.uniform(0.001, 0.003)
     noise = rng.standard_normal(signal.shape, np.float32) * np.sqrt(signal / np.float32(wells) + np.float32(read**2))
     encoded = np.clip(signal + noise * (0.2 + 0.8 * stop[..., None]), 0, 1) ** np.float32(1 / 2.2) * 255
-    luma = encoded @ _LUMA
+    luma = (encoded * _LUMA).sum(-1)
     chroma = gaussian_filter(encoded - luma[..., None], (0.7, 0.7, 0), truncate=3)
     return np.asarray(np.rint(np.clip(luma[..., None] + chroma, 0, 255)), np.uint8)

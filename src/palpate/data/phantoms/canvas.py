@@ -42,7 +42,8 @@ class Canvas:
         """Gaussian noise of mean 0 and deviation 1 that varies over 1/`cells` of the image, alike at every size."""
         weights = _bumps(self.size, cells)
         coarse = rng.standard_normal((weights.shape[1],) * 2, np.float32)
-        return np.asarray(weights @ coarse @ weights.T, np.float32)
+        # einsum, not @: threads of a linear-algebra library cost more here than they give, and differ by machine.
+        return np.asarray(np.einsum("il,jl->ij", np.einsum("ik,kl->il", weights, coarse), weights), np.float32)
 
     def at(self, values: Array, points: Points) -> Array:
         """The value of a map at the pixel nearest to each of `points`, (n,)."""

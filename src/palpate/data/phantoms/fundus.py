@@ -1,4 +1,11 @@
-"""Digital fundus phantoms: synthetic photographs of the back of an eye whose lesion counts set a grade of 0 to 4."""
+"""Digital fundus phantoms: synthetic photographs of the back of an eye whose lesion counts set a grade of 0 to 4.
+
+Grades follow the ICDR scale (Wilkinson et al., Ophthalmology 2003;110:1677-82) by analogy: 0 no lesion; 1 a few
+microaneurysms and nothing else; 2 some haemorrhages, hard exudates and perhaps a cotton-wool spot beside them; 3 many
+of each; 4 still more, and new vessels. `lesions.COUNTS` holds the ranges. Lesions are drawn larger than life so that
+they survive 128 pixels. A phantom is a test object with known truth, not a model of disease: what a network does on
+phantoms says nothing about patients.
+"""
 
 from __future__ import annotations
 
