@@ -117,6 +117,7 @@ def test_an_exported_program_is_a_victim_like_any_other(program: Path) -> None:
 
 def test_modes_of_an_exported_program_can_be_set(program: Path) -> None:
     module = load_exported(program)
+    assert not any(part.training for part in module.modules())
     assert module.train() is module and module.eval() is module
     assert not any(part.training for part in module.modules())
     assert torch.equal(module(images()), small()(images()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +177,7 @@ def test_a_pickle_is_refused_and_does_not_run(tmp_path: Path, old: bool, wrapped
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_a_bare_pickle_is_refused(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "w.pt").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=protocol))
-    with pytest.raises(InputError, match=r"w.pt"):
+    with pytest.raises(InputError, match=r"w.pt holds pickled objects \((posix|nt) mkdir\)"):
         load(tmp_path, "w.pt")
     assert not (tmp_path / "sprung").exists()
 
@@ -187,6 +189,16 @@ def test_a_pickled_module_needs_the_flag(tmp_path: Path) -> None:
     module = load_model(ModelSource(weights="whole.pt"), tmp_path, allow_pickle=True)
     assert isinstance(module, Small) and torch.equal(module(images()), small()(images()))
     assert weights_digest(load(tmp_path, "whole.pt", allow_pickle=True)) == weights_digest(small())
+
+
+def test_the_class_of_a_pickled_module_may_lie_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "beside_net.py").write_text("from torch import nn\nclass Net(nn.Linear): pass\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        torch.save(importlib.import_module("beside_net").Net(2, 3), tmp_path / "whole.pt")
+        del sys.modules["beside_net"]
+    module = load_model(ModelSource(weights="whole.pt"), tmp_path, allow_pickle=True)
+    assert type(module).__name__ == "Net"
 
 
 def test_a_checkpoint_with_other_objects_needs_the_flag(tmp_path: Path) -> None:
