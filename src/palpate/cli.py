@@ -1,0 +1,366 @@
+"""The command line: thin, and quick to answer. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from palpate.errors import InputError, PalpateError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from palpate.audit.progress import Progress
+    from palpate.audit.runner import Outcome
+
+app = typer.Typer(
+    name="palpate",
+    help="Press on a medical-image model and see where it gives.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lists = typer.Typer(help="What palpate knows by name.", no_args_is_help=True)
+app.add_typer(lists, name="list")
+
+FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console entry: a failure that the user can mend is one sentence on stderr, and exit status 2."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="palpate")
+    except PalpateError as error:
+        _refuse(str(error))
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
+
+
+def _refuse(sentence: str) -> None:
+    typer.echo(f"palpate: {sentence}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from palpate import __version__
+
+        typer.echo(f"palpate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+# -- audits -------------------------------------------------------------------------------------------------------
+
+Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
+Run = Annotated[Path, typer.Argument(help="The run folder.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; its own choice unless told.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
+
+
+@app.command()
+def audit(
+    plan: Plan,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; runs/<plan's name> beside the plan unless told.")
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Go on although plan, model or images changed; keep what still fits.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load a pickled model. Such a file can run any code.")
+    ] = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Carry out a plan, or go on with it; ends with its report.
+
+    Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 130
+    interrupted.
+    """
+    raise typer.Exit(_carry_out(plan, out, update=update, allow_pickle=allow_pickle, threads=threads, quiet=quiet))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for images, model, plan and run.")] = Path("palpate-demo"),
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """A whole audit in about a minute, offline: digital phantoms and a small classifier."""
+    from palpate.audit.demo import write_demo
+
+    plan = write_demo(out)
+    typer.echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
+    status = _carry_out(plan, None, threads=threads, quiet=quiet)
+    if status == FINISHED and not quiet:
+        typer.echo("\n".join(_lessons(_run_folder(plan))))
+    raise typer.Exit(status)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the labelled images and the model.")],
+    out: Annotated[Path | None, typer.Option(help="The plan to write; DIR/plan.toml unless told.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a plan that is there.")] = False,
+) -> None:
+    """Write a first plan by looking at the images and the model; no model code is run."""
+    out = out or folder / "plan.toml"
+    if out.exists() and not force:
+        raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
+    from palpate.audit.starter import CHECK, starting_plan, unfinished
+    from palpate.runs import write_atomically
+
+    text = starting_plan(folder, out.parent)
+    write_atomically(out, text.encode())
+    typer.echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
+    for number, asked in unfinished(text):
+        typer.echo(f"  line {number} waits for you: {asked}")
+    typer.echo(f"Then: palpate audit {out}")
+
+
+@app.command()
+def show(run: Run) -> None:
+    """The result of a run, in the terminal."""
+    from palpate.report.terminal import show as show_run
+    from palpate.runs import RunFolder
+
+    show_run(RunFolder(run), _console())
+
+
+@app.command()
+def report(
+    run: Run,
+    names: Annotated[
+        bool, typer.Option("--names", help="Show the images' file names, which may identify patients.")
+    ] = False,
+) -> None:
+    """Write the report of a run again: report.html and results.json."""
+    from palpate.report.html import write_report
+    from palpate.runs import RunFolder
+
+    typer.echo(write_report(RunFolder(run), names=names))
+
+
+def _run_folder(plan: Path) -> Path:
+    return plan.parent / "runs" / plan.stem
+
+
+def _lessons(run: Path) -> list[str]:
+    """What the demo shows, in three lines, from its results."""
+    from palpate.report.words import percent
+    from palpate.runs import RunFolder
+
+    results = json.loads(RunFolder(run).results.read_text(encoding="utf-8"))
+    verdict = results["verdict"]
+    lessons = [verdict["sentence"]]
+    for attack in results["attacks"]:
+        for point in attack["points"]:
+            if attack["catalog"] == "noise" and point["eps"] == verdict["eps"] and point["robust_accuracy"]:
+                left = percent(point["robust_accuracy"]["value"])
+                lessons.append(
+                    f"Random changes of the same size leave {left}: such changes are found by a search only."
+                )
+    return [*lessons, *verdict["details"][1:2]]
+
+
+def _carry_out(
+    path: Path,
+    out: Path | None,
+    *,
+    update: bool = False,
+    allow_pickle: bool = False,
+    threads: int | None = None,
+    quiet: bool = False,
+) -> int:
+    import torch
+
+    from palpate.allocator import keep_freed_memory
+    from palpate.audit.plan import load_plan
+    from palpate.audit.runner import audit as carry_out
+
+    plan = load_plan(path)
+    folder = out or _run_folder(path)
+    keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with _progress(quiet) as progress:
+            outcome = carry_out(plan, folder, update=update, allow_pickle=allow_pickle, progress=progress)
+        if not outcome.interrupted:
+            return _conclude(outcome, quiet)
+        stored = f"{outcome.done} of {outcome.total} shards are"
+    except KeyboardInterrupt:
+        stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
+    typer.echo(f"Stopped: {stored} stored in {folder}. The same command goes on from there.", err=True)
+    return INTERRUPTED
+
+
+def _conclude(outcome: Outcome, quiet: bool) -> int:
+    from palpate.report.html import write_report
+    from palpate.runs import RunFolder
+
+    run = RunFolder(outcome.folder)
+    path = write_report(run)
+    if quiet:
+        typer.echo(path)
+    else:
+        from palpate.report.terminal import show as show_run
+
+        show_run(run, _console())
+    if outcome.failed:
+        return INCOMPLETE
+    return FINISHED if outcome.passed else GATE_FAILED
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress | None]:
+    if quiet:
+        yield None
+        return
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Bar(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True) as bar:
+        yield _Drawn(bar)
+
+
+class _Drawn:
+    """A bar for a terminal."""
+
+    def __init__(self, bar: Any):
+        self._bar, self._seconds, self._images = bar, 0.0, 0
+
+    def start(self, total: int) -> None:
+        self._task = self._bar.add_task("audit", total=total, rate="")
+
+    def advance(self, shard: str, seconds: float, images: int) -> None:
+        self._seconds, self._images = self._seconds + seconds, self._images + images
+        rate = f"{self._images / max(self._seconds, 1e-9):.1f} images/s"
+        self._bar.update(self._task, advance=images, description=shard, rate=rate)
+
+    def message(self, text: str) -> None:
+        self._bar.console.print(text, markup=False)
+
+
+class _Lines:
+    """Lines for a log, at most one in ten seconds."""
+
+    def __init__(self) -> None:
+        self._begin = self._last = time.monotonic()
+        self._total = self._done = 0
+
+    def start(self, total: int) -> None:
+        self._total, self._begin = total, time.monotonic()
+
+    def advance(self, shard: str, seconds: float, images: int) -> None:
+        self._done += images
+        spent = time.monotonic() - self._begin
+        if time.monotonic() - self._last >= 10 or self._done == self._total:
+            self._last = time.monotonic()
+            rate = self._done / max(spent, 1e-9)
+            left = (self._total - self._done) / max(rate, 1e-9)
+            self.message(f"{self._done} of {self._total} done, {rate:.1f} images/s, {left:.0f} s left ({shard})")
+
+    def message(self, text: str) -> None:
+        typer.echo(text, err=True)
+
+
+# -- what is known -------------------------------------------------------------------------------------------------
+
+
+@lists.command("attacks")
+def list_attacks(
+    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; all of them without.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, parameters included.")] = False,
+) -> None:
+    """The attacks that a plan can name."""
+    from palpate import catalog
+
+    chosen = [catalog.find(name)] if name else list(catalog.attacks().values())
+    if as_json:
+        typer.echo(json.dumps([_described(entry) for entry in chosen], indent=2, ensure_ascii=False))
+    elif name:
+        _show_attack(_described(chosen[0]))
+    else:
+        _attack_table(chosen)
+
+
+def _described(entry: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from palpate import catalog
+
+    return asdict(entry) | {"parameters": {key: p.default for key, p in catalog.parameters(entry).items()}}
+
+
+def _show_attack(entry: dict[str, Any]) -> None:
+    typer.echo(f"{entry['name']}: {entry['summary']}")
+    typer.echo(f"  norms       {', '.join(entry['norms'])}")
+    for key, value in entry["parameters"].items():
+        typer.echo(f"  {key:<11} {'set by the attack' if value is None else json.dumps(value)}")
+    typer.echo(f"  published   {entry['reference']}")
+
+
+def _attack_table(entries: Sequence[Any]) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "attack", "what it does", "norms", "gradient", "random", box=None, pad_edge=False, header_style="bold"
+    )
+    for entry in entries:
+        yes = ("yes" if entry.gradient else "no", "yes" if entry.random else "no")
+        table.add_row(entry.name, entry.summary, " ".join(entry.norms), *yes)
+    _console().print(table)
+
+
+@app.command()
+def cite(
+    attack: Annotated[str | None, typer.Argument(help="An attack; palpate alone without.")] = None,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="As BibTeX entries.")] = False,
+) -> None:
+    """What to cite for palpate and for an attack."""
+    from palpate import __version__, catalog
+
+    entry = catalog.find(attack) if attack else None
+    title = "palpate: adversarial robustness audits for medical-image models"
+    if bibtex:
+        typer.echo(
+            f"@software{{palpate,\n  author = {{{{The palpate developers}}}},\n  title = {{{title}}},\n"
+            f"  version = {{{__version__}}}\n}}"
+        )
+        if entry:
+            typer.echo(f"@misc{{palpate-{entry.name},\n  note = {{{entry.reference}}}\n}}")
+        return
+    typer.echo(f"The palpate developers, {title}, version {__version__}.")
+    if entry:
+        typer.echo(entry.reference)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)

@@ -1,0 +1,273 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import palpate
+from palpate import catalog, cli
+from palpate.audit import demo, runner
+from palpate.audit.plan import load_plan
+from palpate.runs import RunFolder
+from tests.audit.tiny import PLAN, write
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "numpy", "pyarrow", "matplotlib", "scipy", "monai", "PIL", "jinja2"}
+HEAD = PLAN[: PLAN.index("[[attacks]]")]
+TAIL = '[run]\nlayout = "contiguous"\n'
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Run the command line in this process: exit status, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def planned(*attacks: str) -> str:
+    return HEAD + "".join(f'[[attacks]]\nattack = "{name}"\n' for name in attacks) + TAIL
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan of one attack that takes a moment."""
+    write(tmp_path / "tiny", planned("fgsm"))
+    return tmp_path / "tiny" / "plan.toml"
+
+
+# -- what is known -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["audit", "--help"], ["--version"], ["list", "attacks"], ["cite"]])
+def test_quick_answers_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"import sys; sys.argv = {['palpate', *arguments]!r}\nfrom palpate.cli import main\ntry: main()\nfinally: "
+    code += "print('LOADED', *(name for name in sys.modules if '.' not in name), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.partition("LOADED")[2].split())
+    # Some releases of typer read a command's own arguments with pydantic.
+    assert "palpate" in loaded and not loaded & (HEAVY | ({"pydantic"} if arguments == ["--help"] else set()))
+    assert done.stdout
+
+
+def test_python_m_palpate_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "palpate", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["palpate", palpate.__version__]
+
+
+def test_every_attack_is_listed(call: Call) -> None:
+    status, out, _ = call("list", "attacks")
+    assert status == 0
+    for entry in catalog.attacks().values():
+        assert entry.name in out and entry.summary in out
+
+
+def test_attacks_as_json_are_the_catalog(call: Call) -> None:
+    _, out, _ = call("list", "attacks", "--json")
+    listed = {entry.pop("name"): entry for entry in json.loads(out)}
+    assert set(listed) == set(catalog.attacks())
+    assert listed["smia"].pop("parameters")["weight"] == 0.5
+    assert {"name": "smia", **listed["smia"]} == json.loads(json.dumps(asdict(catalog.find("smia"))))
+
+
+def test_one_attack_shows_its_parameters(call: Call) -> None:
+    _, out, _ = call("list", "attacks", "pgd")
+    for name in catalog.parameters(catalog.find("pgd")):
+        assert name in out
+
+
+def test_an_unknown_attack_gets_the_nearest_name(call: Call) -> None:
+    for arguments in (["list", "attacks", "pdg"], ["cite", "pdg"]):
+        assert call(*arguments) == (2, "", "palpate: There is no attack 'pdg'. Did you mean 'pgd'?\n")
+
+
+def test_cite_names_palpate_and_the_attack(call: Call) -> None:
+    title = "adversarial robustness audits for medical-image models"
+    assert title in (ROOT / "CITATION.cff").read_text()
+    for options in ([], ["--bibtex"]):
+        _, out, _ = call("cite", "smia", *options)
+        assert title in out and palpate.__version__ in out and catalog.find("smia").reference in out
+    assert out.count("{") == out.count("}") and "@misc{palpate-smia," in out
+
+
+# -- audits --------------------------------------------------------------------------------------------------------
+
+
+def test_an_audit_ends_with_its_report_beside_the_plan(plan: Path, call: Call) -> None:
+    status, out, err = call("audit", plan)
+    run = plan.parent / "runs" / "plan"
+    assert status == 0
+    assert str(run / "report.html") in out and (run / "report.html").is_file() and (run / "results.json").is_file()
+    assert "12 of 12 done" in err
+
+    records = {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
+    assert call("audit", plan, "--quiet") == (0, f"{run / 'report.html'}\n", "")
+    assert {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == records
+
+
+def test_a_run_is_shown_and_reported_again(plan: Path, call: Call, tmp_path: Path) -> None:
+    run = tmp_path / "elsewhere"
+    call("audit", plan, "--out", run, "--quiet")
+    (run / "report.html").unlink()
+    status, out, _ = call("show", run)
+    assert status == 0 and "Tiny" in out and "fgsm" in out
+    assert call("report", run) == (0, f"{run / 'report.html'}\n", "")
+    assert "image0.png" not in (run / "report.html").read_text()
+    call("report", run, "--names")
+    assert any(f"image{number}.png" in (run / "report.html").read_text() for number in range(12))
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_a_folder_that_is_no_run(command: str, call: Call, tmp_path: Path) -> None:
+    status, out, err = call(command, tmp_path)
+    assert (status, out) == (2, "") and "is not a run folder" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("at_least = 1.0", 1), ("at_least = 0.1", 0)])
+def test_gates_set_the_exit_status(limit: str, expected: int, plan: Path, call: Call) -> None:
+    plan.write_text(f'{plan.read_text()}[[gates]]\nmetric = "clean_accuracy"\n{limit}\n')
+    status, out, _ = call("audit", plan)
+    assert status == expected
+    assert ("passed" if expected == 0 else "failed") in out
+
+
+def test_a_bad_plan_is_one_sentence(plan: Path, call: Call) -> None:
+    plan.write_text(planned("pdg"))
+    status, out, err = call("audit", plan)
+    assert (status, out) == (2, "")
+    assert f"{plan}, line" in err and "Did you mean 'pgd'?" in err and err.count("\n") == 1
+
+
+def test_a_plan_that_is_not_there(call: Call, tmp_path: Path) -> None:
+    status, _, err = call("audit", tmp_path / "none.toml")
+    assert status == 2 and "none.toml does not exist" in err
+
+
+def test_a_changed_plan_is_refused_until_update(plan: Path, call: Call) -> None:
+    call("audit", plan, "--quiet")
+    plan.write_text(plan.read_text().replace("6/255", "7/255"))
+    status, _, err = call("audit", plan)
+    assert status == 2 and "threat.eps" in err and "--update" in err
+    assert call("audit", plan, "--update", "--quiet")[0] == 0
+
+
+def test_an_attack_that_cannot_run_leaves_status_3(plan: Path, call: Call) -> None:
+    plan.write_text(planned("fgsm", "noise").replace("model.py:build", "model.py:blocked"))
+    status, out, err = call("audit", plan)
+    assert status == 3
+    assert "'fgsm' could not run" in err and "noise" in out
+
+
+def test_interrupted_while_attacking_says_what_is_stored(
+    plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = plan.read_text().replace('"contiguous"', '"contiguous"\nshard = 4\nbatch = 4')
+    plan.write_text(shards)
+    whole, seen = runner.run_shard, []
+
+    def stopped(*given: object) -> object:
+        seen.append(given)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return whole(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "run_shard", stopped)
+    status, out, err = call("audit", plan)
+    assert (status, out) == (130, "")
+    assert "Stopped: 2 of 3 shards are stored" in err and "goes on from there" in err
+    status, _, err = call("audit", plan)
+    assert status == 0 and "4 of 4 done" in err
+
+
+def test_interrupted_before_attacking(plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "audit", stopped)
+    status, _, err = call("audit", plan)
+    assert status == 130 and "Stopped: 0 shards" in err
+
+
+def test_an_error_of_the_system_is_one_sentence(
+    plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failing(*given: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied", "some/file")
+
+    monkeypatch.setattr(runner, "audit", failing)
+    assert call("audit", plan) == (2, "", "palpate: some/file: Permission denied.\n")
+
+
+def test_a_mistake_of_palpate_is_not_hidden(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*given: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(runner, "audit", failing)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["audit", str(plan)])
+
+
+# -- beginning -----------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_plan_that_audit_reads(call: Call, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "plan.toml").unlink()
+    status, out, _ = call("init", tmp_path)
+    assert status == 0 and "waits for you" in out
+    made = load_plan(tmp_path / "plan.toml")
+    assert made.model.factory == "model.py:build" and made.data.table == "labels.csv"
+
+    status, _, err = call("init", tmp_path)
+    assert status == 2 and "--force" in err
+    assert call("init", tmp_path, "--force")[0] == 0
+    assert call("init", tmp_path, "--out", tmp_path / "plans" / "other.toml")[0] == 0
+    assert load_plan(tmp_path / "plans" / "other.toml").data.table == "../labels.csv"
+
+
+def test_init_of_nothing(call: Call, tmp_path: Path) -> None:
+    status, _, err = call("init", tmp_path / "none")
+    assert status == 2 and "does not exist" in err
+
+
+def test_the_demos_plan_has_every_attack_and_both_clinical_goals(tmp_path: Path) -> None:
+    plan = load_plan(demo.write_demo(tmp_path / "demo", images=5))
+    assert {section.attack for section in plan.attacks} == set(catalog.attacks())
+    assert {section.goal for section in plan.attacks} == {"untargeted", "hide disease", "invent disease"}
+    assert len(list((tmp_path / "demo" / "images").glob("*.png"))) == 5
+
+
+def test_the_demo_runs_and_goes_on(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    plan = demo.write_demo(folder, images=5)
+    text = plan.read_text()
+    head, gates = text[: text.index("[[attacks]]")], text[text.index("[[gates]]") :]
+    few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n'
+    plan.write_text(f'{head}{few}{gates}[run]\nlayout = "contiguous"\n')
+
+    status, out, _ = call("demo", "--out", folder)
+    lessons = out.splitlines()[-3:]
+    assert status == 0
+    assert "accuracy" in lessons[0] and "Random changes" in lessons[1] and "disease images" in lessons[2]
+    assert str(RunFolder(folder / "runs" / "plan").report) in out
+    assert call("demo", "--out", folder, "--quiet")[0] == 0
+
+
+def test_the_demo_leaves_other_folders_alone(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    status, _, err = call("demo", "--out", tmp_path)
+    assert status == 2 and "letter.txt" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
