@@ -76,10 +76,16 @@ def test_budgets_of_different_attacks_mix():
     assert [worst_case(made.images, made.outcomes, eps).count for eps in (1.0, 2.0)] == [1, 0]
 
 
-def test_an_unfinished_attack_narrows_the_worst_case_to_what_is_known():
+def test_an_unfinished_attack_counts_where_it_got_and_hides_nothing():
     made = panel(curve("a", [INF, INF, INF]) + [one for one in curve("b", [1.0, INF, 1.0]) if one.row < 2])
-    share = worst_case(made.images, made.outcomes, 4.0)
-    assert (share.count, share.total) == (1, 2)
+    share, success = (worst(made.images, made.outcomes, 4.0) for worst in (worst_case, worst_success))
+    assert (share.count, share.total) == (2, 3) and (success.count, success.total) == (1, 3)
+
+
+def test_an_image_that_no_attack_finished_is_not_counted():
+    made = panel([one for one in curve("a", [1.0, INF]) if not (one.row == 1 and one.eps == 4.0)])
+    assert worst_case(made.images, made.outcomes, 4.0).total == 1
+    assert worst_success(made.images, made.outcomes, 4.0).total == 1
 
 
 def test_no_attack_leaves_nothing_to_count():

@@ -5,7 +5,7 @@ import pytest
 from palpate.report.results import measure
 from palpate.report.schema import Results
 from palpate.runs import RunFolder
-from tests.report.world import make_run
+from tests.report.world import FEW, make_run
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def results(run) -> Results:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory) -> RunFolder:
     """A run whose every text tries to run as a script."""
-    return make_run(tmp_path_factory.mktemp("hostile") / "run", hostile=True)
+    return make_run(tmp_path_factory.mktemp("hostile") / "run", hostile=True, attacks=("noise", *FEW))
 
 
 @pytest.fixture(scope="session")

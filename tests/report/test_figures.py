@@ -92,13 +92,12 @@ def test_the_axis_is_logarithmic_only_for_a_wide_span():
     assert not figures.Scale((1.0,), 255.0).logarithmic
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=14), st.floats(0.01, 0.1))
-def test_labels_keep_their_order_and_their_distance(heights, gap):
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=14), st.floats(0.01, 0.07))
+def test_labels_keep_their_order_their_distance_and_the_page(heights, gap):
     placed = spread_labels(heights, gap)
     order = sorted(range(len(heights)), key=lambda index: heights[index])
-    steps = [placed[b] - placed[a] for a, b in pairwise(order)]
-    assert all(step >= gap - 1e-9 for step in steps)
-    assert sum(placed) == pytest.approx(sum(heights), abs=1e-6)
+    assert all(placed[b] - placed[a] >= gap - 1e-9 for a, b in pairwise(order))
+    assert min(placed) >= -1e-9 and max(placed) <= 1 + 1e-9
 
 
 def test_labels_that_are_apart_stay():

@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from palpate.report import write_report
+from palpate.report import figures, write_report
 from palpate.report.description import read_description
 from palpate.report.html import render
 from palpate.report.results import measure, summarise
 from palpate.runs import RunFolder
-from tests.report.world import FEW, HOSTILE, make_run
+from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
 
 class Page(HTMLParser):
@@ -168,6 +168,32 @@ def test_a_run_without_a_record_makes_a_page(empty):
 def test_other_kinds_of_runs_make_a_page(tmp_path, changes):
     page = Page(make(make_run(tmp_path / "run", **{"attacks": FEW, **changes})))
     assert "Can these figures be trusted?" in page.text and "None" not in page.text and "nan" not in page.text.split()
+
+
+def test_an_attack_that_has_finished_no_image_makes_a_page(tmp_path):
+    run = make_run(tmp_path / "run", attacks=["pgd"], status="unfinished", pictures=0)
+    press = next(one for one in ATTACKS if one.name == "pgd")
+    records = [
+        one for one in shard(press, Patients.make(60, 1, False), "") if one.eps != (4.0 if one.row % 2 else 0.25)
+    ]
+    run.write_shard("pgd", records)
+    page = Page(make(run))
+    assert "No figure can be given" in page.text and "No untargeted attack has finished on any image yet" in page.text
+
+
+def test_the_ninth_attack_looks_unlike_the_first(results):
+    attacks = [one.model_copy(update={"name": f"attack {index}"}) for index, one in enumerate(results.attacks * 2)]
+    looks = list(figures.styles(results.model_copy(update={"attacks": attacks})).values())
+    assert looks[0]["color"] == looks[8]["color"]
+    assert looks[0]["linestyle"] != looks[8]["linestyle"] and looks[8]["markerfacecolor"] == "none"
+
+
+def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    told = run.describe()
+    (picture,) = told["gallery"]
+    run.save_description({**told, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
+    assert "not moved by the attack" in Page(make(run)).text
 
 
 def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_path):

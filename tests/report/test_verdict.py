@@ -50,6 +50,7 @@ def test_gates_are_counted(run, results):
     assert again(run, results, gates=[passed, passed]).gates == "All 2 gates passed."
     assert again(run, results, gates=[passed]).gates == "The gate passed."
     assert "sets no gates" in again(run, results, gates=[]).gates
+    assert again(run, results, gates=[], status="unfinished").gates == "Gates are measured when the run is finished."
 
 
 def test_other_norms_have_their_own_words(run, results):

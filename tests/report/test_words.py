@@ -29,6 +29,10 @@ def test_numbers():
     assert [words.p_value(p) for p in (0.0001, 0.0123, 0.5)] == ["< 0.001", "0.012", "0.50"]
 
 
+def test_sentence():
+    assert [words.sentence(text) for text in ("", "every value", "Done.")] == ["", "Every value.", "Done."]
+
+
 def test_figures_without_a_value():
     nothing = Figure(value=None, low=None, high=None, method="none", note="no image")
     assert words.interval(nothing) == words.ratio_interval(nothing) == words.fraction(nothing) == "–"

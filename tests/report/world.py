@@ -81,7 +81,8 @@ class Patients:
         )
 
 
-def _shard(press: Press, patients: Patients, title: str) -> list[Record]:
+def shard(press: Press, patients: Patients, title: str) -> list[Record]:
+    """The records of one attack on all images."""
     rng = np.random.default_rng([ord(letter) for letter in press.name])
     records = []
     for row, (label, clean) in enumerate(zip(patients.label, patients.clean, strict=True)):
@@ -257,5 +258,5 @@ def make_run(
     run.save_description({**describe(patients, text, attacks), "shards": list(attacks), "gallery": gallery, **changes})
     for press in ATTACKS:
         if press.name in attacks and press.name not in leave_out:
-            run.write_shard(press.name, _shard(press, patients, text))
+            run.writeshard(press.name, _shard(press, patients, text))
     return run

@@ -14,7 +14,7 @@ import numpy as np
 
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Images, Ints, Outcome
-from palpate.metrics.robustness import beaten_within, covered, reach
+from palpate.metrics.robustness import beaten_within, reach, seen
 
 MISSED = "missed disease"
 INVENTED = "invented disease"
@@ -60,14 +60,12 @@ def worst_directions(
 
     Counts the images that some attack has finished with. A missing attack can only make the rates too small.
     """
-    seen = np.zeros(images.count, dtype=bool)
-    for outcome in outcomes:
-        seen |= covered([outcome], images.count)
+    finished = seen(outcomes, images.count)
     clean = clean_directions(images, disease)
 
     def worst(name: str, wrong: Callable[[Ints], Bools]) -> Share:
         found = reach(outcomes, [wrong(outcome.prediction) for outcome in outcomes], images.count)
-        return Share(clean[name].hits | beaten_within(found, eps), clean[name].among & seen)
+        return Share(clean[name].hits | beaten_within(found, eps), clean[name].among & finished)
 
     return {
         MISSED: worst(MISSED, lambda prediction: ~is_disease(prediction, disease)),

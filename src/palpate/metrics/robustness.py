@@ -88,25 +88,29 @@ def beaten_within(distances: Floats, eps: float) -> Bools:
 def worst_case(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
     """Robust accuracy against all attacks of the untargeted goal at once: no attack may have a witness within `eps`.
 
-    It counts images that every one of the attacks has finished with, so that an unfinished run is not flattered.
-    It can never exceed the robust accuracy of an attack that kept to its budget, and never grows with `eps`.
+    Over the images that some attack has finished with; in an unfinished run, an attack that is missing for an image
+    can only make the figure too high. It never exceeds the robust accuracy of an attack that kept to its budget and
+    finished with the same images, and it never grows with `eps`.
     """
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
-    return Share(images.correct & ~beaten_within(found, eps), covered(outcomes, images.count))
+    return Share(images.correct & ~beaten_within(found, eps), seen(outcomes, images.count))
 
 
 def worst_success(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
-    """Success rate of all attacks of one goal together: some attack has a witness within `eps`."""
+    """Success rate of all attacks of one goal together: some attack has a witness within `eps`.
+
+    Over the eligible images that some attack has finished with.
+    """
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
-    eligible = covered(outcomes, images.count)
+    eligible = np.zeros(images.count, dtype=bool)
     for outcome in outcomes:
-        eligible = eligible & outcome.eligible
+        eligible |= outcome.eligible & outcome.covered
     return Share(beaten_within(found, eps), eligible)
 
 
-def covered(outcomes: Sequence[Outcome], images: int) -> Bools:
-    """(N,) Images that every attack has finished with; none where there is no attack."""
-    if not outcomes:
-        return np.zeros(images, dtype=bool)
-    everywhere: Bools = np.all([outcome.covered for outcome in outcomes], axis=0)
-    return everywhere
+def seen(outcomes: Sequence[Outcome], images: int) -> Bools:
+    """(N,) Images that some attack has finished with; none where there is no attack."""
+    finished = np.zeros(images, dtype=bool)
+    for outcome in outcomes:
+        finished |= outcome.covered
+    return finished

@@ -19,6 +19,8 @@ SERIES = tuple(f"#0102{index:02x}" for index in range(1, 9))
 _VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent"} | {
     colour: f"s{index}" for index, colour in enumerate(SERIES, start=1)
 }
+ROUND = len(SERIES)
+"""After so many attacks the colours come again, then dashed and with hollow markers."""
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MARKERS = "osD^vPX*"
 
@@ -105,8 +107,8 @@ def _inline(text: str, title: str, description: str, identity: str) -> str:
     return re.sub(r"<svg[^>]*>", lambda _: head, text, count=1).strip()
 
 
-def spread_labels(heights: Sequence[float], gap: float) -> list[float]:
-    """Move labels apart by at least `gap` while keeping their order and staying near where they belong.
+def spread_labels(heights: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
+    """Move labels apart by at least `gap`, in their order, near where they belong and, if they fit, in low to high.
 
     >>> spread_labels([0.5, 0.5], 0.2)
     [0.4, 0.6]
@@ -116,13 +118,15 @@ def spread_labels(heights: Sequence[float], gap: float) -> list[float]:
     centres: list[float] = []
     for index in order:
         clusters.append([index])
-        centres.append(heights[index])
+        centres.append(max(low, min(high, heights[index])))
         # Two clusters that touch become one around their common mean; that may make it touch the one below.
         while len(clusters) > 1 and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2:
             upper = clusters.pop()
             centres.pop()
             clusters[-1] += upper
-            centres[-1] = sum(heights[member] for member in clusters[-1]) / len(clusters[-1])
+            mean = sum(heights[member] for member in clusters[-1]) / len(clusters[-1])
+            half = gap * (len(clusters[-1]) - 1) / 2
+            centres[-1] = max(low + half, min(high - half, mean))
     placed = [0.0] * len(heights)
     for members, centre in zip(clusters, centres, strict=True):
         for rank, member in enumerate(members):

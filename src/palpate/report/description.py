@@ -79,6 +79,8 @@ class AuditedModel(Model):
     """File of its weights."""
     sha256: Text
     """Hash of its weights."""
+    files_sha256: Text | None = None
+    """Hash of the files that build it, where the audit took one."""
     parameters: int
     """Number of parameters."""
     preprocess: Text

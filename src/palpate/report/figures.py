@@ -5,8 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from palpate.report.canvas import ACCENT, DASHES, INK, LINE, MARKERS, MUTED, SERIES, Canvas, shorten, spread_labels
+from palpate.report.canvas import (
+    ACCENT,
+    DASHES,
+    INK,
+    LINE,
+    MARKERS,
+    MUTED,
+    ROUND,
+    SERIES,
+    Canvas,
+    shorten,
+    spread_labels,
+)
 from palpate.report.reading import UNTARGETED
 from palpate.report.schema import AttackResults, Figure, Results, WorstCase
 from palpate.report.words import amount, percent, share_of
@@ -64,10 +77,15 @@ def scale_of(results: Results) -> Scale:
     return Scale(tuple(sorted(found)), results.data.extent)
 
 
-def styles(results: Results) -> dict[str, tuple[str, object, str]]:
-    """Colour, dash and marker of each attack, the same in every drawing."""
+def styles(results: Results) -> dict[str, dict[str, Any]]:
+    """How each attack is drawn, the same in every drawing."""
     return {
-        attack.name: (SERIES[index % 8], DASHES[(index // 8) % 4], MARKERS[index % 8])
+        attack.name: {
+            "color": SERIES[index % ROUND],
+            "linestyle": DASHES[(index // ROUND) % len(DASHES)],
+            "marker": MARKERS[index % ROUND],
+            "markerfacecolor": SERIES[index % ROUND] if index < ROUND else "none",
+        }
         for index, attack in enumerate(results.attacks)
     }
 
@@ -81,14 +99,14 @@ def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) 
     return [(eps, figure) for eps, figure in [*start, *points] if figure is not None and figure.value is not None]
 
 
-def _draw(canvas: Canvas, scale: Scale, curve: Curve, *, colour: str, band: float = 0.0, **style: object) -> None:
+def _draw(canvas: Canvas, scale: Scale, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
     places = [scale.place(eps) for eps, _ in curve]
     values = [figure.value if figure.value is not None else math.nan for _, figure in curve]
     if band:
         lows = [math.nan if figure.low is None else figure.low for _, figure in curve]
         highs = [math.nan if figure.high is None else figure.high for _, figure in curve]
-        canvas.axes.fill_between(places, lows, highs, color=colour, alpha=band, linewidth=0)
-    canvas.axes.plot(places, values, color=colour, clip_on=False, **style)  # type: ignore[arg-type]
+        canvas.axes.fill_between(places, lows, highs, color=style["color"], alpha=band, linewidth=0)
+    canvas.axes.plot(places, values, clip_on=False, **style)
 
 
 def untargeted(results: Results) -> list[AttackResults]:
@@ -118,14 +136,12 @@ def robustness(results: Results) -> str:
             # An attack that leaves its budget has no place on this axis; its real distances are in the worst case.
             if attack.outside_budget:
                 continue
-            colour, dash, marker = look[attack.name]
+            style = look[attack.name]
             curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
-            _draw(
-                canvas, scale, curve, colour=colour, linewidth=1.6, linestyle=dash, marker=marker, markersize=4.5,
-            )  # fmt: skip
-            ends.append((curve[-1][1].value or 0.0, attack.name, colour, "normal"))
+            _draw(canvas, scale, curve, linewidth=1.6, markersize=4.5, **style)
+            ends.append((curve[-1][1].value or 0.0, attack.name, style["color"], "normal"))
         worst = _worst_curve(results)
-        _draw(canvas, scale, worst, colour=INK, band=0.13, linewidth=2.6)
+        _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.6)
         ends.append((worst[-1][1].value or 0.0, "worst case", INK, "bold"))
         _label_ends(canvas, scale, ends)
         before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
@@ -136,7 +152,7 @@ def robustness(results: Results) -> str:
 def _label_ends(canvas: Canvas, scale: Scale, ends: Sequence[tuple[float, str, str, str]]) -> None:
     axes, (_, right) = canvas.axes, canvas.axes.get_xlim()
     width, last = right - axes.get_xlim()[0], scale.place(scale.eps[-1])
-    placed = spread_labels([height for height, *_ in ends], 0.05)
+    placed = spread_labels([height for height, *_ in ends], min(0.05, 1 / len(ends)))
     for (height, name, colour, weight), label in zip(ends, placed, strict=True):
         axes.plot(
             [last + 0.015 * width, right + 0.01 * width], [height, label], color=colour, linewidth=0.9, clip_on=False
@@ -146,20 +162,18 @@ def _label_ends(canvas: Canvas, scale: Scale, ends: Sequence[tuple[float, str, s
 
 def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
     """One attack alone with its 95% band, over the worst case as a thin line."""
-    scale, (colour, dash, marker) = scale_of(results), styles(results)[attack.name]
+    scale, style = scale_of(results), styles(results)[attack.name]
     with Canvas(300, 190, (40, 28, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         if attack.goal == UNTARGETED:
             curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
-            _draw(canvas, scale, _worst_curve(results), colour=MUTED, linewidth=1.0, linestyle=(0, (2, 2)))
+            _draw(canvas, scale, _worst_curve(results), color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)))
             title = f"Robust accuracy under {attack.name}"
         else:
             curve = _curve(None, [(point.eps, point.success_rate) for point in attack.points])
             title = f"Success rate of {attack.name}"
-        _draw(
-            canvas, scale, curve, colour=colour, band=0.18, linewidth=1.9, linestyle=dash, marker=marker, markersize=4.5
-        )
+        _draw(canvas, scale, curve, band=0.18, linewidth=1.9, markersize=4.5, **style)
         return canvas.svg(title, _in_words(curve), identity)
 
 
@@ -204,7 +218,7 @@ def direction(results: Results, name: str) -> str:
         colour = SERIES[1] if name == "missed_disease" else SERIES[0]
         if clean.value is not None:
             canvas.axes.axhline(clean.value, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)))
-        _draw(canvas, scale, curve, colour=colour, band=0.18, linewidth=2.2, marker="o", markersize=5)
+        _draw(canvas, scale, curve, color=colour, band=0.18, linewidth=2.2, marker="o", markersize=5)
         title = name.replace("_", " ").capitalize()
         return canvas.svg(f"{title} against the budget", _in_words(curve), name.replace("_", "-"))
 
@@ -226,12 +240,7 @@ def grading(results: Results, name: str) -> str:
             canvas.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
         scale.dress(canvas, fractions=False)
         for attack, curve in curves.items():
-            colour, dash, marker = look[attack]
-            band = 0.16 if attack == lowest else 0.0
-            _draw(
-                canvas, scale, curve, colour=colour, band=band, linewidth=1.6, linestyle=dash, marker=marker,
-                markersize=4,
-            )  # fmt: skip
+            _draw(canvas, scale, curve, band=0.16 * (attack == lowest), linewidth=1.6, markersize=4, **look[attack])
         title = name.replace("_", " ").capitalize()
         text = f"Lowest under {lowest}: {_ratios(curves.get(lowest, []))}"
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from palpate.report import figures, views, words
+from palpate.report.canvas import ROUND
 from palpate.report.description import Description, read_description, visible
 from palpate.report.results import measure
 from palpate.report.schema import Results
@@ -29,7 +30,18 @@ SECTIONS = (
     ("glossary", "Words"),
     ("sources", "Sources"),
 )
-_FILTERS = ("amount", "duration", "fraction", "interval", "p_value", "percent", "ratio", "ratio_interval", "share_of")
+_FILTERS = (
+    "amount",
+    "duration",
+    "fraction",
+    "interval",
+    "p_value",
+    "percent",
+    "ratio",
+    "ratio_interval",
+    "share_of",
+    "sentence",
+)
 
 
 def write_report(run: RunFolder, *, names: bool = False) -> Path:
@@ -84,7 +96,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "headline": headline,
         "missed": missed,
         "complete": views.complete_attacks(results),
-        "colours": {attack.name: index % 8 + 1 for index, attack in enumerate(results.attacks)},
+        "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
         "disease": [results.task.classes[index] for index in results.task.disease],
         "outside": views.outside(results),
         "how_intervals": views.interval_words(results),

@@ -110,7 +110,10 @@ def _attack_table(title: str, scale: Scale) -> Table:
 def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None], scale: Scale) -> None:
     style = "dim" if attack.outside_budget else ""
     name = f"{attack.name} †" if attack.outside_budget else attack.name
-    costs = [Text(amount(attack.smallest_eps.median), style=style), Text(duration(attack.seconds), style=style)]
+    costs = [
+        Text(amount(attack.smallest_eps.median), style=style),
+        Text(duration(attack.seconds if attack.points else None), style=style),
+    ]
     table.add_row(Text(name, style=style), *_row(cells, scale, style), *costs)
 
 

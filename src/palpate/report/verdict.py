@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palpate.report.description import Description, Gate
+from palpate.report.description import Description
 from palpate.report.reading import UNTARGETED
 from palpate.report.schema import Clean, Figure, Verdict, WorstCase, WorstDirections, WorstPoint
 from palpate.report.words import amount, interval, percent, share_of
@@ -26,7 +26,7 @@ def pronounce(
     if not points or not clean.accuracy.value:
         sentence = "No figure can be given: no untargeted attack has finished on any image that the model had right."
         details = _clinical(directions[-1] if directions else None, clean)
-        return Verdict(sentence=sentence, details=details, gates=_gates(told.gates), fell=None, eps=None)
+        return Verdict(sentence=sentence, details=details, gates=_gates(told), fell=None, eps=None)
     limit = FALLEN * clean.accuracy.value
     fallen = [point for point in points if (point.figure.value or 0.0) <= limit]
     point = fallen[0] if fallen else points[-1]
@@ -37,7 +37,7 @@ def pronounce(
     return Verdict(
         sentence=sentence,
         details=[scope, *_clinical(at, clean)],
-        gates=_gates(told.gates),
+        gates=_gates(told),
         fell=bool(fallen),
         eps=point.eps,
     )
@@ -83,8 +83,11 @@ def _clinical(at: WorstDirections | None, clean: Clean) -> list[str]:
     return [f"At eps {amount(at.eps)}, {', and '.join(texts)}."] if texts else []
 
 
-def _gates(gates: Sequence[Gate]) -> str:
+def _gates(told: Description) -> str:
+    gates = told.gates
     failed = [gate.text for gate in gates if not gate.passed]
+    if told.status != "finished" and not gates:
+        return "Gates are measured when the run is finished."
     if not gates:
         return "The plan sets no gates, so nothing is passed or failed."
     if failed:

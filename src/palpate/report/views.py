@@ -121,6 +121,7 @@ def card(run: RunFolder, picture: Picture, classes: list[str], *, named: bool) -
         "label": classes[picture.label],
         "before": classes[picture.clean_prediction],
         "after": classes[picture.prediction],
+        "moved": picture.prediction != picture.clean_prediction,
         "attack": picture.attack,
         "eps": picture.eps,
         "row": picture.row,

@@ -74,6 +74,11 @@ def whole(count: int) -> str:
     return f"{count:,}".replace(",", "\N{THIN SPACE}")
 
 
+def sentence(text: str) -> str:
+    """A phrase as a sentence: a capital first and a full stop last."""
+    return text if not text else text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def p_value(p: float) -> str:
     """A p-value with as many digits as matter."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
