@@ -136,7 +136,7 @@ class AttackSection(Section):
     goal: str = "untargeted"
     """`untargeted`, `hide disease`, `invent disease`, or `towards: ` and a class."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """The attack's own parameters."""
+    """Not written as such: every other key of the table is a parameter of the attack."""
 
     @model_validator(mode="before")
     @classmethod
