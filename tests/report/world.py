@@ -258,5 +258,5 @@ def make_run(
     run.save_description({**describe(patients, text, attacks), "shards": list(attacks), "gallery": gallery, **changes})
     for press in ATTACKS:
         if press.name in attacks and press.name not in leave_out:
-            run.writeshard(press.name, _shard(press, patients, text))
+            run.write_shard(press.name, shard(press, patients, text))
     return run
