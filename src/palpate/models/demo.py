@@ -1,6 +1,7 @@
 """The demo's classifier: a small, ordinary MONAI network that grades digital fundus phantoms.
 
-It was trained on phantoms alone by `tools/train_demo.py`, without any defence, and says nothing about any patient.
+It was trained on phantoms alone by `tools/train_demo.py`, with ordinary augmentation (mirrored, turned, noise) and
+without any defence. It says nothing about any patient.
 """
 
 from __future__ import annotations
