@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 import palpate
 from palpate import catalog, cli
@@ -209,6 +210,20 @@ def test_an_error_of_the_system_is_one_sentence(
 
     monkeypatch.setattr(runner, "audit", failing)
     assert call("audit", plan) == (2, "", "palpate: some/file: Permission denied.\n")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory: 9 GB")]
+)
+def test_too_little_memory_names_the_batch(
+    error: Exception, plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*given: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runner, "audit", failing)
+    status, _, err = call("audit", plan)
+    assert status == 2 and "run.batch" in err
 
 
 def test_a_mistake_of_palpate_is_not_hidden(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

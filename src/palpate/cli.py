@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,6 @@ from palpate.errors import InputError, PalpateError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from palpate.audit.progress import Progress
     from palpate.audit.runner import Outcome
 
 app = typer.Typer(
@@ -36,6 +35,9 @@ FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console entry: a failure that the user can mend is one sentence on stderr, and exit status 2."""
+    # Threads that wait by spinning slow an audit down several times where others use the machine too; asleep they cost
+    # next to nothing. OpenMP reads this once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="palpate")
     except PalpateError as error:
@@ -194,6 +196,7 @@ def _carry_out(
     import torch
 
     from palpate.allocator import keep_freed_memory
+    from palpate.audit.display import displayed
     from palpate.audit.plan import load_plan
     from palpate.audit.runner import audit as carry_out
 
@@ -203,15 +206,27 @@ def _carry_out(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with _progress(quiet) as progress:
+        with nullcontext() if quiet else displayed(_console(stderr=True)) as progress:
             outcome = carry_out(plan, folder, update=update, allow_pickle=allow_pickle, progress=progress)
         if not outcome.interrupted:
             return _conclude(outcome, quiet)
         stored = f"{outcome.done} of {outcome.total} shards are"
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+        raise InputError(
+            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path}; what is finished is "
+            "kept, and the same command goes on."
+        ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
     typer.echo(f"Stopped: {stored} stored in {folder}. The same command goes on from there.", err=True)
     return INTERRUPTED
+
+
+def _is_memory(error: Exception) -> bool:
+    # Torch says so by a class of its own on a GPU, and in words alone on a CPU.
+    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
 
 
 def _conclude(outcome: Outcome, quiet: bool) -> int:
@@ -229,64 +244,6 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     if outcome.failed:
         return INCOMPLETE
     return FINISHED if outcome.passed else GATE_FAILED
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    if quiet:
-        yield None
-        return
-    console = _console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Bar(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True) as bar:
-        yield _Drawn(bar)
-
-
-class _Drawn:
-    """A bar for a terminal."""
-
-    def __init__(self, bar: Any):
-        self._bar, self._seconds, self._images = bar, 0.0, 0
-
-    def start(self, total: int) -> None:
-        self._task = self._bar.add_task("audit", total=total, rate="")
-
-    def advance(self, shard: str, seconds: float, images: int) -> None:
-        self._seconds, self._images = self._seconds + seconds, self._images + images
-        rate = f"{self._images / max(self._seconds, 1e-9):.1f} images/s"
-        self._bar.update(self._task, advance=images, description=shard, rate=rate)
-
-    def message(self, text: str) -> None:
-        self._bar.console.print(text, markup=False)
-
-
-class _Lines:
-    """Lines for a log, at most one in ten seconds."""
-
-    def __init__(self) -> None:
-        self._begin = self._last = time.monotonic()
-        self._total = self._done = 0
-
-    def start(self, total: int) -> None:
-        self._total, self._begin = total, time.monotonic()
-
-    def advance(self, shard: str, seconds: float, images: int) -> None:
-        self._done += images
-        spent = time.monotonic() - self._begin
-        if time.monotonic() - self._last >= 10 or self._done == self._total:
-            self._last = time.monotonic()
-            rate = self._done / max(spent, 1e-9)
-            left = (self._total - self._done) / max(rate, 1e-9)
-            self.message(f"{self._done} of {self._total} done, {rate:.1f} images/s, {left:.0f} s left ({shard})")
-
-    def message(self, text: str) -> None:
-        typer.echo(text, err=True)
 
 
 # -- what is known -------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def _randomness(victim: Victim, images: Tensor, outputs: Tensor, random_model: s
         return [Finding("warning", "random model", text)]
     raise InputError(
         f"model: {seen} in evaluation mode, so it draws random numbers (dropout that stays on, random crops). "
-        'Turn that off, average over many draws inside the model, or accept it: random_model = "allow".'
+        'Turn that off, average over many draws inside the model, or accept it: run.random_model = "allow".'
     )
 
 
