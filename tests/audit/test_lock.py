@@ -1,13 +1,16 @@
 """One process at a time, and no lock that outlives its process."""
 
+import errno
 import os
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from palpate.audit import lock
 from palpate.audit.lock import NAME, locked
 from palpate.errors import StorageError
 
@@ -66,3 +69,13 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written to"), locked(tmp_path / "file"):
         pass
+
+
+def test_a_file_system_without_locks_is_worked_on_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(handle: IO[str]) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "_hold", unsupported)
+    with locked(tmp_path / "run"):
+        (tmp_path / "run" / "records").mkdir()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["records"]

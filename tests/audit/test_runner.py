@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from palpate.audit import runner, shards
+from palpate.audit.machine import repeatable
 from palpate.audit.runner import Outcome, audit
 from palpate.errors import InputError, StorageError
 from palpate.metrics.panel import arrange
@@ -315,6 +316,47 @@ def test_a_folder_with_other_things_is_not_written_to(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="holds other things than an audit"):
         audit(plan, tmp_path / "plan")
     assert not (tmp_path / "plan" / "run.json").exists()
+
+
+def test_a_file_of_the_users_in_a_started_run_is_no_hindrance(tmp_path: Path) -> None:
+    plan = tiny.write(tmp_path / "plan")
+    audit(plan, tmp_path / "run", progress=Heard(stop_after=1))
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert audit(plan, tmp_path / "run").status == "finished"
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_hidden_files_of_others_are_not_swept_away(tmp_path: Path) -> None:
+    plan = tiny.write(tmp_path / "plan")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".draft.tmp").write_text("mine")
+    with pytest.raises(StorageError, match="holds other things"):
+        audit(plan, tmp_path / "home")
+    assert (tmp_path / "home" / ".draft.tmp").read_text() == "mine"
+
+
+def test_a_random_model_is_refused_or_repeats_its_records(tmp_path: Path) -> None:
+    text = tiny.PLAN.replace("model.py:build", "model.py:noisy")
+    plan = tiny.write(tmp_path / "plan", text)
+    with pytest.raises(InputError, match="draws random numbers"):
+        audit(plan, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    plan = tiny.rewrite(tmp_path / "plan", text.replace("shard = 5", 'shard = 5\nrandom_model = "allow"'))
+    audit(plan, tmp_path / "whole")
+    torch.manual_seed(1)
+    audit(plan, tmp_path / "run", progress=Heard(stop_after=4))
+    torch.manual_seed(2)
+    outcome = audit(plan, tmp_path / "run")
+    assert tiny.shards(tmp_path / "run") == tiny.shards(tmp_path / "whole")
+    assert any(finding.subject == "random model" for finding in outcome.findings)
+
+
+def test_gpu_settings_are_restored() -> None:
+    cudnn = torch.backends.cudnn
+    before = (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32)
+    with repeatable(torch.device("cuda")):
+        assert cudnn.deterministic and not cudnn.benchmark
+    assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == before
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from palpate.audit.plan import Plan, load_plan
 
 MODEL = """
+import torch
 from torch import nn
 
 def layers(width):
@@ -27,6 +28,13 @@ class Blocked(nn.Sequential):
 
 def blocked():
     return Blocked(*layers(4))
+
+class Noisy(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images + 0.05 * torch.randn_like(images))
+
+def noisy():
+    return Noisy(*layers(4))
 """
 
 PLAN = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import IO
 from palpate.errors import StorageError
 
 NAME = ".lock"
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+"""What the systems say of a lock that another process holds."""
 
 
 @contextmanager
@@ -47,6 +50,9 @@ def _opened(path: Path) -> IO[str]:
         try:
             _hold(handle)
         except OSError as error:
+            if error.errno not in _HELD:
+                # A file system without locks; better to work there without one than not at all.
+                return handle
             handle.seek(0)
             holder = handle.read().strip()
             handle.close()

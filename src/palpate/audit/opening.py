@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from palpate.runs import RunFolder, write_atomically
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
 
-_KNOWN = {lock.NAME, "plan.toml", "run.json", "records", "images", "report.html", "results.json"}
+_OURS = re.compile(rf"{re.escape(lock.NAME)}|plan\.toml|\.(plan\.toml|run\.json)\.\d+\.tmp")
+"""What a start that was killed at once may leave: nothing is stored before the plan and `run.json` are."""
 _MEND = (
     "Records of two plans do not belong in one report. Give a new folder, or add --update: it keeps every record "
     "that still fits and makes the others anew."
@@ -29,12 +31,13 @@ def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict
             `update` is not set; the fields that changed are named.
     """
     run = RunFolder(folder)
-    if strange := sorted(path.name for path in folder.iterdir() if not _is_known(path)):
+    started = run.exists()
+    if not started and (strange := sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name))):
         raise StorageError(
             f"{folder} holds other things than an audit ({', '.join(strange[:3])}). Choose a folder of its own."
         )
     run.sweep()
-    if not run.exists():
+    if not started:
         return run, None
     before = run.describe()
     if not update and run.plan.is_file():
@@ -69,7 +72,3 @@ def store_plan(run: RunFolder, plan: Plan) -> None:
         StorageError: the disk is full or refuses.
     """
     write_atomically(run.plan, plan.text.encode())
-
-
-def _is_known(path: Path) -> bool:
-    return path.name in _KNOWN or (path.name.startswith(".") and path.name.endswith(".tmp"))

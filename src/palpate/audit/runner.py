@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,35 +108,28 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     sample = subject.spread(range(len(subject.table)), plan.run.batch)
     images, labels = subject.images(sample), subject.labels(sample)
     findings = preflight(subject.victim, task, images, labels, random_model=plan.run.random_model)
-    tuning = _stored_tuning(plan, subject, before) or _chosen_tuning(plan, subject, images)
-    subject.victim.tuning = tuning
+    subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made = items(plan)
     shards = shards_of(plan, subject, made)
     journal = Journal(run, plan, subject, made, shards, tuning, findings=findings)
     if before is not None:
-        journal.created = before["created"]
+        journal.created = before.get("created", journal.created)
         journal.seconds = {key: value for key, value in before.get("shard_seconds", {}).items() if value is not None}
         findings += [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] == _PROVENANCE]
     store_plan(run, plan)
     return journal
 
 
-def _stored_tuning(plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Tuning | None:
-    """The choice that the run was started with: a second timing may choose otherwise, and change the last digits."""
-    if before is None or before.get("model", {}).get("sha256") != subject.weights:
-        return None
-    stored = before.get("tuning", {})
-    known = {field.name: stored[field.name] for field in fields(Tuning) if field.name in stored}
-    same = stored.get("precision") == plan.run.precision and plan.run.layout in ("auto", stored.get("layout"))
-    return Tuning(**known) if same and len(known) == len(fields(Tuning)) else None
-
-
-def _chosen_tuning(plan: Plan, subject: Subject, images: Tensor) -> Tuning:
-    """As the plan says; only a layout of `auto` is timed, because timing may choose otherwise in the next run."""
+def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
+    """As the plan says. Only a layout of `auto` is timed, and once: a second timing may choose otherwise."""
     mixed = plan.run.precision == "mixed"
     if plan.run.layout != "auto":
         search: Precision = "bfloat16" if mixed else "float32"
         return Tuning(plan.run.layout, fold=True, search=search, glance=search)
+    stored = (before or {}).get("tuning", {})
+    chosen = {field.name: stored[field.name] for field in fields(Tuning) if field.name in stored}
+    if len(chosen) == len(fields(Tuning)) and stored.get("precision") == plan.run.precision:
+        return Tuning(**chosen)
     try:
         return choose(subject.victim, images, mixed=mixed)
     except (InputError, RuntimeError):
@@ -174,10 +168,10 @@ class _Audit:
         if before is not None and missing:
             journal.findings += _moved(before, journal)
         elif before is not None:
-            # Nothing ran here and now.
-            journal.finished, journal.versions, journal.machine = (
-                before[field] for field in ("finished", "versions", "machine")
-            )
+            # Nothing runs here and now.
+            journal.finished = before.get("finished")
+            journal.versions = before.get("versions", journal.versions)
+            journal.machine = before.get("machine", journal.machine)
         for finding in journal.findings:
             if finding.level != "note":
                 self.progress.message(f"{finding.subject}: {finding.text}")
@@ -201,9 +195,9 @@ class _Audit:
         """Whether the shard is stored; its records take the attack's present name."""
         if not self.run.has(shard.identity):
             return False
-        rows = self.run.read_shard(shard.identity).to_pylist()
-        if any(row["attack"] != shard.item.name for row in rows):
-            records = [replace(Record(**row), attack=shard.item.name) for row in rows]
+        stored = self.run.read_shard(shard.identity)
+        if set(stored["attack"].to_pylist()) != {shard.item.name}:
+            records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
             self.run.write_shard(shard.identity, records)
         return True
 
@@ -216,8 +210,11 @@ class _Audit:
         picks = {item.identity: pick(self.subject, item, outputs) for item in self.journal.items}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
-        # Entered once for all, so that the search copy of the model is made once.
-        with self.subject.victim:
+        # Entered once for all, so that the search copy of the model is made once; and before any shard, so that a
+        # shard of a model that draws random numbers does not depend on whether it is the first of this start.
+        with self.subject.victim as victim:
+            with suppress(InputError, RuntimeError):
+                victim.score(self.subject.images([0]))
             for shard in missing:
                 if shard.item.name not in self.failed:
                     self._run_shard(shard, picks[shard.item.identity])
