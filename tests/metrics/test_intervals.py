@@ -97,6 +97,12 @@ def test_an_undefined_statistic_is_said():
     assert np.isnan(Resampling(np.arange(0)).interval(lambda weights: weights.sum(axis=1))).all()
 
 
+def test_a_bootstrap_without_width_claims_no_certainty():
+    estimate = Resampling(np.arange(9)).estimate(lambda weights: np.ones(len(weights)), "never")
+    assert estimate.value == 1.0 and np.isnan([estimate.low, estimate.high]).all()
+    assert estimate.method == "none" and "no interval" in (estimate.note or "")
+
+
 def test_mcnemar_counts_the_pairs_and_matches_the_binomial():
     first = np.array([True] * 12 + [False] * 8)
     second = np.array([True] * 3 + [False] * 9 + [True] + [False] * 7)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from palpate.report import figures, write_report
+from palpate.report import figures, views, write_report
 from palpate.report.description import read_description
 from palpate.report.html import render
 from palpate.report.results import measure, summarise
@@ -179,6 +179,17 @@ def test_an_attack_that_has_finished_no_image_makes_a_page(tmp_path):
     run.write_shard("pgd", records)
     page = Page(make(run))
     assert "No figure can be given" in page.text and "No untargeted attack has finished on any image yet" in page.text
+
+
+def test_the_lowest_figure_names_an_attack_only_where_it_lowers_it(results):
+    scale = figures.scale_of(results)
+    row = views.lowest(results, "specificity", scale)
+    clean = results.clean.grading.specificity.value
+    for eps, (name, figure) in zip(scale.eps, row, strict=True):
+        kept = [one for one in results.attacks if not one.outside_budget]
+        values = {one.name: p.grading.specificity.value for one in kept for p in one.points if p.eps == eps}
+        assert figure.value == min(values.values()) and (name == "") == (figure.value == clean)
+        assert not name or values[name] == figure.value
 
 
 def test_the_ninth_attack_looks_unlike_the_first(results):

@@ -58,18 +58,19 @@ def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
     """
     order = np.flatnonzero(among)[np.argsort(score[among], kind="stable")]
     ordered = score[order]
-    # Of equal scores, `first` and `last` bound the run: what lies before it loses, what lies in it ties.
-    first = np.searchsorted(ordered, ordered, side="left")
-    last = np.searchsorted(ordered, ordered, side="right")
+    # Runs of equal scores: a healthy image of an earlier run loses against an ill one, one of the same run ties.
+    runs = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
     defined = not np.isnan(ordered).any()
 
     def statistic(weights: Floats) -> Floats:
-        sorted_weights = weights[:, order]
-        ill = sorted_weights * positive[order]
+        # Images down, resamples across: the sums over runs then add whole rows.
+        sorted_weights = weights.T[order]
+        ill = sorted_weights * positive[order, None]
         healthy = sorted_weights - ill
-        below = np.concatenate([np.zeros((weights.shape[0], 1)), np.cumsum(healthy, axis=1)], axis=1)
-        wins = (ill * (below[:, first] + below[:, last]) / 2).sum(axis=1)
-        pairs = ill.sum(axis=1) * healthy.sum(axis=1)
+        if 0 < runs.size < order.size:
+            ill, healthy = np.add.reduceat(ill, runs), np.add.reduceat(healthy, runs)
+        wins = (ill * (np.cumsum(healthy, axis=0) - healthy / 2)).sum(axis=0)
+        pairs = ill.sum(axis=0) * healthy.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where((pairs > 0) & defined, wins / pairs, np.nan)
 

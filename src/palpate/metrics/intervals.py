@@ -136,11 +136,19 @@ class Resampling:
         return _percentiles(values)
 
     def estimate(self, statistic: Statistic, note: str) -> Estimate:
-        """The statistic of the images as they are, with its bootstrap interval; `note` says why it is undefined."""
+        """The statistic of the images as they are, with its bootstrap interval; `note` says why it is undefined.
+
+        Where every resample repeats the value (all images alike), the bootstrap says nothing of its uncertainty;
+        the interval is then NaN rather than of no width.
+        """
         value = float(statistic(np.ones((1, self.group.size)))[0]) if self.group.size else float("nan")
         if np.isnan(value):
             return undefined(note)
-        return Estimate(value, *self.interval(statistic), BOOTSTRAP)
+        low, high = self.interval(statistic)
+        if not low < high:
+            nan = float("nan")
+            return Estimate(value, nan, nan, NONE, note="Every resample gives the same value, so there is no interval.")
+        return Estimate(value, low, high, BOOTSTRAP)
 
     def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
         """A proportion with its interval; `empty` is said where no image counts.

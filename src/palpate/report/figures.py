@@ -131,7 +131,8 @@ def robustness(results: Results) -> str:
         canvas.percent_axis()
         scale.dress(canvas)
         canvas.axes.set_xlabel("eps in stored values, and as a share of their range", color=MUTED, labelpad=6)
-        ends: list[tuple[float, str, str, str]] = []
+        worst = _worst_curve(results)
+        ends = [(worst[-1][1].value or 0.0, "worst case", INK, "bold")]
         for attack in untargeted(results):
             # An attack that leaves its budget has no place on this axis; its real distances are in the worst case.
             if attack.outside_budget:
@@ -140,9 +141,7 @@ def robustness(results: Results) -> str:
             curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
             _draw(canvas, scale, curve, linewidth=1.6, markersize=4.5, **style)
             ends.append((curve[-1][1].value or 0.0, attack.name, style["color"], "normal"))
-        worst = _worst_curve(results)
         _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.6)
-        ends.append((worst[-1][1].value or 0.0, "worst case", INK, "bold"))
         _label_ends(canvas, scale, ends)
         before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
         text = f"In the worst case it falls from {before} without an attack to {after} at eps {amount(worst[-1][0])}."

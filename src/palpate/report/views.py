@@ -88,14 +88,20 @@ def paired(results: Results) -> list[dict[str, Any]]:
 
 
 def lowest(results: Results, name: str, scale: Scale) -> list[tuple[str, Figure | None]]:
-    """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only."""
+    """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only.
+
+    No attack is named where none lowers the clean figure.
+    """
+    clean = getattr(results.clean.grading, name)
     row: list[tuple[str, Figure | None]] = []
     kept = [attack for attack in results.attacks if not attack.outside_budget]
     for eps in scale.eps:
         at = [(attack.name, point.grading) for attack in kept for point in attack.points if point.eps == eps]
         found = [(attack, getattr(grading, name)) for attack, grading in at]
         known = [(attack, figure) for attack, figure in found if figure is not None and figure.value is not None]
-        row.append(min(known, key=lambda pair: pair[1].value, default=("", None)))
+        attack, figure = min(known, key=lambda pair: pair[1].value, default=("", None))
+        lowered = figure is not None and (clean.value is None or figure.value < clean.value)
+        row.append((attack if lowered else "", figure))
     return row
 
 
