@@ -15,7 +15,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
       };
       const compare = (a, b) =>
         typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-      const body = table.tBodies[0];
+      // The last body: what stands in an earlier one (the worst case) keeps its place on top.
+      const body = table.tBodies[table.tBodies.length - 1];
       [...body.rows].sort((a, b) => (down ? -1 : 1) * compare(key(a), key(b))).forEach((row) => body.append(row));
     };
     head.addEventListener("click", sort);
