@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from palpate.data.phantoms.folder import write_fundus_folder
@@ -50,7 +51,7 @@ from palpate.models.demo import load
 
 
 def build():
-    """A small ordinary network that grades phantoms, trained without any defence."""
+    """A small ordinary network that grades phantoms; it was never shown adversarial images."""
     return load()
 '''
 
@@ -86,17 +87,17 @@ label = "grade"
 
 [task]
 kind = "ordinal"
-classes = {list(CLASSES)!r}
-disease = {[CLASSES[index] for index in DISEASE]!r}  # referable
+classes = {json.dumps(CLASSES)}
+disease = {json.dumps([CLASSES[index] for index in DISEASE])}  # referable
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-# In steps of 8 bits. Below half a step a change is lost where the image is stored with 8 bits again; such budgets show
-# how close to its images this network, trained without any defence, decides otherwise.
-eps = ["0.125/255", "0.25/255", "0.5/255", "1/255", "2/255"]
+# In steps of 8 bits. Changes below half a step are lost where the image is stored with 8 bits again; such budgets
+# show how close to its images a network that was never shown adversarial images decides otherwise.
+eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
 
 # All attacks that palpate knows, with fewer steps than a real audit would give them (`palpate list attacks`).
-""".replace("'", '"')
+"""
 
 _ATTACKS = (
     ("noise", "", "tries = 5\n"),
