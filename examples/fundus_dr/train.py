@@ -1,20 +1,21 @@
 """Train the network of this example on the APTOS images: `python examples/fundus_dr/train.py --data DIR`.
 
-An ordinary training, without any defence: flips and quarter turns, AdamW, cross-entropy, a one-cycle learning rate; the
-epoch with the best quadratic weighted kappa on the validation split is kept. About five minutes on two cores.
+An ordinary training, without any defence: flips, turns and contrast, AdamW, cross-entropy, a one-cycle rate; the
+epoch with the best quadratic weighted kappa on the validation split is kept. About ten minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
 import sys
 import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from monai.transforms import Compose, RandFlip, RandRotate90, RandShiftIntensity
+from monai.transforms import Compose, RandAdjustContrast, RandAffine, RandFlip
 from safetensors.torch import save_file
 from sklearn.metrics import cohen_kappa_score
 from torch import Tensor, nn
@@ -53,15 +54,21 @@ def train(folder: Path, epochs: int, seed: int) -> nn.Module:
         [
             RandFlip(prob=0.5, spatial_axis=0),
             RandFlip(prob=0.5, spatial_axis=1),
-            RandRotate90(prob=0.5),
-            RandShiftIntensity(offsets=0.1, prob=0.5),
+            RandAffine(
+                prob=0.9,
+                rotate_range=math.pi,
+                scale_range=(0.12, 0.12),
+                translate_range=(6, 6),
+                padding_mode="border",
+            ),
+            RandAdjustContrast(prob=0.5, gamma=(0.8, 1.25)),
         ]
     )
     augment.set_random_state(seed)
     network = example.build()
     steps = epochs * (len(images) // 32)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=5e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=5e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     best, kept = -1.0, {}
     for epoch in range(epochs):
         network.train()
@@ -88,7 +95,7 @@ def main() -> None:
     """Train, test, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and images/")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "weights" / "resnet18.safetensors")
     options = parser.parse_args()
