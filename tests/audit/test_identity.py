@@ -100,7 +100,7 @@ def neighbours(value: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         yield value + 1
     elif isinstance(value, float):
-        yield math.nextafter(value, math.inf)
+        yield math.nextafter(value, -math.inf if value > 0 else math.inf)
     elif isinstance(value, str):
         yield value + " "
     elif isinstance(value, tuple):
