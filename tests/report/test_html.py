@@ -131,6 +131,23 @@ def test_the_gallery_embeds_its_pictures_and_hides_names_unless_asked(run, page)
     assert "eye_0" in Page(make(run, names=True)).text
 
 
+def test_a_long_gallery_is_cut_to_a_telling_choice(run, results):
+    told = read_description(run)
+    (picture, *_) = told.gallery
+
+    def entry(attack, row, moved=True):
+        after = (picture.clean_prediction + moved) % 5
+        return picture.model_copy(update={"attack": attack, "row": row, "prediction": after})
+
+    gallery = [entry("noise", row, moved=False) for row in range(6)]
+    gallery += [entry(name, row) for name in ("fgsm", "pgd", "hide") for row in range(6)]
+    chosen = views.chosen(gallery, results, 8)
+    assert [one.attack for one in chosen] == ["hide", "noise", "fgsm", "pgd", "hide", "fgsm", "pgd", "hide"]
+    assert len({one.row for one in chosen}) == 6
+    assert views.chosen(gallery[:6], results, 8) == gallery[:1] and views.chosen([], results) == []
+    assert len(views.chosen(gallery, results, 99)) == 19
+
+
 def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
     run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
     shutil.rmtree(run.images)

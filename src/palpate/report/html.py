@@ -71,7 +71,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     """The report's HTML."""
     environment = _environment()
     script = _source(environment, "report.js")
-    drawings = _drawings(results)
+    drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
     page = environment.get_template("report.html.j2").render(
         r=results,
         css=Markup(_source(environment, "report.css")),
@@ -79,7 +79,8 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         script_hash=_hash(script),
         sections=[one for one in SECTIONS if one[0] != "grading" or drawings["grading"]],
         figures=drawings,
-        gallery=[views.card(run, one, results.task.classes, named=names) for one in description.gallery],
+        gallery=[views.card(run, one, results.task.classes, named=names) for one in pictures],
+        pictures=len(description.gallery),
         plan=_plan(run),
         **_picks(results),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from palpate.report.description import Picture
@@ -12,6 +12,8 @@ from palpate.report.reading import UNTARGETED
 from palpate.report.schema import AttackResults, Check, Figure, Results
 from palpate.runs import RunFolder
 
+SHOWN = 16
+"""Pictures on the page at most."""
 GRADINGS = (
     ("quadratic_kappa", "Quadratic weighted kappa"),
     ("sensitivity", "Sensitivity"),
@@ -115,6 +117,31 @@ def outside(results: Results) -> list[str]:
     return [attack.name for attack in results.attacks if attack.outside_budget and attack.goal == UNTARGETED]
 
 
+def chosen(gallery: Sequence[Picture], results: Results, limit: int = SHOWN) -> list[Picture]:
+    """The pictures that the page shows; all of them would make it too large to open or to print.
+
+    One of each attack in turn, clinical goals first, images that the attack moved before those that held, and as
+    many different images as there are. An attack that moved none shows one.
+    """
+    goals = {attack.name: attack.goal for attack in results.attacks}
+    attacks = sorted({one.attack: None for one in gallery}, key=lambda name: goals.get(name, "") == UNTARGETED)
+    rest = {name: [one for one in gallery if one.attack == name and _moved(one)] for name in attacks}
+    rest |= {name: [one for one in gallery if one.attack == name][:1] for name in attacks if not rest[name]}
+    picked: list[Picture] = []
+    while len(picked) < limit and any(rest.values()):
+        for name in attacks:
+            if rest[name] and len(picked) < limit:
+                rows = [one.row for one in picked]
+                fresh = min(rest[name], key=lambda one: rows.count(one.row))
+                rest[name].remove(fresh)
+                picked.append(fresh)
+    return picked
+
+
+def _moved(picture: Picture) -> bool:
+    return picture.prediction != picture.clean_prediction
+
+
 def card(run: RunFolder, picture: Picture, classes: list[str], *, named: bool) -> dict[str, Any]:
     """One picture of the gallery; its file name only where names were asked for."""
     parts = (
@@ -127,7 +154,7 @@ def card(run: RunFolder, picture: Picture, classes: list[str], *, named: bool) -
         "label": classes[picture.label],
         "before": classes[picture.clean_prediction],
         "after": classes[picture.prediction],
-        "moved": picture.prediction != picture.clean_prediction,
+        "moved": _moved(picture),
         "attack": picture.attack,
         "eps": picture.eps,
         "row": picture.row,
