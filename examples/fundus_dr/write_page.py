@@ -49,8 +49,8 @@ def page(results: dict[str, Any]) -> str:
         "# Grading diabetic retinopathy, audited",
         "",
         f"A half-width ResNet-18 of MONAI ({model['parameters']:,} parameters), trained without any defence on APTOS "
-        f"2019 (five grades), audited on the {data['images']} test images. Preprocessing: {model['preprocess']}. L-inf; "
-        "eps is in stored 8-bit values of the 224 x 224 images, so eps 1 is 1/255 of the range.",
+        f"2019 (five grades), audited on the {data['images']} test images. Preprocessing: {model['preprocess']}. "
+        "L-inf; eps is in stored 8-bit values of the 224 x 224 images, so eps 1 is 1/255 of the range.",
         "",
         COMMANDS,
         "",
