@@ -5,7 +5,6 @@ training: the demo must show what an ordinary network does), prints accuracy and
 phantoms and writes `src/palpate/models/weights/fundus_demo.safetensors`.
 """
 
-# ruff: noqa: T201  (a script speaks by print)
 from __future__ import annotations
 
 import argparse
