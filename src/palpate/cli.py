@@ -178,9 +178,7 @@ def _lessons(run: Path) -> list[str]:
         for point in attack["points"]:
             if attack["catalog"] == "noise" and point["eps"] == verdict["eps"] and point["robust_accuracy"]:
                 left = percent(point["robust_accuracy"]["value"])
-                lessons.append(
-                    f"Random changes of the same size leave {left}: such changes are found by a search only."
-                )
+                lessons.append(f"Random changes of the same size leave {left}: it takes a search to find the others.")
     return [*lessons, *verdict["details"][1:2]]
 
 
@@ -215,8 +213,8 @@ def _carry_out(
         if not _is_memory(error):
             raise
         raise InputError(
-            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path}; what is finished is "
-            "kept, and the same command goes on."
+            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path} and go on with --update; "
+            "what is finished is kept."
         ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
