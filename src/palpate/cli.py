@@ -213,8 +213,8 @@ def _carry_out(
         if not _is_memory(error):
             raise
         raise InputError(
-            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path} and go on with --update; "
-            "what is finished is kept."
+            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path} and go on with "
+            "--update; what is finished is kept."
         ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
