@@ -59,6 +59,21 @@ def test_robust_accuracy_of_one_attack_and_of_any(rows: Rows, panel: Panel) -> N
     assert 0 < worst.value < 1
 
 
+def test_robust_accuracy_asks_untargeted_attacks_only(run: RunFolder, rows: Rows) -> None:
+    frame = run.frame()
+    rest = arrange({name: values[frame["attack"] != "pgd"] for name, values in frame.items()})
+    found = gate('metric = "robust_accuracy"\neps = "16/255"\nat_least = 0', rest)
+    standing = share(
+        rows,
+        lambda row: (
+            bool(rows["noise", 16.0, row]["clean_prediction"] == tiny.label(row))
+            and not rows["noise", 16.0, row]["success"]
+        ),
+    )
+    assert found.value == standing
+    assert any(rows["hiding", 16.0, row]["success"] > rows["noise", 16.0, row]["success"] for row in range(12))
+
+
 def test_success_rate_counts_the_eligible(rows: Rows, panel: Panel) -> None:
     found = gate('metric = "success_rate"\nattack = "hiding"\neps = "6/255"\nat_most = 1', panel)
     by_hand = share(

@@ -71,6 +71,24 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_on_a_file_that_its_holder_has_just_removed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, calls = lock._hold, [0]
+
+    def late(handle: IO[str]) -> None:
+        hold(handle)
+        calls[0] += 1
+        if calls[0] == 1:
+            # The holder before removes the name and ends between our opening and our locking.
+            (tmp_path / "run" / NAME).unlink()
+
+    monkeypatch.setattr(lock, "_hold", late)
+    with locked(tmp_path / "run"):
+        assert calls[0] == 2
+        assert (tmp_path / "run" / NAME).read_text() == str(os.getpid())
+
+
 def test_a_file_system_without_locks_is_worked_on_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(handle: IO[str]) -> None:
         raise OSError(errno.ENOLCK, "No locks available")

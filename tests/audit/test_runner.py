@@ -306,7 +306,9 @@ def test_too_large_a_batch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_an_image_outside_the_bounds_is_named(tmp_path: Path) -> None:
     plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace("[0, 255]", "[0, 230]").replace("batch = 3", "batch = 1"))
-    Image.fromarray(np.full((8, 8), 240, dtype=np.uint8)).save(tmp_path / "plan" / "image7.png")
+    pixels = np.full((8, 8), 100, dtype=np.uint8)
+    pixels[3, 5] = 240
+    Image.fromarray(pixels).save(tmp_path / "plan" / "image7.png")
     with pytest.raises(InputError, match=r"image7\.png: it holds values outside the bounds 0 to 230"):
         audit(plan, tmp_path / "run")
 
