@@ -28,5 +28,14 @@ lint: setup
 mutants: setup
 	$(BIN)/python -m tests.mutants
 
+# The peers bring torchvision, which cannot be imported beside a CPU build of torch, so they live apart.
+$(VENV)-peers/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers]"
+	@touch $@
+
+benchmark: $(VENV)-peers/.ready
+	$(VENV)-peers/bin/python -m benchmarks.peers --quick
+
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(VENV)-peers build dist

@@ -55,7 +55,7 @@ def train(folder: Path, epochs: int, seed: int) -> nn.Module:
             RandFlip(prob=0.5, spatial_axis=0),
             RandFlip(prob=0.5, spatial_axis=1),
             RandAffine(
-                prob=0.9,
+                prob=0.7,
                 rotate_range=math.pi,
                 scale_range=(0.12, 0.12),
                 translate_range=(6, 6),
@@ -67,7 +67,7 @@ def train(folder: Path, epochs: int, seed: int) -> nn.Module:
     augment.set_random_state(seed)
     network = example.build()
     steps = epochs * (len(images) // 32)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=5e-2)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     best, kept = -1.0, {}
     for epoch in range(epochs):
@@ -95,7 +95,7 @@ def main() -> None:
     """Train, test, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv and images/")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "weights" / "resnet18.safetensors")
     options = parser.parse_args()
