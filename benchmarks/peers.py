@@ -1,7 +1,8 @@
 """Speed beside the peers, as ratios: `python -m benchmarks.peers [--quick]`.
 
 Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
-PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn.
+PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn; peers and floor
+in processes of their own (`benchmarks.alone`). Eight minutes a round on two cores.
 `make benchmark` sets up Foolbox, ART and torchattacks and runs it; without torchattacks `pgd_fall_ratio` is null.
 """
 
@@ -21,15 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.alone import BATCH, apart
 from benchmarks.measure import Contender, race, ratio, say
 from benchmarks.rivals import RIVALS
 from benchmarks.subject import right_ones, trained
 from palpate import Classification, Linf, Tuning, Victim
 from palpate.attacks import recipes
-from palpate.attacks.curve import curve
+from palpate.attacks.curve import Order, curve
 from palpate.tuning import choose
 
-STEPS, BATCH = 40, 32
+STEPS = 40
 EPS_FALL, EPS_HOLD = 4 / 255, 1e-5
 CURVE = [2.0**power / 255 for power in range(-2, 6)]
 """A quarter to 32 of 255, doubling."""
@@ -65,25 +67,12 @@ class World:
         return work
 
 
-def floor(world: World) -> None:
-    """What no attack can avoid: 40 times forward and backward to the input, parameters frozen, NCHW."""
-    for parameter in world.model.parameters():
-        parameter.requires_grad_(False)
-    place = world.images.clone()
-    for _ in range(STEPS):
-        place = place.detach().requires_grad_()
-        loss = nn.functional.cross_entropy(world.model(place), world.labels)
-        torch.autograd.grad(loss, place)
-    for parameter in world.model.parameters():
-        parameter.requires_grad_(True)
-
-
 def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[Contender], dict[str, Any]]:
     """PGD-40 where most samples fall, beside the peers."""
     attack = recipes.pgd(Linf(EPS_FALL), steps=STEPS)
     ours = Contender("palpate PGD-40", world.ours(attack, world.plain))
     mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
-    others = [Contender(f"{name} PGD-40", partial(_rival, world, name)) for name in rivals]
+    others = [Contender(f"{name} PGD-40", partial(apart, name, EPS_FALL, STEPS)) for name in rivals]
     say(f"PGD-40 at {EPS_FALL * 255:g}/255, where most samples fall")
     race([ours, *others, mixed], rounds)
     figures: dict[str, Any] = {
@@ -97,14 +86,10 @@ def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[
     return [ours, mixed, *others], figures
 
 
-def _rival(world: World, name: str) -> float:
-    return world.robust(RIVALS[name](world.model, world.images, world.labels, EPS_FALL, STEPS))
-
-
 def where_none_falls(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
     """PGD-40 that runs to its end, over the floor."""
     attack = recipes.pgd(Linf(EPS_HOLD), steps=STEPS)
-    below = Contender("floor: 40 forward and backward passes", lambda: floor(world))
+    below = Contender("floor: 40 forward and backward passes", partial(apart, "floor", EPS_HOLD, STEPS))
     plain = Contender("palpate PGD-40", world.ours(attack, world.plain))
     mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
     say(f"PGD-40 at {EPS_HOLD:g}, where none falls")
@@ -118,20 +103,26 @@ def where_none_falls(world: World, rounds: int) -> tuple[list[Contender], dict[s
 
 
 def curve_over_one(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
-    """Eight radii in one curve, over the dearest single radius (the smallest, where fewest samples leave early)."""
+    """Eight radii in both orders, over the dearest single radius: the smallest, where fewest samples leave early."""
     attack = recipes.pgd(Linf(CURVE[0]), steps=STEPS)
 
-    def whole() -> list[float]:
+    def whole(order: Order) -> list[float]:
         victim = world.victim(world.plain)
         with victim:
-            budgets = curve(attack, victim, Classification(5), world.images, world.labels, CURVE)
+            budgets = curve(attack, victim, Classification(5), world.images, world.labels, CURVE, order=order)
         return [world.robust(budget.result.images) for budget in budgets]
 
     one = Contender(f"palpate PGD-40 at {CURVE[0] * 255:g}/255 alone", world.ours(attack, world.plain))
-    eight = Contender("palpate PGD-40 at eight radii", whole)
+    bisect = Contender("palpate PGD-40 at eight radii, bisect", partial(whole, "bisect"))
+    rising = Contender("palpate PGD-40 at eight radii, rising", partial(whole, "rising"))
     say("An eps curve of eight values")
-    race([one, eight], rounds)
-    return [one, eight], {"eps_curve_ratio": ratio(eight, one), "eps_curve_robust_accuracy": eight.answer}
+    race([one, bisect, rising], rounds)
+    return [one, bisect, rising], {
+        "eps_curve_ratio": ratio(bisect, one),
+        "eps_curve_ratio_rising": ratio(rising, one),
+        "eps_curve_robust_accuracy": bisect.answer,
+        "eps_curve_robust_accuracy_rising": rising.answer,
+    }
 
 
 def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
@@ -184,11 +175,11 @@ def _version(name: str) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round, and torchattacks alone among the peers")
+    parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every race; medians are reported")
     options = parser.parse_args()
-    quick, rounds = options.quick, 1 if options.quick else options.rounds
-    rivals = [name for name in RIVALS if RIVALS[name].available() and (not quick or name == "torchattacks")]
+    rounds = 1 if options.quick else options.rounds
+    rivals = [name for name in RIVALS if RIVALS[name].available()]
     model = trained()
     images, labels = right_ones(model, BATCH)
     probe = Victim(model, (0, 1))

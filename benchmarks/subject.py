@@ -56,7 +56,7 @@ def trained() -> nn.Module:
             loss.backward()
             optimiser.step()
             schedule.step()
-        say(f"  epoch {epoch + 1} of {epochs}: loss {float(loss):.2f}")
+        say(f"  epoch {epoch + 1} of {epochs}: loss {loss.item():.2f}")
     CACHE.mkdir(exist_ok=True)
     save_file(model.state_dict(), path)
     return model.eval()

@@ -17,6 +17,8 @@ CARRIED = "carried"
 """A smaller budget had beaten the image already; the same adversarial image stands for this budget too."""
 TRANSFERRED = "transferred"
 """The last perturbation of a smaller budget, scaled up, beat the image before a step was spent."""
+HELD = "held"
+"""Not attacked at this budget, because the image stood at a larger one (plans with `curve = "bisect"` only)."""
 NOT_ATTACKED = "not attacked"
 """The image was wrong before the attack, or the goal does not apply to its label."""
 
@@ -62,7 +64,7 @@ class Record:
     first_success: int
     """Gradient step after which the attack first succeeded; 0 is its start, -1 never."""
     evidence: str
-    """`attacked`, `carried`, `transferred` or `not attacked`."""
+    """`attacked`, `carried`, `transferred`, `held` or `not attacked`."""
     linf: float
     """Largest change of one stored value."""
     l2: float

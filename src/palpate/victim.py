@@ -154,7 +154,8 @@ class Victim:
                 "model: no gradient flows from its output to its input (detach, argmax, numpy or no_grad inside the "
                 "model or its preprocessing). Remove that step, or use an attack that needs no gradient: noise."
             ) from error
-        return gradient
+        # A search in channels-last hands back that layout, in which everything after it would be slower.
+        return gradient.contiguous()
 
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tensor:
         network = self.module if self.tuning.exact else self._search_copy(images)

@@ -2,12 +2,15 @@
 
 from itertools import pairwise
 
+import pytest
 import torch
 
 from palpate.attacks import recipes
-from palpate.attacks.curve import at, curve
+from palpate.attacks.budgets import at
+from palpate.attacks.curve import curve
 from palpate.checks import victims
-from palpate.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
+from palpate.errors import InputError
+from palpate.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.victim import Victim
@@ -70,3 +73,63 @@ def test_order_and_repetition_of_the_radii_do_not_matter():
     second = curve(attack, victim, task, images, labels, [0.1, 0.4])
     assert [b.eps for b in first] == [b.eps for b in second] == [0.1, 0.4]
     assert torch.equal(first[1].result.images, second[1].result.images)
+
+
+def test_bisection_attacks_each_sample_next_to_the_radius_that_beats_it():
+    victim, task, images, labels = world()
+    attack = recipes.bim(Linf(1.0), steps=10)
+    budgets = curve(attack, victim, task, images, labels, EPS, order="bisect")
+    for row in range(len(images)):
+        kinds = [budget.evidence[row] for budget in budgets]
+        won = [bool(budget.result.success[row]) for budget in budgets]
+        assert won == sorted(won)
+        if row == 3:
+            assert set(kinds) == {NOT_ATTACKED}
+            continue
+        first = won.index(True) if True in won else len(EPS)
+        assert all(kind in (CARRIED, ATTACKED, TRANSFERRED) for kind in kinds[first:])
+        assert all(kind in (HELD, ATTACKED) for kind in kinds[:first])
+        if first < len(EPS):
+            assert kinds[first] in (ATTACKED, TRANSFERRED)
+        if first:
+            assert kinds[first - 1] == ATTACKED
+    assert {kind for budget in budgets for kind in budget.evidence} >= {HELD, CARRIED, ATTACKED}
+
+
+def test_bisection_keeps_budgets_counts_its_passes_and_costs_less():
+    victim, task, images, labels = world()
+    attack = recipes.pgd(Linf(1.0), steps=10)
+    before = victim.forwards, victim.backwards
+    budgets = curve(attack, victim, task, images, labels, EPS, order="bisect")
+    spent = victim.forwards - before[0], victim.backwards - before[1]
+    assert sum(int(b.result.forwards.sum()) for b in budgets) == spent[0]
+    assert sum(int(b.result.backwards.sum()) for b in budgets) == spent[1]
+    with victim:
+        for budget in budgets:
+            assert (budget.result.distance <= budget.eps * (1 + 1e-5) + 1e-4).all()
+            margin = task.margin(victim.judge(budget.result.images), labels)
+            assert torch.allclose(margin, budget.result.margin, atol=1e-4)
+            assert torch.equal(budget.result.success, budget.result.eligible & (margin <= 0))
+    rising = curve(attack, victim, task, images, labels, EPS)
+    assert spent[1] < 0.7 * sum(int(b.result.backwards.sum()) for b in rising)
+
+
+def test_both_orders_agree_where_the_attack_is_exact():
+    images = victims.level_images()
+    weights = torch.full_like(images[0], 0.01)
+    # Each image's own threshold, through its own mean.
+    shifted = images + torch.tensor([0.0, 0.3, 0.9, 1.7, 2.6, -2.0]).reshape(-1, 1, 1, 1)
+    victim = Victim(victims.Linear(weights, float(weights.sum()) * 0.15), (0, 255))
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    attack = recipes.fgsm(Linf(1.0))
+    for order in ("rising", "bisect"):
+        budgets = curve(attack, victim, Classification(2), shifted, labels, EPS, order=order)
+        assert [b.result.success.tolist() for b in budgets] == [
+            [eps >= mean + 0.15 and mean > -1 for mean in (0.0, 0.3, 0.9, 1.7, 2.6, -2.0)] for eps in EPS
+        ]
+
+
+def test_an_unknown_order_is_refused():
+    victim, task, images, labels = world()
+    with pytest.raises(InputError, match="rising, bisect"):
+        curve(recipes.fgsm(Linf(1.0)), victim, task, images, labels, EPS, order="falling")

@@ -1,38 +1,23 @@
-"""An attack at rising budgets: what a small budget beat is never attacked again at a larger one."""
+"""An attack at several budgets: what a small budget beat is never attacked again at a larger one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from palpate.attacks.bisection import Bisection
+from palpate.attacks.budgets import Budget, at, merge, tried_first
 from palpate.contracts import Attack, AttackResult, Task
+from palpate.errors import InputError
 from palpate.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.victim import Victim
 
-
-@dataclass(frozen=True)
-class Budget:
-    """The outcome at one budget.
-
-    Attributes:
-        eps: radius in stored values.
-        result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred` or `not attacked`.
-    """
-
-    eps: float
-    result: AttackResult
-    evidence: tuple[str, ...]
-
-
-def at(attack: Attack, eps: float | tuple[float, ...]) -> Any:
-    """The same attack with another radius."""
-    return replace(attack, threat=replace(attack.threat, eps=eps))  # type: ignore[type-var]
+Order = Literal["rising", "bisect"]
 
 
 def curve(
@@ -43,21 +28,33 @@ def curve(
     targets: Any,
     eps: Sequence[float],
     *,
+    order: Order = "rising",
     generator: torch.Generator | Streams | None = None,
 ) -> list[Budget]:
-    """Run `attack` at every radius of `eps`, the smallest first.
+    """Run `attack` at every radius of `eps`.
 
     A ball contains every smaller one, so an adversarial image found at a small radius stands for all larger ones.
-    What is left is first tried with its last perturbation scaled to the new ball (one forward pass), and then
-    attacked afresh: a robust verdict always rests on the full attack at that very radius.
+
+    `rising` goes from the smallest radius to the largest. What still stands is first tried with its last perturbation
+    scaled to the new ball (one forward pass), and then attacked afresh: a robust verdict always rests on the full
+    attack at that very radius.
+
+    `bisect` lets each sample search for its own smallest beating radius, which is several times cheaper. Each sample is
+    attacked at the radius that beats it and at the next smaller one; at radii below that it counts as standing because
+    the attack failed in a larger ball (`held`), which an imperfect attack does not strictly imply.
 
     Returns:
         One outcome per radius, rising.
 
     Raises:
-        InputError: see the attack.
+        InputError: an unknown order; see the attack.
     """
+    if order not in ("rising", "bisect"):
+        raise InputError(f"order: '{order}' is not one of rising, bisect.")
     streams = Streams.of(generator, len(images))
+    if order == "bisect":
+        with victim:
+            return Bisection(attack, victim, task, images, targets, sorted(set(eps))).run(streams)
     budgets: list[Budget] = []
     for radius in sorted(set(eps)):
         if not budgets:
@@ -89,16 +86,7 @@ def _next(
     clean = images[rows]
     start = (clean + (before.images[rows] - clean) * (radius / last.eps)).clamp(*victim.bounds)
     found = at(attack, radius)(victim, task, clean, task.take(targets, rows), generator=streams.take(rows), start=start)
-    tried = (found.success & (found.first_success == 0) & (found.backwards == 0)).tolist()
+    tried = tried_first(found)
     for position, row in enumerate(rows.tolist()):
         evidence[row] = TRANSFERRED if tried[position] else ATTACKED
-    return _merge(merged, found, rows), evidence
-
-
-def _merge(whole: AttackResult, part: AttackResult, rows: Tensor) -> AttackResult:
-    merged = {}
-    for field in fields(AttackResult):
-        values = getattr(whole, field.name).clone()
-        values[rows] = getattr(part, field.name)
-        merged[field.name] = values
-    return AttackResult(**merged)
+    return merge(merged, found, rows), evidence

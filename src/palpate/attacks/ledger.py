@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from palpate.contracts import AttackResult, Task, Threat
+from palpate.tensors import spread
 from palpate.victim import Victim
 
 
@@ -68,8 +69,7 @@ class Ledger:
         better = (margin < self.best_margin[rows]) & ~settled
         # An iterate that cannot be scored is never better: comparisons with NaN are false.
         self.non_finite[rows] |= ~torch.isfinite(margin)
-        wide = better.reshape(-1, *[1] * (images.ndim - 1))
-        self.best[rows] = torch.where(wide, images, self.best[rows])
+        self._keep(rows, better, images)
         self.outputs[rows] = torch.where(
             better.reshape(-1, *[1] * (outputs.ndim - 1)), outputs.to(self.outputs.dtype), self.outputs[rows]
         )
@@ -78,6 +78,14 @@ class Ledger:
         fresh = (margin <= 0) & ~self.beaten[rows]
         self.beaten[rows] |= fresh
         self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
+
+    def _keep(self, rows: Tensor, better: Tensor, images: Tensor) -> None:
+        if images.device.type == "cpu":
+            # Looking costs nothing here; copying images that are no better does.
+            chosen = better.nonzero().flatten()
+            self.best.index_copy_(0, rows[chosen], images if len(chosen) == len(rows) else images[chosen])
+        else:
+            self.best[rows] = torch.where(spread(better, images).bool(), images, self.best[rows])
 
     def spend(self, rows: Tensor, forwards: int, backwards: int) -> None:
         """Book passes of one step on every one of `rows`."""

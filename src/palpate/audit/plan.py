@@ -168,7 +168,7 @@ class GateSection(Section):
 
 
 class RunSection(Section):
-    """`[run]`: how the audit is carried out. Only `precision` and `shard` decide which finished work can be reused."""
+    """`[run]`: how the audit is carried out. Only `precision`, `curve` and `shard` decide which work can be reused."""
 
     batch: int = Field(default=32, ge=1)
     """Images attacked at once."""
@@ -176,6 +176,9 @@ class RunSection(Section):
     """Images that are finished and stored together; at least the batch."""
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed`: searches may use bfloat16; every verdict stays float32."""
+    curve: Literal["rising", "bisect"] = "rising"
+    """`rising` attacks what stands at every budget. `bisect` lets each image search for its own smallest beating
+    budget: cheaper with many budgets, but below the largest one that held, an image is not attacked again."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for a run folder; with a
     layout that is named nothing is timed, so that two run folders have the same bytes."""

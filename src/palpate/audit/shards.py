@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from palpate.attacks.curve import Budget, curve
+from palpate.attacks.budgets import Budget
+from palpate.attacks.curve import curve
 from palpate.audit.identity import digest
 from palpate.audit.items import Item
 from palpate.audit.subject import Subject
@@ -64,6 +65,7 @@ def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shar
         "schema": SCHEMA_VERSION,
         "seed": plan.seed,
         "precision": plan.run.precision,
+        "curve": plan.run.curve,
         "disease": list(plan.task.disease_indices),
     }
     subjects = [subject.identity(rows) for rows in chunks]
@@ -91,7 +93,16 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
         # A model that draws random numbers draws the same ones whenever this batch is attacked.
         torch.manual_seed(seeds[0])
         with _said(len(rows)):
-            budgets = curve(item.attack, subject.victim, item.task, images, labels, item.eps, generator=Streams(seeds))
+            budgets = curve(
+                item.attack,
+                subject.victim,
+                item.task,
+                images,
+                labels,
+                item.eps,
+                order=plan.run.curve,
+                generator=Streams(seeds),
+            )
         yield from _found(subject, item, rows, seeds, images, budgets, plan.task.disease_indices)
 
 

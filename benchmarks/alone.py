@@ -1,0 +1,61 @@
+"""A peer, or the floor, in a process of its own: `python -m benchmarks.alone NAME EPS STEPS`.
+
+palpate raises the allocator's thresholds for its whole process. Whoever is compared with must not profit from that, so
+each runs apart, warms up with two steps, and reports its own seconds and the robust accuracy of its images as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import Timed
+from benchmarks.rivals import RIVALS
+from benchmarks.subject import right_ones, trained
+
+BATCH = 32
+
+
+def floor(model: nn.Module, images: Tensor, labels: Tensor, eps: float, steps: int) -> Tensor:
+    """What no attack can avoid: forward and backward to the input, parameters frozen, NCHW."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for _ in range(steps):
+        place = images.detach().requires_grad_()
+        torch.autograd.grad(nn.functional.cross_entropy(model(place), labels), place)
+    return images
+
+
+def apart(name: str, eps: float, steps: int) -> Timed:
+    """Run `name` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.alone", name, str(eps), str(steps)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PALPATE_MALLOC": "0"}
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Timed(found["seconds"], found["robust_accuracy"])
+
+
+def main() -> None:
+    """Warm up, time, judge, print."""
+    name, eps, steps = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    model = trained()
+    images, labels = right_ones(model, BATCH)
+    run = floor if name == "floor" else RIVALS[name]
+    run(model, images, labels, eps, 2)
+    begin = time.perf_counter()
+    adversarial = run(model, images, labels, eps, steps)
+    seconds = time.perf_counter() - begin
+    with torch.no_grad():
+        robust = float((model(adversarial).argmax(1) == labels).double().mean())
+    print(json.dumps({"seconds": seconds, "robust_accuracy": robust}))
+
+
+if __name__ == "__main__":
+    main()

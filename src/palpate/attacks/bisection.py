@@ -1,0 +1,117 @@
+"""An attack at several budgets by bisection: each sample searches for its own smallest beating radius."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from palpate.attacks.budgets import Budget, at, merge, tried_first
+from palpate.contracts import Attack, AttackResult, Task
+from palpate.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
+from palpate.streams import Streams
+from palpate.tensors import spread
+from palpate.victim import Victim
+
+
+class Bisection:
+    """One search: per sample, the largest radius that held and the smallest that fell close in on each other."""
+
+    def __init__(
+        self, attack: Attack, victim: Victim, task: Task, images: Tensor, targets: Any, eps: Sequence[float]
+    ) -> None:
+        self.attack, self.victim, self.task = attack, victim, task
+        self.images, self.targets, self.eps = images, targets, list(eps)
+        count = len(images)
+        self.held = torch.full((count,), -1)
+        self.fell = torch.full((count,), len(self.eps))
+        self.evidence = [[NOT_ATTACKED] * count for _ in self.eps]
+        self.results: list[AttackResult] = []
+
+    def run(self, streams: Streams) -> list[Budget]:
+        """Halve until every sample's radii are neighbours; all samples search at once, each at its own radius."""
+        rows = torch.arange(len(self.images))
+        nearest = self.images
+        radius = torch.zeros(len(rows))
+        while len(rows):
+            middle = (self.held[rows] + self.fell[rows]) // 2
+            radii = tuple(self.eps[k] for k in middle.tolist())
+            start = self._scaled(nearest, radius, radii, rows) if self.results else None
+            device_rows = rows.to(self.images.device)
+            found = at(self.attack, radii)(
+                self.victim,
+                self.task,
+                self.images[device_rows],
+                self.task.take(self.targets, device_rows),
+                generator=streams.take(rows),
+                start=start,
+            )
+            if not self.results:
+                self._open(found)
+            self._enter(rows, middle, found, with_start=start is not None)
+            going = found.eligible.cpu() & (self.fell[rows] - self.held[rows] > 1)
+            rows, nearest, radius = rows[going], found.images[going.to(found.images.device)], torch.tensor(radii)[going]
+        return [Budget(eps, result, tuple(kinds)) for eps, result, kinds in zip(self.eps, *self._filled(), strict=True)]
+
+    def _scaled(self, nearest: Tensor, radius: Tensor, radii: tuple[float, ...], rows: Tensor) -> Tensor:
+        clean = self.images[rows.to(self.images.device)]
+        ratio = spread(torch.tensor(radii) / radius, clean)
+        return (clean + (nearest - clean) * ratio).clamp(*self.victim.bounds)
+
+    def _open(self, found: AttackResult) -> None:
+        """Before anything is known at a radius, its image is the clean one."""
+        none = torch.zeros_like(found.forwards)
+        off = torch.zeros_like(found.success)
+        blank = replace(
+            found,
+            images=self.images,
+            margin=found.clean_margin,
+            success=off,
+            prediction=found.clean_prediction,
+            outputs=found.clean_outputs,
+            first_success=torch.full_like(found.first_success, -1),
+            distance=torch.zeros_like(found.distance),
+            forwards=none,
+            backwards=none,
+            zero_gradient=off,
+            blocked_gradient=off,
+            non_finite=off,
+        )
+        self.results = [blank for _ in self.eps]
+
+    def _enter(self, rows: Tensor, middle: Tensor, found: AttackResult, *, with_start: bool) -> None:
+        won = found.success.cpu()
+        first = tried_first(found) if with_start else [False] * len(rows)
+        for k in sorted(set(middle.tolist())):
+            here = (middle == k).nonzero().flatten()
+            self.results[k] = merge(self.results[k], found, rows[here], here)
+            for place in here.tolist():
+                if bool(found.eligible[place]):
+                    self.evidence[k][int(rows[place])] = TRANSFERRED if first[place] else ATTACKED
+        self.fell[rows] = torch.where(won, middle, self.fell[rows])
+        self.held[rows] = torch.where(won, self.held[rows], middle)
+
+    def _filled(self) -> tuple[list[AttackResult], list[list[str]]]:
+        """Radii that a sample never visited: beaten above the one that fell, standing below the one that held."""
+        eligible = self.results[0].eligible.cpu()
+        results = list(self.results)
+        for k in range(len(self.eps)):
+            above = (eligible & (self.fell < k)).nonzero().flatten()
+            for row in above.tolist():
+                self.evidence[k][row] = CARRIED
+            if len(above):
+                unspent = replace(
+                    results[k - 1],
+                    forwards=torch.zeros_like(results[k - 1].forwards),
+                    backwards=torch.zeros_like(results[k - 1].backwards),
+                )
+                visited = results[k]
+                spent = replace(merge(visited, unspent, above, above), forwards=visited.forwards)
+                results[k] = replace(spent, backwards=visited.backwards)
+            for row in (eligible & (self.held > k)).nonzero().flatten().tolist():
+                if self.evidence[k][row] == NOT_ATTACKED:
+                    self.evidence[k][row] = HELD
+        return results, self.evidence
