@@ -32,7 +32,7 @@ from palpate.attacks.curve import Order, curve
 from palpate.tuning import choose
 
 STEPS = 40
-EPS_FALL, EPS_HOLD = 4 / 255, 1e-5
+EPS_FALL, EPS_HALF, EPS_HOLD = 4 / 255, 1 / 255, 1e-5
 CURVE = [2.0**power / 255 for power in range(-2, 6)]
 """A quarter to 32 of 255, doubling."""
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -125,6 +125,18 @@ def curve_over_one(world: World, rounds: int) -> tuple[list[Contender], dict[str
     }
 
 
+def mixed_over_float(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+    """Whether a search in mixed precision finds as much, where about half of the samples fall."""
+    attack = recipes.pgd(Linf(EPS_HALF), steps=STEPS)
+    contenders = [
+        Contender(f"palpate PGD-40 at {EPS_HALF * 255:g}/255", world.ours(attack, world.plain)),
+        Contender(f"palpate PGD-40 at {EPS_HALF * 255:g}/255, mixed precision", world.ours(attack, world.mixed)),
+    ]
+    say("What mixed precision finds")
+    race(contenders, rounds)
+    return contenders, {"mixed_minus_float32_robust_accuracy": contenders[1].answer - contenders[0].answer}
+
+
 def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
     """SMIA, detached, over our PGD, per step, both run to the end."""
     pgd = recipes.pgd(Linf(EPS_HOLD), steps=STEPS // 2)
@@ -191,6 +203,7 @@ def main() -> None:
         ("most fall", where_most_fall(world, rounds, rivals)),
         ("none falls", where_none_falls(world, rounds)),
         ("eight radii", curve_over_one(world, rounds)),
+        ("half fall", mixed_over_float(world, rounds)),
         ("per step", smia_over_pgd(world, rounds)),
     ):
         rows += [(where, contender) for contender in contenders]

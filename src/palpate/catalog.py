@@ -114,7 +114,7 @@ _TABLE = (
     Entry(
         "apgd-margin",
         f"{_R}:apgd_margin",
-        "Auto-PGD on the scale-free margin (DLR), safe for two and three classes.",
+        "Auto-PGD on the margin, safe for two and three classes; scale-free (DLR) on request.",
         "Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
         random=True,
     ),

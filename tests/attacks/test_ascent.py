@@ -84,11 +84,12 @@ def test_best_iterate_is_chosen_by_the_margin_not_by_the_objective():
     assert (result.margin <= result.clean_margin).all()
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("classes", [2, 3, 4, 5])
-def test_apgd_on_the_margin_is_safe_for_few_classes(classes):
+def test_apgd_on_the_margin_is_safe_for_few_classes(classes, scaled):
     victim, images, labels = small(12, classes)
     for goal in (Classification(classes), Classification(classes, Towards((0,)))):
-        result = recipes.apgd_margin(Linf(8.0), steps=20)(victim, goal, images, labels)
+        result = recipes.apgd_margin(Linf(8.0), steps=20, scaled=scaled)(victim, goal, images, labels)
         assert torch.isfinite(result.margin).all()
         assert not result.blocked_gradient.any()
         if bool(result.eligible.any()):

@@ -141,14 +141,21 @@ def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool
     return Ascent(threat, steps, step=Halving(), restarts=restarts, run_to_end=run_to_end)
 
 
-def apgd_margin(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool = False) -> Ascent:
-    """Auto-PGD on the scale-free margin (DLR), or on the plain margin where too few classes leave DLR undefined.
+def apgd_margin(
+    threat: Threat, steps: int = 40, restarts: int = 1, scaled: bool = False, run_to_end: bool = False
+) -> Ascent:
+    """Auto-PGD on the margin, which does not saturate as cross-entropy does; safe for two and three classes.
 
-    Differs from the paper: DLR divides by zero with two classes, and its targeted form with three; here both work.
+    `scaled` divides the margin by the spread of the leading scores (DLR, as published), where there are enough
+    classes to form it, and climbs the plain margin where not.
+
+    Differs from the paper: not scaled by default. DLR divides by zero with two classes and its targeted form with
+    three, and with five it can climb by widening the spread instead of closing the margin: on 48 validation images
+    of the APTOS example at eps 1 of 255 it beat 75 %, the plain margin 96 %.
     Reference: Croce and Hein, ICML 2020.
     """
     return Ascent(
-        threat, steps, objective=Margin(scaled=True), step=Halving(), restarts=restarts, run_to_end=run_to_end
+        threat, steps, objective=Margin(scaled=scaled), step=Halving(), restarts=restarts, run_to_end=run_to_end
     )
 
 
