@@ -81,7 +81,7 @@ def page(results: dict[str, Any]) -> str:
             if worst["goal"] == "untargeted"
             for line in table(
                 ["worst case over the projected attacks", *eps],
-                [["per image", *(percent(point["figure"]) for point in worst["points"])]],
+                [["**worst case, image by image**", *(percent(point["figure"]) for point in worst["points"]), "", ""]],
             )[2:]
         ),
         "",
