@@ -65,8 +65,7 @@ def killers(mutant: Mutant) -> list[str]:
 def contract(test: str) -> str:
     """`test_attack_keeps_contract[pgd-budget_and_box]` -> `budget_and_box`; other tests keep their name."""
     crossed = re.match(r"test_\w+_keeps_(?:contract|law)\[(.*)\]", test)
-    parts = re.findall(r"[a-z]+(?:_[a-z]+)+", crossed[1]) if crossed else []
-    return parts[-1] if parts else test
+    return crossed[1].rsplit("-", 1)[-1] if crossed else test
 
 
 def main() -> int:
