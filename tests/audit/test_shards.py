@@ -8,7 +8,7 @@ import torch
 
 from palpate.audit.items import items
 from palpate.audit.plan import Plan
-from palpate.audit.shards import shards_of
+from palpate.audit.shards import run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
 from palpate.preprocess import Preprocess
 from palpate.victim import Tuning, Victim
@@ -72,3 +72,15 @@ def test_how_it_is_run_is_no_part(plan: Plan, subject: Subject) -> None:
     text = text.replace('\nlayout = "contiguous"', "").replace('name = "hiding"', 'name = "other"')
     text = text.replace('title = "Tiny"', 'title = "x"') + '\n[[gates]]\nmetric = "clean_accuracy"\nat_least = 0.5\n'
     assert identities(tiny.rewrite(Path(plan.root), text), subject) == own
+
+
+def test_an_image_keeps_its_random_numbers_wherever_it_stands(plan: Plan, subject: Subject) -> None:
+    def seeds(some: Subject) -> dict[str, int]:
+        noise = [shard for shard in shards_of(plan, some, items(plan)) if shard.item.name == "noise"]
+        with some.victim:
+            records = [r for shard in noise for found in run_shard(plan, some, shard) for r in found.records]
+        return {record.image: record.seed for record in records}
+
+    moved = replace(subject, table=subject.table.take(list(range(12))[::-1]))
+    assert seeds(moved) == seeds(subject)
+    assert len(set(seeds(subject).values())) == 12

@@ -113,11 +113,12 @@ def batch_is_one_by_one(subject: Subject) -> None:
     images, victim = victims.images().double(), _net()
     victim.module.double()
     labels, task = _decided(victim, images), Classification(4)
-    # Small enough that some samples fall early and some never, so that the batch shrinks on the way.
-    attack = subject.at("linf", tuple(0.2 + 2.0 * i for i in range(len(images))))
+    # Some samples fall early and some never, so that the batch shrinks on the way, and not from its end alone.
+    radii = tuple(0.2 + 2.0 * ((5 * i) % len(images)) for i in range(len(images)))
+    attack = subject.at("linf", radii)
     whole = attack(victim, task, images, labels, generator=Streams(range(len(images))))
     for row in range(len(images)):
-        alone = subject.at("linf", 0.2 + 2.0 * row)(
+        alone = subject.at("linf", radii[row])(
             victim, task, images[row : row + 1], labels[row : row + 1], generator=Streams([row])
         )
         same = torch.allclose(whole.images[row], alone.images[0], atol=1e-9)
