@@ -110,11 +110,11 @@ def repeatable(subject: Subject) -> None:
 
 def batch_is_one_by_one(subject: Subject) -> None:
     """A batch gives each sample what it gets alone, its random numbers included."""
-    images, victim = victims.images().double(), _net()
+    images, victim = victims.images(12).double(), _net()
     victim.module.double()
     labels, task = _decided(victim, images), Classification(4)
     # Some samples fall early and some never, so that the batch shrinks on the way, and not from its end alone.
-    radii = tuple(0.2 + 2.0 * ((5 * i) % len(images)) for i in range(len(images)))
+    radii = tuple(0.2 + ((5 * i) % len(images)) for i in range(len(images)))
     attack = subject.at("linf", radii)
     whole = attack(victim, task, images, labels, generator=Streams(range(len(images))))
     for row in range(len(images)):
