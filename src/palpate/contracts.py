@@ -8,42 +8,81 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from palpate.streams import Streams
+from palpate.tensors import Tree
 from palpate.victim import Victim
 
 Agreement = Literal["label", "distribution"]
 
 
-class Task(Protocol):
-    """What a model's outputs mean. An image is attacked successfully when its margin is 0 or less."""
+class Pieces(NamedTuple):
+    """A decision taken apart: the pixels of a mask, the findings of a reading, the boxes of an image; all (B, P).
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    Attributes:
+        loss: what an attack climbs at each piece, differentiable.
+        margin: signed distance of each piece to where the attack wants it, differentiable; 0 or less: it is there.
+        standing: how much of each piece still stands against the attack, 0 to 1, differentiable: the cosine between
+            its probabilities and the true class, or 1 minus that with the wanted class where the goal names one.
+        weight: how much each piece counts; 0 for ignored pixels, unknown findings and padding.
+    """
+
+    loss: Tensor
+    margin: Tensor
+    standing: Tensor
+    weight: Tensor
+
+
+class Task(Protocol):
+    """What a model's outputs mean. An image is attacked successfully when its margin is 0 or less.
+
+    Outputs and targets are tensors, or named tuples of tensors, whose first axis is the sample.
+    """
+
+    def loss(self, outputs: Tree, targets: Tree) -> Tensor:
         """What an attack climbs (B,): cross-entropy, or the log-probability of where it wants to go."""
 
-    def margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Signed distance to the goal (B,), differentiable; 0 or less: reached."""
+    def margin(self, outputs: Tree, targets: Tree) -> Tensor:
+        """Signed distance to the goal (B,); 0 or less: reached. Its sign is that of the deployed decision.
 
-    def scaled_margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        Where that decision has no gradient (a Dice score of hard masks), the gradient is that of `soft_score`.
+        """
+
+    def scaled_margin(self, outputs: Tree, targets: Tree) -> Tensor:
         """The margin free of the outputs' scale (DLR), or the plain margin where that cannot be formed (B,)."""
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
+    def soft_score(self, outputs: Tree, targets: Tree) -> Tensor:
+        """A smooth stand-in for what the attack wants to lower (B,): soft Dice, the probability of the truth."""
+
+    def pieces(self, outputs: Tree, targets: Tree) -> Pieces:
+        """The decision taken apart; a classification is one piece."""
+
+    def disagreement(self, outputs: Tree, reference: Tree, how: Agreement) -> Tensor:
         """How far `outputs` are from those of `reference` (B,): its decision (`label`) or its distribution."""
 
-    def predict(self, outputs: Tensor) -> Tensor:
+    def predict(self, outputs: Tree) -> Tree:
         """The decision."""
 
-    def eligible(self, targets: Tensor) -> Tensor:
+    def own(self, outputs: Tree, targets: Tree) -> Tree:
+        """The model's decision in the form of targets, for attacks that do not look at the truth."""
+
+    def score(self, outputs: Tree, targets: Tree) -> Tensor:
+        """How good the decision is against the truth (B,), 1 at best, whatever the goal: right or wrong, Dice, F1."""
+
+    def right(self, outputs: Tree, targets: Tree) -> Tensor:
+        """Whether the decision is acceptable (B,) bool, whatever the goal: the true class, a score above its floor."""
+
+    def eligible(self, targets: Tree) -> Tensor:
         """Whether the goal makes sense for these targets (B,) bool."""
 
-    def take(self, targets: Any, rows: Tensor) -> Any:
+    def take(self, targets: Tree, rows: Tensor) -> Tree:
         """The targets of some rows."""
 
-    def validate(self, outputs: Tensor, targets: Tensor) -> None:
+    def validate(self, outputs: Tree, targets: Tree) -> None:
         """Raise InputError where outputs or targets are not what this task reads."""
 
 
@@ -100,12 +139,15 @@ class Point:
     images: Tensor
     previous: Tensor
     clean: Tensor
-    outputs: Tensor
-    targets: Tensor
+    outputs: Tree
+    clean_outputs: Tree
+    targets: Tree
     task: Task
-    look: Callable[[Tensor], Tensor]
+    progress: float
+    """Share of the steps that are done, from 0 (at the first) to below 1."""
+    look: Callable[[Tensor], Tree]
     """Outputs for other images, differentiable; counted."""
-    glance: Callable[[Tensor], Tensor]
+    glance: Callable[[Tensor], Tree]
     """Outputs for other images without gradient, cheapest arithmetic; counted."""
 
 
@@ -177,10 +219,10 @@ class AttackResult:
     clean_margin: Tensor
     eligible: Tensor
     success: Tensor
-    prediction: Tensor
-    clean_prediction: Tensor
-    outputs: Tensor
-    clean_outputs: Tensor
+    prediction: Tree
+    clean_prediction: Tree
+    outputs: Tree
+    clean_outputs: Tree
     first_success: Tensor
     distance: Tensor
     forwards: Tensor
@@ -215,7 +257,7 @@ class Attack(Protocol):
         victim: Victim,
         task: Task,
         images: Tensor,
-        targets: Tensor,
+        targets: Tree,
         *,
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
@@ -226,7 +268,7 @@ class Attack(Protocol):
             victim: the model under test.
             task: what its outputs mean, and the attack's goal.
             images: clean images; never written to.
-            targets: what the task expects, with a first axis of B.
+            targets: what the task expects: a tensor or a named tuple of tensors, with a first axis of B.
             generator: source of randomness, per batch or per sample; the global one is never touched.
             start: images to try before the attack proper starts.
         """

@@ -2,13 +2,22 @@
 
 A record holds what is needed to recompute every figure of a report and nothing that changes from one run of the
 same plan to the next: no times, no machine, so that two runs of one plan have the same bytes.
+
+Lists are plain numbers whose places are named in `run.json` (`task.parts`, `task.measures`), per kind of task:
+
+| task | `truth` | `clean_found`, `found` |
+| --- | --- | --- |
+| classification | empty | empty: see `label`, `prediction` |
+| multi-label | 0, 1 or -1 (unknown) per finding | probability of each finding |
+| segmentation | empty: see the measures | empty |
+| detection | class, x1, y1, x2, y2 of each box, in turn | class, confidence, x1, y1, x2, y2 of each box, in turn |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a field is added, removed or changes its meaning; older readers refuse newer runs."""
 
 ATTACKED = "attacked"
@@ -34,19 +43,29 @@ class Record:
     group: str
     """Unit of resampling (a patient); the image itself where the plan names none."""
     label: int
-    """True class, from 0."""
+    """True class, from 0; -1 where the task is no classification."""
     attack: str
     """Name of the attack in the plan."""
     item: str
     """Identity of the attack with all its parameters, goal and budgets (hexadecimal)."""
     goal: str
-    """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
+    """`untargeted`, `hide disease`, `invent disease`, `towards <class>`, `erase <structure>` and so on."""
     norm: str
     """`linf`, `l2` or `l1`."""
     eps: float
     """Radius of the ball in stored values."""
     clean_prediction: int
-    """Class decided for the image as stored."""
+    """Class decided for the image as stored; -1 where the task is no classification."""
+    clean_right: bool
+    """The decision for the image as stored is acceptable: the true class, or a score above the task's floor."""
+    clean_score: float
+    """How good the decision for the image as stored is: 1 or 0, mean Dice, F1; NaN where it is undefined."""
+    clean_measures: tuple[float, ...]
+    """The task's measures for the image as stored; NaN where undefined."""
+    truth: tuple[float, ...]
+    """What is annotated; see above."""
+    clean_found: tuple[float, ...]
+    """What the model found in the image as stored; see above."""
     clean_margin: float
     """Margin of the image as stored; 0 or less: the goal was reached without an attack."""
     clean_disease_score: float
@@ -54,7 +73,13 @@ class Record:
     eligible: bool
     """The goal applies to this label and the clean margin is above 0. Success rates count these only."""
     prediction: int
-    """Class decided for the adversarial image."""
+    """Class decided for the adversarial image; -1 where the task is no classification."""
+    score: float
+    """How good the decision for the adversarial image is, against the truth."""
+    measures: tuple[float, ...]
+    """The task's measures for the adversarial image."""
+    found: tuple[float, ...]
+    """What the model found in the adversarial image."""
     margin: float
     """Margin of the adversarial image; 0 or less: the attack succeeded."""
     disease_score: float

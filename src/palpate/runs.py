@@ -23,9 +23,15 @@ from palpate.errors import StorageError
 from palpate.records import FIELD_NAMES, SCHEMA_VERSION, Record
 
 Frame = dict[str, npt.NDArray[Any]]
-"""Records as columns: field name -> array, all of one length. Text columns have dtype object."""
+"""Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
-_ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW_TYPES = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    tuple[float, ...]: pa.list_(pa.float64()),
+}
 _HINTS = get_type_hints(Record)
 ARROW_SCHEMA = pa.schema(
     [pa.field(name, _ARROW_TYPES[_HINTS[name]], nullable=False) for name in FIELD_NAMES],
@@ -120,6 +126,11 @@ class RunFolder:
                 f"{path} was written with schema {schema} and this palpate reads up to {SCHEMA_VERSION}. "
                 "Install the newer palpate that wrote it."
             )
+        if schema < SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} was written with schema {schema} by an older palpate, and this one reads {SCHEMA_VERSION}. "
+                "Run its plan into a new run folder, or read it with the palpate that wrote it."
+            )
         return described
 
     def save_description(self, description: dict[str, Any]) -> None:
@@ -172,7 +183,7 @@ class RunFolder:
         wanted = [i for i in self.describe().get("shards", []) if keep(i) and self.has(i)]
         tables = [self.read_shard(identity) for identity in wanted]
         table = pa.concat_tables(tables) if tables else ARROW_SCHEMA.empty_table()
-        return {name: np.asarray(table[name].to_pylist(), dtype=_numpy_type(_HINTS[name])) for name in FIELD_NAMES}
+        return {name: _column(table[name].to_pylist(), _HINTS[name]) for name in FIELD_NAMES}
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
@@ -180,5 +191,11 @@ class RunFolder:
             leftover.unlink(missing_ok=True)
 
 
-def _numpy_type(kind: type) -> Any:
-    return object if kind is str else kind
+def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:
+    if kind in (int, float, bool):
+        return np.asarray(values, dtype=kind)
+    # Filled one by one: numpy would make lists of one length into a table.
+    column = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        column[place] = value if kind is str else np.asarray(value, dtype=np.float64)
+    return column

@@ -1,10 +1,14 @@
-"""Small things that every attack needs of tensors whose first axis is the sample."""
+"""Small things that every attack needs of tensors whose first axis is the sample, and of tuples of such tensors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+
+Tree = Any
+"""A tensor whose first axis is the sample, or a (nested, named) tuple of such; None and plain values pass through."""
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
@@ -12,20 +16,41 @@ def spread(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *([1] * (like.ndim - 1))).to(like)
 
 
-def take(tree: Any, rows: Tensor) -> Any:
-    """The given rows of every tensor in a (nested, named) tuple; None and plain values pass through.
+def mapped(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """`function` of every tensor of a tree, given with the tensors at the same places of `others`.
 
     Raises:
-        TypeError: a container other than a tuple, whose rows would silently stay behind.
+        TypeError: a container other than a tuple, whose tensors would silently be passed over.
     """
     if isinstance(tree, Tensor):
-        return tree.index_select(0, rows)
+        return function(tree, *others)
     if isinstance(tree, tuple):
-        parts = [take(part, rows) for part in tree]
+        parts = [mapped(function, *places) for places in zip(tree, *others, strict=True)]
         return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
     if isinstance(tree, (list, dict, set)):
         raise TypeError(f"per-sample state must be made of tensors and tuples, not {type(tree).__name__}")
     return tree
+
+
+def take(tree: Tree, rows: Tensor) -> Tree:
+    """The given rows of every tensor of a tree."""
+    return mapped(lambda tensor: tensor.index_select(0, rows), tree)
+
+
+def leaves(tree: Tree) -> list[Tensor]:
+    """The tensors of a tree, in order."""
+    found: list[Tensor] = []
+    mapped(found.append, tree)
+    return found
+
+
+def finite(tree: Tree) -> Tensor:
+    """Per sample (B,), whether every floating-point value of a tree is finite."""
+    values = [tensor for tensor in leaves(tree) if tensor.is_floating_point()]
+    good = values[0].reshape(len(values[0]), -1).isfinite().all(1)
+    for tensor in values[1:]:
+        good = good & tensor.reshape(len(tensor), -1).isfinite().all(1)
+    return good
 
 
 def lengths(delta: Tensor, norm: str) -> Tensor:

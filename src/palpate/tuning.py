@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from palpate.allocator import keep_freed_memory
+from palpate.tensors import leaves
 from palpate.victim import Layout, Tuning, Victim
 
 _IMAGES = 8
@@ -53,7 +54,7 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Layou
 def _step_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
     def step(trial: Victim) -> None:
         place = images.detach().requires_grad_()
-        trial.gradient(trial.search(place).float().logsumexp(-1), place)
+        trial.gradient(leaves(trial.search(place))[0].float().logsumexp(-1), place)
 
     return _seconds(victim, tuning, step, images)
 
@@ -63,7 +64,7 @@ def _glance_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
 
 
 def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], images: Tensor) -> float:
-    trial = Victim(victim.module, victim.bounds, preprocess=victim.preprocess, tuning=tuning)
+    trial = Victim(victim.module, victim.bounds, preprocess=victim.preprocess, inferer=victim.inferer, tuning=tuning)
     taken = []
     with trial:
         for _ in range(3):

@@ -6,13 +6,14 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
 from palpate.folding import fold_batch_norms
+from palpate.tensors import Tree, mapped
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
@@ -40,6 +41,19 @@ class Tuning:
         return self.layout == "contiguous" and not self.fold and self.search == "float32"
 
 
+class Inferer(Protocol):
+    """How the clinic evaluates a network: sliding windows, averages over flips. Part of what is attacked."""
+
+    def __call__(self, inputs: Tensor, network: Callable[[Tensor], Tree]) -> Tree:
+        """Outputs for whole inputs (B, C, *spatial), differentiable where `inputs` ask for a gradient."""
+
+    def example(self, inputs: Tensor) -> Tensor:
+        """One input as the network itself sees it: a window of `inputs`."""
+
+    def words(self) -> str:
+        """What it does, in a phrase for a report."""
+
+
 class Victim:
     """A module with what surrounds it in the clinic, for attacks to press on.
 
@@ -51,6 +65,7 @@ class Victim:
         module: maps preprocessed images to raw outputs (logits).
         bounds: lowest and highest stored value, for example (0, 255), (-1024, 3071) or (0, 1).
         preprocess: differentiable map from stored values (B, C, *spatial) to the module's input; none by default.
+        inferer: how the module is evaluated on that input; all at once by default.
         tuning: how the search evaluates the module; exact by default.
 
     Attributes:
@@ -67,6 +82,7 @@ class Victim:
         bounds: tuple[float, float] = (0.0, 1.0),
         *,
         preprocess: Callable[[Tensor], Tensor] | None = None,
+        inferer: Inferer | None = None,
         tuning: Tuning = Tuning(),
     ):
         low, high = (float(bounds[0]), float(bounds[1]))
@@ -75,6 +91,7 @@ class Victim:
         self.module = module
         self.bounds = (low, high)
         self.preprocess = preprocess
+        self.inferer = inferer
         self.tuning = tuning
         self.forwards = 0
         self.backwards = 0
@@ -113,25 +130,25 @@ class Victim:
 
     # -- passes --------------------------------------------------------------------------------------------------
 
-    def judge(self, images: Tensor) -> Tensor:
+    def judge(self, images: Tensor) -> Tree:
         """Outputs of the module as it was given, without gradient: every verdict comes from here."""
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
             return self._run(self.module, images)
 
-    def search(self, images: Tensor) -> Tensor:
+    def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable in `images`, computed as `tuning` says."""
         self._require_entered()
         self.forwards += len(images)
         return self._run_tuned(images, self.tuning.search)
 
-    def score(self, images: Tensor) -> Tensor:
+    def score(self, images: Tensor) -> Tree:
         """What `search` computes, without gradient."""
         with torch.no_grad():
             return self.search(images)
 
-    def glance(self, images: Tensor) -> Tensor:
+    def glance(self, images: Tensor) -> Tree:
         """Outputs without gradient, in the arithmetic of `tuning.glance`; never for a verdict."""
         self._require_entered()
         self.forwards += len(images)
@@ -157,22 +174,23 @@ class Victim:
         # A search in channels-last hands back that layout, in which everything after it would be slower.
         return gradient.contiguous()
 
-    def _run_tuned(self, images: Tensor, precision: Precision) -> Tensor:
+    def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)
         if precision == "float32":
             return self._run(network, images)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            return self._run(network, images).float()
+            outputs = self._run(network, images)
+        return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
-    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+    def _run(self, network: nn.Module, images: Tensor) -> Tree:
         inputs = images if self.preprocess is None else self.preprocess(images)
         if network is not self.module and self.tuning.layout == "channels_last":
             inputs = inputs.contiguous(memory_format=_channels_last(inputs))
-        outputs = network(inputs)
-        if not isinstance(outputs, Tensor):
+        outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
+        if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
-                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits. "
-                "Wrap the model in a module that returns the logits."
+                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits, or "
+                "palpate.annotations.Candidates of a detector. Wrap the model in a module that returns them."
             )
         return outputs
 
@@ -180,6 +198,8 @@ class Victim:
         if self._copy is None:
             with torch.no_grad():
                 example = images[:1] if self.preprocess is None else self.preprocess(images[:1])
+                if self.inferer is not None:
+                    example = self.inferer.example(example)
             self._copy = prepare_copy(self.module, example, self.tuning)
         return self._copy
 

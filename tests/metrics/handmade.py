@@ -13,6 +13,7 @@ from palpate.records import FIELD_NAMES, Record
 from palpate.runs import Frame
 
 _TEXT = {"image", "group", "attack", "item", "goal", "norm", "evidence"}
+_LISTS = {"truth", "clean_found", "found", "clean_measures", "measures"}
 
 
 def record(row: int = 0, **fields: Any) -> Record:
@@ -28,10 +29,18 @@ def record(row: int = 0, **fields: Any) -> Record:
         "norm": "linf",
         "eps": 1.0,
         "clean_prediction": fields.get("label", 0),
+        "clean_right": fields.get("clean_prediction", fields.get("label", 0)) == fields.get("label", 0),
+        "clean_score": 1.0,
+        "clean_measures": (),
+        "truth": (),
+        "clean_found": (),
         "clean_margin": 1.0,
         "clean_disease_score": 0.1,
         "eligible": True,
         "prediction": fields.get("label", 0),
+        "score": 1.0,
+        "measures": (),
+        "found": (),
         "margin": 0.5,
         "disease_score": 0.2,
         "success": False,
@@ -54,7 +63,18 @@ def frame(records: Iterable[Record]) -> Frame:
     """Records as `RunFolder.frame` gives them."""
     rows = [asdict(one) for one in records]
     columns = {name: [row[name] for row in rows] for name in FIELD_NAMES}
-    return {name: np.array(values, dtype=object if name in _TEXT else None) for name, values in columns.items()}
+    return {name: _lists(values) if name in _LISTS else _array(name, values) for name, values in columns.items()}
+
+
+def _array(name: str, values: list[Any]) -> np.ndarray:
+    return np.array(values, dtype=object if name in _TEXT else None)
+
+
+def _lists(values: list[Any]) -> np.ndarray:
+    column = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        column[place] = np.asarray(value, dtype=float)
+    return column
 
 
 def panel(records: Iterable[Record]) -> Panel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from palpate.attacks.steps import Fixed
 from palpate.contracts import AttackResult, Direction, Neighbourhood, Objective, Point, StepRule, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.tensors import spread, take
+from palpate.tensors import Tree, spread, take
 from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
@@ -67,7 +66,7 @@ class Ascent:
         victim: Victim,
         task: Task,
         images: Tensor,
-        targets: Any,
+        targets: Tree,
         *,
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
@@ -109,6 +108,7 @@ class _Climb:
         self.rows, self.streams = rows, streams
         self.space: Neighbourhood = ledger.space.take(rows)
         self.targets = self.task.take(ledger.targets, rows)
+        self.clean_outputs = take(ledger.clean_outputs, rows)
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
         self.previous = self.images
         self.step_state = ascent.step.init(self.images)
@@ -135,22 +135,25 @@ class _Climb:
         images = self.images.detach().requires_grad_()
         place = self._place(images, step)
         outputs = self.victim.search(place)
+        margin = self.task.margin(outputs, self.targets)
         if self._elsewhere:
             # The gradient's place is no iterate, so the iterate itself is scored apart.
-            self._note(self.victim.score(self.images), step)
+            self._score(step)
         else:
-            self._note(outputs, step)
+            self.ledger.note(self.rows, self.images, outputs, margin, step)
         point = Point(
             images=images,
             previous=self.previous,
             clean=self.space.clean,
             outputs=outputs,
+            clean_outputs=self.clean_outputs,
             targets=self.targets,
             task=self.task,
+            progress=step / self.ascent.steps,
             look=self.victim.search,
             glance=self.victim.glance,
         )
-        value, gradient = self._climbed(point, first=step == 0)
+        value, gradient = self._climbed(point, -margin, first=step == 0)
         bent = []
         for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
             gradient, state = direction.bend(gradient, state)
@@ -165,9 +168,8 @@ class _Climb:
             place = direction.place(place, state, stride, self.space, self.streams)
         return place
 
-    def _climbed(self, point: Point, first: bool) -> tuple[Tensor, Tensor]:
+    def _climbed(self, point: Point, margin: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
-        margin = -self.task.margin(point.outputs, self.targets)
         value = torch.where(self.on_margin, margin, self.ascent.objective.value(point))
         gradient = self._finite(self.victim.gradient(value, point.images, keep_graph=first))
         zero = _is_zero(gradient)
@@ -191,9 +193,10 @@ class _Climb:
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
-    def _note(self, outputs: Tensor, step: int) -> None:
+    def _score(self, step: int) -> None:
+        outputs = self.victim.score(self.images)
         with torch.no_grad():
-            margin = self.task.margin(outputs.detach(), self.targets)
+            margin = self.task.margin(outputs, self.targets)
         self.ledger.note(self.rows, self.images, outputs, margin, step)
 
     def _book(self, before: int, backwards: int) -> None:
@@ -210,11 +213,12 @@ class _Climb:
         )
         self.space, self.streams = self.space.take(going), self.streams.take(going)
         self.targets = self.task.take(self.targets, going)
+        self.clean_outputs = take(self.clean_outputs, going)
         self.step_state, self.bend_states = take(self.step_state, going), take(self.bend_states, going)
         return len(going) > 0
 
     def _score_last(self) -> None:
-        self._note(self.victim.score(self.images), self.ascent.steps)
+        self._score(self.ascent.steps)
         self.ledger.spend(self.rows, 1, 0)
         self.ledger.settle(self.rows)
 

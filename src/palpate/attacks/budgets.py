@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from palpate.contracts import Attack, AttackResult
+from palpate.tensors import mapped
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ def tried_first(found: AttackResult) -> list[bool]:
 
 def merge(whole: AttackResult, part: AttackResult, rows: Tensor, places: Tensor | None = None) -> AttackResult:
     """`whole` with its `rows` taken from `part` (from its `places`, or from all of it in order)."""
-    merged = {}
-    for field in fields(AttackResult):
-        values, new = getattr(whole, field.name).clone(), getattr(part, field.name)
+
+    def placed(values: Tensor, new: Tensor) -> Tensor:
+        values = values.clone()
         values[rows.to(values.device)] = new if places is None else new[places.to(new.device)]
-        merged[field.name] = values
-    return AttackResult(**merged)
+        return values
+
+    names = [field.name for field in fields(AttackResult)]
+    return AttackResult(**{name: mapped(placed, getattr(whole, name), getattr(part, name)) for name in names})

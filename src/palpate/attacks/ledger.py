@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from palpate.contracts import AttackResult, Task, Threat
-from palpate.tensors import spread
+from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
 
@@ -28,7 +26,7 @@ class Ledger:
         task: Task,
         threat: Threat,
         images: Tensor,
-        targets: Any,
+        targets: Tree,
         keep_improving: bool = False,
     ):
         self.victim, self.task, self.targets = victim, task, targets
@@ -41,7 +39,7 @@ class Ledger:
         self.eligible = task.eligible(targets) & (self.clean_margin > 0)
         self.best = self.images.clone()
         self.best_margin = self.clean_margin.clone()
-        self.outputs = self.clean_outputs.clone()
+        self.outputs = mapped(Tensor.clone, self.clean_outputs)
         self.beaten = torch.zeros_like(self.eligible)
         self.first_success = torch.full((count,), -1, device=images.device)
         self.forwards = torch.ones(count, dtype=torch.int64, device=images.device)
@@ -58,34 +56,24 @@ class Ledger:
         return (self.eligible & (~self.beaten | self._keep_improving)).nonzero().flatten()
 
     def note(
-        self, rows: Tensor, images: Tensor, outputs: Tensor, margin: Tensor, step: int, *, judged: bool = False
+        self, rows: Tensor, images: Tensor, outputs: Tree, margin: Tensor, step: int, *, judged: bool = False
     ) -> None:
         """Enter one scored iterate of `rows`, scored by the search or, if `judged`, by the module as given.
 
         Never waits for the device.
         """
-        images, outputs, margin = images.detach(), outputs.detach(), margin.detach()
+        images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
         settled = self.beaten[rows] & (not self._keep_improving)
         better = (margin < self.best_margin[rows]) & ~settled
         # An iterate that cannot be scored is never better: comparisons with NaN are false.
         self.non_finite[rows] |= ~torch.isfinite(margin)
-        self._keep(rows, better, images)
-        self.outputs[rows] = torch.where(
-            better.reshape(-1, *[1] * (outputs.ndim - 1)), outputs.to(self.outputs.dtype), self.outputs[rows]
-        )
+        _keep(self.best, rows, better, images)
+        mapped(lambda kept, new: _keep(kept, rows, better, new), self.outputs, outputs)
         self.best_margin[rows] = torch.where(better, margin.to(self.best_margin.dtype), self.best_margin[rows])
         self._unjudged[rows] = torch.where(better, not judged, self._unjudged[rows])
         fresh = (margin <= 0) & ~self.beaten[rows]
         self.beaten[rows] |= fresh
         self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
-
-    def _keep(self, rows: Tensor, better: Tensor, images: Tensor) -> None:
-        if images.device.type == "cpu":
-            # Looking costs nothing here; copying images that are no better does.
-            chosen = better.nonzero().flatten()
-            self.best.index_copy_(0, rows[chosen], images if len(chosen) == len(rows) else images[chosen])
-        else:
-            self.best[rows] = torch.where(spread(better, images).bool(), images, self.best[rows])
 
     def spend(self, rows: Tensor, forwards: int, backwards: int) -> None:
         """Book passes of one step on every one of `rows`."""
@@ -128,10 +116,21 @@ class Ledger:
         outputs = self._judge(self.best[rows])
         margin = self.task.margin(outputs, self.task.take(self.targets, rows))
         self.forwards[rows] += 1
-        self.outputs[rows], self.best_margin[rows] = outputs, margin
+        mapped(lambda kept, new: kept.index_copy_(0, rows, new), self.outputs, outputs)
+        self.best_margin[rows] = margin
         self.beaten[rows] = margin <= 0
         self.first_success[rows] = torch.where(margin <= 0, self.first_success[rows], -1)
         self._unjudged[rows] = False
 
-    def _judge(self, images: Tensor) -> Tensor:
+    def _judge(self, images: Tensor) -> Tree:
         return self.victim.judge(images)
+
+
+def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
+    """Write into `kept` those of `rows` that are better."""
+    if new.device.type == "cpu":
+        # Looking costs nothing here; copying what is no better does.
+        chosen = better.nonzero().flatten()
+        kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
+    else:
+        kept[rows] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new.to(kept.dtype), kept[rows])

@@ -10,6 +10,7 @@ from palpate.audit.identity import digest, encode
 from palpate.catalog import Entry
 from palpate.contracts import Attack
 from palpate.errors import PlanError, nearest
+from palpate.measures.measure import Nothing, Reader
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Goal, Towards, Untargeted, hide_disease, invent_disease
 from palpate.tasks.heads import HEADS, Head, OneLogit
@@ -31,6 +32,7 @@ class Item:
         entry: its row of the catalog.
         attack: the attack, at its smallest budget.
         task: what the model's output means, with the attack's goal.
+        reader: reads outputs and targets for the records.
         eps: budgets in stored values, rising.
         parameters: all its parameters, those left at their defaults too.
     """
@@ -39,6 +41,7 @@ class Item:
     entry: Entry
     attack: Attack
     task: Classification
+    reader: Reader
     eps: tuple[float, ...]
     parameters: dict[str, Any]
 
@@ -71,7 +74,7 @@ def item(plan: Plan, section: AttackSection) -> Item:
     made = catalog.make(section.attack, threat, **settings)
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
     task = task_of(plan.task, goal_of(section.goal, plan.task))
-    return Item(section.title, entry, made, task, eps, {**defaults, **settings})
+    return Item(section.title, entry, made, task, Nothing(), eps, {**defaults, **settings})
 
 
 def task_of(section: TaskSection, goal: Goal) -> Classification:

@@ -14,6 +14,7 @@ from palpate import catalog
 from palpate.errors import InputError, PalpateError
 from palpate.tasks.classification import Classification
 from palpate.tasks.heads import OneLogit, looks_like_probabilities
+from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.victim import Victim
 
@@ -80,7 +81,7 @@ def _mode(victim: Victim) -> list[Finding]:
     return [Finding("note", "train mode", text)]
 
 
-def _first_pass(victim: Victim, images: Tensor) -> Tensor:
+def _first_pass(victim: Victim, images: Tensor) -> Tree:
     try:
         return victim.judge(images)
     except PalpateError:

@@ -19,7 +19,8 @@ from palpate.errors import InputError
 from palpate.records import SCHEMA_VERSION, Record
 from palpate.seeds import derive
 from palpate.streams import Streams
-from palpate.tensors import lengths
+from palpate.tasks.classification import Classification
+from palpate.tensors import Tree, lengths
 
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
@@ -89,7 +90,7 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
         rows = shard.rows[start : start + size]
         item = shard.item
         seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
-        images, labels = subject.images(rows), subject.labels(rows)
+        images, targets = subject.images(rows), subject.targets(rows)
         # A model that draws random numbers draws the same ones whenever this batch is attacked.
         torch.manual_seed(seeds[0])
         with _said(len(rows)):
@@ -98,12 +99,12 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
                 subject.victim,
                 item.task,
                 images,
-                labels,
+                targets,
                 item.eps,
                 order=plan.run.curve,
                 generator=Streams(seeds),
             )
-        yield from _found(subject, item, rows, seeds, images, budgets, plan.task.disease_indices)
+        yield from _found(subject, item, rows, seeds, images, targets, budgets, plan.task.disease_indices)
 
 
 @contextmanager
@@ -127,10 +128,11 @@ def _found(
     rows: Sequence[int],
     seeds: Sequence[int],
     images: Tensor,
+    targets: Tree,
     budgets: Sequence[Budget],
     disease: Sequence[int],
 ) -> Iterator[Found]:
-    columns = [_columns(item, images, budget, disease) for budget in budgets]
+    columns = [_columns(item, images, targets, budget, disease) for budget in budgets]
     won = torch.stack([budget.result.success for budget in budgets]).cpu()
     for place, (row, seed) in enumerate(zip(rows, seeds, strict=True)):
         case = subject.table[row]
@@ -155,16 +157,19 @@ def _found(
         yield Found(records, budgets[best].result.images[place])
 
 
-def _columns(item: Item, images: Tensor, budget: Budget, disease: Sequence[int]) -> dict[str, list[Any]]:
+def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease: Sequence[int]) -> dict[str, list[Any]]:
     result, change = budget.result, budget.result.images - images
     tensors = {
-        "clean_prediction": result.clean_prediction,
+        "clean_prediction": _class(item, result.clean_prediction, len(images)),
+        "clean_right": item.task.right(result.clean_outputs, targets),
+        "clean_score": item.task.score(result.clean_outputs, targets).double(),
         "clean_margin": result.clean_margin.double(),
-        "clean_disease_score": _disease_score(item, result.clean_outputs, disease),
+        "clean_disease_score": _disease_score(item, result.clean_outputs, disease, len(images)),
         "eligible": result.eligible,
-        "prediction": result.prediction,
+        "prediction": _class(item, result.prediction, len(images)),
+        "score": item.task.score(result.outputs, targets).double(),
         "margin": result.margin.double(),
-        "disease_score": _disease_score(item, result.outputs, disease),
+        "disease_score": _disease_score(item, result.outputs, disease, len(images)),
         "success": result.success,
         "first_success": result.first_success,
         "linf": lengths(change, "linf"),
@@ -176,10 +181,24 @@ def _columns(item: Item, images: Tensor, budget: Budget, disease: Sequence[int])
         "blocked_gradient": result.blocked_gradient,
         "non_finite": result.non_finite,
     }
-    return {name: values.tolist() for name, values in tensors.items()}
+    lists = {
+        "truth": item.reader.truth(targets),
+        "clean_found": item.reader.found(result.clean_outputs),
+        "found": item.reader.found(result.outputs),
+        "clean_measures": item.reader.measure(result.clean_outputs, targets),
+        "measures": item.reader.measure(result.outputs, targets),
+    }
+    return {name: values.tolist() for name, values in tensors.items()} | lists
 
 
-def _disease_score(item: Item, outputs: Tensor, disease: Sequence[int]) -> Tensor:
-    if not disease:
-        return torch.full((len(outputs),), torch.nan, dtype=torch.float64)
+def _class(item: Item, prediction: Tree, count: int) -> Tensor:
+    if isinstance(item.task, Classification):
+        decided: Tensor = prediction
+        return decided
+    return torch.full((count,), -1)
+
+
+def _disease_score(item: Item, outputs: Tree, disease: Sequence[int], count: int) -> Tensor:
+    if not disease or not isinstance(item.task, Classification):
+        return torch.full((count,), torch.nan, dtype=torch.float64)
     return item.task.probabilities(outputs.double())[:, list(disease)].sum(1)

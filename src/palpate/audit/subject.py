@@ -17,6 +17,7 @@ from palpate.errors import InputError
 from palpate.models.loading import load_model, weights_digest
 from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocess
+from palpate.tensors import Tree
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Subject:
         """Images (B, C, H, W) of some rows in stored values, float32, on the device."""
         pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
+
+    def targets(self, rows: Sequence[int]) -> Tree:
+        """What is annotated of some rows, as the task expects it, on the device."""
+        return self.labels(rows)
 
     def labels(self, rows: Sequence[int]) -> Tensor:
         """Their classes (B,) int64, on the device."""

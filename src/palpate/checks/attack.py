@@ -51,7 +51,8 @@ def _run(attack: Attack, victim: Victim, images: Tensor, labels: Tensor, classes
 
 def _decided(victim: Victim, images: Tensor) -> Tensor:
     with victim:
-        return victim.judge(images).argmax(1)
+        decided: Tensor = victim.judge(images).argmax(1)
+    return decided
 
 
 def _net(channels: int = 3, spatial: int = 2, bounds: tuple[float, float] = _BOUNDS) -> Victim:

@@ -31,6 +31,8 @@ class Images:
     """True class."""
     clean_prediction: Ints
     """Class decided for the image as stored."""
+    correct: Bools
+    """Images on which the model was acceptable before any attack: the true class, a score above the task's floor."""
     clean_score: Floats
     """Probability of the disease classes for the image as stored; NaN where the plan names none."""
 
@@ -43,11 +45,6 @@ class Images:
     def groups(self) -> int:
         """Number of units of resampling."""
         return int(np.unique(self.group).size)
-
-    @property
-    def correct(self) -> Bools:
-        """Images that the model had right before any attack."""
-        return np.equal(self.label, self.clean_prediction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +131,7 @@ def arrange(frame: Frame) -> Panel:
         group=group.astype(np.int64),
         label=frame["label"][first].astype(np.int64),
         clean_prediction=frame["clean_prediction"][first].astype(np.int64),
+        correct=frame["clean_right"][first].astype(bool),
         clean_score=frame["clean_disease_score"][first].astype(np.float64),
     )
     names = dict.fromkeys(frame["attack"].tolist())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from palpate.contracts import Agreement
+from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.goals import Goal, Untargeted
 from palpate.tasks.heads import Head, Softmax
@@ -70,6 +71,21 @@ class Classification:
         tail = (top[:, 2] + top[:, 3]) / 2 if self.goal.targeted else top[:, 2]
         return margin / (top[:, 0] - tail).clamp(min=1e-12)
 
+    def soft_score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Probability of the classes in which the decision may stay (B,)."""
+        p = self.head.log_probabilities(outputs).exp()
+        return p.masked_fill(self.goal.wanted(targets, self.classes), 0.0).sum(1)
+
+    def pieces(self, outputs: Tensor, targets: Tensor) -> Pieces:
+        """One piece an image (B, 1); it stands by the cosine between its probabilities and the label's or goal's."""
+        p = self.head.log_probabilities(outputs).exp()
+        wanted = self.goal.wanted(targets, self.classes)
+        aim = wanted if self.goal.targeted else ~wanted
+        cosine = F.cosine_similarity(p, aim.to(p), dim=1)
+        standing = 1 - cosine if self.goal.targeted else cosine
+        parts = (self.loss(outputs, targets), self.margin(outputs, targets), standing, torch.ones_like(standing))
+        return Pieces(*(part[:, None] for part in parts))
+
     def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
         """How far `outputs` are from those of `reference` (B,).
 
@@ -84,6 +100,18 @@ class Classification:
     def predict(self, outputs: Tensor) -> Tensor:
         """The decided class (B,) int64."""
         return self.head.scores(outputs).argmax(1)
+
+    def own(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The decided classes (B,) as labels."""
+        return self.predict(outputs)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """1 where the decision is the label, else 0 (B,)."""
+        return self.right(outputs, targets).to(outputs)
+
+    def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Whether the decision is the label (B,) bool."""
+        return self.predict(outputs) == targets
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities (B, K)."""

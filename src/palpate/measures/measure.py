@@ -1,0 +1,60 @@
+"""A measure with its unit, and what reads measures out of a model's outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from palpate.tensors import Tree
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure per image.
+
+    Attributes:
+        name: `dice`, `iou`, `hd95`, `surface_dice`, `volume`, `volume_error` ...
+        part: the structure or class that it is about; empty for the whole image.
+        unit: `mm`, `ml`, `px`, `voxel` or empty.
+        better: whether a good model has it high or low; empty for one that is neither (a volume).
+    """
+
+    name: str
+    part: str = ""
+    unit: str = ""
+    better: Literal["higher", "lower", ""] = "higher"
+
+
+class Reader(Protocol):
+    """Reads outputs and targets of one kind of task as plain numbers for the records; one tuple per sample."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What `measure` returns, in order."""
+
+    def measure(self, outputs: Tree, targets: Tree) -> list[tuple[float, ...]]:
+        """The measures of each sample; NaN where undefined."""
+
+    def truth(self, targets: Tree) -> list[tuple[float, ...]]:
+        """What is annotated, flat, as `palpate.records` says for this kind of task."""
+
+    def found(self, outputs: Tree) -> list[tuple[float, ...]]:
+        """What the model found, flat, as `palpate.records` says for this kind of task."""
+
+
+class Nothing:
+    """For a classification: its label and decision have fields of their own."""
+
+    measures: tuple[Measure, ...] = ()
+
+    def measure(self, outputs: Tree, targets: Tree) -> list[tuple[float, ...]]:
+        """Nothing of each sample."""
+        return [() for _ in targets]
+
+    def truth(self, targets: Tree) -> list[tuple[float, ...]]:
+        """Nothing of each sample."""
+        return [() for _ in targets]
+
+    def found(self, outputs: Tree) -> list[tuple[float, ...]]:
+        """Nothing of each sample."""
+        return [() for _ in outputs]
