@@ -21,6 +21,8 @@ BOOTSTRAP = "bootstrap over groups"
 WILSON_GROUPS = "Wilson, counting groups"
 NONE = "none"
 
+SAME = "Every resample gives the same value, so there is no interval."
+
 Statistic = Callable[[Floats], Floats]
 """Weights (B, N), one row per resample -> values (B,). NaN where the statistic is undefined."""
 
@@ -64,7 +66,7 @@ class Estimate:
     count: int | None = None
     """Hits, for a proportion."""
     total: int | None = None
-    """Images that count, for a proportion."""
+    """Images that count, for a proportion or a mean."""
     note: str | None = None
 
 
@@ -147,7 +149,7 @@ class Resampling:
         low, high = self.interval(statistic)
         if not low < high:
             nan = float("nan")
-            return Estimate(value, nan, nan, NONE, note="Every resample gives the same value, so there is no interval.")
+            return Estimate(value, nan, nan, NONE, note=SAME)
         return Estimate(value, low, high, BOOTSTRAP)
 
     def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
@@ -164,12 +166,39 @@ class Resampling:
             return Estimate(share.value, *wilson(count, total), WILSON, count, total)
         if count in {0, total}:
             return Estimate(share.value, *wilson(groups if count else 0, groups), WILSON_GROUPS, count, total)
+        ends = self._ratio((share.hits & share.among).astype(np.float64), share.among.astype(np.float64))
+        return Estimate(share.value, *ends, BOOTSTRAP, count, total)
+
+    def mean(self, values: Floats, among: Bools, note: str) -> Estimate:
+        """The mean of a measure over the images of `among` where it is defined, with its bootstrap interval.
+
+        `total` is the number of those images. Where only one image counts, or all have the same value, resamples
+        repeat it and there is no interval.
+
+        Args:
+            values: (N,) one figure per image; NaN or infinite where it is undefined.
+            among: (N,) images that count.
+            note: why the mean may be undefined.
+        """
+        counts = among & np.isfinite(values)
+        total = int(counts.sum())
+        if not total:
+            return undefined(note, total)
+        kept = np.where(counts, values, 0.0)
+        value = float(kept.sum() / total)
+        low, high = self._ratio(kept, counts.astype(np.float64))
+        if not low < high:
+            nan = float("nan")
+            return Estimate(value, nan, nan, NONE, None, total, SAME)
+        return Estimate(value, low, high, BOOTSTRAP, None, total)
+
+    def _ratio(self, numerator: Floats, denominator: Floats) -> tuple[float, float]:
         # Sums per group first: a resample then costs one product over groups instead of one over images.
         size = self._draws.shape[1]
-        hits = self._draws @ np.bincount(self.group, share.hits & share.among, size)
-        among = self._draws @ np.bincount(self.group, share.among, size)
+        above = self._draws @ np.bincount(self.group, numerator, size)
+        below = self._draws @ np.bincount(self.group, denominator, size)
         with np.errstate(invalid="ignore"):
-            return Estimate(share.value, *_percentiles(hits / among), BOOTSTRAP, count, total)
+            return _percentiles(above / below)
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from palpate.runs import Frame
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Lists = npt.NDArray[np.object_]
+"""One array of float64 in each cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +30,21 @@ class Images:
     group: Ints
     """Number of the unit of resampling (a patient), from 0."""
     label: Ints
-    """True class."""
+    """True class; -1 where the task is no classification."""
     clean_prediction: Ints
-    """Class decided for the image as stored."""
+    """Class decided for the image as stored; -1 where the task is no classification."""
     correct: Bools
     """Images on which the model was acceptable before any attack: the true class, a score above the task's floor."""
-    clean_score: Floats
+    score: Floats
+    """How good the decision for the image as stored is: 1 or 0, mean Dice, F1; NaN where it is undefined."""
+    disease_score: Floats
     """Probability of the disease classes for the image as stored; NaN where the plan names none."""
+    measures: Floats
+    """[image, measure] The task's measures for the image as stored; NaN where undefined."""
+    truth: Lists
+    """[image] What is annotated, flat, as `palpate.records` says."""
+    found: Lists
+    """[image] What the model found in the image as stored, flat."""
 
     @property
     def count(self) -> int:
@@ -51,14 +61,14 @@ class Images:
 class Outcome:
     """What one attack did; two-dimensional arrays are [budget, image], smallest budget first.
 
-    Where `recorded` is false the other arrays hold their neutral value: no success, prediction -1, score NaN,
-    distance infinite, no cost.
+    Where `recorded` is false the other arrays hold their neutral value: no success, prediction -1, scores and measures
+    NaN, nothing found, distance infinite, no cost.
     """
 
     attack: str
     """Name of the attack in the plan."""
     goal: str
-    """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
+    """`untargeted`, `hide disease`, `invent disease`, `towards <class>`, `erase <structure>` and so on."""
     norm: str
     """`linf`, `l2` or `l1`: the norm of `distance` and `eps`."""
     eps: Floats
@@ -71,8 +81,14 @@ class Outcome:
     """The adversarial image reaches the goal, and the image was eligible."""
     prediction: Ints
     """Class decided for the adversarial image."""
-    score: Floats
+    scores: Floats
+    """How good the decision for the adversarial image is, against the truth."""
+    disease_score: Floats
     """Probability of the disease classes for the adversarial image."""
+    measures: Floats
+    """[budget, image, measure] The task's measures for the adversarial image."""
+    found: Lists
+    """What the model found in the adversarial image, flat."""
     distance: Floats
     """Size of the change in the norm of the threat, in stored values."""
     attacked: Bools
@@ -121,7 +137,8 @@ def arrange(frame: Frame) -> Panel:
         frame: records as columns, from `RunFolder.frame`. It may be empty or, for an unfinished run, have holes.
 
     Raises:
-        InputError: two records stand for the same image, attack and budget, or one attack has two goals.
+        InputError: two records stand for the same image, attack and budget, one attack has two goals, or records
+            hold different numbers of measures.
     """
     row, first = np.unique(frame["row"], return_index=True)
     _, group = np.unique(frame["group"][first], return_inverse=True)
@@ -132,10 +149,22 @@ def arrange(frame: Frame) -> Panel:
         label=frame["label"][first].astype(np.int64),
         clean_prediction=frame["clean_prediction"][first].astype(np.int64),
         correct=frame["clean_right"][first].astype(bool),
-        clean_score=frame["clean_disease_score"][first].astype(np.float64),
+        score=frame["clean_score"][first].astype(np.float64),
+        disease_score=frame["clean_disease_score"][first].astype(np.float64),
+        measures=_table(frame["clean_measures"][first]),
+        truth=frame["truth"][first],
+        found=frame["clean_found"][first],
     )
     names = dict.fromkeys(frame["attack"].tolist())
     return Panel(images, tuple(_outcome(frame, frame["attack"] == name, row) for name in names))
+
+
+def _table(lists: Lists) -> Floats:
+    """Lists of one length as a table (N, M)."""
+    widths = {values.size for values in lists}
+    if len(widths) > 1:
+        raise InputError("Records of one run hold different numbers of measures: start a new run folder.")
+    return np.stack(list(lists)).astype(np.float64) if widths else np.zeros((0, 0))
 
 
 def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
@@ -157,6 +186,9 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         out[budget, image] = values
         return out
 
+    measured = _table(columns["measures"])
+    measures = np.full((eps.size, rows.size, measured.shape[1]), np.nan)
+    measures[budget, image] = measured
     norm = str(columns["norm"][0])
     evidence = columns["evidence"] == ATTACKED
     flags = {name: spread(columns[name], False) for name in ("zero_gradient", "blocked_gradient", "non_finite")}
@@ -169,7 +201,10 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         eligible=np.any(spread(columns["eligible"], False), axis=0),
         success=spread(columns["success"] & columns["eligible"], False),
         prediction=spread(columns["prediction"].astype(np.int64), -1),
-        score=spread(columns["disease_score"].astype(np.float64), np.nan),
+        scores=spread(columns["score"].astype(np.float64), np.nan),
+        disease_score=spread(columns["disease_score"].astype(np.float64), np.nan),
+        measures=measures,
+        found=_listed(columns["found"], (budget, image), (eps.size, rows.size)),
         distance=spread(columns[norm].astype(np.float64), np.inf),
         attacked=spread(evidence, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
@@ -177,3 +212,13 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),
         **flags,
     )
+
+
+def _listed(lists: Lists, cells: tuple[Ints, Ints], shape: tuple[int, int]) -> Lists:
+    """Lists in their cells; empty ones elsewhere."""
+    out = np.empty(shape, dtype=object)
+    for cell in np.ndindex(shape):
+        out[cell] = np.zeros(0)
+    for budget, image, values in zip(*cells, lists, strict=True):
+        out[budget, image] = values
+    return out

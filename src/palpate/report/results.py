@@ -104,7 +104,7 @@ def _clean(reading: Reading) -> Clean:
         accuracy=reading.proportion(share),
         per_class=reading.per_class(share),
         directions=_directions(reading, clean_directions(images, disease)),
-        grading=_grading(reading, images.clean_prediction, images.clean_score, everyone),
+        grading=_grading(reading, images.clean_prediction, images.disease_score, everyone),
     )
 
 
@@ -169,7 +169,7 @@ def _point(reading: Reading, outcome: Outcome, budget: int) -> AttackPoint:
         robust_accuracy=None if robust is None else reading.proportion(robust),
         per_class=reading.per_class(success if robust is None else robust),
         directions=_directions(reading, attacked_directions(images, outcome, budget, disease)),
-        grading=_grading(reading, outcome.prediction[budget], outcome.score[budget], outcome.recorded[budget]),
+        grading=_grading(reading, outcome.prediction[budget], outcome.disease_score[budget], outcome.recorded[budget]),
     )
 
 

@@ -1,0 +1,126 @@
+"""Figures of masks and findings from records: means and medians per structure, errors and success per finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from palpate.errors import InputError
+from palpate.metrics.grading import area_under_roc
+from palpate.metrics.intervals import Share, Statistic
+from palpate.metrics.panel import Bools, Floats, Lists
+
+UNKNOWN = -1
+"""Truth of a finding that nobody annotated."""
+
+
+def median(values: Floats, among: Bools) -> Statistic:
+    """Median of a measure over the images of `among` where it is defined; of two middle values the lower one.
+
+    For measures with a long tail, such as a Hausdorff distance. A statistic over weights: the smallest value at which
+    the weights up to it make up half of all.
+
+    Args:
+        values: (N,) one figure per image; NaN or infinite where it is undefined.
+        among: (N,) images that count.
+    """
+    counts = np.flatnonzero(among & np.isfinite(values))
+    order = counts[np.argsort(values[counts], kind="stable")]
+    ordered = values[order]
+
+    def statistic(weights: Floats) -> Floats:
+        if not order.size:
+            return np.full(len(weights), np.nan)
+        reached = np.cumsum(weights[:, order], axis=1)
+        middle = (reached >= reached[:, -1:] / 2).argmax(axis=1)
+        return np.where(reached[:, -1] > 0, ordered[middle], np.nan)
+
+    return statistic
+
+
+def undefined_count(values: Floats, among: Bools) -> int:
+    """Images of `among` in which a measure is undefined: a structure is missing, nothing was drawn."""
+    return int((among & ~np.isfinite(values)).sum())
+
+
+def lost(before: Floats, after: Floats, among: Bools, floor: float) -> Share:
+    """Success per structure: at or below the floor after the attack, over the images where it was above it before.
+
+    Args:
+        before: (N,) score of the structure in each image as stored.
+        after: (N,) its score in the adversarial image; an undefined one does not count.
+        among: (N,) images that have a record.
+        floor: the score above which the structure is acceptable.
+    """
+    return Share(np.less_equal(after, floor), among & np.greater(before, floor) & ~np.isnan(after))
+
+
+@dataclass(frozen=True, eq=False)
+class FindingRead:
+    """One finding of a multi-label model over all images, before or after an attack.
+
+    Attributes:
+        truth: (N,) 1 present, 0 absent, -1 unknown.
+        probability: (N,) what the model gives it; NaN where there is no record.
+        threshold: it is read as present at this probability or more.
+    """
+
+    truth: Floats
+    probability: Floats
+    threshold: float
+
+    @property
+    def _read(self) -> Bools:
+        read: Bools = np.greater_equal(self.probability, self.threshold)
+        return read
+
+    @property
+    def _known(self) -> Bools:
+        return np.not_equal(self.truth, UNKNOWN) & ~np.isnan(self.probability)
+
+    @property
+    def right(self) -> Bools:
+        """(N,) Images where the finding is known and read as it is."""
+        return self._known & (self._read == np.equal(self.truth, 1))
+
+    @property
+    def sensitivity(self) -> Share:
+        """Images with the finding that are read so, over those with the finding."""
+        return Share(self._read, self._known & np.equal(self.truth, 1))
+
+    @property
+    def specificity(self) -> Share:
+        """Images without the finding that are read so, over those without."""
+        return Share(~self._read, self._known & np.equal(self.truth, 0))
+
+    @property
+    def area_under_roc(self) -> Statistic:
+        """Chance that an image with the finding gets a higher probability than one without."""
+        return area_under_roc(np.equal(self.truth, 1), self.probability, self._known)
+
+    def turned(self, before: FindingRead) -> Share:
+        """Success per finding: read wrongly now, over the images that were read rightly before and have a record."""
+        return Share(~self.right, before.right & self._known)
+
+
+def table(lists: Lists, width: int) -> Floats:
+    """Flat lists of one number per finding as a table (N, width); NaN where an image has no record.
+
+    Raises:
+        InputError: a list has another length: the records are damaged or of another task.
+    """
+    out = np.full((lists.size, width), np.nan)
+    for row, values in enumerate(lists):
+        if values.size not in {0, width}:
+            raise InputError(f"A record holds {values.size} findings instead of {width}. The records are damaged.")
+        if values.size:
+            out[row] = values
+    return out
+
+
+def spread(thresholds: Sequence[float], findings: int) -> tuple[float, ...]:
+    """One operating point per finding; a single one is that of all, and without any it is 0.5."""
+    given = tuple(thresholds) or (0.5,)
+    return given * findings if len(given) == 1 else given
