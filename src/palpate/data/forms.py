@@ -22,28 +22,28 @@ _COLOURS = {1: "grey", 3: "RGB"}
 
 @dataclass(frozen=True)
 class Form:
-    """Shape (C, H, W) and stored type of one image, known from its header.
+    """Shape (C, *spatial) and stored type of one image or volume, known from its header.
 
     Attributes:
-        shape: channels (1 grey, 3 RGB), height and width in pixels.
-        dtype: name of the NumPy type that holds the stored values, such as `uint8`.
+        shape: channels (1 grey, 3 RGB), then height and width in pixels, or the three axes of a volume in voxels.
+        dtype: name of the NumPy type that the values are read as, such as `uint8`; `float32` for volumes.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: str
 
     def words(self) -> str:
         """In words for messages: `RGB, 224 x 224 (height x width), 8 bit`."""
-        channels, height, width = self.shape
+        channels, *spatial = self.shape
+        size = " x ".join(map(str, spatial)) + (" (height x width)" if len(spatial) == 2 else " voxels")
         kind = np.dtype(self.dtype)
         depth = f"{kind.itemsize * 8} bit" if kind.kind == "u" else self.dtype
-        return f"{_COLOURS.get(channels, f'{channels} channels')}, {height} x {width} (height x width), {depth}"
+        return f"{_COLOURS.get(channels, f'{channels} channels')}, {size}, {depth}"
 
 
 def form_of(array: Array) -> Form:
-    """The form of pixels (C, H, W)."""
-    channels, height, width = array.shape
-    return Form((channels, height, width), array.dtype.name)
+    """The form of pixels (C, *spatial)."""
+    return Form(tuple(array.shape), array.dtype.name)
 
 
 def channels_first(pixels: Array) -> Array:

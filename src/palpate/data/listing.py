@@ -6,11 +6,12 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from palpate.data.cases import Case, checked_classes, class_number, label_of, listed, unnamed_classes
 from palpate.data.images import SUFFIXES
+from palpate.data.volumes import VOLUME_SUFFIXES
 from palpate.errors import InputError, nearest
 
 Cases = tuple[tuple[Case, ...], tuple[str, ...]]
@@ -72,33 +73,63 @@ def csv_cases(
 ) -> Cases:
     """The cases of a CSV; see `palpate.data.table.Table.from_csv`."""
     header, lines = read_csv(table)
-    for column in (file, label, *([group] if group else []), *where):
-        if column not in header:
-            raise InputError(f"{table} has no column '{column}'. {nearest(column, header)}")
-    names = _class_names(table, label, lines, classes)
-    kept = _filtered(table, lines, where)
-    paths = _paths(table, images, file, [line for _, line in kept])
+    require_columns(table, header, (file, label, *([group] if group else []), *where))
+    names = class_names(table, label, lines, classes)
     cases = []
-    for (origin, line), name in zip(kept, paths, strict=True):
+    for line, case in listed_lines(table, images, lines, file, group, where):
         number = label_of(line.cells[label], names)
         if number is None:
             raise InputError(
                 f"{table}, line {line.number}: column '{label}' holds '{line.cells[label]}', which is none of the "
                 f"classes {listed(names)}. Correct the label, or list it among the classes."
             )
-        if group and not line.cells[group]:
-            raise InputError(f"{table}, line {line.number}: column '{group}' is empty. Fill it in, or name no group.")
-        cases.append(Case(name, number, line.cells[group] if group else name, origin))
+        cases.append(replace(case, label=number))
     return tuple(cases), names
 
 
-def _class_names(table: Path, label: str, lines: list[Line], classes: Sequence[str] | None) -> tuple[str, ...]:
+def require_columns(table: Path, header: Sequence[str], columns: Iterable[str]) -> None:
+    """Refuse a CSV that lacks a column, and propose the nearest.
+
+    Raises:
+        InputError: a column is not there.
+    """
+    for column in columns:
+        if column not in header:
+            raise InputError(f"{table} has no column '{column}'. {nearest(column, header)}")
+
+
+def listed_lines(
+    table: Path, images: Path, lines: list[Line], file: str, group: str | None, where: Mapping[str, object]
+) -> list[tuple[Line, Case]]:
+    """The lines of a CSV that a filter keeps, one an image, each with its case, of class -1.
+
+    Raises:
+        InputError: a file does not exist or is listed twice, a group is empty, or no line is left.
+    """
+    kept = filtered(table, lines, where)
+    paths = _paths(table, images, file, [line for _, line in kept])
+    return [
+        (line, Case(name, -1, group_of(table, line, group) or name, origin))
+        for (origin, line), name in zip(kept, paths, strict=True)
+    ]
+
+
+def group_of(table: Path, line: Line, group: str | None) -> str | None:
+    """The cell of the column of groups; None without such a column. Raises InputError where it is empty."""
+    if group and not line.cells[group]:
+        raise InputError(f"{table}, line {line.number}: column '{group}' is empty. Fill it in, or name no group.")
+    return line.cells[group] if group else None
+
+
+def class_names(table: Path, label: str, lines: list[Line], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes as given, or as the numbers in the column of labels; raises InputError as `unnamed_classes`."""
     if classes is not None:
         return checked_classes(classes, "classes")
     return unnamed_classes([line.cells[label] for line in lines], f"{table}: column '{label}'")
 
 
-def _filtered(table: Path, lines: list[Line], where: Mapping[str, object]) -> list[tuple[int, Line]]:
+def filtered(table: Path, lines: list[Line], where: Mapping[str, object]) -> list[tuple[int, Line]]:
+    """The lines whose columns have these values, each with its position from 0; InputError where none is left."""
     kept = list(enumerate(lines))
     for column, wanted in where.items():
         held = sorted({line.cells[column] for _, line in kept})
@@ -142,8 +173,11 @@ def locate(images: Path, cell: str) -> str | None:
         path = path.relative_to(images.resolve())
     if os.path.isfile(images / path):
         return path.as_posix()
-    endings = [ending for ending in SUFFIXES if os.path.isfile(images / f"{path}{ending}")]
-    return f"{path.as_posix()}{endings[0]}" if len(endings) == 1 else None
+    for suffixes in (SUFFIXES, VOLUME_SUFFIXES):
+        endings = [ending for ending in suffixes if os.path.isfile(images / f"{path}{ending}")]
+        if endings:
+            return f"{path.as_posix()}{endings[0]}" if len(endings) == 1 else None
+    return None
 
 
 def folder_cases(root: Path, classes: Sequence[str] | None) -> Cases:

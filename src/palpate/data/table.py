@@ -1,9 +1,10 @@
-"""The labelled images of an audit: a value that can be filtered, thinned out and identified."""
+"""The labelled or annotated images of an audit: a value that can be filtered, thinned out and identified."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from palpate.data.annotation import Annotation, Annotations
 from palpate.data.archive import Archive, archive_cases
 from palpate.data.cases import Case
 from palpate.data.forms import Array, Form
 from palpate.data.images import read_form, read_image
 from palpate.data.listing import csv_cases, folder_cases
+from palpate.data.masks import coded, mask_cases
+from palpate.data.volumes import is_volume, read_volume, read_volume_header
 from palpate.errors import InputError
 from palpate.seeds import derive
 
@@ -25,7 +29,7 @@ class Source(Protocol):
     """Where the pixels of the cases lie."""
 
     def read(self, case: Case) -> Array:
-        """Pixels (C, H, W) in stored values, free to be written to."""
+        """Pixels (C, *spatial) in stored values, free to be written to."""
 
     def form(self, case: Case) -> Form:
         """Shape and stored type, without reading the pixels."""
@@ -36,17 +40,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """Image files under a folder; a case's name is its path from there."""
+    """Image files, and volumes (`.nii`, `.nii.gz`), under a folder; a case's name is its path from there."""
 
     root: Path
 
     def read(self, case: Case) -> Array:
-        """Pixels (C, H, W) in stored values."""
-        return read_image(self.root / case.name)
+        """Pixels (C, H, W) in stored values; of a volume (1, D0, D1, D2) float32."""
+        path = self.root / case.name
+        return read_volume(path).array if is_volume(path) else read_image(path)
 
     def form(self, case: Case) -> Form:
         """Shape and stored type from the file's header."""
-        return read_form(self.root / case.name)
+        path = self.root / case.name
+        return Form((1, *read_volume_header(path).shape), "float32") if is_volume(path) else read_form(path)
 
     def content(self, case: Case) -> bytes:
         """The file as it is: cheaper than its pixels, and equal files have equal pixels."""
@@ -61,14 +67,16 @@ class Table:
     """Cases with their classes, and where their pixels lie. Rows count from 0; images are read one by one, on demand.
 
     Attributes:
-        cases: the labelled images, in order.
-        classes: names of the classes, in the order of the model's outputs.
+        cases: the images, in order; each with its class, or with class -1 where `annotations` say what it shows.
+        classes: names of the classes, structures or findings, in the order of the model's outputs.
         source: reads the pixels.
+        annotations: reads masks, boxes or findings; None where each image has one class.
     """
 
     cases: tuple[Case, ...]
     classes: tuple[str, ...]
     source: Source
+    annotations: Annotations | None = None
     _digests: dict[Case, bytes] = field(default_factory=dict, init=True, repr=False, compare=False)
 
     @classmethod
@@ -97,6 +105,48 @@ class Table:
             InputError: a column, a file or a label is not there or not what it should be, or no line is left.
         """
         return cls(*csv_cases(table, images, file, label, group, where or {}, classes), Folder(images))
+
+    @classmethod
+    def from_masks(
+        cls,
+        table: Path,
+        images: Path,
+        file: str = "file",
+        mask: str | Sequence[str] = "mask",
+        *,
+        structures: Sequence[str] | None = None,
+        values: Sequence[int] | None = None,
+        field: str | None = None,
+        ignore_value: int | None = None,
+        spacing: Sequence[float] | None = None,
+        group: str | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Table:
+        """A table of images or volumes with masks, from a CSV with one line an image.
+
+        Masks of images are PNG or TIFF, grey; masks of volumes NIfTI on the grid of the volume. Files are kept as
+        stored: axes are not reordered, nothing is resampled. A mask of zeros is a valid mask.
+
+        Args:
+            table: the CSV; `file`, `group` and `where` as in `from_csv`.
+            images: folder that the paths of images and of masks start from.
+            file: column of images.
+            mask: column of masks; or one column a structure, where structures may overlap.
+            structures: names of the structures; the numbers 1 to S, or the columns of masks, unless told.
+            values: stored value of each structure; 0 is background. One column: 1 to S unless told, (255,) for a
+                usual PNG. One column a structure: 1 in each unless told; a single value holds for all.
+            field: column of field-of-view masks, whose zeros become `IGNORE`; an empty cell is the whole image.
+            ignore_value: stored value that becomes `IGNORE`.
+            spacing: mm of a pixel along rows and columns; for volumes the header says it.
+            group: column that says which images belong together.
+            where: keep lines whose column has this value.
+
+        Raises:
+            InputError: a column or file is not there, values contradict each other, or no line is left.
+        """
+        coding = coded(mask, values, structures, field, ignore_value)
+        cases, masks = mask_cases(table, images, file, coding, structures, spacing, group, where or {})
+        return cls(*cases, Folder(images), masks)
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:
@@ -131,15 +181,28 @@ class Table:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """True classes (N,)."""
+        """True classes (N,); -1 where an image has none of its own."""
         return np.array([case.label for case in self.cases], dtype=np.int64)
 
     def counts(self) -> tuple[int, ...]:
-        """Images of each class."""
-        return tuple(np.bincount(self.labels, minlength=len(self.classes)).tolist())
+        """Images of each class; 0 throughout where images have no class of their own."""
+        labels = self.labels
+        return tuple(np.bincount(labels[labels >= 0], minlength=len(self.classes)).tolist())
+
+    def annotation(self, row: int) -> Annotation:
+        """Masks, boxes or findings of one row, read and checked anew each time; all None in a table of classes.
+
+        Raises:
+            InputError: a file cannot be read, or does not fit its image.
+        """
+        return Annotation() if self.annotations is None else self.annotations.read(self.cases[row])
+
+    def shape_of(self, row: int) -> tuple[int, ...]:
+        """Shape (C, *spatial) of one row, from its header; raises InputError where that cannot be read."""
+        return self.source.form(self.cases[row]).shape
 
     def image(self, row: int) -> Array:
-        """Pixels (C, H, W) of one row in stored values.
+        """Pixels (C, H, W) of one row in stored values; of a volume (1, D0, D1, D2) float32.
 
         Raises:
             InputError: the image cannot be read; see `palpate.data.images.read_image`.
@@ -164,8 +227,8 @@ class Table:
                 )
         return first
 
-    def shape(self) -> tuple[int, int, int]:
-        """The shape (C, H, W) that all images share; raises as `form`."""
+    def shape(self) -> tuple[int, ...]:
+        """The shape (C, *spatial) that all images share; raises as `form`."""
         return self.form().shape
 
     def take(self, rows: Sequence[int]) -> Table:
@@ -177,7 +240,7 @@ class Table:
 
         The image of rank r (from 0, ranks drawn by seed and name) among the n of its class has the key r / n; those
         with the smallest keys stay (Adams' apportionment). So no class vanishes while `count` covers the classes,
-        and a smaller limit is part of a larger one.
+        and a smaller limit is part of a larger one. Annotated images without a class are drawn at random.
 
         Raises:
             InputError: the count is below 1.
@@ -185,7 +248,7 @@ class Table:
         if count < 1:
             raise InputError(f"data.limit: {count} leaves no image. Give at least 1.")
         drawn = sorted(range(len(self)), key=lambda row: (derive(seed, "limit", self.cases[row].name), row))
-        totals, ranks = self.counts(), [0] * len(self.classes)
+        totals, ranks = Counter(case.label for case in self.cases), Counter[int]()
         keys: list[tuple[float, int, int]] = []
         for order, row in enumerate(drawn):
             label = self.cases[row].label
@@ -194,7 +257,7 @@ class Table:
         return self.take(sorted(row for _, _, row in sorted(keys)[:count]))
 
     def fingerprint(self, rows: Sequence[int] | None = None) -> str:
-        """SHA-256 over names, labels, groups and image bytes of these rows (all unless told): their identity.
+        """SHA-256 over names, labels, groups, images and annotations of these rows (all unless told): their identity.
 
         Each image is hashed once in the life of the table and of what was taken from it.
 
@@ -210,6 +273,9 @@ class Table:
         if case not in self._digests:
             named = json.dumps([case.name, case.label, case.group]).encode()
             digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
-            digest.update(self.source.content(case))
+            image = self.source.content(case)
+            digest.update(image)
+            if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
+                digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
             self._digests[case] = digest.digest()
         return self._digests[case]

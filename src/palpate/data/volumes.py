@@ -1,0 +1,208 @@
+"""Volumes as they are stored: NIfTI (`.nii`, `.nii.gz`) through nibabel. No reorientation, no resampling.
+
+The axes keep the order of the file, since a network in use sees them as its own reader gives them. Who reorients or
+resamples before the network does so to the files, or as part of the model. Values are the scanner's, such as
+Hounsfield units: the slope and intercept of the header are applied.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from palpate.data.forms import Array
+from palpate.errors import InputError
+
+VOLUME_SUFFIXES = (".nii.gz", ".nii")
+"""Endings of files that are read as volumes."""
+
+MAX_VOXELS = 2**29
+"""Volumes of more voxels (512 x 512 x 2048) are refused before they are read: a damaged or hostile header."""
+
+_GZIP = b"\x1f\x8b"
+_SLACK = 2**20
+_MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_APART = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeHeader:
+    """What a volume is before its voxels are read.
+
+    Attributes:
+        shape: voxels along each of the three axes, in the file's order.
+        kind: name of the NumPy type that the file stores, such as `int16`.
+        spacing: mm of a voxel along each axis; None where the file does not say: unit unknown, and every size 1.
+        affine: (4, 4) from voxel indices to positions in the file's unit.
+    """
+
+    shape: tuple[int, int, int]
+    kind: str
+    spacing: tuple[float, float, float] | None
+    affine: npt.NDArray[np.float64]
+
+    @property
+    def spacing_known(self) -> bool:
+        """Whether lengths and volumes can be given in mm and ml; in voxels otherwise."""
+        return self.spacing is not None
+
+
+class Volume(NamedTuple):
+    """A volume that was read.
+
+    Attributes:
+        array: (1, D0, D1, D2) float32 in stored values after the header's slope and intercept.
+        spacing: mm of a voxel along each axis, or None; as `VolumeHeader.spacing`.
+        kind: name of the NumPy type that the file stores.
+    """
+
+    array: Array
+    spacing: tuple[float, float, float] | None
+    kind: str
+
+
+def is_volume(path: Path | str) -> bool:
+    """Whether a file is a volume by its ending."""
+    return str(path).lower().endswith(VOLUME_SUFFIXES)
+
+
+def read_volume(path: Path) -> Volume:
+    """The voxels of a NIfTI file.
+
+    Raises:
+        InputError: as `read_volume_header`, or the file is truncated, damaged, or holds NaN or infinity.
+    """
+    header = read_volume_header(path)
+    with _one_sentence(path):
+        voxels = _voxels(path).reshape(1, *header.shape)
+    if not np.isfinite(voxels).all():
+        raise InputError(
+            f"{path} holds NaN or infinity in {int((~np.isfinite(voxels)).sum())} voxels. Repair it, or take it out."
+        )
+    return Volume(voxels, header.spacing, header.kind)
+
+
+def read_volume_header(path: Path) -> VolumeHeader:
+    """Shape, stored type and spacing of a NIfTI file, without reading its voxels.
+
+    Raises:
+        InputError: the file is missing, no NIfTI, not one three-dimensional volume of numbers, absurdly large, or its
+            voxels have no size or two sizes.
+    """
+    with _one_sentence(path):
+        header = _raw_header(path)
+        shape, kind = _checked_shape(path, header.get_data_shape()), header.get_data_dtype()
+        if kind.kind not in "uif":
+            what = "colours" if kind.fields else f"values of type {kind.name}"
+            raise InputError(f"{path} stores {what}, and palpate reads volumes of one number a voxel. Convert it.")
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        return VolumeHeader(shape, kind.name, _spacing(path, header, affine), affine)
+
+
+def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
+    """Whether the voxels of two volumes of one shape lie at the same places, to a tenth of a voxel."""
+    corners = np.array(np.meshgrid(*[(0.0, float(size - 1)) for size in one.shape])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(8)])
+    apart = np.linalg.norm(((one.affine - other.affine) @ corners)[:3], axis=0).max()
+    return bool(apart <= _APART * np.linalg.norm(one.affine[:3, :3], axis=0).min())
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    # nibabel logs what it mends in a header; whatever matters here is raised.
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
+    except Exception as error:  # gzip, zlib, struct, nibabel and NumPy each fail in their own way: all mean the same
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path} is no whole NIfTI volume ({reason}). Copy it again from its source, or take it out of the table."
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _open(path: Path) -> Any:
+    with open(path, "rb") as handle:
+        packed = handle.read(2) == _GZIP
+    return gzip.open(path, "rb") if packed else open(path, "rb")
+
+
+def _raw_header(path: Path) -> Any:
+    # Unchecked: nibabel's check puts 1 mm where the file stores no size, and says nothing.
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    with _open(path) as handle:
+        size = int.from_bytes(head := handle.read(4), "little")
+        if not head:
+            raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
+        handle.seek(0)
+        newer = 540 in (size, int.from_bytes(head, "big"))
+        header = (Nifti2Header if newer else Nifti1Header).from_fileobj(handle, check=False)
+    if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
+        raise InputError(f"{path} is no single-file NIfTI. Save it as .nii or .nii.gz.")
+    return header
+
+
+def _voxels(path: Path) -> Array:
+    from nibabel.nifti1 import Nifti1Image
+    from nibabel.nifti2 import Nifti2Header, Nifti2Image
+
+    header = _raw_header(path)
+    size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    with _open(path) as handle:
+        content = handle.read(size + _SLACK)  # to the end of the file, so that gzip compares its checksum
+    kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
+    return np.asarray(kind.from_bytes(content).get_fdata(dtype=np.float32, caching="unchanged"))
+
+
+def _checked_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    frames = math.prod(shape[3:])
+    words = " x ".join(map(str, shape))
+    if len(shape) > 3 and frames != 1:
+        raise InputError(f"{path} holds {words} voxels, several volumes. Save each volume as a file.")
+    if len(shape) < 3:
+        raise InputError(f"{path} has {len(shape)} axes ({words}), and palpate reads volumes of three. Save it as PNG.")
+    if min(shape) < 1:
+        raise InputError(f"{path}: its header declares {words} voxels. Copy the file again from its source.")
+    if math.prod(shape) > MAX_VOXELS:
+        raise InputError(
+            f"{path}: its header declares {words} voxels, and palpate reads up to {MAX_VOXELS:,}. "
+            "Crop or resample the volume, or copy it again if this is not its size."
+        )
+    first, second, third = (int(size) for size in shape[:3])
+    return first, second, third
+
+
+def _spacing(path: Path, header: Any, affine: npt.NDArray[np.float64]) -> tuple[float, float, float] | None:
+    stored = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    placed = np.linalg.norm(affine[:3, :3], axis=0)
+    words = " x ".join(f"{size:g}" for size in stored)
+    if not (np.isfinite(stored).all() and (stored > 0).all() and np.isfinite(affine).all()):
+        raise InputError(f"{path}: its voxels have the size {words}. Write their size in mm into the header (pixdim).")
+    if not np.allclose(stored, placed, rtol=0.01):
+        raise InputError(
+            f"{path}: its voxels have the size {words} by pixdim, and {' x '.join(f'{size:g}' for size in placed)} by "
+            "its affine. Correct the header, so that mm and ml are right."
+        )
+    unit = header.get_xyzt_units()[0]
+    if unit == "unknown" and (stored == 1.0).all():
+        return None
+    first, second, third = (float(size) * _MILLIMETRES[unit] for size in stored)
+    return first, second, third
