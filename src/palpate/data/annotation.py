@@ -24,8 +24,9 @@ class Annotation:
     """The annotation of one image, as arrays; what a table does not carry is None.
 
     Attributes:
-        labels: mask (*spatial) of classes, 0 background and 1 to S structures; or (S, *spatial) of 0 and 1 where each
-            structure has a mask of its own and they may overlap. `IGNORE` marks pixels that count for nothing.
+        labels: mask (*spatial) of classes, 0 background and 1 to S structures; or (S, *spatial) of 0 and 1 where
+            structures may overlap. `IGNORE` marks pixels that count for nothing.
+        overlapping: whether `labels` hold one mask a structure.
         boxes: (M, 4) float32 x1, y1, x2, y2 as fractions of width and height, inside 0 to 1; M is 0 without boxes.
         classes: (M,) class of each box from 0.
         findings: (K,) 1 present, 0 absent, `UNKNOWN` not judged.
@@ -33,6 +34,7 @@ class Annotation:
     """
 
     labels: Labels | None = None
+    overlapping: bool = False
     boxes: npt.NDArray[np.float32] | None = None
     classes: Labels | None = None
     findings: Labels | None = None

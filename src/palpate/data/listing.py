@@ -142,18 +142,25 @@ def filtered(table: Path, lines: list[Line], where: Mapping[str, object]) -> lis
     return kept
 
 
-def _paths(table: Path, images: Path, file: str, lines: list[Line]) -> list[str]:
+def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str]:
+    """The image of each line, as a path from the folder of images; raises InputError where one does not exist."""
     if not images.is_dir():
         raise InputError(f"{images} is not a folder. Give the folder that the paths in {table} start from.")
-    found = [locate(images, line.cells[file]) for line in lines]
+    cells = {line.cells[file] for line in lines}
+    places = {cell: locate(images, cell) for cell in cells}
+    found = [places[line.cells[file]] for line in lines]
     if missing := [line for line, name in zip(lines, found, strict=True) if name is None]:
         first = listed([f"'{line.cells[file]}' (line {line.number})" for line in missing[:3]])
         raise InputError(
             f"{table}: {len(missing)} of {len(lines)} image files do not exist under {images}: first {first}. "
             f"Correct column '{file}', or the folder of the images."
         )
+    return [name for name in found if name is not None]
+
+
+def _paths(table: Path, images: Path, file: str, lines: list[Line]) -> list[str]:
+    names = located(table, images, file, lines)
     seen: dict[str, int] = {}
-    names = [name for name in found if name is not None]
     for line, name in zip(lines, names, strict=True):
         if name in seen:
             raise InputError(

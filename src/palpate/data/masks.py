@@ -26,20 +26,17 @@ class Coding:
 
     Attributes:
         columns: the column of masks, or one a structure.
+        separate: whether each structure has a column of its own.
         values: stored value of each structure; 0 is background.
         field: column of field-of-view masks, or None.
         ignore_value: stored value of pixels that count for nothing, or None.
     """
 
     columns: tuple[str, ...]
+    separate: bool
     values: tuple[int, ...]
     field: str | None = None
     ignore_value: int | None = None
-
-    @property
-    def separate(self) -> bool:
-        """Whether each structure has a file of its own."""
-        return len(self.columns) > 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class MaskFiles:
             labels = self._labels(case, self.files[case.name][0], coding.values, spatial)
         if case.name in self.fields:
             labels[..., self._stored(case, self.fields[case.name], spatial) == 0] = IGNORE
-        return Annotation(labels=labels, spacing=spacing)
+        return Annotation(labels=labels, overlapping=coding.separate, spacing=spacing)
 
     def content(self, case: Case) -> bytes:
         """The files as they are, and how they are read."""
@@ -186,8 +183,8 @@ def coded(
     columns = (mask,) if isinstance(mask, str) else tuple(mask)
     if not columns or len(set(columns)) < len(columns):
         raise InputError(f"mask: {listed(columns) or 'nothing'}. Name one column of masks, or each structure's once.")
-    separate = len(columns) > 1
-    if values is None:
+    separate = not isinstance(mask, str)
+    if not values:
         count = len(structures) if structures is not None else 1
         values = (1,) * len(columns) if separate else tuple(range(1, count + 1))
     elif separate and len(values) == 1:
@@ -195,7 +192,7 @@ def coded(
     _check_values(tuple(values), ignore_value, separate)
     if separate and len(values) != len(columns):
         raise InputError(f"values: {len(values)} values for {len(columns)} columns of masks. Give one a column.")
-    return Coding(columns, tuple(values), field, ignore_value)
+    return Coding(columns, separate, tuple(values), field, ignore_value)
 
 
 def checked_spacing(spacing: Sequence[float]) -> tuple[float, ...]:
@@ -250,7 +247,8 @@ def _grey(path: Path) -> Array:
     stored = read_image(path)
     if (stored != stored[:1]).any():
         raise InputError(f"{path} stores colours. Save the mask as grey, each structure by its value.")
-    return stored[0]
+    grey: Array = stored[0]
+    return grey
 
 
 def _times(shape: Sequence[int]) -> str:

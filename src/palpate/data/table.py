@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from palpate.data.annotation import Annotation, Annotations
 from palpate.data.archive import Archive, archive_cases
+from palpate.data.boxes import BoxColumns, box_cases
 from palpate.data.cases import Case
+from palpate.data.findings import finding_cases
 from palpate.data.forms import Array, Form
 from palpate.data.images import read_form, read_image
 from palpate.data.listing import csv_cases, folder_cases
@@ -147,6 +149,73 @@ class Table:
         coding = coded(mask, values, structures, field, ignore_value)
         cases, masks = mask_cases(table, images, file, coding, structures, spacing, group, where or {})
         return cls(*cases, Folder(images), masks)
+
+    @classmethod
+    def from_boxes(
+        cls,
+        table: Path,
+        images: Path,
+        file: str = "image",
+        label: str = "label",
+        corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax"),
+        *,
+        listing: Path | None = None,
+        listing_file: str | None = None,
+        group: str | None = None,
+        where: Mapping[str, object] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Table:
+        """A table of images with boxes, from a CSV with one line a box.
+
+        A line without corners stands for an image without boxes. So does an image of `listing` that no box names;
+        boxes of images that it leaves out are passed over.
+
+        Args:
+            table: the CSV of boxes.
+            images: folder that the paths of images start from.
+            file: its column of images.
+            label: its column of classes: names, or numbers from 0.
+            corners: its columns of left, top, right and bottom, in pixels of the stored image.
+            listing: a second CSV with one line an image; none takes the images from the CSV of boxes.
+            listing_file: its column of images; `file` unless told.
+            group: column that says which images belong together; of the listing, if there is one.
+            where: keep lines whose column has this value; of the listing, if there is one.
+            classes: names of the classes in the model's order; without them labels must be numbers.
+
+        Raises:
+            InputError: a column or file is not there, a box has no area, no number or no known class, or none is left.
+        """
+        columns = BoxColumns(file, label, corners)
+        second = None if listing is None else (listing, listing_file or file)
+        cases, boxes = box_cases(table, images, columns, second, group, where or {}, classes)
+        return cls(*cases, Folder(images), boxes)
+
+    @classmethod
+    def from_findings(
+        cls,
+        table: Path,
+        images: Path,
+        findings: Sequence[str],
+        file: str = "file",
+        group: str | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Table:
+        """A table of images of which each may show several findings, from a CSV with one line an image.
+
+        Args:
+            table: the CSV; `file`, `group` and `where` as in `from_csv`.
+            images: folder that the paths of images start from.
+            findings: columns of findings, in the order of the model's outputs. Cells: 1 present, 0 absent; -1, `u`,
+                `uncertain` or nothing: not judged.
+            file: column of images.
+            group: column that says which images belong together.
+            where: keep lines whose column has this value.
+
+        Raises:
+            InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
+        """
+        cases, values = finding_cases(table, images, file, findings, group, where or {})
+        return cls(*cases, Folder(images), values)
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:

@@ -153,8 +153,8 @@ def _raw_header(path: Path) -> Any:
         if not head:
             raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
         handle.seek(0)
-        newer = 540 in (size, int.from_bytes(head, "big"))
-        header = (Nifti2Header if newer else Nifti1Header).from_fileobj(handle, check=False)
+        kind: Any = Nifti2Header if 540 in (size, int.from_bytes(head, "big")) else Nifti1Header
+        header = kind.from_fileobj(handle, check=False)
     if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
         raise InputError(f"{path} is no single-file NIfTI. Save it as .nii or .nii.gz.")
     return header

@@ -1,0 +1,191 @@
+"""Boxes: a CSV with one line a box, in pixels, and where images may lack boxes a second one with one line an image."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from palpate.data.annotation import Annotation
+from palpate.data.cases import Case, label_of, listed
+from palpate.data.images import read_form
+from palpate.data.listing import (
+    Cases,
+    Line,
+    class_names,
+    filtered,
+    group_of,
+    listed_lines,
+    located,
+    read_csv,
+    require_columns,
+)
+from palpate.errors import InputError
+
+__all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases"]
+
+MARGIN = 1.0
+"""Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
+
+
+@dataclass(frozen=True)
+class BoxColumns:
+    """Columns of a CSV of boxes.
+
+    Attributes:
+        image: paths of images.
+        label: classes of boxes.
+        corners: left, top, right and bottom in pixels.
+    """
+
+    image: str
+    label: str
+    corners: tuple[str, str, str, str]
+
+
+class Box(NamedTuple):
+    """One box as it is stored.
+
+    Attributes:
+        line: number of its line in the CSV, from 1.
+        label: class from 0.
+        corners: left, top, right and bottom in pixels.
+    """
+
+    line: int
+    label: int
+    corners: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class BoxLines:
+    """Boxes of a CSV, turned to fractions of each image's width and height when they are read.
+
+    Attributes:
+        table: the CSV of boxes.
+        root: the folder of the images.
+        boxes: the boxes of each case, in the order of their lines; a case without boxes is not there.
+    """
+
+    table: Path
+    root: Path
+    boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict, hash=False, repr=False)
+
+    def read(self, case: Case) -> Annotation:
+        """The boxes of one case; M is 0 where it has none.
+
+        Raises:
+            InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
+        """
+        height, width = read_form(self.root / case.name).shape[1:]
+        boxes = self.boxes.get(case.name, ())
+        size = np.array([width, height, width, height], dtype=np.float64)
+        corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
+        clipped = corners.clip(0, size)
+        out = (np.abs(corners - clipped) > MARGIN).any(axis=1) | (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+        if out.any():
+            box = boxes[int(np.flatnonzero(out)[0])]
+            raise InputError(
+                f"{self.table}, line {box.line}: the box {_words(box.corners)} stands out of {case.name}, which is "
+                f"{width} x {height} (width x height). Give boxes in pixels of the stored image."
+            )
+        classes = np.array([box.label for box in boxes], dtype=np.int64)
+        return Annotation(boxes=(clipped / size).astype(np.float32), classes=classes)
+
+    def content(self, case: Case) -> bytes:
+        """The boxes as numbers, whatever lines they stand in."""
+        return json.dumps([[box.label, *box.corners] for box in self.boxes.get(case.name, ())]).encode()
+
+
+def box_cases(
+    table: Path,
+    images: Path,
+    columns: BoxColumns,
+    listing: tuple[Path, str] | None,
+    group: str | None,
+    where: Mapping[str, object],
+    classes: Sequence[str] | None,
+) -> tuple[Cases, BoxLines]:
+    """The cases and boxes of a CSV; see `palpate.data.table.Table.from_boxes`."""
+    header, lines = read_csv(table)
+    require_columns(table, header, (columns.image, columns.label, *columns.corners))
+    names = class_names(table, columns.label, [line for line in lines if not _empty(line, columns)], classes)
+    if listing is None:
+        require_columns(table, header, (*([group] if group else []), *where))
+        kept = filtered(table, lines, where)
+        paths = located(table, images, columns.image, [line for _, line in kept])
+        cases = _cases(table, [(*both, path) for both, path in zip(kept, paths, strict=True)], group)
+        lines = [line for _, line in kept]
+    else:
+        # Boxes of images that the listing leaves out, those of other splits, are no one's.
+        cases = _listed(*listing, images, group, where)
+        paths = located(table, images, columns.image, lines)
+    boxes: dict[str, list[Box]] = {case.name: [] for case in cases}
+    for line, path in zip(lines, paths, strict=True):
+        if path in boxes and not _empty(line, columns):
+            boxes[path].append(_box(table, line, columns, names))
+    if not any(boxes.values()):
+        raise InputError(f"{table} holds no box of the {len(cases)} images. Check '{columns.image}' and the filter.")
+    return (tuple(cases), names), BoxLines(table, images, {name: tuple(own) for name, own in boxes.items() if own})
+
+
+def _cases(table: Path, lines: list[tuple[int, Line, str]], group: str | None) -> list[Case]:
+    cases: dict[str, Case] = {}
+    for origin, line, name in lines:
+        unit = group_of(table, line, group) or name
+        if cases.setdefault(name, Case(name, -1, unit, origin)).group != unit:
+            raise InputError(
+                f"{table}, line {line.number}: {name} has '{unit}' in column '{group}', and '{cases[name].group}' "
+                "before. Give an image one group."
+            )
+    return list(cases.values())
+
+
+def _listed(table: Path, file: str, images: Path, group: str | None, where: Mapping[str, object]) -> list[Case]:
+    header, lines = read_csv(table)
+    require_columns(table, header, (file, *([group] if group else []), *where))
+    return [case for _, case in listed_lines(table, images, lines, file, group, where)]
+
+
+def _empty(line: Line, columns: BoxColumns) -> bool:
+    # Some programs list an image without boxes as a line without corners.
+    return not any(line.cells[column] for column in columns.corners)
+
+
+def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -> Box:
+    label = label_of(line.cells[columns.label], names)
+    if label is None:
+        raise InputError(
+            f"{table}, line {line.number}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
+            f"of the classes {listed(names)}. Correct the label, or list it among the classes."
+        )
+    corners = tuple(_number(table, line, column) for column in columns.corners)
+    left, top, right, bottom = corners
+    if right <= left or bottom <= top:
+        raise InputError(
+            f"{table}, line {line.number}: the box {_words(corners)} has no area. Take the line out; keep its image in "
+            "a listing if it has no other box."
+        )
+    return Box(line.number, label, corners)
+
+
+def _number(table: Path, line: Line, column: str) -> float:
+    try:
+        value = float(line.cells[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{table}, line {line.number}: column '{column}' holds '{line.cells[column]}', which is no number of "
+            "pixels. Correct it, or leave all four corners empty for an image without boxes."
+        )
+    return value
+
+
+def _words(corners: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{corner:g}" for corner in corners) + ")"

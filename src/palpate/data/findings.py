@@ -1,0 +1,66 @@
+"""Findings: a CSV with one line an image and one column a finding, of which several may be present, or unknown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from palpate.data.annotation import UNKNOWN, Annotation
+from palpate.data.cases import Case, checked_classes
+from palpate.data.listing import Cases, Line, listed_lines, read_csv, require_columns
+from palpate.errors import InputError
+
+__all__ = ["Findings", "finding_cases"]
+
+_UNKNOWN = ("", "u", "uncertain", "unknown", "nan")
+_VALUES = {0.0: 0, 1.0: 1, -1.0: UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Findings of each case.
+
+    Attributes:
+        values: 1, 0 or `UNKNOWN` of each finding, by the case's name.
+    """
+
+    values: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False, repr=False)
+
+    def read(self, case: Case) -> Annotation:
+        """The findings of one case."""
+        return Annotation(findings=np.array(self.values[case.name], dtype=np.int64))
+
+    def content(self, case: Case) -> bytes:
+        """The findings as numbers."""
+        return json.dumps(self.values[case.name]).encode()
+
+
+def finding_cases(
+    table: Path, images: Path, file: str, findings: Sequence[str], group: str | None, where: Mapping[str, object]
+) -> tuple[Cases, Findings]:
+    """The cases and findings of a CSV; see `palpate.data.table.Table.from_findings`."""
+    names = checked_classes(findings, "findings")
+    if not names:
+        raise InputError("findings: none is named. Name their columns, in the order of the model's outputs.")
+    header, lines = read_csv(table)
+    require_columns(table, header, (file, *names, *([group] if group else []), *where))
+    kept = listed_lines(table, images, lines, file, group, where)
+    values = {case.name: tuple(_value(table, line, name) for name in names) for line, case in kept}
+    return (tuple(case for _, case in kept), names), Findings(values)
+
+
+def _value(table: Path, line: Line, column: str) -> int:
+    cell = line.cells[column].lower()
+    if cell in _UNKNOWN:
+        return UNKNOWN
+    try:
+        return _VALUES[float(cell)]
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"{table}, line {line.number}: column '{column}' holds '{line.cells[column]}'. Write 1 (present), 0 "
+            "(absent), or -1, u or nothing (not judged)."
+        ) from error
