@@ -18,6 +18,8 @@ from palpate.errors import PlanError, nearest
 
 ENTRY_POINT_GROUP = "palpate.attacks"
 ALL_NORMS = ("linf", "l2", "l1")
+TASKS = ("classification", "multilabel", "segmentation", "detection")
+DENSE = TASKS[1:]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class Entry:
         random: its outcome depends on the seed.
         projected: stays inside the ball; where not, the distance reached is what counts.
         steps_parameter: the parameter that sets its effort, or an empty string.
+        tasks: kinds of task that it attacks.
+        targeted_only: it needs a goal that says where the decision shall go, and cannot merely degrade.
+        own_threat: it takes the budget's radius for a threat of its own, not for the ball that the plan names.
     """
 
     name: str
@@ -45,9 +50,13 @@ class Entry:
     random: bool = False
     projected: bool = True
     steps_parameter: str = "steps"
+    tasks: tuple[str, ...] = TASKS
+    targeted_only: bool = False
+    own_threat: bool = False
 
 
 _R = "palpate.attacks.recipes"
+_D = "palpate.attacks.recipes_dense"
 _TABLE = (
     Entry(
         "noise",
@@ -131,6 +140,62 @@ _TABLE = (
         "Code published with Qi, Gong, Song, Ma, Zheng, Stabilized Medical Image Attacks, ICLR 2021.",
         norms=("linf",),
         projected=False,
+    ),
+    Entry(
+        "dice-pgd",
+        f"{_D}:dice_pgd",
+        "Projected gradient ascent on the Dice loss, the smooth form of the score itself.",
+        "Milletari, Navab, Ahmadi, V-Net, 3DV 2016 (the loss); Madry et al., Towards Deep Learning Models Resistant to "
+        "Adversarial Attacks, ICLR 2018.",
+        random=True,
+        tasks=("segmentation",),
+    ),
+    Entry(
+        "segpgd",
+        f"{_D}:segpgd",
+        "Cross-entropy that attends to standing pixels, findings or boxes first, and to fallen ones later.",
+        "Gu, Zhao, Tresp, Torr, SegPGD: An Effective and Efficient Adversarial Attack for Evaluating and Boosting "
+        "Segmentation Robustness, ECCV 2022.",
+        random=True,
+        tasks=DENSE,
+    ),
+    Entry(
+        "cospgd",
+        f"{_D}:cospgd",
+        "Cross-entropy weighted by how much of each pixel, finding or box still stands (cosine).",
+        "Agnihotri, Jung, Keuper, CosPGD: An Efficient White-Box Adversarial Attack for Pixel-Wise Prediction Tasks, "
+        "ICML 2024.",
+        random=True,
+        tasks=DENSE,
+    ),
+    Entry(
+        "asma",
+        f"{_D}:asma",
+        "Pulls only the pixels that are not yet what the wanted mask says.",
+        "Ozbulak, Van Messem, De Neve, Impact of Adversarial Examples on Deep Learning Models for Biomedical Image "
+        "Segmentation, MICCAI 2019.",
+        tasks=("segmentation",),
+        targeted_only=True,
+    ),
+    Entry(
+        "dag",
+        f"{_D}:dag",
+        "Pushes every pixel, finding or box that still stands to another class, along the gradient itself.",
+        "Xie, Wang, Zhang, Zhou, Xie, Yuille, Adversarial Examples for Semantic Segmentation and Object Detection, "
+        "ICCV 2017.",
+        norms=("linf",),
+        tasks=DENSE,
+    ),
+    Entry(
+        "vafa",
+        f"{_D}:vafa",
+        "Climbs in the cosine transform of small blocks: a bound on every frequency, in 2D and 3D.",
+        "Hanif, Naseer, Khan, Shah, Khan, Frequency Domain Adversarial Training for Robust Volumetric Medical "
+        "Segmentation, MICCAI 2023.",
+        norms=("linf",),
+        projected=False,
+        tasks=("segmentation",),
+        own_threat=True,
     ),
 )
 

@@ -274,6 +274,7 @@ def _described(entry: Any) -> dict[str, Any]:
 
 def _show_attack(entry: dict[str, Any]) -> None:
     typer.echo(f"{entry['name']}: {entry['summary']}")
+    typer.echo(f"  tasks       {', '.join(entry['tasks'])}{', with a goal' if entry['targeted_only'] else ''}")
     typer.echo(f"  norms       {', '.join(entry['norms'])}")
     for key, value in entry["parameters"].items():
         typer.echo(f"  {key:<11} {'set by the attack' if value is None else json.dumps(value)}")
@@ -283,12 +284,15 @@ def _show_attack(entry: dict[str, Any]) -> None:
 def _attack_table(entries: Sequence[Any]) -> None:
     from rich.table import Table
 
+    from palpate import catalog
+
     table = Table(
-        "attack", "what it does", "norms", "gradient", "random", box=None, pad_edge=False, header_style="bold"
+        "attack", "what it does", "tasks", "norms", "gradient", "random", box=None, pad_edge=False, header_style="bold"
     )
     for entry in entries:
         yes = ("yes" if entry.gradient else "no", "yes" if entry.random else "no")
-        table.add_row(entry.name, entry.summary, " ".join(entry.norms), *yes)
+        tasks = "all" if entry.tasks == catalog.TASKS else "\n".join(entry.tasks)
+        table.add_row(entry.name, entry.summary, tasks, "\n".join(entry.norms), *yes)
     _console().print(table)
 
 

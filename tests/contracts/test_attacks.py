@@ -13,6 +13,7 @@ def subject(entry):
         gradient=entry.gradient,
         random=entry.random,
         projected=entry.projected,
+        own_threat=entry.own_threat,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from palpate.attacks.smoothing import gaussian, gaussian_weights
-from palpate.contracts import Agreement, Point
+from palpate.contracts import Agreement, Objective, Point
 from palpate.errors import InputError
 
 Smoothed = Literal["step", "perturbation", "image"]
@@ -40,6 +40,33 @@ class Margin:
 
 
 @dataclass(frozen=True)
+class SoftScore:
+    """Minus the task's smooth score: J = -s(f(x_t), y). The Dice loss, for a segmentation that is scored by Dice."""
+
+    def value(self, point: Point) -> Tensor:
+        """(B,)."""
+        return -point.task.soft_score(point.outputs, point.targets)
+
+
+@dataclass(frozen=True)
+class Own:
+    """An objective against the model's own clean decision instead of the truth, which the attacker may not know.
+
+    Only what is climbed changes: success, and the choice among the iterates, stay measured against the truth.
+
+    Attributes:
+        objective: what is climbed.
+    """
+
+    objective: Objective
+
+    def value(self, point: Point) -> Tensor:
+        """(B,)."""
+        own = point.task.own(point.clean_outputs, point.targets)
+        return self.objective.value(replace(point, targets=own))
+
+
+@dataclass(frozen=True)
 class Stabilised:
     """Loss deviation minus weighted loss stabilisation (SMIA, Qi et al. 2021).
 
@@ -51,7 +78,8 @@ class Stabilised:
         xs_t = x + W * (x_t - x)                smooth = "perturbation"
         xs_t = W * x_t                          smooth = "image"
 
-    D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution").
+    D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution"); for
+    masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth.
     Unless `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
 
     Attributes:

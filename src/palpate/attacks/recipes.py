@@ -15,7 +15,8 @@ from palpate.contracts import Agreement, Threat
 from palpate.threats.ball import LinfSteps
 
 
-def _fixed(step: float | None, steps: int) -> Fixed:
+def fixed(step: float | None, steps: int) -> Fixed:
+    """Steps of `step` radii; where none are given of 2.5 / steps, enough to cross the ball and come back."""
     return Fixed(2.5 / max(steps, 1) if step is None else step)
 
 
@@ -38,7 +39,7 @@ def bim(threat: Threat, steps: int = 10, step: float | None = None, run_to_end: 
     Differs from the paper: its step is 1 / steps radii.
     Reference: Kurakin, Goodfellow, Bengio, ICLR workshop 2017.
     """
-    return Ascent(threat, steps, step=_fixed(step, steps), random_start=False, run_to_end=run_to_end)
+    return Ascent(threat, steps, step=fixed(step, steps), random_start=False, run_to_end=run_to_end)
 
 
 def pgd(
@@ -48,7 +49,7 @@ def pgd(
 
     Reference: Madry et al., ICLR 2018.
     """
-    return Ascent(threat, steps, step=_fixed(step, steps), restarts=restarts, run_to_end=run_to_end)
+    return Ascent(threat, steps, step=fixed(step, steps), restarts=restarts, run_to_end=run_to_end)
 
 
 def mi(
@@ -63,7 +64,7 @@ def mi(
         threat,
         steps,
         directions=(Momentum(decay),),
-        step=_fixed(step, steps),
+        step=fixed(step, steps),
         random_start=False,
         run_to_end=run_to_end,
     )
@@ -81,7 +82,7 @@ def ni(
         threat,
         steps,
         directions=(Nesterov(decay),),
-        step=_fixed(step, steps),
+        step=fixed(step, steps),
         random_start=False,
         run_to_end=run_to_end,
     )
@@ -104,7 +105,7 @@ def ti(
         threat,
         steps,
         directions=(Translation(size, sigma),),
-        step=_fixed(step, steps),
+        step=fixed(step, steps),
         random_start=False,
         run_to_end=run_to_end,
     )
@@ -127,7 +128,7 @@ def di(
         threat,
         steps,
         directions=(Diversity(smallest, probability),),
-        step=_fixed(step, steps),
+        step=fixed(step, steps),
         random_start=False,
         run_to_end=run_to_end,
     )
@@ -183,7 +184,7 @@ def smia(
     Reference: Qi, Gong, Song, Ma, Zheng, ICLR 2021 (arXiv 2103.05232).
     """
     objective = Stabilised(weight, smooth, agreement, through, size, sigma)
-    return Ascent(threat, steps, objective, step=_fixed(step, steps), random_start=False, run_to_end=run_to_end)
+    return Ascent(threat, steps, objective, step=fixed(step, steps), random_start=False, run_to_end=run_to_end)
 
 
 def smia_reference(threat: Threat, steps: int = 10, weight: float = 0.0, run_to_end: bool = False) -> Ascent:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.contracts import Neighbourhood
 from palpate.errors import InputError
-from palpate.tensors import spread
+from palpate.tensors import lengths, spread
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,22 @@ class Cosine(Fixed):
     def stride(self, state: Any, step: int, steps: int) -> float:
         """At step t of T: size * (1 + cos(pi * t / T)) / 2."""
         return self.size * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+@dataclass(frozen=True)
+class Proportional(Fixed):
+    """x_{t+1} = P(x_t + size * radius * g_t / max |g_t|): every value moves in proportion to its gradient (DAG).
+
+    For L-inf balls, whose steepest step moves every value equally far. A gradient of zero moves nothing.
+    """
+
+    def advance(
+        self, images: Tensor, gradient: Tensor, value: Tensor, state: Any, space: Neighbourhood, step: int, steps: int
+    ) -> tuple[Tensor, Any]:
+        """One projected step."""
+        longest = lengths(gradient, "linf").to(gradient.dtype)
+        stride = space.radius * self.stride(state, step, steps) / torch.where(longest > 0, longest, 1.0)
+        return space.project(torch.addcmul(images, gradient, spread(stride, images))), state
 
 
 class HalvingState(NamedTuple):

@@ -12,19 +12,23 @@ from typing import Any
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.objectives import Deviation, Margin, Stabilised
-from palpate.attacks.steps import Cosine, Fixed, Halving
+from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
+from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
+from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
 from palpate.threats.ball import L1, L2, Linf, LinfSteps
+from palpate.threats.frequency import Frequency
 
 _TYPES: tuple[type, ...] = (
-    *(Ascent, RandomNoise, Deviation, Margin, Stabilised, Fixed, Cosine, Halving),
+    *(Ascent, RandomNoise, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
+    *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
-    *(Linf, L2, L1, LinfSteps, Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
+    *(Linf, L2, L1, LinfSteps, Frequency),
+    *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
 )
 NAMES: Mapping[str, type] = {kind.__name__: kind for kind in _TYPES}
 """The only types that `decode` ever makes, by the name that they are stored under."""

@@ -31,6 +31,8 @@ class Subject:
         gradient: it climbs the model's gradient.
         random: its outcome depends on the seed.
         projected: it stays inside the ball.
+        own_threat: it takes the radius for a threat of its own, in which its distance is measured; what is known on
+            paper of balls is then not asked of it.
     """
 
     make: Callable[[Threat], Attack]
@@ -38,6 +40,7 @@ class Subject:
     gradient: bool = True
     random: bool = False
     projected: bool = True
+    own_threat: bool = False
     threats: dict[str, type] = field(default_factory=lambda: dict(BALLS))
 
     def at(self, norm: str, eps: float | tuple[float, ...] | None = None) -> Attack:
@@ -73,7 +76,7 @@ def budget_and_box(subject: Subject) -> None:
         low, high = float(result.images.min()), float(result.images.max())
         require(low >= 0 and high <= 255, "budget and box", f"{norm}: values reach {low:g} to {high:g}")
         require(result.distance.any(), "budget and box", f"{norm}: no image was changed at all")
-        if subject.projected:
+        if subject.projected or subject.own_threat:
             allowed = torch.tensor(radii, dtype=torch.float64) * (1 + 1e-5) + 255e-6
             require(
                 (result.distance <= allowed).all(), "budget and box", f"{norm}: {result.distance.tolist()} of {radii}"
@@ -130,6 +133,8 @@ def batch_is_one_by_one(subject: Subject) -> None:
 
 def linear_oracle(subject: Subject) -> None:
     """On a linear victim nothing wins below the closed-form radius, and L-inf ascent wins just above it."""
+    if subject.own_threat:
+        return
     images = victims.level_images()
     weights = torch.full_like(images[0], 0.01)
     labels = torch.zeros(len(images), dtype=torch.int64)
@@ -152,7 +157,7 @@ def last_iterate_is_scored(subject: Subject) -> None:
     labels = torch.zeros(len(images), dtype=torch.int64)
     victim = Victim(victims.Linear(weights, _radius_offset(weights, 3.9)), _BOUNDS)
     result = _run(subject.at("linf", 4.0), victim, images, labels, 2)
-    if subject.gradient:
+    if subject.gradient and not subject.own_threat:
         require(result.success.all(), "last iterate is scored", "lost at 1.03 times the closed-form radius")
         require((result.first_success >= 1).all(), "last iterate is scored", "won before the first step")
 
@@ -267,7 +272,8 @@ def saturation_is_seen(subject: Subject) -> None:
     network = victims.Linear(weights, _radius_offset(weights, 2.0), scale=1e3)
     labels = torch.zeros(len(images), dtype=torch.int64)
     result = _run(subject.at("linf", 4.0), Victim(network, _BOUNDS), images, labels, 2)
-    require(result.success.all(), "saturation is seen", "a saturated model was not beaten at twice its radius")
+    reached = result.success if not subject.own_threat else result.distance > 0
+    require(reached.all(), "saturation is seen", "a saturated model was not beaten at twice its radius")
     flat = Victim(victims.Linear(weights * 0, 1.0), _BOUNDS)
     blocked = _run(subject.at("linf", 4.0), flat, images, labels, 2)
     require(blocked.blocked_gradient.all(), "saturation is seen", "a gradient of zero everywhere was not reported")
@@ -288,7 +294,7 @@ def verdict_by_the_model_as_given(subject: Subject) -> None:
 
 def beats_noise(subject: Subject) -> None:
     """An attack that climbs the gradient beats the model more often than random images of the same ball."""
-    if not subject.gradient:
+    if not subject.gradient or subject.own_threat:
         return
     from palpate.attacks.noise import RandomNoise
 
@@ -328,6 +334,7 @@ def check_attack(
     gradient: bool = True,
     random: bool = False,
     projected: bool = True,
+    own_threat: bool = False,
 ) -> None:
     """Check an attack against every contract, on the CPU, in seconds.
 
@@ -337,10 +344,11 @@ def check_attack(
         gradient: it climbs the model's gradient.
         random: its outcome depends on the seed.
         projected: it stays inside the ball.
+        own_threat: it takes the radius for a threat of its own.
 
     Raises:
         ContractError: a contract is not kept; the text names it.
     """
-    subject = Subject(make, norms, gradient, random, projected)
+    subject = Subject(make, norms, gradient, random, projected, own_threat)
     for contract in ATTACK_CONTRACTS.values():
         contract(subject)
