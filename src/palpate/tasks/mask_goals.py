@@ -7,70 +7,17 @@ for probabilities (float), and the `limit` at which it is reached.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.mask_reading import Annotation, Score, inside, overlap
+from palpate.tasks.mask_goal import Goal, Scoring, check_axes, check_share, check_structure, share, spacing_along
+from palpate.tasks.mask_goals_alike import Swap, Toward, Wanted
+from palpate.tasks.mask_reading import Annotation, amount
+from palpate.tasks.mask_shift import remembered, resized
 
-
-@dataclass(frozen=True)
-class Scoring:
-    """How a mask is scored against its annotation.
-
-    Attributes:
-        score: Dice or IoU.
-        structure: the structure that is scored; the mean over all annotated ones where None.
-        floor: the score below which a mask is unacceptable.
-    """
-
-    score: Score = "dice"
-    structure: int | None = None
-    floor: float = 0.5
-
-    def part(self, stack: Tensor) -> Tensor:
-        """What is scored of a stack."""
-        return stack if self.structure is None else stack[:, self.structure : self.structure + 1]
-
-    def present(self, truth: Annotation) -> Tensor:
-        """Whether anything that is scored is annotated (B,) bool."""
-        return self.part(truth.stack).flatten(1).any(1)
-
-    def __call__(self, presence: Tensor, truth: Annotation) -> Tensor:
-        """The mean score (B,) over the structures that are annotated; the lowest of all where none is."""
-        masks = self.part(truth.stack)
-        scores = overlap(self.part(presence), masks, self.score)
-        counts = masks.flatten(2).any(2).to(scores)
-        mean = (scores * counts).sum(1) / counts.sum(1).clamp(min=1)
-        return torch.where(self.present(truth), mean, scores.amin(1))
-
-
-class MaskGoal(Protocol):
-    """Where an attack wants the masks; a value."""
-
-    @property
-    def targeted(self) -> bool:
-        """Whether the attack climbs toward wanted masks, rather than away from the true ones."""
-
-    def words(self) -> str:
-        """The goal in a phrase."""
-
-    def check(self, truth: Annotation) -> None:
-        """Raise InputError where the goal cannot be asked of such annotations."""
-
-    def wanted(self, truth: Annotation) -> Tensor:
-        """The labels that the attack wants, in the form of `truth.labels`; the true ones where it wants none."""
-
-    def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
-        """How much is left of what the attack wants to lower (B,)."""
-
-    def limit(self, scoring: Scoring) -> float:
-        """`remains` at which the goal is reached."""
-
-    def applies(self, truth: Annotation, scoring: Scoring) -> Tensor:
-        """Whether the goal makes sense for these annotations (B,) bool."""
+__all__ = ["Degrade", "Erase", "Goal", "Insert", "Shift", "Swap", "Toward", "Wanted"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +73,7 @@ class Erase:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_share("left", self.left, low_included=True)
+        check_share("left", self.left, low_included=True)
         if self.into == self.structure:
             raise InputError(f"goal.into: structure {self.structure} cannot take its own place; name another one.")
 
@@ -152,7 +99,7 @@ class Erase:
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
         """Share of the annotated pixels that is found."""
         part = slice(self.structure, self.structure + 1)
-        return _share(presence[:, part], truth.stack[:, part])
+        return share(presence[:, part], truth.stack[:, part])
 
     def limit(self, scoring: Scoring) -> float:
         """`left`."""
@@ -185,7 +132,7 @@ class Insert:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_share("filled", self.filled)
+        check_share("filled", self.filled)
         if not all(0 <= place <= 1 for place in self.centre):
             raise InputError(f"goal.centre: {self.centre} must be fractions of each axis, from 0 to 1.")
         if not 0 < self.radius < float("inf"):
@@ -214,14 +161,14 @@ class Insert:
         squared = torch.zeros((), dtype=torch.float64, device=truth.labels.device)
         for axis, (place, size) in enumerate(zip(self.centre, truth.spatial, strict=True)):
             off = torch.arange(size, dtype=torch.float64, device=truth.labels.device) + 0.5 - place * size
-            along = (off * _spacing(truth, axis)).square()
+            along = (off * spacing_along(truth, axis)).square()
             squared = squared + along.reshape(len(along), *[-1 if a == axis else 1 for a in range(len(self.centre))])
         return squared <= self.radius**2
 
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
         """Share of the ball that is not found."""
         part = slice(self.structure, self.structure + 1)
-        return 1 - _share(presence[:, part], self.ball(truth).unsqueeze(1))
+        return 1 - share(presence[:, part], self.ball(truth).unsqueeze(1))
 
     def limit(self, scoring: Scoring) -> float:
         """1 - `filled`."""
@@ -234,38 +181,90 @@ class Insert:
         free = ~(ball & (truth.stack[:, self.structure] | ~counted)).flatten(1).any(1)
         within = ball.flatten(1).any(1)
         for axis, (place, size) in enumerate(zip(self.centre, truth.spatial, strict=True)):
-            length = size * _spacing(truth, axis)[:, 0]
+            length = size * spacing_along(truth, axis)[:, 0]
             within = within & (place * length >= self.radius) & ((1 - place) * length >= self.radius)
         return free & within
 
 
-def _share(presence: Tensor, region: Tensor) -> Tensor:
-    """Share of a region (B, 1, *spatial) that is present (B,); 0 for an empty region."""
-    held = inside(presence, region)
-    return (held / region.flatten(2).sum(2).clamp(min=1).to(held)).squeeze(1)
+@dataclass(frozen=True)
+class Shift:
+    """A structure larger or smaller by so many ml than it truly is.
 
+    The wanted mask takes the nearest voxels outside the structure, or gives up those nearest to its surface, by
+    Euclidean distance in mm, until the volume fits; equally near ones in row-major order.
 
-def _spacing(truth: Annotation, axis: int) -> Tensor:
-    """Size of a pixel along an axis (B, 1); 1 where it is unknown."""
-    if truth.spacing is None:
-        return torch.ones(len(truth.labels), 1, dtype=torch.float64, device=truth.labels.device)
-    return truth.spacing[:, axis : axis + 1].to(truth.labels.device, torch.float64)
+    Attributes:
+        structure: its index from 0.
+        ml: change of volume; above 0 larger, below 0 smaller.
+        name: what a report calls the structure.
 
+    Raises:
+        InputError: no change.
+    """
 
-def check_structure(structure: int, truth: Annotation) -> None:
-    """Raise InputError where the task has no such structure."""
-    if not 0 <= structure < truth.structures:
-        raise InputError(f"goal: structure {structure} is not one of the task's 0 to {truth.structures - 1}.")
+    structure: int
+    ml: float
+    name: str = ""
 
+    def __post_init__(self) -> None:
+        if not 0 < abs(self.ml) < float("inf"):
+            raise InputError(f"goal.ml: {self.ml:g} must be a volume above or below 0.")
 
-def check_axes(field: str, count: int, truth: Annotation) -> None:
-    """Raise InputError where a field has not one number per spatial axis."""
-    if count != len(truth.spatial):
-        raise InputError(f"{field}: it has {count} numbers, and the images have {len(truth.spatial)} spatial axes.")
+    @property
+    def targeted(self) -> bool:
+        """True."""
+        return True
 
+    def words(self) -> str:
+        """`shift <structure> by <ml> ml`."""
+        return f"shift {self.name or f'structure {self.structure}'} by {self.ml:+g} ml"
 
-def _check_share(field: str, share: float, *, low_included: bool = False) -> None:
-    good = 0 <= share < 1 if low_included else 0 < share <= 1
-    if not good:
-        bounds = "at least 0 and below 1" if low_included else "above 0 and at most 1"
-        raise InputError(f"goal.{field}: {share:g} is a share, {bounds}.")
+    def check(self, truth: Annotation) -> None:
+        """Raise InputError where there is no such structure, no volume, or no spacing."""
+        check_structure(self.structure, truth)
+        if len(truth.spatial) != 3:
+            raise InputError(f"goal: '{self.words()}' needs volumes, and these images are {len(truth.spatial)}D.")
+        if truth.spacing is None:
+            raise InputError(
+                f"goal: '{self.words()}' needs the size of a voxel, and the masks have no spacing. Give masks with "
+                "spacing in mm (NIfTI has it), or choose another goal."
+            )
+
+    def wanted(self, truth: Annotation) -> Tensor:
+        """The true labels with the structure grown or shrunk."""
+        return remembered(truth.labels, (self, truth.exclusive), lambda: self._resized(truth))
+
+    def _resized(self, truth: Annotation) -> Tensor:
+        mask = truth.stack[:, self.structure]
+        free = truth.counted[:, 0 if truth.exclusive else self.structure]
+        moved = resized(mask, free, truth.spacing, self._voxels(truth), grow=self.ml > 0)
+        if self.ml > 0:
+            return truth.painted(self.structure, moved)
+        return truth.rubbed_out(self.structure, moved)
+
+    def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
+        """Share of the wanted change that is still to come; above 1 where the volume moved the other way."""
+        found = amount(presence[:, self.structure : self.structure + 1]).squeeze(1)
+        true = truth.stack[:, self.structure].flatten(1).sum(1).to(found)
+        needed = self._voxels(truth).to(found)
+        change = found - true if self.ml > 0 else true - found
+        return (needed - change) / needed
+
+    def limit(self, scoring: Scoring) -> float:
+        """0."""
+        return 0.0
+
+    def applies(self, truth: Annotation, scoring: Scoring) -> Tensor:
+        """Where the structure is annotated and the image has room, or the structure enough volume."""
+        true = truth.stack[:, self.structure].flatten(1).sum(1)
+        counted = truth.counted[:, 0 if truth.exclusive else self.structure].flatten(1).sum(1)
+        room = counted - true if self.ml > 0 else true
+        return (true > 0) & (room >= self._voxels(truth))
+
+    def _voxels(self, truth: Annotation) -> Tensor:
+        """Smallest number of voxels that make up the change (B,)."""
+        voxel = torch.ones(len(truth.labels), dtype=torch.float64, device=truth.labels.device)
+        for axis in range(len(truth.spatial)):
+            voxel = voxel * spacing_along(truth, axis)[:, 0]
+        # A change of exactly so many voxels must not become one more by rounding.
+        return (abs(self.ml) * 1000 / voxel * (1 - 1e-6)).ceil().clamp(min=1).long()

@@ -12,8 +12,10 @@ from palpate.annotations import Masks
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.mask_checks import check_labels, check_outputs
-from palpate.tasks.mask_goals import Degrade, MaskGoal, Scoring
+from palpate.tasks.mask_goal import Goal, Scoring
+from palpate.tasks.mask_goals import Degrade
 from palpate.tasks.mask_reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
+from palpate.tasks.mask_shift import carry
 from palpate.tensors import Tree, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -55,7 +57,7 @@ class Segmentation:
 
     structures: int
     exclusive: bool = True
-    goal: MaskGoal = Degrade()
+    goal: Goal = Degrade()
     metric: Score = "dice"
     floor: float = 0.5
     structure: int | None = None
@@ -166,7 +168,9 @@ class Segmentation:
 
     def take(self, targets: Tree, rows: Tensor) -> Tree:
         """The targets of some rows."""
-        return take(targets, rows)
+        taken: Tree = take(targets, rows)
+        carry(self.annotation(targets).labels, self.annotation(taken).labels, rows)
+        return taken
 
     def validate(self, outputs: Tensor, targets: Tree) -> None:
         """Check types, shapes, values, grids and finiteness.

@@ -1,0 +1,64 @@
+"""Masks grown or shrunk by a number of voxels, and remembered, because an attack asks for them at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_REMEMBERED: Any = WeakTensorKeyDictionary()
+"""What was computed of a tensor of labels, for as long as that tensor lives."""
+
+
+def remembered(labels: Tensor, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` returns for these labels, computed once per tensor and key. Labels are never written to."""
+    known: dict[Hashable, Tensor] = _REMEMBERED.setdefault(labels, {})
+    if key not in known:
+        known[key] = make()
+    return known[key]
+
+
+def carry(labels: Tensor, taken: Tensor, rows: Tensor) -> None:
+    """Remember for `taken`, some rows of `labels`, what is remembered of `labels`."""
+    if labels in _REMEMBERED:
+        _REMEMBERED[taken] = {key: made.index_select(0, rows) for key, made in _REMEMBERED[labels].items()}
+
+
+def resized(mask: Tensor, free: Tensor, spacing: Tensor | None, voxels: Tensor, *, grow: bool) -> Tensor:
+    """The voxels that a mask takes or gives up to change by `voxels`: those nearest to its surface.
+
+    Args:
+        mask: (B, *spatial) bool.
+        free: (B, *spatial) bool, the voxels that may change.
+        spacing: (B, D) in mm, or None.
+        voxels: (B,) how many change; fewer where there are not so many.
+        grow: take voxels from outside, or give up those inside.
+
+    Returns:
+        (B, *spatial) bool.
+    """
+    rows = []
+    for index, one in enumerate(mask.cpu().numpy()):
+        sampling = None if spacing is None else spacing[index].tolist()
+        rows.append(_nearest(one, free[index].cpu().numpy(), sampling, int(voxels[index]), grow))
+    return torch.from_numpy(np.stack(rows)).to(mask.device)
+
+
+def _nearest(
+    mask: NDArray[np.bool_], free: NDArray[np.bool_], sampling: list[float] | None, count: int, grow: bool
+) -> NDArray[np.bool_]:
+    chosen = np.zeros(mask.size, dtype=bool)
+    if not mask.any() or mask.all():
+        # Without a surface there is no distance to it: nothing to grow from, or all of it equally deep.
+        chosen[: 0 if grow else count] = mask.any()
+        return chosen.reshape(mask.shape)
+    distance = distance_transform_edt(~mask if grow else mask, sampling=sampling)
+    places = np.flatnonzero((~mask if grow else mask) & free)
+    chosen[places[np.argsort(distance.ravel()[places], kind="stable")[:count]]] = True
+    return chosen.reshape(mask.shape)
