@@ -1,0 +1,306 @@
+"""Where an attack on a detector wants its detections to go, each goal a value.
+
+An annotated box is covered by a detection where their IoU reaches the task's overlap; it is detected where a detection
+of its class covers it. Images for which a goal is not eligible have margins that mean nothing; they never count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from palpate.annotations import Boxes
+from palpate.contracts import Pieces
+from palpate.errors import InputError
+from palpate.tasks.candidates import FAR, MOST, Reading, presence
+
+
+class DetectionGoal(Protocol):
+    """What one goal asks of a reading; all per sample. `Detection` puts the rest of a task around it."""
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the attack climbs towards something, rather than away from the truth."""
+
+    def eligible(self, targets: Boxes) -> Tensor:
+        """Whether the goal makes sense for these boxes (B,) bool."""
+
+    def margin(self, reading: Reading) -> Tensor:
+        """0 or less where the detections reach the goal (B,); in log-odds above the threshold, without gradient."""
+
+    def soft(self, reading: Reading) -> Tensor:
+        """A smooth stand-in that an attack lowers (B,), 0 to 1."""
+
+    def pieces(self, reading: Reading) -> Pieces:
+        """What must fall, one by one (B, P)."""
+
+    def loss(self, reading: Reading) -> Tensor:
+        """What an attack climbs (B,)."""
+
+    def check(self, classes: int) -> None:
+        """Raise InputError where the goal cannot be had with so many classes."""
+
+    def words(self) -> str:
+        """The goal in a phrase."""
+
+
+@dataclass(frozen=True)
+class Degrade:
+    """Detections that are worse than a floor: an F1 score of at most `floor`, whatever is wrong with them."""
+
+    @property
+    def targeted(self) -> bool:
+        """False."""
+        return False
+
+    def eligible(self, targets: Boxes) -> Tensor:
+        """Where something is annotated."""
+        return (targets.labels >= 0).any(1)
+
+    def margin(self, reading: Reading) -> Tensor:
+        """F1 above its floor."""
+        return reading.f1 - reading.floor
+
+    def soft(self, reading: Reading) -> Tensor:
+        """F1 with smooth counts of hits h and detections d: 2 h / (boxes + max(d, h))."""
+        hits = (presence(reading.soft_own) * reading.real).sum(1)
+        found = reading.at_survivors(reading.excess).sigmoid()
+        found = (found * (reading.survivors.label >= 0)).sum(1)
+        return 2 * hits / (reading.real.sum(1) + torch.maximum(found, hits)).clamp(min=1)
+
+    def pieces(self, reading: Reading) -> Pieces:
+        """One per annotated box: its classification and box loss; it stands while it is detected."""
+        return Pieces(
+            _missing(reading), _straight(reading.own, reading.soft_own), _detected(reading), _weights(reading)
+        )
+
+    def loss(self, reading: Reading) -> Tensor:
+        """Mean loss of the boxes, and the log-probability of the background that there is nothing, per box."""
+        return missed_and_invented(reading)
+
+    def check(self, classes: int) -> None:
+        """Always possible."""
+
+    def words(self) -> str:
+        """`untargeted`."""
+        return "untargeted"
+
+
+@dataclass(frozen=True)
+class Vanish:
+    """No annotated box is detected any more.
+
+    Attributes:
+        classes: boxes of these classes; empty: of all. Images without such boxes are not eligible.
+    """
+
+    classes: tuple[int, ...] = ()
+
+    @property
+    def targeted(self) -> bool:
+        """True."""
+        return True
+
+    def eligible(self, targets: Boxes) -> Tensor:
+        """Where such a box is annotated."""
+        return self._asked(targets.labels).any(1)
+
+    def margin(self, reading: Reading) -> Tensor:
+        """Excess of the surest detection of such a box."""
+        asked = self._asked(reading.targets.labels)
+        most = reading.own.masked_fill(~asked, -FAR).amax(1)
+        return torch.where(asked.any(1), most, FAR)
+
+    def soft(self, reading: Reading) -> Tensor:
+        """Mean presence of such boxes."""
+        return _mean(presence(reading.soft_own), self._asked(reading.targets.labels).to(reading.soft_own))
+
+    def pieces(self, reading: Reading) -> Pieces:
+        """One per annotated box; its loss is sum_q near_q log (1 - p_q), plus how far its candidates' boxes are."""
+        log_not = reading.of_label(reading.logs[1])
+        loss = (reading.near * log_not).sum(1) + reading.distance
+        weight = self._asked(reading.targets.labels).to(loss)
+        return Pieces(loss, _straight(reading.own, reading.soft_own), _detected(reading), weight)
+
+    def loss(self, reading: Reading) -> Tensor:
+        """Mean over its pieces."""
+        pieces = self.pieces(reading)
+        return _mean(pieces.loss, pieces.weight)
+
+    def check(self, classes: int) -> None:
+        """Raise InputError where a class is not one of the task's."""
+        _check_classes(self.classes, classes)
+
+    def words(self) -> str:
+        """`vanish`, or `vanish: class 0, 2`."""
+        return _named("vanish", self.classes)
+
+    def _asked(self, labels: Tensor) -> Tensor:
+        return torch.isin(labels, labels.new_tensor(self.classes)) if self.classes else labels >= 0
+
+
+@dataclass(frozen=True)
+class Fabricate:
+    """Detections where nothing is annotated: at least `count` that cover no annotated box of any class.
+
+    Every image is eligible, also one without boxes.
+
+    Attributes:
+        count: how many, 1 to 100.
+        classes: detections of these classes; empty: of all.
+
+    Raises:
+        InputError: a count outside 1 to 100.
+    """
+
+    count: int = 1
+    classes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST:
+            raise InputError(f"goal.count: {self.count} must be from 1 to {MOST}.")
+
+    @property
+    def targeted(self) -> bool:
+        """True."""
+        return True
+
+    def eligible(self, targets: Boxes) -> Tensor:
+        """Everywhere."""
+        return torch.ones(len(targets.labels), dtype=torch.bool, device=targets.labels.device)
+
+    def margin(self, reading: Reading) -> Tensor:
+        """Minus the excess of the `count`-th surest survivor that covers nothing."""
+        return -self._best(reading)[0][:, -1]
+
+    def soft(self, reading: Reading) -> Tensor:
+        """How far from present the `count` surest ones are, on average."""
+        excess, rank = self._best(reading)
+        soft = reading.at_survivors(reading.excess).gather(1, rank)
+        return (1 - torch.where(excess > -FAR, presence(soft), 0.0)).mean(1)
+
+    def pieces(self, reading: Reading) -> Pieces:
+        """The `count` surest survivors that cover nothing; each stands by 1 - p. Its loss is log p."""
+        excess, rank = self._best(reading)
+        there = excess > -FAR
+        log_p = torch.where(there, reading.at_survivors(reading.logs[0]).gather(1, rank), -FAR)
+        soft = torch.where(there, reading.at_survivors(reading.excess).gather(1, rank), -FAR)
+        return Pieces(log_p, _straight(-excess, -soft), 1 - log_p.exp(), torch.ones_like(log_p))
+
+    def loss(self, reading: Reading) -> Tensor:
+        """Mean over its pieces."""
+        return self.pieces(reading).loss.mean(1)
+
+    def check(self, classes: int) -> None:
+        """Raise InputError where a class is not one of the task's."""
+        _check_classes(self.classes, classes)
+
+    def words(self) -> str:
+        """`fabricate 1`, or `fabricate 3: class 0, 2`."""
+        return _named(f"fabricate {self.count}", self.classes)
+
+    def _best(self, reading: Reading) -> tuple[Tensor, Tensor]:
+        label = reading.survivors.label
+        asked = torch.isin(label, label.new_tensor(self.classes)) if self.classes else label >= 0
+        best = reading.survivors.excess.masked_fill(~(reading.free & asked), -FAR).topk(self.count, dim=1)
+        return best.values, best.indices
+
+
+@dataclass(frozen=True)
+class Mislabel:
+    """Some annotated box is covered by a detection of another class, and by none of its own."""
+
+    @property
+    def targeted(self) -> bool:
+        """True."""
+        return True
+
+    def eligible(self, targets: Boxes) -> Tensor:
+        """Where something is annotated."""
+        return (targets.labels >= 0).any(1)
+
+    def margin(self, reading: Reading) -> Tensor:
+        """Smallest over the boxes of the larger of two: excess of its own class, minus that of the best other."""
+        return self._hard(reading).amin(1)
+
+    def soft(self, reading: Reading) -> Tensor:
+        """Of the box that is nearest to it: half its presence plus half the absence of the other class."""
+        both = (presence(reading.soft_own) + 1 - presence(reading.soft_other)) / 2
+        return self._nearest(reading, both)
+
+    def pieces(self, reading: Reading) -> Pieces:
+        """One per annotated box; its loss is sum_q near_q log (1 - p_own) + log sum_q near_q max_{k other} p_qk."""
+        log_p, log_not = reading.logs
+        gone = (reading.near * reading.of_label(log_not)).sum(1)
+        other = reading.of_others(log_p) + reading.near.clamp(min=1e-30).log()
+        loss = gone + other.logsumexp(1)
+        margin = _straight(self._hard(reading), torch.maximum(reading.soft_own, -reading.soft_other))
+        standing = torch.maximum(_detected(reading), 1 - other.amax(1).exp())
+        return Pieces(loss, margin, standing, _weights(reading))
+
+    def loss(self, reading: Reading) -> Tensor:
+        """That of the box that is nearest to it: one is enough."""
+        return self._nearest(reading, self.pieces(reading).loss)
+
+    def check(self, classes: int) -> None:
+        """Raise InputError where there is no other class."""
+        if classes < 2:
+            raise InputError("goal: mislabel needs at least 2 classes, and task.classes is 1. Choose vanish.")
+
+    def words(self) -> str:
+        """`mislabel`."""
+        return "mislabel"
+
+    def _hard(self, reading: Reading) -> Tensor:
+        return torch.maximum(reading.own, -reading.other).masked_fill(~reading.real, FAR)
+
+    def _nearest(self, reading: Reading, values: Tensor) -> Tensor:
+        return values.gather(1, self._hard(reading).argmin(1, keepdim=True))[:, 0]
+
+
+def missed_and_invented(reading: Reading) -> Tensor:
+    """The dense loss of detections against annotated boxes (B,), whatever head and detector.
+
+        mean_g sum_q a_qg (1 - GIoU_qg - log p_q,label(g)) - sum_q (1 - max_g near_qg) sum_k log (1 - p_qk) / max(1, M)
+
+    with a the share that candidate q has of box g: proportional to near_qg * p, so that what detects the box carries
+    its loss, and another candidate takes over when that one falls. Without boxes only the background is left.
+    """
+    background = 1 - reading.near.amax(2)
+    invented = -(background * reading.logs[1].sum(2)).sum(1) / reading.real.sum(1).clamp(min=1)
+    return _mean(_missing(reading), _weights(reading)) + invented
+
+
+def _missing(reading: Reading) -> Tensor:
+    return -(reading.share * reading.of_label(reading.logs[0])).sum(1) + reading.distance
+
+
+def _detected(reading: Reading) -> Tensor:
+    """Probability (B, M) of each box's class at the candidate that detects it best."""
+    return (reading.of_label(reading.logs[0]) + reading.cover).amax(1).exp()
+
+
+def _weights(reading: Reading) -> Tensor:
+    return reading.real.to(reading.boxes)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def _straight(hard: Tensor, soft: Tensor) -> Tensor:
+    """The value of `hard` with the gradient of `soft`."""
+    return hard + (soft - soft.detach())
+
+
+def _check_classes(wanted: tuple[int, ...], classes: int) -> None:
+    outside = [index for index in wanted if not 0 <= index < classes]
+    if outside:
+        raise InputError(f"goal.classes: {outside[0]} is not one of the task's classes 0 to {classes - 1}.")
+
+
+def _named(verb: str, classes: tuple[int, ...]) -> str:
+    return verb + (": class " + ", ".join(map(str, classes)) if classes else "")
