@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from palpate.audit.gallery import PER_ATTACK, amplification, png
+from palpate.audit.gallery import PER_ATTACK, amplification
+from palpate.audit.planes import png
 from palpate.audit.runner import audit
 from palpate.report.description import Picture, read_description
 from palpate.runs import RunFolder

@@ -21,6 +21,10 @@ FEW_GROUPS = 20
 """With fewer groups than this the bootstrap's interval is too narrow."""
 WIDE = 0.2
 """A 95% interval wider than this is called wide."""
+HALF = 0.5
+"""With fewer acceptable images than this before any attack, attacks have little to take away."""
+STEADY = 0.01
+"""Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
 """More than this share of attacked images with a defect spoils the figures."""
 
@@ -49,12 +53,13 @@ def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding
 
 
 def steady_model(panel: Panel) -> Finding:
-    """The model decided each clean image alike in every attack's records."""
+    """The model decided each clean image alike in every attack's records: the same class, the same score."""
     name = "Steady decisions"
     unsteady = np.zeros(panel.images.count, dtype=bool)
     for outcome in panel.outcomes:
-        differs = outcome.recorded & (outcome.clean_predictions != panel.images.clean_prediction)
-        unsteady |= differs.any(axis=0)
+        differs = outcome.clean_predictions != panel.images.clean_prediction
+        differs |= np.abs(outcome.clean_scores - panel.images.score) > STEADY
+        unsteady |= (outcome.recorded & differs).any(axis=0)
     if unsteady.any():
         return Finding(
             "failure",
@@ -66,11 +71,16 @@ def steady_model(panel: Panel) -> Finding:
 
 
 def clean_baseline(images: Images) -> Finding:
-    """The model is better than always answering the commonest class."""
+    """The model is better than always answering the commonest class; without classes, right more often than not."""
     name = "Clean accuracy"
     if not images.count:
         return Finding("failure", name, "There is no image.")
     share = clean_accuracy(images)
+    if (images.label < 0).all():
+        text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
+        if share.value < HALF:
+            return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
+        return Finding("pass", "Clean results", text)
     commonest = np.bincount(images.label).max() / images.count
     text = (
         f"The model is right on {share.count} of {share.total} images; the commonest class alone gives {commonest:.0%}."

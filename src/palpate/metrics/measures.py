@@ -78,12 +78,14 @@ class FindingRead:
 
     @property
     def _known(self) -> Bools:
-        return np.not_equal(self.truth, UNKNOWN) & ~np.isnan(self.probability)
+        known: Bools = np.not_equal(self.truth, UNKNOWN) & ~np.isnan(self.probability)
+        return known
 
     @property
     def right(self) -> Bools:
         """(N,) Images where the finding is known and read as it is."""
-        return self._known & (self._read == np.equal(self.truth, 1))
+        right: Bools = self._known & np.equal(self._read, np.equal(self.truth, 1))
+        return right
 
     @property
     def sensitivity(self) -> Share:

@@ -105,6 +105,8 @@ class Outcome:
     """The model returned NaN or infinity for an iterate."""
     clean_predictions: Ints
     """Class decided for the image as stored, as this attack's records have it; -1 where there is no record."""
+    clean_scores: Floats
+    """How good the decision for the image as stored is, as this attack's records have it; NaN without a record."""
 
     @property
     def covered(self) -> Bools:
@@ -210,6 +212,7 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),
         clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),
+        clean_scores=spread(columns["clean_score"].astype(np.float64), np.nan),
         **flags,
     )
 

@@ -46,28 +46,73 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, frozen=True, protected_namespaces=())
 
 
+CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
+"""Kinds of tasks that decide for one class per image."""
+
+
+class Measure(Model):
+    """One figure that the records hold of every image."""
+
+    name: Text
+    """`dice`, `iou`, `hd95`, `surface_dice`, `volume`, `volume_error` and so on."""
+    part: Text = ""
+    """The structure or class that it is about; empty for the whole image."""
+    unit: Text = ""
+    """`mm`, `ml`, `px`, `voxel`, or empty."""
+    better: Literal["higher", "lower", ""] = "higher"
+    """Whether a good model has it high or low; empty for one that is neither (a volume)."""
+
+
+class Operating(Model):
+    """Where the model's probabilities become decisions."""
+
+    confidence: Number = None
+    """Boxes below it are not shown."""
+    overlap: Number = None
+    """Intersection over union from which a box counts as found."""
+    thresholds: list[float] = []
+    """Probability from which a finding is read as present: one for all, or one each."""
+
+
 class Task(Model):
     """What the model's output means."""
 
-    kind: Literal["multiclass", "binary", "ordinal"]
-    """`binary`, `multiclass`, or `ordinal` (grades)."""
+    kind: Literal["multiclass", "binary", "ordinal", "multilabel", "segmentation", "detection"]
+    """`binary`, `multiclass`, `ordinal` (grades), `multilabel`, `segmentation` (masks) or `detection` (boxes)."""
     head: Text
-    """How raw outputs become class scores."""
-    classes: list[Text] = Field(min_length=2)
-    """Names of the classes, by index."""
-    disease: list[int]
+    """How raw outputs become decisions."""
+    classes: list[Text] = Field(min_length=1)
+    """Names by index: of the classes, structures (without background), findings, or classes of boxes."""
+    disease: list[int] = []
     """Indices of the classes that count as disease; may be empty."""
+    score: Text = "accuracy"
+    """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
+    floor: Number = None
+    """A result at or below this score is not acceptable; null where the task has no floor."""
+    measures: list[Measure] = []
+    """What the records hold of every image, in their order."""
+    operating: Operating = Operating()
+    """The operating point, where the task has one of its own."""
 
     @model_validator(mode="after")
-    def _disease_is_a_class(self) -> Task:
+    def _consistent(self) -> Task:
         if any(index not in range(len(self.classes)) for index in self.disease):
             raise ValueError(f"disease {self.disease} must name classes 0 to {len(self.classes) - 1}")
+        if self.classification and len(self.classes) < 2:
+            raise ValueError("a classification needs two classes or more")
+        if len(self.operating.thresholds) not in {0, 1, len(self.classes)}:
+            raise ValueError(f"{len(self.operating.thresholds)} thresholds for {len(self.classes)} findings")
         return self
+
+    @property
+    def classification(self) -> bool:
+        """Whether the model decides for one class per image."""
+        return self.kind in CLASSIFICATIONS
 
     @property
     def directions(self) -> bool:
         """Whether there are both disease and healthy classes, so that an error has a clinical direction."""
-        return 0 < len(set(self.disease)) < len(self.classes)
+        return self.classification and 0 < len(set(self.disease)) < len(self.classes)
 
 
 class AuditedModel(Model):
@@ -85,6 +130,8 @@ class AuditedModel(Model):
     """Number of parameters."""
     preprocess: Text
     """What happens to stored values before the network."""
+    inferer: Text | None = None
+    """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
 
 
 class Data(Model):
@@ -95,9 +142,11 @@ class Data(Model):
     images: int
     """Number of images."""
     per_class: list[int]
-    """Images of each class."""
-    shape: list[int]
-    """Channels, height, width."""
+    """Images of each class, or in which each structure, finding or class of boxes occurs."""
+    shape: list[int] | None = None
+    """Channels and size along each axis; empty or null where images differ."""
+    spacing: list[float] | None = None
+    """Size of a pixel along each axis in mm; empty where images differ, null where it is not known."""
     bounds: tuple[float, float]
     """Lowest and highest stored value."""
     groups: int
@@ -180,6 +229,53 @@ class Gate(Model):
     """Whether the condition holds."""
 
 
+class Mark(Model):
+    """What is drawn over a picture: the outline of a structure or a box."""
+
+    part: int
+    """Index of the structure or class of boxes."""
+    kind: Literal["contour", "box"]
+    """A closed outline, or two opposite corners."""
+    points: list[tuple[float, float]]
+    """x and y as fractions of the picture's width and height, from its upper left corner."""
+    score: Number = None
+    """Confidence of a box."""
+
+
+class Marks(Model):
+    """All that is drawn over the pictures of one slice."""
+
+    truth: list[Mark] = []
+    """As annotated."""
+    clean: list[Mark] = []
+    """As the model found it in the image as stored."""
+    adversarial: list[Mark] = []
+    """As the model found it in the adversarial image."""
+
+
+class Slice(Model):
+    """One plane of an image: all of it in 2D, one slice of a volume."""
+
+    axis: int | None = None
+    """Axis of the volume that the slices count along; null in 2D."""
+    index: int = 0
+    """Which slice, from 0."""
+    count: int = 1
+    """How many slices the volume has."""
+    changed: int = 0
+    """Pixels of this slice whose prediction changed."""
+    aspect: float = 1.0
+    """Width over height of the picture, with the size of its pixels."""
+    clean: str
+    """The image as stored."""
+    adversarial: str
+    """The adversarial image."""
+    perturbation: str
+    """The change, amplified."""
+    marks: Marks = Marks()
+    """What is drawn over them."""
+
+
 class Picture(Model):
     """One adversarial image of the gallery. Paths are relative to the run folder."""
 
@@ -192,19 +288,39 @@ class Picture(Model):
     image: Text
     """Name of the image. It may identify a patient, so reports show it only when asked."""
     label: int
-    """True class."""
+    """True class; -1 where the task is no classification."""
     clean_prediction: int
-    """Class decided before the attack."""
+    """Class decided before the attack; -1 where the task is no classification."""
     prediction: int
-    """Class decided after it."""
+    """Class decided after it; -1 where the task is no classification."""
     clean: str
-    """The image as stored."""
+    """The image as stored; of a volume the slice that changed most."""
     adversarial: str
     """The adversarial image."""
     perturbation: str
     """The change, amplified."""
     amplification: float
     """How many times the change was amplified."""
+    success: bool | None = None
+    """Whether the attack beat the image."""
+    clean_score: Number = None
+    """Score before the attack."""
+    score: Number = None
+    """Score after it."""
+    clean_measures: list[Number] = []
+    """Measures before the attack, in the order of `task.measures`."""
+    measures: list[Number] = []
+    """Measures after it."""
+    truth: list[float] = []
+    """What is annotated, flat, as the records have it."""
+    clean_found: list[Number] = []
+    """What the model found before the attack, flat."""
+    found: list[Number] = []
+    """What it found after it, flat."""
+    window: tuple[float, float] | None = None
+    """Stored values that are shown black and white, where they are not the bounds."""
+    slices: list[Slice] = []
+    """The picture itself in 2D, or the slices of a volume that changed most, in their order."""
 
 
 class Description(Model):
@@ -233,7 +349,7 @@ class Description(Model):
         known = range(len(self.task.classes))
         if len(self.data.per_class) != len(known):
             raise ValueError(f"data.per_class has {len(self.data.per_class)} numbers for {len(known)} classes")
-        for picture in self.gallery:
+        for picture in self.gallery if self.task.classification else ():
             if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
                 raise ValueError(f"gallery: row {picture.row} names a class beyond 0 to {len(known) - 1}")
         return self

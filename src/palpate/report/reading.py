@@ -9,7 +9,7 @@ import numpy as np
 
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
-from palpate.metrics.panel import Outcome, Panel, arrange
+from palpate.metrics.panel import Bools, Floats, Outcome, Panel, arrange
 from palpate.report.description import Attack, Description, read_description, visible
 from palpate.report.schema import Figure
 from palpate.runs import RunFolder
@@ -38,12 +38,18 @@ class Reading:
         return _figure(self.resampling.proportion(share, empty))
 
     def per_class(self, share: Share) -> list[Figure]:
-        """The proportion within each class."""
+        """The proportion within each class; nothing where images have no class."""
+        if not self.description.task.classification:
+            return []
         labels = self.panel.images.label
         return [
             self.proportion(share.within(labels == index), f"No image of class {name} counts here.")
             for index, name in enumerate(self.description.task.classes)
         ]
+
+    def mean(self, values: Floats, among: Bools, note: str) -> Figure:
+        """The mean of a measure with its interval; `note` says why it may be undefined."""
+        return _figure(self.resampling.mean(values, among, note))
 
     def statistic(self, statistic: Statistic, note: str) -> Figure:
         """Any other figure with its bootstrap interval."""
@@ -65,9 +71,11 @@ def read(run: RunFolder) -> Reading:
             f"{run.path}: there are records of '{visible(strangers[0])}', which run.json does not name. "
             "Records of another run lie in this folder; restore it, or run the audit into a new one."
         )
-    classes = len(description.task.classes)
-    decided = [outcome.prediction[outcome.recorded] for outcome in panel.outcomes]
-    _check_classes(run, [panel.images.label, panel.images.clean_prediction, *decided], classes)
+    if description.task.classification:
+        decided = [outcome.prediction[outcome.recorded] for outcome in panel.outcomes]
+        columns = [panel.images.label, panel.images.clean_prediction, *decided]
+        _check_classes(run, columns, len(description.task.classes))
+    _check_lists(run, description, panel)
     return Reading(description, panel, Resampling(panel.images.group))
 
 
@@ -77,6 +85,19 @@ def _check_classes(run: RunFolder, columns: Sequence[np.ndarray], classes: int) 
             raise StorageError(
                 f"{run.path}: a record names a class beyond 0 to {classes - 1}. The records are damaged."
             )
+
+
+def _check_lists(run: RunFolder, description: Description, panel: Panel) -> None:
+    task = description.task
+    if panel.images.count and panel.images.measures.shape[1] != len(task.measures):
+        raise StorageError(
+            f"{run.path}: records hold {panel.images.measures.shape[1]} measures and run.json names "
+            f"{len(task.measures)} (task.measures). They do not belong together; restore the folder."
+        )
+    width = {"multilabel": len(task.classes)}.get(task.kind)
+    lists = [*panel.images.truth, *panel.images.found]
+    if width is not None and any(values.size != width for values in lists):
+        raise StorageError(f"{run.path}: a record does not hold {width} findings. The records are damaged.")
 
 
 def _figure(estimate: Estimate) -> Figure:

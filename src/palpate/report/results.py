@@ -49,6 +49,7 @@ from palpate.report.schema import (
     WorstDirections,
     WorstPoint,
 )
+from palpate.report.series import all_series
 from palpate.report.validity import judge
 from palpate.report.verdict import pronounce
 from palpate.runs import RunFolder
@@ -85,6 +86,8 @@ def measure(run: RunFolder) -> Results:
         attacks=[_attack(reading, attack) for attack in told.attacks],
         worst_case=worst,
         worst_directions=directions,
+        series=all_series(reading),
+        froc=[],
         comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],
         intervals=Intervals(
             level=LEVEL,

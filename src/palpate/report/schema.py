@@ -1,7 +1,10 @@
 """The shape of `results.json`: every figure of a report, with its interval and its denominator.
 
 Numbers are null where they are undefined, and then `note` says why. Rates and accuracies are fractions from 0 to 1;
-eps and distances are in stored values. `python -m palpate.report FILE` writes the JSON schema.
+eps and distances are in stored values. `accuracy`, `robust_accuracy` and what rests on them count images with an
+acceptable result: the true class, or a score above the task's floor.
+
+`python -m palpate.report FILE` writes the JSON schema.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Literal
 
 from palpate.report.description import AuditedModel, Data, Gate, Model, Number, Task, Text, Threat, Tree
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised when a field is removed or changes its meaning."""
 
 
@@ -29,7 +32,7 @@ class Figure(Model):
     count: int | None = None
     """Hits, where the figure is a proportion."""
     total: int | None = None
-    """Images that count, where the figure is a proportion: its denominator."""
+    """Images that count, where the figure is a proportion or a mean: its denominator."""
     note: Text | None = None
     """Why the figure is undefined."""
 
@@ -71,9 +74,9 @@ class Clean(Model):
     """The model before any attack."""
 
     accuracy: Figure
-    """Images decided rightly, over all images."""
+    """Images with an acceptable result (decided rightly, score above the floor), over all images."""
     per_class: list[Figure]
-    """The same for each class."""
+    """The same for each class; empty where the task is no classification."""
     directions: Directions | None
     """Null where the plan names no disease."""
     grading: Grading
@@ -89,9 +92,10 @@ class AttackPoint(Model):
     success_rate: Figure
     """Eligible images on which the goal was reached, over the eligible ones."""
     robust_accuracy: Figure | None
-    """Images right before and not beaten, over all images; null for goals other than `untargeted`."""
+    """Images acceptable before and not beaten, over all images; null for goals other than `untargeted`."""
     per_class: list[Figure]
-    """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class."""
+    """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty where
+    the task is no classification."""
     directions: Directions | None
     """Null where the plan names no disease."""
     grading: Grading
@@ -179,6 +183,51 @@ class Comparison(Model):
     """The same after Holm's adjustment over all comparisons of the goal."""
 
 
+class SeriesPoint(Model):
+    """One figure of a series under an attack at one budget."""
+
+    eps: float
+    """Budget in stored values."""
+    figure: Figure
+    """The figure over the images that have a record and where it is defined."""
+    undefined: int = 0
+    """Images that have a record and where it is undefined."""
+
+
+class Series(Model):
+    """One figure of a structure, a finding, a class of boxes or the whole image: clean and under every attack."""
+
+    name: Text
+    """`dice`, `hd95`, `sensitivity`, `area_under_roc`, `map50` and so on."""
+    part: Text
+    """The structure, finding or class of boxes; empty for the whole image."""
+    statistic: Literal["mean", "median", "share", "pooled"]
+    """Over the images: mean or median of a measure, a proportion, or one figure of all images together (mAP, AUROC)."""
+    unit: Text
+    """`mm`, `ml`, `px`, `voxel`, or empty."""
+    better: Literal["higher", "lower", ""]
+    """Whether a good model has it high or low; empty for neither."""
+    clean: Figure | None
+    """Without an attack; null for a success rate."""
+    clean_undefined: int = 0
+    """Images where it is undefined without an attack."""
+    attacks: dict[Text, list[SeriesPoint]]
+    """Attack -> one entry per budget, smallest first."""
+
+
+class Froc(Model):
+    """A free-response ROC curve: boxes found against false boxes per image, over all confidences."""
+
+    attack: Text | None
+    """Null without an attack."""
+    eps: float | None
+    """Budget in stored values; null without an attack."""
+    false_positives: list[float]
+    """Boxes per image that match no annotated box, rising."""
+    recall: list[float]
+    """Share of annotated boxes that are found."""
+
+
 class Check(Model):
     """What one check found."""
 
@@ -207,7 +256,7 @@ class Verdict(Model):
     gates: Text
     """How many gates of the plan passed."""
     fell: bool | None
-    """Whether robust accuracy came down to half the clean accuracy or less; null where it is not known."""
+    """Whether the share of acceptable images came down to half the clean one or less; null where it is not known."""
     eps: float | None
     """The budget of the sentence, in stored values."""
 
@@ -250,6 +299,10 @@ class Results(Model):
     worst_directions: list[WorstDirections]
     """One entry per budget; empty where the plan names no disease."""
     comparisons: list[Comparison]
+    series: list[Series]
+    """Per structure, finding or class of boxes; empty for a classification."""
+    froc: list[Froc]
+    """Of a detector, without an attack and under each; empty otherwise."""
     intervals: Intervals
     versions: dict[str, Text]
     machine: Tree
