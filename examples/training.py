@@ -1,55 +1,26 @@
-"""What the examples with masks share: one training loop, Dice per image, and images and masks resized into a folder."""
+"""What the examples with masks share: one training loop, an ordinary training on 2D images, and Dice per image.
+
+Nothing here defends a network against attacks.
+"""
 
 from __future__ import annotations
 
-import csv
+import argparse
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from monai.losses import DiceCELoss
+from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from palpate import Preprocess
 from palpate.data.images import read_image
-
-Row = dict[str, str]
-
-
-def rows_of(table: Path, **where: str) -> list[Row]:
-    """The lines of a CSV whose columns have these values."""
-    with open(table, newline="") as handle:
-        return [row for row in csv.DictReader(handle) if all(row[key] == value for key, value in where.items())]
-
-
-def write_table(table: Path, rows: list[Row]) -> None:
-    """Write lines with the same columns as a CSV."""
-    with open(table, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def resize(source: Path, target: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> None:
-    """Write an image cut to `box` (left, top, right, bottom) and resized to `size` (height, width) as PNG.
-
-    Linear and anti-aliased; masks (folders whose names start with `masks` or `fov`) take the nearest value instead,
-    so that no value appears that the annotator did not write.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    drawn = source.parent.name.startswith(("masks", "fov"))
-    with Image.open(source) as image:
-        method = Image.Resampling.NEAREST if drawn else Image.Resampling.BILINEAR
-        image.resize((size[1], size[0]), method, box=box).save(target)
-
-
-def images_and_masks(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) in stored values, and masks (N, 1, H, W) of 0 and 1, of one split of a prepared folder."""
-    rows = rows_of(folder / "labels.csv", split=split)
-    images = np.stack([read_image(folder / row["file"]) for row in rows])
-    masks = np.stack([read_image(folder / row["mask"])[:1] for row in rows])
-    return torch.tensor(images).float(), torch.tensor(masks > 127).float()
+from preparing import rows_of
 
 
 def dice(decided: Tensor, truth: Tensor) -> Tensor:
@@ -98,3 +69,87 @@ def fit(
             best, kept = score, {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(kept)
     return network.eval()
+
+
+def images_and_masks(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) in stored values, and masks (N, 1, H, W) of 0 and 1, of one split of a prepared folder."""
+    rows = rows_of(folder / "labels.csv", split=split)
+    images = np.stack([read_image(folder / row["file"]) for row in rows])
+    masks = np.stack([read_image(folder / row["mask"])[:1] for row in rows])
+    return torch.tensor(images).float(), torch.tensor(masks > 127).float()
+
+
+def augmentation(seed: int) -> Compose:
+    """Flips, turns, scales and shifts of image and mask, and contrast of the image."""
+    both = ("image", "mask")
+    augment = Compose(
+        [
+            RandFlipd(both, prob=0.5, spatial_axis=0),
+            RandFlipd(both, prob=0.5, spatial_axis=1),
+            RandAffined(
+                both,
+                prob=0.7,
+                rotate_range=math.pi,
+                scale_range=(0.2, 0.2),
+                translate_range=(10, 10),
+                mode=("bilinear", "nearest"),
+                padding_mode="border",
+            ),
+            RandAdjustContrastd("image", prob=0.5, gamma=(0.7, 1.4)),
+        ]
+    )
+    augment.set_random_state(seed)
+    return augment
+
+
+def mean_dice(network: nn.Module, prepare: Preprocess, images: Tensor, masks: Tensor) -> float:
+    """Mean Dice of the images, for a network with one logit."""
+    with torch.no_grad():
+        logits = torch.cat([network(prepare(part)) for part in images.split(50)])
+    return float(dice(logits > 0, masks).mean())
+
+
+def train_2d(
+    build: Callable[[], nn.Module],
+    prepare: Preprocess,
+    folder: Path,
+    *,
+    epochs: int,
+    batch: int,
+    rate: float,
+    seed: int,
+) -> nn.Module:
+    """The network, one logit of one structure, of the best validation epoch, trained on Dice and cross-entropy."""
+    torch.manual_seed(seed)
+    images, masks = images_and_masks(folder, "train")
+    validation = images_and_masks(folder, "val")
+    augment, steps = augmentation(seed), len(images) // batch
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in torch.randperm(len(images))[: steps * batch].split(batch):
+            drawn = [augment({"image": images[row], "mask": masks[row]}) for row in rows.tolist()]
+            pairs = [torch.stack([torch.as_tensor(one[key]) for one in drawn]) for key in ("image", "mask")]
+            yield prepare(pairs[0]), pairs[1]
+
+    def validate(network: nn.Module) -> float:
+        return mean_dice(network, prepare, *validation)
+
+    return fit(build(), batches, DiceCELoss(sigmoid=True), validate, epochs, steps, rate)
+
+
+def options(description: str | None, here: Path, epochs: int) -> argparse.Namespace:
+    """The command line that all these trainings have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=here / "data", help="what prepare.py wrote")
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=here / "weights" / "unet.safetensors")
+    return parser.parse_args()
+
+
+def save(network: nn.Module, out: Path) -> None:
+    """Write the weights, and say where."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), out)
+    print(f"weights: {out}")

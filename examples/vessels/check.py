@@ -22,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import model as example  # noqa: E402
+
+import preparing  # noqa: E402
 import training  # noqa: E402
 
 STATED = {"DRIVE": 0.825, "CHASE_DB1": 0.726}
@@ -29,7 +31,7 @@ STATED = {"DRIVE": 0.825, "CHASE_DB1": 0.726}
 TOLERANCE = 0.005
 
 
-def mean_dice(network: torch.nn.Module, rows: list[training.Row]) -> float:
+def mean_dice(network: torch.nn.Module, rows: list[preparing.Row]) -> float:
     """Mean over the images of the Dice inside the field of view, in their own resolution."""
     prepare, found = Preprocess(size=example.SIZE, std=(255.0,)), []
     for row in rows:
@@ -49,7 +51,7 @@ def main() -> int:
     network.eval()
     off = False
     for dataset, stated in STATED.items():
-        rows = training.rows_of(HERE / "data" / "labels.csv", dataset=dataset)
+        rows = preparing.rows_of(HERE / "data" / "labels.csv", dataset=dataset)
         found = mean_dice(network, rows)
         off = off or abs(found - stated) > TOLERANCE
         print(f"{dataset}: {len(rows)} images, mean Dice {found:.4f}, stated {stated}")

@@ -19,7 +19,7 @@ from scipy import ndimage
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
-import training  # noqa: E402
+import preparing  # noqa: E402
 
 DARK = 60
 """Sum of red, green and blue up to which a pixel lies outside the field of view, where none was annotated."""
@@ -35,7 +35,7 @@ def field_of_view(image: Image.Image, annotated: Path | None) -> np.ndarray:
     return np.asarray(ndimage.binary_fill_holes(regions == 1 + int(np.argmax(sizes))))
 
 
-def cut(source: Path, row: training.Row, out: Path) -> training.Row:
+def cut(source: Path, row: preparing.Row, out: Path) -> preparing.Row:
     """Write one image, its mask and its field of view, cut to the box around the field of view."""
     name = f"{Path(row['image']).stem}.png"
     with Image.open(source / row["image"]) as stored, Image.open(source / row["mask"]) as drawn:
@@ -58,9 +58,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the network's arrays, .npz")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    rows = training.rows_of(options.source / "labels.csv", split="test")
+    rows = preparing.rows_of(options.source / "labels.csv", split="test")
     listed = [cut(options.source, row, options.out / "data") for row in rows]
-    training.write_table(options.out / "data" / "labels.csv", listed)
+    preparing.write_table(options.out / "data" / "labels.csv", listed)
     (options.out / "weights").mkdir(exist_ok=True)
     with np.load(options.weights, allow_pickle=False) as arrays:
         state = {name: torch.tensor(arrays[name]) for name in arrays.files}
