@@ -111,21 +111,19 @@ class MaskFiles:
 
     def _labels(self, case: Case, name: str, values: Sequence[int], spatial: tuple[int, ...]) -> Labels:
         stored = self._stored(case, name, spatial)
-        labels = np.zeros(spatial, dtype=np.int64)
-        known = stored == 0
-        for number, value in enumerate(values, start=1):
-            labels[stored == value] = number
-            known |= stored == value
+        codes = {0: 0} | {value: number for number, value in enumerate(values, start=1)}
         if self.coding.ignore_value is not None:
-            labels[stored == self.coding.ignore_value] = IGNORE
-            known |= stored == self.coding.ignore_value
-        if not known.all():
-            strange = [f"{value:g}" for value in np.unique(stored[~known]).tolist()]
+            codes[self.coding.ignore_value] = IGNORE
+        known = np.array(sorted(codes))
+        place = np.searchsorted(known, stored).clip(max=len(known) - 1)
+        if (strange := known[place] != stored).any():
+            found = listed([f"{value:g}" for value in np.unique(stored[strange]).tolist()], 3)
             hint = " JPEG changes values: save masks as PNG." if name.lower().endswith((".jpg", ".jpeg")) else ""
             raise InputError(
-                f"{self.root / name} holds {listed(strange, 3)} in {int((~known).sum())} pixels; structures are stored "
-                f"as {listed(values)}, and background as 0. Correct the mask, or values.{hint}"
+                f"{self.root / name} holds {found} in {int(strange.sum())} pixels; structures are stored as "
+                f"{listed(values)}, and background as 0. Correct the mask, or values.{hint}"
             )
+        labels: Labels = np.array([codes[value] for value in known.tolist()], dtype=np.int64)[place]
         return labels
 
     def _stored(self, case: Case, name: str, spatial: tuple[int, ...]) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ MAX_VOXELS = 2**29
 
 _GZIP = b"\x1f\x8b"
 _SLACK = 2**20
+_LONGEST_HEADER = 2**26
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _APART = 0.1
 
@@ -123,7 +125,9 @@ def _one_sentence(path: Path) -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -149,14 +153,16 @@ def _raw_header(path: Path) -> Any:
     from nibabel.nifti2 import Nifti2Header
 
     with _open(path) as handle:
-        size = int.from_bytes(head := handle.read(4), "little")
-        if not head:
-            raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
-        handle.seek(0)
-        kind: Any = Nifti2Header if 540 in (size, int.from_bytes(head, "big")) else Nifti1Header
-        header = kind.from_fileobj(handle, check=False)
+        head = handle.read(Nifti2Header.sizeof_hdr)
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
+    sizes = [int.from_bytes(head[:4], order) for order in ("little", "big")]
+    kind: Any = Nifti2Header if Nifti2Header.sizeof_hdr in sizes else Nifti1Header
+    header = kind(head[: kind.sizeof_hdr], check=False)
     if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
         raise InputError(f"{path} is no single-file NIfTI. Save it as .nii or .nii.gz.")
+    if not 0 <= header["vox_offset"] <= _LONGEST_HEADER:
+        raise InputError(f"{path}: its header puts the voxels at byte {header['vox_offset']}. Copy the file again.")
     return header
 
 
