@@ -1,16 +1,15 @@
 """The demo's classifier: a small, ordinary MONAI network that grades digital fundus phantoms.
 
-It was trained on phantoms alone by `tools/train_demo.py`, with ordinary augmentation (mirrored, turned, noise) and
-without any defence. It says nothing about any patient.
+It was trained on phantoms alone by `tools/train_demo.py classification`, with ordinary augmentation
+(mirrored, turned, noise) and without any defence. It says nothing about any patient.
 """
 
 from __future__ import annotations
 
-from importlib import resources
-
 from monai.networks.nets.resnet import ResNet
-from safetensors.torch import load as read_safetensors
 from torch import nn
+
+from palpate.models.shipped import load_shipped
 
 SIZE = 128
 """Width and height of the images it takes, in pixels."""
@@ -51,9 +50,4 @@ def build() -> nn.Module:
 
 def load() -> nn.Module:
     """The trained network in eval mode, float32, on the CPU. The weights come with the package as float16."""
-    stored = read_safetensors(resources.files("palpate.models").joinpath(WEIGHTS).read_bytes())
-    network = build()
-    network.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    )
-    return network.eval()
+    return load_shipped(build(), WEIGHTS)

@@ -44,7 +44,6 @@ def expose(scene: Array, grid: Canvas, rng: np.random.Generator) -> npt.NDArray[
     Returns:
         (size, size, 3), uint8, near 0 outside the field of view.
     """
-    size = grid.size
     stop = field(grid, float(rng.uniform(-0.9, -0.6)) if rng.random() < 0.6 else None)
     exposure = rng.uniform(0.80, 1.05)
     light = illumination(grid, rng) * exposure
@@ -52,7 +51,21 @@ def expose(scene: Array, grid: Canvas, rng: np.random.Generator) -> npt.NDArray[
     side = rng.uniform(0, 2 * np.pi)
     rim *= 0.5 + 0.5 * (grid.x * np.cos(side) + grid.y * np.sin(side))
     signal = (scene * light[..., None] + rim.clip(0)[..., None] * _HAZE) * stop[..., None]
-    focus = rng.uniform(0.45, 0.75) * size / 128
+    return develop(signal, stop, rng)
+
+
+def develop(signal: Array, stop: Array, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """What a colour camera stores of linear light: blur, shot and read noise, soft colour, gamma.
+
+    Args:
+        signal: Light that arrives, (size, size, 3); 1 is the brightest that can be stored.
+        stop: The field of view, (size, size), 0..1; there is less noise where it is dark.
+        rng: Source of the focus and the noise.
+
+    Returns:
+        (size, size, 3), uint8.
+    """
+    focus = rng.uniform(0.45, 0.75) * len(signal) / 128
     signal = gaussian_filter(signal, (focus, focus, 0), truncate=3).clip(0, 1)
     wells, read = rng.uniform(500, 2000), rng.uniform(0.001, 0.003)
     noise = rng.standard_normal(signal.shape, np.float32) * np.sqrt(signal / np.float32(wells) + np.float32(read**2))

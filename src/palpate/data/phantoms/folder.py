@@ -1,18 +1,28 @@
-"""Phantoms as a user's folder: PNG images and a table of labels."""
+"""Phantoms as a user's folder: PNG images, masks, and tables of labels and boxes."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from palpate.data.phantoms.endoscopy import ARTEFACTS, endoscopy_set
 from palpate.data.phantoms.fundus import fundus_set
+from palpate.data.phantoms.thorax import thorax_set
 from palpate.errors import StorageError
 
 NOTICE = "palpate digital phantom, synthetic"
 """Text chunk `Description` of every PNG, so that no phantom can pass for a patient's image."""
+
+OFFSET = 1024
+"""Added to Hounsfield units, so that 16-bit PNG, which have no negative values, can store them."""
 
 
 def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
@@ -25,17 +35,77 @@ def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
         StorageError: when the folder cannot be written.
     """
     images, grades = fundus_set(count, seed)
-    notice = PngInfo()
-    notice.add_text("Description", NOTICE)
+    with _writing(folder):
+        names = _write_pictures(folder, "images", images)
+        _write_table(folder / "labels.csv", ("file", "grade"), zip(names, grades.tolist(), strict=True))
+
+
+def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
+    """Write `count` axial slices of thorax phantoms with masks of their lungs and lesions.
+
+    `images/` holds 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the lungs (0 outside, 1 left, 2 right
+    lung), `lesions/` the lesions (0, 1), which lie in the lungs; `images.csv` has columns `image,mask,lesions`. A pixel
+    is 2.75 mm wide and high. The phantoms are those of `thorax_set(count, seed)`; files of the same names are replaced.
+
+    Raises:
+        InputError: for a negative count.
+        StorageError: when the folder cannot be written.
+    """
+    images, lungs, lesions = thorax_set(count, seed)
+    with _writing(folder):
+        columns = (
+            _write_pictures(folder, "images", (images + OFFSET).astype(np.uint16)),
+            _write_pictures(folder, "masks", lungs),
+            _write_pictures(folder, "lesions", lesions.astype(np.uint8)),
+        )
+        _write_table(folder / "images.csv", ("image", "mask", "lesions"), zip(*columns, strict=True))
+
+
+def write_endoscopy_folder(folder: Path, count: int, seed: int) -> None:
+    """Write `count` endoscopy phantoms with the boxes of their artefacts.
+
+    `images.csv` has a column `image` and names all images, those without artefacts too; `boxes.csv` has columns
+    `image,label,xmin,ymin,xmax,ymax`, in pixels. The phantoms are those of `endoscopy_set(count, seed)`; files of the
+    same names are replaced.
+
+    Raises:
+        InputError: for a negative count.
+        StorageError: when the folder cannot be written.
+    """
+    images, boxes, labels = endoscopy_set(count, seed)
+    with _writing(folder):
+        names = _write_pictures(folder, "images", images)
+        _write_table(folder / "images.csv", ("image",), ((name,) for name in names))
+        rows = (
+            (name, ARTEFACTS[label], *(f"{side:g}" for side in corners))
+            for name, mine, said in zip(names, boxes, labels, strict=True)
+            for corners, label in zip(mine.tolist(), said.tolist(), strict=True)
+        )
+        _write_table(folder / "boxes.csv", ("image", "label", "xmin", "ymin", "xmax", "ymax"), rows)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
     try:
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-        with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as table:
-            writer = csv.writer(table, lineterminator="\n")
-            writer.writerow(("file", "grade"))
-            for i, (image, grade) in enumerate(zip(images, grades.tolist(), strict=True)):
-                name = f"images/phantom_{i:04d}.png"
-                Image.fromarray(image).save(folder / name, pnginfo=notice)
-                writer.writerow((name, grade))
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise StorageError(f"The phantoms cannot be written to {folder}: {reason}. Choose another folder.") from error
+
+
+def _write_pictures(folder: Path, kind: str, pictures: npt.NDArray[Any]) -> list[str]:
+    """Write PNGs that say what they are; returns their names relative to the folder."""
+    notice = PngInfo()
+    notice.add_text("Description", NOTICE)
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    names = [f"{kind}/phantom_{i:04d}.png" for i in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        Image.fromarray(picture).save(folder / name, pnginfo=notice)
+    return names
+
+
+def _write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
