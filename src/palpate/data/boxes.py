@@ -129,8 +129,8 @@ def box_cases(
     for line, path in zip(lines, paths, strict=True):
         if path in boxes and not _empty(line, columns):
             boxes[path].append(_box(table, line, columns, names))
-    if not any(boxes.values()):
-        raise InputError(f"{table} holds no box of the {len(cases)} images. Check '{columns.image}' and the filter.")
+    if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
+        raise InputError(f"{table} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
     return (tuple(cases), names), BoxLines(table, images, {name: tuple(own) for name, own in boxes.items() if own})
 
 
