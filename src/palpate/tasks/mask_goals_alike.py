@@ -1,4 +1,4 @@
-"""Goals that are reached when the masks are like wanted ones: translated, swapped, or any that the caller hands over."""
+"""Goals reached when the masks are like wanted ones: translated, swapped, or any that the caller hands over."""
 
 from __future__ import annotations
 
