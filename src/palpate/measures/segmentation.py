@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -140,6 +141,9 @@ class SegmentationReader:
             diagonal = np.linalg.norm([(n - 1) * edge for n, edge in zip(true.shape, size, strict=True)])
             return float(diagonal), 0.0
         masks = (found[None, None], true[None, None])
-        far = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=size)
-        near = compute_surface_dice(*masks, [self.tolerance], include_background=True, spacing=size)
+        with warnings.catch_warnings():
+            # MONAI 1.6 warns of an argument that it passes to itself; no user can mend that.
+            warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
+            far = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=size)
+            near = compute_surface_dice(*masks, [self.tolerance], include_background=True, spacing=size)
         return float(torch.as_tensor(far)), float(torch.as_tensor(near))
