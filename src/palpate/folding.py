@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from palpate.tensors import leaves
+
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _TOLERANCE = 1e-4
@@ -27,8 +29,8 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
         _replace(folded, convolution, fused)
         _replace(folded, norm, nn.Identity())
     with torch.no_grad():
-        before, after = network(example), folded(example)
-    if isinstance(before, Tensor) and (before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1):
+        pairs = zip(leaves(network(example)), leaves(folded(example)), strict=True)
+    if all((before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1) for before, after in pairs):
         return folded
     return copy.deepcopy(network)
 

@@ -18,10 +18,13 @@ Scores = Literal["sigmoid", "softmax"]
 
 MOST = 100
 """Detections per image, as in COCO."""
-RANKED = 1000
-"""Candidates of highest score that enter suppression, as torchvision's detectors have it."""
+RANKED = 400
+"""Candidates of highest score that enter suppression, as in torchvision's SSD. Its cost is this number squared, in
+every step of an attack."""
 FAR = 20.0
 """Log-odds at which a detection counts as wholly absent: a probability of 2e-9."""
+_FALLEN = 1e-3
+"""How far below the threshold a suppressed candidate counts at least, whatever its confidence."""
 _SOFTNESS = 0.05
 """IoU over which a smooth stand-in fades from covering a box to not covering it."""
 
@@ -127,15 +130,18 @@ class Reading:
 
     @cached_property
     def own(self) -> Tensor:
-        """Excess of the best survivor that covers each box with its class (B, M), no gradient; -FAR: there is none."""
+        """Excess of the best survivor that covers each box with its class (B, M), no gradient.
+
+        Where none does, that of the best candidate that suppression took away, but below 0; -FAR: there is none.
+        """
         same = self.survivors.label[..., None] == self.targets.labels[:, None]
-        return self._best(self.covering & same)
+        return self._best(self.covering & same, self.of_label(self.excess.detach()))
 
     @cached_property
     def other(self) -> Tensor:
-        """Excess of the best survivor that covers each box with another class (B, M), no gradient."""
+        """The same with any class but the box's (B, M)."""
         same = self.survivors.label[..., None] == self.targets.labels[:, None]
-        return self._best(self.covering & ~same)
+        return self._best(self.covering & ~same, self.of_others(self.excess.detach()))
 
     @cached_property
     def free(self) -> Tensor:
@@ -198,8 +204,11 @@ class Reading:
     def _at_survivors(self, values: Tensor) -> Tensor:
         return values.gather(1, self.survivors.query[..., None].expand(-1, -1, values.shape[2]))
 
-    def _best(self, which: Tensor) -> Tensor:
-        return self.survivors.excess[..., None].masked_fill(~which, -FAR).amax(1)
+    def _best(self, which: Tensor, proposed: Tensor) -> Tensor:
+        standing = self.survivors.excess[..., None].masked_fill(~which, -FAR).amax(1)
+        covers = (self.overlaps.detach() >= self.overlap) & self.real[:, None]
+        fallen = proposed.masked_fill(~covers, -FAR).amax(1).clamp(-FAR, -_FALLEN)
+        return torch.where(which.any(1), standing, fallen)
 
 
 def presence(excess: Tensor) -> Tensor:

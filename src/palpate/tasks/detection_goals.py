@@ -115,8 +115,10 @@ class Vanish:
         return torch.where(asked.any(1), most, FAR)
 
     def soft(self, reading: Reading) -> Tensor:
-        """Mean presence of such boxes."""
-        return _mean(presence(reading.soft_own), self._asked(reading.targets.labels).to(reading.soft_own))
+        """Presence of the surest such box, smooth over the boxes; 0 without such a box."""
+        asked = self._asked(reading.targets.labels)
+        most = reading.soft_own.masked_fill(~asked, -1e4).logsumexp(1)
+        return presence(most) * asked.any(1)
 
     def pieces(self, reading: Reading) -> Pieces:
         """One per annotated box; its loss is sum_q near_q log (1 - p_q), plus how far its candidates' boxes are."""
@@ -232,9 +234,9 @@ class Mislabel:
         return self._nearest(reading, both)
 
     def pieces(self, reading: Reading) -> Pieces:
-        """One per annotated box; its loss is sum_q near_q log (1 - p_own) + log sum_q near_q max_{k other} p_qk."""
+        """One per annotated box; its loss is sum_q a_q log (1 - p_own) + log sum_q near_q max_{k other} p_qk."""
         log_p, log_not = reading.logs
-        gone = (reading.near * reading.of_label(log_not)).sum(1)
+        gone = (reading.share * reading.of_label(log_not)).sum(1)
         other = reading.of_others(log_p) + reading.near.clamp(min=1e-30).log()
         loss = gone + other.logsumexp(1)
         margin = _straight(self._hard(reading), torch.maximum(reading.soft_own, -reading.soft_other))
@@ -258,7 +260,11 @@ class Mislabel:
         return torch.maximum(reading.own, -reading.other).masked_fill(~reading.real, FAR)
 
     def _nearest(self, reading: Reading, values: Tensor) -> Tensor:
-        return values.gather(1, self._hard(reading).argmin(1, keepdim=True))[:, 0]
+        hard = self._hard(reading)
+        # Where no other class covers any box, all are equally far; the smooth distance then tells them apart.
+        soft = torch.maximum(reading.soft_own, -reading.soft_other).detach()
+        soft = soft.masked_fill(~reading.real | (hard > hard.amin(1, keepdim=True)), torch.inf)
+        return values.gather(1, soft.argmin(1, keepdim=True))[:, 0]
 
 
 def missed_and_invented(reading: Reading) -> Tensor:
