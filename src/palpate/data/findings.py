@@ -14,7 +14,7 @@ from palpate.data.cases import Case, checked_classes
 from palpate.data.listing import Cases, Line, listed_lines, read_csv, require_columns
 from palpate.errors import InputError
 
-__all__ = ["Findings", "finding_cases"]
+__all__ = ["Findings", "finding", "finding_cases"]
 
 _UNKNOWN = ("", "u", "uncertain", "unknown", "nan")
 _VALUES = {0.0: 0, 1.0: 1, -1.0: UNKNOWN}
@@ -53,14 +53,21 @@ def finding_cases(
     return (tuple(case for _, case in kept), names), Findings(values)
 
 
-def _value(table: Path, line: Line, column: str) -> int:
-    cell = line.cells[column].lower()
-    if cell in _UNKNOWN:
+def finding(cell: str) -> int | None:
+    """What a cell says of a finding: 1 present, 0 absent, `UNKNOWN` not judged, or None: no such word."""
+    if cell.lower() in _UNKNOWN:
         return UNKNOWN
     try:
-        return _VALUES[float(cell)]
-    except (ValueError, KeyError) as error:
+        return _VALUES.get(float(cell))
+    except ValueError:
+        return None
+
+
+def _value(table: Path, line: Line, column: str) -> int:
+    value = finding(line.cells[column])
+    if value is None:
         raise InputError(
             f"{table}, line {line.number}: column '{column}' holds '{line.cells[column]}'. Write 1 (present), 0 "
             "(absent), or -1, u or nothing (not judged)."
-        ) from error
+        )
+    return value

@@ -6,31 +6,32 @@ names where several would do. A guess is a proposal: the plan that is written fr
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from palpate.data.archive import read_headers
 from palpate.data.cases import class_number
+from palpate.data.columns import (
+    GROUP_NAMES,
+    LABEL_NAMES,
+    MOST_CLASSES,
+    SPLITS,
+    file_column,
+    forms,
+    is_split,
+    named,
+    sorted_splits,
+    spread,
+)
 from palpate.data.forms import Form
-from palpate.data.images import read_form
-from palpate.data.listing import Line, locate, read_csv, visible
+from palpate.data.listing import locate, read_csv, visible
 from palpate.data.table import Table
 from palpate.errors import InputError
 
-_SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
-_FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
-_LABEL_NAMES = ("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level")
-_GROUP_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "case", "study", "pid")
 _NO_CLASSES = ("images", "imgs", "masks", "labels", "annotations", "fov", "segmentation")
-_MOST_CLASSES = 50
-_LOOKED_AT = 40
-_FOUND_ENOUGH = 0.9
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def find_tables(folder: Path) -> tuple[Layout, ...]:
 def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
     def key(layout: Layout) -> tuple[int, int]:
         name = layout.path.name.lower()
-        return (_SPLITS.index(name) if name in _SPLITS else len(_SPLITS), -layout.count)
+        return (SPLITS.index(name) if name in SPLITS else len(SPLITS), -layout.count)
 
     return sorted((layout for layout in layouts if layout is not None), key=key)
 
@@ -138,78 +139,41 @@ def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
 def _csv_layout(path: Path) -> Layout | None:
     try:
         header, lines = read_csv(path)
-        found = _file_column(path, header, lines)
+        found = file_column(path, header, lines)
         if found is None:
             return None
         file, images = found
         columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
-        split = next((column for column, values in columns.items() if _is_split(values)), None)
-        group = _named(_GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
+        split = next((column for column, values in columns.items() if is_split(values)), None)
+        group = named(GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
         label = _label_column(columns, (split, group))
         if label is None:
             return None
         classes, counts = _classes(columns[label])
-        form, equal = _forms([images / name for line in _spread(lines) if (name := locate(images, line.cells[file]))])
+        form, equal = forms([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
     except InputError:
         return None
-    splits = _sorted_splits(columns[split]) if split else ()
+    splits = sorted_splits(columns[split]) if split else ()
     return Layout("csv", path, classes, counts, form, equal, images, file, label, split, group, splits)
-
-
-def _file_column(path: Path, header: list[str], lines: list[Line]) -> tuple[str, Path] | None:
-    bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
-    found: list[tuple[float, int, int, str, Path]] = []
-    for order, column in enumerate(header):
-        cells = [line.cells[column] for line in lines]
-        if len(set(cells)) < len(cells):
-            continue  # boxes and findings take several lines an image: no table of one label an image
-        for base in bases:
-            share = sum(locate(base, line.cells[column]) is not None for line in _spread(lines)) / len(_spread(lines))
-            if share >= _FOUND_ENOUGH:
-                found.append((-share, _rank(column, _FILE_NAMES), order, column, base))
-                break
-    return min(found)[3:] if found else None
 
 
 def _label_column(columns: dict[str, Counter[str]], taken: tuple[str | None, ...]) -> str | None:
     few = [
         column
         for column, values in columns.items()
-        if column not in taken and "" not in values and 2 <= len(values) <= min(_MOST_CLASSES, values.total() // 2)
+        if column not in taken and "" not in values and 2 <= len(values) <= min(MOST_CLASSES, values.total() // 2)
     ]
-    return _named(_LABEL_NAMES, few) or next(iter(few), None)
-
-
-def _is_split(values: Counter[str]) -> bool:
-    return len(values) > 1 and all(value.lower() in _SPLITS for value in values)
-
-
-def _sorted_splits(values: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(values.items(), key=lambda item: _SPLITS.index(item[0].lower())))
+    return named(LABEL_NAMES, few) or next(iter(few), None)
 
 
 def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     numbers = {text: class_number(text) for text in values}
     known = [number for number in numbers.values() if number is not None]
-    if len(known) == len(numbers) and min(known) == 0 and max(known) < _MOST_CLASSES:
+    if len(known) == len(numbers) and min(known) == 0 and max(known) < MOST_CLASSES:
         counts = Counter({number: values[text] for text, number in numbers.items() if number is not None})
         return tuple(map(str, range(max(known) + 1))), tuple(counts[number] for number in range(max(known) + 1))
     names = sorted(values)
     return tuple(names), tuple(values[name] for name in names)
-
-
-def _rank(column: str, names: tuple[str, ...]) -> int:
-    # Exact names come first, then columns of which a name is a word (`patient_age` is none: its last word counts).
-    lowered = column.lower()
-    if lowered in names:
-        return names.index(lowered)
-    words = re.split(r"[\s_\-.]+", lowered)
-    return len(names) + next((place for place, name in enumerate(names) if words[-1] == name), len(names))
-
-
-def _named(names: tuple[str, ...], columns: list[str]) -> str | None:
-    ranked = [(rank, order) for order, column in enumerate(columns) if (rank := _rank(column, names)) < 2 * len(names)]
-    return columns[min(ranked)[1]] if ranked else None
 
 
 # -- folders and archives ------------------------------------------------------------------------------------------
@@ -217,13 +181,13 @@ def _named(names: tuple[str, ...], columns: list[str]) -> str | None:
 
 def _folder_layout(root: Path) -> Layout | None:
     below = {path.name.lower(): path for path in visible(path for path in root.iterdir() if path.is_dir())}
-    if any(name in _NO_CLASSES or name in _SPLITS for name in below):
+    if any(name in _NO_CLASSES or name in SPLITS for name in below):
         return None
     try:
         table = Table.from_folders(root)
         if len(table.classes) < 2:
             return None
-        form, equal = _forms([root / case.name for case in _spread(list(table))])
+        form, equal = forms([root / case.name for case in spread(list(table))])
     except InputError:
         return None
     return Layout("folders", root, table.classes, table.counts(), form, equal)
@@ -235,7 +199,7 @@ def _archive_layout(path: Path) -> Layout | None:
         splits = {
             name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
         }
-        ordered = _sorted_splits(Counter({name: count for name, count in splits.items() if name in _SPLITS and count}))
+        ordered = sorted_splits(Counter({name: count for name, count in splits.items() if name in SPLITS and count}))
         tables = [Table.from_medmnist(path, name) for name, _ in ordered]
         if not tables:
             return None
@@ -243,12 +207,3 @@ def _archive_layout(path: Path) -> Layout | None:
         return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)
     except InputError:
         return None
-
-
-def _forms(paths: list[Path]) -> tuple[Form, bool]:
-    forms = [read_form(path) for path in paths]
-    return forms[0], len(set(forms)) == 1
-
-
-def _spread(items: list[Item]) -> list[Item]:
-    return items[:: max(1, len(items) // _LOOKED_AT)]

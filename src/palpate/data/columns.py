@@ -1,0 +1,103 @@
+"""What the columns of an unknown CSV hold: paths of existing files, names of splits, labels, patients."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from palpate.data.cases import Case
+from palpate.data.forms import Form
+from palpate.data.listing import Line, locate, visible
+from palpate.data.table import Folder
+
+SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
+"""Names of splits, the one to audit first."""
+FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
+LABEL_NAMES = ("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level")
+GROUP_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "case", "study", "pid")
+MOST_CLASSES = 50
+"""Columns of more distinct values hold something else than classes."""
+
+_LOOKED_AT = 40
+_FOUND_ENOUGH = 0.9
+
+Item = TypeVar("Item")
+
+
+def file_column(
+    path: Path, header: Sequence[str], lines: Sequence[Line], *, repeated: bool = False
+) -> tuple[str, Path] | None:
+    """The column of images and the folder that its paths start from, or None.
+
+    Args:
+        path: the CSV; images lie beside it, or in a folder beside it.
+        header: names of its columns.
+        lines: its lines.
+        repeated: whether an image may stand in several lines, as it does where each line is a box.
+    """
+    bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
+    found: list[tuple[float, int, int, str, Path]] = []
+    for order, column in enumerate(header):
+        cells = [line.cells[column] for line in lines]
+        if not repeated and len(set(cells)) < len(cells):
+            continue  # boxes and findings take several lines an image: no table of one label an image
+        for base in bases:
+            share = found_share(base, column, lines)
+            if share >= _FOUND_ENOUGH:
+                found.append((-share, rank(column, FILE_NAMES), order, column, base))
+                break
+    return min(found)[3:] if found else None
+
+
+def path_columns(base: Path, header: Sequence[str], lines: Sequence[Line]) -> list[str]:
+    """The columns whose cells, as far as they are filled, name files under a folder."""
+    filled = {column: [line for line in lines if line.cells[column]] for column in header}
+    return [
+        column for column, own in filled.items() if own and found_share(base, column, own) >= _FOUND_ENOUGH
+    ]  # fmt: skip
+
+
+def found_share(base: Path, column: str, lines: Sequence[Line]) -> float:
+    """The share of lines, among a few, whose cell names a file under a folder."""
+    few = spread(lines)
+    return sum(locate(base, line.cells[column]) is not None for line in few) / len(few)
+
+
+def is_split(values: Counter[str]) -> bool:
+    """Whether the values of a column are names of splits."""
+    return len(values) > 1 and all(value.lower() in SPLITS for value in values)
+
+
+def sorted_splits(values: Counter[str]) -> tuple[tuple[str, int], ...]:
+    """Splits and how often they stand there, the one to audit first."""
+    return tuple(sorted(values.items(), key=lambda item: SPLITS.index(item[0].lower())))
+
+
+def rank(column: str, names: Sequence[str]) -> int:
+    """How well a column's name fits: exact names in their order, then names as its last word; 2 n where none does."""
+    # `patient_age` is no patient: the last word counts.
+    lowered = column.lower()
+    if lowered in names:
+        return names.index(lowered)
+    words = re.split(r"[\s_\-.]+", lowered)
+    return len(names) + next((place for place, name in enumerate(names) if words[-1] == name), len(names))
+
+
+def named(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """The column whose name fits best, or None where none does."""
+    ranked = [(place, order) for order, column in enumerate(columns) if (place := rank(column, names)) < 2 * len(names)]
+    return columns[min(ranked)[1]] if ranked else None
+
+
+def forms(paths: Sequence[Path]) -> tuple[Form, bool]:
+    """The form of the first image, and whether all have it; raises InputError where one cannot be read."""
+    found = [Folder(path.parent).form(Case(path.name, -1, path.name, 0)) for path in paths]
+    return found[0], len(set(found)) == 1
+
+
+def spread(items: Sequence[Item]) -> Sequence[Item]:
+    """A few of many items, from the first to the last."""
+    return items[:: max(1, len(items) // _LOOKED_AT)]

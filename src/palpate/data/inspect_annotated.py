@@ -1,0 +1,247 @@
+"""A look at a folder: which images with masks, boxes or several findings lie there. A guess is a proposal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from palpate.data.annotation import UNKNOWN
+from palpate.data.cases import Case
+from palpate.data.columns import (
+    GROUP_NAMES,
+    LABEL_NAMES,
+    MOST_CLASSES,
+    file_column,
+    forms,
+    is_split,
+    named,
+    path_columns,
+    sorted_splits,
+    spread,
+)
+from palpate.data.findings import finding
+from palpate.data.forms import Form
+from palpate.data.listing import locate, read_csv, visible
+from palpate.data.table import Folder, Table
+from palpate.errors import InputError
+
+_MASK_NAMES = ("mask", "masks", "segmentation", "seg", "label", "annotation", "gt", "truth")
+_FIELD_NAMES = ("fov", "field", "roi", "view")
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
+_MASKS_LOOKED_AT = 10
+_MOST_STRUCTURES = 20
+
+Kind = Literal["masks", "boxes", "findings"]
+Corners = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class AnnotatedLayout:
+    """Annotated images as they lie in a folder.
+
+    Attributes:
+        kind: what is annotated.
+        path: the CSV of masks, boxes or findings.
+        images: folder that all paths start from.
+        file: column of images.
+        names: structures, classes of boxes, or findings; the order of the first two is to be confirmed.
+        count: images in all; where there are boxes, those that `listing` or the CSV of boxes names.
+        form: shape and stored type of the first image.
+        equal: whether all images that were looked at have this form.
+        mask: column of masks.
+        values: stored values other than 0 in the masks that were looked at.
+        field: column of field-of-view masks.
+        label: column of classes of boxes.
+        corners: columns of left, top, right and bottom of boxes.
+        listing: a CSV with one line an image beside that of boxes, and its column of images.
+        split: column of splits; of `listing`, if there is one.
+        group: column of patients; of `listing`, if there is one.
+        splits: names of the splits and their lines, the one to audit first.
+    """
+
+    kind: Kind
+    path: Path
+    images: Path
+    file: str
+    names: tuple[str, ...]
+    count: int
+    form: Form
+    equal: bool
+    mask: str | None = None
+    values: tuple[int, ...] = ()
+    field: str | None = None
+    label: str | None = None
+    corners: Corners | None = None
+    listing: tuple[Path, str] | None = None
+    split: str | None = None
+    group: str | None = None
+    splits: tuple[tuple[str, int], ...] = ()
+
+    def words(self) -> str:
+        """In one line for a terminal."""
+        form = self.form.words() if self.equal else f"sizes differ, the first {self.form.words()}"
+        return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}"
+
+    def table(self, split: str | None = None) -> Table:
+        """The table of one split (the first of `splits` unless told), as this layout reads it.
+
+        Raises:
+            InputError: as the constructors of `palpate.data.table.Table`.
+        """
+        split = split or (self.splits[0][0] if self.splits else None)
+        where = {self.split: split} if self.split and split else {}
+        if self.kind == "masks":
+            assert self.mask is not None
+            return Table.from_masks(
+                self.path, self.images, self.file, self.mask, structures=self.names, values=self.values,
+                field=self.field, group=self.group, where=where,
+            )  # fmt: skip
+        if self.kind == "findings":
+            return Table.from_findings(self.path, self.images, self.names, self.file, self.group, where)
+        assert self.label is not None and self.corners is not None
+        listing, listing_file = self.listing or (None, None)
+        return Table.from_boxes(
+            self.path, self.images, self.file, self.label, self.corners, listing=listing, listing_file=listing_file,
+            group=self.group, where=where, classes=self.names,
+        )  # fmt: skip
+
+
+def find_annotated(folder: Path) -> tuple[AnnotatedLayout, ...]:
+    """The layouts of annotated images in a folder and one level below: masks, then boxes, then findings.
+
+    A CSV may be listed twice, such as one with a column of masks beside columns of findings; and it may be one of
+    classes too, which `palpate.data.inspect.find_tables` tells. Empty where there are none.
+    """
+    places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() in (".csv", ".tsv")]
+    found = [layout for look in (_masks, _boxes, _findings) for path in files if (layout := _guess(look, path))]
+    return tuple(found)
+
+
+class _Sheet:
+    """A CSV that was read: its header and lines, and the columns of splits and patients."""
+
+    def __init__(self, path: Path, *, repeated: bool = False) -> None:
+        self.path = path
+        self.header, self.lines = read_csv(path)
+        found = file_column(path, self.header, self.lines, repeated=repeated)
+        if found is None:
+            raise InputError(f"{path} names no images.")
+        self.file, self.images = found
+        values = {column: Counter(line.cells[column] for line in self.lines) for column in self.header}
+        self.split = next((column for column, held in values.items() if is_split(held)), None)
+        filled = [column for column, held in values.items() if "" not in held and len(held) > 1 and column != self.file]
+        self.group = named(GROUP_NAMES, [column for column in filled if column != self.split])
+        self.splits = sorted_splits(values[self.split]) if self.split else ()
+        self.values = values
+
+    def form(self) -> tuple[Form, bool]:
+        """Form of the first image, and whether the others have it."""
+        few = spread(self.lines)
+        return forms([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])
+
+
+def _guess(look: Callable[[Path], AnnotatedLayout | None], path: Path) -> AnnotatedLayout | None:
+    try:
+        return look(path)
+    except InputError:
+        return None
+
+
+def _masks(path: Path) -> AnnotatedLayout | None:
+    sheet = _Sheet(path)
+    columns = [column for column in path_columns(sheet.images, sheet.header, sheet.lines) if column != sheet.file]
+    field = named(_FIELD_NAMES, columns)
+    others = [column for column in columns if column != field]
+    mask = named(_MASK_NAMES, others) or next(iter(others), None)
+    if mask is None:
+        return None
+    values = _stored(sheet, mask)
+    if not values:
+        return None
+    names = (mask,) if len(values) == 1 else tuple(str(value) for value in values)
+    return AnnotatedLayout(
+        "masks", path, sheet.images, sheet.file, names, len(sheet.lines), *sheet.form(),
+        mask=mask, values=values, field=field, split=sheet.split, group=sheet.group, splits=sheet.splits,
+    )  # fmt: skip
+
+
+def _stored(sheet: _Sheet, mask: str) -> tuple[int, ...]:
+    """Values other than 0 of a few masks; none where they are pictures rather than masks."""
+    held: set[float] = set()
+    for line in sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]:
+        name = locate(sheet.images, line.cells[mask])
+        if name:
+            held |= set(np.unique(Folder(sheet.images).read(Case(name, -1, name, 0))).tolist())
+    whole = all(value == int(value) and value >= 0 for value in held)
+    return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= _MOST_STRUCTURES else ()
+
+
+def _boxes(path: Path) -> AnnotatedLayout | None:
+    header, lines = read_csv(path)
+    lowered = {column.lower(): column for column in header}
+    names = next((names for names in _CORNERS if all(name in lowered for name in names)), None)
+    if names is None:
+        return None
+    sheet = _Sheet(path, repeated=True)
+    boxed = [line for line in lines if line.cells[lowered[names[0]]]]
+    columns = {column: {line.cells[column] for line in boxed} for column in header}
+    few = [c for c, held in columns.items() if c not in (sheet.file, sheet.split) and 1 <= len(held) <= MOST_CLASSES]
+    label = named(LABEL_NAMES, [column for column in few if "" not in columns[column]])
+    if label is None:
+        return None
+    listing = _listing(sheet)
+    whole = listing or sheet
+    count = len({line.cells[whole.file] for line in whole.lines})
+    left, top, right, bottom = (lowered[name] for name in names)
+    return AnnotatedLayout(
+        "boxes", path, sheet.images, sheet.file, tuple(sorted(columns[label])), count, *sheet.form(),
+        label=label, corners=(left, top, right, bottom), listing=(listing.path, listing.file) if listing else None,
+        split=whole.split, group=whole.group, splits=whole.splits,
+    )  # fmt: skip
+
+
+def _listing(boxes: _Sheet) -> _Sheet | None:
+    """A CSV beside that of boxes with one line for each of its images, and perhaps for more."""
+    for path in visible(boxes.path.parent.iterdir()):
+        if path == boxes.path or path.suffix.lower() not in (".csv", ".tsv"):
+            continue
+        try:
+            sheet = _Sheet(path)
+        except InputError:
+            continue
+        named_there = {line.cells[sheet.file] for line in sheet.lines}
+        if sheet.images == boxes.images and {line.cells[boxes.file] for line in boxes.lines} <= named_there:
+            return sheet
+    return None
+
+
+def _findings(path: Path) -> AnnotatedLayout | None:
+    sheet = _Sheet(path)
+    names = tuple(
+        column
+        for column, held in sheet.values.items()
+        if column not in (sheet.file, sheet.group) and _judged(held)
+    )  # fmt: skip
+    if len(names) < 2:
+        return None
+    return AnnotatedLayout(
+        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), *sheet.form(),
+        split=sheet.split, group=sheet.group, splits=sheet.splits,
+    )  # fmt: skip
+
+
+def _judged(held: Counter[str]) -> bool:
+    """Whether the cells of a column say present, absent or not judged, and at least once present and once absent."""
+    values = {finding(cell) for cell in held}
+    return {0, 1} <= values <= {0, 1, UNKNOWN}
