@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 
 from palpate import catalog, records
-from palpate.audit import plan
+from palpate.audit import plan, plan_tasks
 from palpate.cli import app
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -25,14 +25,16 @@ def attacks() -> str:
         NOTE,
         "# Attacks",
         "",
-        "| name | what it does | norms | gradient | random | stays in the ball |",
-        "|---" * 6 + "|",
+        "| name | what it does | tasks | norms | gradient | random | stays in the ball |",
+        "|---" * 7 + "|",
     ]
     yes = {True: "yes", False: "no"}
     for entry in catalog.attacks().values():
+        tasks = "all" if entry.tasks == catalog.TASKS else ", ".join(entry.tasks)
+        goal = ", with a goal" if entry.targeted_only else ""
         lines.append(
-            f"| [`{entry.name}`](#{entry.name}) | {entry.summary} | {', '.join(entry.norms)} | {yes[entry.gradient]} "
-            f"| {yes[entry.random]} | {yes[entry.projected]} |"
+            f"| [`{entry.name}`](#{entry.name}) | {entry.summary} | {tasks}{goal} | {', '.join(entry.norms)} "
+            f"| {yes[entry.gradient]} | {yes[entry.random]} | {yes[entry.projected]} |"
         )
     for entry in catalog.attacks().values():
         text = inspect.getdoc(catalog.factory(entry)) or ""
@@ -86,8 +88,12 @@ def plan_fields() -> str:
         ("top level", plan.Plan),
         ("[model]", plan.ModelSection),
         ("[model.preprocess]", plan.PreprocessSection),
+        ("[model.inferer]", plan.InfererSection),
         ("[data]", plan.DataSection),
-        ("[task]", plan.TaskSection),
+        ("[task] of a classification", plan_tasks.ClassificationSection),
+        ("[task] of findings", plan_tasks.MultiLabelSection),
+        ("[task] of masks", plan_tasks.SegmentationSection),
+        ("[task] of boxes", plan_tasks.DetectionSection),
         ("[threat]", plan.ThreatSection),
         ("[[attacks]]", plan.AttackSection),
         ("[[gates]]", plan.GateSection),

@@ -1,9 +1,14 @@
 """Every attack of the catalog against every contract: a new catalog row is tested without a new test."""
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
 
 from palpate import catalog
-from palpate.checks import ATTACK_CONTRACTS, Subject
+from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractError, Subject, check_attack_on_tasks
+from palpate.checks.attack_tasks import Trial, mask_oracle
+from palpate.checks.worlds import WORLD_KINDS, WORLDS
 
 
 def subject(entry):
@@ -21,3 +26,55 @@ def subject(entry):
 @pytest.mark.parametrize("name", catalog.attacks())
 def test_attack_keeps_contract(name, contract):
     ATTACK_CONTRACTS[contract](subject(catalog.find(name)))
+
+
+STEPS = 4
+CROSSED = [
+    (name, place)
+    for name, entry in catalog.attacks().items()
+    for place, (kind, targeted) in WORLD_KINDS.items()
+    if kind in entry.tasks and (targeted or not entry.targeted_only)
+]
+
+
+@cache
+def trial(name, place):
+    """The attack with few steps; a trial runs it once for all contracts."""
+    entry = catalog.find(name)
+    few = {entry.steps_parameter: STEPS} if entry.steps_parameter else {}
+    return Trial(replace(subject(entry), make=lambda threat: catalog.make(name, threat, **few)), WORLDS[place]())
+
+
+@pytest.mark.parametrize("contract", ATTACK_TASK_CONTRACTS)
+@pytest.mark.parametrize(("name", "place"), CROSSED)
+def test_attack_on_a_task_keeps_contract(name, place, contract):
+    ATTACK_TASK_CONTRACTS[contract](trial(name, place))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalog.attacks().items() if "segmentation" in entry.tasks])
+def test_attack_reaches_the_closed_form_radius_of_a_mask(name):
+    entry = catalog.find(name)
+    # Towards a goal, SMIA's agreement pulls fallen pixels back: tests/attacks/test_smia_dense.py.
+    mask_oracle(subject(entry), untargeted=not entry.targeted_only, targeted=name != "smia")
+
+
+@pytest.mark.parametrize("place", WORLDS)
+def test_worlds_are_what_they_are_said_to_be(place):
+    world = WORLDS[place]()
+    assert WORLD_KINDS[place] == (world.kind, world.targeted)
+
+
+def test_every_kind_of_task_has_a_world():
+    assert {kind for kind, _ in WORLD_KINDS.values()} == set(catalog.DENSE)
+
+
+@pytest.mark.parametrize("place", WORLDS)
+def test_in_every_world_some_samples_fall_and_some_stand(place):
+    result, _ = trial("bim", place).whole
+    assert 0 < int(result.success.sum()) < int(result.eligible.sum()) < len(result)
+
+
+def test_a_foreign_attack_is_checked_on_the_tasks_that_it_names():
+    check_attack_on_tasks(lambda threat: catalog.make("bim", threat, steps=2), catalog.DENSE)
+    with pytest.raises(ContractError, match="budget and box, masks in 2D"):
+        check_attack_on_tasks(lambda threat: catalog.make("smia-reference", threat), ("segmentation",))

@@ -79,7 +79,9 @@ class Stabilised:
         xs_t = W * x_t                          smooth = "image"
 
     D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution"); for
-    masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth.
+    masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth
+    (ignored pixels, which L leaves out, have a share in D). Towards a goal, `label` pulls a piece that is just there
+    back while its smoothed decision is not: prefer other attacks for goals.
     Unless `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
 
     Attributes:

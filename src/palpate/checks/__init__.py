@@ -9,6 +9,7 @@ Each check raises `ContractError`, whose text names the contract and what was se
 from __future__ import annotations
 
 from palpate.checks.attack import ATTACK_CONTRACTS, Subject, check_attack
+from palpate.checks.attack_tasks import ATTACK_TASK_CONTRACTS, check_attack_on_tasks
 from palpate.checks.metric import METRIC_CONTRACTS, check_metric
 from palpate.checks.task import TASK_CONTRACTS, check_task
 from palpate.checks.threat import THREAT_CONTRACTS, check_threat
@@ -16,12 +17,14 @@ from palpate.checks.violation import ContractError
 
 __all__ = [
     "ATTACK_CONTRACTS",
+    "ATTACK_TASK_CONTRACTS",
     "METRIC_CONTRACTS",
     "TASK_CONTRACTS",
     "THREAT_CONTRACTS",
     "ContractError",
     "Subject",
     "check_attack",
+    "check_attack_on_tasks",
     "check_metric",
     "check_task",
     "check_threat",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from palpate.annotations import Candidates
+
 LEVEL = 110.0
 """Mean of every image of `level_images`."""
 
@@ -58,6 +60,55 @@ class Bowl(nn.Module):
         return torch.cat([margin, -margin], dim=1) / 2
 
 
+class PixelLinear(nn.Module):
+    """One logit per pixel, mean over channels of x - LEVEL + offset, so that every pixel falls on its own.
+
+    In L-inf a pixel with offset d > 0 is found until its change reaches -d.
+    """
+
+    def __init__(self, offsets: Tensor):
+        super().__init__()
+        self.offsets = nn.Parameter(offsets)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, *spatial)."""
+        return images.mean(1, keepdim=True) - LEVEL + self.offsets
+
+
+class SmallMasks(nn.Module):
+    """A small network with one logit per pixel and class, in 2D or 3D, for stored values from 0 to 255."""
+
+    def __init__(self, channels: int = 3, classes: int = 3, spatial: int = 2):
+        super().__init__()
+        convolution = (nn.Conv2d, nn.Conv3d)[spatial - 2]
+        self.features = nn.Sequential(convolution(channels, 8, 3, padding=1), nn.Tanh())
+        self.head = convolution(8, classes, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, classes, *spatial)."""
+        logits: Tensor = self.head(self.features(images / 127.5 - 1))
+        return logits * 10
+
+
+class SmallBoxes(nn.Module):
+    """A small detector with one candidate in every cell of two pixels a side; boxes depend on the image as well."""
+
+    def __init__(self, channels: int = 3, classes: int = 2):
+        super().__init__()
+        self.masks = SmallMasks(channels, classes + 4)
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Candidates:
+        """Candidates for cells in row-major order."""
+        maps = nn.functional.avg_pool2d(self.masks(images), 2)
+        rows, columns = maps.shape[2:]
+        cells = maps.flatten(2).transpose(1, 2)
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        centre = torch.stack([(x.flatten() + 0.5) / columns, (y.flatten() + 0.5) / rows], 1).to(cells)
+        corners = torch.cat([centre - 0.12, centre + 0.12], 1) + 0.02 * cells[..., self.classes :].tanh()
+        return Candidates(cells[..., : self.classes] * 2, corners)
+
+
 class SmallNet(nn.Module):
     """An ordinary small network with batch norm and dropout, in 2D or 3D, for stored values of a given range."""
 
@@ -101,6 +152,25 @@ def small_net(
             network.eval()
             network.head.bias.sub_(network(drawn).mean(0) / 20)
     return network
+
+
+def small_masks(channels: int = 3, classes: int = 3, spatial: int = 2) -> SmallMasks:
+    """A `SmallMasks` with fixed random weights, centred over random images so that every class is decided."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SmallMasks(channels, classes, spatial).eval()
+        with torch.no_grad():
+            drawn = torch.rand(64, channels, *[8] * spatial) * 255
+            centred = network.head.bias - network(drawn).transpose(0, 1).flatten(1).mean(1) / 10
+            network.head.bias = nn.Parameter(centred)
+    return network
+
+
+def small_boxes(channels: int = 3, classes: int = 2) -> SmallBoxes:
+    """A `SmallBoxes` with the weights of `small_masks`: about half of its candidates are detections."""
+    network = SmallBoxes(channels, classes)
+    network.masks = small_masks(channels, classes + 4)
+    return network.eval()
 
 
 def images(
