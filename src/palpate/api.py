@@ -10,47 +10,54 @@ import torch
 from torch import Tensor, nn
 
 from palpate import catalog
-from palpate.contracts import AttackResult
+from palpate.contracts import AttackResult, Task
 from palpate.errors import InputError, nearest
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Goal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax, looks_like_probabilities
+from palpate.tensors import Tree
 from palpate.threats.ball import BALLS, Ball
-from palpate.victim import Victim
+from palpate.victim import Inferer, Victim
 
 
 def attack(
     module: nn.Module | Victim,
     images: Tensor,
-    labels: Tensor,
+    targets: Tree,
     name: str = "smia",
     *,
     eps: float | Sequence[float] | Tensor,
     norm: str = "linf",
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
+    inferer: Inferer | None = None,
+    task: Task | None = None,
     goal: Goal | int | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> AttackResult:
-    """Attack a classifier and return the full result.
+    """Attack a model and return the full result.
 
         result = palpate.attack(module, images, labels, "smia", eps=2/255)
         result.images, result.success, result.robust_accuracy
+
+        result = palpate.attack(module, slices, masks, "cospgd", eps=10, bounds=(-1024, 3071), task=Segmentation(2))
 
     The module is used in evaluation mode and left as it was. Two-class models with one logit are recognised by
     their output.
 
     Args:
-        module: classifier that returns logits (B, K), (B, 1) or (B,); or a `Victim`, which brings its own bounds.
+        module: a model that returns logits (candidates, if a detector); or a `Victim`, which brings its own bounds.
         images: (B, C, *spatial) floating point, stored values inside `bounds`.
-        labels: (B,) integer classes.
+        targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
         eps: radius in the units of `images`, for all of them or one per image.
         norm: `linf`, `l2` or `l1`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
-        goal: where the decision should go: a class, a `Goal`, or anywhere but the label.
+        inferer: how the module is evaluated on whole images: sliding windows, flips.
+        task: what the outputs mean; a classification unless told, recognised by its output.
+        goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
         seed: makes random attacks repeatable.
         parameters: the attack's own, for example steps=20.
 
@@ -60,12 +67,16 @@ def attack(
     Raises:
         InputError: images, labels, model or parameters that cannot be used; the text says what to mend.
     """
-    victim = module if isinstance(module, Victim) else Victim(module, bounds, preprocess=preprocess)
-    labels = _checked_labels(images, labels)
-    threat = _threat(norm, eps)
-    chosen = catalog.make(name, threat, **parameters)
-    task = _task(victim, images, goal)
-    result: AttackResult = chosen(victim, task, images, labels, generator=torch.Generator().manual_seed(seed))
+    victim = module if isinstance(module, Victim) else Victim(module, bounds, preprocess=preprocess, inferer=inferer)
+    if not isinstance(images, Tensor) or images.ndim < 3:
+        raise InputError("images: give one tensor of shape (B, C, *spatial).")
+    if task is None:
+        targets = _checked_labels(images, targets)
+    elif goal is not None:
+        raise InputError("goal: it belongs to the task that is given. Build the task with it.")
+    chosen = catalog.make(name, _threat(norm, eps), **parameters)
+    task = task or _task(victim, images, goal)
+    result: AttackResult = chosen(victim, task, images, targets, generator=torch.Generator().manual_seed(seed))
     _warn(result)
     return result
 
@@ -80,8 +91,6 @@ def _threat(norm: str, eps: float | Sequence[float] | Tensor) -> Ball:
 
 
 def _checked_labels(images: Tensor, labels: Tensor) -> Tensor:
-    if not isinstance(images, Tensor) or images.ndim < 3:
-        raise InputError("images: give one tensor of shape (B, C, *spatial).")
     labels = torch.as_tensor(labels, device=images.device)
     if labels.is_floating_point() or labels.numel() != len(images):
         raise InputError(
@@ -103,7 +112,8 @@ def _task(victim: Victim, images: Tensor, goal: Goal | int | None) -> Classifica
 
 
 def _warn(result: AttackResult) -> None:
-    if looks_like_probabilities(result.clean_outputs):
+    outputs = result.clean_outputs
+    if isinstance(outputs, Tensor) and looks_like_probabilities(outputs):
         warnings.warn(
             "The model seems to return probabilities, not logits; cross-entropy is then flattened and attacks look "
             "weaker than they are. Return logits, or take the log of the probabilities.",

@@ -1,29 +1,29 @@
-"""One pass over all clean images before any attack: every image can be attacked, and which ones are worth showing."""
+"""One pass over all clean images before any attack: every image can be attacked, and which attack has which to win."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
+from palpate.audit.items import Item
 from palpate.audit.subject import Subject
 from palpate.errors import InputError
+from palpate.tensors import Tree, finite
 
 
-def clean_outputs(subject: Subject, batch: int) -> Tensor:
-    """The model's outputs for all images (N, width), on the CPU.
+def attackable(subject: Subject, items: Sequence[Item], batch: int) -> dict[str, list[int]]:
+    """The rows that each attack can still win, by the attack's identity.
 
     Raises:
-        InputError: an image leaves the bounds or holds NaN or infinity, or the model's output for it does; its file is
-            named.
+        InputError: an image leaves the bounds or holds NaN or infinity, or the model's output for it does, or its
+            annotation is not what the task reads; its file is named.
     """
     low, high = subject.victim.bounds
-    outputs = []
+    open_rows: dict[str, list[int]] = {item.identity: [] for item in items}
     with subject.victim:
-        for start in range(0, len(subject.table), batch):
-            rows = range(start, min(start + batch, len(subject.table)))
-            images = subject.images(rows)
+        for rows in subject.batches(range(len(subject.table)), batch):
+            images, targets = subject.images(rows), subject.targets(rows)
             flat = images.flatten(1)
             # Comparisons with NaN are false.
             _refuse(
@@ -32,16 +32,27 @@ def clean_outputs(subject: Subject, batch: int) -> Tensor:
                 ((flat >= low) & (flat <= high)).all(1),
                 f"it holds values outside the bounds {low:g} to {high:g}, or NaN. Correct model.bounds, or the image.",
             )
-            answers = subject.victim.judge(images)
+            outputs = subject.victim.judge(images)
             _refuse(
                 subject,
                 rows,
-                torch.isfinite(answers.reshape(len(rows), -1)).all(1),
+                finite(outputs),
                 "the model's output for it is NaN or infinite. Check the preprocessing and the weights, or take the "
                 "image out.",
             )
-            outputs.append(answers.cpu())
-    return torch.cat(outputs)
+            for item in items:
+                _validate(subject, rows, item, outputs, targets)
+                wins = item.task.eligible(targets) & (item.task.margin(outputs, targets) > 0)
+                open_rows[item.identity] += [row for row, win in zip(rows, wins.tolist(), strict=True) if win]
+    return open_rows
+
+
+def _validate(subject: Subject, rows: Sequence[int], item: Item, outputs: Tree, targets: Tree) -> None:
+    try:
+        item.task.validate(outputs, targets)
+    except InputError as error:
+        names = subject.table[rows[0]].name + ("" if len(rows) == 1 else f" to {subject.table[rows[-1]].name}")
+        raise InputError(f"{names}: {error}") from error
 
 
 def _refuse(subject: Subject, rows: Sequence[int], good: Tensor, text: str) -> None:

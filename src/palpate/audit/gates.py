@@ -13,7 +13,7 @@ from palpate.audit.radii import radius
 from palpate.metrics.clinical import INVENTED, MISSED, attacked_directions, clean_directions, worst_directions
 from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
-from palpate.metrics.panel import Bools, Images, Ints, Outcome, Panel
+from palpate.metrics.panel import Bools, Floats, Images, Ints, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_rate, worst_case, worst_success
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _words(gate: GateSection) -> str:
 
 
 def _value(plan: Plan, gate: GateSection, panel: Panel) -> float:
-    disease, classes = plan.task.disease_indices, len(plan.task.classes)
+    disease, classes = plan.task.disease_indices, len(plan.task.names)
     if gate.eps is None or gate.attack == CLEAN:
         return _clean(gate.metric, panel.images, disease, classes)
     eps = radius(gate.eps, plan.model.bounds)
@@ -71,6 +71,8 @@ def _value(plan: Plan, gate: GateSection, panel: Panel) -> float:
 def _clean(metric: str, images: Images, disease: Sequence[int], classes: int) -> float:
     if metric == "clean_accuracy":
         return clean_accuracy(images).value
+    if metric == "clean_score":
+        return _mean(images.score)
     if metric == "kappa":
         return _kappa(images, images.clean_prediction, np.ones(images.count, dtype=bool), classes)
     return _direction(metric, clean_directions(images, disease))
@@ -82,6 +84,8 @@ def _attacked(metric: str, images: Images, outcome: Outcome, eps: float, disease
         return robust_accuracy(images, outcome, budget).value
     if metric == "success_rate":
         return success_rate(outcome, budget).value
+    if metric == "score":
+        return _mean(outcome.scores[budget])
     if metric == "kappa":
         return _kappa(images, outcome.prediction[budget], outcome.recorded[budget], classes)
     return _direction(metric, attacked_directions(images, outcome, budget, disease))
@@ -92,6 +96,8 @@ def _worst(metric: str, panel: Panel, eps: float, disease: Sequence[int], classe
         return worst_case(panel.images, panel.of("untargeted"), eps).value
     if metric == "success_rate":
         return worst_success(panel.images, panel.outcomes, eps).value
+    if metric == "score":
+        return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
     if metric == "kappa":
         # Kappa is no average over images, so the worst attack stands for all of them.
         return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
@@ -106,6 +112,12 @@ def _direction(metric: str, shares: dict[str, Share]) -> float:
         "sensitivity": 1 - missed,
         "specificity": 1 - invented,
     }[metric]
+
+
+def _mean(scores: Floats) -> float:
+    """Over the images where the score is defined; NaN where there is none."""
+    known = scores[np.isfinite(scores)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _kappa(images: Images, prediction: Ints, among: Bools, classes: int) -> float:

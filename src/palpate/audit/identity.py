@@ -16,10 +16,15 @@ from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabil
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.errors import InputError
+from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Preprocess
+from palpate.tasks import detection_goals, mask_goals, multilabel_goals
 from palpate.tasks.classification import Classification
+from palpate.tasks.detection import Detection
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
+from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf, LinfSteps
 from palpate.threats.frequency import Frequency
 
@@ -29,9 +34,23 @@ _TYPES: tuple[type, ...] = (
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency),
     *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
+    *(Segmentation, mask_goals.Degrade, mask_goals.Erase, mask_goals.Insert, mask_goals.Shift),
+    *(mask_goals.Toward, mask_goals.Swap, mask_goals.Wanted),
+    *(MultiLabel, multilabel_goals.AnyFinding, multilabel_goals.AllFindings),
+    *(multilabel_goals.Miss, multilabel_goals.Invent, SlidingWindow, Flips),
+    *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
 )
-NAMES: Mapping[str, type] = {kind.__name__: kind for kind in _TYPES}
+
+
+def _short(kind: type) -> str:
+    """Its name; with its module's where two types share it."""
+    shared = sum(other.__name__ == kind.__name__ for other in _TYPES) > 1
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" if shared else kind.__name__
+
+
+NAMES: Mapping[str, type] = {_short(kind): kind for kind in _TYPES}
 """The only types that `decode` ever makes, by the name that they are stored under."""
+_STORED = {kind: name for name, kind in NAMES.items()}
 
 
 def encode(value: Any) -> Any:
@@ -89,6 +108,4 @@ def digest(value: Any) -> str:
 
 
 def _name(kind: type) -> str:
-    if NAMES.get(kind.__name__) is kind:
-        return kind.__name__
-    return f"{kind.__module__}:{kind.__qualname__}"
+    return _STORED.get(kind, f"{kind.__module__}:{kind.__qualname__}")

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from palpate import catalog
 from palpate.audit.identity import digest, encode
+from palpate.audit.tasks import FLAT, Grid, goal_words, reader_of, task_of
 from palpate.catalog import Entry
-from palpate.contracts import Attack
-from palpate.errors import PlanError, nearest
-from palpate.measures.measure import Nothing, Reader
-from palpate.tasks.classification import Classification
-from palpate.tasks.goals import Goal, Towards, Untargeted, hide_disease, invent_disease
-from palpate.tasks.heads import HEADS, Head, OneLogit
+from palpate.contracts import Attack, Task
+from palpate.measures.measure import Reader
 from palpate.threats.ball import BALLS
 
 if TYPE_CHECKING:
-    from palpate.audit.plan import AttackSection, Plan, TaskSection
-
-TOWARDS = "towards: "
-GOALS = ("untargeted", "hide disease", "invent disease")
+    from palpate.audit.plan import AttackSection, Plan
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class Item:
     name: str
     entry: Entry
     attack: Attack
-    task: Classification
+    task: Task
     reader: Reader
     eps: tuple[float, ...]
     parameters: dict[str, Any]
@@ -48,7 +42,7 @@ class Item:
     @property
     def goal(self) -> str:
         """The goal in words, as records have it."""
-        return self.task.goal.words()
+        return goal_words(self.task)
 
     @property
     def identity(self) -> str:
@@ -56,12 +50,12 @@ class Item:
         return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
 
 
-def items(plan: Plan) -> tuple[Item, ...]:
-    """The attacks of a plan, in its order."""
-    return tuple(item(plan, section) for section in plan.attacks)
+def items(plan: Plan, grid: Grid = FLAT) -> tuple[Item, ...]:
+    """The attacks of a plan, in its order, for images of this grid."""
+    return tuple(item(plan, section, grid) for section in plan.attacks)
 
 
-def item(plan: Plan, section: AttackSection) -> Item:
+def item(plan: Plan, section: AttackSection, grid: Grid = FLAT) -> Item:
     """One attack of a plan.
 
     Raises:
@@ -73,41 +67,9 @@ def item(plan: Plan, section: AttackSection) -> Item:
     threat = BALLS[plan.threat.norm](eps[0])
     made = catalog.make(section.attack, threat, **settings)
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
-    task = task_of(plan.task, goal_of(section.goal, plan.task))
-    return Item(section.title, entry, made, task, Nothing(), eps, {**defaults, **settings})
-
-
-def task_of(section: TaskSection, goal: Goal) -> Classification:
-    """What the model's output means; raises InputError where head and classes do not fit."""
-    return Classification(len(section.classes), goal, head_of(section))
-
-
-def head_of(section: TaskSection) -> Head:
-    """The head that a plan names; raises InputError for an impossible operating point."""
-    if section.head == OneLogit.name:
-        return OneLogit(0.5 if section.threshold is None else section.threshold)
-    return HEADS[section.head]()
-
-
-def goal_of(words: str, section: TaskSection) -> Goal:
-    """The goal that a plan names.
-
-    Raises:
-        InputError: there is no such goal or class, or a clinical goal in a plan that names no disease.
-    """
-    if words == "untargeted":
-        return Untargeted()
-    if words in GOALS:
-        if not section.disease:
-            raise PlanError(f"goal: '{words}' needs the classes that count as disease. Add task.disease.")
-        clinical = hide_disease if words == "hide disease" else invent_disease
-        return clinical(section.disease_indices, len(section.classes))
-    if not words.startswith(TOWARDS):
-        raise PlanError(f"goal: there is no goal '{words}'. {nearest(words, [*GOALS, f'{TOWARDS}a class'])}")
-    name = words.removeprefix(TOWARDS).strip()
-    if name not in section.classes:
-        raise PlanError(f"goal: there is no class '{name}'. {nearest(name, section.classes)}")
-    return Towards((section.classes.index(name),), f"towards {name}")
+    task = task_of(plan.task, section.goal)
+    reader = reader_of(plan.task, task, grid)
+    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings})
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from palpate.audit.machine import machine, versions
 from palpate.audit.preflight import Finding
 from palpate.audit.shards import Shard
 from palpate.audit.subject import Subject
+from palpate.audit.tasks import head_words, operating, score_words
 from palpate.runs import RunFolder
 from palpate.threats.ball import BALLS
 from palpate.victim import Tuning
@@ -83,7 +84,7 @@ class Journal:
             "finished": self.finished,
             "seed": self.plan.seed,
             "shards": [shard.identity for shard in self.shards],
-            "task": _task(self.plan),
+            "task": _task(self.plan, self.items),
             "model": _model(self.plan, self.subject),
             "data": _data(self.plan, self.subject),
             "threat": _threat(self.plan),
@@ -101,13 +102,17 @@ class Journal:
         return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
 
 
-def _task(plan: Plan) -> dict[str, Any]:
+def _task(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
     task = plan.task
     return {
         "kind": task.kind,
-        "head": task.head if task.head != "one-logit" else f"one-logit, threshold {task.threshold or 0.5:g}",
-        "classes": list(task.classes),
+        "head": head_words(task),
+        "classes": list(task.names),
         "disease": list(task.disease_indices),
+        "score": score_words(task),
+        "floor": getattr(task, "floor", None),
+        "measures": [asdict(measure) for measure in items[0].reader.measures],
+        "operating": operating(task),
     }
 
 
@@ -122,11 +127,13 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "files_sha256": subject.model,
         "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
         "preprocess": subject.preprocess.words(),
+        "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.words(),
     }
 
 
 def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
     data, table = plan.data, subject.table
+    shapes = {table.shape_of(row) for row in range(len(table))}
     source = data.table or data.folders or f"{data.medmnist}, {data.split}"
     if data.where:
         source += ", " + ", ".join(f"{column} = {value}" for column, value in data.where.items())
@@ -135,8 +142,9 @@ def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
     return {
         "source": source,
         "images": len(table),
-        "per_class": list(table.counts()),
-        "shape": list(table.shape()),
+        "per_class": list(subject.counts),
+        "shape": list(shapes.pop()) if len(shapes) == 1 else [],
+        "spacing": None if subject.spacing is None else list(subject.spacing),
         "bounds": list(subject.victim.bounds),
         "groups": len({case.group for case in table}),
         "fingerprint": subject.data,

@@ -6,14 +6,18 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from palpate.audit.plan_checks import problems
 from palpate.audit.plan_errors import not_toml, refused
+from palpate.audit.plan_tasks import TaskSection
 from palpate.audit.radii import radius
+from palpate.audit.sections import Section
 from palpate.errors import PlanError
+from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Preprocess
+from palpate.victim import Inferer
 
 Metric = Literal[
     "clean_accuracy",
@@ -24,15 +28,9 @@ Metric = Literal[
     "sensitivity",
     "specificity",
     "kappa",
+    "clean_score",
+    "score",
 ]
-
-
-class Section(BaseModel):
-    """Base of every table of a plan: unknown fields are refused, and a value keeps its type."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
 
 
 class PreprocessSection(Section):
@@ -50,6 +48,28 @@ class PreprocessSection(Section):
     def build(self) -> Preprocess:
         """The preprocessing that these fields describe; raises InputError where they cannot be used."""
         return Preprocess(self.size, self.channels, self.mean, self.std)
+
+
+class InfererSection(Section):
+    """`[model.inferer]`: how the clinic evaluates the network. The attack climbs exactly that."""
+
+    size: tuple[int, ...] | None = Field(default=None, examples=["size = [96, 96, 96]"])
+    """Sliding windows of this size; none evaluates the whole input at once."""
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    """Share of a window that its neighbour covers too."""
+    mode: Literal["gaussian", "constant"] = "gaussian"
+    """How overlapping windows are blended."""
+    batch: int = Field(default=1, ge=1)
+    """Windows evaluated at once; memory grows with it."""
+    flips: tuple[tuple[int, ...], ...] = Field(default=(), examples=["flips = [[0], [1]]"])
+    """Test-time augmentation: average the logits with those of the input flipped along these spatial axes."""
+
+    def build(self) -> Inferer | None:
+        """The inferer that these fields describe; raises InputError where they cannot be used."""
+        windows = None
+        if self.size is not None:
+            windows = SlidingWindow(self.size, overlap=self.overlap, mode=self.mode, batch=self.batch)
+        return Flips(self.flips, windows) if self.flips else windows
 
 
 class ModelSection(Section):
@@ -70,6 +90,8 @@ class ModelSection(Section):
     """Lowest and highest stored value of an image."""
     preprocess: PreprocessSection = PreprocessSection()
     """From stored values to the network's input."""
+    inferer: InfererSection = InfererSection()
+    """How the network is evaluated on that input."""
 
 
 class DataSection(Section):
@@ -93,28 +115,18 @@ class DataSection(Section):
     """Column of the CSV that says which images belong together, such as the patient's."""
     where: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=['where = {split = "test"}'])
     """Keep the lines of the CSV whose column has this value."""
+    mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
+    """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
+    values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
+    """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background."""
+    field: str | None = Field(default=None, examples=['field = "fov"'])
+    """Column of the CSV with masks whose zeros do not count, such as a camera's field of view."""
+    boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
+    """A second CSV with one line a box: `image`, `label`, `xmin`, `ymin`, `xmax`, `ymax` in pixels."""
+    spacing: tuple[float, ...] | None = Field(default=None, examples=["spacing = [0.7, 0.7]"])
+    """Size of a pixel along each axis in mm, where the files do not say; volumes in NIfTI do."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
     """At most so many images, every class in proportion."""
-
-
-class TaskSection(Section):
-    """`[task]`: what the model's output means."""
-
-    kind: Literal["binary", "multiclass", "ordinal"] = Field(examples=['kind = "ordinal"'])
-    """Two classes, several, or grades with an order."""
-    classes: tuple[str, ...] = Field(min_length=2, examples=['classes = ["normal", "pneumonia"]'])
-    """Names of the classes, in the order of the model's outputs."""
-    disease: tuple[str, ...] = Field(default=(), examples=['disease = ["pneumonia"]'])
-    """The classes that count as disease; needed for missed and invented disease."""
-    head: Literal["softmax", "one-logit", "cumulative"] = "softmax"
-    """How raw outputs become class scores: a logit per class, one for two classes, or one per threshold of grades."""
-    threshold: float | None = Field(default=None, examples=["threshold = 0.5"])
-    """Operating point of a `one-logit` head, as a probability of the second class; 0.5 unless told."""
-
-    @property
-    def disease_indices(self) -> tuple[int, ...]:
-        """The classes that count as disease, as indices."""
-        return tuple(sorted(self.classes.index(name) for name in self.disease))
 
 
 class ThreatSection(Section):
@@ -134,7 +146,9 @@ class AttackSection(Section):
     name: str = ""
     """What the report calls it; the catalog's name unless told. No two attacks share one."""
     goal: str = "untargeted"
-    """`untargeted`, `hide disease`, `invent disease`, or `towards: ` and a class."""
+    """`untargeted`; of classes `hide disease`, `invent disease`, `towards: ` and a class; of findings
+    `all findings`, `miss: `, `invent: `; of masks `erase: `, `insert: `, `shift: `, `swap: `; of boxes `vanish`,
+    `fabricate`, `mislabel`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Not written as such: every other key of the table is a parameter of the attack."""
 

@@ -7,27 +7,35 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from palpate import catalog
-from palpate.audit.items import item, task_of
+from palpate.audit.items import item
+from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 from palpate.audit.radii import radius
+from palpate.audit.tasks import task_of
 from palpate.audit.toml_lines import Key
 from palpate.errors import InputError, nearest
-from palpate.tasks.goals import Untargeted
 
 if TYPE_CHECKING:
-    from palpate.audit.plan import AttackSection, DataSection, GateSection, ModelSection, Plan, TaskSection
+    from palpate.audit.plan import AttackSection, DataSection, GateSection, ModelSection, Plan
+    from palpate.audit.plan_tasks import TaskSection
 
 Problem = tuple[Key, str]
 """Where, and one or two sentences: what is wrong and the mend."""
 
 ANY, CLEAN = "any", "none"
 _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
-_CSV_ONLY = ("images", "file", "label", "group", "where")
+_SCORED = ("clean_score", "score")
+_CSV_ONLY = ("images", "file", "label", "group", "where", "mask", "boxes", "field")
+_NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
+_KINDS = {"mask": "segmentation", "values": "segmentation", "field": "segmentation", "boxes": "detection"}
+_LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
+    ("binary", "multiclass", "ordinal", "detection"), "classes"
+)
 
 
 def problems(plan: Plan) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
     model, task = list(_model(plan.model)), list(_task(plan.task))
-    found = [*model, *_data(plan.data), *task]
+    found = [*model, *_data(plan.data, plan.task), *task]
     threat = [] if any(key[1] == "bounds" for key, _ in model) else list(_threat(plan))
     found += threat
     if not found:
@@ -58,14 +66,15 @@ def _model(section: ModelSection) -> Iterator[Problem]:
     low, high = section.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
-    try:
-        section.preprocess.build()
-    except InputError as error:
-        field, text = _split(error, ("size", "std"))
-        yield ("model", "preprocess", *field), text
+    for table, names in (("preprocess", ("size", "std")), ("inferer", ("size", "overlap", "flips"))):
+        try:
+            getattr(section, table).build()
+        except InputError as error:
+            field, text = _split(error, names)
+            yield ("model", table, *field), text
 
 
-def _data(section: DataSection) -> Iterator[Problem]:
+def _data(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     yield from _one_of(section, "data", ("table", "folders", "medmnist"))
     if section.table is None:
         for name in _CSV_ONLY:
@@ -73,13 +82,45 @@ def _data(section: DataSection) -> Iterator[Problem]:
                 yield ("data", name), "it belongs to a CSV. Remove it, or name the CSV in data.table."
     if section.medmnist is None and "split" in section.model_fields_set:
         yield ("data", "split"), 'it belongs to a MedMNIST archive. For a CSV write where = {split = "test"}.'
+    if task.kind in ("multilabel", "segmentation", "detection") and section.table is None:
+        yield ("data", "table"), f"{task.kind} reads its images and annotations from a CSV. Name it."
+    needed = {"segmentation": "mask", "detection": "boxes"}.get(task.kind)
+    if needed is not None and getattr(section, needed) is None:
+        yield ("data", needed), f"{task.kind} needs it: {_NEEDED[needed]}."
+    for name, kind in _KINDS.items():
+        if name in section.model_fields_set and task.kind != kind:
+            yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
+    if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
+        yield from _columns(section.mask, task)
+
+
+def _columns(masks: tuple[str, ...], task: SegmentationSection) -> Iterator[Problem]:
+    if task.exclusive:
+        yield ("data", "mask"), "a column per structure is for structures that may overlap. Set task.exclusive = false."
+    elif len(masks) != len(task.structures):
+        yield ("data", "mask"), f"{len(masks)} columns for {len(task.structures)} structures. Give one each."
 
 
 def _task(section: TaskSection) -> Iterator[Problem]:
+    listed, names = _LISTS[section.kind], section.names
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1 or not name.strip():
+            yield ("task", listed), f"'{name}' stands there {names.count(name)} times; give each one a name."
+    if isinstance(section, ClassificationSection):
+        yield from _classification(section)
+    elif isinstance(section, SegmentationSection) and section.structure not in (None, *names):
+        hint = nearest(str(section.structure), names)
+        yield ("task", "structure"), f"'{section.structure}' is none of the structures. {hint}"
+        return
+    try:
+        task_of(section, "untargeted")
+    except InputError as error:
+        field, text = _split(error, ("head", "threshold", "thresholds", "classes", "structures", "exclusive"))
+        yield ("task", *field), text
+
+
+def _classification(section: ClassificationSection) -> Iterator[Problem]:
     classes = section.classes
-    for name in dict.fromkeys(classes):
-        if classes.count(name) > 1 or not name.strip():
-            yield ("task", "classes"), f"'{name}' stands there {classes.count(name)} times; give each class a name."
     if section.kind == "binary" and len(classes) != 2:
         yield ("task", "classes"), f"a binary task has 2 classes, and there are {len(classes)}. Use multiclass."
     for name in section.disease:
@@ -91,12 +132,6 @@ def _task(section: TaskSection) -> Iterator[Problem]:
         yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
     if section.threshold is not None and section.head != "one-logit":
         yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
-        return
-    try:
-        task_of(section, Untargeted())
-    except InputError as error:
-        field, text = _split(error, ("head", "threshold", "classes"))
-        yield ("task", *field), text
 
 
 def _threat(plan: Plan) -> Iterator[Problem]:
@@ -166,12 +201,14 @@ def _gates(plan: Plan) -> Iterator[Problem]:
 def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if (gate.at_least is None) == (gate.at_most is None):
         yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
-    if gate.metric in _DIRECTED and not plan.task.disease:
+    if gate.metric in _DIRECTED and not plan.task.disease_indices:
         yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
+    if gate.metric in _SCORED and isinstance(plan.task, ClassificationSection):
+        yield "metric", f"{gate.metric} is of masks, boxes and findings. Use clean_accuracy or robust_accuracy."
     if gate.metric == "kappa" and plan.task.kind != "ordinal":
         yield "metric", 'kappa weighs how far grades are apart, which needs task.kind = "ordinal".'
-    if gate.metric == "clean_accuracy" or gate.attack == CLEAN:
-        if gate.metric in ("robust_accuracy", "success_rate"):
+    if gate.metric in ("clean_accuracy", "clean_score") or gate.attack == CLEAN:
+        if gate.metric in ("robust_accuracy", "success_rate", "score"):
             yield "attack", f"{gate.metric} needs an attack. Name one, or any."
         if gate.eps is not None:
             yield "eps", "a clean figure has no budget. Remove it."

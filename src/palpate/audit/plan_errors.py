@@ -56,6 +56,8 @@ def _problems(plan: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[Key
         yield from detail["ctx"]["problems"]
         return
     key, owner, field = _follow(plan, detail["loc"])
+    if detail["type"].startswith("union_tag"):
+        key = (*key, "kind")
     yield key, _sentence(detail, key, owner, field)
 
 
@@ -69,6 +71,9 @@ def _follow(plan: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[Key, typ
         if isinstance(part, int):
             key.append(part)
             inner = next((kind for kind in get_args(inner) if _is_table(kind)), inner)
+        elif (chosen := _chosen(inner, part)) is not None:
+            # A table of one kind among several: its kind stands in the location, and in no file.
+            inner = chosen
         elif _is_table(inner):
             key.append(part)
             owner, field = inner, inner.model_fields.get(part)
@@ -77,6 +82,14 @@ def _follow(plan: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[Key, typ
             # The name of a type that was tried, or a key of a free table.
             inner = None
     return tuple(key), owner, field
+
+
+def _chosen(inner: Any, kind: str) -> type[BaseModel] | None:
+    """The table of this `kind` among several."""
+    tables = [table for table in get_args(inner) if _is_table(table)]
+    if len(tables) < 2:
+        return None
+    return next((table for table in tables if kind in get_args(table.model_fields["kind"].annotation)), None)
 
 
 def _is_table(kind: Any) -> bool:
@@ -99,6 +112,11 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
             text = f"it has too few values; it needs {context['min_length']} or more.{example}"
         case "too_long":
             text = f"it has too many values; it takes {context['max_length']}.{example}"
+        case "union_tag_invalid":
+            choices = re.findall(r"'([^']*)'", context["expected_tags"])
+            text = f"{_shown(context['tag'])} is not one of its values. {nearest(str(context['tag']), choices)}"
+        case "union_tag_not_found":
+            text = 'it is missing: what kind of task this is. For example: kind = "multiclass".'
         case "greater_than_equal":
             text = f"{_shown(value)} must be {context['ge']} or more."
         case kind if kind in _WANTED:

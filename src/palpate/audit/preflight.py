@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from palpate import catalog
+from palpate.annotations import Candidates
+from palpate.contracts import Task
 from palpate.errors import InputError, PalpateError
 from palpate.tasks.classification import Classification
 from palpate.tasks.heads import OneLogit, looks_like_probabilities
-from palpate.tensors import Tree
+from palpate.tensors import Tree, leaves, take
 from palpate.threats.ball import check_bounds
 from palpate.victim import Victim
 
@@ -42,7 +44,7 @@ class Finding:
 
 
 def preflight(
-    victim: Victim, task: Classification, images: Tensor, targets: Tensor, *, random_model: str = "refuse"
+    victim: Victim, task: Task, images: Tensor, targets: Tree, *, random_model: str = "refuse"
 ) -> list[Finding]:
     """Try the model on some images: what makes an audit impossible is refused, what weakens it is found.
 
@@ -52,7 +54,7 @@ def preflight(
         victim: the model with its bounds and preprocessing.
         task: what its outputs mean.
         images: (B, C, *spatial) in stored values; a batch, best spread over all classes.
-        targets: their labels (B,) int64.
+        targets: what is annotated, as the task expects it.
         random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`.
 
     Returns:
@@ -105,15 +107,18 @@ def _first_pass(victim: Victim, images: Tensor) -> Tree:
         ) from error
 
 
-def _probabilities(task: Classification, outputs: Tensor) -> list[Finding]:
+def _probabilities(task: Task, outputs: Tree) -> list[Finding]:
     """Cross-entropy of a softmax is nearly flat, so attacks look weaker than they are."""
-    if len(outputs) > 1 and looks_like_probabilities(outputs):
+    logits = leaves(outputs)[0]
+    if isinstance(outputs, Candidates):
+        logits = logits.flatten(0, 1)
+    if len(logits) > 1 and looks_like_probabilities(logits):
         raise InputError(
             "model: it returns probabilities (each row lies in 0 to 1 and sums to 1), which makes attacks look weaker "
             "than they are. Return the logits, without the last softmax, or torch.log of the probabilities: logits too."
         )
-    flat = outputs.reshape(len(outputs), -1)
-    if isinstance(task.head, OneLogit) and bool(((flat >= 0) & (flat <= 1)).all()):
+    sigmoids = not isinstance(task, Classification) or isinstance(task.head, OneLogit)
+    if sigmoids and bool(((logits >= 0) & (logits <= 1)).all()):
         text = (
             "Every output lies between 0 and 1, as after a sigmoid; a logit is also negative, for the other class. "
             "If the model ends in a sigmoid, return what goes into it, or torch.logit of what comes out: read as a "
@@ -123,7 +128,7 @@ def _probabilities(task: Classification, outputs: Tensor) -> list[Finding]:
     return []
 
 
-def _randomness(victim: Victim, images: Tensor, outputs: Tensor, random_model: str) -> list[Finding]:
+def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[Finding]:
     difference = _difference(victim.judge(images), outputs)
     if difference == 0:
         return []
@@ -140,17 +145,19 @@ def _randomness(victim: Victim, images: Tensor, outputs: Tensor, random_model: s
     )
 
 
-def _companions(victim: Victim, images: Tensor, outputs: Tensor) -> list[Finding]:
+def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
     if len(images) < 2:
         return []
     try:
-        difference = _difference(victim.judge(images[:1]), outputs[:1])
+        alone = victim.judge(images[:1])
     except Exception as error:
         raise InputError(
             f"model: it answers a batch of {len(images)} images and fails on one image alone ({type(error).__name__}). "
             "Batches shrink while an attack runs; let the model take any number of images."
         ) from error
-    if difference <= _RELATIVE * max(1.0, float(outputs.abs().max())):
+    first = take(outputs, torch.zeros(1, dtype=torch.int64, device=images.device))
+    difference = _difference(alone, first)
+    if difference <= _RELATIVE * _size(outputs):
         return []
     text = (
         f"The output for one image changes by {difference:.3g} with the other images of its batch (a batch norm "
@@ -159,7 +166,7 @@ def _companions(victim: Victim, images: Tensor, outputs: Tensor) -> list[Finding
     return [Finding("failure", "batch dependence", text)]
 
 
-def _gradients(victim: Victim, task: Classification, images: Tensor, targets: Tensor) -> list[Finding]:
+def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[Finding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
@@ -196,7 +203,20 @@ def _gradient(victim: Victim, images: Tensor, value: Callable[[Tensor], Tensor])
     return victim.gradient(value(victim.search(place)), place).flatten(1).abs().amax(1)
 
 
-def _accuracy(task: Classification, outputs: Tensor, targets: Tensor) -> list[Finding]:
+def _accuracy(task: Task, outputs: Tree, targets: Tree) -> list[Finding]:
+    if isinstance(task, Classification):
+        return _chance(task, outputs, targets)
+    right = task.right(outputs, targets)
+    if len(right) < _FEWEST or bool(right.any()):
+        return []
+    text = (
+        f"The model's result is acceptable on none of the {len(right)} images that were looked at. Check the order of "
+        "the model's outputs, the mean and std, the bounds, the annotations' values and the task's floor."
+    )
+    return [Finding("warning", "clean accuracy", text)]
+
+
+def _chance(task: Classification, outputs: Tensor, targets: Tensor) -> list[Finding]:
     count = len(targets)
     found = []
     if count > 1 and len(torch.unique(targets)) == 1:
@@ -215,8 +235,14 @@ def _accuracy(task: Classification, outputs: Tensor, targets: Tensor) -> list[Fi
     return found
 
 
-def _difference(one: Tensor, other: Tensor) -> float:
-    return float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
+def _difference(one: Tree, other: Tree) -> float:
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
+
+
+def _size(outputs: Tree) -> float:
+    """The largest absolute output, at least 1."""
+    return max(1.0, *(float(tensor.abs().max()) for tensor in leaves(outputs) if tensor.numel()))
 
 
 def _first_line(error: Exception) -> str:

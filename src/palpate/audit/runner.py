@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from palpate.audit.baseline import clean_outputs
+from palpate.audit.baseline import attackable
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
-from palpate.audit.items import Item, items, task_of
+from palpate.audit.items import Item, items
 from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
 from palpate.audit.machine import repeatable
@@ -23,11 +23,11 @@ from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
+from palpate.audit.tasks import task_of
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
 from palpate.records import Record
 from palpate.runs import RunFolder
-from palpate.tasks.goals import Untargeted
 from palpate.tuning import choose
 from palpate.victim import Precision, Tuning
 
@@ -104,12 +104,12 @@ def audit(
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Journal:
     """Check the model, choose how to search it, and store the plan."""
-    task = task_of(plan.task, Untargeted())
-    sample = subject.spread(range(len(subject.table)), plan.run.batch)
-    images, labels = subject.images(sample), subject.labels(sample)
-    findings = preflight(subject.victim, task, images, labels, random_model=plan.run.random_model)
+    task = task_of(plan.task, "untargeted")
+    sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
+    images, targets = subject.images(sample), subject.targets(sample)
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
-    made = items(plan)
+    made = items(plan, subject.grid)
     shards = shards_of(plan, subject, made)
     journal = Journal(run, plan, subject, made, shards, tuning, findings=findings)
     if before is not None:
@@ -206,8 +206,8 @@ class _Audit:
             return
         if not any(self.run.has(shard.identity) for shard in self.journal.shards):
             self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
-        outputs = clean_outputs(self.subject, self.plan.run.batch)
-        picks = {item.identity: pick(self.subject, item, outputs) for item in self.journal.items}
+        rows = attackable(self.subject, self.journal.items, self.plan.run.batch)
+        picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
         # Entered once for all, so that the search copy of the model is made once; and before any shard, so that a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,7 @@ from palpate.records import SCHEMA_VERSION, Record
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
-from palpate.tensors import Tree, lengths
+from palpate.tensors import Tree, lengths, mapped
 
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
@@ -51,11 +51,15 @@ class Found:
 
     Attributes:
         records: one per budget.
-        shown: adversarial image (C, H, W) at the smallest budget that won, or at the largest.
+        shown: adversarial image (C, *spatial) at the smallest budget that won, or at the largest.
+        prediction: the decision for it.
+        clean_prediction: the decision for the image as stored.
     """
 
     records: tuple[Record, ...]
     shown: Tensor
+    prediction: Tree
+    clean_prediction: Tree
 
 
 def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shard, ...]:
@@ -68,10 +72,12 @@ def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shar
         "precision": plan.run.precision,
         "curve": plan.run.curve,
         "disease": list(plan.task.disease_indices),
+        "tolerance": getattr(plan.task, "tolerance", None),
     }
+    measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]
     return tuple(
-        Shard(item, rows, digest({**common, **identified, "item": item.identity}))
+        Shard(item, rows, digest({**common, **identified, "item": item.identity, "measures": measures[item.identity]}))
         for item in items
         for rows, identified in zip(chunks, subjects, strict=True)
     )
@@ -85,10 +91,8 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
     Raises:
         InputError: the attack cannot run on this model, or a batch does not fit into memory.
     """
-    size = plan.run.batch
-    for start in range(0, len(shard.rows), size):
-        rows = shard.rows[start : start + size]
-        item = shard.item
+    item = shard.item
+    for rows in subject.batches(shard.rows, plan.run.batch):
         seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
         images, targets = subject.images(rows), subject.targets(rows)
         # A model that draws random numbers draws the same ones whenever this batch is attacked.
@@ -154,7 +158,13 @@ def _found(
             for budget, column in zip(budgets, columns, strict=True)
         )
         best = int(won[:, place].int().argmax()) if bool(won[:, place].any()) else len(budgets) - 1
-        yield Found(records, budgets[best].result.images[place])
+        result = budgets[best].result
+        decided = (_row(result.prediction, place), _row(result.clean_prediction, place))
+        yield Found(records, result.images[place], *decided)
+
+
+def _row(tree: Tree, place: int) -> Tree:
+    return mapped(lambda tensor: tensor[place], tree)
 
 
 def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease: Sequence[int]) -> dict[str, list[Any]]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from palpate.audit import collate
 from palpate.audit.identity import encode
 from palpate.audit.machine import device_of
+from palpate.audit.plan_tasks import DetectionSection, MultiLabelSection, SegmentationSection
+from palpate.audit.tasks import Grid
 from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.models.loading import load_model, weights_digest
 from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocess
-from palpate.tensors import Tree
+from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -36,6 +42,10 @@ class Subject:
         weights: hash of its weights as they are used.
         data: hash of all images, labels and groups.
         device: where the model runs.
+        kind: kind of the task, which decides what is read of the annotations.
+        counts: images of each class, or in which each structure, finding or class of boxes occurs.
+        spacing: size of a pixel along each axis in mm, where all images share it; empty where they differ, None where
+            one of them does not say.
     """
 
     victim: Victim
@@ -45,19 +55,46 @@ class Subject:
     weights: str
     data: str
     device: torch.device
+    kind: str
+    counts: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+
+    @property
+    def grid(self) -> Grid:
+        """What the units of measures depend on."""
+        return Grid(len(self.table.shape_of(0)) - 1, self.spacing is not None)
 
     def images(self, rows: Sequence[int]) -> Tensor:
-        """Images (B, C, H, W) of some rows in stored values, float32, on the device."""
+        """Images (B, C, *spatial) of some rows of one shape in stored values, float32, on the device."""
         pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
 
     def targets(self, rows: Sequence[int]) -> Tree:
-        """What is annotated of some rows, as the task expects it, on the device."""
-        return self.labels(rows)
+        """What is annotated of some rows of one shape, as the task expects it, on the device."""
+        if self.kind in ("binary", "multiclass", "ordinal"):
+            labels = [self.table[row].label for row in rows]
+            return torch.tensor(labels, dtype=torch.int64, device=self.device)
+        annotations = [self.table.annotation(row) for row in rows]
+        if self.kind == "segmentation":
+            # Figures in mm for some images and in pixels for others would not belong into one column.
+            targets: Tree = collate.masks(annotations, spaced=self.spacing is not None)
+        elif self.kind == "detection":
+            targets = collate.boxes(annotations)
+        else:
+            targets = collate.findings(annotations)
+        return mapped(lambda tensor: tensor.to(self.device), targets)
 
-    def labels(self, rows: Sequence[int]) -> Tensor:
-        """Their classes (B,) int64, on the device."""
-        return torch.tensor([self.table[row].label for row in rows], dtype=torch.int64, device=self.device)
+    def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+        """The rows in their order, at most `size` at once, and only images of one shape together."""
+        for _, same in groupby(rows, key=self.table.shape_of):
+            alike = tuple(same)
+            for start in range(0, len(alike), size):
+                yield alike[start : start + size]
+
+    def alike(self, rows: Sequence[int]) -> tuple[int, ...]:
+        """Those of some rows whose images have the shape of the first one."""
+        shape = self.table.shape_of(rows[0])
+        return tuple(row for row in rows if self.table.shape_of(row) == shape)
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """What identifies the model and some of the images, as JSON."""
@@ -65,6 +102,7 @@ class Subject:
             "model": self.model,
             "weights": self.weights,
             "preprocess": encode(self.preprocess),
+            "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
             "data": self.table.fingerprint(rows),
             "rows": list(rows),
@@ -86,35 +124,73 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
     """
     table = load_table(plan)
-    shape = table.shape()
-    _check_width(plan, shape)
+    _check_width(plan, max((table.shape_of(row) for row in range(len(table))), key=math.prod))
+    counts, spacing = collate.survey(table, plan.task.kind, len(plan.task.names))
     source = model_source(plan)
     module = load_model(source, plan.root, allow_pickle=allow_pickle)
     device = device_of(plan.run.device)
     preprocess = plan.model.preprocess.build()
     return Subject(
-        victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess),
+        victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess, inferer=plan.model.inferer.build()),
         table=table,
         preprocess=preprocess,
         model=source.digest(plan.root),
         weights=weights_digest(module),
         data=table.fingerprint(),
         device=device,
+        kind=plan.task.kind,
+        counts=counts,
+        spacing=spacing,
     )
 
 
 def load_table(plan: Plan) -> Table:
-    """The images and labels of a plan; raises InputError where they cannot be read."""
-    data, classes = plan.data, plan.task.classes
-    if data.table is not None:
-        file = plan.root / data.table
-        images = file.parent if data.images is None else plan.root / data.images
-        table = Table.from_csv(file, images, data.file, data.label, data.group, data.where, classes)
-    elif data.folders is not None:
-        table = Table.from_folders(plan.root / data.folders, classes)
+    """The images and annotations of a plan; raises InputError where they cannot be read."""
+    data = plan.data
+    if data.table is None:
+        classes = plan.task.names
+        if data.folders is not None:
+            table = Table.from_folders(plan.root / data.folders, classes)
+        else:
+            table = Table.from_medmnist(plan.root / str(data.medmnist), data.split, classes)
     else:
-        table = Table.from_medmnist(plan.root / str(data.medmnist), data.split, classes)
+        table = _listed(plan, plan.root / data.table)
     return table if data.limit is None else table.limit(data.limit, plan.seed)
+
+
+def _listed(plan: Plan, file: Path) -> Table:
+    data, task = plan.data, plan.task
+    images = file.parent if data.images is None else plan.root / data.images
+    if isinstance(task, SegmentationSection):
+        assert data.mask is not None
+        return Table.from_masks(
+            file,
+            images,
+            data.file,
+            data.mask,
+            structures=task.structures,
+            values=data.values or None,
+            field=data.field,
+            spacing=data.spacing,
+            group=data.group,
+            where=data.where,
+        )
+    if isinstance(task, DetectionSection):
+        # The list of images has those without boxes too; where there is none, images are those that have a box.
+        listing = None if data.boxes == data.table else file
+        return Table.from_boxes(
+            plan.root / str(data.boxes),
+            images,
+            label=data.label,
+            listing=listing,
+            listing_file=data.file,
+            group=data.group,
+            where=data.where,
+            classes=task.classes,
+        )
+    if isinstance(task, MultiLabelSection):
+        return Table.from_findings(file, images, task.findings, data.file, data.group, data.where)
+    return Table.from_csv(file, images, data.file, data.label, data.group, data.where, task.classes)
 
 
 def model_source(plan: Plan) -> ModelSource:

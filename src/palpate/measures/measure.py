@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from palpate.tensors import Tree
+from palpate.tensors import Tree, leaves
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Nothing:
 
     def measure(self, outputs: Tree, targets: Tree) -> list[tuple[float, ...]]:
         """Nothing of each sample."""
-        return [() for _ in targets]
+        return [()] * len(leaves(targets)[0])
 
     def truth(self, targets: Tree) -> list[tuple[float, ...]]:
         """Nothing of each sample."""
-        return [() for _ in targets]
+        return [()] * len(leaves(targets)[0])
 
     def found(self, outputs: Tree) -> list[tuple[float, ...]]:
         """Nothing of each sample."""
-        return [() for _ in outputs]
+        return [()] * len(leaves(outputs)[0])

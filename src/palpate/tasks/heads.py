@@ -115,11 +115,11 @@ HEADS: dict[str, type[Softmax] | type[OneLogit] | type[Cumulative]] = {
 
 
 def looks_like_probabilities(outputs: Tensor) -> bool:
-    """Whether raw outputs (B, K) of at least two classes are rows between 0 and 1 that sum to one.
+    """Whether raw outputs (B, K, ...) of at least two classes lie between 0 and 1 and sum to one over the classes.
 
     Logits practically never do so for every image; a softmax always does.
     """
-    if outputs.ndim != 2 or outputs.shape[1] < 2 or not len(outputs):
+    if outputs.ndim < 2 or outputs.shape[1] < 2 or not len(outputs):
         return False
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
     return inside and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())

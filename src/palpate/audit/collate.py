@@ -1,0 +1,81 @@
+"""Annotations of some images as the trees of tensors that tasks read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.annotations import Boxes, Masks
+from palpate.data.annotation import Annotation, Labels
+from palpate.data.table import Table
+
+
+def survey(table: Table, kind: str, names: int) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
+    """Images in which each class, structure or finding occurs, and the spacing that all images share.
+
+    Every annotation is read once, so that one that cannot be read stops an audit before hours are spent.
+
+    Raises:
+        InputError: an annotation cannot be read.
+    """
+    if kind in ("binary", "multiclass", "ordinal"):
+        return table.counts(), None
+    counts, spacings = np.zeros(names, dtype=np.int64), set()
+    for row in range(len(table)):
+        one = table.annotation(row)
+        spacings.add(one.spacing)
+        # Masks that may overlap have an axis of their own, as channels have.
+        overlapping = one.labels is not None and one.labels.ndim == len(table.shape_of(row))
+        counts[sorted(_present(one, names, overlapping=overlapping))] += 1
+    if None in spacings:
+        return tuple(counts.tolist()), None
+    return tuple(counts.tolist()), spacings.pop() if len(spacings) == 1 else ()
+
+
+def _present(one: Annotation, names: int, *, overlapping: bool) -> set[int]:
+    """Classes, structures or findings of one image."""
+    if one.findings is not None:
+        return set(np.flatnonzero(one.findings == 1).tolist())
+    if one.labels is None:
+        return set(_classes(one).tolist())
+    if overlapping:
+        return {part for part in range(names) if bool((one.labels[part] == 1).any())}
+    return {int(value) - 1 for value in np.unique(one.labels) if 1 <= value <= names}
+
+
+def _classes(one: Annotation) -> Labels:
+    assert one.classes is not None
+    return one.classes
+
+
+def _labels(one: Annotation) -> Labels:
+    assert one.labels is not None
+    return one.labels
+
+
+def masks(annotations: Sequence[Annotation], *, spaced: bool) -> Masks:
+    """Masks (B, [S,] *spatial) of images of one shape, with their spacing if `spaced`."""
+    labels = torch.from_numpy(np.stack([_labels(one) for one in annotations]))
+    if not spaced:
+        return Masks(labels, None)
+    return Masks(labels, torch.tensor([one.spacing for one in annotations], dtype=torch.float64))
+
+
+def boxes(annotations: Sequence[Annotation]) -> Boxes:
+    """Boxes (B, M, 4), padded to the largest number of one image, at least one."""
+    most = max(1, *(len(_classes(one)) for one in annotations))
+    places = torch.zeros(len(annotations), most, 4)
+    labels = torch.full((len(annotations), most), -1)
+    for row, one in enumerate(annotations):
+        count = len(_classes(one))
+        places[row, :count] = torch.from_numpy(np.asarray(one.boxes, dtype=np.float32)).reshape(count, 4)
+        labels[row, :count] = torch.from_numpy(_classes(one))
+    return Boxes(places, labels)
+
+
+def findings(annotations: Sequence[Annotation]) -> Tensor:
+    """Findings (B, K): 1, 0 or -1 for unknown."""
+    return torch.from_numpy(np.stack([one.findings for one in annotations if one.findings is not None]))
