@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from palpate.data.table import Folder, Table
 from palpate.data.volumes import MAX_VOXELS, is_volume, read_volume, read_volume_header, same_grid
@@ -45,6 +48,16 @@ def test_the_second_version_of_the_format(tmp_path: Path) -> None:
     image.header.set_xyzt_units("mm")
     image.to_filename(tmp_path / "v.nii.gz")
     np.testing.assert_array_equal(read_volume(tmp_path / "v.nii.gz").array[0], voxels)
+
+
+def test_the_other_order_of_bytes(tmp_path: Path) -> None:
+    voxels = scan(3, 5, 4)
+    image = nibabel.Nifti1Image(voxels.astype(">i2"), AFFINE, nibabel.Nifti1Header(endianness=">"))
+    image.header.set_xyzt_units("mm")
+    image.to_filename(tmp_path / "v.nii")
+    volume = read_volume(tmp_path / "v.nii")
+    np.testing.assert_array_equal(volume.array[0], voxels)
+    assert volume.spacing == pytest.approx((0.5, 2.0, 3.0)) and volume.array.dtype.isnative
 
 
 def test_the_header_alone_says_shape_kind_and_spacing(tmp_path: Path) -> None:
@@ -169,6 +182,30 @@ def test_a_file_that_is_no_volume(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"v\.nii is no (whole|single-file) NIfTI"):
         read_volume(path)
+
+
+@given(flips=st.lists(st.tuples(st.integers(0, 351), st.integers(0, 255)), min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_whatever_a_header_holds_is_read_or_refused_in_a_sentence(flips: list[tuple[int, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder) / "v.nii", scan(3, 5, 4))
+        content = bytearray(path.read_bytes())
+        for place, value in flips:
+            content[place] = value
+        path.write_bytes(bytes(content))
+        try:
+            array = read_volume(path).array
+        except InputError as error:
+            assert "v.nii" in str(error)
+        else:
+            assert array.dtype == np.float32 and np.isfinite(array).all()
+            assert array.shape == (1, *read_volume_header(path).shape)
+
+
+def test_a_unit_that_does_not_exist(tmp_path: Path) -> None:
+    path = changed(write(tmp_path / "v.nii", scan(3, 5, 4)), "xyzt_units", 6)
+    with pytest.raises(InputError, match=r"v\.nii is no whole NIfTI volume \(its header holds an unknown code"):
+        read_volume_header(path)
 
 
 def test_a_missing_and_an_empty_file(tmp_path: Path) -> None:

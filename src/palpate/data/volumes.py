@@ -133,7 +133,8 @@ def _one_sentence(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
     except Exception as error:  # gzip, zlib, struct, nibabel and NumPy each fail in their own way: all mean the same
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        code = "its header holds an unknown code, " if isinstance(error, KeyError) else ""
+        reason = code + (" ".join(str(error).split())[:200] or type(error).__name__)
         raise InputError(
             f"{path} is no whole NIfTI volume ({reason}). Copy it again from its source, or take it out of the table."
         ) from error
