@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 from palpate.audit.goals import class_goal, detection_goal, finding_goal, mask_goal
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.contracts import Task
+from palpate.measures.detection import DetectionReader
 from palpate.measures.measure import Nothing, Reader
-
-try:
-    from palpate.measures.detection import DetectionReader
-except ImportError:
-
-    def DetectionReader(*a, **k):
-        return Nothing()
-
-
 from palpate.measures.multilabel import MultiLabelReader
 from palpate.measures.segmentation import SegmentationReader
 from palpate.tasks.classification import Classification
