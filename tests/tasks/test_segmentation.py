@@ -177,6 +177,14 @@ def test_resampling_scores_the_decision_on_the_grid_of_the_masks():
     assert gradient.abs().min() > 0
 
 
+def test_the_first_of_equal_logits_is_decided():
+    outputs = torch.randint(0, 3, (2, 5, 7, 6), generator=torch.Generator().manual_seed(0)).float()
+    expected = [
+        [[max(range(5), key=lambda k: outputs[b, k, i, j]) for j in range(6)] for i in range(7)] for b in (0, 1)
+    ]
+    assert Segmentation(4).predict(outputs).tolist() == expected
+
+
 def test_own_keeps_spacing_and_ignored_pixels():
     truth = TRUE.clone()
     truth[0, 0] = 255
