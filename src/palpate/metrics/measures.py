@@ -64,7 +64,7 @@ class FindingRead:
     Attributes:
         truth: (N,) 1 present, 0 absent, -1 unknown.
         probability: (N,) what the model gives it; NaN where there is no record.
-        threshold: it is read as present at this probability or more.
+        threshold: it is read as present above this probability.
     """
 
     truth: Floats
@@ -73,7 +73,7 @@ class FindingRead:
 
     @property
     def _read(self) -> Bools:
-        read: Bools = np.greater_equal(self.probability, self.threshold)
+        read: Bools = np.greater(self.probability, self.threshold)
         return read
 
     @property

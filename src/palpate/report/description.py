@@ -71,7 +71,7 @@ class Operating(Model):
     overlap: Number = None
     """Intersection over union from which a box counts as found."""
     thresholds: list[float] = []
-    """Probability from which a finding is read as present: one for all, or one each."""
+    """Probability above which a finding is read as present: one for all, or one each."""
 
 
 class Task(Model):

@@ -22,6 +22,7 @@ from palpate.report.canvas import (
 )
 from palpate.report.reading import UNTARGETED
 from palpate.report.schema import AttackResults, Figure, Results, WorstCase
+from palpate.report.wording import Wording
 from palpate.report.words import amount, percent, share_of
 
 LOG_SPAN = 8
@@ -145,7 +146,7 @@ def robustness(results: Results) -> str:
         _label_ends(canvas, scale, ends)
         before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
         text = f"In the worst case it falls from {before} without an attack to {after} at eps {amount(worst[-1][0])}."
-        return canvas.svg("Robust accuracy against the budget", text, "robustness")
+        return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
 
 
 def _label_ends(canvas: Canvas, scale: Scale, ends: Sequence[tuple[float, str, str, str]]) -> None:
@@ -168,7 +169,7 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
         if attack.goal == UNTARGETED:
             curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
             _draw(canvas, scale, _worst_curve(results), color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)))
-            title = f"Robust accuracy under {attack.name}"
+            title = f"{Wording(results.task).robust}: {attack.name}"
         else:
             curve = _curve(None, [(point.eps, point.success_rate) for point in attack.points])
             title = f"Success rate of {attack.name}"

@@ -11,8 +11,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from palpate.report import figures, views, words
+from palpate.report import figures, part_figures, parts, views, wording, words
 from palpate.report.canvas import ROUND
+from palpate.report.cards import card
 from palpate.report.description import Description, read_description, visible
 from palpate.report.results import measure
 from palpate.report.schema import Results
@@ -20,8 +21,9 @@ from palpate.runs import RunFolder, write_atomically
 
 SECTIONS = (
     ("tested", "What was tested"),
-    ("robustness", "Robust accuracy"),
+    ("robustness", ""),
     ("classes", "Per class"),
+    ("parts", ""),
     ("clinical", "Clinical direction"),
     ("grading", "Grades under attack"),
     ("attacks", "Attacks side by side"),
@@ -72,19 +74,56 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     environment = _environment()
     script = _source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
+    cards = [card(run, one, results.task, named=names) for one in pictures]
     page = environment.get_template("report.html.j2").render(
         r=results,
-        css=Markup(_source(environment, "report.css")),
+        words=wording.Wording(results.task),
+        css=Markup(_source(environment, "report.css") + _toggles(results)),
         script=Markup(script),
         script_hash=_hash(script),
-        sections=[one for one in SECTIONS if one[0] != "grading" or drawings["grading"]],
+        sections=_sections(results, drawings),
         figures=drawings,
-        gallery=[views.card(run, one, results.task.classes, named=names) for one in pictures],
+        gallery=cards,
+        overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
+        volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
         pictures=len(description.gallery),
         plan=_plan(run),
         **_picks(results),
     )
     return page + "\n"
+
+
+def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str]]:
+    """The sections that this kind of task has, with their titles."""
+    named = wording.Wording(results.task)
+    titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
+    left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
+    if not drawings["grading"]:
+        left_out.add("grading")
+    return [(identity, title or titles[identity]) for identity, title in SECTIONS if identity not in left_out]
+
+
+def _toggles(results: Results) -> str:
+    """Rules by which the boxes above the gallery hide what is drawn over its pictures, without a script."""
+    if results.task.classification:
+        return ""
+    names = ["truth", "found", *(f"part-{index}" for index in range(len(results.task.classes)))]
+    return "".join(f"#gallery:has(#show-{name}:not(:checked)) .marks .{name} {{ display: none; }}\n" for name in names)
+
+
+def _operating(results: Results) -> str:
+    """The operating point in words; empty where the task has none of its own."""
+    task, point = results.task, results.task.operating
+    texts = [
+        f"{name} {words.amount(value)}"
+        for name, value in (("confidence", point.confidence), ("overlap", point.overlap))
+        if value is not None
+    ]
+    if len(point.thresholds) == 1:
+        texts.append(f"a probability above {point.thresholds[0]:g}")
+    else:
+        texts += [f"{name} above {value:g}" for name, value in zip(task.classes, point.thresholds, strict=False)]
+    return ", ".join(texts)
 
 
 def _picks(results: Results) -> dict[str, Any]:
@@ -105,6 +144,9 @@ def _picks(results: Results) -> dict[str, Any]:
         "paired": views.paired(results),
         "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},
         "sources": views.sources(results),
+        "panels": parts.panels(results, scale) if scale.eps else [],
+        "operating": _operating(results),
+        "froc_attack": parts.froc_attack(results, scale),
     }
 
 
@@ -112,10 +154,15 @@ def _drawings(results: Results) -> dict[str, Any]:
     untargeted = figures.untargeted(results)
     ran = [attack for attack in results.attacks if attack.points]
     has_directions = bool(results.worst_directions)
+    scale = figures.scale_of(results)
+    charts = parts.panels(results, scale) if scale.eps else []
+    free, attack_of_froc = bool(results.froc) and bool(ran), parts.froc_attack(results, scale)
     panels = [(attack, figures.attack_panel(results, attack, f"panel-{index}")) for index, attack in enumerate(ran)]
     return {
         "robustness": _safe(figures.robustness(results)) if untargeted else None,
-        "per_class": _safe(figures.per_class(results)) if untargeted else None,
+        "per_class": _safe(figures.per_class(results)) if untargeted and results.task.classification else None,
+        "parts": [(panel, _safe(part_figures.chart(results, panel, scale))) for panel in charts],
+        "froc": _safe(part_figures.froc(results, scale, attack_of_froc)) if free else None,
         "panels": [(attack, _safe(drawing)) for attack, drawing in panels],
         "missed_disease": _safe(figures.direction(results, "missed_disease")) if has_directions else None,
         "invented_disease": _safe(figures.direction(results, "invented_disease")) if has_directions else None,
@@ -140,6 +187,7 @@ def _environment() -> Environment:
     )
     environment.filters.update({name: getattr(words, name) for name in _FILTERS})
     environment.filters["whole"] = words.whole
+    environment.filters |= {"reading": wording.reading, "reading_interval": wording.reading_interval}
     return environment
 
 

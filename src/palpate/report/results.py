@@ -76,17 +76,19 @@ def measure(run: RunFolder) -> Results:
     told = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
     directions, validity = _worst_directions(reading), judge(reading)
+    attacks, series = [_attack(reading, attack) for attack in told.attacks], all_series(reading)
+    kept = [attack.name for attack in attacks if not attack.outside_budget]
     shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
     return Results(
         notice=NOTICE,
         **{name: getattr(told, name) for name in (*shared, "versions", "machine", "tuning")},
-        verdict=pronounce(told, clean, worst, directions),
+        verdict=pronounce(told, clean, worst, directions, series, kept),
         validity=validity,
         clean=clean,
-        attacks=[_attack(reading, attack) for attack in told.attacks],
+        attacks=attacks,
         worst_case=worst,
         worst_directions=directions,
-        series=all_series(reading),
+        series=series,
         froc=[],
         comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],
         intervals=Intervals(

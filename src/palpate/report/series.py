@@ -82,14 +82,14 @@ def _points(outcome: Outcome, look: Look) -> list[SeriesPoint]:
 
 
 def score_series(reading: Reading) -> list[Series]:
-    """The mean score of the images."""
+    """The mean score of the images, under the score's name."""
     task = reading.description.task
 
     def look(state: State) -> tuple[Figure, int]:
         undefined = measures.undefined_count(state.scores, state.recorded)
         return reading.mean(state.scores, state.recorded, ABSENT), undefined
 
-    return [along(reading, "score", "", "mean", "", "higher", look)] if not task.classification else []
+    return [along(reading, task.score, "", "mean", "", "higher", look)] if not task.classification else []
 
 
 def measure_series(reading: Reading) -> list[Series]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from palpate.report.description import Description
+from palpate.report.headlines import headline
 from palpate.report.reading import UNTARGETED
-from palpate.report.schema import Clean, Figure, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.schema import Clean, Figure, Series, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.wording import Wording
 from palpate.report.words import amount, interval, percent, share_of
 
 FALLEN = 0.5
@@ -14,25 +16,45 @@ FALLEN = 0.5
 
 
 def pronounce(
-    told: Description, clean: Clean, worst: Sequence[WorstCase], directions: Sequence[WorstDirections]
+    told: Description,
+    clean: Clean,
+    worst: Sequence[WorstCase],
+    directions: Sequence[WorstDirections],
+    series: Sequence[Series] = (),
+    kept: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of a run.
 
     The sentence names the smallest budget at which all untargeted attacks together leave half the clean accuracy
-    or less, or else the largest budget that was tried.
+    or less, or else the largest budget that was tried. For masks, findings and boxes it is about the structure,
+    finding or boxes that lose most there.
+
+    Args:
+        told: what was audited.
+        clean: figures without an attack.
+        worst: all attacks of each goal together.
+        directions: missed and invented disease per budget.
+        series: figures per structure, finding and class of boxes.
+        kept: attacks that kept to their budget.
     """
     untargeted = next((case for case in worst if case.goal == UNTARGETED), None)
     points = [point for point in (untargeted.points if untargeted else []) if point.figure.value is not None]
     if not points or not clean.accuracy.value:
-        sentence = "No figure can be given: no untargeted attack has finished on any image that the model had right."
+        right = "that the model had right" if told.task.classification else "whose result was acceptable"
+        sentence = f"No figure can be given: no untargeted attack has finished on any image {right}."
         details = _clinical(directions[-1] if directions else None, clean)
         return Verdict(sentence=sentence, details=details, gates=_gates(told), fell=None, eps=None)
     limit = FALLEN * clean.accuracy.value
     fallen = [point for point in points if (point.figure.value or 0.0) <= limit]
     point = fallen[0] if fallen else points[-1]
     count = len(untargeted.attacks) if untargeted else 0
-    sentence = _sentence(told, clean.accuracy, point, fell=bool(fallen))
-    scope = f"That is the worst case over {_attacks(count)}; 95% interval {interval(point.figure)}."
+    told_of = headline(told.task, series, point.eps, kept)
+    if told_of is None:
+        sentence = _sentence(told, clean.accuracy, point, fell=bool(fallen))
+        scope = f"That is the worst case over {_attacks(count)}; 95% interval {interval(point.figure)}."
+    else:
+        sentence = _dense(told, told_of, point.eps)
+        scope = _acceptable(told, clean.accuracy, point, count)
     at = next((row for row in directions if row.eps == point.eps), None)
     return Verdict(
         sentence=sentence,
@@ -45,10 +67,26 @@ def pronounce(
 
 def _sentence(told: Description, clean: Figure, point: WorstPoint, *, fell: bool) -> str:
     change, left, before = change_in_words(told, point.eps), percent(point.figure.value), percent(clean.value)
+    words = Wording(told.task)
     if fell:
         brings = "bring" if told.threat.norm == "linf" else "brings"
-        return f"{change} {brings} accuracy from {before} down to {left}."
-    return f"{change} left {left} of the images right, from {before} without an attack; no larger budget was tried."
+        return f"{change} {brings} {words.share} from {before} down to {left}."
+    right = "right" if told.task.classification else f"acceptable ({words.acceptable})"
+    return f"{change} left {left} of the images {right}, from {before} without an attack; no larger budget was tried."
+
+
+def _dense(told: Description, told_of: tuple[str, str], eps: float) -> str:
+    what, attack = told_of
+    verb, rest = what.split(" ", 1)
+    return f"{change_in_words(told, eps)} {verb if told.threat.norm == 'linf' else f'{verb}s'} {rest} under {attack}."
+
+
+def _acceptable(told: Description, clean: Figure, point: WorstPoint, attacks: int) -> str:
+    return (
+        f"Acceptable ({Wording(told.task).acceptable}) stay {point.figure.count} of {point.figure.total} images in the "
+        f"worst case over {_attacks(attacks)} (95% interval {interval(point.figure)}); without an attack "
+        f"{clean.count} of {clean.total} are."
+    )
 
 
 def _attacks(count: int) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from palpate.report.cards import moved
 from palpate.report.description import Picture
 from palpate.report.figures import Scale
-from palpate.report.pictures import embed
 from palpate.report.reading import UNTARGETED
 from palpate.report.schema import AttackResults, Check, Figure, Results
-from palpate.runs import RunFolder
 
 SHOWN = 16
 """Pictures on the page at most."""
+SLICES = 48
+"""Slices of volumes on the page, after which no further picture is added."""
 GRADINGS = (
     ("quadratic_kappa", "Quadratic weighted kappa"),
     ("sensitivity", "Sensitivity"),
@@ -125,38 +126,18 @@ def chosen(gallery: Sequence[Picture], results: Results, limit: int = SHOWN) -> 
     """
     goals = {attack.name: attack.goal for attack in results.attacks}
     attacks = sorted({one.attack: None for one in gallery}, key=lambda name: goals.get(name, "") == UNTARGETED)
-    rest = {name: [one for one in gallery if one.attack == name and _moved(one)] for name in attacks}
+    rest = {name: [one for one in gallery if one.attack == name and moved(one)] for name in attacks}
     rest |= {name: [one for one in gallery if one.attack == name][:1] for name in attacks if not rest[name]}
     picked: list[Picture] = []
-    while len(picked) < limit and any(rest.values()):
+
+    def full() -> bool:
+        return len(picked) >= limit or sum(max(1, len(one.slices)) for one in picked) >= SLICES
+
+    while not full() and any(rest.values()):
         for name in attacks:
-            if rest[name] and len(picked) < limit:
+            if rest[name] and not full():
                 rows = [one.row for one in picked]
                 fresh = min(rest[name], key=lambda one: rows.count(one.row))
                 rest[name].remove(fresh)
                 picked.append(fresh)
     return picked
-
-
-def _moved(picture: Picture) -> bool:
-    return picture.prediction != picture.clean_prediction
-
-
-def card(run: RunFolder, picture: Picture, classes: list[str], *, named: bool) -> dict[str, Any]:
-    """One picture of the gallery; its file name only where names were asked for."""
-    parts = (
-        (picture.clean, "as stored"),
-        (picture.adversarial, "adversarial"),
-        (picture.perturbation, f"change × {picture.amplification:g}"),
-    )
-    return {
-        "pictures": [(embed(run, path), caption) for path, caption in parts],
-        "label": classes[picture.label],
-        "before": classes[picture.clean_prediction],
-        "after": classes[picture.prediction],
-        "moved": _moved(picture),
-        "attack": picture.attack,
-        "eps": picture.eps,
-        "row": picture.row,
-        "name": picture.image if named else None,
-    }

@@ -10,7 +10,7 @@ NOTHING = "–"
 
 def amount(value: float | None) -> str:
     """A number in stored values, without digits that say nothing."""
-    return NOTHING if value is None else f"{value:.4g}"
+    return NOTHING if value is None else f"{value:.4g}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:

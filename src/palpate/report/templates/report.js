@@ -1,4 +1,5 @@
-// The page works without this. It sorts tables by a click on a heading and opens folded parts before printing.
+// The page works without this. It sorts tables by a click on a heading, shows the slices of a volume one at a time, and
+// opens folded parts before printing.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -24,5 +25,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); }
     });
   });
+}
+for (const viewer of document.querySelectorAll(".slices")) {
+  const slices = [...viewer.querySelectorAll(".slice")];
+  if (slices.length < 2) continue;
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: 0, max: slices.length - 1, value: viewer.dataset.start });
+  slider.setAttribute("aria-label", "slice");
+  const show = () => {
+    slices.forEach((slice, place) => { slice.hidden = place !== Number(slider.value); });
+    slider.setAttribute("aria-valuetext", slices[slider.value].dataset.words);
+  };
+  slider.addEventListener("input", show);
+  show();
+  viewer.prepend(slider);
 }
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
