@@ -274,3 +274,25 @@ def _check_type(name: str, key: str, value: Any, default: Any) -> None:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         wanted = "true or false" if allowed == (bool,) else " or ".join(kind.__name__ for kind in allowed)
         raise PlanError(f"attack '{name}': {key} = {value!r} must be {wanted}.")
+
+
+def check_supports(name: str, kind: str, targeted: bool) -> None:
+    """Refuse an attack on a task that it does not attack.
+
+    Args:
+        name: the attack.
+        kind: one of `TASKS`.
+        targeted: the goal says where the decision shall go.
+
+    Raises:
+        PlanError: another kind of task, or an untargeted goal for an attack that needs to be told where to go.
+    """
+    entry = find(name)
+    if kind not in entry.tasks:
+        fitting = ", ".join(other.name for other in attacks().values() if kind in other.tasks)
+        raise PlanError(f"attack '{name}' attacks {', '.join(entry.tasks)}, not {kind}. Choose among {fitting}.")
+    if entry.targeted_only and not targeted:
+        raise PlanError(
+            f"attack '{name}' needs a goal that says where the decision shall go, such as erasing a structure. "
+            "Give it a goal, or choose another attack."
+        )
