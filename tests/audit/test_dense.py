@@ -101,7 +101,7 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
         ("detection", 'steps = 4', 'steps = 4\ngoal = "vanish: circle"', "there is no class 'circle'"),
         ("multilabel", 'steps = 4', 'steps = 4\ngoal = "miss: circle"', "there is no finding 'circle'"),
         ("multilabel", 'table = "images.csv"', 'table = "images.csv"\nmask = "mask"', "data.mask: it belongs to kind"),
-        ("multilabel", 'kind = "multilabel"', 'kind = "multilable"', "task.kind: \"multilable\" is not one of its values"),
+        ("multilabel", 'kind = "multilabel"', 'kind = "multilable"', "is not one of its values"),
         ("volume", "size = [8, 8, 8]", "size = [8, 8, 8]\noverlap = 1.0", "model.inferer.overlap"),
     ],
 )  # fmt: skip

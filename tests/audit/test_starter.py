@@ -7,8 +7,11 @@ import torch
 from PIL import Image
 
 from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.starter import CHECK, FILL_IN, starting_plan, unfinished
+from palpate.audit.starter import starting_plan, unfinished
+from palpate.audit.subject import load_table
+from palpate.audit.toml_words import CHECK, FILL_IN
 from palpate.errors import InputError
+from tests.audit import tiny_dense
 
 MODEL = """
 import torch
@@ -135,3 +138,28 @@ def test_any_class_name_survives(tmp_path: Path, name: str) -> None:
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no labelled images"):
         starting_plan(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "detection", "multilabel"])
+def test_a_folder_of_masks_boxes_and_findings_starts_a_plan_of_each(tmp_path, kind):
+    tiny_dense.write(tmp_path, kind)
+    (tmp_path / "plan.toml").unlink()
+    plan = parse_plan(starting_plan(tmp_path, tmp_path, kind), tmp_path / "plan.toml")
+    assert plan.task.kind == kind
+    # Its table is read as it stands: columns, values and classes are those of the folder.
+    table = load_table(plan)
+    assert len(table) == 6
+    one = table.annotation(0)
+    assert {"segmentation": one.labels, "detection": one.boxes, "multilabel": one.findings}[kind] is not None
+
+
+def test_masks_are_proposed_before_classes(tmp_path):
+    tiny_dense.write(tmp_path, "segmentation")
+    assert parse_plan(starting_plan(tmp_path, tmp_path), tmp_path / "plan.toml").task.kind == "segmentation"
+
+
+def test_a_kind_that_the_folder_has_nothing_for_is_refused(tmp_path):
+    tiny_dense.write(tmp_path, "segmentation")
+    (tmp_path / "boxes.csv").unlink()
+    with pytest.raises(InputError, match="nothing there is for a detection"):
+        starting_plan(tmp_path, tmp_path, "detection")

@@ -122,7 +122,11 @@ class DataSection(Section):
     field: str | None = Field(default=None, examples=['field = "fov"'])
     """Column of the CSV with masks whose zeros do not count, such as a camera's field of view."""
     boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
-    """A second CSV with one line a box: `image`, `label`, `xmin`, `ymin`, `xmax`, `ymax` in pixels."""
+    """A second CSV with one line a box, in pixels; the table itself where images without boxes do not occur."""
+    box_file: str = "image"
+    """Its column of images."""
+    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
+    """Its columns of left, top, right and bottom."""
     spacing: tuple[float, ...] | None = Field(default=None, examples=["spacing = [0.7, 0.7]"])
     """Size of a pixel along each axis in mm, where the files do not say; volumes in NIfTI do."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])

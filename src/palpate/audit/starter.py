@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan import parse_plan
+from palpate.audit.starter_annotated import annotated_parts
+from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.forms import bit_range
 from palpate.data.inspect import Layout, find_tables
+from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.errors import InputError
 from palpate.models.inspect import find_models, propose
-
-FILL_IN = "FILL IN"
-"""Marks a line that the folder says nothing about."""
-CHECK = "CHECK"
-"""Marks a line that is a guess."""
 
 _HEALTHY = re.compile(r"(?i:normal|healthy|negative|benign|control|^no[ _-])|^[Nn]on(?=[A-Z _-])")
 _GRADED = re.compile(r"grade|level|stage|diagnosis|severity|score", re.IGNORECASE)
 
 
-def starting_plan(folder: Path, place: Path) -> str:
+def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     """A commented plan in TOML for the labelled images, and the model, that lie in a folder.
 
     It is a plan that palpate reads. Lines marked `CHECK` are guesses; lines marked `FILL IN` wait for the user.
@@ -31,25 +28,47 @@ def starting_plan(folder: Path, place: Path) -> str:
     Args:
         folder: where images and model lie; read, never written to.
         place: the plan's own folder, which its paths are relative to.
+        kind: `classification`, `multilabel`, `segmentation` or `detection`; masks and boxes before classes before
+            findings unless told.
 
     Raises:
         InputError: there is no folder, or no labelled images that palpate knows in it.
     """
-    layouts = find_tables(folder)
-    layout = layouts[0]
-    disease = _disease(layout.classes)
-    parts = [
-        _head(folder, layouts),
-        _model(folder, place, layout),
-        _data(place, layout),
-        _task(layout, disease),
-        _THREAT,
-        _attacks(bool(disease)),
-        _GATES,
-    ]
+    layout, others = _found(folder, kind)
+    if isinstance(layout, AnnotatedLayout):
+        data, task, attacks = annotated_parts(place, layout)
+    else:
+        disease = _disease(layout.classes)
+        data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
+    parts = [_head(folder, layout, others), _model(folder, place, layout), data, task, _THREAT, attacks, _GATES]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
+
+
+def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
+    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings."""
+    annotated = find_annotated(folder)
+    try:
+        tables = find_tables(folder)
+    except InputError:
+        if not annotated:
+            raise
+        tables = ()
+    drawn = [layout for layout in annotated if layout.kind != "findings"]
+    noted = [layout for layout in annotated if layout.kind == "findings"]
+    everything: list[Layout | AnnotatedLayout] = [*drawn, *tables, *noted]
+    wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
+    if not wanted:
+        known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
+        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.")
+    return wanted[0], [layout for layout in everything if layout is not wanted[0]]
+
+
+def _kind(layout: Layout | AnnotatedLayout) -> str:
+    if isinstance(layout, Layout):
+        return "classification"
+    return {"masks": "segmentation", "boxes": "detection", "findings": "multilabel"}[layout.kind]
 
 
 def unfinished(text: str) -> list[tuple[int, str]]:
@@ -58,17 +77,17 @@ def unfinished(text: str) -> list[tuple[int, str]]:
     return [(number, asked) for number, asked in found if asked]
 
 
-def _head(folder: Path, layouts: Sequence[Layout]) -> str:
-    also = "".join(f"# Also there: {_line(other.words())}\n" for other in layouts[1:4])
+def _head(folder: Path, layout: Layout | AnnotatedLayout, others: Sequence[Layout | AnnotatedLayout]) -> str:
+    also = "".join(f"# Also there, for a {_kind(other)}: {plain(other.words())}\n" for other in others[:3])
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
-        f"# Found: {_line(layouts[0].words())}\n{also}\n"
-        f"title = {_text(f'Robustness audit: {folder.resolve().name}')}\n"
+        f"# Found: {plain(layout.words())}\n{also}\n"
+        f"title = {text_of(f'Robustness audit: {folder.resolve().name}')}\n"
         "seed = 0\n"
     )
 
 
-def _model(folder: Path, place: Path, layout: Layout) -> str:
+def _model(folder: Path, place: Path, layout: Layout | AnnotatedLayout) -> str:
     channels = layout.form.shape[0]
     lines = ["[model]", *_source(folder, place)]
     try:
@@ -92,24 +111,24 @@ def _source(folder: Path, place: Path) -> list[str]:
     """The lines that name the model, and what else lies there."""
     candidates = find_models(folder) if folder.is_dir() else ()
     source = propose(candidates)
-    also = [f"# Also there: {_line(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
+    also = [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
     if source is None:
         asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
         return [*also, f'factory = "model.py:build"  # {asked}', '# weights = "weights.safetensors"']
     for name in ("torchscript", "exported"):
         if file := getattr(source, name):
-            return [*also, f"{name} = {_path(folder / file, place)}  # {CHECK}"]
+            return [*also, f"{name} = {path_of(folder / file, place)}  # {CHECK}"]
     assert source.factory is not None
     file, _, function = source.factory.rpartition(":")
-    named = _text(f"{json.loads(_path(folder / file, place))}:{function}")
+    named = text_of(f"{json.loads(path_of(folder / file, place))}:{function}")
     lines = [*also, f"factory = {named}  # {CHECK}: the function or class that makes the network"]
     if source.weights:
-        lines.append(f"weights = {_path(folder / source.weights, place)}  # {CHECK}")
+        lines.append(f"weights = {path_of(folder / source.weights, place)}  # {CHECK}")
     else:
         lines.append('# weights = "weights.safetensors"  # where the factory does not load them')
     chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
     if chosen.required:
-        given = ", ".join(f"{_key(name)} = 0" for name in chosen.required)
+        given = ", ".join(f"{key_of(name)} = 0" for name in chosen.required)
         lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
     return lines
 
@@ -117,20 +136,23 @@ def _source(folder: Path, place: Path) -> list[str]:
 def _data(place: Path, layout: Layout) -> str:
     lines = ["[data]"]
     if layout.kind == "csv":
-        lines += [f"table = {_path(layout.path, place)}"]
+        lines += [f"table = {path_of(layout.path, place)}"]
         if layout.images is not None and layout.images != layout.path.parent:
-            lines.append(f"images = {_path(layout.images, place)}")
-        lines += [f"file = {_text(layout.file or '')}", f"label = {_text(layout.label or '')}"]
+            lines.append(f"images = {path_of(layout.images, place)}")
+        lines += [f"file = {text_of(layout.file or '')}", f"label = {text_of(layout.label or '')}"]
         if layout.group:
-            lines.append(f"group = {_text(layout.group)}  # images of one patient belong together")
+            lines.append(f"group = {text_of(layout.group)}  # images of one patient belong together")
         else:
             lines.append('# group = "patient"  # column of the patient, where one has several images')
         if layout.split and layout.splits:
-            lines.append(f"where = {{{_key(layout.split)} = {_text(layout.splits[0][0])}}}{_others(layout)}")
+            lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}{_others(layout)}")
     elif layout.kind == "folders":
-        lines.append(f"folders = {_path(layout.path, place)}")
+        lines.append(f"folders = {path_of(layout.path, place)}")
     else:
-        lines += [f"medmnist = {_path(layout.path, place)}", f"split = {_text(layout.splits[0][0])}{_others(layout)}"]
+        lines += [
+            f"medmnist = {path_of(layout.path, place)}",
+            f"split = {text_of(layout.splits[0][0])}{_others(layout)}",
+        ]
     if not layout.equal:
         lines.append(
             f"# {FILL_IN}: the images differ in size or depth; convert them to one, then name that folder here"
@@ -140,7 +162,7 @@ def _data(place: Path, layout: Layout) -> str:
 
 
 def _others(layout: Layout) -> str:
-    return "  # " + ", ".join(f"{_line(name)}: {count} images" for name, count in layout.splits)
+    return "  # " + ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
 
 
 def _task(layout: Layout, disease: tuple[str, ...]) -> str:
@@ -150,11 +172,11 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     order = "their names, in this order" if layout.numbered else "the order must be that of the model's outputs"
     lines = ["[task]"]
     lines.append(f'kind = "{kind}"' + ("" if count == 2 else f"  # {CHECK}: multiclass, or ordinal for grades"))
-    lines.append(f"classes = {_texts(layout.classes)}  # {CHECK}: {order}")
+    lines.append(f"classes = {texts(layout.classes)}  # {CHECK}: {order}")
     if disease:
-        lines.append(f"disease = {_texts(disease)}  # {CHECK}: the classes that count as disease")
+        lines.append(f"disease = {texts(disease)}  # {CHECK}: the classes that count as disease")
     else:
-        lines.append(f"# disease = {_texts(layout.classes[1:])}  # {FILL_IN}: the classes that count as disease")
+        lines.append(f"# disease = {texts(layout.classes[1:])}  # {FILL_IN}: the classes that count as disease")
     others = ', or "cumulative" for K - 1 thresholds' if graded else ', or "one-logit"' if count == 2 else ""
     lines.append(f'head = "softmax"  # one logit per class{others}')
     return "\n".join(lines) + "\n"
@@ -189,28 +211,3 @@ def _attacks(clinical: bool) -> str:
         table = f'[[attacks]]\nattack = "smia"\nname = "smia: {goal}"\ngoal = "{goal}"\nsteps = 20\n'
         text += (table if clinical else "".join(f"# {line}\n" for line in table.splitlines())) + "\n"
     return text.rstrip("\n") + "\n"
-
-
-def _path(path: Path, place: Path) -> str:
-    try:
-        return _text(Path(os.path.relpath(path.resolve(), place.resolve())).as_posix())
-    except ValueError:  # another drive
-        return _text(path.resolve().as_posix())
-
-
-def _text(value: str) -> str:
-    # JSON's escapes are TOML's, but for one control character that TOML wants escaped and JSON leaves.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _texts(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
-
-
-def _line(text: str) -> str:
-    """Text of a file name or a cell, safe inside a comment."""
-    return re.sub(r"[^\x20-\x7e\xa0-\uffff]", " ", text)

@@ -181,7 +181,9 @@ def _listed(plan: Plan, file: Path) -> Table:
         return Table.from_boxes(
             plan.root / str(data.boxes),
             images,
-            label=data.label,
+            data.box_file,
+            data.label,
+            data.corners,
             listing=listing,
             listing_file=data.file,
             group=data.group,

@@ -1,0 +1,96 @@
+"""The parts of a first plan that are about masks, boxes or findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.data.inspect_annotated import AnnotatedLayout
+
+
+def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
+    """`[data]`, `[task]` and `[[attacks]]` for annotated images; `place` is the plan's own folder."""
+    kinds = {"masks": (_masks, _segmentation), "boxes": (_boxes, _detection), "findings": (_findings, _multilabel)}
+    data, task = kinds[layout.kind]
+    lines = ["[data]", *data(place, layout), *_shared(place, layout)]
+    first = layout.names[0] if layout.names else ""
+    return "\n".join(lines) + "\n", "\n".join(["[task]", *task(layout)]) + "\n", _attacks(layout, first)
+
+
+def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
+    lines = []
+    if layout.images != place and layout.images.resolve() != layout.path.parent.resolve():
+        lines.append(f"images = {path_of(layout.images, place)}")
+    if layout.group:
+        lines.append(f"group = {text_of(layout.group)}  # images of one patient belong together")
+    else:
+        lines.append('# group = "patient"  # column of the patient, where one has several images')
+    if layout.split and layout.splits:
+        others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
+        lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")
+    lines.append("# limit = 100  # audit at most so many images")
+    return lines
+
+
+def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
+    lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+    lines.append(f"mask = {text_of(layout.mask or '')}")
+    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    if layout.field:
+        lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
+    if len(layout.form.shape) == 3:
+        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+    return lines
+
+
+def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
+    listing, column = layout.listing or (layout.path, layout.file)
+    lines = [f"table = {path_of(listing, place)}", f"file = {text_of(column)}"]
+    lines += [f"boxes = {path_of(layout.path, place)}", f"box_file = {text_of(layout.file)}"]
+    lines += [f"label = {text_of(layout.label or '')}", f"corners = {texts(layout.corners or ())}"]
+    return lines
+
+
+def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
+    return [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+
+
+def _segmentation(layout: AnnotatedLayout) -> list[str]:
+    return [
+        'kind = "segmentation"',
+        f"structures = {texts(layout.names)}  # {CHECK}: their names, in the order of the model's outputs",
+        f"exclusive = true  # {CHECK}: a softmax over background and structures; false: a sigmoid per structure",
+        f"floor = 0.5  # {CHECK}: the Dice below which a mask is of no use",
+    ]
+
+
+def _detection(layout: AnnotatedLayout) -> list[str]:
+    return [
+        'kind = "detection"',
+        f"classes = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
+        f'head = "sigmoid"  # {CHECK}: or "softmax" with "no object" last (DETR, YOLOS)',
+        f"confidence = 0.5  # {CHECK}: the operating point",
+        f"floor = 0.5  # {CHECK}: the F1 below which an image's boxes are of no use",
+    ]
+
+
+def _multilabel(layout: AnnotatedLayout) -> list[str]:
+    return [
+        'kind = "multilabel"',
+        f"findings = {texts(layout.names)}  # {CHECK}: columns, in the order of the model's outputs",
+        f"thresholds = [0.5]  # {CHECK}: operating points as probabilities, one for all or one each",
+    ]
+
+
+def _attacks(layout: AnnotatedLayout, first: str) -> str:
+    names = {
+        "masks": ("noise", "pgd", "dice-pgd", "segpgd", "cospgd", "smia"),
+        "boxes": ("noise", "pgd", "dag", "smia"),
+        "findings": ("noise", "fgsm", "pgd", "apgd-margin", "smia"),
+    }[layout.kind]
+    goal = {"masks": f"erase: {first}", "boxes": "vanish", "findings": f"miss: {first}"}[layout.kind]
+    text = "# `palpate list attacks` shows all of them, `palpate list attacks smia` the parameters of one.\n"
+    for name in names:
+        steps = "steps = 20\n" if name not in ("noise", "fgsm") else ""
+        text += f'[[attacks]]\nattack = "{name}"\n{steps}\n'
+    return text + f'[[attacks]]\nattack = "pgd"\nname = {text_of(goal)}\ngoal = {text_of(goal)}\nsteps = 20\n'
