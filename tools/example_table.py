@@ -1,0 +1,124 @@
+"""Print the result table of a run as Markdown: `python tools/example_table.py RUN [--page PAGE]`.
+
+Every figure comes from the run's results.json. With `--page`, the table replaces what stands on that page between
+`<!-- run: RUN -->` and `<!-- end of run -->`, where RUN is the run folder as it was given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Figures = dict[str, Any]
+END = "<!-- end of run -->"
+SHOWN = (("dice", "mean"), ("hd95", "median"), ("volume", "mean"), ("area", "mean"))
+"""Measures of a structure, and how they are summed up over the images."""
+NAMES = {"dice": "Dice", "hd95": "HD95"}
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """Markdown lines."""
+    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+
+
+def percent(figure: Figures | None) -> str:
+    """A proportion with its interval, in percent."""
+    if figure is None or figure["value"] is None:
+        return "-"
+    low, high = (figure[end] for end in ("low", "high"))
+    return f"{100 * figure['value']:.0f}" + ("" if low is None else f" ({100 * low:.0f}-{100 * high:.0f})")
+
+
+def number(figure: Figures | None) -> str:
+    """A figure that is no proportion, without its interval."""
+    return "-" if figure is None or figure["value"] is None else f"{figure['value']:.3g}"
+
+
+def opening(results: Figures) -> list[str]:
+    """The subject, and how it stands before any attack."""
+    clean, data, model = results["clean"]["accuracy"], results["data"], results["model"]
+    score = _series(results, results["task"]["score"], "", "mean")
+    before = "" if score is None else f", mean {results['task']['score'].capitalize()} {number(score['clean'])}"
+    return [
+        f"{model['parameters']:,} parameters, {data['images']} images. Before any attack: acceptable (score above "
+        f"{results['task']['floor']:g}) {percent(clean)} %{before}. Validity {results['validity']['grade']}: "
+        f"{results['validity']['reason']}"
+    ]
+
+
+def attacks(results: Figures) -> list[str]:
+    """Success and mean score of every attack at every budget, and what it cost."""
+    eps = [f"{point['eps']:g}" for point in results["attacks"][0]["points"]]
+    score = _series(results, results["task"]["score"], "", "mean")
+    name = results["task"]["score"].capitalize()
+    head = ["attack", "goal", "eligible", *(f"success, eps {at}" for at in eps), *(f"{name}, eps {at}" for at in eps)]
+    rows = []
+    for attack in results["attacks"]:
+        after = [] if score is None else score["attacks"].get(attack["name"], [])
+        passes = (attack["forwards"] + attack["backwards"]) / max(attack["images"], 1)
+        rows.append(
+            [
+                f"`{attack['name']}`",
+                attack["goal"],
+                str(attack["eligible"]),
+                *(percent(point["success_rate"]) for point in attack["points"]),
+                *(number(point["figure"]) for point in after),
+                f"{passes:.0f}",
+            ]
+        )
+    return table([*head, "passes per image"], rows)
+
+
+def structures(results: Figures) -> list[str]:
+    """Measures of each structure, without an attack and under each attack at the largest budget."""
+    shown = [
+        found
+        for part in dict.fromkeys(series["part"] for series in results["series"] if series["part"])
+        for measure, statistic in SHOWN
+        if (found := _series(results, measure, part, statistic)) is not None
+    ]
+    if not shown:
+        return []
+    largest = results["attacks"][0]["points"][-1]["eps"]
+    head = [f"at eps {largest:g}", *(_title(series) for series in shown)]
+    rows = [["no attack", *(number(series["clean"]) for series in shown)]]
+    for attack in results["attacks"]:
+        points = [series["attacks"].get(attack["name"]) for series in shown]
+        rows.append([f"`{attack['name']}`", *(number(point[-1]["figure"]) if point else "-" for point in points)])
+    return table(head, rows)
+
+
+def _title(series: Figures) -> str:
+    unit = f", {series['unit']}" if series["unit"] else ""
+    return f"{series['part']}: {series['statistic']} {NAMES.get(series['name'], series['name'])}{unit}"
+
+
+def _series(results: Figures, name: str, part: str, statistic: str) -> Figures | None:
+    key = (name, part, statistic)
+    return next((one for one in results["series"] if (one["name"], one["part"], one["statistic"]) == key), None)
+
+
+def main() -> None:
+    """Print, or write into a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="run folder, which holds results.json")
+    parser.add_argument("--page", type=Path, help="page with a place for this run")
+    options = parser.parse_args()
+    results = json.loads((Path(options.run) / "results.json").read_text())
+    text = "\n".join([*opening(results), "", *attacks(results), "", *structures(results)])
+    if options.page is None:
+        print(text)
+        return
+    begin = f"<!-- run: {options.run} -->"
+    before, found, rest = options.page.read_text().partition(begin)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        parser.error(f"{options.page} has no place for this run. Write '{begin}' and '{END}' where its table belongs.")
+    options.page.write_text(f"{before}{begin}\n{text}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
