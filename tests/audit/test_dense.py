@@ -97,6 +97,8 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "erase: circle"', "there is no structure 'circle'"),
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "shift: square"', "Write it like 'shift: "),
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "erase"', "there is no goal 'erase'"),
+        ("detection", 'attack = "pgd"', 'attack = "dice-pgd"', "'dice-pgd' attacks segmentation, not detection"),
+        ("segmentation", 'attack = "pgd"', 'attack = "asma"', "'asma' needs a goal"),
         ("detection", 'boxes = "boxes.csv"\n', "", "data.boxes: detection needs it"),
         ("detection", 'steps = 4', 'steps = 4\ngoal = "vanish: circle"', "there is no class 'circle'"),
         ("multilabel", 'steps = 4', 'steps = 4\ngoal = "miss: circle"', "there is no finding 'circle'"),

@@ -27,21 +27,19 @@ def survey(table: Table, kind: str, names: int) -> tuple[tuple[int, ...], tuple[
     for row in range(len(table)):
         one = table.annotation(row)
         spacings.add(one.spacing)
-        # Masks that may overlap have an axis of their own, as channels have.
-        overlapping = one.labels is not None and one.labels.ndim == len(table.shape_of(row))
-        counts[sorted(_present(one, names, overlapping=overlapping))] += 1
+        counts[sorted(_present(one, names))] += 1
     if None in spacings:
         return tuple(counts.tolist()), None
     return tuple(counts.tolist()), spacings.pop() if len(spacings) == 1 else ()
 
 
-def _present(one: Annotation, names: int, *, overlapping: bool) -> set[int]:
+def _present(one: Annotation, names: int) -> set[int]:
     """Classes, structures or findings of one image."""
     if one.findings is not None:
         return set(np.flatnonzero(one.findings == 1).tolist())
     if one.labels is None:
         return set(_classes(one).tolist())
-    if overlapping:
+    if one.overlapping:
         return {part for part in range(names) if bool((one.labels[part] == 1).any())}
     return {int(value) - 1 for value in np.unique(one.labels) if 1 <= value <= names}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from palpate import catalog
 from palpate.audit.identity import digest, encode
-from palpate.audit.tasks import FLAT, Grid, goal_words, reader_of, task_of
+from palpate.audit.tasks import FLAT, Grid, family, goal_words, is_targeted, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
 from palpate.measures.measure import Reader
@@ -68,6 +68,7 @@ def item(plan: Plan, section: AttackSection, grid: Grid = FLAT) -> Item:
     made = catalog.make(section.attack, threat, **settings)
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
     task = task_of(plan.task, section.goal)
+    catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
     return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings})
 

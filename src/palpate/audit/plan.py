@@ -121,6 +121,8 @@ class DataSection(Section):
     """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background."""
     field: str | None = Field(default=None, examples=['field = "fov"'])
     """Column of the CSV with masks whose zeros do not count, such as a camera's field of view."""
+    ignore_value: int | None = Field(default=None, examples=["ignore_value = 255"])
+    """Stored value of pixels in the masks that do not count."""
     boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
     """A second CSV with one line a box, in pixels; the table itself where images without boxes do not occur."""
     box_file: str = "image"

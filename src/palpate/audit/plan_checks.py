@@ -26,9 +26,12 @@ _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
 _SCORED = ("clean_score", "score")
 _CSV_ONLY = ("images", "file", "label", "group", "where", "mask", "boxes", "field")
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
-_KINDS = {"mask": "segmentation", "values": "segmentation", "field": "segmentation"} | dict.fromkeys(
-    ("boxes", "box_file", "corners"), "detection"
-)
+_KINDS = {
+    "mask": "segmentation",
+    "values": "segmentation",
+    "field": "segmentation",
+    "ignore_value": "segmentation",
+} | dict.fromkeys(("boxes", "box_file", "corners"), "detection")
 _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
     ("binary", "multiclass", "ordinal", "detection"), "classes"
 )

@@ -171,6 +171,7 @@ def _listed(plan: Plan, file: Path) -> Table:
             structures=task.structures,
             values=data.values or None,
             field=data.field,
+            ignore_value=data.ignore_value,
             spacing=data.spacing,
             group=data.group,
             where=data.where,
