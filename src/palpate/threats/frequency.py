@@ -16,7 +16,7 @@ from palpate.streams import Streams
 from palpate.tensors import lengths, spread
 from palpate.threats.ball import Ball
 
-_ROUNDS = 30
+_ROUNDS = 10
 
 
 @dataclass(frozen=True)
