@@ -1,4 +1,4 @@
-"""The demo's segmenter: a small MONAI U-Net that outlines both lungs in axial slices of thorax phantoms.
+"""The demo's segmenter: a small MONAI U-Net that outlines lungs and lesions in slices of thorax phantoms.
 
 It was trained on phantoms alone by `tools/train_demo.py segmentation`, with ordinary augmentation and without any
 defence. It says nothing about any patient.
@@ -14,8 +14,8 @@ from palpate.models.shipped import load_shipped
 SIZE = 128
 """Width and height of the slices it was trained on, in pixels; multiples of 8 will do."""
 
-STRUCTURES = ("left lung", "right lung")
-"""Names of the labels 1 and 2; 0 is everything else. Left and right are the patient's."""
+STRUCTURES = ("left lung", "right lung", "lesion")
+"""Names of the labels 1, 2 and 3; 0 is everything else. Left and right are the patient's, and without lesions."""
 
 MEAN = (524.0,)
 """Subtracted from stored values, which are Hounsfield units + 1024: the middle of a window at -500 HU."""
@@ -30,7 +30,7 @@ def build() -> nn.Module:
     """The network with fresh weights: four levels of 8, 16, 32 and 64 channels.
 
     It takes float images (batch, 1, height, width) that are already normalised, (stored - MEAN) / STD, and returns
-    logits (batch, 3, height, width) of background, left and right lung.
+    logits (batch, 4, height, width) of background, left lung, right lung and lesion.
     """
     return UNet(
         spatial_dims=2,

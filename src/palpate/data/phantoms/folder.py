@@ -43,9 +43,9 @@ def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
 def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
     """Write `count` axial slices of thorax phantoms with masks of their lungs and lesions.
 
-    `images/` holds 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the lungs (0 outside, 1 left, 2 right
-    lung), `lesions/` the lesions (0, 1), which lie in the lungs; `images.csv` has columns `image,mask,lesions`. A pixel
-    is 2.75 mm wide and high. The phantoms are those of `thorax_set(count, seed)`; files of the same names are replaced.
+    `images/` holds 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the labels of `labelled`; `images.csv`
+    has columns `image,mask`. A pixel is 2.75 mm wide and high. The phantoms are those of `thorax_set(count, seed)`;
+    files of the same names are replaced.
 
     Raises:
         InputError: for a negative count.
@@ -55,10 +55,14 @@ def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
     with _writing(folder):
         columns = (
             _write_pictures(folder, "images", (images + OFFSET).astype(np.uint16)),
-            _write_pictures(folder, "masks", lungs),
-            _write_pictures(folder, "lesions", lesions.astype(np.uint8)),
+            _write_pictures(folder, "masks", labelled(lungs, lesions)),
         )
-        _write_table(folder / "images.csv", ("image", "mask", "lesions"), zip(*columns, strict=True))
+        _write_table(folder / "images.csv", ("image", "mask"), zip(*columns, strict=True))
+
+
+def labelled(lungs: npt.NDArray[np.uint8], lesions: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """One label for each pixel: 0 outside, 1 left lung, 2 right lung, both without their lesions, 3 lesion."""
+    return np.where(lesions, 3, lungs).astype(np.uint8)
 
 
 def write_endoscopy_folder(folder: Path, count: int, seed: int) -> None:
