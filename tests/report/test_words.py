@@ -22,7 +22,7 @@ def test_duration(seconds, text):
 
 
 def test_numbers():
-    assert words.amount(1 / 255) == "0.003922" and words.amount(2.0) == "2" and words.amount(-1024.0) == "-1024"
+    assert words.amount(1 / 255) == "0.003922" and words.amount(2.0) == "2" and words.amount(-1024.0) == "−1024"
     assert words.share_of(2 / 255) == "0.78%" and words.share_of(0.5) == "50%"
     assert words.ratio(-0.125) == "−0.12" and words.ratio(None) == "–"
     assert words.whole(1234567) == "1\u2009234\u2009567"

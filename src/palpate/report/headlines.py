@@ -45,18 +45,18 @@ def extreme(series: Series, eps: float, kept: Sequence[str]) -> Extreme | None:
     return min(found, key=order[series.better], default=None)
 
 
-def headline(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> tuple[str, str] | None:
-    """What changes at a budget, as the end of a sentence that starts with the change, and which attack it was.
+def headline(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+    """What changes at a budget, as the end of a sentence whose subject, in the plural, is the change.
 
     Returns:
-        For example `bring the mean Dice of the left lung from 0.97 down to 0.41` and `cospgd`; the verb stands in its
-        plural. None where nothing of the kind was measured.
+        For example `bring the mean Dice of “left lung” from 0.97 down to 0.41 under cospgd`; None where nothing of
+        the kind was measured.
     """
     tell = {"segmentation": _structure, "multilabel": _finding, "detection": _boxes}.get(task.kind)
     return None if tell is None else tell(task, series, eps, kept)
 
 
-def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> tuple[str, str] | None:
+def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == task.score and one.statistic == "mean" and _known(one.clean)]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
     # The structure that loses most; the image's mean only where no structure has figures of its own.
@@ -67,39 +67,32 @@ def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[
     what = Wording(task).score + (f" of “{one.part}”" if one.part else "")
     before, after = reading(one, one.clean), reading(one, worst.point.figure)
     if worst.value >= _value(one.clean):
-        return f"leave the {what} at {after}", worst.attack
-    return f"bring the {what} from {before} down to {after}", worst.attack
+        return f"leave the {what} at {after}"
+    return f"bring the {what} from {before} down to {after} under {worst.attack}"
 
 
-def _finding(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> tuple[str, str] | None:
+def _finding(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == "success" and one.part]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
     if not found:
         return None
     one, worst = max(found, key=lambda pair: pair[1].value)
-    figure = worst.point.figure
-    text = f"make the model read “{one.part}” wrongly in {figure.count} of the {figure.total} images where it was right"
-    return text, worst.attack
+    count, total = worst.point.figure.count, worst.point.figure.total
+    return (
+        f"make the model misread “{one.part}” in {count} of the {total} images where it was right, under {worst.attack}"
+    )
 
 
-def _boxes(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> tuple[str, str] | None:
-    recall = next((one for one in series if one.name == "recall" and not one.part and _known(one.clean)), None)
+def _boxes(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+    recall = next((one for one in series if one.name == "recall" and not one.part), None)
     worst = None if recall is None else extreme(recall, eps, kept)
-    if recall is None or worst is None:
+    if recall is None or recall.clean is None or worst is None:
         return None
-    total = _boxes_in_all(recall)
-    before, after = _value(recall.clean), worst.value
-    if total is None:
-        text = f"leave {reading(recall, worst.point.figure)} of the annotated boxes found, of {before:.2f} before"
-    else:
-        text = (
-            f"leave {round(after * total)} of {total} annotated boxes found, {round(before * total)} without an attack"
-        )
-    return text, worst.attack
-
-
-def _boxes_in_all(recall: Series) -> int | None:
-    return None if recall.clean is None else recall.clean.total
+    after = worst.point.figure
+    return (
+        f"let the model find {after.count} of {after.total} annotated boxes under {worst.attack}, "
+        f"{recall.clean.count} of {recall.clean.total} without an attack"
+    )
 
 
 def _known(figure: Figure | None) -> bool:

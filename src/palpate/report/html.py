@@ -139,7 +139,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
         "disease": [results.task.classes[index] for index in results.task.disease],
         "outside": views.outside(results),
-        "how_intervals": views.interval_words(results),
+        "how_intervals": f"{views.interval_words(results)} {views.fewer_words(results)}".strip(),
         "checks": views.by_gravity(results.validity.checks),
         "paired": views.paired(results),
         "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from palpate.report.schema import Figure
 from palpate.runs import RunFolder
 
 UNTARGETED = "untargeted"
+FEWER = 200
+"""Bootstrap resamples for average precision, which takes a thousand times as long as a share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,10 @@ class Reading:
         """Any other figure with its bootstrap interval."""
         return _figure(self.resampling.estimate(statistic, note))
 
+    def costly(self, statistic: Statistic, note: str) -> Figure:
+        """A figure that takes long to compute: from `FEWER` resamples."""
+        return _figure(replace(self.resampling, replicates=FEWER).estimate(statistic, note))
+
 
 def read(run: RunFolder) -> Reading:
     """Read a run folder.
@@ -94,10 +100,16 @@ def _check_lists(run: RunFolder, description: Description, panel: Panel) -> None
             f"{run.path}: records hold {panel.images.measures.shape[1]} measures and run.json names "
             f"{len(task.measures)} (task.measures). They do not belong together; restore the folder."
         )
-    width = {"multilabel": len(task.classes)}.get(task.kind)
-    lists = [*panel.images.truth, *panel.images.found]
-    if width is not None and any(values.size != width for values in lists):
-        raise StorageError(f"{run.path}: a record does not hold {width} findings. The records are damaged.")
+    found = [panel.images.found, *(outcome.found[outcome.recorded] for outcome in panel.outcomes)]
+    widths = {"multilabel": (len(task.classes), len(task.classes)), "detection": (5, 6)}.get(task.kind)
+    if widths is None:
+        return
+    for lists, width in ((panel.images.truth, widths[0]), *((one, widths[1]) for one in found)):
+        if any(values.size % width or (task.kind == "multilabel" and values.size != width) for values in lists):
+            raise StorageError(f"{run.path}: a record does not hold its findings or boxes whole: it is damaged.")
+        if task.kind == "detection":
+            labels = np.concatenate([np.zeros(0), *(values[::width] for values in lists)])
+            _check_classes(run, [labels], len(task.classes))
 
 
 def _figure(estimate: Estimate) -> Figure:

@@ -76,7 +76,8 @@ def measure(run: RunFolder) -> Results:
     told = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
     directions, validity = _worst_directions(reading), judge(reading)
-    attacks, series = [_attack(reading, attack) for attack in told.attacks], all_series(reading)
+    attacks = [_attack(reading, attack) for attack in told.attacks]
+    series, froc = all_series(reading)
     kept = [attack.name for attack in attacks if not attack.outside_budget]
     shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
     return Results(
@@ -89,7 +90,7 @@ def measure(run: RunFolder) -> Results:
         worst_case=worst,
         worst_directions=directions,
         series=series,
-        froc=[],
+        froc=froc,
         comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],
         intervals=Intervals(
             level=LEVEL,

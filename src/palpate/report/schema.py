@@ -30,9 +30,10 @@ class Figure(Model):
     method: Literal["Wilson", "bootstrap over groups", "Wilson, counting groups", "none"]
     """How the interval was made."""
     count: int | None = None
-    """Hits, where the figure is a proportion."""
+    """Hits, where the figure is a proportion; boxes found, where it is one of boxes."""
     total: int | None = None
-    """Images that count, where the figure is a proportion or a mean: its denominator."""
+    """Images that count, where the figure is a proportion or a mean: its denominator. Of a detector's
+    recall the annotated boxes."""
     note: Text | None = None
     """Why the figure is undefined."""
 

@@ -3,85 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from palpate.metrics import measures
 from palpate.metrics.measures import FindingRead
-from palpate.metrics.panel import Bools, Floats, Lists, Outcome
-from palpate.report.description import Measure, visible
+from palpate.report.box_series import box_series
+from palpate.report.description import Measure
 from palpate.report.reading import Reading
-from palpate.report.schema import Figure, Series, SeriesPoint
+from palpate.report.schema import Figure, Froc, Series
+from palpate.report.states import State, States, along
 
 LONG_TAILED = frozenset({"hd95"})
 """Measures of which one bad image makes the mean meaningless: the median is given as well."""
 ABSENT = "It is defined in no image that counts here."
 
-Better = Literal["higher", "lower", ""]
-Statistic = Literal["mean", "median", "share", "pooled"]
 
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All images as stored, or under one attack at one budget.
-
-    Attributes:
-        recorded: (N,) images that have a record.
-        measures: (N, M) the task's measures.
-        found: (N,) what the model found, flat.
-        scores: (N,) how good the decisions are.
-    """
-
-    recorded: Bools
-    measures: Floats
-    found: Lists
-    scores: Floats
-
-
-def clean_state(reading: Reading) -> State:
-    """The images as stored."""
-    images = reading.panel.images
-    return State(np.ones(images.count, dtype=bool), images.measures, images.found, images.score)
-
-
-def attacked_state(outcome: Outcome, budget: int) -> State:
-    """The images under an attack."""
-    return State(outcome.recorded[budget], outcome.measures[budget], outcome.found[budget], outcome.scores[budget])
-
-
-Look = Callable[[State], tuple[Figure, int]]
-"""A figure of a state, and the number of images where it is undefined."""
-
-
-def along(
-    reading: Reading, name: str, part: str, statistic: Statistic, unit: str, better: Better, look: Look, *,
-    clean: bool = True,
-) -> Series:  # fmt: skip
-    """One series: the figure without an attack (unless it makes no sense) and under every attack at every budget."""
-    before, undefined = look(clean_state(reading)) if clean else (None, 0)
-    return Series(
-        name=name,
-        part=part,
-        statistic=statistic,
-        unit=unit,
-        better=better,
-        clean=before,
-        clean_undefined=undefined,
-        attacks={visible(outcome.attack): _points(outcome, look) for outcome in reading.panel.outcomes},
-    )
-
-
-def _points(outcome: Outcome, look: Look) -> list[SeriesPoint]:
-    points = []
-    for budget, eps in enumerate(outcome.eps):
-        figure, undefined = look(attacked_state(outcome, budget))
-        points.append(SeriesPoint(eps=float(eps), figure=figure, undefined=undefined))
-    return points
-
-
-def score_series(reading: Reading) -> list[Series]:
+def score_series(reading: Reading, states: States) -> list[Series]:
     """The mean score of the images, under the score's name."""
     task = reading.description.task
 
@@ -89,20 +28,24 @@ def score_series(reading: Reading) -> list[Series]:
         undefined = measures.undefined_count(state.scores, state.recorded)
         return reading.mean(state.scores, state.recorded, ABSENT), undefined
 
-    return [along(reading, task.score, "", "mean", "", "higher", look)] if not task.classification else []
+    return [along(states, task.score, "", "mean", "", "higher", look)] if not task.classification else []
 
 
-def measure_series(reading: Reading) -> list[Series]:
+def measure_series(reading: Reading, states: States) -> list[Series]:
     """Mean of every measure of the records, and the median of those with a long tail."""
-    series = []
-    for index, measure in enumerate(reading.description.task.measures):
-        series.append(_measured(reading, index, measure, "mean"))
+    series: list[Series] = []
+    # Of boxes the figures over all images say more than counts per image.
+    given = () if reading.description.task.kind == "detection" else reading.description.task.measures
+    for index, measure in enumerate(given):
+        series.append(_measured(reading, states, index, measure, "mean"))
         if measure.name in LONG_TAILED:
-            series.append(_measured(reading, index, measure, "median"))
+            series.append(_measured(reading, states, index, measure, "median"))
     return series
 
 
-def _measured(reading: Reading, index: int, measure: Measure, statistic: Literal["mean", "median"]) -> Series:
+def _measured(
+    reading: Reading, states: States, index: int, measure: Measure, statistic: Literal["mean", "median"]
+) -> Series:
     def look(state: State) -> tuple[Figure, int]:
         values = state.measures[:, index]
         undefined = measures.undefined_count(values, state.recorded)
@@ -110,10 +53,10 @@ def _measured(reading: Reading, index: int, measure: Measure, statistic: Literal
             return reading.mean(values, state.recorded, ABSENT), undefined
         return reading.statistic(measures.median(values, state.recorded), ABSENT), undefined
 
-    return along(reading, measure.name, measure.part, statistic, measure.unit, measure.better, look)
+    return along(states, measure.name, measure.part, statistic, measure.unit, measure.better, look)
 
 
-def structure_series(reading: Reading) -> list[Series]:
+def structure_series(reading: Reading, states: States) -> list[Series]:
     """Success per structure: at or below the task's floor now, above it before."""
     task, images = reading.description.task, reading.panel.images
     floor = task.floor
@@ -128,11 +71,11 @@ def structure_series(reading: Reading) -> list[Series]:
             share = measures.lost(images.measures[:, index], state.measures[:, index], state.recorded, floor)
             return reading.proportion(share, "The structure is acceptable in no image that counts here."), 0
 
-        series.append(along(reading, "success", measure.part, "share", "", "lower", look, clean=False))
+        series.append(along(states, "success", measure.part, "share", "", "lower", look, clean=False))
     return series
 
 
-def finding_series(reading: Reading) -> list[Series]:
+def finding_series(reading: Reading, states: States) -> list[Series]:
     """Sensitivity, specificity, area under the ROC curve and success of every finding of a multi-label model."""
     task, images = reading.description.task, reading.panel.images
     if task.kind != "multilabel":
@@ -147,12 +90,12 @@ def finding_series(reading: Reading) -> list[Series]:
             probability = np.where(state.recorded, measures.table(state.found, width)[:, index], np.nan)
             return FindingRead(truth[:, index], probability, threshold)
 
-        made += _finding(reading, name, read)
+        made += _finding(reading, states, name, read)
     return made
 
 
-def _finding(reading: Reading, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
-    before = read(clean_state(reading))
+def _finding(reading: Reading, states: States, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
+    before = read(states.clean)
 
     def sensitivity(state: State) -> tuple[Figure, int]:
         return reading.proportion(read(state).sensitivity, "No image that counts here has the finding."), 0
@@ -168,18 +111,25 @@ def _finding(reading: Reading, name: str, read: Callable[[State], FindingRead]) 
         return reading.proportion(read(state).turned(before), "The finding was read rightly in no image."), 0
 
     return [
-        along(reading, "sensitivity", name, "share", "", "higher", sensitivity),
-        along(reading, "specificity", name, "share", "", "higher", specificity),
-        along(reading, "area_under_roc", name, "pooled", "", "higher", area),
-        along(reading, "success", name, "share", "", "lower", success, clean=False),
+        along(states, "sensitivity", name, "share", "", "higher", sensitivity),
+        along(states, "specificity", name, "share", "", "higher", specificity),
+        along(states, "area_under_roc", name, "pooled", "", "higher", area),
+        along(states, "success", name, "share", "", "lower", success, clean=False),
     ]
 
 
-def all_series(reading: Reading) -> list[Series]:
-    """Every series of a run, in the order in which a report shows them; none for a classification."""
-    return [
-        *score_series(reading),
-        *measure_series(reading),
-        *structure_series(reading),
-        *finding_series(reading),
+def all_series(reading: Reading) -> tuple[list[Series], list[Froc]]:
+    """Every series of a run in the order in which a report shows them, and FROC curves; none for a classification."""
+    if reading.description.task.classification:
+        return [], []
+    states = States(reading)
+    series = [
+        *score_series(reading, states),
+        *measure_series(reading, states),
+        *structure_series(reading, states),
+        *finding_series(reading, states),
     ]
+    if reading.description.task.kind != "detection":
+        return series, []
+    boxes, curves = box_series(reading, states)
+    return [*series, *boxes], curves

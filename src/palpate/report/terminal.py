@@ -7,10 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from palpate.report.figures import Scale, scale_of, worst_of
+from palpate.report.parts import Panel, panels
 from palpate.report.reading import UNTARGETED
 from palpate.report.results import measure
 from palpate.report.schema import AttackResults, Figure, Results
 from palpate.report.views import by_gravity, complete_attacks, outside
+from palpate.report.wording import Wording, reading
 from palpate.report.words import NOTHING, amount, duration, interval, percent, share_of
 from palpate.runs import RunFolder
 
@@ -40,6 +42,9 @@ def show(run: RunFolder, console: Console) -> None:
             console.print(table, "")
         if results.worst_directions:
             console.print(_directions(results, scale))
+        for panel in panels(results, scale):
+            if panel.leading:
+                console.print(_panel(panel, Wording(results.task), scale), "")
     _trust(results, console)
     if run.report.is_file():
         console.print(Text(f"Report: {run.report}"), soft_wrap=True)
@@ -77,7 +82,7 @@ def _row(figures: dict[float, Figure | None], scale: Scale, style: str = "") -> 
 
 def _untargeted(results: Results, scale: Scale) -> Table:
     clean = percent(results.clean.accuracy.value)
-    table = _attack_table(f"Robust accuracy by eps; {clean} without an attack", scale)
+    table = _attack_table(f"{Wording(results.task).robust} by eps; {clean} without an attack", scale)
     worst = worst_of(results)
     if worst is not None:
         cells = _row({point.eps: point.figure for point in worst.points}, scale, "bold")
@@ -134,6 +139,17 @@ def _directions(results: Results, scale: Scale) -> Table:
         clean: Figure = getattr(results.clean.directions, name)
         points = {row.eps: getattr(row.directions, name) for row in results.worst_directions}
         table.add_row(Text(name.replace("_", " ")), Text(percent(clean.value)), *_row(points, scale))
+    return table
+
+
+def _panel(panel: Panel, words: Wording, scale: Scale) -> Table:
+    """One figure of each structure, finding or class of boxes: without an attack, and the worst at each budget."""
+    leading = (words.part, "clean") if panel.clean else (words.part,)
+    table = _table(f"{panel.title}, {panel.order} over all attacks", scale, *leading)
+    for row in panel.rows:
+        cells = [NOTHING if one is None else reading(row.series, one.point.figure) for one in row.worst]
+        before = [reading(row.series, row.series.clean)] if panel.clean else []
+        table.add_row(*map(Text, (row.part, *before, *cells)))
     return table
 
 

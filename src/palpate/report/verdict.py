@@ -75,10 +75,9 @@ def _sentence(told: Description, clean: Figure, point: WorstPoint, *, fell: bool
     return f"{change} left {left} of the images {right}, from {before} without an attack; no larger budget was tried."
 
 
-def _dense(told: Description, told_of: tuple[str, str], eps: float) -> str:
-    what, attack = told_of
+def _dense(told: Description, what: str, eps: float) -> str:
     verb, rest = what.split(" ", 1)
-    return f"{change_in_words(told, eps)} {verb if told.threat.norm == 'linf' else f'{verb}s'} {rest} under {attack}."
+    return f"{change_in_words(told, eps)} {verb if told.threat.norm == 'linf' else f'{verb}s'} {rest}."
 
 
 def _acceptable(told: Description, clean: Figure, point: WorstPoint, attacks: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from palpate.report.cards import moved
 from palpate.report.description import Picture
 from palpate.report.figures import Scale
-from palpate.report.reading import UNTARGETED
+from palpate.report.reading import FEWER, UNTARGETED
 from palpate.report.schema import AttackResults, Check, Figure, Results
 
 SHOWN = 16
@@ -40,7 +40,7 @@ def complete_attacks(results: Results) -> int:
 
 def interval_words(results: Results) -> str:
     """How the intervals were made, in a sentence or two."""
-    how = results.intervals
+    how, others = results.intervals, "kappa and AUROC" if results.task.classification else "all other figures"
     if how.clustered:
         return (
             f"The images come from {how.groups} groups (patients), so intervals are percentiles of {how.replicates} "
@@ -48,9 +48,14 @@ def interval_words(results: Results) -> str:
             "interval for the number of groups."
         )
     return (
-        "Proportions have Wilson's 95% interval; kappa and AUROC have percentiles of "
+        f"Proportions have Wilson's 95% interval; {others} have percentiles of "
         f"{how.replicates} bootstrap resamples of the images, seed {how.seed}."
     )
+
+
+def fewer_words(results: Results) -> str:
+    """What figures were resampled less often; empty where none was."""
+    return f"Average precision has {FEWER} resamples." if results.task.kind == "detection" else ""
 
 
 def by_gravity(checks: Iterable[Check]) -> list[Check]:

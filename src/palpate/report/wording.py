@@ -123,7 +123,7 @@ def _written(series: Series, value: float | None) -> str:
     if fractional(series):
         return ratio(value)
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return (f"{value:.{digits}f}" if abs(value) >= 1 or value == 0 else f"{value:.2g}").replace("-", "−")
+    return (f"{value:.{digits}f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}").replace("-", "−")
 
 
 def reading(series: Series, figure: Figure | None) -> str:
