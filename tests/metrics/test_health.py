@@ -100,3 +100,24 @@ def test_few_groups_warn_only_where_groups_hold_several_images():
     records = [record(row, group=str(row % 5)) for row in range(400)]
     assert sample_size(panel(records), True).level == "warning"
     assert "5 groups" in sample_size(panel(records), True).text
+
+
+def dense(row, **fields):
+    return record(row, label=-1, clean_prediction=-1, prediction=-1, **fields)
+
+
+def test_without_classes_the_share_of_acceptable_images_is_said():
+    fine = clean_baseline(panel([dense(row, clean_right=row > 0) for row in range(4)]).images)
+    assert fine.level == "pass" and "acceptable on 3 of 4" in fine.text and "class" not in fine.text
+    assert clean_baseline(panel([dense(row, clean_right=row > 2) for row in range(4)]).images).level == "warning"
+
+
+def test_scores_of_clean_images_that_change_from_attack_to_attack_are_seen():
+    steady = [dense(row, attack=attack, clean_score=0.8) for attack in ("a", "b") for row in range(3)]
+    assert steady_model(panel(steady)).level == "pass"
+    rounding = dense(2, attack="b", clean_score=0.8 + 1e-4)
+    assert steady_model(panel([*steady[:-1], rounding])).level == "pass"
+    finding = steady_model(panel([*steady[:-1], dense(2, attack="b", clean_score=0.7)]))
+    assert finding.level == "failure" and finding.text.startswith("1 image got different decisions")
+    undefined = [dense(row, attack=attack, clean_score=float("nan")) for attack in ("a", "b") for row in range(3)]
+    assert steady_model(panel(undefined)).level == "pass"

@@ -58,3 +58,34 @@ def test_two_records_for_one_cell_are_refused():
 def test_two_goals_under_one_name_are_refused():
     with pytest.raises(InputError, match="records of 2 goals"):
         panel([record(0), record(1, goal="hide disease")])
+
+
+def test_measures_scores_and_lists_land_in_their_cell():
+    records = [
+        record(
+            row, label=-1, eps=eps, clean_prediction=-1, prediction=-1, clean_score=0.9 - row / 10, score=0.5 / eps,
+            clean_measures=(0.9, 3.0), measures=(0.1 * row, eps), truth=(1.0,) * row, clean_found=(0.2,),
+            found=(eps, float(row)),
+        )
+        for eps in (1.0, 2.0)
+        for row in (0, 1)
+        if (eps, row) != (2.0, 1)
+    ]  # fmt: skip
+    made = panel(records)
+    (outcome,) = made.outcomes
+    assert made.images.measures.tolist() == [[0.9, 3.0], [0.9, 3.0]] and made.images.score.tolist() == [0.9, 0.8]
+    assert [values.tolist() for values in made.images.truth] == [[], [1.0]]
+    assert outcome.measures.shape == (2, 2, 2) and outcome.measures[1, 0].tolist() == [0.0, 2.0]
+    assert np.isnan(outcome.measures[1, 1]).all() and np.isnan(outcome.scores[1, 1]) and outcome.scores[1, 0] == 0.25
+    assert outcome.found[0, 1].tolist() == [1.0, 1.0] and outcome.found[1, 1].tolist() == []
+    assert outcome.clean_scores[0].tolist() == [0.9, 0.8]
+
+
+def test_a_classification_has_no_measures():
+    made = panel(curve("pgd", [1.0]))
+    assert made.images.measures.shape == (1, 0) and made.outcomes[0].measures.shape == (3, 1, 0)
+
+
+def test_records_with_different_measures_are_refused():
+    with pytest.raises(InputError, match="different numbers of measures"):
+        panel([record(0, clean_measures=(1.0,)), record(1, clean_measures=(1.0, 2.0))])
