@@ -163,6 +163,23 @@ def test_cases_hold_both_outcomes(made):
         assert task.pieces(outputs, targets).margin[8].le(0).all() and reached[8] == eligible[8]
 
 
+def climbed(task, outputs, targets):
+    """Logits after free ascent of the loss, a unit per step and logit."""
+    place = outputs.clone()
+    for _ in range(40):
+        place.requires_grad_()
+        (gradient,) = torch.autograd.grad(task.loss(place, targets).sum(), place)
+        place = (place + gradient.sign()).detach()
+    return place
+
+
+@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].words()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
+def test_free_ascent_of_the_loss_on_masks_reaches_the_goal(made):
+    goal, structures, exclusive, dimensions, one_logit = made
+    task, outputs, targets = case(goal, structures, exclusive, dimensions, 0, one_logit)
+    assert (task.margin(climbed(task, outputs, targets), targets) <= 0)[task.eligible(targets)].all()
+
+
 FINDINGS = [AnyFinding(), AllFindings(), Miss((0, 2)), Invent((1, 3)), Miss((1,))]
 
 
@@ -190,3 +207,13 @@ def test_multilabel_keeps_contract(goal, thresholds, contract):
         return torch.tensor(verdicts)
 
     TASK_CONTRACTS[contract](MultiLabel(4, goal, thresholds), outputs, labels, reached)
+
+
+@pytest.mark.parametrize("goal", FINDINGS, ids=lambda g: g.words())
+def test_free_ascent_of_the_loss_on_findings_reaches_the_goal(goal):
+    generator = torch.Generator().manual_seed(3)
+    outputs = torch.randn(64, 4, generator=generator, dtype=torch.float64) * 3
+    labels = torch.randint(-1, 2, (64, 4), generator=generator)
+    task = MultiLabel(4, goal, (0.2, 0.5, 0.7, 0.4))
+    eligible = task.eligible(labels)
+    assert eligible.any() and (task.margin(climbed(task, outputs, labels), labels) <= 0)[eligible].all()

@@ -93,6 +93,14 @@ def test_margin_has_the_gradient_of_the_soft_score():
     assert torch.equal(margin, soft) and margin.abs().sum() > 0
 
 
+def test_margin_has_exactly_the_value_of_the_decision():
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(200, 3, 9, 7, generator=generator)
+    truth = torch.randint(0, 3, (200, 9, 7), generator=generator)
+    task = Segmentation(2, floor=0.3)
+    assert torch.equal(task.margin(outputs, truth), (task.score(outputs.double(), truth) - 0.3).float())
+
+
 def test_nan_outputs_give_nan_margins():
     outputs = logits_of(TRUE, 3)
     outputs[0, 0, 0, 0] = torch.nan
