@@ -133,3 +133,21 @@ def test_an_unknown_order_is_refused():
     victim, task, images, labels = world()
     with pytest.raises(InputError, match="rising, bisect"):
         curve(recipes.fgsm(Linf(1.0)), victim, task, images, labels, EPS, order="falling")
+
+
+def test_each_attacks_what_is_beaten_again_and_goes_on_falling():
+    victim, task, images, labels = world()
+    attack = recipes.bim(Linf(1.0), steps=5, run_to_end=True)
+    budgets = curve(attack, victim, task, images, labels, EPS, order="each")
+    eligible = budgets[0].result.eligible
+    beaten = [int(budget.result.success.sum()) for budget in budgets]
+    assert 0 < beaten[1] < beaten[-1]
+    for small, large in pairwise(budgets):
+        assert bool((large.result.margin <= small.result.margin).all())
+        assert {large.evidence[row] for row in eligible.nonzero().flatten().tolist()} <= {ATTACKED, TRANSFERRED}
+        assert bool((large.result.backwards[eligible] == 5).all())
+        assert bool((large.result.distance <= large.eps * (1 + 1e-5)).all())
+    # An image that is beaten early is driven further, which `rising` does not do.
+    rising = curve(attack, victim, task, images, labels, EPS, order="rising")
+    early = rising[1].result.success
+    assert bool((budgets[-1].result.margin[early] < rising[-1].result.margin[early]).all())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from palpate.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.victim import Victim
 
-Order = Literal["rising", "bisect"]
+Order = Literal["rising", "bisect", "each"]
 
 
 def curve(
@@ -43,14 +43,17 @@ def curve(
     attacked at the radius that beats it and at the next smaller one; at radii below that it counts as standing because
     the attack failed in a larger ball (`held`), which an imperfect attack does not strictly imply.
 
+    `each` attacks every eligible sample at every radius, trying the scaled perturbation of the smaller radius first. It
+    is for figures that go on falling after an image is beaten, such as Dice, and for attacks that run to their end.
+
     Returns:
         One outcome per radius, rising.
 
     Raises:
         InputError: an unknown order; see the attack.
     """
-    if order not in ("rising", "bisect"):
-        raise InputError(f"order: '{order}' is not one of rising, bisect.")
+    if order not in get_args(Order):
+        raise InputError(f"order: '{order}' is not one of {', '.join(get_args(Order))}.")
     streams = Streams.of(generator, len(images))
     if order == "bisect":
         with victim:
@@ -61,7 +64,8 @@ def curve(
             result = at(attack, radius)(victim, task, images, targets, generator=streams)
             evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
         else:
-            result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams)
+            carry = order == "rising"
+            result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
 
@@ -75,12 +79,13 @@ def _next(
     images: Tensor,
     targets: Any,
     streams: Streams,
+    carry: bool,
 ) -> tuple[AttackResult, list[str]]:
     before = last.result
     none = torch.zeros_like(before.forwards)
     merged = replace(before, forwards=none, backwards=none.clone())
     evidence = [CARRIED if e else NOT_ATTACKED for e in before.eligible.tolist()]
-    rows = (before.eligible & ~before.success).nonzero().flatten()
+    rows = (before.eligible & ~(before.success & carry)).nonzero().flatten()
     if not len(rows):
         return merged, evidence
     clean = images[rows]
@@ -89,4 +94,9 @@ def _next(
     tried = tried_first(found)
     for position, row in enumerate(rows.tolist()):
         evidence[row] = TRANSFERRED if tried[position] else ATTACKED
-    return merge(merged, found, rows), evidence
+    # What was found in the smaller ball lies in this one too, and stays where it is worse for the model.
+    places = (found.margin <= before.margin[rows]).nonzero().flatten()
+    merged = merge(merged, found, rows[places], places)
+    forwards = merged.forwards.index_copy(0, rows, found.forwards)
+    backwards = merged.backwards.index_copy(0, rows, found.backwards)
+    return replace(merged, forwards=forwards, backwards=backwards), evidence

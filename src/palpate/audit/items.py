@@ -63,6 +63,8 @@ def item(plan: Plan, section: AttackSection, grid: Grid = FLAT) -> Item:
     """
     entry = catalog.find(section.attack)
     settings = _exact_types(entry, section.parameters)
+    if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
+        settings.setdefault("run_to_end", True)
     eps = plan.radii
     threat = BALLS[plan.threat.norm](eps[0])
     made = catalog.make(section.attack, threat, **settings)

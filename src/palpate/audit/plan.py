@@ -196,9 +196,12 @@ class RunSection(Section):
     """Images that are finished and stored together; at least the batch."""
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed`: searches may use bfloat16; every verdict stays float32."""
-    curve: Literal["rising", "bisect"] = "rising"
+    curve: Literal["rising", "bisect", "each"] | None = Field(default=None, examples=['curve = "rising"'])
     """`rising` attacks what stands at every budget. `bisect` lets each image search for its own smallest beating
-    budget: cheaper with many budgets, but below the largest one that held, an image is not attacked again."""
+    budget: cheaper with many budgets, but below the largest one that held, an image is not attacked again. `each`
+    attacks every image at every budget and lets attacks run to their end, also after the image is beaten: Dice, HD95
+    and average precision under attack are then what the attack can reach. Unless told, `each` for masks and boxes and
+    `rising` for classes and findings, where an image that is beaten cannot become more so."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for a run folder; with a
     layout that is named nothing is timed, so that two run folders have the same bytes."""
@@ -252,6 +255,11 @@ class Plan(Section):
     def root(self) -> Path:
         """The folder that its paths are relative to."""
         return self._origin.parent
+
+    @property
+    def curve(self) -> Literal["rising", "bisect", "each"]:
+        """In which order budgets are attacked."""
+        return self.run.curve or ("each" if self.task.kind in ("segmentation", "detection") else "rising")
 
     @property
     def radii(self) -> tuple[float, ...]:

@@ -70,7 +70,7 @@ def shards_of(plan: Plan, subject: Subject, items: Sequence[Item]) -> tuple[Shar
         "schema": SCHEMA_VERSION,
         "seed": plan.seed,
         "precision": plan.run.precision,
-        "curve": plan.run.curve,
+        "curve": plan.curve,
         "disease": list(plan.task.disease_indices),
         "tolerance": getattr(plan.task, "tolerance", None),
     }
@@ -105,7 +105,7 @@ def run_shard(plan: Plan, subject: Subject, shard: Shard) -> Iterator[Found]:
                 images,
                 targets,
                 item.eps,
-                order=plan.run.curve,
+                order=plan.curve,
                 generator=Streams(seeds),
             )
         yield from _found(subject, item, rows, seeds, images, targets, budgets, plan.task.disease_indices)
