@@ -6,6 +6,8 @@ from torch import nn
 
 import palpate
 from palpate.checks import victims
+from palpate.errors import InputError
+from palpate.tasks.segmentation import Segmentation
 
 
 def world():
@@ -113,3 +115,27 @@ def test_importing_palpate_needs_no_torch():
 
     code = "import sys, palpate; assert 'torch' not in sys.modules; palpate.Victim; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_masks_are_attacked_in_one_line_and_in_hounsfield_units():
+    class Threshold(torch.nn.Module):
+        """Lung is what is darker than -500."""
+
+        def forward(self, images):
+            return (-500 - images) / 50
+
+    slices = torch.full((2, 1, 8, 8), 40.0)
+    slices[:, :, 2:6, 2:6] = -800.0
+    masks = (slices[:, 0] < -500).long()
+    task = Segmentation(1, floor=0.6)
+    settings = {"bounds": (-1024, 3071), "task": task}
+    held = palpate.attack(Threshold(), slices, masks, "cospgd", eps=290, **settings)
+    beaten = palpate.attack(Threshold(), slices, masks, "cospgd", eps=310, **settings)
+    assert held.eligible.all() and not held.success.any()
+    assert beaten.success.all() and bool((beaten.images - slices).abs().max() <= 310)
+
+
+def test_a_goal_beside_a_task_is_refused():
+    images, masks = torch.rand(1, 1, 4, 4), torch.zeros(1, 4, 4).long()
+    with pytest.raises(InputError, match="it belongs to the task"):
+        palpate.attack(torch.nn.Identity(), images, masks, eps=0.1, goal=1, task=Segmentation(1))
