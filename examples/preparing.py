@@ -1,4 +1,4 @@
-"""What the examples share to prepare data: tables, and images and masks cut and resized into a folder of their own."""
+"""What the examples share to prepare data: tables, and images, masks and boxes resized into a folder of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 Row = dict[str, str]
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def rows_of(table: Path, **where: str) -> list[Row]:
@@ -45,3 +46,30 @@ def resize_all(rows: list[Row], source: Path, out: Path, size: tuple[int, int]) 
         listed.append({**named, "split": row["split"]})
     write_table(out / "labels.csv", listed)
     print(f"{len(listed)} images: {out}")
+
+
+def resize_boxed(images: list[Row], boxes: list[Row], source: Path, out: Path, size: tuple[int, int]) -> None:
+    """Resize images and their boxes; list the images in images.csv (file, split) and the boxes in boxes.csv.
+
+    Args:
+        images: lines with columns image and split.
+        boxes: lines with columns image, label, xmin, ymin, xmax and ymax, in pixels of the stored image.
+        source: folder that the images' paths start from.
+        out: folder to write into.
+        size: height and width.
+    """
+    kept, scales = [], {}
+    for row in images:
+        file = f"images/{Path(row['image']).stem}.png"
+        with Image.open(source / row["image"]) as image:
+            scales[row["image"]] = (file, size[1] / image.width, size[0] / image.height)
+        resize(source / row["image"], out / file, size)
+        kept.append({"file": file, "split": row["split"]})
+    listed = []
+    for row in boxes:
+        file, across, down = scales[row["image"]]
+        moved = {key: f"{float(row[key]) * (across if key[0] == 'x' else down):.2f}" for key in CORNERS}
+        listed.append({"image": file, "label": row["label"], **moved})
+    write_table(out / "images.csv", kept)
+    write_table(out / "boxes.csv", listed)
+    print(f"{len(kept)} images, {len(listed)} boxes: {out}")

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,10 @@ from palpate import Preprocess
 from palpate.data.images import read_image
 from preparing import rows_of
 
+Network = TypeVar("Network", bound=nn.Module)
+Outputs = TypeVar("Outputs")
+Targets = TypeVar("Targets")
+
 
 def dice(decided: Tensor, truth: Tensor) -> Tensor:
     """Dice (N,) of boolean masks (N, ...); 1 where both are empty."""
@@ -31,14 +36,15 @@ def dice(decided: Tensor, truth: Tensor) -> Tensor:
 
 
 def fit(
-    network: nn.Module,
-    batches: Callable[[], Iterable[tuple[Tensor, Tensor]]],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    validate: Callable[[nn.Module], float],
+    network: Network,
+    batches: Callable[[], Iterable[tuple[Tensor, Targets]]],
+    loss: Callable[[Outputs, Targets], Tensor],
+    validate: Callable[[Network], float],
     epochs: int,
     steps: int,
     rate: float,
-) -> nn.Module:
+    name: str = "Dice",
+) -> Network:
     """Train with AdamW and a one-cycle rate; keep the epoch with the best validation score.
 
     Args:
@@ -49,6 +55,7 @@ def fit(
         epochs: how many.
         steps: batches of an epoch.
         rate: highest learning rate.
+        name: of the score.
     """
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * steps)
@@ -64,7 +71,7 @@ def fit(
         network.eval()
         with torch.no_grad():
             score = validate(network)
-        print(f"epoch {epoch + 1:2d}  validation Dice {score:.3f}  {time.perf_counter() - begin:.0f} s", flush=True)
+        print(f"epoch {epoch + 1:2d}  validation {name} {score:.3f}  {time.perf_counter() - begin:.0f} s", flush=True)
         if score > best:
             best, kept = score, {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(kept)
@@ -137,14 +144,14 @@ def train_2d(
     return fit(build(), batches, DiceCELoss(sigmoid=True), validate, epochs, steps, rate)
 
 
-def options(description: str | None, here: Path, epochs: int) -> argparse.Namespace:
+def options(description: str | None, here: Path, epochs: int, network: str = "unet") -> argparse.Namespace:
     """The command line that all these trainings have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, default=here / "data", help="what prepare.py wrote")
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=here / "weights" / "unet.safetensors")
+    parser.add_argument("--out", type=Path, default=here / "weights" / f"{network}.safetensors")
     return parser.parse_args()
 
 
