@@ -61,15 +61,27 @@ class InfererSection(Section):
     """How overlapping windows are blended."""
     batch: int = Field(default=1, ge=1)
     """Windows evaluated at once; memory grows with it."""
+    sigma_scale: float = Field(default=0.125, gt=0)
+    """Width of the Gaussian as a share of the window."""
+    padding: Literal["constant", "reflect", "replicate", "circular"] = "constant"
+    """What surrounds inputs that are smaller than the window."""
     flips: tuple[tuple[int, ...], ...] = Field(default=(), examples=["flips = [[0], [1]]"])
-    """Test-time augmentation: average the logits with those of the input flipped along these spatial axes."""
+    """Test-time augmentation: average with the input flipped along these spatial axes, flipped back."""
+    average: Literal["logits", "softmax", "sigmoid"] = "logits"
+    """What is averaged over the flips."""
+    flipped: Literal["image", "windows"] = "image"
+    """Whether the whole image is flipped before the windows slide, or every window by itself as nnU-Net does."""
 
     def build(self) -> Inferer | None:
         """The inferer that these fields describe; raises InputError where they cannot be used."""
-        windows = None
-        if self.size is not None:
-            windows = SlidingWindow(self.size, overlap=self.overlap, mode=self.mode, batch=self.batch)
-        return Flips(self.flips, windows) if self.flips else windows
+        each = Flips(self.flips, average=self.average) if self.flips else None
+        if self.size is None:
+            return each
+        inner = each if self.flipped == "windows" else None
+        windows = SlidingWindow(
+            self.size, self.overlap, self.mode, self.batch, self.sigma_scale, self.padding, inner=inner
+        )
+        return Flips(self.flips, windows, self.average) if self.flips and inner is None else windows
 
 
 class ModelSection(Section):
