@@ -135,7 +135,8 @@ class _Climb:
         images = self.images.detach().requires_grad_()
         place = self._place(images, step)
         outputs = self.victim.search(place)
-        margin = self.task.margin(outputs, self.targets)
+        with torch.set_grad_enabled(self._may_climb_margin(step)):
+            margin = self.task.margin(outputs, self.targets)
         if self._elsewhere:
             # The gradient's place is no iterate, so the iterate itself is scored apart.
             self._score(step)
@@ -160,6 +161,10 @@ class _Climb:
             bent.append(state)
         self.bend_states = tuple(bent)
         return value, gradient
+
+    def _may_climb_margin(self, step: int) -> bool:
+        """Whether the margin's own gradient may be asked for; masks pay a few percent of a step for it."""
+        return step == 0 or self._check_every > 1 or bool(self.on_margin.any())
 
     def _place(self, images: Tensor, step: int) -> Tensor:
         stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)
