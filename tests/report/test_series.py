@@ -117,6 +117,20 @@ def test_average_precision_falls_and_froc_rises(measured):
         assert len(curve.recall) == len(curve.false_positives) <= 80
 
 
+def test_the_froc_score_is_the_mean_recall_at_the_seven_rates_of_the_field(runs, measured):
+    for at, eps in enumerate(EPS):
+        boxes = sum(row.size for row in column(runs["detection"], "cospgd", eps, "truth")) // 5
+        found = column(runs["detection"], "cospgd", eps, "found")
+        rows = np.concatenate([row.reshape(-1, 6) for row in found])
+        # As above: what lies above the strip finds its box.
+        right, thresholds = rows[:, 3] < 0.7, np.unique(rows[:, 1])[::-1]
+        alarms = [0.0, *((~right & (rows[:, 1] >= least)).sum() / len(found) for least in thresholds)]
+        recall = [0.0, *((right & (rows[:, 1] >= least)).sum() / boxes for least in thresholds)]
+        expected = np.interp([0.125, 0.25, 0.5, 1, 2, 4, 8], alarms, recall).mean()
+        figure = series(measured["detection"], "froc").attacks["cospgd"][at].figure
+        assert figure.value == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("kind", list(WORLDS))
 def test_results_of_every_task_fit_the_schema_and_are_strict_json(measured, kind):
     stored = json.loads((Path(__file__).resolve().parents[2] / "docs/reference/results.schema.json").read_text())

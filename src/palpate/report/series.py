@@ -119,8 +119,11 @@ def _finding(reading: Reading, states: States, name: str, read: Callable[[State]
 
 
 def all_series(reading: Reading) -> tuple[list[Series], list[Froc]]:
-    """Every series of a run in the order in which a report shows them, and FROC curves; none for a classification."""
-    if reading.description.task.classification:
+    """Every series of a run, in the order in which a report shows them, and its FROC curves.
+
+    There are none for a classification, and none without a record.
+    """
+    if reading.description.task.classification or not reading.panel.images.count:
         return [], []
     states = States(reading)
     series = [
