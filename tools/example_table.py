@@ -17,6 +17,14 @@ END = "<!-- end of run -->"
 SHOWN = (("dice", "mean"), ("hd95", "median"), ("volume", "mean"), ("area", "mean"))
 """Measures of a structure, and how they are summed up over the images."""
 NAMES = {"dice": "Dice", "hd95": "HD95"}
+BOXES = (
+    ("map50", "mAP@0.5"),
+    ("map", "mAP@0.5:0.95"),
+    ("recall", "recall"),
+    ("false_positives", "false positives per image"),
+    ("froc", "FROC score"),
+)
+"""Figures of a detector over all images."""
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
@@ -91,14 +99,30 @@ def structures(results: Figures) -> list[str]:
     return table(head, rows)
 
 
+def boxes(results: Figures) -> list[str]:
+    """Figures of a detector over all images, without an attack and under each attack at each budget."""
+    shown = [(head, found) for name, head in BOXES if (found := _series(results, name, "")) is not None]
+    if not shown:
+        return []
+    of_class = [series for series in results["series"] if series["name"] == "map50" and series["part"]]
+    shown += [(f"AP@0.5 {series['part']}", series) for series in of_class]
+    rows = [["no attack", "", *(number(series["clean"]) for _, series in shown)]]
+    for attack in results["attacks"]:
+        for place, point in enumerate(attack["points"]):
+            figures = [series["attacks"][attack["name"]][place]["figure"] for _, series in shown]
+            rows.append([f"`{attack['name']}`", f"{point['eps']:g}", *map(number, figures)])
+    return table(["", "eps", *(head for head, _ in shown)], rows)
+
+
 def _title(series: Figures) -> str:
     unit = f", {series['unit']}" if series["unit"] else ""
     return f"{series['part']}: {series['statistic']} {NAMES.get(series['name'], series['name'])}{unit}"
 
 
-def _series(results: Figures, name: str, part: str, statistic: str) -> Figures | None:
-    key = (name, part, statistic)
-    return next((one for one in results["series"] if (one["name"], one["part"], one["statistic"]) == key), None)
+def _series(results: Figures, name: str, part: str, statistic: str | None = None) -> Figures | None:
+    """The series of this name and part; of several statistics the one that is asked for."""
+    found = [one for one in results["series"] if (one["name"], one["part"]) == (name, part)]
+    return next((one for one in found if statistic in (None, one["statistic"])), None)
 
 
 def main() -> None:
@@ -108,7 +132,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="page with a place for this run")
     options = parser.parse_args()
     results = json.loads((Path(options.run) / "results.json").read_text())
-    text = "\n".join([*opening(results), "", *attacks(results), "", *structures(results)])
+    text = "\n".join([*opening(results), "", *attacks(results), "", *structures(results), *boxes(results)])
     if options.page is None:
         print(text)
         return

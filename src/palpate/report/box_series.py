@@ -54,6 +54,10 @@ class _Detector:
         """Average precision."""
         return self._look(lambda matches: matches.average_precision(overlaps, label), costly=True)
 
+    def froc_score(self) -> Look:
+        """Mean recall at the seven rates of false boxes per image at which the field reads a FROC curve."""
+        return self._look(lambda matches: matches.froc_score(self.overlap), costly=True)
+
     def _look(self, statistic: Callable[[Matches], Statistic], *, costly: bool) -> Look:
         estimate = self.reading.costly if costly else self.reading.statistic
 
@@ -83,6 +87,7 @@ def box_series(reading: Reading, states: States) -> tuple[list[Series], list[Fro
             along(states, "map50", name, "pooled", "", "higher", detector.precision((0.5,), label)),
         ]
     series.append(along(states, "map", "", "pooled", "", "higher", detector.precision(COCO, None)))
+    series.append(along(states, "froc", "", "pooled", "", "higher", detector.froc_score()))
     curves = [detector.froc(states.clean, None, None)]
     curves += [detector.froc(state, attack, eps) for attack, points in states.attacked.items() for eps, state in points]
     return series, curves

@@ -31,11 +31,14 @@ _TITLES = {
     "success": "Success rate",
     "map50": "mAP at overlap 0.5",
     "map": "mAP at overlaps 0.5 to 0.95",
+    "froc": "FROC score, mean recall at 1/8 to 8 false boxes per image",
     "recall": "Boxes found",
     "false_positives": "False boxes per image",
 }
 READ_RIGHT = "share of findings read right"
-FRACTIONS = frozenset({"dice", "iou", "f1", "surface_dice", "area_under_roc", "map50", "map", "recall", READ_RIGHT})
+FRACTIONS = frozenset(
+    {"dice", "iou", "f1", "surface_dice", "area_under_roc", "map50", "map", "froc", "recall", READ_RIGHT}
+)
 """Series that run from 0 to 1; proportions do as well."""
 
 
