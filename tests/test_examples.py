@@ -1,0 +1,76 @@
+"""The plans of the examples are plans, their networks answer as they say, and the vessel net is the one described."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from palpate.audit.plan import load_plan
+from palpate.audit.plan_tasks import SegmentationSection
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+PLANS = sorted(EXAMPLES.glob("*/*.toml"))
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def network(folder):
+    spec = importlib.util.spec_from_file_location(f"{folder.name}_model", folder / "model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.build().eval()
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_plan_of_an_example_is_a_plan(path):
+    assert load_plan(path).attacks
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_network_of_masks_answers_as_its_plan_says(path):
+    plan = load_plan(path)
+    if not isinstance(plan.task, SegmentationSection):
+        pytest.skip("no masks")
+    size = plan.model.inferer.size or plan.model.preprocess.size or (64, 64)
+    channels = 3 if path.parent.name in ("polyps", "vessels") else 1
+    with torch.no_grad():
+        outputs = network(path.parent)(torch.randn(1, channels, *size))
+    alone = len(plan.task.structures) == 1
+    assert outputs.shape == (1, 1 if alone else len(plan.task.structures) + 1, *size)
+
+
+@pytest.mark.shared
+def test_vessel_net_takes_every_array_it_was_handed_on_with():
+    arrays = SHARED / "weights" / "fundus_vessel_wnet_drive.npz"
+    if not arrays.is_file():
+        pytest.skip(f"no shared weights at {arrays}")
+    built = network(EXAMPLES / "vessels")
+    with np.load(arrays, allow_pickle=False) as handed:
+        built.load_state_dict({name: torch.tensor(handed[name]) for name in handed.files})
+    assert sum(parameter.numel() for parameter in built.parameters()) == 68_482
+
+
+@pytest.mark.shared
+def test_vessel_net_draws_the_vessels_of_an_image_it_was_not_trained_on(tmp_path, monkeypatch):
+    source = SHARED / "seg_fundus_vessels"
+    arrays = SHARED / "weights" / "fundus_vessel_wnet_drive.npz"
+    if not (source / "labels.csv").is_file() or not arrays.is_file():
+        pytest.skip(f"no shared images at {source}")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.syspath_prepend(str(EXAMPLES / "vessels"))
+    for name in ("check", "prepare", "model"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import check
+    import prepare
+
+    import preparing
+
+    monkeypatch.setattr(check, "HERE", tmp_path)
+    built = network(EXAMPLES / "vessels")
+    with np.load(arrays, allow_pickle=False) as handed:
+        built.load_state_dict({name: torch.tensor(handed[name]) for name in handed.files})
+    row = preparing.rows_of(source / "labels.csv", split="test", dataset="CHASE_DB1")[0]
+    assert check.mean_dice(built, [prepare.cut(source, row, tmp_path / "data")]) > 0.65
