@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from palpate.annotations import Candidates
@@ -14,7 +15,8 @@ from palpate.errors import InputError
 class MonaiRetinaNet(nn.Module):
     """The network, anchors and box coder of MONAI's `RetinaNetDetector` in 2D; sigmoid head.
 
-    MONAI's boxes name the first spatial axis first; palpate's name x, the second one, first.
+    MONAI's boxes name the first spatial axis first; palpate's name x, the second one, first. MONAI drops boxes of which
+    less than one pixel lies in the image; palpate keeps them.
 
     Args:
         detector: `monai.apps.detection.networks.retinanet_detector.RetinaNetDetector`.
@@ -33,6 +35,10 @@ class MonaiRetinaNet(nn.Module):
 
     def forward(self, images: Tensor) -> Candidates:
         """Candidates of normalised images (B, C, H, W), one per anchor; boxes may reach beyond the image."""
+        height, width = images.shape[-2:]
+        step = self.detector.size_divisible
+        # MONAI fills up to a size that its strides divide, at the end of both axes.
+        images = F.pad(images, (0, -width % step[1], 0, -height % step[0]))
         found = self.detector.network(images)
         if not isinstance(found, dict):
             half = len(found) // 2
@@ -42,7 +48,6 @@ class MonaiRetinaNet(nn.Module):
         moves = _rows(found[self.detector.box_reg_key], 4)
         anchors = torch.stack(self.detector.anchor_generator(images, found[self.detector.cls_key]))
         boxes = self.detector.box_coder.decode_single(moves.flatten(0, 1), anchors.flatten(0, 1).to(moves))
-        height, width = images.shape[-2:]
         size = images.new_tensor([width, height, width, height])
         return Candidates(logits, boxes.reshape(moves.shape)[..., [1, 0, 3, 2]] / size)
 
