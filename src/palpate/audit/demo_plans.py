@@ -130,7 +130,7 @@ floor = 0.8  # beaten where the mean Dice of the image's structures is at or bel
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-eps = [2, 4, 8, 16]  # Hounsfield units; the scanner's own noise has a deviation of 14 to 40
+eps = [8, 16, 32, 64]  # Hounsfield units; the scanner's own noise has a deviation of 14 to 40
 
 # Fewer steps than a real audit gives them (`palpate list attacks`).
 """
@@ -142,7 +142,7 @@ eps = [2, 4, 8, 16]  # Hounsfield units; the scanner's own noise has a deviation
             ("segpgd", "", "steps = 10\n"),
             ("cospgd", "", "steps = 10\n"),
             ("smia", "", "steps = 10\n"),
-            ("pgd", "erase: lesion", "steps = 10\n"),
+            ("apgd-margin", "erase: lesion", "steps = 10\n"),
         )
     )
     + """\
@@ -191,7 +191,7 @@ eps = ["1/255", "2/255", "4/255", "8/255"]
             ("cospgd", "", "steps = 10\n"),
             ("segpgd", "", "steps = 10\n"),
             ("smia", "", "steps = 10\n"),
-            ("pgd", "vanish", "steps = 10\n"),
+            ("apgd-margin", "vanish", "steps = 10\n"),
         )
     )
     + """\
