@@ -167,3 +167,7 @@ def test_recall_and_false_positives_by_hand():
     assert one(read.false_positives(0.5), 2) == pytest.approx(2 / 2)
     assert one(read.false_positives(0.75), 2) == pytest.approx(1 / 2)
     assert one(read.average_precision((0.5,), label=0), 2) == pytest.approx(51 / 101)
+    # The only detection of class 1 finds its only box.
+    assert one(read.recall(0.2, label=1), 2) == 1
+    assert one(read.false_positives(0.2, label=1), 2) == 0
+    assert one(read.froc_score(label=1), 2) == 1
