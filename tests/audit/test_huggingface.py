@@ -1,9 +1,12 @@
-"""A plan that audits a detector of Hugging Face, from its saved folder to records: a tiny YOLOS with random weights.
+"""A detector of Hugging Face is audited by the code that the example's README gives: a tiny YOLOS with random weights.
 
 Nothing is learned here, so the boxes that count as true are those that the model itself draws on the stored images.
 """
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,15 +25,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 SIDE, COUNT = 32, 4
 CONFIDENCE, OVERLAP = 0.4, 0.5
 CLASSES = ("nodule", "mass")
-MODEL = """
-from pathlib import Path
-
-from transformers import YolosForObjectDetection
-from palpate.models.detectors.huggingface import HuggingFaceDetector
-
-def build():
-    return HuggingFaceDetector(YolosForObjectDetection.from_pretrained(Path(__file__).parent / "yolos"))
-"""
+README = Path(__file__).resolve().parents[2] / "examples" / "polyp_boxes" / "README.md"
 PLAN = f"""
 [model]
 factory = "model.py:build"
@@ -108,7 +103,7 @@ def own(model: torch.nn.Module, images: torch.Tensor) -> Detections:
 def frame(tmp_path_factory):
     folder = tmp_path_factory.mktemp("yolos")
     model = yolos()
-    model.save_pretrained(folder / "yolos")
+    model.save_pretrained(folder / "detector")
     images = torch.randint(0, 256, (COUNT, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(1))
     found = own(model, images.float())
     files, boxes = ["file"], ["image,label,xmin,ymin,xmax,ymax"]
@@ -120,7 +115,8 @@ def frame(tmp_path_factory):
                 boxes.append(f"{index}.png,{CLASSES[label]},{','.join(str(float(value)) for value in box)}")
     for name, lines in (("images.csv", files), ("boxes.csv", boxes)):
         (folder / name).write_text("\n".join(lines) + "\n")
-    (folder / "model.py").write_text(MODEL)
+    (code,) = re.findall(r"```python\n(.+?)```", README.read_text(), flags=re.DOTALL)
+    (folder / "model.py").write_text(code)
     (folder / "plan.toml").write_text(PLAN)
     outcome = audit(load_plan(folder / "plan.toml"), folder / "run")
     assert outcome.status == "finished" and not outcome.failed
