@@ -61,8 +61,11 @@ class Task(Protocol):
     def pieces(self, outputs: Tree, targets: Tree) -> Pieces:
         """The decision taken apart; a classification is one piece."""
 
-    def disagreement(self, outputs: Tree, reference: Tree, how: Agreement) -> Tensor:
-        """How far `outputs` are from those of `reference` (B,): its decision (`label`) or its distribution."""
+    def disagreement(self, outputs: Tree, reference: Tree, how: Agreement, targets: Tree | None = None) -> Tensor:
+        """How far `outputs` are from those of `reference` (B,): its decision (`label`) or its distribution.
+
+        Targets are looked at only for what does not count: ignored pixels, unknown findings.
+        """
 
     def predict(self, outputs: Tree) -> Tree:
         """The decision."""

@@ -109,3 +109,10 @@ def test_what_cannot_be_read_is_said(outputs, labels, goal, words):
 def test_what_cannot_be_set_is_said(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+@pytest.mark.parametrize("how", ["label", "distribution"])
+def test_unknown_findings_have_no_share_in_the_disagreement(how):
+    outputs, reference = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[-1.0, 0.5, 2.0]])
+    known = MultiLabel(3).disagreement(outputs, reference, how, torch.tensor([[1, -1, 0]]))
+    torch.testing.assert_close(known, MultiLabel(2).disagreement(outputs[:, [0, 2]], reference[:, [0, 2]], how))

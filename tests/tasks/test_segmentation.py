@@ -241,3 +241,17 @@ def test_what_cannot_be_read_is_said(outputs, targets, options, words):
 def test_what_cannot_be_set_is_said(options, words):
     with pytest.raises(InputError, match=f"task.{words}"):
         Segmentation(**options)
+
+
+@pytest.mark.parametrize("how", ["label", "distribution"])
+def test_pixels_that_do_not_count_have_no_share_in_the_disagreement(how):
+    generator = torch.Generator().manual_seed(0)
+    outputs, reference = torch.randn(2, 1, 1, 4, 4, generator=generator)
+    truth = torch.zeros(1, 4, 4, dtype=torch.int64)
+    truth[:, 2:] = 255
+    task = Segmentation(1)
+    counted = task.disagreement(outputs, reference, how, truth)
+    torch.testing.assert_close(counted, task.disagreement(outputs[:, :, :2], reference[:, :, :2], how))
+    changed = outputs.clone()
+    changed[:, :, 2:] += 5
+    torch.testing.assert_close(counted, task.disagreement(changed, reference, how, truth))

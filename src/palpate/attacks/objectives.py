@@ -79,9 +79,9 @@ class Stabilised:
         xs_t = W * x_t                          smooth = "image"
 
     D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution"); for
-    masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth
-    (ignored pixels, which L leaves out, have a share in D). Towards a goal, `label` pulls a piece that is just there
-    back while its smoothed decision is not: prefer other attacks for goals.
+    masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth.
+    Towards a goal, `label` pulls a piece that is just there back while its smoothed decision is not: prefer other
+    attacks for goals.
     Unless `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
 
     Attributes:
@@ -132,7 +132,8 @@ class Stabilised:
             return deviation
         smoothed = self.smoothed(point)
         reference = point.look(smoothed) if self.through else point.glance(smoothed.detach())
-        return deviation - self.weight * point.task.disagreement(point.outputs, reference, self.agreement)
+        apart = point.task.disagreement(point.outputs, reference, self.agreement, point.targets)
+        return deviation - self.weight * apart
 
     def smoothed(self, point: Point) -> Tensor:
         """xs_t, differentiable in x_t."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -162,9 +162,17 @@ def _attack(item: Item, seconds: float) -> dict[str, Any]:
         "item": item.identity,
         "catalog": item.entry.name,
         "goal": item.goal,
-        "summary": item.entry.summary,
+        "summary": _summary(item),
         "parameters": item.parameters,
         "reference": item.entry.reference,
         "eps": list(item.eps),
         "seconds": round(seconds, 3),
     }
+
+
+def _summary(item: Item) -> str:
+    """What the attack does; with its threat, where that is not the plan's ball."""
+    if not item.entry.own_threat:
+        return item.entry.summary
+    threat = replace(item.attack.threat, eps=item.eps)  # type: ignore[type-var]
+    return f"{item.entry.summary} Its own threat: {threat.words()}."

@@ -86,7 +86,7 @@ class Classification:
         parts = (self.loss(outputs, targets), self.margin(outputs, targets), standing, torch.ones_like(standing))
         return Pieces(*(part[:, None] for part in parts))
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
+    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None) -> Tensor:
         """How far `outputs` are from those of `reference` (B,).
 
         `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs).

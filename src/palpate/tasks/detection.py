@@ -95,7 +95,9 @@ class Detection:
         """One piece per annotated box; for `Fabricate` one per detection that is wanted."""
         return self.goal.pieces(self.read(outputs, targets))
 
-    def disagreement(self, outputs: Candidates, reference: Candidates, how: Agreement) -> Tensor:
+    def disagreement(
+        self, outputs: Candidates, reference: Candidates, how: Agreement, targets: Boxes | None = None
+    ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,).
 
         `label`: the untargeted loss against the reference's own detections. `distribution`: over candidates q in the

@@ -84,18 +84,21 @@ class MultiLabel:
         weight = self.goal.about(targets).to(outputs)
         return Pieces(self._piece_loss(outputs, targets), self._distance(outputs, targets), standing, weight)
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
-        """How far `outputs` are from those of `reference` (B,), averaged over all findings.
+    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None) -> Tensor:
+        """How far `outputs` are from those of `reference` (B,), averaged over the known findings.
 
-        `label`: cross-entropy to the reference's decisions. `distribution`: KL(reference || outputs).
+        `label`: cross-entropy to the reference's decisions. `distribution`: KL(reference || outputs). Without targets
+        every finding counts.
         """
         if how == "label":
             decided = self.predict(reference).to(outputs)
-            return F.binary_cross_entropy_with_logits(outputs, decided, reduction="none").mean(1)
-        q = reference.sigmoid()
-        present = q * (F.logsigmoid(reference) - F.logsigmoid(outputs))
-        absent = (1 - q) * (F.logsigmoid(-reference) - F.logsigmoid(-outputs))
-        return (present + absent).mean(1)
+            apart = F.binary_cross_entropy_with_logits(outputs, decided, reduction="none")
+        else:
+            q = reference.sigmoid()
+            present = q * (F.logsigmoid(reference) - F.logsigmoid(outputs))
+            apart = present + (1 - q) * (F.logsigmoid(-reference) - F.logsigmoid(-outputs))
+        known = torch.ones_like(apart) if targets is None else (targets != UNKNOWN).to(apart)
+        return (apart * known).sum(1) / known.sum(1).clamp(min=1)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Which findings are read as present (B, K) int64 0/1."""

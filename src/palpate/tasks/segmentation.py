@@ -119,15 +119,23 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement) -> Tensor:
-        """How far `outputs` are from those of `reference` (B,), averaged over all pixels.
+    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None) -> Tensor:
+        """How far `outputs` are from those of `reference` (B,), averaged over the counted pixels.
 
-        `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs).
+        `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs). Without targets
+        every pixel counts.
         """
+        weight = None
+        if targets is not None:
+            reference, *_ = self._read(reference, targets)
+            outputs, truth, _ = self._read(outputs, targets)
+            weight = truth.counted.flatten(1).to(outputs)
         head = self._head(outputs)
         if how == "label":
-            return head.cross_entropy(outputs, head.decided(reference)).mean(1)
-        return head.divergence(outputs, reference).mean(1)
+            apart = head.cross_entropy(outputs, head.decided(reference))
+        else:
+            apart = head.divergence(outputs, reference)
+        return apart.mean(1) if weight is None else (apart * weight).sum(1) / weight.sum(1).clamp(min=1)
 
     # -- what is decided, and how good it is ---------------------------------------------------------------------
 
