@@ -1,8 +1,8 @@
 """Bring the hippocampus volumes to one scale: `python examples/hippocampus/prepare.py --source DIR`.
 
-Their intensities are 8 bit or float, on scales that differ more than tenfold. One eps for all of them needs one scale: every
-volume is divided by its own 99.9th percentile, cut there, and stored as float32 from 0 to 255. Written as NIfTI with
-the affine and the spacing of the original, with the masks as they are, into examples/hippocampus/data, which git
+Their intensities are 8 bit or float, on scales that differ more than tenfold. One eps for all of them needs one scale:
+every volume is divided by its own 99.9th percentile, cut there, and stored as float32 from 0 to 255. Written as NIfTI
+with the affine and the spacing of the original, with the masks as they are, into examples/hippocampus/data, which git
 ignores.
 """
 
