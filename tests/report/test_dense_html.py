@@ -154,6 +154,12 @@ def test_findings_are_listed_before_and_after(made):
     assert any(row["turned"] for row in rows)
 
 
+def test_sources_and_words_are_those_of_the_task(made):
+    assert "Metrics Reloaded" in made["segmentation"][2].text and "Hausdorff distance" in made["volume"][2].text
+    assert "LUNA16" in made["detection"][2].text and "FROC" in made["detection"][2].text
+    assert not any("Kappa" in made[kind][2].text for kind in WORLDS)
+
+
 def test_grey_values_that_are_shown_are_said(made):
     assert "stored values −980 to 420 shown black to white" in made["segmentation"][2].text
     assert "shown black to white" not in made["detection"][2].text

@@ -33,6 +33,19 @@ def test_what_json_does_not_know_becomes_null(tmp_path):
     ("changes", "place"),
     [
         ({"task": {"kind": "ordinal", "head": "softmax", "classes": ["a", "b"], "disease": [2]}}, "disease [2]"),
+        ({"task": {"kind": "binary", "head": "softmax", "classes": ["a"], "disease": []}}, "two classes or more"),
+        (
+            {
+                "task": {
+                    "kind": "multilabel",
+                    "head": "",
+                    "classes": list("abc"),
+                    "operating": {"thresholds": [0.1, 0.2]},
+                }
+            },
+            "2 thresholds for 3 findings",
+        ),
+        ({"task": {"kind": "regression", "head": "", "classes": ["a"]}}, "task.kind"),
         ({"status": "half"}, "status"),
         ({"seed": "seven"}, "seed"),
         ({"threat": {"norm": "linf", "words": ""}}, "threat.eps"),
@@ -60,6 +73,23 @@ def test_a_picture_of_an_unknown_class_is_refused(tmp_path):
     }  # fmt: skip
     with pytest.raises(StorageError, match="row 3 names a class"):
         read_description(write(tmp_path, gallery=[picture]))
+
+
+def test_a_picture_of_masks_needs_no_class_and_says_what_lies_over_it(tmp_path):
+    names = {kind: f"images/{kind}.png" for kind in ("clean", "adversarial", "perturbation")}
+    mark = {"part": 0, "kind": "contour", "points": [[0.1, 0.2], [0.3, 0.4]], "score": None}
+    plane = {"axis": 2, "index": 7, "count": 24, "changed": 9, "aspect": 1.5, **names, "marks": {"truth": [mark]}}
+    picture = {
+        "attack": "pgd", "eps": 1.0, "row": 3, "image": "x.nii.gz", "label": -1, "clean_prediction": -1,
+        "prediction": -1, **names, "amplification": 8.0, "success": True, "measures": [float("nan"), 0.5],
+        "slices": [plane],
+    }  # fmt: skip
+    task = {"kind": "segmentation", "head": "softmax", "classes": ["lung"], "score": "dice", "floor": 0.5}
+    data = {**describe(Patients.make(10, 1, False), "")["data"], "per_class": [10], "shape": None, "spacing": []}
+    told = read_description(write(tmp_path, task=task, data=data, gallery=[picture]))
+    (one,) = told.gallery[0].slices
+    assert (one.marks.truth[0].points[1], one.marks.clean) == ((0.3, 0.4), [])
+    assert told.gallery[0].measures == [None, 0.5] and not told.task.classification and not told.task.directions
 
 
 def test_a_newer_writer_may_add_fields(tmp_path):

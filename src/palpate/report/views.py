@@ -31,6 +31,20 @@ _METHODS = (
     "Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6, 1979.",
     "Cohen, Weighted Kappa, Psychol. Bull. 70, 1968.",
 )
+_KAPPA = _METHODS[-1]
+_DENSE = {
+    "segmentation": (
+        "Maier-Hein, Reinke et al., Metrics Reloaded: Recommendations for Image Analysis Validation, Nat. Methods 21, "
+        "2024.",
+        "Nikolov et al., Clinically Applicable Segmentation of Head and Neck Anatomy for Radiotherapy (surface Dice), "
+        "J. Med. Internet Res. 23, 2021.",
+    ),
+    "detection": (
+        "Lin et al., Microsoft COCO: Common Objects in Context (average precision), ECCV 2014.",
+        "Setio et al., Validation, Comparison, and Combination of Algorithms for Automatic Detection of Pulmonary "
+        "Nodules in CT: The LUNA16 Challenge (FROC), Med. Image Anal. 42, 2017.",
+    ),
+}
 
 
 def complete_attacks(results: Results) -> int:
@@ -66,7 +80,8 @@ def by_gravity(checks: Iterable[Check]) -> list[Check]:
 def sources(results: Results) -> list[str]:
     """References of the attacks, then of the methods, each once."""
     named = [attack.reference for attack in results.attacks if attack.reference]
-    return list(dict.fromkeys([*named, *_METHODS]))
+    kept = [method for method in _METHODS if results.task.classification or method != _KAPPA]
+    return list(dict.fromkeys([*named, *kept, *_DENSE.get(results.task.kind, ())]))
 
 
 def strongest(results: Results, goal: str) -> AttackResults | None:
