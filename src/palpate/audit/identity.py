@@ -20,6 +20,7 @@ from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Preprocess
 from palpate.tasks import detection_goals, mask_goals, multilabel_goals
 from palpate.tasks.classification import Classification
+from palpate.tasks.criteria import Bipartite
 from palpate.tasks.detection import Detection
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
@@ -39,6 +40,7 @@ _TYPES: tuple[type, ...] = (
     *(MultiLabel, multilabel_goals.AnyFinding, multilabel_goals.AllFindings),
     *(multilabel_goals.Miss, multilabel_goals.Invent, SlidingWindow, Flips),
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
+    Bipartite,
 )
 
 
