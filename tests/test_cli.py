@@ -316,3 +316,11 @@ def test_the_demo_leaves_other_folders_alone(call: Call, tmp_path: Path) -> None
     status, _, err = call("demo", "--out", tmp_path)
     assert status == 2 and "letter.txt" in err
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "detection").mkdir()
+    (tmp_path / "detection" / "masks").mkdir()
+    status, _, err = call("demo", "--task", "detection", "--out", tmp_path)
+    assert status == 2 and "masks" in err and "detection" in err
+    assert [path.name for path in (tmp_path / "detection").iterdir()] == ["masks"]

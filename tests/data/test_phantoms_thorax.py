@@ -1,13 +1,22 @@
 import csv
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import label
 
 from palpate.data.images import read_image
-from palpate.data.phantoms import LUNGS, thorax_set, thorax_slice, thorax_volume, write_thorax_folder
+from palpate.data.phantoms import (
+    LUNGS,
+    thorax_set,
+    thorax_slice,
+    thorax_volume,
+    write_thorax_folder,
+    write_thorax_volumes,
+)
+from palpate.data.volumes import read_volume_header
 from palpate.errors import InputError, StorageError
 
 
@@ -113,6 +122,22 @@ def test_the_folder_reads_like_any_users_data(tmp_path):
         for name in row.values():
             with Image.open(folder / name) as stored:
                 assert stored.text["Description"] == "palpate digital phantom, synthetic"
+
+
+def test_volumes_are_stored_with_their_size_and_sides(tmp_path):
+    write_thorax_volumes(tmp_path, count=1, seed=4)
+    stored = nibabel.load(tmp_path / "images" / "phantom_0000.nii.gz")
+    masks = nibabel.load(tmp_path / "masks" / "phantom_0000.nii.gz")
+    assert stored.shape == masks.shape == (64, 64, 48)
+    assert nibabel.aff2axcodes(stored.affine) == ("L", "P", "S")
+    assert bytes(stored.header["descrip"]).startswith(b"palpate digital phantom, synthetic")
+    assert sorted(read_volume_header(tmp_path / "images" / "phantom_0000.nii.gz").spacing) == [5.5, 5.5, 6.0]
+    labels = np.asarray(masks.dataobj)
+    # In the world's coordinates, which grow to the patient's right, the left lung lies below the right one.
+    left, right = ((masks.affine[:3, :3] @ np.argwhere(labels == number).mean(0))[0] for number in (1, 2))
+    assert left < right - 50
+    hounsfield = np.asarray(stored.dataobj)
+    assert np.median(hounsfield[labels == 2]) < -700 and hounsfield.min() >= -1024
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

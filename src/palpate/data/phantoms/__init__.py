@@ -1,7 +1,12 @@
 """Digital phantoms: synthetic images with known ground truth, made by numpy and scipy alone."""
 
 from palpate.data.phantoms.endoscopy import ARTEFACTS, EndoscopyPhantom, endoscopy, endoscopy_set
-from palpate.data.phantoms.folder import write_endoscopy_folder, write_fundus_folder, write_thorax_folder
+from palpate.data.phantoms.folder import (
+    write_endoscopy_folder,
+    write_fundus_folder,
+    write_thorax_folder,
+    write_thorax_volumes,
+)
 from palpate.data.phantoms.fundus import GRADES, FundusPhantom, fundus, fundus_set, phantom
 from palpate.data.phantoms.lesions import COUNTS, KINDS
 from palpate.data.phantoms.thorax import LUNGS, ThoraxPhantom, thorax_set, thorax_slice, thorax_volume
@@ -26,4 +31,5 @@ __all__ = [
     "write_endoscopy_folder",
     "write_fundus_folder",
     "write_thorax_folder",
+    "write_thorax_volumes",
 ]

@@ -1,4 +1,4 @@
-"""Phantoms as a user's folder: PNG images, masks, and tables of labels and boxes."""
+"""Phantoms as a user's folder: images, masks, volumes, and tables of labels and boxes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -15,11 +16,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from palpate.data.phantoms.endoscopy import ARTEFACTS, endoscopy_set
 from palpate.data.phantoms.fundus import fundus_set
-from palpate.data.phantoms.thorax import thorax_set
+from palpate.data.phantoms.thorax import thorax_set, thorax_volume
 from palpate.errors import StorageError
+from palpate.seeds import derive
 
 NOTICE = "palpate digital phantom, synthetic"
-"""Text chunk `Description` of every PNG, so that no phantom can pass for a patient's image."""
+"""Said by every PNG (`Description`) and NIfTI (`descrip`), so that no phantom can pass for a patient's image."""
 
 OFFSET = 1024
 """Added to Hounsfield units, so that 16-bit PNG, which have no negative values, can store them."""
@@ -58,6 +60,38 @@ def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
             _write_pictures(folder, "masks", labelled(lungs, lesions)),
         )
         _write_table(folder / "images.csv", ("image", "mask"), zip(*columns, strict=True))
+
+
+def write_thorax_volumes(folder: Path, count: int, seed: int) -> None:
+    """Write `count` whole chests with masks of their lungs and lesions, as NIfTI.
+
+    `images/phantom_0000.nii.gz` holds Hounsfield units, 64 x 64 pixels of 5.5 mm in 48 slices of 6 mm, `masks/` the
+    labels of `labelled`; `images.csv` has columns `image,mask`. Axes are x to the patient's left, y to the back and z
+    to the head, as the affine says. Volume `i` is drawn from `seed` and `i` alone; files of the same names are
+    replaced.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    rows = [(f"images/phantom_{i:04d}.nii.gz", f"masks/phantom_{i:04d}.nii.gz") for i in range(count)]
+    with _writing(folder):
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        for i, (image, mask) in enumerate(rows):
+            made = thorax_volume(np.random.default_rng(derive(seed, "thorax volume", i)))
+            _write_volume(folder / image, made.image, made.spacing)
+            _write_volume(folder / mask, labelled(made.lungs, made.lesions), made.spacing)
+        _write_table(folder / "images.csv", ("image", "mask"), rows)
+
+
+def _write_volume(path: Path, voxels: npt.NDArray[Any], spacing: tuple[float, ...]) -> None:
+    depth, height, width = spacing
+    # NIfTI counts to the right, the front and the head; the first two of our axes run the other way.
+    build: Any = nibabel.Nifti1Image  # it has no types
+    stored = build(voxels.transpose(2, 1, 0), np.diag([-width, -height, depth, 1.0]))
+    stored.header.set_xyzt_units("mm")
+    stored.header["descrip"] = NOTICE
+    nibabel.save(stored, path)
 
 
 def labelled(lungs: npt.NDArray[np.uint8], lesions: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
