@@ -3,7 +3,8 @@
 Prints one JSON line on stdout; progress goes to stderr and the table to `benchmarks/results/dense.md`.
 L-inf, a MONAI U-Net that was trained on drawn structures, a batch of 8 x 1 x 256 x 256, on the CPU, every contender in
 a process of its own and all in turn, all steps run. torchattacks' PGD is the only one of the peers that runs on masks;
-it comes with `make benchmark`'s environment, and without it its ratios are null. `--quick` is one round of 10 steps.
+it comes with `make benchmark`'s environment, and without it its ratios are null. `--quick` is one round of 10 steps,
+`--compiled` adds a search compiled by `torch.compile`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import statistics
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,10 +23,10 @@ import torch
 from benchmarks.dense_alone import BATCH, LEVERS, apart
 from benchmarks.dense_subject import dice, drawn, trained
 from benchmarks.measure import Contender, race, ratio, say
-from benchmarks.peers import RESULTS
 from benchmarks.rivals import RIVALS
 
 EPS = 2 / 255
+RESULTS = Path(__file__).resolve().parent / "results"
 ATTACKS = ("pgd", "smia", "segpgd", "cospgd", "dice-pgd")
 
 
@@ -35,10 +37,10 @@ def contender(name: str, steps: int) -> Contender:
     return Contender(f"{words}, {steps} steps", partial(apart, name, EPS, steps))
 
 
-def beside_the_peer(steps: int, rounds: int) -> tuple[list[Contender], dict[str, Any]]:
+def beside_the_peer(steps: int, rounds: int, levers: tuple[str, ...]) -> tuple[list[Contender], dict[str, Any]]:
     """PGD: floor, torchattacks, and ours in every setting of the search."""
     say(f"PGD-{steps} on masks")
-    below, mine = contender("floor", steps), {lever: contender(f"pgd:{lever}", steps) for lever in LEVERS}
+    below, mine = contender("floor", steps), {lever: contender(f"pgd:{lever}", steps) for lever in levers}
     rivals = [contender("torchattacks", steps)] if RIVALS["torchattacks"].available() else []
     race([below, *rivals, *mine.values()], rounds)
     figures: dict[str, Any] = {f"dense_floor_ratio_{lever}": ratio(row, below) for lever, row in mine.items()}
@@ -92,12 +94,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of 10 steps")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every race; medians are reported")
+    parser.add_argument("--compiled", action="store_true", help="also a search compiled by torch.compile")
     options = parser.parse_args()
     rounds, steps = (1, 10) if options.quick else (options.rounds, 40)
     model = trained()
     clean = dice(model, *drawn(BATCH, seed=7))
     say(f"Dice of the clean images: {clean:.3f}")
-    rows, figures = beside_the_peer(steps, rounds)
+    rows, figures = beside_the_peer(steps, rounds, LEVERS if options.compiled else LEVERS[:-1])
     more, found = side_by_side(steps, rounds)
     figures |= found
     write_table(rows + more, figures, clean, rounds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from monai.metrics.meandice import compute_dice
@@ -10,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmarks.measure import say
-from benchmarks.subject import CACHE
 
+CACHE = Path(__file__).resolve().parent / ".cache"
 SIZE, STRUCTURES = 256, 2
 
 
