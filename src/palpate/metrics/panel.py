@@ -171,17 +171,10 @@ def _table(lists: Lists) -> Floats:
 
 def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
     columns = {name: values[mine] for name, values in frame.items()}
-    attack, goals = str(columns["attack"][0]), set(columns["goal"].tolist())
-    if len(goals) > 1:
-        raise InputError(f"The attack '{attack}' has records of {len(goals)} goals. Give each goal its own name.")
+    attack = str(columns["attack"][0])
     eps, budget = np.unique(columns["eps"], return_inverse=True)
     image = np.searchsorted(rows, columns["row"])
-    cells = budget * rows.size + image
-    if np.unique(cells).size < cells.size:
-        raise InputError(
-            f"The attack '{attack}' has two records for one image and budget. Two runs share this folder: "
-            "start a new run folder."
-        )
+    _check(attack, set(columns["goal"].tolist()), budget * rows.size + image)
 
     def spread(values: npt.NDArray[Any], neutral: object) -> npt.NDArray[Any]:
         out = np.full((eps.size, rows.size), neutral, dtype=values.dtype)
@@ -215,6 +208,16 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         clean_scores=spread(columns["clean_score"].astype(np.float64), np.nan),
         **flags,
     )
+
+
+def _check(attack: str, goals: set[str], cells: Ints) -> None:
+    if len(goals) > 1:
+        raise InputError(f"The attack '{attack}' has records of {len(goals)} goals. Give each goal its own name.")
+    if np.unique(cells).size < cells.size:
+        raise InputError(
+            f"The attack '{attack}' has two records for one image and budget. Two runs share this folder: "
+            "start a new run folder."
+        )
 
 
 def _listed(lists: Lists, cells: tuple[Ints, Ints], shape: tuple[int, int]) -> Lists:

@@ -40,10 +40,7 @@ def pronounce(
     untargeted = next((case for case in worst if case.goal == UNTARGETED), None)
     points = [point for point in (untargeted.points if untargeted else []) if point.figure.value is not None]
     if not points or not clean.accuracy.value:
-        right = "that the model had right" if told.task.classification else "whose result was acceptable"
-        sentence = f"No figure can be given: no untargeted attack has finished on any image {right}."
-        details = _clinical(directions[-1] if directions else None, clean)
-        return Verdict(sentence=sentence, details=details, gates=_gates(told), fell=None, eps=None)
+        return _nothing(told, clean, directions)
     limit = FALLEN * clean.accuracy.value
     fallen = [point for point in points if (point.figure.value or 0.0) <= limit]
     point = fallen[0] if fallen else points[-1]
@@ -63,6 +60,13 @@ def pronounce(
         fell=bool(fallen),
         eps=point.eps,
     )
+
+
+def _nothing(told: Description, clean: Clean, directions: Sequence[WorstDirections]) -> Verdict:
+    right = "that the model had right" if told.task.classification else "whose result was acceptable"
+    sentence = f"No figure can be given: no untargeted attack has finished on any image {right}."
+    details = _clinical(directions[-1] if directions else None, clean)
+    return Verdict(sentence=sentence, details=details, gates=_gates(told), fell=None, eps=None)
 
 
 def _sentence(told: Description, clean: Figure, point: WorstPoint, *, fell: bool) -> str:
