@@ -11,6 +11,16 @@ _M_MMAP_THRESHOLD = -3
 _ONE_GIB = 1 << 30
 
 
+def choose_allocation(*, frugal: bool) -> None:
+    """Settle for this process how memory is handled: given back early if `frugal`, else kept for speed.
+
+    `PALPATE_MALLOC` in the environment has the last word: `trim`, `0` (as glibc does it) or `keep`.
+    """
+    if frugal:
+        os.environ.setdefault("PALPATE_MALLOC", "trim")
+    keep_freed_memory()
+
+
 def keep_freed_memory() -> bool:
     """Raise glibc's malloc thresholds so that large blocks are reused, not returned to the system at each step.
 

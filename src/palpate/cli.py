@@ -213,14 +213,15 @@ def _carry_out(
 ) -> int:
     import torch
 
-    from palpate.allocator import keep_freed_memory
+    from palpate.allocator import choose_allocation
     from palpate.audit.display import displayed
     from palpate.audit.plan import load_plan
     from palpate.audit.runner import audit as carry_out
 
     plan = load_plan(path)
     folder = out or _run_folder(path)
-    keep_freed_memory()
+    # Windows slide over what is too large for memory; there, memory comes before speed.
+    choose_allocation(frugal=plan.model.inferer.size is not None)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
