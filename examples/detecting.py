@@ -113,8 +113,12 @@ def train(
     batch: int,
     rate: float,
     seed: int,
+    per_box: bool = False,
 ) -> CentreDetector:
-    """The network of the best validation epoch by mAP@0.5; says how it does on the test split."""
+    """The network of the best validation epoch by mAP@0.5; says how it does on the test split.
+
+    `per_box`: every box weighs the same in the loss, whatever its size (`palpate.models.detectors.centre_loss`).
+    """
     images, boxes = images_and_boxes(folder, "train", classes)
     validation = images_and_boxes(folder, "val", classes)
     points = network.points(*images.shape[2:])
@@ -126,7 +130,7 @@ def train(
             yield prepare(shown).contiguous(memory_format=torch.channels_last), marked
 
     def loss(candidates: Candidates, marked: Boxes) -> Tensor:
-        return centre_loss(candidates, marked, points)
+        return centre_loss(candidates, marked, points, per_box=per_box)
 
     def validate(trained: CentreDetector) -> float:
         matched = matches(trained, prepare, *validation, classes)

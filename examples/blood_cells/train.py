@@ -37,6 +37,7 @@ def main() -> None:
         batch=8,
         rate=3e-3,
         seed=options.seed,
+        per_box=True,  # a platelet covers one cell of the network's grid, a white cell dozens
     )
     training.save(network, options.out)
 

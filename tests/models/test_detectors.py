@@ -178,6 +178,29 @@ def test_centre_loss_is_least_for_the_annotated_boxes_and_defined_without_any():
     assert centre_loss(Candidates(logits, proposed), nothing, points) > 1
 
 
+def test_centre_loss_per_box_weighs_small_and_large_boxes_alike():
+    detector = CentreDetector(1, width=8)
+    points = detector.points(128, 128)
+    large, small = [0.0, 0.0, 0.6, 0.6], [0.8, 0.8, 0.86, 0.86]
+    targets = Boxes(torch.tensor([[large, small, [0.0] * 4]]), torch.tensor([[0, 0, -1]]))
+
+    def missed(which, **settings):
+        """Loss of a detector that has all boxes right but one, which it does not see."""
+        boxes = torch.tensor(large).expand(1, len(points), 4).clone()
+        boxes[0, (points > 0.7).all(1)] = torch.tensor(small)
+        logits = torch.full((1, len(points), 1), -9.0)
+        for corners in (large, small):
+            centre, half = (corners[0] + corners[2]) / 2, (corners[2] - corners[0]) / 4
+            away = (points - centre).abs().amax(1)
+            if corners is not which:
+                logits[0, (away <= half) | (away == away.min()), 0] = 9.0
+        return centre_loss(Candidates(logits, boxes), targets, points, **settings)
+
+    assert missed(large) > 10 * missed(small)
+    assert torch.isclose(missed(large, per_box=True), missed(small, per_box=True), rtol=1e-3)
+    assert torch.isclose(missed(large, per_box=True) + missed(small, per_box=True), missed(large) + missed(small))
+
+
 def test_geometry_by_hand():
     first = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
     second = torch.tensor([[1.0, 1.0, 3.0, 3.0], [4.0, 0.0, 6.0, 2.0], [0.0, 0.0, 2.0, 2.0]])

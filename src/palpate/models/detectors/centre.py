@@ -85,20 +85,25 @@ class CentreDetector(nn.Module):
         return torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], dim=-1).flatten(0, 1)
 
 
-def centre_loss(candidates: Candidates, targets: Boxes, points: Tensor, reach: float = 0.25) -> Tensor:
+def centre_loss(
+    candidates: Candidates, targets: Boxes, points: Tensor, reach: float = 0.25, per_box: bool = False
+) -> Tensor:
     """What a `CentreDetector` is trained with, a scalar.
 
-        ( sum_{q,k} |sigma(s_qk) - t_qk|^2 BCE(s_qk, t_qk) + 2 sum_{q in P} (1 - GIoU(b_q, b*_q)) ) / max(1, |P|)
+        sum_q w_q ( sum_k |sigma(s_qk) - t_qk|^2 BCE(s_qk, t_qk) + 2 [q in P] (1 - GIoU(b_q, b*_q)) ) / max(1, |P|)
 
     P are the cells in the middle of an annotated box; of several, the smallest one has it. t is the IoU that the cell
     has reached at the box's class and 0 elsewhere (quality focal loss, Li et al., NeurIPS 2020), so that confidence
-    says how good a box is, and suppression keeps the best one.
+    says how good a box is, and suppression keeps the best one. w is 1; `per_box` shares the weight of all P among the
+    boxes alike and that of a box among its cells, so that small boxes, which have one cell, are not lost beside large
+    ones, which have dozens.
 
     Args:
         candidates: of the detector in training mode (B, Q).
         targets: annotated boxes; padding has label -1.
         points: `detector.points(height, width)`.
         reach: the middle of a box, as a share of its width and height to either side of its centre.
+        per_box: whether every box weighs the same, rather than every cell.
     """
     logits, boxes = candidates
     if not targets.labels.shape[1]:
@@ -111,8 +116,9 @@ def centre_loss(candidates: Candidates, targets: Boxes, points: Tensor, reach: f
     quality = iou(boxes.detach(), wanted) * inside
     aim = F.one_hot(labels, logits.shape[-1]) * quality[..., None]
     focus = (logits.sigmoid() - aim).square()
-    what = (focus * F.binary_cross_entropy_with_logits(logits, aim, reduction="none")).sum()
-    where = ((1 - giou(boxes, wanted)) * inside).sum()
+    weight = _alike(owner, targets.labels.shape[1]) if per_box else torch.ones_like(quality)
+    what = (weight[..., None] * focus * F.binary_cross_entropy_with_logits(logits, aim, reduction="none")).sum()
+    where = ((1 - giou(boxes, wanted)) * inside * weight).sum()
     return (what + 2 * where) / inside.sum().clamp(min=1)
 
 
@@ -129,6 +135,15 @@ def _owners(targets: Boxes, points: Tensor, reach: float) -> Tensor:
     size = area(boxes)[:, None].expand_as(middle).masked_fill(~middle, torch.inf)
     smallest, owner = size.min(-1)
     return torch.where(smallest.isfinite(), owner, -1)
+
+
+def _alike(owner: Tensor, boxes: int) -> Tensor:
+    """Weights of the cells (B, Q): 1 in the background; of those in P with the same sum for every box, and mean 1."""
+    inside = owner >= 0
+    cells = F.one_hot(owner + 1, boxes + 1).sum(1)[:, 1:]
+    share = inside.sum() / (cells > 0).sum().clamp(min=1)
+    own = cells.gather(1, owner.clamp(min=0)).clamp(min=1)
+    return torch.where(inside, share / own, 1.0)
 
 
 def _convolution(before: int, after: int, stride: int = 1) -> nn.Sequential:
