@@ -91,7 +91,12 @@ class Journal:
             "attacks": [_attack(item, self._spent(item)) for item in self.items],
             "findings": [asdict(finding) for finding in self.findings],
             "gates": [asdict(gate) for gate in self.gates],
-            "tuning": {**asdict(self.tuning), "precision": self.plan.run.precision, "batch": self.plan.run.batch},
+            "tuning": {
+                **asdict(self.tuning),
+                "precision": self.plan.run.precision,
+                "batch": self.plan.run.batch,
+                "curve": self.plan.curve,
+            },
             "versions": self.versions,
             "machine": self.machine,
             "gallery": self.gallery,
