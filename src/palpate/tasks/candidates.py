@@ -126,7 +126,7 @@ class Reading:
     @cached_property
     def covering(self) -> Tensor:
         """Which survivor covers which annotated box (B, N, M) bool, whatever their classes."""
-        return (self._at_survivors(self.overlaps.detach()) >= self.overlap) & self.real[:, None]
+        return (_at(self.survivors, self.overlaps.detach()) >= self.overlap) & self.real[:, None]
 
     @cached_property
     def own(self) -> Tensor:
@@ -143,10 +143,22 @@ class Reading:
         same = self.survivors.label[..., None] == self.targets.labels[:, None]
         return self._best(self.covering & ~same, self.of_others(self.excess.detach()))
 
-    @cached_property
-    def free(self) -> Tensor:
-        """Which survivors cover no annotated box of any class (B, N) bool."""
-        return ~self.covering.any(2) & (self.survivors.label >= 0)
+    def proposals(self, classes: tuple[int, ...]) -> Survivors:
+        """What would stand if these classes were all there are (empty: all), however unsure, and whichever leads.
+
+        A class that the model hardly sees anywhere is not among the survivors, yet an attack must find its gradient.
+        """
+        if self.scores == "sigmoid" and not classes:
+            return self.survivors
+        excess, boxes = self.excess.detach(), self.boxes.detach()
+        chosen = torch.tensor(classes or range(excess.shape[2]), device=excess.device)
+        query, label, most = _survivors(excess[..., chosen], boxes, "sigmoid", self.suppression)
+        return Survivors(query, torch.where(label >= 0, chosen[label.clamp(min=0)], -1), most)
+
+    def free(self, survivors: Survivors) -> Tensor:
+        """Which of them cover no annotated box of any class (B, N) bool."""
+        covering = _at(survivors, self.overlaps.detach()) >= self.overlap
+        return ~(covering & self.real[:, None]).any(2) & (survivors.label >= 0)
 
     @cached_property
     def cover(self) -> Tensor:
@@ -196,19 +208,20 @@ class Reading:
         leads = top.indices[..., :1] == self.targets.labels[:, None]
         return torch.where(leads, top.values[..., 1:], top.values[..., :1])
 
-    def at_survivors(self, values: Tensor) -> Tensor:
-        """Of values (B, Q, K), those of the survivors (B, N), differentiable."""
-        label = self.survivors.label.clamp(min=0)[..., None]
-        return self._at_survivors(values).gather(2, label)[..., 0]
-
-    def _at_survivors(self, values: Tensor) -> Tensor:
-        return values.gather(1, self.survivors.query[..., None].expand(-1, -1, values.shape[2]))
+    def at_survivors(self, values: Tensor, survivors: Survivors | None = None) -> Tensor:
+        """Of values (B, Q, K), those of the survivors or proposals (B, N), differentiable."""
+        survivors = self.survivors if survivors is None else survivors
+        return _at(survivors, values).gather(2, survivors.label.clamp(min=0)[..., None])[..., 0]
 
     def _best(self, which: Tensor, proposed: Tensor) -> Tensor:
         standing = self.survivors.excess[..., None].masked_fill(~which, -FAR).amax(1)
         covers = (self.overlaps.detach() >= self.overlap) & self.real[:, None]
         fallen = proposed.masked_fill(~covers, -FAR).amax(1).clamp(-FAR, -_FALLEN)
         return torch.where(which.any(1), standing, fallen)
+
+
+def _at(survivors: Survivors, values: Tensor) -> Tensor:
+    return values.gather(1, survivors.query[..., None].expand(-1, -1, values.shape[2]))
 
 
 def presence(excess: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from palpate.annotations import Boxes
 from palpate.contracts import Pieces
 from palpate.errors import InputError
-from palpate.tasks.candidates import FAR, MOST, Reading, presence
+from palpate.tasks.candidates import FAR, MOST, Reading, Survivors, presence
 
 
 class DetectionGoal(Protocol):
@@ -176,21 +176,25 @@ class Fabricate:
 
     def margin(self, reading: Reading) -> Tensor:
         """Minus the excess of the `count`-th surest survivor that covers nothing."""
-        return -self._best(reading)[0][:, -1]
+        return -self._best(reading, reading.survivors)[0][:, -1].clamp(min=-FAR)
 
     def soft(self, reading: Reading) -> Tensor:
-        """How far from present the `count` surest ones are, on average."""
-        excess, rank = self._best(reading)
-        soft = reading.at_survivors(reading.excess).gather(1, rank)
-        return (1 - torch.where(excess > -FAR, presence(soft), 0.0)).mean(1)
+        """How far from present the `count` surest proposals that cover nothing are, on average."""
+        proposals = reading.proposals(self.classes)
+        excess, rank = self._best(reading, proposals)
+        there = excess.isfinite()
+        soft = reading.at_survivors(reading.excess, proposals).gather(1, rank)
+        return (1 - torch.where(there, presence(soft), 0.0)).mean(1)
 
     def pieces(self, reading: Reading) -> Pieces:
-        """The `count` surest survivors that cover nothing; each stands by 1 - p. Its loss is log p."""
-        excess, rank = self._best(reading)
-        there = excess > -FAR
-        log_p = torch.where(there, reading.at_survivors(reading.logs[0]).gather(1, rank), -FAR)
-        soft = torch.where(there, reading.at_survivors(reading.excess).gather(1, rank), -FAR)
-        return Pieces(log_p, _straight(-excess, -soft), 1 - log_p.exp(), torch.ones_like(log_p))
+        """The `count` surest proposals that cover nothing; each stands by 1 - p. Its loss is log p."""
+        proposals = reading.proposals(self.classes)
+        excess, rank = self._best(reading, proposals)
+        there = excess.isfinite()
+        log_p = torch.where(there, reading.at_survivors(reading.logs[0], proposals).gather(1, rank), -FAR)
+        soft = torch.where(there, reading.at_survivors(reading.excess, proposals).gather(1, rank), -FAR)
+        margin = _straight(-self._best(reading, reading.survivors)[0].clamp(min=-FAR), -soft)
+        return Pieces(log_p, margin, 1 - log_p.exp(), torch.ones_like(log_p))
 
     def loss(self, reading: Reading) -> Tensor:
         """Mean over its pieces."""
@@ -204,10 +208,11 @@ class Fabricate:
         """`fabricate 1`, or `fabricate 3: class 0, 2`."""
         return _named(f"fabricate {self.count}", self.classes)
 
-    def _best(self, reading: Reading) -> tuple[Tensor, Tensor]:
-        label = reading.survivors.label
+    def _best(self, reading: Reading, survivors: Survivors) -> tuple[Tensor, Tensor]:
+        """Excess and rank (B, count) of the surest ones that are asked and cover nothing; -inf: there is none."""
+        label = survivors.label
         asked = torch.isin(label, label.new_tensor(self.classes)) if self.classes else label >= 0
-        best = reading.survivors.excess.masked_fill(~(reading.free & asked), -FAR).topk(self.count, dim=1)
+        best = survivors.excess.masked_fill(~(reading.free(survivors) & asked), -torch.inf).topk(self.count, dim=1)
         return best.values, best.indices
 
 
