@@ -126,9 +126,12 @@ def test_the_froc_score_is_the_mean_recall_at_the_seven_rates_of_the_field(runs,
         right, thresholds = rows[:, 3] < 0.7, np.unique(rows[:, 1])[::-1]
         alarms = [0.0, *((~right & (rows[:, 1] >= least)).sum() / len(found) for least in thresholds)]
         recall = [0.0, *((right & (rows[:, 1] >= least)).sum() / boxes for least in thresholds)]
-        expected = np.interp([0.125, 0.25, 0.5, 1, 2, 4, 8], alarms, recall).mean()
+        rates = [0.125, 0.25, 0.5, 1, 2, 4, 8]
+        expected = np.interp(rates, alarms, recall)
         figure = series(measured["detection"], "froc").attacks["cospgd"][at].figure
-        assert figure.value == pytest.approx(expected)
+        assert figure.value == pytest.approx(expected.mean())
+        drawn = next(one for one in measured["detection"].froc if (one.attack, one.eps) == ("cospgd", eps))
+        assert np.interp(rates, drawn.false_positives, drawn.recall) == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", list(WORLDS))
