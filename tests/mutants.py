@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRACTS = "tests/contracts"
+CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests/contracts/test_threats.py"
+"""The contracts on classes notice every mistake of the loop; those on masks and boxes would take thrice the time."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,18 @@ def killers(mutant: Mutant) -> list[str]:
             )
         file.write_text(source.replace(mutant.right, mutant.wrong))
         # The contracts name every one that notices; elsewhere the first is enough.
-        depth = [] if mutant.tests == CONTRACTS else ["-x"]
-        command = [sys.executable, "-m", "pytest", mutant.tests, "-p", "no:cacheprovider", "--tb=no", "-rfE", *depth]
+        depth = ["-k", "not on_a_task and not world"] if mutant.tests == CONTRACTS else ["-x"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            *mutant.tests.split(),
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+            "-rfE",
+            *depth,
+        ]
         command += ["-o", "addopts="]
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -151,3 +151,16 @@ def test_each_attacks_what_is_beaten_again_and_goes_on_falling():
     rising = curve(attack, victim, task, images, labels, EPS, order="rising")
     early = rising[1].result.success
     assert bool((budgets[-1].result.margin[early] < rising[-1].result.margin[early]).all())
+
+
+def test_each_keeps_the_image_of_a_smaller_ball_where_the_larger_one_gave_a_worse():
+    # Along this wave a full step of 3.6 comes up again from where one of 1.8 went down.
+    images, task, eps = victims.level_images(), Classification(2), [1.8, 3.6]
+    victim, labels = Victim(victims.Wave(1.7), (0, 255)), torch.zeros(6, dtype=torch.int64)
+    attack = recipes.fgsm(Linf(1.0))
+    small, large = (at(attack, radius)(victim, task, images, labels).margin for radius in eps)
+    assert bool((large > small).all())
+    first, second = curve(attack, victim, task, images, labels, eps, order="each")
+    assert bool(first.result.success.all()) and bool(second.result.success.all())
+    assert torch.equal(second.result.margin, first.result.margin)
+    assert bool((second.result.backwards == 1).all())
