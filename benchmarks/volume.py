@@ -72,8 +72,11 @@ def mixed(network: nn.Module, volume: Tensor, labels: Tensor, window: int) -> Te
 
 
 def attack(network: nn.Module, volume: Tensor, labels: Tensor, window: int) -> Tensor:
-    """A whole attack of one step: clean verdict, gradient, step, score, with all that is kept for the result."""
+    """A whole attack of one step: clean verdict twice, gradient, step, score, with all that is kept for the result."""
     victim = Victim(network, (0, 1), inferer=SlidingWindow((window,) * 3))
+    with torch.no_grad():
+        # What the network decides is its truth here: an image that is wrong already is not attacked.
+        labels = TASK.predict(_monai(network, volume, window))
     return recipes.bim(Linf(0.01), steps=1, run_to_end=True)(victim, TASK, volume, labels).images
 
 
@@ -93,8 +96,8 @@ def whole(network: nn.Module, volume: Tensor, labels: Tensor, window: int) -> Te
 CONTENDERS = {
     "plain": Contender("MONAI's sliding-window inference", plain),
     "ours": Contender("our gradient", ours),
-    "trim": Contender("our gradient, `PALPATE_MALLOC=trim`", ours, "trim"),
-    "keep": Contender("our gradient, palpate's malloc thresholds (the audit's default)", ours, ""),
+    "trim": Contender("our gradient, `PALPATE_MALLOC=trim` (audits with windows)", ours, "trim"),
+    "keep": Contender("our gradient, malloc thresholds (`PALPATE_MALLOC=keep`)", ours, ""),
     "mixed": Contender("our gradient, search in bfloat16, `PALPATE_MALLOC=trim`", mixed, "trim"),
     "attack": Contender("our attack of one step, `PALPATE_MALLOC=trim`", attack, "trim"),
     "checkpointed": Contender("MONAI's call with a checkpointed network", checkpointed),
