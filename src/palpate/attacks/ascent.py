@@ -135,7 +135,7 @@ class _Climb:
         images = self.images.detach().requires_grad_()
         place = self._place(images, step)
         outputs = self.victim.search(place)
-        with torch.set_grad_enabled(self._may_climb_margin(step)):
+        with torch.set_grad_enabled(self._climbs_margin()):
             margin = self.task.margin(outputs, self.targets)
         if self._elsewhere:
             # The gradient's place is no iterate, so the iterate itself is scored apart.
@@ -162,9 +162,9 @@ class _Climb:
         self.bend_states = tuple(bent)
         return value, gradient
 
-    def _may_climb_margin(self, step: int) -> bool:
-        """Whether the margin's own gradient may be asked for; masks pay a few percent of a step for it."""
-        return step == 0 or self._check_every > 1 or bool(self.on_margin.any())
+    def _climbs_margin(self) -> bool:
+        """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
+        return self._check_every > 1 or bool(self.on_margin.any())
 
     def _place(self, images: Tensor, step: int) -> Tensor:
         stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)
@@ -181,6 +181,7 @@ class _Climb:
         # At the first step a look is affordable, and a single-step attack has no second one.
         if first and bool(zero.any()):
             self.on_margin |= zero
+            margin = -self.task.margin(point.outputs, self.targets)
             value = torch.where(self.on_margin, margin, value.detach())
             instead = self._finite(self.victim.gradient(margin, point.images))
             gradient = torch.where(spread(zero, gradient).bool(), instead, gradient)
