@@ -1,7 +1,8 @@
 """Train the network of this example: `python examples/blood_cells/train.py`, after prepare.py.
 
 An ordinary training, without any defence: flips, scales, shifts and light, the detector's own loss, AdamW, a one-cycle
-rate; the epoch with the best mAP@0.5 on the validation split is kept. About eight minutes on two cores that others share.
+rate; the epoch with the best mAP@0.5 on the validation split is kept. About eight minutes on two cores that
+others share.
 """
 
 from __future__ import annotations
