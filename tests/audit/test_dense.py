@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from palpate.audit.goals import detection_goal, mask_goal
 from palpate.audit.plan import load_plan
+from palpate.audit.plan_tasks import DetectionSection, SegmentationSection
 from palpate.audit.runner import audit
 from palpate.errors import InputError, PlanError
 from palpate.runs import RunFolder
@@ -61,6 +63,28 @@ def test_every_goal_can_be_written_in_a_plan_and_is_reached(tmp_path, kind, goal
     assert frame["eligible"][aimed].any()
     assert frame["success"][aimed].any()
     assert (frame["margin"][aimed & frame["success"]] <= 0).all()
+
+
+@pytest.mark.parametrize(("kind", "again"), [("segmentation", True), ("detection", True), ("multilabel", False)])
+def test_masks_and_boxes_are_attacked_to_the_end_at_every_budget(tmp_path, kind, again):
+    # What falls at 40 is attacked again at 60 only where a score can go on falling.
+    plan = tiny_dense.write(tmp_path, kind)
+    (tmp_path / "plan.toml").write_text(plan.text.replace("eps = [20, 40]", "eps = [40, 60]"))
+    audit(load_plan(tmp_path / "plan.toml"), tmp_path / "run")
+    frame = RunFolder(tmp_path / "run").frame()
+    rows = (frame["attack"] == "pgd") & (frame["eps"] == 60) & frame["eligible"]
+    assert rows.any() and frame["success"][rows].all()
+    assert set(frame["backwards"][rows]) == ({4} if again else {0})
+
+
+def test_goals_in_words_name_what_the_plan_names():
+    lungs = SegmentationSection(kind="segmentation", structures=("left", "right", "lesion"))
+    cells = DetectionSection(kind="detection", classes=("red", "white"))
+    erase, swap = mask_goal("erase: lesion, into left", lungs), mask_goal("swap: left, right", lungs)
+    assert (erase.structure, erase.into, erase.words()) == (2, 0, "erase lesion")
+    assert (swap.first, swap.second, swap.words()) == (0, 1, "swap left and right")
+    assert detection_goal("fabricate: white", cells).classes == (1,)
+    assert detection_goal("mislabel", cells).words() == "mislabel"
 
 
 def test_measures_have_the_units_of_the_files(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from palpate.tasks.mask_goal import Scoring, check_axes, check_share, check_stru
 from palpate.tasks.mask_reading import Annotation, overlap
 
 
-class _Alike:
+class _Alike(ABC):
     """Reached when the masks that the goal changes are like the wanted ones: mean Dice of at least `reached`."""
 
     reached: float
@@ -22,9 +23,9 @@ class _Alike:
         """True."""
         return True
 
+    @abstractmethod
     def wanted(self, truth: Annotation) -> Tensor:
         """The labels that the attack wants."""
-        raise NotImplementedError
 
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
         """1 - mean Dice with the wanted masks, over the structures that they change."""
