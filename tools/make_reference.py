@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 
 from palpate import catalog, records
-from palpate.audit import plan, plan_tasks
+from palpate.audit import plan, plan_data, plan_model, plan_preprocess, plan_survival, plan_tasks, plan_threat
 from palpate.cli import app
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -86,17 +86,19 @@ def plan_fields() -> str:
     ]
     sections: list[tuple[str, type[BaseModel]]] = [
         ("top level", plan.Plan),
-        ("[model]", plan.ModelSection),
-        ("[model.preprocess]", plan.PreprocessSection),
-        ("[model.inferer]", plan.InfererSection),
-        ("[data]", plan.DataSection),
+        ("[model]", plan_model.ModelSection),
+        ("[model.preprocess]", plan_preprocess.PreprocessSection),
+        ("[model.inferer]", plan_model.InfererSection),
+        ("[data]", plan_data.DataSection),
         ("[task] of a classification", plan_tasks.ClassificationSection),
         ("[task] of findings", plan_tasks.MultiLabelSection),
         ("[task] of masks", plan_tasks.SegmentationSection),
         ("[task] of boxes", plan_tasks.DetectionSection),
-        ("[threat]", plan.ThreatSection),
+        ("[threat]", plan_threat.ThreatSection),
         ("[[attacks]]", plan.AttackSection),
         ("[[gates]]", plan.GateSection),
+        ("[survival]", plan_survival.SurvivalSection),
+        ("[export]", plan_survival.ExportSection),
         ("[run]", plan.RunSection),
     ]
     for title, section in sections:

@@ -89,8 +89,24 @@ class Task(Protocol):
         """Raise InputError where outputs or targets are not what this task reads."""
 
 
+class Limits(NamedTuple):
+    """What confines the change of each image beyond the threat's own numbers; per sample, None where nothing does.
+
+    Attributes:
+        region: (B, 1 or C, *spatial) bool, where values may change.
+        step: (B,) distance of two neighbouring values that the image's file can store; the clean image is one of them.
+    """
+
+    region: Tensor | None = None
+    step: Tensor | None = None
+
+
 class Neighbourhood(Protocol):
-    """The images that a threat allows around given clean ones."""
+    """The images that a threat allows around given clean ones.
+
+    An attack moves *iterates*, which lie in a ball; the model sees, and the world gets, the image that is delivered for
+    an iterate: on the lattice of stored values, smooth, tied, inside a region. For a plain ball the two are the same.
+    """
 
     clean: Tensor
     radius: Tensor
@@ -98,10 +114,13 @@ class Neighbourhood(Protocol):
     high: float
 
     def project(self, images: Tensor) -> Tensor:
-        """The nearest allowed images; idempotent."""
+        """The nearest allowed iterates; idempotent."""
+
+    def deliver(self, images: Tensor) -> Tensor:
+        """The images for some iterates, inside the ball too; differentiable (straight-through where it rounds)."""
 
     def sample(self, streams: Streams) -> Tensor:
-        """Random allowed images."""
+        """Random allowed iterates."""
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """The direction of unit length in the threat's norm along which `gradient` rises fastest."""
@@ -128,8 +147,8 @@ class Threat(Protocol):
     def eps(self) -> float | tuple[float, ...]:
         """Radius for all samples, or one per sample."""
 
-    def around(self, clean: Tensor, bounds: tuple[float, float]) -> Neighbourhood:
-        """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`."""
+    def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Neighbourhood:
+        """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`; of `limits` it heeds what it was told to."""
 
     def words(self) -> str:
         """The threat in one phrase for a report."""
@@ -264,6 +283,7 @@ class Attack(Protocol):
         *,
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
+        limits: Limits | None = None,
     ) -> AttackResult:
         """Attack `images` (B, C, *spatial) in stored values.
 
@@ -274,4 +294,5 @@ class Attack(Protocol):
             targets: what the task expects: a tensor or a named tuple of tensors, with a first axis of B.
             generator: source of randomness, per batch or per sample; the global one is never touched.
             start: images to try before the attack proper starts.
+            limits: what confines the change of each image, for threats that heed it.
         """

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a field is added, removed or changes its meaning; older readers refuse newer runs."""
 
 ATTACKED = "attacked"
@@ -34,7 +34,7 @@ NOT_ATTACKED = "not attacked"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one attack on one image at one budget. Distances are in stored values."""
+    """The outcome of one attack on one image at one budget. Distances are in values (HU, stored numbers)."""
 
     image: str
     """Path of the image relative to the plan's data, or `archive.npz[17]`."""
@@ -42,6 +42,12 @@ class Record:
     """Position in the audited table, from 0."""
     group: str
     """Unit of resampling (a patient); the image itself where the plan names none."""
+    site: str
+    """Where the image was taken, from the plan's column; empty unless the plan names one."""
+    scanner: str
+    """Manufacturer and model, from the plan's column or the file; empty where neither says."""
+    spacing: tuple[float, ...]
+    """Size of a pixel along each spatial axis in mm; empty where it is not known."""
     label: int
     """True class, from 0; -1 where the task is no classification."""
     attack: str
@@ -96,6 +102,22 @@ class Record:
     """Euclidean length of the change."""
     l1: float
     """Sum of absolute changes."""
+    psnr: float
+    """Peak signal-to-noise ratio of the adversarial image against the clean one in dB, the range of values as peak;
+    NaN where nothing changed."""
+    ssim: float
+    """Structural similarity of the two, 1 where nothing changed; NaN where the image is too small for it."""
+    saved_linf: float
+    """Largest difference between the adversarial image and what was read back after it was saved; NaN where it was
+    not saved."""
+    clean_handled: tuple[float, ...]
+    """Margin of the *clean* image after each handling that `run.json` lists (`handlings`); NaN where not measured."""
+    clean_handled_scores: tuple[float, ...]
+    """Score of the clean image after each handling."""
+    handled: tuple[float, ...]
+    """Margin of the adversarial image after each handling; 0 or less: the success survived it."""
+    handled_scores: tuple[float, ...]
+    """Score of the adversarial image after each handling."""
     forwards: int
     """Forward passes spent on this image at this budget, judging included."""
     backwards: int

@@ -305,6 +305,8 @@ def records(world: World, attack: str, goal: str, hostile: str = "") -> list[Rec
                     first_success=3 if success else -1,
                     evidence=("attacked" if not before else "carried") if right else "not attacked",
                     linf=eps if right else 0.0, l2=eps * 60.0, l1=eps * 5000.0,
+                    site="", scanner="", spacing=(), psnr=48.0, ssim=0.99, saved_linf=0.0,
+                    clean_handled=(), clean_handled_scores=(), handled=(), handled_scores=(),
                     forwards=12 if ran else 1, backwards=STEPS[attack] * ran,
                     seed=row, zero_gradient=False, blocked_gradient=False, non_finite=False,
                 )

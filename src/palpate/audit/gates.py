@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palpate.audit.plan_checks import ANY, CLEAN
-from palpate.audit.radii import radius
 from palpate.metrics.clinical import INVENTED, MISSED, attacked_directions, clean_directions, worst_directions
 from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Images, Ints, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_rate, worst_case, worst_success
+from palpate.units import radius
 
 if TYPE_CHECKING:
     from palpate.audit.plan import GateSection, Plan
@@ -61,7 +61,7 @@ def _value(plan: Plan, gate: GateSection, panel: Panel) -> float:
     disease, classes = plan.task.disease_indices, len(plan.task.names)
     if gate.eps is None or gate.attack == CLEAN:
         return _clean(gate.metric, panel.images, disease, classes)
-    eps = radius(gate.eps, plan.model.bounds)
+    eps = radius(gate.eps, plan.scale)
     if gate.attack == ANY:
         return _worst(gate.metric, panel, eps, disease, classes)
     outcome = next(outcome for outcome in panel.outcomes if outcome.attack == gate.attack)

@@ -10,14 +10,15 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from palpate.audit.plan_checks import problems
+from palpate.audit.plan_data import DataSection
 from palpate.audit.plan_errors import not_toml, refused
+from palpate.audit.plan_model import ModelSection
+from palpate.audit.plan_survival import ExportSection, SurvivalSection
 from palpate.audit.plan_tasks import TaskSection
-from palpate.audit.radii import radius
+from palpate.audit.plan_threat import ThreatSection
 from palpate.audit.sections import Section
 from palpate.errors import PlanError
-from palpate.inference import Flips, SlidingWindow
-from palpate.preprocess import Preprocess
-from palpate.victim import Inferer
+from palpate.units import Scale, radius
 
 Metric = Literal[
     "clean_accuracy",
@@ -33,129 +34,6 @@ Metric = Literal[
 ]
 
 
-class PreprocessSection(Section):
-    """`[model.preprocess]`: from stored values to the network's input, in this order."""
-
-    size: tuple[int, ...] | None = Field(default=None, examples=["size = [224, 224]"])
-    """Height and width of the network's input; none keeps the stored size."""
-    channels: int | None = Field(default=None, ge=1, examples=["channels = 3"])
-    """Repeat a grey image to this many channels."""
-    mean: tuple[float, ...] = Field(default=(0.0,), examples=["mean = [127.5]"])
-    """Subtracted, in stored values; one number, or one per channel."""
-    std: tuple[float, ...] = Field(default=(1.0,), examples=["std = [127.5]"])
-    """Divided by, in stored values; one number, or one per channel."""
-
-    def build(self) -> Preprocess:
-        """The preprocessing that these fields describe; raises InputError where they cannot be used."""
-        return Preprocess(self.size, self.channels, self.mean, self.std)
-
-
-class InfererSection(Section):
-    """`[model.inferer]`: how the clinic evaluates the network. The attack climbs exactly that."""
-
-    size: tuple[int, ...] | None = Field(default=None, examples=["size = [96, 96, 96]"])
-    """Sliding windows of this size; none evaluates the whole input at once."""
-    overlap: float = Field(default=0.5, ge=0, lt=1)
-    """Share of a window that its neighbour covers too."""
-    mode: Literal["gaussian", "constant"] = "gaussian"
-    """How overlapping windows are blended."""
-    batch: int = Field(default=1, ge=1)
-    """Windows evaluated at once; memory grows with it."""
-    sigma_scale: float = Field(default=0.125, gt=0)
-    """Width of the Gaussian as a share of the window."""
-    padding: Literal["constant", "reflect", "replicate", "circular"] = "constant"
-    """What surrounds inputs that are smaller than the window."""
-    flips: tuple[tuple[int, ...], ...] = Field(default=(), examples=["flips = [[0], [1]]"])
-    """Test-time augmentation: average with the input flipped along these spatial axes, flipped back."""
-    average: Literal["logits", "softmax", "sigmoid"] = "logits"
-    """What is averaged over the flips."""
-    flipped: Literal["image", "windows"] = "image"
-    """Whether the whole image is flipped before the windows slide, or every window by itself as nnU-Net does."""
-
-    def build(self) -> Inferer | None:
-        """The inferer that these fields describe; raises InputError where they cannot be used."""
-        each = Flips(self.flips, average=self.average) if self.flips else None
-        if self.size is None:
-            return each
-        inner = each if self.flipped == "windows" else None
-        windows = SlidingWindow(
-            self.size, self.overlap, self.mode, self.batch, self.sigma_scale, self.padding, inner=inner
-        )
-        return Flips(self.flips, windows, self.average) if self.flips and inner is None else windows
-
-
-class ModelSection(Section):
-    """`[model]`: the model under test. Name it by one of `factory`, `torchscript` and `exported`."""
-
-    factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
-    """`file.py:function` or `package.module:function`; the function returns the module."""
-    torchscript: str | None = Field(default=None, examples=['torchscript = "model.ts"'])
-    """A TorchScript file."""
-    exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
-    """A file that `torch.export.save` wrote."""
-    weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
-    """Weights for the factory's module: safetensors, or a file that loads with `weights_only`. Alone: a whole pickled
-    module, which is loaded only where that is allowed explicitly."""
-    arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
-    """Keyword arguments for the factory."""
-    bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
-    """Lowest and highest stored value of an image."""
-    preprocess: PreprocessSection = PreprocessSection()
-    """From stored values to the network's input."""
-    inferer: InfererSection = InfererSection()
-    """How the network is evaluated on that input."""
-
-
-class DataSection(Section):
-    """`[data]`: the labelled images. Name them by one of `table`, `folders` and `medmnist`."""
-
-    table: str | None = Field(default=None, examples=['table = "labels.csv"'])
-    """A CSV with one line an image."""
-    folders: str | None = Field(default=None, examples=['folders = "images"'])
-    """A folder with one folder a class."""
-    medmnist: str | None = Field(default=None, examples=['medmnist = "breastmnist.npz"'])
-    """A MedMNIST archive."""
-    split: str = "test"
-    """Split of the archive. Of a CSV: see `where`."""
-    images: str | None = None
-    """Folder that the paths of the CSV start from; the CSV's own unless told."""
-    file: str = "file"
-    """Column of the CSV with the paths."""
-    label: str = "label"
-    """Column of the CSV with the labels: names of classes, or their numbers from 0."""
-    group: str | None = None
-    """Column of the CSV that says which images belong together, such as the patient's."""
-    where: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=['where = {split = "test"}'])
-    """Keep the lines of the CSV whose column has this value."""
-    mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
-    """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
-    values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
-    """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background."""
-    field: str | None = Field(default=None, examples=['field = "fov"'])
-    """Column of the CSV with masks whose zeros do not count, such as a camera's field of view."""
-    ignore_value: int | None = Field(default=None, examples=["ignore_value = 255"])
-    """Stored value of pixels in the masks that do not count."""
-    boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
-    """A second CSV with one line a box, in pixels; the table itself where images without boxes do not occur."""
-    box_file: str = "image"
-    """Its column of images."""
-    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
-    """Its columns of left, top, right and bottom."""
-    spacing: tuple[float, ...] | None = Field(default=None, examples=["spacing = [0.7, 0.7]"])
-    """Size of a pixel along each axis in mm, where the files do not say; volumes in NIfTI do."""
-    limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
-    """At most so many images, every class in proportion."""
-
-
-class ThreatSection(Section):
-    """`[threat]`: how far an image may be changed."""
-
-    norm: Literal["linf", "l2", "l1"] = Field(examples=['norm = "linf"'])
-    """Largest change of one stored value, Euclidean length of the change, or sum of absolute changes."""
-    eps: tuple[int | float | str, ...] = Field(min_length=1, examples=['eps = ["1/255", "2/255"]'])
-    """Budgets: a number is stored values, `"1/255"` a fraction of the range, `"0.5%"` a percentage of it."""
-
-
 class AttackSection(Section):
     """`[[attacks]]`: one attack; every other key of the table is a parameter of its own."""
 
@@ -167,6 +45,9 @@ class AttackSection(Section):
     """`untargeted`; of classes `hide disease`, `invent disease`, `towards: ` and a class; of findings
     `all findings`, `miss: `, `invent: `; of masks `erase: `, `insert: `, `shift: `, `swap: `; of boxes `vanish`,
     `fabricate`, `mislabel`."""
+    robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
+    """What the found image shall survive: the attack climbs the mean over the image as it is and after each of these
+    (`palpate list handlings`). It takes that many times as long, and runs to its end."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Not written as such: every other key of the table is a parameter of the attack."""
 
@@ -175,7 +56,7 @@ class AttackSection(Section):
     def _gather(cls, table: Any) -> Any:
         if not isinstance(table, dict):
             return table
-        own = {key: value for key, value in table.items() if key in ("attack", "name", "goal")}
+        own = {key: value for key, value in table.items() if key in ("attack", "name", "goal", "robust_to")}
         return {**own, "parameters": {key: value for key, value in table.items() if key not in own}}
 
     @property
@@ -242,8 +123,13 @@ class Plan(Section):
     """The attacks, in order."""
     gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
     """Limits that the model must keep."""
+    survival: SurvivalSection = SurvivalSection()
+    """What happens to images in a hospital, and whether attacks survive it."""
+    export: ExportSection = ExportSection()
+    """Adversarial images as files."""
     run: RunSection = RunSection()
     """How the audit is carried out."""
+    _scale: Scale | None = PrivateAttr(None)
     _origin: Path = PrivateAttr(Path("plan.toml"))
     _text: str = PrivateAttr("")
 
@@ -275,8 +161,28 @@ class Plan(Section):
 
     @property
     def radii(self) -> tuple[float, ...]:
-        """The budgets in stored values, rising, each once."""
-        return tuple(sorted({radius(eps, self.model.bounds) for eps in self.threat.eps}))
+        """The budgets in values, rising, each once."""
+        return tuple(sorted({radius(eps, self.scale) for eps in self.threat.eps}))
+
+    @property
+    def scale(self) -> Scale:
+        """What values mean: as the images say, once `calibrated` was told; as far as the plan knows before."""
+        return self._scale or Scale(self.model.bounds, self.data.unit or "", window=self.model.preprocess.window_values)
+
+    def calibrated(self, scale: Scale) -> Plan:
+        """The plan with its budgets in what the images say values mean.
+
+        Raises:
+            PlanError: a budget is in a unit that the images do not have.
+        """
+        for written in self.threat.eps:
+            try:
+                radius(written, scale)
+            except ValueError as error:
+                raise PlanError(f"{self.origin}: threat.eps: {error}.") from error
+        plan = self.model_copy()
+        plan._scale = scale
+        return plan
 
 
 def load_plan(path: Path) -> Plan:

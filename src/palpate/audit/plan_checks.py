@@ -8,30 +8,22 @@ from typing import TYPE_CHECKING
 
 from palpate import catalog
 from palpate.audit.items import item
+from palpate.audit.plan_checks_data import data_problems
+from palpate.audit.plan_checks_model import model_problems
+from palpate.audit.plan_problems import Problem, split
 from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
-from palpate.audit.radii import radius
 from palpate.audit.tasks import task_of
 from palpate.audit.toml_lines import Key
 from palpate.errors import InputError, nearest
+from palpate.units import radius
 
 if TYPE_CHECKING:
-    from palpate.audit.plan import AttackSection, DataSection, GateSection, ModelSection, Plan
+    from palpate.audit.plan import AttackSection, GateSection, Plan
     from palpate.audit.plan_tasks import TaskSection
-
-Problem = tuple[Key, str]
-"""Where, and one or two sentences: what is wrong and the mend."""
 
 ANY, CLEAN = "any", "none"
 _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
 _SCORED = ("clean_score", "score")
-_CSV_ONLY = ("images", "file", "label", "group", "where", "mask", "boxes", "field")
-_NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
-_KINDS = {
-    "mask": "segmentation",
-    "values": "segmentation",
-    "field": "segmentation",
-    "ignore_value": "segmentation",
-} | dict.fromkeys(("boxes", "box_file", "corners"), "detection")
 _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
     ("binary", "multiclass", "ordinal", "detection"), "classes"
 )
@@ -39,8 +31,8 @@ _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkey
 
 def problems(plan: Plan) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
-    model, task = list(_model(plan.model)), list(_task(plan.task))
-    found = [*model, *_data(plan.data, plan.task), *task]
+    model, task = list(model_problems(plan.model)), list(_task(plan.task))
+    found = [*model, *data_problems(plan.data, plan.task), *task]
     threat = [] if any(key[1] == "bounds" for key, _ in model) else list(_threat(plan))
     found += threat
     if not found:
@@ -49,61 +41,6 @@ def problems(plan: Plan) -> list[Problem]:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
     return found
-
-
-def _one_of(section: ModelSection | DataSection, table: str, names: tuple[str, ...]) -> Iterator[Problem]:
-    given = [name for name in names if getattr(section, name) is not None]
-    if not given:
-        yield (table,), f"it names none of {', '.join(names)}. Add one of them."
-    for extra in given[1:]:
-        yield (table, extra), f"{given[0]} is given already. Keep one of them."
-
-
-def _model(section: ModelSection) -> Iterator[Problem]:
-    stored = section.torchscript or section.exported
-    # Weights alone are a pickled module; whether that may be loaded is the loader's question.
-    if section.weights is None or section.factory or stored:
-        yield from _one_of(section, "model", ("factory", "torchscript", "exported"))
-    if section.weights is not None and stored and section.factory is None:
-        yield ("model", "weights"), f"{stored} holds its own weights. Remove one of the two."
-    if section.arguments and section.factory is None:
-        yield ("model", "arguments"), "only a factory takes arguments. Remove them, or name a factory."
-    low, high = section.bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
-    for table, names in (("preprocess", ("size", "std")), ("inferer", ("size", "overlap", "flips"))):
-        try:
-            getattr(section, table).build()
-        except InputError as error:
-            field, text = _split(error, names)
-            yield ("model", table, *field), text
-
-
-def _data(section: DataSection, task: TaskSection) -> Iterator[Problem]:
-    yield from _one_of(section, "data", ("table", "folders", "medmnist"))
-    if section.table is None:
-        for name in _CSV_ONLY:
-            if name in section.model_fields_set:
-                yield ("data", name), "it belongs to a CSV. Remove it, or name the CSV in data.table."
-    if section.medmnist is None and "split" in section.model_fields_set:
-        yield ("data", "split"), 'it belongs to a MedMNIST archive. For a CSV write where = {split = "test"}.'
-    if task.kind in ("multilabel", "segmentation", "detection") and section.table is None:
-        yield ("data", "table"), f"{task.kind} reads its images and annotations from a CSV. Name it."
-    needed = {"segmentation": "mask", "detection": "boxes"}.get(task.kind)
-    if needed is not None and getattr(section, needed) is None:
-        yield ("data", needed), f"{task.kind} needs it: {_NEEDED[needed]}."
-    for name, kind in _KINDS.items():
-        if name in section.model_fields_set and task.kind != kind:
-            yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
-    if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
-        yield from _columns(section.mask, task)
-
-
-def _columns(masks: tuple[str, ...], task: SegmentationSection) -> Iterator[Problem]:
-    if task.exclusive:
-        yield ("data", "mask"), "a column per structure is for structures that may overlap. Set task.exclusive = false."
-    elif len(masks) != len(task.structures):
-        yield ("data", "mask"), f"{len(masks)} columns for {len(task.structures)} structures. Give one each."
 
 
 def _task(section: TaskSection) -> Iterator[Problem]:
@@ -120,7 +57,7 @@ def _task(section: TaskSection) -> Iterator[Problem]:
     try:
         task_of(section, "untargeted")
     except InputError as error:
-        field, text = _split(error, ("head", "threshold", "thresholds", "classes", "structures", "exclusive"))
+        field, text = split(error, ("head", "threshold", "thresholds", "classes", "structures", "exclusive"))
         yield ("task", *field), text
 
 
@@ -144,7 +81,7 @@ def _threat(plan: Plan) -> Iterator[Problem]:
     for place, written in enumerate(plan.threat.eps):
         key = ("threat", "eps", place)
         try:
-            eps = radius(written, plan.model.bounds)
+            eps = radius(written, plan.scale)
         except ValueError as error:
             yield key, f"{error}."
             continue
@@ -239,13 +176,6 @@ def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSecti
 
 def _is_budget(plan: Plan, written: float | str) -> bool:
     try:
-        return radius(written, plan.model.bounds) in plan.radii
+        return radius(written, plan.scale) in plan.radii
     except ValueError:
         return False
-
-
-def _split(error: InputError, fields: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """The field that a message of the core begins with (`preprocess.std: ...`), and the rest of it."""
-    place, _, text = str(error).partition(": ")
-    field = place.rpartition(".")[2]
-    return ((field,), text) if field in fields else ((), str(error))

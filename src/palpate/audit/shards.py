@@ -145,6 +145,9 @@ def _found(
                 image=case.name,
                 row=row,
                 group=case.group,
+                site=case.site,
+                scanner=case.scanner,
+                spacing=(),
                 label=case.label,
                 attack=item.name,
                 item=item.identity,
@@ -198,7 +201,10 @@ def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease:
         "clean_measures": item.reader.measure(result.clean_outputs, targets),
         "measures": item.reader.measure(result.outputs, targets),
     }
-    return {name: values.tolist() for name, values in tensors.items()} | lists
+    unknown = [float("nan")] * len(images)
+    figures = dict.fromkeys(("psnr", "ssim", "saved_linf"), unknown)
+    none = dict.fromkeys(("clean_handled", "clean_handled_scores", "handled", "handled_scores"), [()] * len(images))
+    return {name: values.tolist() for name, values in tensors.items()} | lists | figures | none
 
 
 def _class(item: Item, prediction: Tree, count: int) -> Tensor:

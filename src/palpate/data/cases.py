@@ -22,6 +22,8 @@ class Case:
         name: path relative to the table's images, with forward slashes, or `archive.npz[17]`.
         label: true class, from 0.
         group: unit of resampling (a patient); the name where the table has none.
+        site: where it was taken; empty where no column says so.
+        scanner: manufacturer and model; empty where neither a column nor the file says so.
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
     """
 
@@ -29,6 +31,8 @@ class Case:
     label: int
     group: str
     origin: int
+    site: str = ""
+    scanner: str = ""
 
 
 def class_number(text: str) -> int | None:

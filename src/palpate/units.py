@@ -1,0 +1,101 @@
+"""Budgets as people write them, and one budget in every unit that an image knows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_FRACTION = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*")
+_PERCENT = re.compile(rf"\s*({_NUMBER})\s*%(?:\s+of\s+(range|window))?\s*")
+_STEPS = re.compile(rf"\s*({_NUMBER})\s*stored\s+steps?\s*")
+_UNIT = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z][A-Za-z0-9/^. ]*)")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the values of the audited images mean.
+
+    Attributes:
+        bounds: lowest and highest value.
+        unit: unit of the values, such as `HU`; empty where no file and no plan says it.
+        step: distance of two neighbouring values that can be stored; None for floating point, or where images differ.
+        window: lowest and highest value that the model looks at, where its preprocessing has a window; else None.
+        known: whether unit and step were read from the images; until then every unit is believed and a step is 1.
+    """
+
+    bounds: tuple[float, float]
+    unit: str = ""
+    step: float | None = 1.0
+    window: tuple[float, float] | None = None
+    known: bool = False
+
+    @property
+    def extent(self) -> float:
+        """Highest minus lowest value."""
+        return self.bounds[1] - self.bounds[0]
+
+
+def radius(written: float | str, scale: Scale) -> float:
+    """The radius in values, rounded once: `"1/255"` of (0, 255) is exactly 1.
+
+    Args:
+        written: a number is values; `"a/b"` is that fraction of the range, `"p%"` so many hundredths of it (`"p% of
+            window"` of the model's window), `"5 HU"` values in their unit, `"2 stored steps"` multiples of what one
+            step of the stored numbers is worth.
+        scale: what the values mean.
+
+    Raises:
+        ValueError: text of another form, division by zero, or a unit, window or step that the images do not have.
+    """
+    if not isinstance(written, str):
+        return float(written)
+    low, high = (Fraction(bound) for bound in scale.bounds)
+    if found := _FRACTION.fullmatch(written):
+        if not Fraction(found[2]):
+            raise ValueError(f"'{written}' divides by zero")
+        return float(Fraction(found[1]) / Fraction(found[2]) * (high - low))
+    if found := _PERCENT.fullmatch(written):
+        if found[2] == "window":
+            if scale.window is None:
+                raise ValueError(f"'{written}': the model's preprocessing has no window; write a share of the range")
+            low, high = (Fraction(bound) for bound in scale.window)
+        return float(Fraction(found[1]) / 100 * (high - low))
+    if found := _STEPS.fullmatch(written):
+        if scale.step is None:
+            raise ValueError(
+                f"'{written}': the images store floating point, or steps of different size; write a number of values"
+            )
+        return float(Fraction(found[1]) * Fraction(scale.step))
+    if found := _UNIT.fullmatch(written):
+        return _in_unit(written, float(Fraction(found[1])), found[2].strip(), scale)
+    raise ValueError(
+        f"'{written}' is no budget; write a number of values, a fraction of the range such as \"1/255\", a percentage "
+        'such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such as "5 HU"'
+    )
+
+
+def _in_unit(written: str, amount: float, unit: str, scale: Scale) -> float:
+    if scale.known and unit.casefold() != scale.unit.casefold():
+        theirs = f"the images are in {scale.unit}" if scale.unit else "the images have no unit"
+        raise ValueError(
+            f"'{written}': {theirs}; write the budget in values or as a share of the range, or say what the values "
+            f'are: data.unit = "{unit}"'
+        )
+    return amount
+
+
+def amounts(eps: float, scale: Scale) -> tuple[str, ...]:
+    """One budget in every unit that the images know, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
+
+    Shares of the range are written as `x/255` of it, whatever it is, because that is how the literature counts.
+    """
+    texts = [f"{eps:.4g} {scale.unit}" if scale.unit else f"{eps:.4g}"]
+    if scale.step:
+        steps = eps / scale.step
+        texts.append(f"{steps:.4g} stored step{'' if steps == 1 else 's'}")
+    texts += [f"{eps / scale.extent * 255:.4g}/255 of the range", f"{eps / scale.extent:.3%} of the range"]
+    if scale.window:
+        texts.append(f"{eps / (scale.window[1] - scale.window[0]):.3%} of the window")
+    return tuple(texts)
