@@ -94,11 +94,16 @@ class Limits(NamedTuple):
 
     Attributes:
         region: (B, 1 or C, *spatial) bool, where values may change.
-        step: (B,) distance of two neighbouring values that the image's file can store; the clean image is one of them.
+        step: (B,) float64, distance of two neighbouring values that the image's file can store; the clean image is
+            one of them. In float32 a step of 0.1 would be another number.
+        origin: (B,) float64, any value that the file can store, such as the intercept: with it, values are the very
+            floating-point numbers that reading the file gives. Without it, the lattice is counted from each value of
+            the clean image, which is exact where values are whole.
     """
 
     region: Tensor | None = None
     step: Tensor | None = None
+    origin: Tensor | None = None
 
 
 class Neighbourhood(Protocol):
@@ -156,7 +161,7 @@ class Threat(Protocol):
 
 @dataclass
 class Point:
-    """What an objective may look at: one iterate of the samples that are still in the batch."""
+    """What an objective may look at: one image of each sample that is still in the batch, as it was delivered."""
 
     images: Tensor
     previous: Tensor
@@ -217,7 +222,7 @@ class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
-        images: adversarial images (B, C, *spatial) in stored values: the iterate of smallest margin; the clean
+        images: adversarial images (B, C, *spatial) in stored values: of all delivered ones that of smallest margin; the clean
             image where nothing better was found, or where the sample was not eligible.
         margin: margin of `images`.
         clean_margin: margin of the clean images.

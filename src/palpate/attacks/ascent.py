@@ -10,7 +10,7 @@ from torch import Tensor
 from palpate.attacks.ledger import Ledger
 from palpate.attacks.objectives import Deviation
 from palpate.attacks.steps import Fixed
-from palpate.contracts import AttackResult, Direction, Neighbourhood, Objective, Point, StepRule, Task, Threat
+from palpate.contracts import AttackResult, Direction, Limits, Neighbourhood, Objective, Point, StepRule, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import Tree, spread, take
@@ -23,7 +23,10 @@ _CHECK_EVERY_ELSEWHERE = 4
 
 @dataclass(frozen=True)
 class Ascent:
-    """Projected gradient ascent, x_{t+1} = P(x_t + step * steepest(bend(grad J))), for every sample on its own.
+    """Projected gradient ascent, z_{t+1} = P(z_t + step * steepest(bend(grad J(D(z_t))))), for every sample on its own.
+
+    The iterate z moves in a ball; the model sees D(z), the image that the threat delivers for it, and that image alone
+    is scored and returned. For a plain ball D(z) = z.
 
     One forward pass serves the objective, the verdict and the best iterate; gradients flow to the perturbation
     only; samples that are beaten leave the batch; the last iterate is scored too. Where the objective's gradient
@@ -70,6 +73,7 @@ class Ascent:
         *,
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
+        limits: Limits | None = None,
     ) -> AttackResult:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`.
 
@@ -78,7 +82,7 @@ class Ascent:
         """
         streams = Streams.of(generator, len(images))
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets, self.run_to_end)
+            ledger = Ledger(victim, task, self.threat, images, targets, self.run_to_end, limits)
             if start is not None:
                 try_images(ledger, ledger.open_rows(), start)
             for _ in range(self.restarts):
@@ -89,10 +93,11 @@ class Ascent:
 
 
 def try_images(ledger: Ledger, rows: Tensor, images: Tensor) -> None:
-    """Score given images (projected onto the threat) before a step is spent; what they beat is settled."""
+    """Score given images (projected onto the threat, delivered) before a step is spent; what they beat is settled."""
     if not len(rows):
         return
-    candidates = ledger.space.take(rows).project(images[rows].detach())
+    space = ledger.space.take(rows)
+    candidates = space.deliver(space.project(images[rows].detach()))
     outputs = ledger.victim.score(candidates)
     margin = ledger.task.margin(outputs, ledger.task.take(ledger.targets, rows))
     ledger.note(rows, candidates, outputs, margin, 0)
@@ -101,7 +106,10 @@ def try_images(ledger: Ledger, rows: Tensor, images: Tensor) -> None:
 
 
 class _Climb:
-    """One start of one ascent: the state of the samples that are still in the batch."""
+    """One start of one ascent: the state of the samples that are still in the batch.
+
+    `images` are iterates, which steps move; `previous` is the last image that was delivered.
+    """
 
     def __init__(self, ascent: Ascent, ledger: Ledger, rows: Tensor, streams: Streams):
         self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
@@ -110,7 +118,7 @@ class _Climb:
         self.targets = self.task.take(ledger.targets, rows)
         self.clean_outputs = take(ledger.clean_outputs, rows)
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
-        self.previous = self.images
+        self.previous = self.space.deliver(self.images)
         self.step_state = ascent.step.init(self.images)
         self.bend_states = tuple(direction.init(self.images) for direction in ascent.directions)
         self.on_margin = torch.zeros_like(rows, dtype=torch.bool)
@@ -121,27 +129,30 @@ class _Climb:
         """Climb until the steps are spent or every sample is beaten."""
         for step in range(self.ascent.steps):
             before = self.victim.forwards
-            value, gradient = self._value_and_gradient(step)
+            value, gradient, shown = self._value_and_gradient(step)
             self._book(before, 1)
             moved, self.step_state = self.ascent.step.advance(
                 self.images, gradient, value, self.step_state, self.space, step, self.ascent.steps
             )
-            self.previous, self.images = self.images, moved
+            self.previous, self.images = shown, moved
             if (step + 1) % self._check_every == 0 and not self._drop_beaten():
                 return
         self._score_last()
 
-    def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor]:
-        images = self.images.detach().requires_grad_()
+    def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Value and gradient at the iterates, and the images that were delivered for them."""
+        iterate = self.images.detach().requires_grad_()
+        images = self.space.deliver(iterate)
+        shown = images.detach()
         place = self._place(images, step)
         outputs = self.victim.search(place)
         with torch.set_grad_enabled(self._climbs_margin()):
             margin = self.task.margin(outputs, self.targets)
         if self._elsewhere:
-            # The gradient's place is no iterate, so the iterate itself is scored apart.
-            self._score(step)
+            # The gradient is taken elsewhere than at the image itself, which is scored apart.
+            self._score(shown, step)
         else:
-            self.ledger.note(self.rows, self.images, outputs, margin, step)
+            self.ledger.note(self.rows, shown, outputs, margin, step)
         point = Point(
             images=images,
             previous=self.previous,
@@ -154,13 +165,13 @@ class _Climb:
             look=self.victim.search,
             glance=self.victim.glance,
         )
-        value, gradient = self._climbed(point, -margin, first=step == 0)
+        value, gradient = self._climbed(point, iterate, -margin, first=step == 0)
         bent = []
         for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
             gradient, state = direction.bend(gradient, state)
             bent.append(state)
         self.bend_states = tuple(bent)
-        return value, gradient
+        return value, gradient, shown
 
     def _climbs_margin(self) -> bool:
         """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
@@ -173,17 +184,17 @@ class _Climb:
             place = direction.place(place, state, stride, self.space, self.streams)
         return place
 
-    def _climbed(self, point: Point, margin: Tensor, first: bool) -> tuple[Tensor, Tensor]:
+    def _climbed(self, point: Point, iterate: Tensor, margin: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
         value = torch.where(self.on_margin, margin, self.ascent.objective.value(point))
-        gradient = self._finite(self.victim.gradient(value, point.images, keep_graph=first))
+        gradient = self._finite(self.victim.gradient(value, iterate, keep_graph=first))
         zero = _is_zero(gradient)
         # At the first step a look is affordable, and a single-step attack has no second one.
         if first and bool(zero.any()):
             self.on_margin |= zero
             margin = -self.task.margin(point.outputs, self.targets)
             value = torch.where(self.on_margin, margin, value.detach())
-            instead = self._finite(self.victim.gradient(margin, point.images))
+            instead = self._finite(self.victim.gradient(margin, iterate))
             gradient = torch.where(spread(zero, gradient).bool(), instead, gradient)
             self.ledger.backwards[self.rows] += 1
             self.ledger.zero_gradient[self.rows] |= zero
@@ -199,11 +210,11 @@ class _Climb:
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
-    def _score(self, step: int) -> None:
-        outputs = self.victim.score(self.images)
+    def _score(self, shown: Tensor, step: int) -> None:
+        outputs = self.victim.score(shown)
         with torch.no_grad():
             margin = self.task.margin(outputs, self.targets)
-        self.ledger.note(self.rows, self.images, outputs, margin, step)
+        self.ledger.note(self.rows, shown, outputs, margin, step)
 
     def _book(self, before: int, backwards: int) -> None:
         self.ledger.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
@@ -224,7 +235,7 @@ class _Climb:
         return len(going) > 0
 
     def _score_last(self) -> None:
-        self._score(self.ascent.steps)
+        self._score(self.space.deliver(self.images), self.ascent.steps)
         self.ledger.spend(self.rows, 1, 0)
         self.ledger.settle(self.rows)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.budgets import Budget, at, merge, tried_first
-from palpate.contracts import Attack, AttackResult, Task
+from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
-from palpate.tensors import spread
+from palpate.tensors import spread, take
 from palpate.victim import Victim
 
 
@@ -21,10 +21,17 @@ class Bisection:
     """One search: per sample, the largest radius that held and the smallest that fell close in on each other."""
 
     def __init__(
-        self, attack: Attack, victim: Victim, task: Task, images: Tensor, targets: Any, eps: Sequence[float]
+        self,
+        attack: Attack,
+        victim: Victim,
+        task: Task,
+        images: Tensor,
+        targets: Any,
+        eps: Sequence[float],
+        limits: Limits | None = None,
     ) -> None:
         self.attack, self.victim, self.task = attack, victim, task
-        self.images, self.targets, self.eps = images, targets, list(eps)
+        self.images, self.targets, self.eps, self.limits = images, targets, list(eps), limits
         count = len(images)
         self.held = torch.full((count,), -1)
         self.fell = torch.full((count,), len(self.eps))
@@ -48,6 +55,7 @@ class Bisection:
                 self.task.take(self.targets, device_rows),
                 generator=streams.take(rows),
                 start=start,
+                limits=take(self.limits, device_rows),
             )
             if not self.results:
                 self._open(found)

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
 from palpate.attacks.budgets import Budget, at, merge, tried_first
-from palpate.contracts import Attack, AttackResult, Task
+from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
 from palpate.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
+from palpate.tensors import take
 from palpate.victim import Victim
 
 Order = Literal["rising", "bisect", "each"]
@@ -30,6 +31,7 @@ def curve(
     *,
     order: Order = "rising",
     generator: torch.Generator | Streams | None = None,
+    limits: Limits | None = None,
 ) -> list[Budget]:
     """Run `attack` at every radius of `eps`.
 
@@ -57,15 +59,15 @@ def curve(
     streams = Streams.of(generator, len(images))
     if order == "bisect":
         with victim:
-            return Bisection(attack, victim, task, images, targets, sorted(set(eps))).run(streams)
+            return Bisection(attack, victim, task, images, targets, sorted(set(eps)), limits).run(streams)
     budgets: list[Budget] = []
     for radius in sorted(set(eps)):
         if not budgets:
-            result = at(attack, radius)(victim, task, images, targets, generator=streams)
+            result = at(attack, radius)(victim, task, images, targets, generator=streams, limits=limits)
             evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
         else:
             carry = order == "rising"
-            result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry)
+            result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
 
@@ -80,6 +82,7 @@ def _next(
     targets: Any,
     streams: Streams,
     carry: bool,
+    limits: Limits | None,
 ) -> tuple[AttackResult, list[str]]:
     before = last.result
     none = torch.zeros_like(before.forwards)
@@ -90,7 +93,15 @@ def _next(
         return merged, evidence
     clean = images[rows]
     start = (clean + (before.images[rows] - clean) * (radius / last.eps)).clamp(*victim.bounds)
-    found = at(attack, radius)(victim, task, clean, task.take(targets, rows), generator=streams.take(rows), start=start)
+    found = at(attack, radius)(
+        victim,
+        task,
+        clean,
+        task.take(targets, rows),
+        generator=streams.take(rows),
+        start=start,
+        limits=take(limits, rows),
+    )
     tried = tried_first(found)
     for position, row in enumerate(rows.tolist()):
         evidence[row] = TRANSFERRED if tried[position] else ATTACKED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palpate.contracts import AttackResult, Task, Threat
+from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
@@ -28,10 +28,11 @@ class Ledger:
         images: Tensor,
         targets: Tree,
         keep_improving: bool = False,
+        limits: Limits | None = None,
     ):
         self.victim, self.task, self.targets = victim, task, targets
         self.images = images.detach()
-        self.space = threat.around(self.images, victim.bounds)
+        self.space = threat.around(self.images, victim.bounds, limits)
         count = len(images)
         self.clean_outputs = self._judge(self.images)
         task.validate(self.clean_outputs, targets)
@@ -58,7 +59,9 @@ class Ledger:
     def note(
         self, rows: Tensor, images: Tensor, outputs: Tree, margin: Tensor, step: int, *, judged: bool = False
     ) -> None:
-        """Enter one scored iterate of `rows`, scored by the search or, if `judged`, by the module as given.
+        """Enter one scored image of `rows`, scored by the search or, if `judged`, by the module as given.
+
+        Images are delivered ones: what the model saw.
 
         Never waits for the device.
         """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.attacks.ascent import try_images
 from palpate.attacks.ledger import Ledger
-from palpate.contracts import AttackResult, Task, Threat
+from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.victim import Victim
@@ -44,18 +44,20 @@ class RandomNoise:
         *,
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
+        limits: Limits | None = None,
     ) -> AttackResult:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`."""
         streams = Streams.of(generator, len(images))
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets)
+            ledger = Ledger(victim, task, self.threat, images, targets, limits=limits)
             if start is not None:
                 try_images(ledger, ledger.open_rows(), start)
             for step in range(1, self.tries + 1):
                 rows = ledger.open_rows()
                 if not len(rows):
                     break
-                candidates = ledger.space.take(rows).sample(streams.take(rows))
+                space = ledger.space.take(rows)
+                candidates = space.deliver(space.sample(streams.take(rows)))
                 outputs = victim.judge(candidates)
                 margin = task.margin(outputs, task.take(targets, rows))
                 ledger.note(rows, candidates, outputs, margin, step, judged=True)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.threats.neighbourhoods import Around, AroundL1, AroundL2, AroundLinf, Unprojected
 
@@ -33,8 +34,8 @@ class Ball:
             if not 0 < radius < float("inf"):
                 raise InputError(f"eps: {radius:g} must be a positive finite number, in stored values.")
 
-    def around(self, clean: Tensor, bounds: tuple[float, float]) -> Around:
-        """The allowed images around `clean` (B, C, *spatial).
+    def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Around:
+        """The allowed images around `clean` (B, C, *spatial); a ball heeds no limits.
 
         Raises:
             InputError: there are not as many radii as samples, an L-inf radius is wider than the range, or the
@@ -90,7 +91,7 @@ class LinfSteps(Ball):
 
     norm: ClassVar[str] = "linf"
 
-    def around(self, clean: Tensor, bounds: tuple[float, float]) -> Around:
+    def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Around:
         """The box around `clean`, with steps of `eps`."""
         inside = super().around(clean, bounds)
         return Unprojected(inside.clean, inside.radius, inside.low, inside.high)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import lengths, spread
@@ -44,7 +45,9 @@ class Frequency(Ball):
         if self.block < 2:
             raise InputError(f"block: {self.block} must be at least 2 pixels a side.")
 
-    def around(self, clean: Tensor, bounds: tuple[float, float]) -> AroundFrequency:  # type: ignore[override]
+    def around(  # type: ignore[override]
+        self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None
+    ) -> AroundFrequency:
         """The allowed images around `clean` (B, C, *spatial); raises InputError as a ball does."""
         ball = super().around(clean, bounds)
         return AroundFrequency(ball.clean, ball.radius, ball.low, ball.high, self.block)
@@ -87,6 +90,10 @@ class AroundFrequency:
             if bool(settled.all()):
                 break
         return (self.clean + self._cropped(self._within(change, reach))).clamp(self.low, self.high)
+
+    def deliver(self, images: Tensor) -> Tensor:
+        """The images as they are."""
+        return images
 
     def sample(self, streams: Streams) -> Tensor:
         """Uniform coefficients, then projected onto the box."""

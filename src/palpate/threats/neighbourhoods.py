@@ -39,6 +39,10 @@ class Around(ABC):
         stride = spread(self.radius * size, images)
         return self.project(torch.addcmul(images, self.steepest(gradient), stride))
 
+    def deliver(self, images: Tensor) -> Tensor:
+        """The images as they are: in a ball, what is moved is what the model sees."""
+        return images
+
     def size(self, images: Tensor) -> Tensor:
         """Distance from the clean images (B,)."""
         return lengths(images - self.clean, self.norm)
