@@ -21,14 +21,18 @@ from palpate.data.forms import Array, Form, bit_range, channels_first, require_s
 from palpate.data.tiff import read_tiff, tiff_form
 from palpate.errors import InputError
 
-__all__ = ["SUFFIXES", "bit_range", "read_form", "read_image"]
+__all__ = ["SUFFIXES", "bit_range", "first_bytes", "kind_of", "looks_like", "read_form", "read_image"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Endings of files that are taken for images where a folder is searched."""
 
-_Kind = Literal["PNG", "JPEG", "TIFF"]
-_HEAD = 132
-_SIGNATURES: dict[bytes, _Kind] = {
+Kind = Literal["PNG", "JPEG", "TIFF"]
+"""Formats of plain images."""
+
+HEAD = 1024
+"""Bytes that are read to tell what a file is."""
+
+_SIGNATURES: dict[bytes, Kind] = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
     b"II*\0": "TIFF",
@@ -36,7 +40,17 @@ _SIGNATURES: dict[bytes, _Kind] = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
-_OTHERS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"\0\0\0\x0cjP": "JPEG 2000", b"\x1f\x8b": "gzip (NIfTI?)"}
+_OTHERS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\x1f\x8b": "gzip (NIfTI?)",
+    b"\x80\x02": "a pickle",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+}
 _PNG_GREY, _PNG_RGB, _PNG_PALETTE, _PNG_GREY_ALPHA, _PNG_RGB_ALPHA = 0, 2, 3, 4, 6
 
 
@@ -74,10 +88,15 @@ def read_form(path: Path) -> Form:
             return _jpeg_form(path, image)
 
 
-def _recognise(path: Path) -> tuple[_Kind, bytes]:
+def first_bytes(path: Path) -> bytes:
+    """The first `HEAD` bytes of a file, which say what it is.
+
+    Raises:
+        InputError: it does not exist, cannot be opened, or is empty.
+    """
     try:
         with open(path, "rb") as handle:
-            head = handle.read(_HEAD)
+            head = handle.read(HEAD)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
     except (OSError, ValueError) as error:
@@ -85,12 +104,27 @@ def _recognise(path: Path) -> tuple[_Kind, bytes]:
         raise InputError(f"{path} cannot be opened: {reason}. Give a readable image file.") from error
     if not head:
         raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
-    for signature, kind in _SIGNATURES.items():
-        if head.startswith(signature):
-            return kind, head
-    other = "DICOM" if head[128:] == b"DICM" else next((n for s, n in _OTHERS.items() if head.startswith(s)), None)
-    what = f"looks like {other}" if other else "is no image that palpate knows"
-    raise InputError(f"{path} {what}; palpate reads PNG, JPEG and TIFF. Convert it, or take it out of the table.")
+    return head
+
+
+def kind_of(head: bytes) -> Kind | None:
+    """PNG, JPEG or TIFF by the first bytes of a file; None for anything else."""
+    return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
+
+
+def looks_like(head: bytes) -> str:
+    """What a file that palpate does not read seems to be, as the predicate of a sentence."""
+    other = "DICOM" if head[128:132] == b"DICM" else next((n for s, n in _OTHERS.items() if head.startswith(s)), None)
+    return f"looks like {other}" if other else "is no image that palpate knows"
+
+
+def _recognise(path: Path) -> tuple[Kind, bytes]:
+    head = first_bytes(path)
+    if kind := kind_of(head):
+        return kind, head
+    raise InputError(
+        f"{path} {looks_like(head)}; palpate reads PNG, JPEG and TIFF. Convert it, or take it out of the table."
+    )
 
 
 @contextmanager

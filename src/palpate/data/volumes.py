@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from palpate.data.forms import Array
+from palpate.data.forms import Array, bit_range
+from palpate.data.scan import Header
 from palpate.errors import InputError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
@@ -45,17 +46,27 @@ class VolumeHeader:
         kind: name of the NumPy type that the file stores, such as `int16`.
         spacing: mm of a voxel along each axis; None where the file does not say: unit unknown, and every size 1.
         affine: (4, 4) from voxel indices to positions in the file's unit.
+        slope: value of one stored step.
+        intercept: value of a stored 0.
     """
 
     shape: tuple[int, int, int]
     kind: str
     spacing: tuple[float, float, float] | None
     affine: npt.NDArray[np.float64]
+    slope: float = 1.0
+    intercept: float = 0.0
 
     @property
     def spacing_known(self) -> bool:
         """Whether lengths and volumes can be given in mm and ml; in voxels otherwise."""
         return self.spacing is not None
+
+    @property
+    def scan(self) -> Header:
+        """The same as every format says it."""
+        lattice = None if np.dtype(self.kind).kind == "f" else bit_range(self.kind)
+        return Header("NIfTI", (1, *self.shape), self.kind, lattice, self.slope, self.intercept, spacing=self.spacing)
 
 
 class Volume(NamedTuple):
@@ -84,13 +95,22 @@ def read_volume(path: Path) -> Volume:
         InputError: as `read_volume_header`, or the file is truncated, damaged, or holds NaN or infinity.
     """
     header = read_volume_header(path)
+    return Volume(header.scan.values(read_stored(path, header)), header.spacing, header.kind)
+
+
+def read_stored(path: Path, header: VolumeHeader) -> Array:
+    """The numbers (1, D0, D1, D2) that the file stores, in their own type, before slope and intercept.
+
+    Raises:
+        InputError: the file is truncated, damaged, or its values are NaN or infinity.
+    """
     with _one_sentence(path):
-        voxels = _voxels(path).reshape(1, *header.shape)
-    if not np.isfinite(voxels).all():
-        raise InputError(
-            f"{path} holds NaN or infinity in {int((~np.isfinite(voxels)).sum())} voxels. Repair it, or take it out."
-        )
-    return Volume(voxels, header.spacing, header.kind)
+        stored = _voxels(path).reshape(1, *header.shape)
+        known = stored.dtype.kind != "f" and not header.scan.rescaled
+        bad = 0 if known else int((~np.isfinite(header.scan.values(stored))).sum())
+    if bad:
+        raise InputError(f"{path} holds NaN or infinity in {bad} voxels. Repair it, or take it out.")
+    return stored
 
 
 def read_volume_header(path: Path) -> VolumeHeader:
@@ -107,7 +127,11 @@ def read_volume_header(path: Path) -> VolumeHeader:
             what = "colours" if kind.fields else f"values of type {kind.name}"
             raise InputError(f"{path} stores {what}, and palpate reads volumes of one number a voxel. Convert it.")
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        return VolumeHeader(shape, kind.name, _spacing(path, header, affine), affine)
+        slope, intercept = header.get_slope_inter()
+        if slope is None:  # a slope of 0 stands for numbers that are not scaled
+            slope, intercept = 1.0, 0.0
+        spacing = _spacing(path, header, affine)
+        return VolumeHeader(shape, kind.newbyteorder("=").name, spacing, affine, float(slope), float(intercept))
 
 
 def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
@@ -176,7 +200,9 @@ def _voxels(path: Path) -> Array:
     with _open(path) as handle:
         content = handle.read(size + _SLACK)  # to the end of the file, so that gzip compares its checksum
     kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
-    return np.asarray(kind.from_bytes(content).get_fdata(dtype=np.float32, caching="unchanged"))
+    image: Any = kind.from_bytes(content)
+    stored = np.asarray(image.dataobj.get_unscaled())
+    return stored.astype(stored.dtype.newbyteorder("="), copy=not stored.flags.writeable)
 
 
 def _checked_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -1,0 +1,80 @@
+"""Every format that images come in: which one a path is, by its content, and one way to read and write them all.
+
+What a header declares is compared with `MAX_PIXELS` and `MAX_VOXELS` before it is believed; compressed pixels are
+unpacked no further than the declared size; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from palpate.data.forms import Array
+from palpate.data.images import SUFFIXES as IMAGE_SUFFIXES
+from palpate.data.images import first_bytes, looks_like
+from palpate.data.nifti_format import Nifti
+from palpate.data.raster_formats import Jpeg, Png, Tiff
+from palpate.data.scan import Format, Header, Note, Scan
+from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
+from palpate.errors import InputError
+
+__all__ = ["FORMATS", "SUFFIXES", "format_of", "header_of", "read_scan", "write_copy"]
+
+SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".nrrd", *VOLUME_SUFFIXES)
+"""Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
+
+
+def _dicom() -> tuple[Format, ...]:
+    try:
+        from palpate.data.dicom import Dicom, DicomSeries  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return ()
+    return Dicom(), DicomSeries()
+
+
+FORMATS: tuple[Format, ...] = (Png(), Jpeg(), Tiff(), Nifti(), *_dicom())
+"""The formats, in the order in which they are asked whether a path is theirs."""
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, or of a folder that holds a DICOM series, by its content.
+
+    Raises:
+        InputError: the path does not exist, cannot be opened, is empty, or is of no format that palpate reads.
+    """
+    head = b"" if path.is_dir() else first_bytes(path)
+    for one in FORMATS:
+        if one.claims(path, head):
+            return one
+    if is_volume(path):
+        Nifti().header(path)  # says what is wrong with it
+    what = looks_like(head) if head else "holds no DICOM slices"
+    raise InputError(
+        f"{path} {what}; palpate reads {', '.join(one.name for one in FORMATS)}. "
+        "Convert it, or take it out of the table."
+    )
+
+
+def header_of(path: Path) -> Header:
+    """What a file or series says of its image, without decoding pixels; raises InputError as `Format.header`."""
+    return format_of(path).header(path)
+
+
+def read_scan(path: Path) -> Scan:
+    """The image of a file or series; raises InputError as `Format.read`."""
+    return format_of(path).read(path)
+
+
+def write_copy(source: Path, stored: Array, target: Path, note: Note) -> None:
+    """Write stored numbers (C, *spatial) as a copy of `source` in its own format, marked as altered.
+
+    Args:
+        source: the original file or series folder.
+        stored: numbers in the type and range of `header_of(source)`.
+        target: file, or folder for a series; what stands there is replaced.
+        note: what the copy says of itself.
+
+    Raises:
+        InputError: the source cannot be read, or the numbers do not fit it.
+        StorageError: the disk is full or refuses.
+    """
+    format_of(source).write(source, stored, target, note)
