@@ -12,8 +12,9 @@ import numpy as np
 import numpy.lib.format as npy
 
 from palpate.data.cases import Case, checked_classes, class_number, label_of, listed, unnamed_classes
-from palpate.data.forms import Array, Form, require_size
+from palpate.data.forms import Array, Form, bit_range, require_size
 from palpate.data.listing import Cases
+from palpate.data.scan import Header
 from palpate.errors import InputError, nearest
 
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -98,6 +99,12 @@ class Archive:
     def form(self, case: Case) -> Form:
         """Shape and stored type, the same for every case."""
         return self._form
+
+    def header(self, case: Case) -> Header:
+        """Shape and bit depth, the same for every case."""
+        whole = np.dtype(self._form.dtype).kind in "ui"
+        lattice = bit_range(self._form.dtype) if whole else None
+        return Header("npz", self._form.shape, self._form.dtype, lattice)
 
     def content(self, case: Case) -> bytes:
         """The bytes that make the pixels what they are."""

@@ -17,7 +17,7 @@ from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
 from palpate.errors import InputError
 
-__all__ = ["FORMATS", "SUFFIXES", "format_of", "header_of", "read_scan", "write_copy"]
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "SUFFIXES", "format_of", "header_of", "is_series", "read_scan", "write_copy"]
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
@@ -52,6 +52,11 @@ def format_of(path: Path) -> Format:
         f"{path} {what}; palpate reads {', '.join(one.name for one in FORMATS)}. "
         "Convert it, or take it out of the table."
     )
+
+
+def is_series(path: Path) -> bool:
+    """Whether a path is a folder that one of the formats reads as an image."""
+    return path.is_dir() and any(one.claims(path, b"") for one in FORMATS)
 
 
 def header_of(path: Path) -> Header:

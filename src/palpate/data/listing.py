@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from palpate.data.cases import Case, checked_classes, class_number, label_of, listed, unnamed_classes
-from palpate.data.images import SUFFIXES
-from palpate.data.volumes import VOLUME_SUFFIXES
+from palpate.data.formats import IMAGE_SUFFIXES, SUFFIXES, is_series
 from palpate.errors import InputError, nearest
 
 Cases = tuple[tuple[Case, ...], tuple[str, ...]]
@@ -171,7 +170,10 @@ def _paths(table: Path, images: Path, file: str, lines: list[Line]) -> list[str]
 
 
 def locate(images: Path, cell: str) -> str | None:
-    """The path under `images` that a cell means, or None. A bare identifier stands for the image of that name."""
+    """The path under `images` that a cell means, or None: a file, or the folder of a DICOM series.
+
+    A bare identifier stands for the image of that name.
+    """
     if not cell:
         return None
     path = PurePosixPath(cell)
@@ -180,11 +182,11 @@ def locate(images: Path, cell: str) -> str | None:
         path = path.relative_to(images.resolve())
     if os.path.isfile(images / path):
         return path.as_posix()
-    for suffixes in (SUFFIXES, VOLUME_SUFFIXES):
+    for suffixes in (IMAGE_SUFFIXES, SUFFIXES):
         endings = [ending for ending in suffixes if os.path.isfile(images / f"{path}{ending}")]
         if endings:
             return f"{path.as_posix()}{endings[0]}" if len(endings) == 1 else None
-    return None
+    return path.as_posix() if path.parts and is_series(images / path) else None
 
 
 def folder_cases(root: Path, classes: Sequence[str] | None) -> Cases:
@@ -224,7 +226,7 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 def image_files(folder: Path, *, deep: bool) -> list[Path]:
     """Sorted files that are images by their ending, in the folder or in everything below it."""
     found = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    files = [path for path in visible(found) if path.suffix.lower() in SUFFIXES]
+    files = [path for path in visible(found) if path.name.lower().endswith(SUFFIXES)]
     if deep and folder.is_dir():
         for below in visible(path for path in folder.iterdir() if path.is_dir()):
             files += image_files(below, deep=True)

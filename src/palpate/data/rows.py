@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from palpate.data.annotation import Annotation, Annotations
 from palpate.data.cases import Case
 from palpate.data.forms import Array, Form
-from palpate.data.source import Source
+from palpate.data.scan import Header
+from palpate.data.source import Folder, Source
 from palpate.errors import InputError
 from palpate.seeds import derive
 
@@ -75,6 +77,14 @@ class Rows:
             InputError: the image cannot be read; see `palpate.data.images.read_image`.
         """
         return self.source.read(self.cases[row])
+
+    def header(self, row: int) -> Header:
+        """What the file of one row says of its image; raises InputError where it cannot be read."""
+        return self.source.header(self.cases[row])
+
+    def path(self, row: int) -> Path | None:
+        """The file, or the folder of a series, that one row comes from; None where images have no file each."""
+        return self.source.path(self.cases[row]) if isinstance(self.source, Folder) else None
 
     def form(self) -> Form:
         """The shape and stored type that all images share, from their headers.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from palpate.data.cases import Case
+from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Array, Form
-from palpate.data.images import read_form, read_image
-from palpate.data.volumes import is_volume, read_volume, read_volume_header
+from palpate.data.scan import Header
 from palpate.errors import InputError
 
 
@@ -22,29 +23,45 @@ class Source(Protocol):
     def form(self, case: Case) -> Form:
         """Shape and stored type, without reading the pixels."""
 
+    def header(self, case: Case) -> Header:
+        """What the file says of the image, without reading the pixels."""
+
     def content(self, case: Case) -> bytes:
         """Bytes that change whenever the pixels do."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Image files, and volumes (`.nii`, `.nii.gz`), under a folder; a case's name is its path from there."""
+    """Image files of every format, and folders of DICOM series; a case's name is its path from `root`."""
 
     root: Path
 
+    def path(self, case: Case) -> Path:
+        """Where the file, or the folder of the series, lies."""
+        return self.root / case.name
+
     def read(self, case: Case) -> Array:
-        """Pixels (C, H, W) in stored values; of a volume (1, D0, D1, D2) float32."""
-        path = self.root / case.name
-        return read_volume(path).array if is_volume(path) else read_image(path)
+        """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
+        return read_scan(self.path(case)).values
 
     def form(self, case: Case) -> Form:
-        """Shape and stored type from the file's header."""
-        path = self.root / case.name
-        return Form((1, *read_volume_header(path).shape), "float32") if is_volume(path) else read_form(path)
+        """Shape and type of the values from the file's header."""
+        return self.header(case).form
+
+    def header(self, case: Case) -> Header:
+        """What the file says of the image."""
+        return header_of(self.path(case))
 
     def content(self, case: Case) -> bytes:
-        """The file as it is: cheaper than its pixels, and equal files have equal pixels."""
+        """The file as it is: cheaper than its pixels, and equal files have equal pixels.
+
+        Of a series the sorted digests of its files, which do not depend on how the files are named.
+        """
+        path = self.path(case)
         try:
-            return (self.root / case.name).read_bytes()
+            if path.is_dir():
+                files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+                return b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
+            return path.read_bytes()
         except OSError as error:
-            raise InputError(f"{self.root / case.name} cannot be read: {error.strerror}. Put the file back.") from error
+            raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
