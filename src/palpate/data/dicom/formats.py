@@ -1,0 +1,38 @@
+"""One DICOM file as an image or, where it holds several frames, as a volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_whole
+from palpate.data.dicom.header import describe
+from palpate.data.dicom.pixels import decoded
+from palpate.data.forms import Array
+from palpate.data.scan import Header, Note, Scan
+
+
+@dataclass(frozen=True)
+class Dicom:
+    """One file: a slice or picture (C, rows, columns), or several frames as a volume (C, frames, rows, columns).
+
+    Frames of an enhanced object are sorted by their position along the normal where they say it. Colours of any kind
+    are read as RGB. MONOCHROME1 is not inverted: `Header.inverted` says that bright is dark.
+    """
+
+    name: str = "DICOM"
+    suffix: str = ".dcm"
+
+    def claims(self, path: Path, head: bytes) -> bool:
+        """Whether DICM stands at byte 128."""
+        return path.is_file() and has_magic(head if len(head) >= 132 else first_bytes(path))
+
+    def header(self, path: Path) -> Header:
+        """What the file says, without decoding its pixels; see `palpate.data.dicom.header.describe`."""
+        return describe(path).header
+
+    def read(self, path: Path) -> Scan:
+        """The image; raises InputError as `header`, or where pixels are damaged or leave the bits stored."""
+        described = describe(path)
+        with one_sentence(path):
+            return Scan(described.header, decoded(path, open_whole(path), described.header, described.order))

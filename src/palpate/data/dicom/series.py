@@ -1,0 +1,148 @@
+"""A folder of slices of one DICOM series as a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from palpate.data.dicom.files import is_image_file, one_sentence, open_whole
+from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
+from palpate.data.dicom.header import Described, describe
+from palpate.data.dicom.pixels import decoded
+from palpate.data.forms import Array
+from palpate.data.scan import Header, Note, Scan
+from palpate.data.volumes import MAX_VOXELS
+from palpate.errors import InputError
+
+MAX_SLICES = 2**14
+"""Folders of more DICOM files are refused before they are read."""
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """A folder of single-slice files of one series: (C, slices, rows, columns), sorted along the normal.
+
+    Files that are no DICOM, hidden files, folders and DICOMDIR are passed over. Slices must have one rescale: slices
+    with slopes of their own (PET, some MR) have no common lattice, so that a change that one slice can store could
+    not be stored in the next.
+    """
+
+    name: str = "DICOM series"
+    suffix: str = ""
+
+    def claims(self, path: Path, head: bytes) -> bool:
+        """Whether the path is a folder that holds a DICOM file."""
+        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir()) if entry.is_file())
+
+    def header(self, path: Path) -> Header:
+        """What the slices say, without decoding them.
+
+        Raises:
+            InputError: a slice cannot be read, or the slices are not one volume with even spacing.
+        """
+        return slices_of(path)[0]
+
+    def read(self, path: Path) -> Scan:
+        """The volume; raises InputError as `header`, or where the pixels of a slice are damaged."""
+        header, slices = slices_of(path)
+        stored = np.empty(header.shape, header.dtype)
+        for place, each in enumerate(slices):
+            with one_sentence(each.path):
+                stored[:, place] = decoded(each.path, open_whole(each.path), each.header, each.order)
+        return Scan(header, stored)
+
+
+def slices_of(folder: Path) -> tuple[Header, list[Described]]:
+    """The header of a series and its slices in their order along the normal.
+
+    Raises:
+        InputError: as `DicomSeries.header`.
+    """
+    slices = [describe(path) for path in _files(folder)]
+    _require_one_series(folder, slices)
+    for each in slices[1:]:
+        _require_alike(folder, slices[0], each)
+    planes = [_plane(folder, each) for each in slices]
+    order, distance = stacked(folder, planes, [each.path.name for each in slices])
+    slices = [slices[place] for place in order]
+    first = slices[0].header
+    shape = (first.shape[0], len(slices), *first.shape[1:])
+    if int(np.prod(shape[1:], dtype=np.int64)) > MAX_VOXELS:
+        raise InputError(f"{folder} holds {shape[1:]} voxels, and palpate reads up to {MAX_VOXELS:,}. Crop the series.")
+    return replace(first, format="DICOM series", shape=shape, spacing=_spacing(slices[0], distance)), slices
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be opened: {error.strerror}. Give the folder of a series.") from error
+    files = [entry for entry in entries if entry.is_file() and is_image_file(entry)]
+    if not files:
+        raise InputError(f"{folder} holds no DICOM file. Give the folder that the slices of one series lie in.")
+    if len(files) > MAX_SLICES:
+        raise InputError(f"{folder} holds {len(files)} DICOM files. Put the slices of one volume into a folder.")
+    return files
+
+
+def _require_one_series(folder: Path, slices: Sequence[Described]) -> None:
+    firsts: dict[str, str] = {}
+    for each in slices:
+        firsts.setdefault(str(each.dataset.get("SeriesInstanceUID") or ""), each.path.name)
+    if len(firsts) > 1:
+        names = list(firsts.values())
+        raise InputError(
+            f"{folder} holds slices of {len(firsts)} series ({names[0]} and {names[1]} are of different ones). "
+            "Put each series into its own folder."
+        )
+
+
+def _require_alike(folder: Path, first: Described, other: Described) -> None:
+    one, two = first.header, other.header
+    names = f"{first.path.name} and {other.path.name}"
+    if len(two.shape) > 3 or one.shape != two.shape:
+        raise InputError(
+            f"{folder}: {names} have different sizes ({_times(one)} and {_times(two)}). Put one volume into a folder."
+        )
+    if (one.dtype, one.lattice, one.inverted) != (two.dtype, two.lattice, two.inverted):
+        raise InputError(f"{folder}: {names} store their pixels with different bits. Put one volume into a folder.")
+    if (one.slope, one.intercept, one.unit) != (two.slope, two.intercept, two.unit):
+        raise InputError(
+            f"{folder}: {names} have different rescales (slope {one.slope:g}, intercept {one.intercept:g}, and slope "
+            f"{two.slope:g}, intercept {two.intercept:g}), so that no one lattice of values fits both. Convert the "
+            "series to one rescale, such as NIfTI in int16."
+        )
+    if (one.spacing is None) != (two.spacing is None) or (
+        one.spacing is not None and two.spacing is not None and not np.allclose(one.spacing, two.spacing, rtol=1e-3)
+    ):
+        raise InputError(f"{folder}: {names} have pixels of different spacing. Put one volume into a folder.")
+
+
+def _plane(folder: Path, each: Described) -> Plane:
+    if len(each.header.shape) > 3:
+        raise InputError(f"{folder}: {each.path.name} holds several frames. Name the file itself, not its folder.")
+    plane = Groups(each.dataset).plane(0)
+    if plane is None:
+        raise InputError(
+            f"{folder}: {each.path.name} does not say where it lies (ImagePositionPatient, ImageOrientationPatient). "
+            "Take it out of the folder, or name the files as single images."
+        )
+    return plane
+
+
+def _spacing(first: Described, distance: float | None) -> tuple[float, ...] | None:
+    if distance is None:
+        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+            found = numbers(first.dataset.get(keyword), 1)
+            if found and found[0] > 0:
+                distance = found[0]
+                break
+    within = first.header.spacing
+    return None if within is None or distance is None else (distance, *within)
+
+
+def _times(header: Header) -> str:
+    return " x ".join(map(str, header.shape[1:]))
