@@ -222,8 +222,8 @@ class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
-        images: adversarial images (B, C, *spatial) in stored values: of all delivered ones that of smallest margin; the clean
-            image where nothing better was found, or where the sample was not eligible.
+        images: adversarial images (B, C, *spatial) in stored values, of those delivered the one of smallest margin;
+            the clean image where nothing better was found, or where the sample was not eligible.
         margin: margin of `images`.
         clean_margin: margin of the clean images.
         eligible: the goal applies and the clean margin is above 0.

@@ -119,7 +119,8 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
         raise InputError(f"images: they are {images.dtype}; give stored values as floating point, images.float().")
     if not images.numel():
         return
-    low, high = bounds
+    # Bounds such as 0.1 * 4095 - 1024 are rounded as the values were: the highest value is no stray.
+    low, high = torch.tensor(bounds, dtype=images.dtype).tolist()
     least, most = float(images.min()), float(images.max())
     if not (least >= low and most <= high):
         flat = images.flatten(1)
