@@ -68,6 +68,17 @@ _TABLE = (
         steps_parameter="tries",
     ),
     Entry(
+        "square",
+        "palpate.attacks.square:Square",
+        "Random squares at the faces of the ball: the search for models that give outputs and no gradient.",
+        "Andriushchenko, Croce, Flammarion, Hein, Square Attack: A Query-Efficient Black-Box Adversarial Attack via "
+        "Random Search, ECCV 2020.",
+        norms=("linf",),
+        gradient=False,
+        random=True,
+        steps_parameter="queries",
+    ),
+    Entry(
         "fgsm",
         f"{_R}:fgsm",
         "One full step along the gradient.",

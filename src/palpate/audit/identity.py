@@ -14,8 +14,12 @@ from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translatio
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
+from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.errors import InputError
+from palpate.handling.codecs import Jpeg, Jpeg2000
+from palpate.handling.export import EightBit, Rewindowed, Rounded
+from palpate.handling.grids import Blurred, Resampled
 from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Preprocess
 from palpate.tasks import detection_goals, mask_goals, multilabel_goals
@@ -28,9 +32,10 @@ from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf, LinfSteps
 from palpate.threats.frequency import Frequency
+from palpate.units import Scale
 
 _TYPES: tuple[type, ...] = (
-    *(Ascent, RandomNoise, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
+    *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency),
@@ -41,6 +46,7 @@ _TYPES: tuple[type, ...] = (
     *(multilabel_goals.Miss, multilabel_goals.Invent, SlidingWindow, Flips),
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
     Bipartite,
+    *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred),
 )
 
 
