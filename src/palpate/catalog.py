@@ -263,6 +263,11 @@ def make(name: str, threat: Any, **settings: Any) -> Any:
     entry = find(name)
     if threat.norm not in entry.norms:
         raise PlanError(f"attack '{name}' searches {', '.join(entry.norms)} balls, not {threat.norm}.")
+    if not entry.projected and getattr(threat, "confined", False):
+        raise PlanError(
+            f"attack '{name}' leaves the ball that confines a change, so it cannot keep a region, stored steps, tied "
+            "channels or smoothness. Remove these from the threat, or choose another attack."
+        )
     known = parameters(entry)
     for key, value in settings.items():
         if key not in known:

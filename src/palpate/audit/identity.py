@@ -31,6 +31,7 @@ from palpate.tasks.heads import Cumulative, OneLogit, Softmax
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf, LinfSteps
+from palpate.threats.confined import Confined
 from palpate.threats.frequency import Frequency
 from palpate.units import Scale
 
@@ -38,7 +39,7 @@ _TYPES: tuple[type, ...] = (
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
-    *(Linf, L2, L1, LinfSteps, Frequency),
+    *(Linf, L2, L1, LinfSteps, Frequency, Confined),
     *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
     *(Segmentation, mask_goals.Degrade, mask_goals.Erase, mask_goals.Insert, mask_goals.Shift),
     *(mask_goals.Toward, mask_goals.Swap, mask_goals.Wanted),
