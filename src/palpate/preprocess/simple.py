@@ -1,14 +1,14 @@
-"""From stored values to the network's input: differentiable, a value with an identity, part of the victim."""
+"""The short form of a preprocessing: resize, repeat grey, subtract, divide."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from palpate.errors import InputError
+from palpate.preprocess.resampling import resized
+from palpate.preprocess.step import Part, axes, by, listed, per_channel, repeated
 
 
 @dataclass(frozen=True)
@@ -44,44 +44,37 @@ class Preprocess:
         Raises:
             InputError: the images do not have the channels or dimensions that this preprocessing expects.
         """
-        images = self._resized(images)
-        if self.channels is not None and images.shape[1] != self.channels:
-            if images.shape[1] != 1:
-                raise InputError(
-                    f"preprocess.channels: images with {images.shape[1]} channels cannot be repeated to "
-                    f"{self.channels}; only grey images can."
-                )
-            images = images.expand(-1, self.channels, *images.shape[2:])
-        return (images - self._per_channel(self.mean, images)) / self._per_channel(self.std, images)
+        if self.size is not None and tuple(images.shape[2:]) != self.size:
+            axes("size", self.size, images)
+            images = resized(images, self.size)
+        if self.channels is not None:
+            images = repeated("preprocess.channels", images, self.channels)
+        mean, std = (per_channel("preprocess: mean and std have", values, images) for values in (self.mean, self.std))
+        return (images - mean) / std
 
-    def _resized(self, images: Tensor) -> Tensor:
-        if self.size is None or tuple(images.shape[2:]) == self.size:
-            return images
-        if images.ndim != 4 or len(self.size) != 2:
-            raise InputError(
-                f"preprocess.size: {list(self.size)} resizes 2D images, and these have "
-                f"{images.ndim - 2} spatial dimensions."
-            )
-        return F.interpolate(images, size=self.size, mode="bilinear", antialias=True)
+    @property
+    def window(self) -> None:
+        """None: every value counts."""
+        return None
 
-    @staticmethod
-    def _per_channel(values: tuple[float, ...], images: Tensor) -> Tensor:
-        if len(values) not in (1, images.shape[1]):
-            raise InputError(
-                f"preprocess: mean and std have {len(values)} numbers for images with {images.shape[1]} channels. "
-                "Give one number, or one per channel."
-            )
-        return torch.tensor(values, dtype=images.dtype, device=images.device).reshape(1, -1, *[1] * (images.ndim - 2))
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One step."""
+        return (("Preprocess", self),)
+
+    def at(self, spacing: tuple[float, ...] | None) -> Preprocess:
+        """Itself: nothing depends on the images' spacing."""
+        return self
 
     def words(self) -> str:
         """What it does, in words for a report."""
         parts = []
         if self.size is not None:
-            parts.append("resize to " + " x ".join(map(str, self.size)))
+            parts.append(f"resize to {by(self.size)}")
         if self.channels is not None:
             parts.append(f"repeat grey to {self.channels} channels")
         if any(self.mean):
-            parts.append("subtract " + ", ".join(f"{value:g}" for value in self.mean))
+            parts.append(f"subtract {listed(self.mean)}")
         if any(value != 1 for value in self.std):
-            parts.append("divide by " + ", ".join(f"{value:g}" for value in self.std))
+            parts.append(f"divide by {listed(self.std)}")
         return "; ".join(parts) or "none"

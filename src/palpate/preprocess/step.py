@@ -1,0 +1,102 @@
+"""What a preprocessing is, and what its steps share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from palpate.errors import InputError
+
+Part = tuple[str, Callable[[Tensor], Tensor]]
+"""One step by its name, as a map of a batch (B, C, *spatial)."""
+
+
+class Step(Protocol):
+    """One step of a chain: a frozen value."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map (B, C, *spatial) to (B, C', *spatial'), differentiable; every image by itself."""
+
+    def words(self) -> str:
+        """What it does, in a phrase for a report."""
+
+
+@runtime_checkable
+class Preprocessing(Protocol):
+    """From values to the network's input: a frozen value."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map values (B, C, *spatial) to the network's input."""
+
+    def words(self) -> str:
+        """What it does, in words for a report."""
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Lowest and highest value that the network can tell apart; None where every value counts."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its steps by name, in order."""
+
+    def at(self, spacing: tuple[float, ...] | None) -> Self:
+        """The same for images of this spacing (mm per pixel along each spatial axis)."""
+
+
+def rising(step: str, low: float, high: float) -> None:
+    """Refuse limits that are not finite, or not the lower one first."""
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        why = (
+            "has zero width; every value would become the same" if low == high else "must be two finite rising numbers"
+        )
+        raise InputError(f"preprocess.{step}.low: [{low:g}, {high:g}] {why}. Give the lower one first.")
+
+
+def positive(place: str, values: Sequence[float]) -> None:
+    """Refuse sizes and spacings that are not finite and above zero, one or more of them."""
+    if not values or any(not (math.isfinite(value) and value > 0) for value in values):
+        raise InputError(f"preprocess.{place}: {list(values)} must be above zero, one number per spatial axis.")
+
+
+def axes(place: str, values: Sequence[float], images: Tensor) -> None:
+    """Refuse images of another number of spatial axes than a step has numbers for."""
+    if len(values) != images.ndim - 2:
+        raise InputError(
+            f"preprocess.{place}: {list(values)} is for {len(values)} spatial dimensions, and these images have "
+            f"{images.ndim - 2} spatial dimensions."
+        )
+
+
+def per_channel(place: str, values: tuple[float, ...], images: Tensor) -> Tensor:
+    """`values`, one or one per channel, shaped so that they broadcast over `images`."""
+    if len(values) not in (1, images.shape[1]):
+        raise InputError(
+            f"{place} {len(values)} numbers for images with {images.shape[1]} channels. "
+            "Give one number, or one per channel."
+        )
+    return torch.tensor(values, dtype=images.dtype, device=images.device).reshape(1, -1, *[1] * (images.ndim - 2))
+
+
+def repeated(place: str, images: Tensor, channels: int) -> Tensor:
+    """Grey images in `channels` equal channels; images that have them already stay."""
+    if images.shape[1] == channels:
+        return images
+    if images.shape[1] != 1:
+        raise InputError(
+            f"{place}: images with {images.shape[1]} channels cannot be repeated to {channels}; only grey images can."
+        )
+    return images.expand(-1, channels, *images.shape[2:])
+
+
+def by(values: Sequence[float]) -> str:
+    """`224 x 224`."""
+    return " x ".join(f"{value:g}" for value in values)
+
+
+def listed(values: Sequence[float]) -> str:
+    """`127.5, 63`."""
+    return ", ".join(f"{value:g}" for value in values)
