@@ -59,7 +59,7 @@ def first_bytes(path: Path) -> bytes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """pydicom without warnings and log lines: whatever matters is raised by palpate."""
+    """Pydicom without warnings and log lines: whatever matters is raised by palpate."""
     from pydicom import config
 
     logger = logging.getLogger("pydicom")
@@ -118,6 +118,14 @@ def open_whole(path: Path) -> Any:
         return dcmread(handle)
 
 
+def open_before_pixels(path: Path) -> Any:
+    """Everything that a file says before its pixels. To be called within `one_sentence`."""
+    from pydicom import dcmread
+
+    with _readable(path) as handle:
+        return dcmread(handle, stop_before_pixels=True)
+
+
 def is_image_file(path: Path) -> bool:
     """Whether an entry of a folder is DICOM and no directory of files; hidden files are not."""
     if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not has_magic(first_bytes(path)):
@@ -144,6 +152,7 @@ def _readable(path: Path) -> Iterator[IO[bytes]]:
 
 def _inflated(path: Path, handle: IO[bytes]) -> IO[bytes]:
     # pydicom inflates without a bound, so that a few KB could fill the memory: done here, with one.
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_file_meta_info
     from pydicom.filewriter import write_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -164,12 +173,9 @@ def _inflated(path: Path, handle: IO[bytes]) -> IO[bytes]:
     if not engine.eof:
         raise InputError(f"{path} is a truncated DICOM file: its deflated part has no end. Copy it again.")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = BytesIO()
-    buffer.write(bytes(_PREAMBLE) + _MAGIC)
+    buffer = DicomBytesIO()
     write_file_meta_info(buffer, meta, enforce_standard=False)
-    buffer.write(content)
-    buffer.seek(0)
-    return buffer
+    return BytesIO(bytes(_PREAMBLE) + _MAGIC + buffer.getvalue() + content)
 
 
 def _pixels_at(handle: IO[bytes], dataset: Any) -> tuple[int, int]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_whole
 from palpate.data.dicom.header import describe
 from palpate.data.dicom.pixels import decoded
+from palpate.data.dicom.writing import derived, require_other
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
+from palpate.runs import write_atomically
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,8 @@ class Dicom:
         described = describe(path)
         with one_sentence(path):
             return Scan(described.header, decoded(path, open_whole(path), described.header, described.order))
+
+    def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
+        """A derived copy in Explicit VR Little Endian, uncompressed; see `palpate.data.dicom.writing.derived`."""
+        require_other(source, target)
+        write_atomically(target, derived(describe(source), stored, note))

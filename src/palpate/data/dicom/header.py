@@ -17,7 +17,15 @@ from palpate.data.volumes import MAX_VOXELS
 from palpate.errors import InputError
 
 IMAGE_KEYWORDS = (
-    *("SOPClassUID", "Modality", "Manufacturer", "ManufacturerModelName", "SeriesInstanceUID", "SOPInstanceUID"),
+    *(
+        "SOPClassUID",
+        "Modality",
+        "ImageType",
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SeriesInstanceUID",
+        "SOPInstanceUID",
+    ),
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "Units", "ModalityLUTSequence", "WindowCenter", "WindowWidth"),
@@ -156,10 +164,10 @@ def _whole(dataset: Any, keyword: str, default: int) -> int:
 
 def _lattice(path: Path, dataset: Any) -> tuple[str, tuple[int, int]]:
     if require_photometric(path, dataset) == PALETTE:
-        bits = numbers(dataset.get("RedPaletteColorLookupTableDescriptor"), 3)
-        if not bits or bits[2] not in (8, 16):
+        table = numbers(dataset.get("RedPaletteColorLookupTableDescriptor"), 3)
+        if not table or table[2] not in (8, 16):
             raise InputError(f"{path}: its colour table has no readable descriptor. Export the image again as RGB.")
-        return f"uint{int(bits[2])}", (0, 2 ** int(bits[2]) - 1)
+        return f"uint{int(table[2])}", (0, 2 ** int(table[2]) - 1)
     allocated, stored = _whole(dataset, "BitsAllocated", 0), _whole(dataset, "BitsStored", 0)
     high, signed = _whole(dataset, "HighBit", stored - 1), _whole(dataset, "PixelRepresentation", 0)
     if allocated not in (8, 16) or not 1 <= stored <= allocated or signed not in (0, 1):

@@ -55,7 +55,7 @@ def require_decoder(path: Path, dataset: Any) -> None:
     Raises:
         InputError: it names the transfer syntax and what to install.
     """
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
@@ -81,7 +81,8 @@ def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) ->
     Raises:
         InputError: an encoded frame is larger than its header says, or pixels leave the bits stored.
     """
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
 
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _require_bounded(path, dataset)
@@ -111,8 +112,8 @@ def _require_fit(path: Path, stored: Array, header: Header) -> None:
     low, high = header.lattice or (0, 0)
     if stored.min() < low or stored.max() > high:
         raise InputError(
-            f"{path} stores numbers from {stored.min()} to {stored.max()}, and its bits stored hold {low} to {high}, so "
-            "that readers disagree on its pixels. Correct BitsStored in the file."
+            f"{path} stores numbers from {stored.min()} to {stored.max()}, and its bits stored hold {low} to {high}: "
+            "readers disagree on such pixels. Correct BitsStored in the file."
         )
 
 

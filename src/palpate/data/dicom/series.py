@@ -12,10 +12,12 @@ from palpate.data.dicom.files import is_image_file, one_sentence, open_whole
 from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
 from palpate.data.dicom.header import Described, describe
 from palpate.data.dicom.pixels import decoded
+from palpate.data.dicom.writing import derived, replaced_folder, require_other, require_range
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
 from palpate.data.volumes import MAX_VOXELS
 from palpate.errors import InputError
+from palpate.runs import write_atomically
 
 MAX_SLICES = 2**14
 """Folders of more DICOM files are refused before they are read."""
@@ -53,6 +55,20 @@ class DicomSeries:
             with one_sentence(each.path):
                 stored[:, place] = decoded(each.path, open_whole(each.path), each.header, each.order)
         return Scan(header, stored)
+
+    def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
+        """A folder of derived slices, `0001.dcm` first along the normal, of one new study and series.
+
+        Raises:
+            InputError: the numbers do not fit the source.
+            StorageError: the disk is full or refuses, or the target is a folder that holds something else.
+        """
+        require_other(source, target)
+        header, slices = slices_of(source)
+        require_range(source, header, stored)
+        with replaced_folder(target) as folder:
+            for place, each in enumerate(slices):
+                write_atomically(folder / f"{place + 1:04d}.dcm", derived(each, stored[:, place], note, place))
 
 
 def slices_of(folder: Path) -> tuple[Header, list[Described]]:
