@@ -1,4 +1,4 @@
-"""Boxes: a CSV with one line a box, in pixels, and where images may lack boxes a second one with one line an image."""
+"""Boxes: a sheet with one line a box, in pixels; where images may lack boxes, a second one with one line an image."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ import numpy as np
 
 from palpate.data.annotation import Annotation
 from palpate.data.cases import Case, label_of, listed
-from palpate.data.images import read_form
-from palpate.data.listing import (
-    Cases,
-    Line,
-    class_names,
-    filtered,
-    group_of,
-    listed_lines,
-    located,
-    read_csv,
-    require_columns,
-)
+from palpate.data.listing import About, Cases, class_names, listed_lines, located
+from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
 from palpate.errors import InputError
 
 __all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases"]
@@ -52,12 +43,12 @@ class Box(NamedTuple):
     """One box as it is stored.
 
     Attributes:
-        line: number of its line in the CSV, from 1.
+        place: its line in the sheet, for messages.
         label: class from 0.
         corners: left, top, right and bottom in pixels.
     """
 
-    line: int
+    place: str
     label: int
     corners: tuple[float, ...]
 
@@ -82,7 +73,7 @@ class BoxLines:
         Raises:
             InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
         """
-        height, width = read_form(self.root / case.name).shape[1:]
+        height, width = self._size(case)
         boxes = self.boxes.get(case.name, ())
         size = np.array([width, height, width, height], dtype=np.float64)
         corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
@@ -91,11 +82,17 @@ class BoxLines:
         if out.any():
             box = boxes[int(np.flatnonzero(out)[0])]
             raise InputError(
-                f"{self.table}, line {box.line}: the box {_words(box.corners)} stands out of {case.name}, which is "
+                f"{self.table}, {box.place}: the box {_words(box.corners)} stands out of {case.name}, which is "
                 f"{width} x {height} (width x height). Give boxes in pixels of the stored image."
             )
         classes = np.array([box.label for box in boxes], dtype=np.int64)
         return Annotation(boxes=(clipped / size).astype(np.float32), classes=classes)
+
+    def _size(self, case: Case) -> tuple[int, int]:
+        shape = Folder(self.root).form(case).shape
+        if len(shape) != 3:
+            raise InputError(f"{self.root / case.name} is a volume, and boxes are in two dimensions. Give its slices.")
+        return shape[1], shape[2]
 
     def content(self, case: Case) -> bytes:
         """The boxes as numbers, whatever lines they stand in."""
@@ -103,53 +100,56 @@ class BoxLines:
 
 
 def box_cases(
-    table: Path,
+    sheet: Sheet,
     images: Path,
     columns: BoxColumns,
-    listing: tuple[Path, str] | None,
-    group: str | None,
+    listing: tuple[Sheet, str] | None,
+    about: About,
     where: Mapping[str, object],
     classes: Sequence[str] | None,
 ) -> tuple[Cases, BoxLines]:
-    """The cases and boxes of a CSV; see `palpate.data.table.Table.from_boxes`."""
-    header, lines = read_csv(table)
-    require_columns(table, header, (columns.image, columns.label, *columns.corners))
-    names = class_names(table, columns.label, [line for line in lines if not _empty(line, columns)], classes)
+    """The cases and boxes of a sheet; see `palpate.data.table.Table.from_boxes`."""
+    sheet.require((columns.image, columns.label, *columns.corners))
+    names = class_names(sheet, columns.label, [line for line in sheet.lines if not _empty(line, columns)], classes)
     if listing is None:
-        require_columns(table, header, (*([group] if group else []), *where))
-        kept = filtered(table, lines, where)
-        paths = located(table, images, columns.image, [line for _, line in kept])
-        cases = _cases(table, [(*both, path) for both, path in zip(kept, paths, strict=True)], group)
+        sheet.require((*about.columns, *where))
+        kept = sheet.filtered(where)
         lines = [line for _, line in kept]
+        paths = located(sheet.path, images, columns.image, lines)
+        cases = _cases(sheet, images, [(*both, path) for both, path in zip(kept, paths, strict=True)], about)
     else:
         # Boxes of images that the listing leaves out, those of other splits, are no one's.
-        cases = _listed(*listing, images, group, where)
-        paths = located(table, images, columns.image, lines)
+        whole, file = listing
+        whole.require((file, *about.columns, *where))
+        cases = [case for _, case in listed_lines(whole, images, file, about, where)]
+        lines = sheet.lines
+        paths = located(sheet.path, images, columns.image, lines)
     boxes: dict[str, list[Box]] = {case.name: [] for case in cases}
     for line, path in zip(lines, paths, strict=True):
         if path in boxes and not _empty(line, columns):
-            boxes[path].append(_box(table, line, columns, names))
+            boxes[path].append(_box(sheet.path, line, columns, names))
     if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
-        raise InputError(f"{table} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
-    return (tuple(cases), names), BoxLines(table, images, {name: tuple(own) for name, own in boxes.items() if own})
+        raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
+    return (tuple(cases), names), BoxLines(sheet.path, images, {name: tuple(own) for name, own in boxes.items() if own})
 
 
-def _cases(table: Path, lines: list[tuple[int, Line, str]], group: str | None) -> list[Case]:
+def _cases(sheet: Sheet, images: Path, lines: list[tuple[int, Line, str]], about: About) -> list[Case]:
     cases: dict[str, Case] = {}
     for origin, line, name in lines:
-        unit = group_of(table, line, group) or name
-        if cases.setdefault(name, Case(name, -1, unit, origin)).group != unit:
-            raise InputError(
-                f"{table}, line {line.number}: {name} has '{unit}' in column '{group}', and '{cases[name].group}' "
-                "before. Give an image one group."
-            )
+        case = about.case(sheet, images, line, name, origin)
+        first = cases.setdefault(name, case)
+        for column, told, before in (
+            (about.group, case.group, first.group),
+            (about.site, case.site, first.site),
+            (about.scanner, case.scanner, first.scanner),
+            (about.region, case.region, first.region),
+        ):
+            if told != before:
+                raise InputError(
+                    f"{sheet.path}, {line.place}: {name} has '{told}' in column '{column}', and '{before}' before. "
+                    f"Give an image one value."
+                )
     return list(cases.values())
-
-
-def _listed(table: Path, file: str, images: Path, group: str | None, where: Mapping[str, object]) -> list[Case]:
-    header, lines = read_csv(table)
-    require_columns(table, header, (file, *([group] if group else []), *where))
-    return [case for _, case in listed_lines(table, images, lines, file, group, where)]
 
 
 def _empty(line: Line, columns: BoxColumns) -> bool:
@@ -161,17 +161,17 @@ def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -
     label = label_of(line.cells[columns.label], names)
     if label is None:
         raise InputError(
-            f"{table}, line {line.number}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
+            f"{table}, {line.place}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
             f"of the classes {listed(names)}. Correct the label, or list it among the classes."
         )
     corners = tuple(_number(table, line, column) for column in columns.corners)
     left, top, right, bottom = corners
     if right <= left or bottom <= top:
         raise InputError(
-            f"{table}, line {line.number}: the box {_words(corners)} has no area. Take the line out; keep its image in "
+            f"{table}, {line.place}: the box {_words(corners)} has no area. Take the line out; keep its image in "
             "a listing if it has no other box."
         )
-    return Box(line.number, label, corners)
+    return Box(line.place, label, corners)
 
 
 def _number(table: Path, line: Line, column: str) -> float:
@@ -181,7 +181,7 @@ def _number(table: Path, line: Line, column: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InputError(
-            f"{table}, line {line.number}: column '{column}' holds '{line.cells[column]}', which is no number of "
+            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is no number of "
             "pixels. Correct it, or leave all four corners empty for an image without boxes."
         )
     return value

@@ -24,6 +24,7 @@ class Case:
         group: unit of resampling (a patient); the name where the table has none.
         site: where it was taken; empty where no column says so.
         scanner: manufacturer and model; empty where neither a column nor the file says so.
+        region: path of a mask that `threat.region` may name, from the table's images; empty where there is none.
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
     """
 
@@ -33,6 +34,7 @@ class Case:
     origin: int
     site: str = ""
     scanner: str = ""
+    region: str = ""
 
 
 def class_number(text: str) -> int | None:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from palpate.data.cases import Case
 from palpate.data.forms import Form
-from palpate.data.listing import Line, locate, visible
+from palpate.data.listing import locate, visible
+from palpate.data.sheets import Line
 from palpate.data.table import Folder
 
 SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")

@@ -11,7 +11,8 @@ import numpy as np
 
 from palpate.data.annotation import UNKNOWN, Annotation
 from palpate.data.cases import Case, checked_classes
-from palpate.data.listing import Cases, Line, listed_lines, read_csv, require_columns
+from palpate.data.listing import About, Cases, listed_lines
+from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
 __all__ = ["Findings", "finding", "finding_cases"]
@@ -40,16 +41,15 @@ class Findings:
 
 
 def finding_cases(
-    table: Path, images: Path, file: str, findings: Sequence[str], group: str | None, where: Mapping[str, object]
+    sheet: Sheet, images: Path, file: str, findings: Sequence[str], about: About, where: Mapping[str, object]
 ) -> tuple[Cases, Findings]:
-    """The cases and findings of a CSV; see `palpate.data.table.Table.from_findings`."""
+    """The cases and findings of a sheet; see `palpate.data.table.Table.from_findings`."""
     names = checked_classes(findings, "findings")
     if not names:
         raise InputError("findings: none is named. Name their columns, in the order of the model's outputs.")
-    header, lines = read_csv(table)
-    require_columns(table, header, (file, *names, *([group] if group else []), *where))
-    kept = listed_lines(table, images, lines, file, group, where)
-    values = {case.name: tuple(_value(table, line, name) for name in names) for line, case in kept}
+    sheet.require((file, *names, *about.columns, *where))
+    kept = listed_lines(sheet, images, file, about, where)
+    values = {case.name: tuple(_value(sheet.path, line, name) for name in names) for line, case in kept}
     return (tuple(case for _, case in kept), names), Findings(values)
 
 
@@ -67,7 +67,7 @@ def _value(table: Path, line: Line, column: str) -> int:
     value = finding(line.cells[column])
     if value is None:
         raise InputError(
-            f"{table}, line {line.number}: column '{column}' holds '{line.cells[column]}'. Write 1 (present), 0 "
+            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}'. Write 1 (present), 0 "
             "(absent), or -1, u or nothing (not judged)."
         )
     return value

@@ -27,7 +27,8 @@ from palpate.data.columns import (
     spread,
 )
 from palpate.data.forms import Form
-from palpate.data.listing import locate, read_csv, visible
+from palpate.data.listing import locate, visible
+from palpate.data.sheets import read_csv
 from palpate.data.table import Table
 from palpate.errors import InputError
 
@@ -138,7 +139,7 @@ def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
 
 def _csv_layout(path: Path) -> Layout | None:
     try:
-        header, lines = read_csv(path)
+        _, header, lines = read_csv(path)
         found = file_column(path, header, lines)
         if found is None:
             return None

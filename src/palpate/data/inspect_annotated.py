@@ -26,7 +26,8 @@ from palpate.data.columns import (
 )
 from palpate.data.findings import finding
 from palpate.data.forms import Form
-from palpate.data.listing import locate, read_csv, visible
+from palpate.data.listing import locate, visible
+from palpate.data.sheets import read_csv
 from palpate.data.table import Folder, Table
 from palpate.errors import InputError
 
@@ -133,7 +134,7 @@ class _Sheet:
 
     def __init__(self, path: Path, *, repeated: bool = False) -> None:
         self.path = path
-        self.header, self.lines = read_csv(path)
+        _, self.header, self.lines = read_csv(path)
         found = file_column(path, self.header, self.lines, repeated=repeated)
         if found is None:
             raise InputError(f"{path} names no images.")
@@ -188,7 +189,7 @@ def _stored(sheet: _Sheet, mask: str) -> tuple[int, ...]:
 
 
 def _boxes(path: Path) -> AnnotatedLayout | None:
-    header, lines = read_csv(path)
+    _, header, lines = read_csv(path)
     lowered = {column.lower(): column for column in header}
     names = next((names for names in _CORNERS if all(name in lowered for name in names)), None)
     if names is None:

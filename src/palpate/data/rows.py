@@ -16,6 +16,7 @@ import numpy.typing as npt
 from palpate.data.annotation import Annotation, Annotations
 from palpate.data.cases import Case
 from palpate.data.forms import Array, Form
+from palpate.data.mask_files import region_mask
 from palpate.data.scan import Header
 from palpate.data.source import Folder, Source
 from palpate.errors import InputError
@@ -81,6 +82,26 @@ class Rows:
     def header(self, row: int) -> Header:
         """What the file of one row says of its image; raises InputError where it cannot be read."""
         return self.source.header(self.cases[row])
+
+    def scanner(self, row: int) -> str:
+        """Manufacturer and model, from the table or the file; empty where neither says."""
+        return self.cases[row].scanner or self.header(row).scanner
+
+    def spacing(self, row: int) -> tuple[float, ...] | None:
+        """Size of a pixel in mm along each spatial axis, from the table's annotation or the file; None where neither says.
+
+        Raises:
+            InputError: the image or its annotation cannot be read.
+        """
+        return self.annotation(row).spacing or self.header(row).spacing
+
+    def region(self, row: int) -> npt.NDArray[np.bool_] | None:
+        """Where one image may change (*spatial), by the mask that the table names for it; None where it names none.
+
+        Raises:
+            InputError: the mask cannot be read, or does not fit its image.
+        """
+        return region_mask(self.source.root, self.cases[row]) if isinstance(self.source, Folder) else None
 
     def path(self, row: int) -> Path | None:
         """The file, or the folder of a series, that one row comes from; None where images have no file each."""
@@ -148,11 +169,16 @@ class Rows:
 
     def _digest(self, case: Case) -> bytes:
         if case not in self._digests:
-            named = json.dumps([case.name, case.label, case.group]).encode()
+            told = [case.name, case.label, case.group]
+            if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
+                told += [case.site, case.scanner, case.region]
+            named = json.dumps(told).encode()
             digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
             image = self.source.content(case)
             digest.update(image)
             if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
                 digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
+            if case.region and isinstance(self.source, Folder):
+                digest.update(self.source.content(replace(case, name=case.region)))
             self._digests[case] = digest.digest()
         return self._digests[case]

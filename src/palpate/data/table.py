@@ -8,10 +8,13 @@ from pathlib import Path
 
 from palpate.data.archive import Archive, archive_cases
 from palpate.data.boxes import BoxColumns, box_cases
+from palpate.data.class_folders import folder_cases
 from palpate.data.findings import finding_cases
-from palpate.data.listing import csv_cases, folder_cases
-from palpate.data.masks import coded, mask_cases
+from palpate.data.listing import About, class_cases
+from palpate.data.mask_coding import coded
+from palpate.data.mask_table import mask_cases
 from palpate.data.rows import Rows
+from palpate.data.sheets import read_csv
 from palpate.data.source import Folder, Source
 
 __all__ = ["Folder", "Source", "Table"]
@@ -31,6 +34,10 @@ class Table(Rows):
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         classes: Sequence[str] | None = None,
+        *,
+        site: str | None = None,
+        scanner: str | None = None,
+        region: str | None = None,
     ) -> Table:
         """A table from a CSV with one line an image.
 
@@ -42,11 +49,15 @@ class Table(Rows):
             group: column that says which images belong together, such as the patient's; none: each image alone.
             where: keep lines whose column has this value, such as `{"split": "test"}`.
             classes: names of the classes in the model's order; without them labels must be numbers.
+            site: column that says where an image was taken.
+            scanner: column of scanners; DICOM files say it by themselves.
+            region: column of masks of where an image may change; an empty cell is no mask.
 
         Raises:
             InputError: a column, a file or a label is not there or not what it should be, or no line is left.
         """
-        return cls(*csv_cases(table, images, file, label, group, where or {}, classes), Folder(images))
+        about = About(group, site, scanner, region)
+        return cls(*class_cases(read_csv(table), images, file, label, about, where or {}, classes), Folder(images))
 
     @classmethod
     def from_masks(
@@ -63,11 +74,16 @@ class Table(Rows):
         spacing: Sequence[float] | None = None,
         group: str | None = None,
         where: Mapping[str, object] | None = None,
+        exclusive: bool = True,
+        site: str | None = None,
+        scanner: str | None = None,
+        region: str | None = None,
     ) -> Table:
         """A table of images or volumes with masks, from a CSV with one line an image.
 
-        Masks of images are PNG or TIFF, grey; masks of volumes NIfTI on the grid of the volume. Files are kept as
-        stored: axes are not reordered, nothing is resampled. A mask of zeros is a valid mask.
+        Masks are of any format, in grey, on the grid of the image, or DICOM SEG, whose segments are matched to the
+        structures by name, or by number where `values` are given. Files are kept as stored: axes are not reordered,
+        nothing is resampled. A mask of zeros is a valid mask.
 
         Args:
             table: the CSV; `file`, `group` and `where` as in `from_csv`.
@@ -82,12 +98,17 @@ class Table(Rows):
             spacing: mm of a pixel along rows and columns; for volumes the header says it.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
+            exclusive: give each pixel one structure at most; False gives a mask a structure.
+            site: as `scanner` and `region`, a column; see `from_csv`.
+            scanner: a column.
+            region: a column.
 
         Raises:
             InputError: a column or file is not there, values contradict each other, or no line is left.
         """
-        coding = coded(mask, values, structures, field, ignore_value)
-        cases, masks = mask_cases(table, images, file, coding, structures, spacing, group, where or {})
+        coding = coded(mask, values, structures, field, ignore_value, exclusive)
+        about = About(group, site, scanner, region)
+        cases, masks = mask_cases(read_csv(table), images, file, coding, structures, spacing, about, where or {})
         return cls(*cases, Folder(images), masks)
 
     @classmethod
@@ -104,6 +125,9 @@ class Table(Rows):
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         classes: Sequence[str] | None = None,
+        site: str | None = None,
+        scanner: str | None = None,
+        region: str | None = None,
     ) -> Table:
         """A table of images with boxes, from a CSV with one line a box.
 
@@ -121,13 +145,17 @@ class Table(Rows):
             group: column that says which images belong together; of the listing, if there is one.
             where: keep lines whose column has this value; of the listing, if there is one.
             classes: names of the classes in the model's order; without them labels must be numbers.
+            site: as `scanner` and `region`, a column where `group` is one; see `from_csv`.
+            scanner: a column.
+            region: a column.
 
         Raises:
             InputError: a column or file is not there, a box has no area, no number or no known class, or none is left.
         """
         columns = BoxColumns(file, label, corners)
-        second = None if listing is None else (listing, listing_file or file)
-        cases, boxes = box_cases(table, images, columns, second, group, where or {}, classes)
+        second = None if listing is None else (read_csv(listing), listing_file or file)
+        about = About(group, site, scanner, region)
+        cases, boxes = box_cases(read_csv(table), images, columns, second, about, where or {}, classes)
         return cls(*cases, Folder(images), boxes)
 
     @classmethod
@@ -139,6 +167,10 @@ class Table(Rows):
         file: str = "file",
         group: str | None = None,
         where: Mapping[str, object] | None = None,
+        *,
+        site: str | None = None,
+        scanner: str | None = None,
+        region: str | None = None,
     ) -> Table:
         """A table of images of which each may show several findings, from a CSV with one line an image.
 
@@ -150,11 +182,15 @@ class Table(Rows):
             file: column of images.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
+            site: as `scanner` and `region`, a column; see `from_csv`.
+            scanner: a column.
+            region: a column.
 
         Raises:
             InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
         """
-        cases, values = finding_cases(table, images, file, findings, group, where or {})
+        about = About(group, site, scanner, region)
+        cases, values = finding_cases(read_csv(table), images, file, findings, about, where or {})
         return cls(*cases, Folder(images), values)
 
     @classmethod

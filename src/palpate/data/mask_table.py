@@ -1,0 +1,51 @@
+"""The cases and mask files that the lines of a sheet name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from palpate.data.listing import About, Cases, listed_lines, locate
+from palpate.data.mask_coding import Coding, checked_spacing, structure_names
+from palpate.data.masks import MaskFiles
+from palpate.data.sheets import Line, Sheet
+from palpate.errors import InputError
+
+
+def mask_cases(
+    sheet: Sheet,
+    images: Path,
+    file: str,
+    coding: Coding,
+    structures: Sequence[str] | None,
+    spacing: Sequence[float] | None,
+    about: About,
+    where: Mapping[str, object],
+) -> tuple[Cases, MaskFiles]:
+    """The cases and masks of a sheet; see `palpate.data.table.Table.from_masks`."""
+    names = structure_names(coding, structures)
+    view = [coding.field] if coding.field else []
+    sheet.require((file, *coding.columns, *view, *about.columns, *where))
+    kept = listed_lines(sheet, images, file, about, where)
+    files = {case.name: tuple(_mask(sheet, images, line, name) for name in coding.columns) for line, case in kept}
+    # A field of view that is not named is the whole image: sets of several cameras have it for some only.
+    fields = {case.name: _mask(sheet, images, line, coding.field) for line, case in kept if _has(line, coding.field)}
+    given = None if spacing is None else checked_spacing(spacing)
+    return (tuple(case for _, case in kept), names), MaskFiles(images, coding, given, files, fields)
+
+
+def _has(line: Line, column: str | None) -> bool:
+    return column is not None and bool(line.cells[column])
+
+
+def _mask(sheet: Sheet, images: Path, line: Line, column: str | None) -> str:
+    assert column is not None
+    cell = line.cells[column]
+    name = locate(images, cell)
+    if name is None:
+        what = f"'{cell}', which does not exist under {images}" if cell else "nothing"
+        raise InputError(
+            f"{sheet.path}, {line.place}: column '{column}' holds {what}. Correct it, or take the {line.word} out; "
+            "an image without structures needs a mask of zeros."
+        )
+    return name
