@@ -26,9 +26,9 @@ def model_problems(section: ModelSection) -> Iterator[Problem]:
     low, high = section.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
-    for table, names in (("preprocess", ("size", "std")), ("inferer", ("size", "overlap", "flips"))):
-        try:
-            getattr(section, table).build()
-        except InputError as error:
-            field, text = split(error, names)
-            yield ("model", table, *field), text
+    yield from ((("model", "preprocess", *key), text) for key, text in section.preprocess.problems())
+    try:
+        section.inferer.build()
+    except InputError as error:
+        field, text = split(error, ("size", "overlap", "flips"))
+        yield ("model", "inferer", *field), text

@@ -36,8 +36,22 @@ def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Modul
         root: folder of the plan.
 
     Raises:
-        InputError: the code is not there, does not take these arguments, fails, or returns no module. The sentence
-            names the line of the user's file.
+        InputError: as `call`, or it returns no module.
+    """
+    made = call(factory, arguments, root)
+    if not isinstance(made, nn.Module):
+        raise InputError(f"model.factory: {factory} returned {type(made).__name__}. Return one torch.nn.Module.")
+    return made
+
+
+def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
+    """What a function of the user's returns: `file.py:function` relative to `root`, or `package.module:function`.
+
+    Random numbers are the same at every call, and the global random state is as before.
+
+    Raises:
+        InputError: the code is not there, does not take these arguments, or fails. The sentence names the line of
+            the user's file.
     """
     place, colon, name = factory.rpartition(":")
     if not colon or not place or not name:
@@ -50,10 +64,7 @@ def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Modul
         function = _function(module, name, factory)
         _check_arguments(function, arguments, factory)
         with _named_place(path, factory, "Mend the code, or model.arguments"):
-            made = function(**arguments)
-    if not isinstance(made, nn.Module):
-        raise InputError(f"model.factory: {factory} returned {type(made).__name__}. Return one torch.nn.Module.")
-    return made
+            return function(**arguments)
 
 
 @contextmanager

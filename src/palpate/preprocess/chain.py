@@ -73,9 +73,14 @@ class Chain:
         """Its steps by name."""
         return tuple((type(step).__name__, step) for step in self.steps)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether it depends on the images' spacing, which `at` tells it."""
+        return any(isinstance(step, Resample) for step in self.steps)
+
     def at(self, spacing: tuple[float, ...] | None) -> Chain:
         """The chain for images of this spacing (mm per pixel along each spatial axis); itself without Resample."""
-        if not any(isinstance(step, Resample) for step in self.steps):
+        if not self.resamples:
             return self
         return Chain(tuple(step.at(spacing) if isinstance(step, Resample) else step for step in self.steps))
 

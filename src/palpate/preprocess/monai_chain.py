@@ -102,13 +102,18 @@ class MonaiChain:
             for number, transform in enumerate(self._applied)
         )
 
+    @property
+    def resamples(self) -> bool:
+        """Whether MONAI's Spacing is among the transforms, which depends on the images' spacing."""
+        return any(monai_parts.is_spacing(transform) for transform in self._transforms)
+
     def at(self, spacing: tuple[float, ...] | None) -> MonaiChain:
         """The chain for images of this spacing (mm per pixel along each spatial axis); itself without MONAI's Spacing.
 
         Raises:
             InputError: Spacing is among the transforms, and the images' spacing is not known.
         """
-        if not any(monai_parts.is_spacing(transform) for transform in self._transforms):
+        if not self.resamples:
             return self
         if spacing is None:
             raise InputError(

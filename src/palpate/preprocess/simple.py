@@ -62,6 +62,11 @@ class Preprocess:
         """One step."""
         return (("Preprocess", self),)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether it depends on the images' spacing: no."""
+        return False
+
     def at(self, spacing: tuple[float, ...] | None) -> Preprocess:
         """Itself: nothing depends on the images' spacing."""
         return self

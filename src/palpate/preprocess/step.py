@@ -43,6 +43,10 @@ class Preprocessing(Protocol):
     def parts(self) -> tuple[Part, ...]:
         """Its steps by name, in order."""
 
+    @property
+    def resamples(self) -> bool:
+        """Whether it depends on the images' spacing, which `at` tells it."""
+
     def at(self, spacing: tuple[float, ...] | None) -> Self:
         """The same for images of this spacing (mm per pixel along each spatial axis)."""
 
