@@ -21,7 +21,7 @@ from palpate.handling.codecs import Jpeg, Jpeg2000
 from palpate.handling.export import EightBit, Rewindowed, Rounded
 from palpate.handling.grids import Blurred, Resampled
 from palpate.inference import Flips, SlidingWindow
-from palpate.preprocess import Preprocess
+from palpate.preprocess import Chain, MonaiChain, Preprocess, body, geometry, statistics, values
 from palpate.tasks import detection_goals, mask_goals, multilabel_goals
 from palpate.tasks.classification import Classification
 from palpate.tasks.criteria import Bipartite
@@ -41,6 +41,9 @@ _TYPES: tuple[type, ...] = (
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
     *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
+    *(Chain, MonaiChain, values.Rescale, values.Window, values.Clip, values.Invert, values.ToRGB, values.Normalise),
+    *(geometry.Resample, geometry.Resize, geometry.Pad, geometry.CentreCrop, geometry.Reorder),
+    *(body.CropToBody, statistics.PerImage),
     *(Segmentation, mask_goals.Degrade, mask_goals.Erase, mask_goals.Insert, mask_goals.Shift),
     *(mask_goals.Toward, mask_goals.Swap, mask_goals.Wanted),
     *(MultiLabel, multilabel_goals.AnyFinding, multilabel_goals.AllFindings),
@@ -79,7 +82,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"map": {key: encode(entry) for key, entry in sorted(value.items())}}
     if is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        entries = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        # What two values are not compared by (loaded transforms, say) is no part of their identity.
+        entries = {field.name: encode(getattr(value, field.name)) for field in fields(value) if field.compare}
         return {"type": _name(type(value)), "fields": entries}
     raise InputError(
         f"identity: {type(value).__name__} is no frozen dataclass, number or text, so what was computed with it "
