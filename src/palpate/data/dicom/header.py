@@ -11,7 +11,6 @@ from typing import Any
 from palpate.data.dicom.files import Opened, one_sentence, open_header
 from palpate.data.dicom.frames import Groups, numbers, stacked
 from palpate.data.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
-from palpate.data.forms import require_size
 from palpate.data.scan import Header
 from palpate.data.volumes import MAX_VOXELS
 from palpate.errors import InputError
@@ -58,7 +57,8 @@ _CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128": "PT",
     "1.2.840.10008.5.1.4.1.1.130": "PT",
 }
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP classes of DICOM SEG: segmentations and label maps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def describe(path: Path) -> Described:
         opened = open_header(path, IMAGE_KEYWORDS)
         dataset = opened.dataset
         _require_image(path, opened)
-        frames, rows, columns = _size(path, dataset)
+        frames, rows, columns = frame_size(path, dataset)
         require_decoder(path, dataset)
         groups = Groups(dataset)
         colour = require_photometric(path, dataset) != GREY
@@ -117,7 +117,7 @@ def describe(path: Path) -> Described:
 
 
 def _require_image(path: Path, opened: Opened) -> None:
-    if opened.dataset.get("SOPClassUID") in _SEGMENTATIONS:
+    if opened.dataset.get("SOPClassUID") in SEGMENTATIONS:
         raise InputError(f"{path} is a DICOM segmentation. Name it as the mask of an image, not as an image.")
     if not opened.room:
         raise InputError(
@@ -130,10 +130,11 @@ def _require_image(path: Path, opened: Opened) -> None:
         )
 
 
-def _size(path: Path, dataset: Any) -> tuple[int, int, int]:
+def frame_size(path: Path, dataset: Any) -> tuple[int, int, int]:
+    """Frames, rows and columns; raises InputError where there are none, or absurdly many."""
     rows, columns = _whole(dataset, "Rows", 0), _whole(dataset, "Columns", 0)
     frames = _whole(dataset, "NumberOfFrames", 1) or 1
-    require_size(path, rows, columns)
+    requireframe_size(path, rows, columns)
     if frames < 1 or frames * rows * columns > MAX_VOXELS:
         raise InputError(
             f"{path}: its header declares {frames} frames of {rows} x {columns} pixels, and palpate reads up to "

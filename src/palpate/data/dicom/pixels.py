@@ -82,13 +82,9 @@ def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) ->
         InputError: an encoded frame is larger than its header says, or pixels leave the bits stored.
     """
     from pydicom.pixels.processing import apply_color_lut
-    from pydicom.pixels.utils import pixel_array
 
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _require_bounded(path, dataset)
     kind = require_photometric(path, dataset)
-    embedded = kind == GREY and _embedded_overlays(dataset)
-    pixels = pixel_array(dataset, allow_excess_frames=False, correct_unused_bits=embedded)
+    pixels = bounded_pixels(path, dataset, masked=kind == GREY and _embedded_overlays(dataset))
     if kind == PALETTE:
         pixels = apply_color_lut(pixels, dataset)
     pixels = pixels.reshape(-1, *pixels.shape[-(2 if kind == GREY else 3) :])
@@ -101,6 +97,24 @@ def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) ->
     stored = np.array(stored, dtype=stored.dtype.newbyteorder("="), order="C", copy=True)
     _require_fit(path, stored, header)
     return stored
+
+
+def bounded_pixels(path: Path, dataset: Any, masked: bool = False) -> Array:
+    """The pixels of a whole dataset as pydicom gives them.
+
+    Args:
+        path: the file, for messages.
+        dataset: with its pixels.
+        masked: set the bits above those stored to zero, or to the sign.
+
+    Raises:
+        InputError: an encoded frame is larger than the header says.
+    """
+    from pydicom.pixels.utils import pixel_array
+
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _require_bounded(path, dataset)
+    return pixel_array(dataset, allow_excess_frames=False, correct_unused_bits=masked)
 
 
 def _require_fit(path: Path, stored: Array, header: Header) -> None:
