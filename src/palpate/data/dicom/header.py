@@ -134,7 +134,7 @@ def frame_size(path: Path, dataset: Any) -> tuple[int, int, int]:
     """Frames, rows and columns; raises InputError where there are none, or absurdly many."""
     rows, columns = _whole(dataset, "Rows", 0), _whole(dataset, "Columns", 0)
     frames = _whole(dataset, "NumberOfFrames", 1) or 1
-    requireframe_size(path, rows, columns)
+    require_size(path, rows, columns)
     if frames < 1 or frames * rows * columns > MAX_VOXELS:
         raise InputError(
             f"{path}: its header declares {frames} frames of {rows} x {columns} pixels, and palpate reads up to "
