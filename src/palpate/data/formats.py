@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from palpate.data.dicom import Dicom, DicomSeries
 from palpate.data.forms import Array
 from palpate.data.images import SUFFIXES as IMAGE_SUFFIXES
 from palpate.data.images import first_bytes, looks_like
 from palpate.data.nifti_format import Nifti
+from palpate.data.nrrd_format import Nrrd
 from palpate.data.raster_formats import Jpeg, Png, Tiff
 from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
@@ -23,15 +25,7 @@ SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 
-def _dicom() -> tuple[Format, ...]:
-    try:
-        from palpate.data.dicom import Dicom, DicomSeries  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return ()
-    return Dicom(), DicomSeries()
-
-
-FORMATS: tuple[Format, ...] = (Png(), Jpeg(), Tiff(), Nifti(), *_dicom())
+FORMATS: tuple[Format, ...] = (Dicom(), DicomSeries(), Png(), Jpeg(), Tiff(), Nifti(), Nrrd())
 """The formats, in the order in which they are asked whether a path is theirs."""
 
 

@@ -32,6 +32,9 @@ Kind = Literal["PNG", "JPEG", "TIFF"]
 HEAD = 1024
 """Bytes that are read to tell what a file is."""
 
+MAX_SCANS = 200
+"""A progressive JPEG has about ten scans, each of which costs as much time as a whole image."""
+
 _SIGNATURES: dict[bytes, Kind] = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -65,7 +68,7 @@ def read_image(path: Path) -> Array:
             pages or frames, is transparent, or stores what cannot be read without changing its values.
     """
     kind, head = _recognise(path)
-    with _one_sentence(path):
+    with one_sentence(path):
         if kind == "TIFF":
             return read_tiff(path)
         with open(path, "rb") as handle:
@@ -79,12 +82,12 @@ def read_form(path: Path) -> Form:
         InputError: as `read_image`, as far as the header shows it.
     """
     kind, head = _recognise(path)
-    with _one_sentence(path):
+    with one_sentence(path):
         if kind == "TIFF":
             return tiff_form(path)
         if kind == "PNG":
             return _png_form(path, head)
-        with open(path, "rb") as handle, _opened(path, handle, "JPEG") as image:
+        with open(path, "rb") as handle, opened(path, handle, "JPEG") as image:
             return _jpeg_form(path, image)
 
 
@@ -128,7 +131,8 @@ def _recognise(path: Path) -> tuple[Kind, bytes]:
 
 
 @contextmanager
-def _one_sentence(path: Path) -> Iterator[None]:
+def one_sentence(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder makes of a damaged file into one InputError that names the file."""
     # Decoders fail in many ways (OSError, SyntaxError, struct.error, zlib.error, IndexError ...): all mean the same.
     try:
         yield
@@ -142,7 +146,8 @@ def _one_sentence(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path, handle: IO[bytes], kind: str) -> Iterator[Image.Image]:
+def opened(path: Path, handle: IO[bytes], kind: str) -> Iterator[Image.Image]:
+    """An image that Pillow has opened strictly, its size checked; raises InputError where that is absurd."""
     # Other libraries switch this on for the whole process; it fills what is missing with grey and says nothing.
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
@@ -177,7 +182,7 @@ def _png_form(path: Path, head: bytes) -> Form:
 
 def _read_png(path: Path, handle: IO[bytes], head: bytes) -> Array:
     form = _png_form(path, head)
-    with _opened(path, handle, "PNG") as image:
+    with opened(path, handle, "PNG") as image:
         if getattr(image, "n_frames", 1) > 1:
             raise InputError(f"{path} is an animation of {image.n_frames} frames. Save each frame as an image.")  # type: ignore[attr-defined]
         if form.dtype == "uint8":
@@ -194,7 +199,7 @@ def _read_png_48(path: Path, handle: IO[bytes]) -> Array:
     # the samples are little-endian, which they are not, it keeps the low bytes instead; both together are exact.
     halves = []
     for raw_mode in ("RGB;16B", "RGB;16L"):
-        with _opened(path, handle, "PNG") as image:
+        with opened(path, handle, "PNG") as image:
             (tile,) = image.tile  # type: ignore[attr-defined]
             if image.mode != "RGB" or tile[3] != "RGB;16B":
                 raise InputError(
@@ -214,9 +219,18 @@ def _jpeg_form(path: Path, image: Image.Image) -> Form:
 
 
 def _read_jpeg(path: Path, handle: IO[bytes]) -> Array:
-    with _opened(path, handle, "JPEG") as image:
+    scans = _scans(handle)
+    if scans > MAX_SCANS:
+        raise InputError(f"{path} draws its image {scans} times over, which takes ages. Save it as a plain JPEG.")
+    with opened(path, handle, "JPEG") as image:
         _jpeg_form(path, image)
         return np.asarray(image)
+
+
+def _scans(handle: IO[bytes]) -> int:
+    # Inside compressed data 0xFF is never followed by a marker's code, so that counting needs no parser.
+    handle.seek(0)
+    return handle.read().count(b"\xff\xda")
 
 
 def _without_alpha(path: Path, image: Image.Image) -> Image.Image:

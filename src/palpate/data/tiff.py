@@ -7,21 +7,25 @@ same on every machine.
 from __future__ import annotations
 
 import logging
+import math
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from palpate.data.forms import Array, Form, channels_first, require_size
+from palpate.data.forms import MAX_PIXELS, Array, Form, channels_first, require_size
 from palpate.errors import InputError
 
 _BY_TIFFFILE = (1, 8, 32773, 32946)  # none, deflate (both numbers), PackBits
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _ALPHA = (1, 2)
+_COPIED = ("Orientation", "ResolutionUnit", "InterColorProfile", "XResolution", "YResolution")
 _PILLOW_MODES = {("uint8", 1): ("L",), ("uint16", 1): ("I;16", "I;16L", "I;16B"), ("uint8", 3): ("RGB", "P")}
 
 
@@ -35,6 +39,7 @@ def read_tiff(path: Path) -> Array:
     with _only_page(path) as page:
         form = _form(path, page)
         _require_whole(path, page)
+        _require_bounded(path, page)
         if int(page.compression) in _BY_TIFFFILE and int(page.photometric) != _PALETTE:
             return _by_tifffile(path, page)
         return _by_pillow(path, page, form)
@@ -46,6 +51,49 @@ def tiff_form(path: Path) -> Form:
         return _form(path, page)
 
 
+@dataclass(frozen=True)
+class TiffTags:
+    """What a copy of a TIFF keeps beside its pixels.
+
+    Attributes:
+        byteorder: `<` or `>`.
+        compressed: whether its pixels are packed in any way.
+        orientation: 1 to 8, as the tag has it; palpate does not apply it.
+        resolution: pixels per unit along columns and rows; None where the file does not say.
+        unit: 1 none, 2 inch, 3 centimetre.
+        profile: ICC profile of the colours, or None.
+    """
+
+    byteorder: Literal["<", ">"]
+    compressed: bool
+    orientation: int
+    resolution: tuple[float, float] | None
+    unit: int
+    profile: bytes | None
+
+
+def tiff_tags(path: Path) -> TiffTags:
+    """The tags of a one-page TIFF that a copy keeps."""
+    with _only_page(path) as page:
+        tags = {name: page.tags[name].value for name in _COPIED if name in page.tags}
+        profile = tags.get("InterColorProfile")
+        return TiffTags(
+            page.parent.byteorder,
+            int(page.compression) != 1,
+            next((turn for turn in range(1, 9) if tags.get("Orientation") == turn), 1),
+            _resolution(tags.get("XResolution"), tags.get("YResolution")),
+            next((unit for unit in (1, 2, 3) if tags.get("ResolutionUnit") == unit), 2),
+            profile if isinstance(profile, bytes) else None,
+        )
+
+
+def _resolution(*fractions: Any) -> tuple[float, float] | None:
+    if any(not isinstance(pair, tuple) or len(pair) != 2 or 0 in pair for pair in fractions):
+        return None
+    (first, second) = (above / below for above, below in fractions)
+    return first, second
+
+
 @contextmanager
 def _only_page(path: Path) -> Iterator[Any]:
     # tifffile logs what it finds odd; whatever matters here is raised.
@@ -53,7 +101,8 @@ def _only_page(path: Path) -> Iterator[Any]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with tifffile.TiffFile(path) as file:
+        # A description in OME-XML may name further files, which are none of an image's business.
+        with tifffile.TiffFile(path, is_ome=False) as file:
             # A stack may be kept behind a single page (ImageJ does so): only the series know how large it is.
             held = sum(series.size for series in file.series)
             count = max(len(file.pages), held // max(1, file.pages[0].size))
@@ -100,6 +149,39 @@ def _require_whole(path: Path, page: Any) -> None:
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     if not parts or any(count == 0 or offset + count > end for offset, count in parts):
         raise InputError(f"{path} is truncated: parts of its pixels are missing. Copy it again from its source.")
+
+
+def _require_bounded(path: Path, page: Any) -> None:
+    # The decoders hold one strip or tile whole, however large it says it is or unpacks to.
+    numbers = math.prod(page.chunks)
+    if not 0 < numbers <= MAX_PIXELS * 4:
+        raise InputError(f"{path} is cut into tiles of {numbers:,} numbers. Save it again in strips.")
+    if int(page.compression) not in _UNPACKED_BY:
+        return
+    size = numbers * page.dtype.itemsize
+    handle = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        handle.seek(offset)
+        if _UNPACKED_BY[int(page.compression)](handle.read(count), size) > size:
+            raise InputError(
+                f"{path} unpacks to more than the {size:,} bytes that a part of it may have. Copy it again."
+            )
+
+
+def _inflated_length(packed: bytes, limit: int) -> int:
+    return len(zlib.decompressobj().decompress(packed, limit + 1))
+
+
+def _packbits_length(packed: bytes, limit: int) -> int:
+    place = length = 0
+    while place < len(packed) and length <= limit:
+        code = packed[place]  # below 128: so many bytes follow, and one; above: the next one, so often
+        length += code + 1 if code < 128 else 257 - code if code > 128 else 0
+        place += code + 2 if code < 128 else 2 if code > 128 else 1
+    return length
+
+
+_UNPACKED_BY = {8: _inflated_length, 32946: _inflated_length, 32773: _packbits_length}
 
 
 def _by_tifffile(path: Path, page: Any) -> Array:

@@ -121,7 +121,7 @@ def read_volume_header(path: Path) -> VolumeHeader:
             voxels have no size or two sizes.
     """
     with _one_sentence(path):
-        header = _raw_header(path)
+        header = raw_header(path)
         shape, kind = _checked_shape(path, header.get_data_shape()), header.get_data_dtype()
         if kind.kind not in "uif":
             what = "colours" if kind.fields else f"values of type {kind.name}"
@@ -172,8 +172,8 @@ def _open(path: Path) -> Any:
     return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
-def _raw_header(path: Path) -> Any:
-    # Unchecked: nibabel's check puts 1 mm where the file stores no size, and says nothing.
+def raw_header(path: Path) -> Any:
+    """The header as nibabel parses it, unchecked: its check writes 1 mm where the file stores no size."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -195,7 +195,7 @@ def _voxels(path: Path) -> Array:
     from nibabel.nifti1 import Nifti1Image
     from nibabel.nifti2 import Nifti2Header, Nifti2Image
 
-    header = _raw_header(path)
+    header = raw_header(path)
     size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     with _open(path) as handle:
         content = handle.read(size + _SLACK)  # to the end of the file, so that gzip compares its checksum
@@ -212,6 +212,14 @@ def _checked_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
         raise InputError(f"{path} holds {words} voxels, several volumes. Save each volume as a file.")
     if len(shape) < 3:
         raise InputError(f"{path} has {len(shape)} axes ({words}), and palpate reads volumes of three. Save it as PNG.")
+    require_voxels(path, shape)
+    first, second, third = (int(size) for size in shape[:3])
+    return first, second, third
+
+
+def require_voxels(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse a volume whose header declares no voxels or absurdly many; raises InputError."""
+    words = " x ".join(map(str, shape))
     if min(shape) < 1:
         raise InputError(f"{path}: its header declares {words} voxels. Copy the file again from its source.")
     if math.prod(shape) > MAX_VOXELS:
@@ -219,8 +227,6 @@ def _checked_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
             f"{path}: its header declares {words} voxels, and palpate reads up to {MAX_VOXELS:,}. "
             "Crop or resample the volume, or copy it again if this is not its size."
         )
-    first, second, third = (int(size) for size in shape[:3])
-    return first, second, third
 
 
 def _spacing(path: Path, header: Any, affine: npt.NDArray[np.float64]) -> tuple[float, float, float] | None:
