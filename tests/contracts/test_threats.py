@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from palpate.checks import THREAT_CONTRACTS
 from palpate.threats.ball import BALLS, LinfSteps
+from palpate.threats.confined import Confined
 
+CONFINEMENTS = [
+    {"lattice": True},
+    {"smooth": 0.8},
+    {"lattice": True, "region": "every other column", "tied": True},
+    {"lattice": True, "region": "every other column", "channels": (1.0, 0.6), "smooth": 0.5},
+]
 BOUNDS = [(0.0, 255.0), (0.0, 1.0), (-1024.0, 3071.0)]
 
 
@@ -35,6 +42,8 @@ def test_ball_keeps_law(norm, law, seed, bounds, spread, share):
     scale = {"linf": 1.0, "l2": count**0.5, "l1": float(count)}[norm]
     radii = tuple(share * (bounds[1] - bounds[0]) * scale * (1 + 0.5 * i) for i in range(len(images)))
     THREAT_CONTRACTS[law](BALLS[norm](radii), images, points, bounds)
+    for confinement in CONFINEMENTS:
+        THREAT_CONTRACTS[law](Confined(radii, norm, **confinement), images, points, bounds)
 
 
 def test_unprojected_steps_leave_the_ball_but_not_the_box():

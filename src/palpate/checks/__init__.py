@@ -9,6 +9,7 @@ Each check raises `ContractError`, whose text names the contract and what was se
 from __future__ import annotations
 
 from palpate.checks.attack import ATTACK_CONTRACTS, Subject, check_attack
+from palpate.checks.attack_confined import ATTACK_CONFINED_CONTRACTS, check_attack_confined
 from palpate.checks.attack_tasks import ATTACK_TASK_CONTRACTS, check_attack_on_tasks
 from palpate.checks.metric import METRIC_CONTRACTS, check_metric
 from palpate.checks.task import TASK_CONTRACTS, check_task
@@ -16,6 +17,7 @@ from palpate.checks.threat import THREAT_CONTRACTS, check_threat
 from palpate.checks.violation import ContractError
 
 __all__ = [
+    "ATTACK_CONFINED_CONTRACTS",
     "ATTACK_CONTRACTS",
     "ATTACK_TASK_CONTRACTS",
     "METRIC_CONTRACTS",
@@ -24,6 +26,7 @@ __all__ = [
     "ContractError",
     "Subject",
     "check_attack",
+    "check_attack_confined",
     "check_attack_on_tasks",
     "check_metric",
     "check_task",

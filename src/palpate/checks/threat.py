@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from palpate.checks.violation import require
-from palpate.contracts import Neighbourhood, Threat
+from palpate.contracts import Limits, Neighbourhood, Threat
 from palpate.streams import Streams
 from palpate.tensors import lengths
 
@@ -16,7 +16,11 @@ _DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
 def _around(threat: Threat, images: Tensor, bounds: tuple[float, float]) -> Neighbourhood:
-    return threat.around(images, bounds)
+    """The neighbourhood; where it heeds limits, in every other column and in steps of a thousandth of the range."""
+    region = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
+    region[..., ::2] = True
+    step = torch.full((len(images),), (bounds[1] - bounds[0]) / 1000, dtype=torch.float64)
+    return threat.around(images, bounds, Limits(region, step))
 
 
 def projection_is_feasible(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
@@ -72,6 +76,30 @@ def steepest_attains_the_dual_norm(threat: Threat, images: Tensor, points: Tenso
     require(torch.allclose(attained, dual, rtol=1e-5, atol=1e-9), name, f"{attained.tolist()} of {dual.tolist()}")
 
 
+def delivery_is_allowed(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
+    """What is delivered for an iterate lies in the ball and in the box, and the clean image is left as it is."""
+    space, name = _around(threat, images, bounds), "delivery is allowed"
+    for iterates in (space.project(points), space.sample(Streams(range(len(images))))):
+        delivered = space.deliver(iterates)
+        size, allowed = space.size(delivered), space.radius.double() * (1 + 1e-5) + 1e-6 * (bounds[1] - bounds[0])
+        require((size <= allowed).all(), name, f"{size.tolist()} of {space.radius.tolist()}")
+        require((delivered >= bounds[0]).all() and (delivered <= bounds[1]).all(), name, "the box was left")
+    require(torch.equal(space.deliver(images), images), name, "a clean image was changed")
+
+
+def delivery_lets_gradients_through(
+    threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]
+) -> None:
+    """A gradient flows from what is delivered to the iterate, finite, and what is delivered has none of its own."""
+    space = _around(threat, images, bounds)
+    iterate = space.project(points).requires_grad_()
+    delivered = space.deliver(iterate)
+    (gradient,) = torch.autograd.grad((delivered * (points - images)).sum(), iterate)
+    name = "delivery lets gradients through"
+    require(bool(gradient.isfinite().all()) and bool(gradient.any()), name, "it is zero or no number")
+    require(torch.equal(delivered.detach(), space.deliver(iterate.detach())), name, "a gradient changes the image")
+
+
 THREAT_CONTRACTS: dict[str, Callable[[Threat, Tensor, Tensor, tuple[float, float]], None]] = {
     check.__name__: check
     for check in (
@@ -80,6 +108,8 @@ THREAT_CONTRACTS: dict[str, Callable[[Threat, Tensor, Tensor, tuple[float, float
         projection_is_nearest,
         samples_are_allowed,
         steepest_attains_the_dual_norm,
+        delivery_is_allowed,
+        delivery_lets_gradients_through,
     )
 }
 

@@ -13,8 +13,8 @@ from palpate.threats.neighbourhoods import Around
 
 _RELATIVE = 1e-6
 """Slack of a quotient such as 2.0 / 0.1, which is to be 20 steps and not 19."""
-_NEAR = 0.01
-"""What is nearer to a whole step than this is that step: the error of float32 in values with a large intercept."""
+_ROUNDINGS = 4
+"""How many roundings of the images' floating point may part a value from the whole step that it stands for."""
 _OFF = 0.25
 """Largest distance of a clean value from the lattice, in steps, that float32 may be blamed for."""
 
@@ -27,11 +27,15 @@ class Lattice:
         step: (B,) distance of two neighbouring values.
         origin: (B,) one such value; None: each clean value is one.
         eps: (B,) radius of the ball.
+        slack: (B,) what floating point may part a value from the whole step that it stands for, in steps.
+        box: lowest and highest value.
     """
 
     step: Tensor
     origin: Tensor | None
     eps: Tensor
+    slack: Tensor
+    box: tuple[float, float]
 
     @classmethod
     def of(
@@ -65,7 +69,13 @@ class Lattice:
         least = step * {"linf": 1.0, "l2": tied**0.5, "l1": tied}[inner.norm] / share
         if bool((least > eps * (1 + _RELATIVE)).any()):
             raise _too_small(eps, least, int((least > eps * (1 + _RELATIVE)).nonzero()[0]))
-        lattice = cls(step, None if origin is None else origin.to(step).expand(len(clean)), eps)
+        lattice = cls(
+            step,
+            None if origin is None else origin.to(step).expand(len(clean)),
+            eps,
+            _ROUNDINGS * ulp / step,
+            (inner.low, inner.high),
+        )
         lattice._require_on_it(clean)
         return lattice
 
@@ -92,27 +102,28 @@ class Lattice:
         step = spread(self.step, change.double())
         tied = clean.shape[1] if least.shape[1] < clean.shape[1] else 1
         units = (change[:, :1] if tied > 1 else change).double() / step
-        bottom, top = torch.ceil(least / step - _NEAR), torch.floor(most / step + _NEAR)
+        slack = spread(self.slack, step)
+        bottom, top = torch.ceil(least / step - slack), torch.floor(most / step + slack)
         if norm == "linf":
             counts = units.round()
             if shares is not None:
                 reach = self._steps(spread(self.eps, units) * shares[:, : units.shape[1]].double(), step)
                 bottom, top = torch.maximum(bottom, -reach), torch.minimum(top, reach)
         else:
-            counts = _no_longer(units, norm, self.eps / self.step, tied)
+            counts = _no_longer(_snapped(units, slack), norm, self.eps / self.step, tied)
         counts = torch.clamp(counts, bottom, top)
-        return self._values(clean, counts)
+        # Beyond the box lies at most a rounding.
+        return self._values(clean, counts).clamp(*self.box)
 
     def change(self, images: Tensor, clean: Tensor) -> Tensor:
         """`images - clean` in float64, free of rounding where it is a whole number of steps."""
         step = spread(self.step, images.double())
-        units = (images.double() - clean.double()) / step
-        whole = units.round()
-        return torch.where((units - whole).abs() < _NEAR, whole, units) * step
+        return _snapped((images.double() - clean.double()) / step, spread(self.slack, step)) * step
 
     def take(self, rows: Tensor) -> Lattice:
         """The same of some rows."""
-        return Lattice(self.step[rows], None if self.origin is None else self.origin[rows], self.eps[rows])
+        origin = None if self.origin is None else self.origin[rows]
+        return Lattice(self.step[rows], origin, self.eps[rows], self.slack[rows], self.box)
 
     def _steps(self, reach: Tensor, step: Tensor | None = None) -> Tensor:
         return torch.floor(reach / (self.step if step is None else step) * (1 + _RELATIVE))
@@ -147,6 +158,11 @@ def _too_small(eps: Tensor, least: Tensor, row: int) -> InputError:
     )
 
 
+def _snapped(units: Tensor, slack: Tensor) -> Tensor:
+    whole = units.round()
+    return torch.where((units - whole).abs() < slack, whole, units)
+
+
 def _no_longer(units: Tensor, norm: str, most: Tensor, tied: int) -> Tensor:
     """Whole numbers near `units` (B, ...), no longer than these and no longer than `most` (B,).
 
@@ -157,11 +173,10 @@ def _no_longer(units: Tensor, norm: str, most: Tensor, tied: int) -> Tensor:
     rest = flat - whole
     power = 1 if norm == "l1" else 2
     length = (flat**power).sum(1) * tied
-    # A change that is whole but for float32's error stays as it is: its length is not to fall short of itself.
-    budget = torch.minimum(length * (1 + 1e-3), (most * (1 + 1e-9)) ** power)
+    budget = torch.minimum(length * (1 + 1e-9), (most * (1 + 1e-9)) ** power)
     order = rest.argsort(dim=1, descending=True, stable=True)
     cost = ((2 * whole + 1 if power == 2 else torch.ones_like(whole)) * tied).gather(1, order)
     spent = (whole**power).sum(1, keepdim=True) * tied + cost.cumsum(1)
-    up = (spent <= budget[:, None]) & (rest.gather(1, order) > _NEAR)
+    up = (spent <= budget[:, None]) & (rest.gather(1, order) > 0)
     counts = whole + torch.zeros_like(whole).scatter_(1, order, up.to(whole))
     return (counts * units.flatten(1).sign()).view_as(units)
