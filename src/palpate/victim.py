@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from palpate.errors import InputError
 from palpate.folding import fold_batch_norms
-from palpate.tensors import Tree, mapped
+from palpate.preprocess.blocking import gradient_missing, where_blocked
+from palpate.tensors import Tree, leaves, mapped
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
@@ -167,12 +168,34 @@ class Victim:
         except RuntimeError as error:
             if "does not require grad" not in str(error) and "not have been used" not in str(error):
                 raise
+            place = self.where_blocked(images[:1])
             raise InputError(
-                "model: no gradient flows from its output to its input (detach, argmax, numpy or no_grad inside the "
-                "model or its preprocessing). Remove that step, or use an attack that needs no gradient: noise."
+                f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
+                "Or use an attack that needs no gradient: noise."
             ) from error
         # A search in channels-last hands back that layout, in which everything after it would be slower.
         return gradient.contiguous()
+
+    def where_blocked(self, images: Tensor) -> str | None:
+        """What keeps the gradient from reaching `images` (B, C, *spatial), with its mend; None where nothing does.
+
+        Each step of the preprocessing is tried by itself, then the module as it is evaluated. Passes are not counted.
+        """
+        self._require_entered()
+        images = images.detach()
+        if (step := where_blocked(self.preprocess, images)) is not None:
+            return step
+        with torch.no_grad():
+            inputs = images if self.preprocess is None else self.preprocess(images)
+        inputs = inputs.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            outputs = self.module(inputs) if self.inferer is None else self.inferer(inputs, self.module)
+        floating = [output for output in leaves(outputs) if output.is_floating_point()]
+        why = [gradient_missing(output, inputs) for output in floating]
+        if floating and not all(why):
+            return None
+        said = why[0] if why else "its outputs are whole numbers"
+        return f"the model blocks gradients: {said}. Remove detach, argmax, rounding, numpy or no_grad inside it."
 
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)

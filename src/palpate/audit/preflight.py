@@ -14,6 +14,7 @@ from palpate import catalog
 from palpate.annotations import Candidates
 from palpate.contracts import Task
 from palpate.errors import InputError, PalpateError
+from palpate.preprocess.blocking import findings as preprocessing
 from palpate.tasks.classification import Classification
 from palpate.tasks.heads import OneLogit, looks_like_probabilities
 from palpate.tensors import Tree, leaves, take
@@ -168,6 +169,8 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
 
 def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[Finding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
+    seen = preprocessing(victim.preprocess, images)
+    through = [Finding("warning", "straight-through", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
         blocked = zero
@@ -175,26 +178,36 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
             blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(outputs, targets)) == 0)
     except (InputError, RuntimeError) as error:
         why = (
-            "No gradient flows from the model's output to its input (detach, argmax, numpy or no_grad on the way)"
+            f"No gradient flows from the model's output to its input: {_place(victim, images) or error}"
             if isinstance(error, InputError)
-            else f"The model's backward pass fails ({_first_line(error)})"
+            else f"The model's backward pass fails ({_first_line(error)})."
         )
-        text = f"{why}, so gradient attacks cannot run and robustness is not shown. Attacks without gradient: {free}."
+        text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
         return [Finding("failure", "gradients", text)]
     count, none = len(images), int(blocked.sum())
     if none > _MANY * count:
+        place = _place(victim, images) or "rounding or a threshold on the way; remove that step for the audit."
         text = (
-            f"The gradient is exactly zero for {none} of {count} images (rounding or a threshold on the way). Gradient "
-            f"attacks cannot move them; remove that step for the audit, or rely on attacks without gradient: {free}."
+            f"The gradient is exactly zero for {none} of {count} images: {place} Gradient attacks cannot move them; "
+            f"attacks without gradient: {free}."
         )
-        return [Finding("failure" if none == count else "warning", "gradients", text)]
+        return [*through, Finding("failure" if none == count else "warning", "gradients", text)]
     if int(zero.sum()) > _MANY * count:
         text = (
             f"The loss is so saturated that its gradient is exactly zero for {int(zero.sum())} of {count} images. "
             "Attacks climb the margin's gradient there instead, so nothing is lost."
         )
-        return [Finding("warning", "saturation", text)]
-    return []
+        return [*through, Finding("warning", "saturation", text)]
+    return through
+
+
+def _place(victim: Victim, images: Tensor) -> str | None:
+    """What blocks the gradient, with its mend, where that can be told."""
+    try:
+        return victim.where_blocked(images)
+    # The question is only where; that something is wrong is already known.
+    except (PalpateError, RuntimeError):
+        return None
 
 
 def _gradient(victim: Victim, images: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
