@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from palpate.attacks.ledger import Ledger
 from palpate.attacks.objectives import Deviation
+from palpate.attacks.routes import Route, routes
 from palpate.attacks.steps import Fixed
 from palpate.contracts import AttackResult, Direction, Limits, Neighbourhood, Objective, Point, StepRule, Task, Threat
 from palpate.errors import InputError
+from palpate.handling import Handling
 from palpate.streams import Streams
-from palpate.tensors import Tree, spread, take
+from palpate.tensors import Tree, mapped, spread, take
 from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
@@ -32,6 +36,17 @@ class Ascent:
     only; samples that are beaten leave the batch; the last iterate is scored too. Where the objective's gradient
     is exactly zero (cross-entropy saturates), the margin's is used from there on and the result says so.
 
+    With handlings h_1 .. h_H in `robust_to`, and h_0 the identity, the mean over all of them is climbed,
+
+        J(x) = 1 / (1 + H) * sum_k L(f(h_k(x)), y),    x = D(z),
+
+    an expectation over transformations (Athalye et al. 2018), with gradients straight through JPEG and rounding (Shin
+    and Song 2017). Each f(h_k(.)) is a model of the same x: what an objective smooths or compares (SMIA) is made of
+    images before any handling, and goes through the same h_k; `own` decisions stay those for the clean image as it is.
+    Random directions draw anew for each k. A step costs 1 + H times the passes, one after the other, so that the memory
+    stays that of one. Every sample runs to the end; of the images that win as they are, the one of lowest mean
+    margin over all h_k is returned, or while none wins that of smallest margin.
+
     Attributes:
         threat: the ball.
         steps: gradient steps per start, at least 1.
@@ -42,6 +57,7 @@ class Ascent:
         restarts: starts; later ones attack only what is not beaten. More than one needs a random start.
         run_to_end: let every sample run all steps and restarts (for traces and transfer); the image of smallest
             margin is returned.
+        robust_to: what may happen to the image before the model sees it, each as likely as nothing.
 
     Raises:
         InputError: fewer than one step or restart, or several restarts that would all be the same.
@@ -55,6 +71,7 @@ class Ascent:
     random_start: bool = True
     restarts: int = 1
     run_to_end: bool = False
+    robust_to: tuple[Handling, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -78,31 +95,65 @@ class Ascent:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`.
 
         Raises:
-            InputError: images, targets or model outputs that cannot be attacked.
+            InputError: images, targets or model outputs that cannot be attacked, or handlings for other bounds.
         """
         streams = Streams.of(generator, len(images))
+        ways = routes(victim, self.robust_to)
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets, self.run_to_end, limits)
+            ledger = Ledger(victim, task, self.threat, images, targets, self.to_end, limits)
             if start is not None:
-                try_images(ledger, ledger.open_rows(), start)
+                try_images(ledger, ledger.open_rows(), start, ways)
             for _ in range(self.restarts):
                 rows = ledger.open_rows()
                 if len(rows):
-                    _Climb(self, ledger, rows, streams.take(rows)).run()
+                    _Climb(self, ledger, rows, streams.take(rows), ways).run()
             return ledger.close()
 
+    @property
+    def to_end(self) -> bool:
+        """Whether samples that are beaten go on."""
+        return self.run_to_end or bool(self.robust_to)
 
-def try_images(ledger: Ledger, rows: Tensor, images: Tensor) -> None:
+
+def try_images(ledger: Ledger, rows: Tensor, images: Tensor, ways: Sequence[Route] = ()) -> None:
     """Score given images (projected onto the threat, delivered) before a step is spent; what they beat is settled."""
     if not len(rows):
         return
     space = ledger.space.take(rows)
+    ways = ways or routes(ledger.victim)
     candidates = space.deliver(space.project(images[rows].detach()))
-    outputs = ledger.victim.score(candidates)
-    margin = ledger.task.margin(outputs, ledger.task.take(ledger.targets, rows))
-    ledger.note(rows, candidates, outputs, margin, 0)
-    ledger.spend(rows, 1, 0)
+    _score(ledger, rows, ledger.task.take(ledger.targets, rows), candidates, ways, 0)
+    ledger.spend(rows, len(ways), 0)
     ledger.settle(rows)
+
+
+def _score(ledger: Ledger, rows: Tensor, targets: Tree, shown: Tensor, ways: Sequence[Route], step: int) -> None:
+    """Score delivered images on every way, without gradient, and enter them."""
+    with torch.no_grad():
+        outputs = ways[0].score(shown)
+        margins = [ledger.task.margin(outputs, targets)]
+        margins += [ledger.task.margin(way.score(shown), targets) for way in ways[1:]]
+    ledger.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
+
+
+def _merit(margins: Sequence[Tensor]) -> Tensor | None:
+    """By what images that win are compared; None where they need not be."""
+    return _mean(margins) if len(margins) > 1 else None
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """Of one it is that one, to the bit."""
+    return parts[0] if len(parts) == 1 else torch.stack(tuple(parts)).mean(0)
+
+
+class _Look(NamedTuple):
+    """What one way shows at the iterates of one step."""
+
+    shown: Tensor
+    outputs: Tree
+    margin: Tensor
+    value: Tensor
+    gradient: Tensor
 
 
 class _Climb:
@@ -111,9 +162,9 @@ class _Climb:
     `images` are iterates, which steps move; `previous` is the last image that was delivered.
     """
 
-    def __init__(self, ascent: Ascent, ledger: Ledger, rows: Tensor, streams: Streams):
+    def __init__(self, ascent: Ascent, ledger: Ledger, rows: Tensor, streams: Streams, ways: tuple[Route, ...]):
         self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
-        self.rows, self.streams = rows, streams
+        self.rows, self.streams, self.ways = rows, streams, ways
         self.space: Neighbourhood = ledger.space.take(rows)
         self.targets = self.task.take(ledger.targets, rows)
         self.clean_outputs = take(ledger.clean_outputs, rows)
@@ -121,7 +172,8 @@ class _Climb:
         self.previous = self.space.deliver(self.images)
         self.step_state = ascent.step.init(self.images)
         self.bend_states = tuple(direction.init(self.images) for direction in ascent.directions)
-        self.on_margin = torch.zeros_like(rows, dtype=torch.bool)
+        # (B, ways): each way falls back on its own.
+        self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(ways))
         self._elsewhere = any(direction.elsewhere for direction in ascent.directions)
         self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
 
@@ -130,7 +182,7 @@ class _Climb:
         for step in range(self.ascent.steps):
             before = self.victim.forwards
             value, gradient, shown = self._value_and_gradient(step)
-            self._book(before, 1)
+            self._book(before, len(self.ways))
             moved, self.step_state = self.ascent.step.advance(
                 self.images, gradient, value, self.step_state, self.space, step, self.ascent.steps
             )
@@ -141,18 +193,29 @@ class _Climb:
 
     def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Value and gradient at the iterates, and the images that were delivered for them."""
-        iterate = self.images.detach().requires_grad_()
-        images = self.space.deliver(iterate)
-        shown = images.detach()
-        place = self._place(images, step)
-        outputs = self.victim.search(place)
-        with torch.set_grad_enabled(self._climbs_margin()):
-            margin = self.task.margin(outputs, self.targets)
+        seen = [self._look(way, step) for way in range(len(self.ways))]
+        shown = seen[0].shown
         if self._elsewhere:
             # The gradient is taken elsewhere than at the image itself, which is scored apart.
             self._score(shown, step)
         else:
-            self.ledger.note(self.rows, shown, outputs, margin, step)
+            margins = [look.margin for look in seen]
+            self.ledger.note(self.rows, shown, seen[0].outputs, margins[0], step, merit=_merit(margins))
+        gradient, bent = _mean([look.gradient for look in seen]), []
+        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
+            gradient, state = direction.bend(gradient, state)
+            bent.append(state)
+        self.bend_states = tuple(bent)
+        return _mean([look.value for look in seen]), gradient, shown
+
+    def _look(self, way: int, step: int) -> _Look:
+        """The iterates as seen on one way; nothing of its graph is kept, so that one is held at a time."""
+        iterate = self.images.detach().requires_grad_()
+        images = self.space.deliver(iterate)
+        place = self._place(images, step)
+        outputs = self.ways[way].search(place)
+        with torch.set_grad_enabled(self._climbs_margin()):
+            margin = self.task.margin(outputs, self.targets)
         point = Point(
             images=images,
             previous=self.previous,
@@ -162,16 +225,11 @@ class _Climb:
             targets=self.targets,
             task=self.task,
             progress=step / self.ascent.steps,
-            look=self.victim.search,
-            glance=self.victim.glance,
+            look=self.ways[way].search,
+            glance=self.ways[way].glance,
         )
-        value, gradient = self._climbed(point, iterate, -margin, first=step == 0)
-        bent = []
-        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
-            gradient, state = direction.bend(gradient, state)
-            bent.append(state)
-        self.bend_states = tuple(bent)
-        return value, gradient, shown
+        value, gradient = self._climbed(point, iterate, -margin, way, first=step == 0)
+        return _Look(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
 
     def _climbs_margin(self) -> bool:
         """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
@@ -184,24 +242,25 @@ class _Climb:
             place = direction.place(place, state, stride, self.space, self.streams)
         return place
 
-    def _climbed(self, point: Point, iterate: Tensor, margin: Tensor, first: bool) -> tuple[Tensor, Tensor]:
+    def _climbed(self, point: Point, iterate: Tensor, margin: Tensor, way: int, first: bool) -> tuple[Tensor, Tensor]:
         """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
-        value = torch.where(self.on_margin, margin, self.ascent.objective.value(point))
+        on_margin = self.on_margin[:, way]
+        value = torch.where(on_margin, margin, self.ascent.objective.value(point))
         gradient = self._finite(self.victim.gradient(value, iterate, keep_graph=first))
         zero = _is_zero(gradient)
         # At the first step a look is affordable, and a single-step attack has no second one.
         if first and bool(zero.any()):
-            self.on_margin |= zero
+            on_margin |= zero
             margin = -self.task.margin(point.outputs, self.targets)
-            value = torch.where(self.on_margin, margin, value.detach())
+            value = torch.where(on_margin, margin, value.detach())
             instead = self._finite(self.victim.gradient(margin, iterate))
             gradient = torch.where(spread(zero, gradient).bool(), instead, gradient)
             self.ledger.backwards[self.rows] += 1
             self.ledger.zero_gradient[self.rows] |= zero
             zero = _is_zero(gradient)
         self.ledger.zero_gradient[self.rows] |= zero
-        self.ledger.blocked_gradient[self.rows] |= zero & self.on_margin
-        self.on_margin |= zero
+        self.ledger.blocked_gradient[self.rows] |= zero & on_margin
+        on_margin |= zero
         return value.detach(), gradient
 
     def _finite(self, gradient: Tensor) -> Tensor:
@@ -211,16 +270,13 @@ class _Climb:
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
     def _score(self, shown: Tensor, step: int) -> None:
-        outputs = self.victim.score(shown)
-        with torch.no_grad():
-            margin = self.task.margin(outputs, self.targets)
-        self.ledger.note(self.rows, shown, outputs, margin, step)
+        _score(self.ledger, self.rows, self.targets, shown, self.ways, step)
 
     def _book(self, before: int, backwards: int) -> None:
         self.ledger.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
 
     def _drop_beaten(self) -> bool:
-        if self.ascent.run_to_end:
+        if self.ascent.to_end:
             return True
         going = self.ledger.settle(self.rows)
         if len(going) == len(self.rows):
@@ -236,7 +292,7 @@ class _Climb:
 
     def _score_last(self) -> None:
         self._score(self.space.deliver(self.images), self.ascent.steps)
-        self.ledger.spend(self.rows, 1, 0)
+        self.ledger.spend(self.rows, len(self.ways), 0)
         self.ledger.settle(self.rows)
 
 

@@ -11,7 +11,7 @@ from palpate.victim import Victim
 
 
 class Ledger:
-    """Keeps the iterate of smallest task margin per sample, and judges it.
+    """Keeps the image of smallest task margin per sample, or of best merit, and judges it.
 
     The attack's own objective is never asked: it contains the attack's own penalties. Once a sample is beaten its
     image is settled, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
@@ -40,6 +40,7 @@ class Ledger:
         self.eligible = task.eligible(targets) & (self.clean_margin > 0)
         self.best = self.images.clone()
         self.best_margin = self.clean_margin.clone()
+        self.best_merit = torch.full_like(self.clean_margin, torch.inf)
         self.outputs = mapped(Tensor.clone, self.clean_outputs)
         self.beaten = torch.zeros_like(self.eligible)
         self.first_success = torch.full((count,), -1, device=images.device)
@@ -57,17 +58,30 @@ class Ledger:
         return (self.eligible & (~self.beaten | self._keep_improving)).nonzero().flatten()
 
     def note(
-        self, rows: Tensor, images: Tensor, outputs: Tree, margin: Tensor, step: int, *, judged: bool = False
+        self,
+        rows: Tensor,
+        images: Tensor,
+        outputs: Tree,
+        margin: Tensor,
+        step: int,
+        *,
+        judged: bool = False,
+        merit: Tensor | None = None,
     ) -> None:
         """Enter one scored image of `rows`, scored by the search or, if `judged`, by the module as given.
 
-        Images are delivered ones: what the model saw.
-
-        Never waits for the device.
+        Images are delivered ones: what the model saw. With a `merit` (B,) the image of lowest merit is kept among those
+        that win, and that of smallest margin until one does. Never waits for the device.
         """
         images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
         settled = self.beaten[rows] & (not self._keep_improving)
         better = (margin < self.best_margin[rows]) & ~settled
+        if merit is not None:
+            # A handled image that cannot be scored says nothing good of the image.
+            merit = merit.detach().nan_to_num(nan=torch.inf).to(self.best_merit.dtype)
+            preferred = (self.best_margin[rows] > 0) | (merit < self.best_merit[rows])
+            better = torch.where(margin <= 0, preferred & ~settled, better)
+            self.best_merit[rows] = torch.where(better, merit, self.best_merit[rows])
         # An iterate that cannot be scored is never better: comparisons with NaN are false.
         self.non_finite[rows] |= ~torch.isfinite(margin)
         _keep(self.best, rows, better, images)

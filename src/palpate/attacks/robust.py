@@ -1,0 +1,40 @@
+"""Attacks that survive what happens to images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from palpate.attacks.ascent import Ascent
+from palpate.contracts import Attack
+from palpate.errors import InputError
+from palpate.handling import parse
+from palpate.units import Scale
+
+
+def robust(attack: Attack, names: Sequence[str], scale: Scale) -> Attack:
+    """The attack that also climbs after each handling of these names; see `Ascent.robust_to`.
+
+    Without names it is the attack itself.
+
+    Args:
+        attack: a gradient ascent.
+        names: such as `jpeg75`, `blur1`; `palpate list handlings` has them all.
+        scale: what the values of the images mean.
+
+    Raises:
+        InputError: an attack that follows no gradient, an unknown name, or one that is given twice.
+    """
+    if not names:
+        return attack
+    if not isinstance(attack, Ascent):
+        raise InputError(
+            f"robust_to: {type(attack).__name__} follows no gradient, so it cannot climb what remains after "
+            f"{' or '.join(names)}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
+            "what survives is measured either way."
+        )
+    handlings = tuple(parse(name, scale) for name in names)
+    for handling in handlings:
+        if handlings.count(handling) > 1:
+            raise InputError(f"robust_to: {handling.name} is named twice, and each counts once.")
+    return replace(attack, robust_to=handlings)
