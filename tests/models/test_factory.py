@@ -178,10 +178,10 @@ def test_wrong_values_of_arguments_are_named_with_the_line(tmp_path: Path) -> No
     ("fields", "words"),
     [
         ({}, "nothing says where the model is"),
-        ({"factory": "a.py:f", "torchscript": "a.pt"}, "factory and torchscript exclude each other"),
+        ({"factory": "a.py:f", "torchscript": "a.pt"}, "model.torchscript: factory is given already"),
         ({"torchscript": "a.pt", "exported": "a.pt2"}, "exclude each other"),
-        ({"torchscript": "a.pt", "weights": "b.pt"}, "torchscript files hold their own weights"),
-        ({"exported": "a.pt", "arguments": {"a": 1}}, "belong to a factory"),
+        ({"torchscript": "a.pt", "weights": "b.pt"}, "model.weights: torchscript brings its own weights"),
+        ({"exported": "a.pt", "arguments": {"a": 1}}, "only a factory or a network of timm takes them"),
     ],
 )
 def test_sources_that_say_too_much_or_too_little(fields: dict[str, object], words: str) -> None:

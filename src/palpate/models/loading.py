@@ -1,10 +1,11 @@
-"""A model as its plan describes it: from code, TorchScript or an exported program. No pickle unless asked for."""
+"""A model as its plan describes it, whatever it comes as. No pickle unless asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.blackbox import FromProbabilities
+from palpate.models.bundle import network_of, weights_of
+from palpate.models.endpoint import EndpointModel
 from palpate.models.exported import load_exported
 from palpate.models.factory import build, importable
 from palpate.models.files import identify
+from palpate.models.huggingface import load_huggingface
+from palpate.models.onnx_models import OnnxGradients, OnnxModel
 from palpate.models.source import ModelSource
 from palpate.models.states import fit, read_weights
+from palpate.models.timm_networks import build_timm
 
 __all__ = ["ModelSource", "load_model", "weights_digest"]
 
@@ -27,16 +34,37 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     Args:
         source: where the model is.
         root: folder that its paths start from: the plan's.
-        allow_pickle: load files that need pickle. Such a file can run any code on this machine.
+        allow_pickle: load files that need pickle, and bundles whose configuration is code. Such a file can run any code
+            on this machine.
 
     Raises:
         InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
     """
-    if source.torchscript is not None:
-        return _load_torchscript(root / source.torchscript)
-    if source.exported is not None:
-        return load_exported(root / source.exported, allow_pickle=allow_pickle)
-    module = build(source.factory, source.arguments, root) if source.factory is not None else None
+    module = _load(source, root, allow_pickle)
+    return module if source.outputs == "logits" else FromProbabilities(module, source.outputs)
+
+
+def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
+    whole: dict[str, Callable[[Path], nn.Module]] = {
+        "torchscript": _load_torchscript,
+        "exported": partial(load_exported, allow_pickle=allow_pickle),
+        "bundle": partial(_load_bundle, allow_pickle=allow_pickle),
+        "huggingface": load_huggingface,
+        "onnx": partial(OnnxGradients if source.onnx_gradients else OnnxModel, output=source.output),
+    }
+    for name, load in whole.items():
+        if (place := getattr(source, name)) is not None:
+            return load(root / place)
+    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint)
+
+
+def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
+    """A factory's or timm's network with its weights, or a pickled module."""
+    module = None
+    if source.factory is not None:
+        module = build(source.factory, source.arguments, root)
+    elif source.timm is not None:
+        module = build_timm(source.timm, source.arguments)
     if source.weights is None:
         assert module is not None  # ModelSource holds one of the two
         return module
@@ -52,6 +80,16 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
         )
     fit(module, held.state_dict() if isinstance(held, nn.Module) else held, path)
     return module
+
+
+def _load_bundle(folder: Path, allow_pickle: bool) -> nn.Module:
+    network = network_of(folder, allow_code=allow_pickle)
+    if network is None:
+        return _load_torchscript(folder / "models" / "model.ts")
+    path = weights_of(folder)
+    held = read_weights(path, allow_pickle=allow_pickle)
+    fit(network, held.state_dict() if isinstance(held, nn.Module) else held, path)
+    return network
 
 
 def _load_torchscript(path: Path) -> nn.Module:

@@ -5,22 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from palpate.errors import InputError
+from palpate.models.bundle import bundle_files
+from palpate.models.endpoint import Endpoint
+from palpate.models.huggingface import huggingface_files
+from palpate.models.onnx_files import onnx_files
+
+Outputs = Literal["logits", "softmax", "sigmoid"]
+
+ORIGINS = ("factory", "torchscript", "exported", "bundle", "huggingface", "timm", "onnx", "endpoint")
+"""The fields of which one says where the model is."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """One of: a factory with or without weights, TorchScript, an exported program, or (by a flag) a pickled module.
+    """One of `ORIGINS`, or (by a flag) a pickled module, with what belongs to it.
 
     Attributes:
         factory: `file.py:function`, or `package.module:function`; it is called with `arguments` and returns a module.
-        arguments: keyword arguments of the factory.
-        weights: safetensors, or a torch file that holds tensors only. Without a factory: a pickled module.
+        arguments: keyword arguments of the factory, or of `timm.create_model`.
+        weights: safetensors, or a torch file that holds tensors only. Without factory or timm: a pickled module.
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
+        bundle: a MONAI bundle's folder.
+        huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
+        timm: name of a network of timm; it needs `weights`.
+        onnx: an ONNX file. It is a black box unless `onnx_gradients`.
+        output: which output of the ONNX file is read, where it has several.
+        onnx_gradients: make the ONNX file a torch module, so that gradients flow.
+        endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
+        outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which are turned back.
 
     Paths are relative to the folder of the plan.
 
@@ -33,32 +51,54 @@ class ModelSource:
     weights: str | None = None
     torchscript: str | None = None
     exported: str | None = None
+    bundle: str | None = None
+    huggingface: str | None = None
+    timm: str | None = None
+    onnx: str | None = None
+    output: str | None = None
+    onnx_gradients: bool = False
+    endpoint: Endpoint | None = None
+    outputs: Outputs = "logits"
 
     def __post_init__(self) -> None:
-        origins = {"factory": self.factory, "torchscript": self.torchscript, "exported": self.exported}
-        given = [name for name, value in origins.items() if value is not None]
-        if len(given) > 1:
-            raise InputError(f"model: {' and '.join(given)} exclude each other. Keep the one that is to be tested.")
+        for name, text in self.problems():
+            raise InputError(f"model{f'.{name}' if name else ''}: {text}")
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What contradicts itself, as field (empty for the whole) and sentence."""
+        given = [name for name in ORIGINS if getattr(self, name) is not None]
+        found = []
         if not given and self.weights is None:
-            raise InputError(
-                'model: nothing says where the model is. Give factory = "file.py:function", torchscript or exported.'
+            found.append(("", f"nothing says where the model is. Give one of {', '.join(ORIGINS)}."))
+        for extra in given[1:]:
+            found.append((extra, f"{given[0]} is given already, and they exclude each other. Keep one of them."))
+        taking = bool({"factory", "timm"} & set(given))
+        if self.arguments and not taking:
+            found.append(("arguments", "only a factory or a network of timm takes them. Remove them, or name one."))
+        if self.weights is not None and given and not taking:
+            found.append(("weights", f"{given[0]} brings its own weights. Remove one of the two."))
+        if self.timm is not None and self.weights is None:
+            found.append(
+                ("timm", 'a name alone is a network that was never trained. Give weights = "weights.safetensors".')
             )
-        if self.arguments and self.factory is None:
-            raise InputError("model.arguments: they belong to a factory, and none is given. Remove them, or give one.")
-        if self.weights is not None and (self.torchscript or self.exported):
-            raise InputError(f"model.weights: {given[0]} files hold their own weights. Remove one of the two.")
+        for name in ("output", "onnx_gradients"):
+            if getattr(self, name) and self.onnx is None:
+                found.append((name, "it belongs to an ONNX file, and none is named. Remove it, or give onnx."))
+        return found
 
     def digest(self, root: Path) -> str:
         """SHA-256 over the source's fields and the bytes of the files it names: any change of the model's code shows.
 
-        What a factory imports from elsewhere is not seen.
+        What a factory imports from elsewhere is not seen, nor what stands behind an endpoint.
 
         Raises:
             InputError: a file cannot be read, or an argument is no plain value.
         """
-        arguments = dict(self.arguments)
+        said = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "endpoint"}
+        said["arguments"] = dict(self.arguments)
+        said["endpoint"] = self.endpoint and self.endpoint.identity()
         try:
-            named = json.dumps([self.factory, arguments, self.weights, self.torchscript, self.exported], sort_keys=True)
+            named = json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
         except TypeError as error:
             raise InputError(
                 f"model.arguments: {error}. Give numbers, texts, truth values, lists or tables."
@@ -73,10 +113,21 @@ class ModelSource:
         return digest.hexdigest()
 
     def files(self, root: Path) -> tuple[Path, ...]:
-        """The files that the source names, code first; a factory in a package names none."""
+        """The files that decide what the model computes, code first; a factory in a package names none.
+
+        Raises:
+            InputError: a folder or an ONNX file is not what it is said to be.
+        """
         code = factory_file(self.factory, root) if self.factory else None
         data = (self.weights, self.torchscript, self.exported)
-        return (*([code] if code else []), *(root / name for name in data if name is not None))
+        found = [*([code] if code else []), *(root / name for name in data if name is not None)]
+        if self.bundle is not None:
+            found += bundle_files(root / self.bundle)
+        if self.huggingface is not None:
+            found += huggingface_files(root / self.huggingface)
+        if self.onnx is not None:
+            found += onnx_files(root / self.onnx)
+        return tuple(found)
 
 
 def factory_file(factory: str, root: Path) -> Path | None:

@@ -1,0 +1,72 @@
+"""Models that give outputs and no gradient."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from palpate.errors import InputError
+
+
+class BlackBox(nn.Module):
+    """A model outside torch. It refuses at once, unasked, when a gradient is wanted: no query is spent on nothing.
+
+    Copies are the model itself: it has no parameters that a copy could change.
+    """
+
+    opaque: ClassVar[bool] = True
+    """Read by `palpate.victim`: nothing of it can be folded, laid out otherwise, or computed in other arithmetic."""
+    kind: ClassVar[str] = "a black box"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Outputs for images (B, C, *spatial), on their device, without gradient.
+
+        Raises:
+            InputError: a gradient is wanted, or the model does not answer.
+        """
+        if images.requires_grad and torch.is_grad_enabled():
+            raise InputError(
+                f"model: it is {self.kind}, which gives no gradient back. Use attacks that need none: square, noise."
+            )
+        with torch.no_grad():
+            return self.answer(images.detach()).to(images.device)
+
+    def answer(self, images: Tensor) -> Tensor:
+        """Outputs for images (B, C, *spatial)."""
+        raise NotImplementedError
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
+        return self
+
+
+class FromProbabilities(nn.Module):
+    """A model that returns probabilities, read as logits: log p of a softmax, log p - log(1 - p) of a sigmoid.
+
+    Args:
+        model: returns probabilities.
+        kind: `softmax` or `sigmoid`.
+    """
+
+    def __init__(self, model: nn.Module, kind: str):
+        super().__init__()
+        self.model, self.kind = model, kind
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits; probabilities nearer to 0 or 1 than rounding are moved away from there.
+
+        Raises:
+            InputError: an output is no probability.
+        """
+        found: Tensor = self.model(images)
+        slack = 1e-4
+        if bool(((found < -slack) | (found > 1 + slack)).any()):
+            raise InputError(
+                f'model.outputs: "{self.kind}" says that outputs are probabilities, and some leave 0 to 1. '
+                'Say outputs = "logits".'
+            )
+        edge = torch.finfo(found.dtype).eps
+        if self.kind == "softmax":
+            return found.clamp(min=edge * edge).log()
+        return found.clamp(edge, 1 - edge).logit()

@@ -1,0 +1,155 @@
+"""A model behind HTTP: one's own service, asked image by image, at a limited rate and with a budget of queries."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+import torch
+from torch import Tensor
+
+from palpate.errors import InputError
+from palpate.models.blackbox import BlackBox
+from palpate.models.endpoint_wire import encoded, posted, scores_in
+
+Send = Literal["npy", "png", "png16"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An HTTP endpoint that takes one image per POST and answers with scores in JSON.
+
+    Attributes:
+        url: where it listens: `http://127.0.0.1:8000/predict`. This machine may always be asked.
+        own_to_test: the host of `url`, where that is another machine: by naming it here its owner says that it is
+            theirs to test. An audit sends it thousands of images that are made to fool it.
+        per_second: queries in a second, at most.
+        budget: queries in one start of an audit, at most. Every look at an image counts, before attacks too.
+        timeout: seconds until an answer must be there.
+        send: `npy`, a float32 array (C, *spatial) of the values; `png` and `png16`, grey or colour with 8 bits, or grey
+            with 16, for values that are whole numbers in that range and nothing else.
+        scores: where the scores stand in the answer: names and places joined by dots, `predictions.0.scores`; empty
+            where the answer is the scores.
+
+    Raises:
+        InputError: the URL is none, or of a host that is not said to be one's own; a number is out of its range.
+    """
+
+    url: str
+    own_to_test: str | None = None
+    per_second: float = 10.0
+    budget: int = 10_000
+    timeout: float = 30.0
+    send: Send = "npy"
+    scores: str = "scores"
+
+    def __post_init__(self) -> None:
+        parts = self.parts()
+        if not is_loopback(parts.hostname or ""):
+            self._require_own(parts.hostname or "")
+        for name, least in (("per_second", 0.0), ("timeout", 0.0), ("budget", 0)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > least):
+                raise InputError(f"model.endpoint.{name}: {value:g} must be a finite number above 0.")
+        if self.send not in ("npy", "png", "png16"):
+            raise InputError(f'model.endpoint.send: "{self.send}" must be npy, png or png16.')
+
+    def parts(self) -> SplitResult:
+        """The URL taken apart; raises InputError where it is no URL of a web service."""
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError as error:
+            raise InputError(f"model.endpoint.url: it is no URL ({error}).") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not self.url.isascii():
+            raise InputError(
+                "model.endpoint.url: it is no URL of a web service. For example: http://127.0.0.1:8000/predict."
+            )
+        if any(not character.isprintable() or character == " " for character in self.url):
+            raise InputError("model.endpoint.url: it holds blanks or control characters. Remove them.")
+        if parts.username is not None or parts.password is not None:
+            raise InputError(
+                "model.endpoint.url: it holds a name or password, which a run folder would keep. Remove it."
+            )
+        return parts
+
+    def identity(self) -> list[str]:
+        """What decides the answers; how often and how long it may be asked does not."""
+        return [self.url, self.send, self.scores]
+
+    def _require_own(self, host: str) -> None:
+        if self.own_to_test is None:
+            raise InputError(
+                f"model.endpoint.url: {host} is another machine, and an audit sends it thousands of images that are "
+                f'made to fool it. Only where it is yours to test, say so: own_to_test = "{host}".'
+            )
+        if self.own_to_test.casefold().rstrip(".") != host.casefold().rstrip("."):
+            raise InputError(
+                f'model.endpoint.own_to_test: "{self.own_to_test}" is not the host of the URL, which is {host}. '
+                "Name exactly the machine that is yours to test."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this very machine by its name alone: `localhost`, 127.0.0.0/8 or ::1. Nothing is looked up."""
+    if host.casefold() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class EndpointModel(BlackBox):
+    """The endpoint as a module. It sends pixels and nothing that says whose they are.
+
+    Attributes:
+        spent: queries since it was made.
+    """
+
+    kind = "an endpoint"
+
+    def __init__(self, endpoint: Endpoint):
+        super().__init__()
+        self.endpoint = endpoint
+        self.spent = 0
+        self._next = -math.inf
+        self._shape: tuple[int, ...] | None = None
+
+    def answer(self, images: Tensor) -> Tensor:
+        """Scores (B, K), or (B, K, *spatial) for masks, one query per image.
+
+        Raises:
+            InputError: the budget is spent; an image cannot be sent exactly; or the answer is late, an error, too
+                long, or not finite scores of the shape of the first answer.
+        """
+        return torch.stack([self._one(image) for image in images.cpu()])
+
+    def _one(self, image: Tensor) -> Tensor:
+        endpoint = self.endpoint
+        body, kind = encoded(image.float().numpy(), endpoint.send)
+        if self.spent >= endpoint.budget:
+            raise InputError(
+                f"model.endpoint.budget: all {endpoint.budget} queries of this start are spent. Finished shards are "
+                "kept: start the same audit again to go on with as many more, or raise the budget and use --update."
+            )
+        self._wait()
+        self.spent += 1
+        found = scores_in(posted(endpoint.parts(), body, kind, endpoint.timeout), endpoint.scores)
+        if self._shape is not None and found.shape != self._shape:
+            raise InputError(
+                f"model.endpoint: it answered with scores of shape {list(found.shape)} and before of shape "
+                f"{list(self._shape)}. Every answer must have the same."
+            )
+        self._shape = found.shape
+        return torch.from_numpy(found)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if self._next > now:
+            time.sleep(self._next - now)
+        self._next = max(now, self._next) + 1 / self.endpoint.per_second

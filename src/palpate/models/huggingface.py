@@ -1,0 +1,256 @@
+"""Image classifiers and semantic segmenters of Hugging Face from a local folder: no network, no code of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palpate.errors import InputError
+
+_LARGEST = 10_000_000
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+class Logits(nn.Module):
+    """A model of transformers whose answer is its `logits`; those of masks are on the model's own, coarser grid."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) or (B, classes, H, W) of images (B, C, H, W) as its image processor leaves them."""
+        logits: Tensor = self.model(pixel_values=images).logits
+        return logits
+
+
+@dataclass(frozen=True)
+class HuggingFaceFacts:
+    """What a folder says of its model; None or empty where it says nothing.
+
+    Attributes:
+        kind: `classification` or `segmentation`.
+        classes: their names, in the order of the outputs.
+        size: height and width of the input.
+        mean: subtracted, in values of which the highest stored one is `1 / rescale`.
+        std: divided by.
+        rescale: what stored values are multiplied by before.
+        channels: channels of the input.
+    """
+
+    kind: str
+    classes: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    rescale: float = 1 / 255
+    channels: int | None = None
+
+    @property
+    def stored_mean(self) -> tuple[float, ...]:
+        """The mean in stored values."""
+        return tuple(value / self.rescale for value in self.mean)
+
+    @property
+    def stored_std(self) -> tuple[float, ...]:
+        """The standard deviation in stored values."""
+        return tuple(value / self.rescale for value in self.std)
+
+
+def is_huggingface(folder: Path) -> bool:
+    """Whether a folder looks like a model of transformers for classes or masks."""
+    try:
+        return _kind(_json(folder / "config.json")) is not None
+    except InputError:
+        return False
+
+
+def huggingface_files(folder: Path) -> tuple[Path, ...]:
+    """The files that decide what the model computes: its configuration and its safetensors.
+
+    Raises:
+        InputError: the folder is no such model, or holds no safetensors.
+    """
+    _require_kind(folder)
+    listing = folder / _WEIGHTS[1]
+    if (folder / _WEIGHTS[0]).is_file():
+        weights = [folder / _WEIGHTS[0]]
+    elif listing.is_file():
+        shards = _json(listing).get("weight_map")
+        names = sorted(set(shards.values())) if isinstance(shards, dict) else []
+        if not names or any(Path(str(name)).name != name for name in names):
+            raise InputError(f"model.huggingface: {listing} lists no files beside it. Download the model again.")
+        weights = [listing, *(folder / name for name in names)]
+    else:
+        others = [path.name for path in folder.glob("*.bin")]
+        mend = (
+            f"It has {others[0]}, a pickle; save it again with model.save_pretrained(folder), which writes safetensors."
+            if others
+            else "Download model.safetensors too."
+        )
+        raise InputError(f"model.huggingface: {folder} has no model.safetensors. {mend}")
+    return (folder / "config.json", *weights)
+
+
+def load_huggingface(folder: Path) -> nn.Module:
+    """The model of a folder, from safetensors alone.
+
+    Raises:
+        InputError: the folder is no such model, its weights do not fit, or transformers is missing.
+    """
+    huggingface_files(folder)
+    kind = _require_kind(folder)
+    with _offline():
+        try:
+            import transformers
+        except ImportError as error:
+            raise InputError(
+                "model.huggingface: these models need a package. Install it: pip install 'palpate[huggingface]'."
+            ) from error
+        name = "AutoModelForImageClassification" if kind == "classification" else "AutoModelForSemanticSegmentation"
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model, loading = getattr(transformers, name).from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                )
+        except (Exception, SystemExit) as error:  # a damaged file, an unknown architecture, a missing package
+            what = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"model.huggingface: {folder} cannot be loaded ({type(error).__name__}: {what})."
+            ) from error
+    _require_all(folder, loading)
+    module: nn.Module = Logits(model.float().eval())
+    return module
+
+
+def huggingface_facts(folder: Path) -> HuggingFaceFacts:
+    """What config.json and preprocessor_config.json say.
+
+    Raises:
+        InputError: the folder is no such model.
+    """
+    config = _json(folder / "config.json")
+    kind = _require_kind(folder)
+    file = folder / "preprocessor_config.json"
+    prepared = _json(file) if file.is_file() else {}
+    names = config.get("id2label")
+    named = (
+        sorted(names.items(), key=lambda entry: int(entry[0]))
+        if isinstance(names, dict) and all(map(str.isdigit, names))
+        else []
+    )
+    normalised = prepared.get("do_normalize", True)
+    rescale = prepared.get("rescale_factor", 1 / 255) if prepared.get("do_rescale", True) else 1.0
+    size = prepared.get("crop_size") if prepared.get("do_center_crop") else prepared.get("size")
+    channels = config.get("num_channels")
+    return HuggingFaceFacts(
+        kind=kind,
+        classes=tuple(str(name) for _, name in named),
+        size=_size(size) or _size(config.get("image_size")),
+        mean=_numbers(prepared.get("image_mean")) if normalised else (),
+        std=_numbers(prepared.get("image_std")) if normalised else (),
+        rescale=float(rescale) if isinstance(rescale, (int, float)) and rescale > 0 else 1 / 255,
+        channels=channels if isinstance(channels, int) else None,
+    )
+
+
+def _require_all(folder: Path, loading: dict[str, Any]) -> None:
+    """Weights that are missing would be random, and no audit of those means anything."""
+    missing = sorted(str(name) for name in loading.get("missing_keys") or ())
+    mismatched = sorted(str(name) for name in loading.get("mismatched_keys") or ())
+    if missing or mismatched:
+        named = ", ".join((*missing, *mismatched)[:3])
+        raise InputError(
+            f"model.huggingface: {folder}: its weights lack parts of the network ({named}), which would stay random. "
+            "Give the fine-tuned model's folder, not that of the backbone."
+        )
+
+
+def _require_kind(folder: Path) -> str:
+    if not folder.is_dir():
+        raise InputError(f"model.huggingface: {folder} is no folder. Download the model, and give its folder.")
+    config = _json(folder / "config.json")
+    kind = _kind(config)
+    if kind is None:
+        raise InputError(
+            f"model.huggingface: {folder} is no image classifier or semantic segmenter (config.json names "
+            f"{str(config.get('architectures'))[:80]}). For a detector, use a factory and "
+            "palpate.models.detectors.huggingface."
+        )
+    if "auto_map" in config:
+        raise InputError(
+            f"model.huggingface: {folder} brings code of its own (auto_map in config.json), which is not run. "
+            "Use a factory."
+        )
+    return kind
+
+
+def _kind(config: dict[str, Any]) -> str | None:
+    names = config.get("architectures")
+    for name in names if isinstance(names, list) else []:
+        if str(name).endswith(("ForImageClassification", "ForImageClassificationWithTeacher")):
+            return "classification"
+        if str(name).endswith("ForSemanticSegmentation"):
+            return "segmentation"
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"model.huggingface: {path} is larger than {_LARGEST} bytes.")
+        held = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"model.huggingface: {path} is not JSON. Download it again.") from error
+    except OSError as error:
+        raise InputError(
+            f"model.huggingface: {path} cannot be read: {error.strerror}. Give the model's folder."
+        ) from error
+    if not isinstance(held, dict):
+        raise InputError(f"model.huggingface: {path} holds {type(held).__name__}, and a configuration is a table.")
+    return held
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if isinstance(value, dict):
+        sides = [value.get("height"), value.get("width")]
+        if sides == [None, None]:
+            sides = [value.get("shortest_edge")] * 2
+    else:
+        sides = list(value) if isinstance(value, (list, tuple)) and len(value) == 2 else [value, value]
+    height, width = sides
+    known = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
+    return (height, width) if known else None  # type: ignore[return-value]
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    entries = value if isinstance(value, list) else [value]
+    return tuple(map(float, entries)) if all(isinstance(entry, (int, float)) for entry in entries) else ()
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """No look-up in the hub, whatever the environment says."""
+    before = {name: os.environ.get(name) for name in _OFFLINE}
+    os.environ.update(dict.fromkeys(_OFFLINE, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
