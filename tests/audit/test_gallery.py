@@ -13,7 +13,8 @@ from PIL import Image
 from palpate.audit.gallery import PER_ATTACK, amplification
 from palpate.audit.planes import png
 from palpate.audit.runner import audit
-from palpate.report.description import Picture, read_description
+from palpate.report.description import read_description
+from palpate.report.shown import Picture
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

@@ -80,7 +80,7 @@ def test_outlines_and_boxes_lie_over_both_pictures_and_not_over_the_change(made)
     for kind, per_picture in (("segmentation", "M"), ("detection", "M")):
         run, results, page = made[kind]
         told = read_description(run)
-        shown = card(run, told.gallery[0], results.task, named=False)
+        shown = card(run, told.gallery[0], results, named=False)
         before, after, change = shown["slices"][0]["pictures"]
         (plane,) = told.gallery[0].slices
         assert len(before["marks"]) == len(plane.marks.truth) + len(plane.marks.clean) > 0
@@ -94,7 +94,7 @@ def test_a_box_lies_where_its_fractions_say(made):
     run, results, _ = made["detection"]
     picture = read_description(run).gallery[0]
     wide = picture.model_copy(update={"slices": [picture.slices[0].model_copy(update={"aspect": 2.0})]})
-    mark, drawn = picture.slices[0].marks.truth[0], card(run, wide, results.task, named=False)
+    mark, drawn = picture.slices[0].marks.truth[0], card(run, wide, results, named=False)
     (x1, y1), (x2, y2) = mark.points
     left, top, right, bottom = round(2000 * x1), round(1000 * y1), round(2000 * x2), round(1000 * y2)
     path = drawn["slices"][0]["pictures"][0]["marks"][0]["path"]
@@ -142,7 +142,7 @@ def test_the_page_stops_adding_volumes_before_it_is_too_large(made):
 def test_findings_are_listed_before_and_after(made):
     run, results, _ = made["multilabel"]
     picture = read_description(run).gallery[0]
-    rows = card(run, picture, results.task, named=False)["table"]
+    rows = card(run, picture, results, named=False)["table"]
     assert [row["part"] for row in rows] == results.task.classes
     thresholds = results.task.operating.thresholds
     for place, row in enumerate(rows):

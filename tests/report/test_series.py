@@ -140,7 +140,7 @@ def test_results_of_every_task_fit_the_schema_and_are_strict_json(measured, kind
     data = measured[kind].model_dump(mode="json")
     assert fits(json.loads(json.dumps(data, allow_nan=False)), stored, stored) == []
     assert Results.model_validate(data).model_dump(mode="json") == data
-    assert data["clean"]["per_class"] == [] and data["worst_directions"] == [] and data["schema_version"] == 2
+    assert data["clean"]["per_class"] == [] and data["worst_directions"] == [] and data["schema_version"] == 3
     assert all(not point["per_class"] for attack in data["attacks"] for point in attack["points"])
 
 

@@ -8,7 +8,7 @@ from tests.report.world import make_run
 def test_every_check_reports_and_the_audit_adds_its_own(results):
     checks = results.validity.checks
     subjects = [check.subject for check in checks]
-    assert len(subjects) == len(set(subjects)) == 13
+    assert len(subjects) == len(set(subjects)) == 14
     assert subjects[-1] == "Batch norm" and checks[-1].level == "note"
 
 

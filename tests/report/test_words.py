@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from palpate.report import words
-from palpate.report.schema import Figure
+from palpate.report.typed import Figure
 
 
 @pytest.mark.parametrize(

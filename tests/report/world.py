@@ -104,7 +104,7 @@ def shard(press: Press, patients: Patients, title: str) -> list[Record]:
                 Record(
                     image=patients.names[row],
                     row=row,
-                    group=f"{title}{patients.group[row]}",
+                    group=f"{title}p{patients.group[row]}",
                     label=int(label),
                     attack=press.name,
                     item=f"{press.name}-item",

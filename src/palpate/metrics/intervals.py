@@ -19,6 +19,7 @@ REPLICATES = 1000
 WILSON = "Wilson"
 BOOTSTRAP = "bootstrap over groups"
 WILSON_GROUPS = "Wilson, counting groups"
+NEWCOMBE = "Newcombe"
 NONE = "none"
 
 SAME = "Every resample gives the same value, so there is no interval."
@@ -62,7 +63,7 @@ class Estimate:
     low: float
     high: float
     method: str
-    """How the interval was made: `Wilson`, `bootstrap over groups`, `Wilson, counting groups` or `none`."""
+    """How the interval was made: `Wilson`, `bootstrap over groups`, `Wilson, counting groups`, `Newcombe`, `none`."""
     count: int | None = None
     """Hits, for a proportion."""
     total: int | None = None
@@ -74,6 +75,27 @@ def undefined(note: str, total: int | None = None) -> Estimate:
     """An estimate that has no value, with the reason."""
     nan = float("nan")
     return Estimate(nan, nan, nan, NONE, None if total is None else 0, total, note)
+
+
+def difference(first: Estimate, second: Estimate, note: str) -> Estimate:
+    """How much higher a figure is than that of other, independent images, from the intervals of both.
+
+    d = a - b; from d - sqrt((a - low_a)^2 + (high_b - b)^2) to d + sqrt((high_a - a)^2 + (b - low_b)^2). With
+    Wilson's intervals this is method 10 of R. G. Newcombe, Stat. Med. 17 (1998) 873, which keeps its coverage where
+    a proportion is 0 or 1; with other intervals it is that of G. Y. Zou and A. Donner, Stat. Med. 27 (2008) 1693.
+
+    Args:
+        first: a figure with its interval.
+        second: the same figure of other images.
+        note: why the difference may be undefined.
+    """
+    ends = (first.low, first.high, second.low, second.high)
+    value = first.value - second.value
+    if np.isnan([value, *ends]).any():
+        return undefined(note)
+    low = value - float(np.hypot(first.value - first.low, second.high - second.value))
+    high = value + float(np.hypot(first.high - first.value, second.value - second.low))
+    return Estimate(value, low, high, NEWCOMBE)
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,10 @@ class Images:
     """Name of the image. It may identify a patient."""
     group: Ints
     """Number of the unit of resampling (a patient), from 0."""
+    site: npt.NDArray[np.object_]
+    """Where it was taken; empty where nobody says."""
+    scanner: npt.NDArray[np.object_]
+    """What it was taken with; empty where nobody says."""
     label: Ints
     """True class; -1 where the task is no classification."""
     clean_prediction: Ints
@@ -90,7 +94,19 @@ class Outcome:
     found: Lists
     """What the model found in the adversarial image, flat."""
     distance: Floats
-    """Size of the change in the norm of the threat, in stored values."""
+    """Size of the change in the norm of the threat, in values."""
+    linf: Floats
+    """Largest change of one value."""
+    psnr: Floats
+    """Peak signal-to-noise ratio against the clean image in dB; NaN where nothing changed."""
+    ssim: Floats
+    """Structural similarity to the clean image; NaN where the image is too small for it."""
+    saved_linf: Floats
+    """Largest difference between the adversarial image and what was read back; NaN where it was not saved."""
+    clean_handled: Floats
+    """[image, handling] Margin of the image as stored after each handling; NaN where it was not measured."""
+    handled: Floats
+    """[budget, image, handling] Margin of the adversarial image after each handling; NaN where not measured."""
     attacked: Bools
     """The attack itself ran here; false where a smaller budget's result was carried over or nothing was tried."""
     forwards: Ints
@@ -148,6 +164,8 @@ def arrange(frame: Frame) -> Panel:
         row=row.astype(np.int64),
         name=frame["image"][first],
         group=group.astype(np.int64),
+        site=frame["site"][first],
+        scanner=frame["scanner"][first],
         label=frame["label"][first].astype(np.int64),
         clean_prediction=frame["clean_prediction"][first].astype(np.int64),
         correct=frame["clean_right"][first].astype(bool),
@@ -169,6 +187,18 @@ def _table(lists: Lists) -> Floats:
     return np.stack(list(lists)).astype(np.float64) if widths else np.zeros((0, 0))
 
 
+def _padded(lists: Lists) -> Floats:
+    """Lists of one length as a table (N, M); NaN where a list is empty, which is where nothing was measured."""
+    widths = {values.size for values in lists} - {0}
+    if len(widths) > 1:
+        raise InputError("Records of one attack hold different numbers of handlings: start a new run folder.")
+    out = np.full((lists.size, max(widths, default=0)), np.nan)
+    for row, values in enumerate(lists):
+        if values.size:
+            out[row] = values
+    return out
+
+
 def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
     columns = {name: values[mine] for name, values in frame.items()}
     attack = str(columns["attack"][0])
@@ -184,6 +214,14 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
     measured = _table(columns["measures"])
     measures = np.full((eps.size, rows.size, measured.shape[1]), np.nan)
     measures[budget, image] = measured
+    after = _padded(columns["handled"])
+    handled = np.full((eps.size, rows.size, after.shape[1]), np.nan)
+    handled[budget, image] = after
+    before = _padded(columns["clean_handled"])
+    clean_handled = np.full((rows.size, before.shape[1]), np.nan)
+    # The same at every budget, where it was measured.
+    known = ~np.isnan(before).all(axis=1) if before.shape[1] else np.zeros(image.size, dtype=bool)
+    clean_handled[image[known]] = before[known]
     norm = str(columns["norm"][0])
     evidence = columns["evidence"] == ATTACKED
     flags = {name: spread(columns[name], False) for name in ("zero_gradient", "blocked_gradient", "non_finite")}
@@ -201,6 +239,9 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         measures=measures,
         found=_listed(columns["found"], (budget, image), (eps.size, rows.size)),
         distance=spread(columns[norm].astype(np.float64), np.inf),
+        **{name: spread(columns[name].astype(np.float64), np.nan) for name in ("linf", "psnr", "ssim", "saved_linf")},
+        clean_handled=clean_handled,
+        handled=handled,
         attacked=spread(evidence, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),

@@ -133,20 +133,22 @@ def growth(images: Images, outcomes: Sequence[Outcome]) -> Finding:
     return Finding("pass", name, "Every attack beats at least as many images at each larger budget.")
 
 
-def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float) -> Finding:
+def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit: str = "") -> Finding:
     """A white-box attack with a large enough budget beats every image.
 
     Args:
         images: the audited images.
         outcomes: the attacks of the untargeted goal.
-        extent: high minus low bound, in stored values.
+        extent: high minus low bound.
+        unit: that of the values.
     """
     name, budgets = "Large budgets win", _budgets(outcomes)
     if not budgets:
         return Finding("note", name, "No untargeted attack ran.")
     largest = budgets[-1]
     share = worst_success(images, outcomes, largest)
-    part = f"At the largest eps, {largest:g} ({largest / extent:.2%} of the range), {share.count} of {share.total} fell"
+    written = f"{largest:g} {unit}".strip()
+    part = f"At the largest eps, {written} ({largest / extent:.2%} of the range), {share.count} of {share.total} fell"
     if share.total == 0:
         return Finding("note", name, "No image could be attacked.")
     norm = outcomes[0].norm

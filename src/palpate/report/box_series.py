@@ -9,8 +9,9 @@ import numpy as np
 from palpate.metrics.detection import COCO, Matches
 from palpate.metrics.intervals import Statistic
 from palpate.report.reading import Reading
-from palpate.report.schema import Figure, Froc, Series
+from palpate.report.schema import Froc, Series
 from palpate.report.states import Look, State, States, along
+from palpate.report.typed import Figure
 
 NO_BOX = "No box is annotated in the images that count here."
 POINTS = 80

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
-from palpate.report.description import Mark, Picture, Slice, Task
+from palpate.report.description import Export, Task
 from palpate.report.pictures import embed
+from palpate.report.schema import Results
+from palpate.report.shown import Mark, Picture, Slice
 from palpate.report.wording import Wording
-from palpate.report.words import NOTHING, amount, ratio
+from palpate.report.words import NOTHING, amount, in_unit, ratio
 from palpate.runs import RunFolder
 
 HEIGHT = 1000
 """Height of a drawing over a picture, in its own units."""
+LETTER = 62
+"""Height of a letter in the same units; `report.css` has the same."""
+GAP = 14
 
 
 def moved(picture: Picture) -> bool:
@@ -22,8 +28,11 @@ def moved(picture: Picture) -> bool:
     return picture.prediction != picture.clean_prediction
 
 
-def card(run: RunFolder, picture: Picture, task: Task, *, named: bool) -> dict[str, Any]:
+def card(
+    run: RunFolder, picture: Picture, results: Results, *, named: bool, exports: Sequence[Export] = ()
+) -> dict[str, Any]:
     """One picture of the gallery; its file name only where names were asked for."""
+    task = results.task
     slices = picture.slices or [
         Slice(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
     ]
@@ -37,7 +46,12 @@ def card(run: RunFolder, picture: Picture, task: Task, *, named: bool) -> dict[s
         "eps": picture.eps,
         "row": picture.row,
         "name": picture.image if named else None,
-        "window": _window(picture),
+        "window": _window(picture, results.data.unit),
+        "exports": [
+            {"file": one.file, "link": link(run, one.file)}
+            for one in exports
+            if (one.attack, one.eps, one.row) == (picture.attack, picture.eps, picture.row)
+        ],
         "label": None,
         "scored": None,
         "table": [],
@@ -51,11 +65,11 @@ def card(run: RunFolder, picture: Picture, task: Task, *, named: bool) -> dict[s
     return {**shared, "after": ratio(picture.score), **_table(picture, task)}
 
 
-def _window(picture: Picture) -> str | None:
+def _window(picture: Picture, unit: str) -> str | None:
     if picture.window is None:
         return None
-    low, high = (amount(value) for value in picture.window)
-    return f"stored values {low} to {high} shown black to white"
+    low, high = amount(picture.window[0]), in_unit(picture.window[1], unit)
+    return f"{'' if unit else 'stored values '}{low} to {high} shown black to white"
 
 
 def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task) -> dict[str, Any]:
@@ -77,7 +91,10 @@ def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task) -> dict[str
                 "aspect": one.aspect,
                 "width": round(HEIGHT * one.aspect),
                 "height": HEIGHT,
-                "marks": [_mark(by, mark, one.aspect) for by, marks in layers for mark in marks if _known(mark, task)],
+                "marks": spread_scores(
+                    [_mark(by, mark, one.aspect) for by, marks in layers for mark in marks if _known(mark, task)],
+                    round(HEIGHT * one.aspect),
+                ),
             }
         )
     return {"words": words, "pictures": pictures}
@@ -93,14 +110,52 @@ def _mark(by: str, mark: Mark, aspect: float) -> dict[str, Any]:
         (left, top), (right, bottom) = points[:2]
         points = [(left, top), (right, top), (right, bottom), (left, bottom)]
     left, top = min(x for x, _ in points), min(y for _, y in points)
+    bottom = max(y for _, y in points)
     return {
         "by": by,
         "part": mark.part,
         "path": "M" + "L".join(f"{x} {y}" for x, y in points) + "Z",
         "score": None if mark.score is None else ratio(mark.score).removeprefix("0"),
         "x": left,
-        "y": max(top - 14, 52),
+        "y": max(top - GAP, LETTER),
+        "below": min(bottom + LETTER, HEIGHT - GAP),
     }
+
+
+def spread_scores(marks: list[dict[str, Any]], width: int) -> list[dict[str, Any]]:
+    """Move the confidences of boxes so that none covers another and all are inside the picture.
+
+    Each stands above its box, else below it, else in the next free line under that of its box.
+
+    Args:
+        marks: what is drawn; those without a confidence have no text.
+        width: of the drawing.
+    """
+    taken: list[tuple[int, int, int]] = []
+    for mark in sorted((one for one in marks if one["score"]), key=lambda one: (one["y"], one["x"])):
+        wide = round(0.62 * LETTER * len(mark["score"])) + GAP
+        x = max(0, min(mark["x"], width - wide))
+        lines = [mark["y"], mark["below"], *range(mark["y"], HEIGHT, LETTER), *range(mark["y"], LETTER, -LETTER)]
+        free = (y for y in lines if all(x + wide <= a or b <= x or abs(y - at) >= LETTER for a, b, at in taken))
+        mark["x"], mark["y"] = x, next(free, mark["y"])
+        taken.append((x, x + wide, mark["y"]))
+    return marks
+
+
+def link(run: RunFolder, relative: str) -> str | None:
+    """A path as a link relative to the run folder, where the report lies.
+
+    Returns:
+        None where nothing is there, or the path leads out of the run folder.
+    """
+    try:
+        root = run.path.resolve()
+        path = (root / relative).resolve()
+        if not path.is_relative_to(root) or path == root or not path.exists():
+            return None
+    except (OSError, ValueError):
+        return None
+    return "./" + quote(path.relative_to(root).as_posix())
 
 
 def _in_words(layers: Sequence[tuple[str, Sequence[Mark]]], classes: Sequence[str]) -> str:

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import math
-import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
+from palpate.report.shown import Picture
+from palpate.report.typed import Model, Names, Number, Text, Tree, Word
+from palpate.report.words import in_unit
 from palpate.runs import RunFolder
-
-
-def visible(text: str) -> str:
-    """Replace what would act on a page or a terminal instead of being seen: controls, text direction, surrogates."""
-    return "".join(
-        "\ufffd" if letter not in "\n\t" and unicodedata.category(letter) in {"Cc", "Cf", "Cs"} else letter
-        for letter in text
-    )
-
-
-def _tame(value: Any) -> Any:
-    # JSON as Python reads it may hold NaN and infinity, which no other reader takes.
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {_tame(key): _tame(item) for key, item in value.items()}
-    return [_tame(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-Text = Annotated[str, BeforeValidator(_tame)]
-"""Text from a file, free of control characters. It is still to be escaped where it is shown."""
-Number = Annotated[float | None, BeforeValidator(_tame)]
-"""A figure, or null where it is undefined (NaN) or unbounded."""
-
-Tree = Annotated[dict[str, Any], BeforeValidator(_tame)]
-"""Free-form settings: any JSON, free of control characters and of numbers that JSON does not have."""
-
-
-class Model(BaseModel):
-    """Base of everything that is read or written: unknown fields of a newer writer are ignored."""
-
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, frozen=True, protected_namespaces=())
-
+from palpate.units import Scale
 
 CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
 """Kinds of tasks that decide for one class per image."""
@@ -70,7 +38,7 @@ class Operating(Model):
     """Boxes below it are not shown."""
     overlap: Number = None
     """Intersection over union from which a box counts as found."""
-    thresholds: list[float] = []
+    thresholds: list[float] = Field(default_factory=list)
     """Probability above which a finding is read as present: one for all, or one each."""
 
 
@@ -83,16 +51,18 @@ class Task(Model):
     """How raw outputs become decisions."""
     classes: list[Text] = Field(min_length=1)
     """Names by index: of the classes, structures (without background), findings, or classes of boxes."""
-    disease: list[int] = []
+    disease: list[int] = Field(default_factory=list)
     """Indices of the classes that count as disease; may be empty."""
     score: Text = "accuracy"
     """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
     floor: Number = None
     """A result at or below this score is not acceptable; null where the task has no floor."""
-    measures: list[Measure] = []
+    measures: list[Measure] = Field(default_factory=list)
     """What the records hold of every image, in their order."""
     operating: Operating = Operating()
     """The operating point, where the task has one of its own."""
+    structure: Word = ""
+    """The structure whose score alone counts; empty where the mean over structures does."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
@@ -148,7 +118,19 @@ class Data(Model):
     spacing: list[float] | None = None
     """Size of a pixel along each axis in mm; empty where images differ, null where it is not known."""
     bounds: tuple[float, float]
-    """Lowest and highest stored value."""
+    """Lowest and highest value."""
+    unit: Word = ""
+    """Unit of the values, such as `HU`; empty where no file and no plan says it."""
+    step: Number = None
+    """Distance of two neighbouring values that can be stored; null for floating point, or where images differ."""
+    window: tuple[float, float] | None = None
+    """Lowest and highest value that the model looks at, where its preprocessing has a window."""
+    formats: Names = Field(default_factory=list)
+    """Formats of the files."""
+    sites: Names = Field(default_factory=list)
+    """Where the images were taken, from the plan's column."""
+    scanners: Names = Field(default_factory=list)
+    """What they were taken with, from the plan's column or the files."""
     groups: int
     """Number of units of resampling (patients)."""
     fingerprint: Text
@@ -163,8 +145,19 @@ class Data(Model):
 
     @property
     def extent(self) -> float:
-        """High minus low bound, in stored values."""
+        """High minus low bound."""
         return self.bounds[1] - self.bounds[0]
+
+    def written(self, value: float | None) -> str:
+        """A budget or distance in the unit of the values."""
+        return in_unit(value, self.unit)
+
+    @property
+    def scale(self) -> Scale:
+        """What the values mean."""
+        window = self.window if self.window and self.window[0] < self.window[1] else None
+        step = self.step if self.step and self.step > 0 else None
+        return Scale(self.bounds, self.unit, step, window, known=True)
 
 
 class Threat(Model):
@@ -176,6 +169,18 @@ class Threat(Model):
     """Budgets in stored values."""
     words: Text
     """The threat in a sentence."""
+    amounts: list[list[Text]] = Field(default_factory=list)
+    """Each budget in every unit that the images know."""
+    lattice: bool = False
+    """Only values that the files can store."""
+    region: Names = Field(default_factory=list)
+    """Where values may change; all must hold."""
+    channels: list[float] = Field(default_factory=list)
+    """Share of the budget that each channel has; the whole in each where it is empty."""
+    tied: bool = False
+    """One change for all channels."""
+    smooth: float = 0.0
+    """Width in pixels of the Gaussian that smooths a change; 0 where any is allowed."""
 
 
 class Attack(Model):
@@ -199,12 +204,34 @@ class Attack(Model):
     """Its budgets in stored values."""
     seconds: Number
     """Wall time it took, over all budgets."""
+    robust_to: Names = Field(default_factory=list)
+    """Handlings over which it climbed the expectation."""
 
     @property
     def steps(self) -> int | None:
         """Its number of gradient steps, where the plan gives it one."""
         steps = self.parameters.get("steps")
         return steps if isinstance(steps, int) else None
+
+
+class Handling(Model):
+    """What happened to adversarial images after the attack, before they were scored again."""
+
+    name: Text
+    """`saved`, `8bit`, `jpeg75`, `blur1` and so on."""
+    words: Text = ""
+    """What it does."""
+
+
+class Export(Model):
+    """An adversarial image that lies in the run folder as a file of the format that it came in."""
+
+    attack: Text
+    eps: float
+    row: int
+    """Position of the image in the audited table."""
+    file: Text
+    """Path relative to the run folder."""
 
 
 class Noticed(Model):
@@ -229,100 +256,6 @@ class Gate(Model):
     """Whether the condition holds."""
 
 
-class Mark(Model):
-    """What is drawn over a picture: the outline of a structure or a box."""
-
-    part: int
-    """Index of the structure or class of boxes."""
-    kind: Literal["contour", "box"]
-    """A closed outline, or two opposite corners."""
-    points: list[tuple[float, float]]
-    """x and y as fractions of the picture's width and height, from its upper left corner."""
-    score: Number = None
-    """Confidence of a box."""
-
-
-class Marks(Model):
-    """All that is drawn over the pictures of one slice."""
-
-    truth: list[Mark] = []
-    """As annotated."""
-    clean: list[Mark] = []
-    """As the model found it in the image as stored."""
-    adversarial: list[Mark] = []
-    """As the model found it in the adversarial image."""
-
-
-class Slice(Model):
-    """One plane of an image: all of it in 2D, one slice of a volume."""
-
-    axis: int | None = None
-    """Axis of the volume that the slices count along; null in 2D."""
-    index: int = 0
-    """Which slice, from 0."""
-    count: int = 1
-    """How many slices the volume has."""
-    changed: int = 0
-    """Pixels of this slice whose prediction changed."""
-    aspect: float = 1.0
-    """Width over height of the picture, with the size of its pixels."""
-    clean: str
-    """The image as stored."""
-    adversarial: str
-    """The adversarial image."""
-    perturbation: str
-    """The change, amplified."""
-    marks: Marks = Marks()
-    """What is drawn over them."""
-
-
-class Picture(Model):
-    """One adversarial image of the gallery. Paths are relative to the run folder."""
-
-    attack: Text
-    """Name of the attack."""
-    eps: float
-    """Its budget in stored values."""
-    row: int
-    """Position of the image in the audited table."""
-    image: Text
-    """Name of the image. It may identify a patient, so reports show it only when asked."""
-    label: int
-    """True class; -1 where the task is no classification."""
-    clean_prediction: int
-    """Class decided before the attack; -1 where the task is no classification."""
-    prediction: int
-    """Class decided after it; -1 where the task is no classification."""
-    clean: str
-    """The image as stored; of a volume the slice that changed most."""
-    adversarial: str
-    """The adversarial image."""
-    perturbation: str
-    """The change, amplified."""
-    amplification: float
-    """How many times the change was amplified."""
-    success: bool | None = None
-    """Whether the attack beat the image."""
-    clean_score: Number = None
-    """Score before the attack."""
-    score: Number = None
-    """Score after it."""
-    clean_measures: list[Number] = []
-    """Measures before the attack, in the order of `task.measures`."""
-    measures: list[Number] = []
-    """Measures after it."""
-    truth: list[float] = []
-    """What is annotated, flat, as the records have it."""
-    clean_found: list[Number] = []
-    """What the model found before the attack, flat."""
-    found: list[Number] = []
-    """What it found after it, flat."""
-    window: tuple[float, float] | None = None
-    """Stored values that are shown black and white, where they are not the bounds."""
-    slices: list[Slice] = []
-    """The picture itself in 2D, or the slices of a volume that changed most, in their order."""
-
-
 class Description(Model):
     """All of `run.json`."""
 
@@ -339,10 +272,13 @@ class Description(Model):
     attacks: list[Attack]
     findings: list[Noticed]
     gates: list[Gate]
-    tuning: Tree = {}
+    tuning: Tree = Field(default_factory=dict)
     versions: dict[str, Text]
-    machine: Tree = {}
-    gallery: list[Picture] = []
+    machine: Tree = Field(default_factory=dict)
+    handlings: list[Handling] = Field(default_factory=list)
+    """What the records hold the margins after, in their order."""
+    exports: list[Export] = Field(default_factory=list)
+    gallery: list[Picture] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Description:

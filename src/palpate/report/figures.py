@@ -21,9 +21,10 @@ from palpate.report.canvas import (
     spread_labels,
 )
 from palpate.report.reading import UNTARGETED
-from palpate.report.schema import AttackResults, Figure, Results, WorstCase
+from palpate.report.schema import AttackResults, Results, WorstCase
+from palpate.report.typed import Figure
 from palpate.report.wording import Wording
-from palpate.report.words import amount, percent, share_of
+from palpate.report.words import amount, in_unit, percent, share_of
 
 LOG_SPAN = 8
 """Budgets that span more than this factor are drawn on a logarithmic axis."""
@@ -35,11 +36,28 @@ class Scale:
 
     eps: tuple[float, ...]
     extent: float
+    unit: str = ""
+    window: bool = False
+    """Whether `extent` is that of the window that the model looks at; else it is that of the range."""
 
     @property
     def logarithmic(self) -> bool:
         """Whether equal factors, rather than equal differences, are equally far apart."""
         return len(self.eps) > 1 and self.eps[-1] > LOG_SPAN * self.eps[0]
+
+    def written(self, eps: float | None) -> str:
+        """A budget in the unit of the images."""
+        return in_unit(eps, self.unit)
+
+    def share(self, eps: float) -> str:
+        """A budget as a share of the range or of the window."""
+        return share_of(eps / self.extent) + (" of window" if self.window else "")
+
+    @property
+    def title(self) -> str:
+        """What an axis of budgets shows."""
+        unit = self.unit or "stored values"
+        return f"eps in {unit}, and as a share of {'the window' if self.window else 'their range'}"
 
     def place(self, eps: float) -> float:
         """Position of a budget."""
@@ -75,7 +93,9 @@ class Scale:
 def scale_of(results: Results) -> Scale:
     """The axis that all drawings of a report share."""
     found = {point.eps for case in results.worst_case for point in case.points}
-    return Scale(tuple(sorted(found)), results.data.extent)
+    data, window = results.data, results.data.scale.window
+    extent = data.extent if window is None else window[1] - window[0]
+    return Scale(tuple(sorted(found)), extent, data.unit, window is not None)
 
 
 def styles(results: Results) -> dict[str, dict[str, Any]]:
@@ -131,7 +151,7 @@ def robustness(results: Results) -> str:
     with Canvas(760, 380, (46, 62, 150, 16)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
-        canvas.axes.set_xlabel("eps in stored values, and as a share of their range", color=MUTED, labelpad=6)
+        canvas.axes.set_xlabel(scale.title, color=MUTED, labelpad=6)
         worst = _worst_curve(results)
         ends = [(worst[-1][1].value or 0.0, "worst case", INK, "bold")]
         for attack in untargeted(results):
@@ -145,7 +165,8 @@ def robustness(results: Results) -> str:
         _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.6)
         _label_ends(canvas, scale, ends)
         before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
-        text = f"In the worst case it falls from {before} without an attack to {after} at eps {amount(worst[-1][0])}."
+        last = scale.written(worst[-1][0])
+        text = f"In the worst case it falls from {before} without an attack to {after} at eps {last}."
         return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
 
 
@@ -174,11 +195,11 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
             curve = _curve(None, [(point.eps, point.success_rate) for point in attack.points])
             title = f"Success rate of {attack.name}"
         _draw(canvas, scale, curve, band=0.18, linewidth=1.9, markersize=4.5, **style)
-        return canvas.svg(title, _in_words(curve), identity)
+        return canvas.svg(title, _in_words(curve, scale), identity)
 
 
-def _in_words(curve: Curve) -> str:
-    return "; ".join(f"eps {amount(eps)}: {percent(figure.value)}" for eps, figure in curve)
+def _in_words(curve: Curve, scale: Scale) -> str:
+    return "; ".join(f"eps {scale.written(eps)}: {percent(figure.value)}" for eps, figure in curve)
 
 
 def per_class(results: Results) -> str:
@@ -204,7 +225,7 @@ def per_class(results: Results) -> str:
             f"{name}: {percent(clean.value)} clean, {percent(attacked.value)} under attack"
             for name, clean, attacked in zip(names, results.clean.per_class, point.per_class, strict=True)
         )
-        return canvas.svg(f"Accuracy of each class at eps {amount(point.eps)}", text, "per-class")
+        return canvas.svg(f"Accuracy of each class at eps {results.data.written(point.eps)}", text, "per-class")
 
 
 def direction(results: Results, name: str) -> str:
@@ -220,7 +241,7 @@ def direction(results: Results, name: str) -> str:
             canvas.axes.axhline(clean.value, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)))
         _draw(canvas, scale, curve, color=colour, band=0.18, linewidth=2.2, marker="o", markersize=5)
         title = name.replace("_", " ").capitalize()
-        return canvas.svg(f"{title} against the budget", _in_words(curve), name.replace("_", "-"))
+        return canvas.svg(f"{title} against the budget", _in_words(curve, scale), name.replace("_", "-"))
 
 
 def grading(results: Results, name: str) -> str:
@@ -242,9 +263,9 @@ def grading(results: Results, name: str) -> str:
         for attack, curve in curves.items():
             _draw(canvas, scale, curve, band=0.16 * (attack == lowest), linewidth=1.6, markersize=4, **look[attack])
         title = name.replace("_", " ").capitalize()
-        text = f"Lowest under {lowest}: {_ratios(curves.get(lowest, []))}"
+        text = f"Lowest under {lowest}: {_ratios(curves.get(lowest, []), scale)}"
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))
 
 
-def _ratios(curve: Curve) -> str:
-    return "; ".join(f"eps {amount(eps)}: {figure.value:.2f}" for eps, figure in curve)
+def _ratios(curve: Curve, scale: Scale) -> str:
+    return "; ".join(f"eps {scale.written(eps)}: {figure.value:.2f}" for eps, figure in curve)

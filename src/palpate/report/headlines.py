@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palpate.report.description import Task
-from palpate.report.schema import Figure, Series, SeriesPoint
+from palpate.report.schema import Series, SeriesPoint
+from palpate.report.typed import Figure
 from palpate.report.wording import Wording, reading
 
 
@@ -59,12 +60,13 @@ def headline(task: Task, series: Sequence[Series], eps: float, kept: Sequence[st
 def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == task.score and one.statistic == "mean" and _known(one.clean)]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
-    # The structure that loses most; the image's mean only where no structure has figures of its own.
+    # The structure that is scored, or else that loses most; the image's mean only where none has figures of its own.
+    found = [pair for pair in found if pair[0].part == task.structure] if task.structure else found
     found = [pair for pair in found if pair[0].part] or found
     if not found:
         return None
     one, worst = max(found, key=lambda pair: _value(pair[0].clean) - pair[1].value)
-    what = Wording(task).score + (f" of “{one.part}”" if one.part else "")
+    what = Wording(task).score + (f" of “{one.part}”" if one.part and not task.structure else "")
     before, after = reading(one, one.clean), reading(one, worst.point.figure)
     if worst.value >= _value(one.clean):
         return f"leave the {what} at {after}"

@@ -11,12 +11,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from palpate.report import figures, part_figures, parts, views, wording, words
+from palpate.report import clinic_figures, figures, part_figures, parts, views, wording, words
+from palpate.report.budgets import budget_columns, confined
 from palpate.report.canvas import ROUND
 from palpate.report.cards import card
-from palpate.report.description import Description, read_description, visible
+from palpate.report.description import Description, read_description
 from palpate.report.results import measure
 from palpate.report.schema import Results
+from palpate.report.typed import visible
 from palpate.runs import RunFolder, write_atomically
 
 SECTIONS = (
@@ -26,6 +28,8 @@ SECTIONS = (
     ("parts", ""),
     ("clinical", "Clinical direction"),
     ("grading", "Grades under attack"),
+    ("survival", "Survival in files"),
+    ("subgroups", "Sites and scanners"),
     ("attacks", "Attacks side by side"),
     ("gallery", "Gallery"),
     ("validity", "Trust in the figures"),
@@ -43,6 +47,8 @@ _FILTERS = (
     "ratio_interval",
     "share_of",
     "sentence",
+    "points",
+    "closeness",
 )
 
 
@@ -74,7 +80,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     environment = _environment()
     script = _source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
-    cards = [card(run, one, results.task, named=names) for one in pictures]
+    cards = [card(run, one, results, named=names, exports=description.exports) for one in pictures]
     page = environment.get_template("report.html.j2").render(
         r=results,
         words=wording.Wording(results.task),
@@ -87,6 +93,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
         volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
         pictures=len(description.gallery),
+        exports=len(description.exports),
         plan=_plan(run),
         **_picks(results),
     )
@@ -98,6 +105,8 @@ def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str
     named = wording.Wording(results.task)
     titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
     left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
+    left_out |= {"survival"} if not results.survival.handlings else set()
+    left_out |= {"subgroups"} if not results.subgroups else set()
     if not drawings["grading"]:
         left_out.add("grading")
     return [(identity, title or titles[identity]) for identity, title in SECTIONS if identity not in left_out]
@@ -146,6 +155,9 @@ def _picks(results: Results) -> dict[str, Any]:
         "sources": views.sources(results),
         "panels": parts.panels(results, scale) if scale.eps else [],
         "operating": _operating(results),
+        "columns": budget_columns(results.budgets, results.data),
+        "handling_looks": clinic_figures.handling_colours(results),
+        "confined": confined(results.threat, results.data),
         "froc_attack": parts.froc_attack(results, scale),
     }
 
@@ -164,6 +176,11 @@ def _drawings(results: Results) -> dict[str, Any]:
         "parts": [(panel, _safe(part_figures.chart(results, panel, scale))) for panel in charts],
         "froc": _safe(part_figures.froc(results, scale, attack_of_froc)) if free else None,
         "panels": [(attack, _safe(drawing)) for attack, drawing in panels],
+        "survival": [
+            (one, _safe(clinic_figures.survival(results, one, scale, f"survival-{index}")))
+            for index, one in enumerate(results.survival.attacks)
+        ],
+        "subgroups": [_safe(clinic_figures.subgroups(one)) for one in results.subgroups],
         "missed_disease": _safe(figures.direction(results, "missed_disease")) if has_directions else None,
         "invented_disease": _safe(figures.direction(results, "invented_disease")) if has_directions else None,
         "grading": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from palpate.report.words import amount, percent
+from palpate.report.words import in_unit, percent
 
 _CLASSES = ("binary", "multiclass", "ordinal")
 
@@ -41,6 +41,6 @@ def _goals(results: Mapping[str, Any]) -> Iterator[str]:
         if attack["goal"] == "untargeted" or not attack["points"]:
             continue
         last = attack["points"][-1]
-        share, eps = last["success_rate"], amount(last["eps"])
+        share, eps = last["success_rate"], in_unit(last["eps"], results["data"].get("unit", ""))
         if share["total"]:
             yield f"The goal “{attack['goal']}” is reached at eps {eps} on {share['count']} of {share['total']} images."

@@ -9,7 +9,6 @@ from palpate.report.figures import Scale
 from palpate.report.parts import Panel, Row
 from palpate.report.schema import Froc, Results
 from palpate.report.wording import fractional, reading
-from palpate.report.words import amount
 
 _FROC_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False boxes per image at which the field reads a FROC curve."""
@@ -67,7 +66,7 @@ def _in_words(panel: Panel, scale: Scale) -> str:
     for row in panel.rows:
         last = next(((eps, one) for eps, one in zip(scale.eps[::-1], row.worst[::-1], strict=True) if one), None)
         if last is not None:
-            after = f"{reading(row.series, last[1].point.figure)} at eps {amount(last[0])}"
+            after = f"{reading(row.series, last[1].point.figure)} at eps {scale.written(last[0])}"
             before = row.series.clean
             texts.append(f"{row.part}: {f'{reading(row.series, before)} clean, ' if before else ''}{after}")
     return "; ".join(texts)
@@ -90,11 +89,11 @@ def froc(results: Results, scale: Scale, attack: str) -> str:
             if curve.eps is not None:
                 rank = scale.eps.index(curve.eps)
                 style = {"color": SERIES[rank % ROUND], "linewidth": 1.7}
-                label = f"eps {amount(curve.eps)}"
+                label = f"eps {scale.written(curve.eps)}"
             axes.step(*_drawn(curve), where="post", label=label, **style)
         axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=10.5, labelcolor=INK)
         text = "; ".join(
-            f"{'clean' if one.eps is None else f'eps {amount(one.eps)}'}: {_at_one(one)}" for one in curves
+            f"{'clean' if one.eps is None else f'eps {scale.written(one.eps)}'}: {_at_one(one)}" for one in curves
         )
         return canvas.svg(f"FROC curve under {attack}", text, "froc")
 

@@ -10,8 +10,8 @@ import numpy as np
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
 from palpate.metrics.panel import Bools, Floats, Outcome, Panel, arrange
-from palpate.report.description import Attack, Description, read_description, visible
-from palpate.report.schema import Figure
+from palpate.report.description import Attack, Description, read_description
+from palpate.report.typed import Figure, visible
 from palpate.runs import RunFolder
 
 UNTARGETED = "untargeted"
@@ -82,6 +82,7 @@ def read(run: RunFolder) -> Reading:
         columns = [panel.images.label, panel.images.clean_prediction, *decided]
         _check_classes(run, columns, len(description.task.classes))
     _check_lists(run, description, panel)
+    _check_handlings(run, description, panel)
     return Reading(description, panel, Resampling(panel.images.group))
 
 
@@ -110,6 +111,17 @@ def _check_lists(run: RunFolder, description: Description, panel: Panel) -> None
         if task.kind == "detection":
             labels = np.concatenate([np.zeros(0), *(values[::width] for values in lists)])
             _check_classes(run, [labels], len(task.classes))
+
+
+def _check_handlings(run: RunFolder, description: Description, panel: Panel) -> None:
+    named = len(description.handlings)
+    for outcome in panel.outcomes:
+        for margins in (outcome.handled, outcome.clean_handled):
+            if margins.shape[-1] not in {0, named}:
+                raise StorageError(
+                    f"{run.path}: records hold margins after {margins.shape[-1]} handlings and run.json names {named} "
+                    "(handlings). They do not belong together; restore the folder."
+                )
 
 
 def _figure(estimate: Estimate) -> Figure:

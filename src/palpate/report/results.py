@@ -33,6 +33,7 @@ from palpate.metrics.robustness import (
     worst_success,
 )
 from palpate.metrics.strength import compare, kind
+from palpate.report.budgets import budgets
 from palpate.report.description import Attack
 from palpate.report.reading import UNTARGETED, Reading, read
 from palpate.report.schema import (
@@ -50,6 +51,8 @@ from palpate.report.schema import (
     WorstPoint,
 )
 from palpate.report.series import all_series
+from palpate.report.subgroups import all_subgroups
+from palpate.report.survival import measure_survival
 from palpate.report.validity import judge
 from palpate.report.verdict import pronounce
 from palpate.runs import RunFolder
@@ -79,17 +82,21 @@ def measure(run: RunFolder) -> Results:
     attacks = [_attack(reading, attack) for attack in told.attacks]
     series, froc = all_series(reading)
     kept = [attack.name for attack in attacks if not attack.outside_budget]
+    verdict = pronounce(told, clean, worst, directions, series, kept)
     shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
     return Results(
         notice=NOTICE,
         **{name: getattr(told, name) for name in (*shared, "versions", "machine", "tuning")},
-        verdict=pronounce(told, clean, worst, directions, series, kept),
+        verdict=verdict,
         validity=validity,
         clean=clean,
         attacks=attacks,
         worst_case=worst,
         worst_directions=directions,
         series=series,
+        budgets=budgets(reading),
+        survival=measure_survival(reading, verdict.eps),
+        subgroups=all_subgroups(reading, verdict.eps),
         froc=froc,
         comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],
         intervals=Intervals(
@@ -187,7 +194,7 @@ def _smallest(smallest: Floats) -> SmallestEps:
     )
 
 
-def budgets(outcomes: Sequence[Outcome]) -> list[float]:
+def budgets_of(outcomes: Sequence[Outcome]) -> list[float]:
     """All budgets of some attacks, ascending."""
     return sorted({float(eps) for outcome in outcomes for eps in outcome.eps})
 
@@ -196,7 +203,7 @@ def _worst(reading: Reading, goal: str) -> WorstCase:
     images, outcomes = reading.panel.images, reading.panel.of(goal)
     share = worst_case if goal == UNTARGETED else worst_success
     points = []
-    for eps in budgets(outcomes):
+    for eps in budgets_of(outcomes):
         together = share(images, outcomes, eps)
         points.append(
             WorstPoint(
@@ -208,7 +215,7 @@ def _worst(reading: Reading, goal: str) -> WorstCase:
         )
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
     smallest = np.full(images.count, np.inf)
-    for eps in reversed(budgets(outcomes)):
+    for eps in reversed(budgets_of(outcomes)):
         smallest[beaten_within(found, eps)] = eps
     eligible = worst_success(images, outcomes, 0.0).among
     return WorstCase(
@@ -222,7 +229,7 @@ def _worst(reading: Reading, goal: str) -> WorstCase:
 def _worst_directions(reading: Reading) -> list[WorstDirections]:
     images, outcomes = reading.panel.images, reading.panel.outcomes
     rows = []
-    for eps in budgets(outcomes):
+    for eps in budgets_of(outcomes):
         directions = _directions(reading, worst_directions(images, outcomes, eps, reading.description.task.disease))
         if directions is not None:
             rows.append(WorstDirections(eps=eps, fraction=reading.fraction(eps), directions=directions))
@@ -238,7 +245,7 @@ def _comparisons(reading: Reading, goal: str) -> list[Comparison]:
     images = reading.panel.images
     if len(outcomes) < 2:
         return []
-    rates = {eps: worst_success(images, outcomes, eps).value for eps in budgets(outcomes)}
+    rates = {eps: worst_success(images, outcomes, eps).value for eps in budgets_of(outcomes)}
     telling = min(rates, key=lambda eps: (abs(rates[eps] - 0.5) if rates[eps] == rates[eps] else 1.0, eps))
     pairs: list[tuple[Outcome, Outcome, Pairing]] = []
     for first, second in combinations(outcomes, 2):

@@ -1,8 +1,8 @@
 """The shape of `results.json`: every figure of a report, with its interval and its denominator.
 
 Numbers are null where they are undefined, and then `note` says why. Rates and accuracies are fractions from 0 to 1;
-eps and distances are in stored values. `accuracy`, `robust_accuracy` and what rests on them count images with an
-acceptable result: the true class, or a score above the task's floor.
+eps and distances are in values, whose unit is `data.unit`. `accuracy`, `robust_accuracy` and what rests on them count
+images with an acceptable result: the true class, or a score above the task's floor.
 
 `python -m palpate.report FILE` writes the JSON schema.
 """
@@ -12,30 +12,12 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from palpate.report.description import AuditedModel, Data, Gate, Model, Number, Task, Text, Threat, Tree
+from palpate.report.description import AuditedModel, Data, Gate, Task, Threat
+from palpate.report.schema_clinic import Budget, Subgroups, Survival
+from palpate.report.typed import Figure, Model, Number, Text, Tree
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised when a field is removed or changes its meaning."""
-
-
-class Figure(Model):
-    """A figure with its 95% interval."""
-
-    value: Number
-    """The figure itself; null where it is undefined."""
-    low: Number
-    """Lower end of the interval."""
-    high: Number
-    """Upper end of the interval."""
-    method: Literal["Wilson", "bootstrap over groups", "Wilson, counting groups", "none"]
-    """How the interval was made."""
-    count: int | None = None
-    """Hits, where the figure is a proportion; boxes found, where it is one of boxes."""
-    total: int | None = None
-    """Images that count, where the figure is a proportion or a mean: its denominator. Of a detector's
-    recall the annotated boxes."""
-    note: Text | None = None
-    """Why the figure is undefined."""
 
 
 class Grading(Model):
@@ -302,6 +284,11 @@ class Results(Model):
     comparisons: list[Comparison]
     series: list[Series]
     """Per structure, finding or class of boxes; empty for a classification."""
+    budgets: list[Budget]
+    """Every budget that was tried, in every unit, smallest first."""
+    survival: Survival
+    subgroups: list[Subgroups]
+    """By site and by scanner, where images come from more than one."""
     froc: list[Froc]
     """Of a detector, without an attack and under each; empty otherwise."""
     intervals: Intervals

@@ -12,8 +12,9 @@ from palpate.metrics.measures import FindingRead
 from palpate.report.box_series import box_series
 from palpate.report.description import Measure
 from palpate.report.reading import Reading
-from palpate.report.schema import Figure, Froc, Series
+from palpate.report.schema import Froc, Series
 from palpate.report.states import State, States, along
+from palpate.report.typed import Figure
 
 LONG_TAILED = frozenset({"hd95"})
 """Measures of which one bad image makes the mean meaningless: the median is given as well."""

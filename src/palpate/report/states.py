@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from palpate.metrics.panel import Bools, Floats, Lists, Outcome
-from palpate.report.description import visible
 from palpate.report.reading import Reading
-from palpate.report.schema import Figure, Series, SeriesPoint
+from palpate.report.schema import Series, SeriesPoint
+from palpate.report.typed import Figure, visible
 
 Better = Literal["higher", "lower", ""]
 Kind = Literal["mean", "median", "share", "pooled"]

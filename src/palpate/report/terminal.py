@@ -10,7 +10,8 @@ from palpate.report.figures import Scale, scale_of, worst_of
 from palpate.report.parts import Panel, panels
 from palpate.report.reading import UNTARGETED
 from palpate.report.results import measure
-from palpate.report.schema import AttackResults, Figure, Results
+from palpate.report.schema import AttackResults, Results
+from palpate.report.typed import Figure
 from palpate.report.views import by_gravity, complete_attacks, outside
 from palpate.report.wording import Wording, reading
 from palpate.report.words import NOTHING, amount, duration, interval, percent, share_of
@@ -37,11 +38,12 @@ def show(run: RunFolder, console: Console) -> None:
     scale = scale_of(results)
     if scale.eps:
         console.print(_untargeted(results, scale))
-        _notes(results, console)
+        _notes(results, scale, console)
         for table in _aimed(results, scale):
             console.print(table, "")
         if results.worst_directions:
             console.print(_directions(results, scale))
+        _survival(results, console)
         for panel in panels(results, scale):
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
@@ -66,12 +68,15 @@ def _head(results: Results, console: Console) -> None:
 
 
 def _table(title: str, scale: Scale, *leading: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    share = "window" if scale.window else "range"
+    known = scale.unit and title.endswith("eps")
+    heading = Text(f"{title} in {scale.unit}, and as a share of the {share}" if known else title)
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in leading:
         table.add_column(Text(name), overflow="fold")
     for eps in scale.eps:
-        heading = Text(f"{amount(eps)}\n{share_of(eps / scale.extent)}")
-        table.add_column(heading, justify="right", no_wrap=True)
+        head = Text(f"{amount(eps)}\n{share_of(eps / scale.extent)}")
+        table.add_column(head, justify="right", no_wrap=True)
     return table
 
 
@@ -82,7 +87,7 @@ def _row(figures: dict[float, Figure | None], scale: Scale, style: str = "") -> 
 
 def _untargeted(results: Results, scale: Scale) -> Table:
     clean = percent(results.clean.accuracy.value)
-    table = _attack_table(f"{Wording(results.task).robust} by eps; {clean} without an attack", scale)
+    table = _attack_table(f"{Wording(results.task).robust}, {clean} without an attack, by eps", scale)
     worst = worst_of(results)
     if worst is not None:
         cells = _row({point.eps: point.figure for point in worst.points}, scale, "bold")
@@ -122,13 +127,13 @@ def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None],
     table.add_row(Text(name, style=style), *_row(cells, scale, style), *costs)
 
 
-def _notes(results: Results, console: Console) -> None:
+def _notes(results: Results, scale: Scale, console: Console) -> None:
     if outside(results):
         console.print(Text("† leaves its budget: no figures at the same eps.", style="dim"))
     worst = worst_of(results)
     if worst is not None and worst.points:
         last = worst.points[-1]
-        text = f"95% interval of the worst case at eps {amount(last.eps)}: {interval(last.figure)}."
+        text = f"95% interval of the worst case at eps {scale.written(last.eps)}: {interval(last.figure)}."
         console.print(Text(text, style="dim"))
     console.print()
 
@@ -140,6 +145,13 @@ def _directions(results: Results, scale: Scale) -> Table:
         points = {row.eps: getattr(row.directions, name) for row in results.worst_directions}
         table.add_row(Text(name.replace("_", " ")), Text(percent(clean.value)), *_row(points, scale))
     return table
+
+
+def _survival(results: Results, console: Console) -> None:
+    for sentence in results.survival.sentences:
+        console.print(Text(sentence))
+    if results.survival.sentences:
+        console.print()
 
 
 def _panel(panel: Panel, words: Wording, scale: Scale) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from palpate.metrics import health, strength
+from palpate.metrics import health, strength, survival
 from palpate.metrics.findings import Finding, grade
 from palpate.report.reading import UNTARGETED, Reading
 from palpate.report.schema import Check, Validity
@@ -30,6 +30,7 @@ def _whole_run(reading: Reading) -> list[Finding]:
         health.gradients(panel.outcomes),
         health.finite_outputs(panel.outcomes),
         health.budgets_kept(panel.outcomes),
+        survival.saved_success(panel.outcomes, [one.name for one in told.handlings], told.data.unit),
     ]
 
 
@@ -47,5 +48,5 @@ def _strength(reading: Reading) -> list[Finding]:
         strength.noise_baseline(kept, kinds),
         strength.iterations_help(kept, kinds),
         strength.growth(images, kept),
-        strength.reaches_all(images, reading.panel.of(UNTARGETED), told.data.extent),
+        strength.reaches_all(images, reading.panel.of(UNTARGETED), told.data.extent, told.data.unit),
     ]

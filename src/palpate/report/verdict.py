@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from palpate.report.budgets import share_in_words
 from palpate.report.description import Description
 from palpate.report.headlines import headline
 from palpate.report.reading import UNTARGETED
-from palpate.report.schema import Clean, Figure, Series, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.schema import Clean, Series, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.typed import Figure
 from palpate.report.wording import Wording
-from palpate.report.words import amount, interval, percent, share_of
+from palpate.report.words import interval, percent
 
 FALLEN = 0.5
 """The model is said to have fallen where robust accuracy is at most this part of clean accuracy."""
@@ -55,7 +57,7 @@ def pronounce(
     at = next((row for row in directions if row.eps == point.eps), None)
     return Verdict(
         sentence=sentence,
-        details=[scope, *_clinical(at, clean)],
+        details=[scope, *_clinical(at, clean, told.data.written(point.eps))],
         gates=_gates(told),
         fell=bool(fallen),
         eps=point.eps,
@@ -65,7 +67,7 @@ def pronounce(
 def _nothing(told: Description, clean: Clean, directions: Sequence[WorstDirections]) -> Verdict:
     right = "that the model had right" if told.task.classification else "whose result was acceptable"
     sentence = f"No figure can be given: no untargeted attack has finished on any image {right}."
-    details = _clinical(directions[-1] if directions else None, clean)
+    details = _clinical(directions[-1], clean, told.data.written(directions[-1].eps)) if directions else []
     return Verdict(sentence=sentence, details=details, gates=_gates(told), fell=None, eps=None)
 
 
@@ -97,16 +99,16 @@ def _attacks(count: int) -> str:
 
 
 def change_in_words(told: Description, eps: float) -> str:
-    """A budget as the subject of a sentence, in stored values and as a share of their range."""
-    low, high = told.data.bounds
-    part = f"{share_of(eps / told.data.extent)} of the range {amount(low)} to {amount(high)}"
+    """A budget as the subject of a sentence, in the unit of the values and as a share of their window or range."""
+    data = told.data
+    written, share = data.written(eps), share_in_words(data, eps)
     if told.threat.norm == "linf":
-        return f"Changes of at most {amount(eps)} in each stored value ({part})"
+        return f"Changes of at most {written} in each {'' if data.unit else 'stored '}value ({share})"
     length = {"l2": "Euclidean length", "l1": "absolute sum"}[told.threat.norm]
-    return f"A change of {length} {amount(eps)} in stored values ({part})"
+    return f"A change of {length} {written}{'' if data.unit else ' in stored values'} ({share})"
 
 
-def _clinical(at: WorstDirections | None, clean: Clean) -> list[str]:
+def _clinical(at: WorstDirections | None, clean: Clean, written: str) -> list[str]:
     if at is None or clean.directions is None:
         return []
     missed, invented = at.directions.missed_disease, at.directions.invented_disease
@@ -121,7 +123,7 @@ def _clinical(at: WorstDirections | None, clean: Clean) -> list[str]:
             f"{invented.count} of {invented.total} healthy images can be made to read as disease "
             f"({clean.directions.invented_disease.count} do without an attack)"
         )
-    return [f"At eps {amount(at.eps)}, {', and '.join(texts)}."] if texts else []
+    return [f"At eps {written}, {', and '.join(texts)}."] if texts else []
 
 
 def _gates(told: Description) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from palpate.report.cards import moved
-from palpate.report.description import Picture
 from palpate.report.figures import Scale
 from palpate.report.reading import FEWER, UNTARGETED
-from palpate.report.schema import AttackResults, Check, Figure, Results
+from palpate.report.schema import AttackResults, Check, Results
+from palpate.report.shown import Picture
+from palpate.report.typed import Figure
 
 SHOWN = 16
 """Pictures on the page at most."""

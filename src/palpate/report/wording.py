@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from palpate.report.description import Task
-from palpate.report.schema import Figure, Series
+from palpate.report.schema import Series
+from palpate.report.typed import Figure
 from palpate.report.words import NOTHING, percent, ratio
 
 _SCORES = {"dice": "mean Dice", "iou": "mean IoU", "f1": "F1"}
@@ -61,7 +62,8 @@ class Wording:
     @property
     def score(self) -> str:
         """What an image's result is judged by."""
-        return _SCORES.get(self.task.score, self.task.score)
+        name = _SCORES.get(self.task.score, self.task.score)
+        return f"{name.removeprefix('mean ')} of “{self.task.structure}”" if self.task.structure else name
 
     @property
     def acceptable(self) -> str:
@@ -102,7 +104,11 @@ class Wording:
 
     @property
     def whole(self) -> str:
-        """The row of a table that is about no single part."""
+        """The row of a table that is about no single part; with one class of box it is that class."""
+        if self.task.kind == "detection" and len(self.task.classes) == 1:
+            return self.task.classes[0]
+        if self.task.structure:
+            return f"{self.task.structure}, which is scored"
         return {"segmentation": "mean over structures", "multilabel": "all findings"}.get(self.task.kind, "all classes")
 
 

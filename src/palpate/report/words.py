@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from palpate.report.schema import Figure
+from palpate.report.typed import Figure
 
 NOTHING = "–"
 """Stands where a figure is undefined."""
@@ -11,6 +11,40 @@ NOTHING = "–"
 def amount(value: float | None) -> str:
     """A number in stored values, without digits that say nothing."""
     return NOTHING if value is None else f"{value:.4g}".replace("-", "−")
+
+
+def in_unit(value: float | None, unit: str) -> str:
+    """A number of values with their unit, where they have one.
+
+    >>> in_unit(5.0, "HU")
+    '5 HU'
+    """
+    return amount(value) + (f" {unit}" if unit and value is not None else "")
+
+
+_PARTS = {
+    1: "all", 2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth",
+    9: "a ninth", 10: "a tenth", 20: "a twentieth", 30: "a thirtieth", 40: "a fortieth", 50: "a fiftieth",
+    60: "a sixtieth", 70: "a seventieth", 80: "an eightieth", 90: "a ninetieth", 100: "a hundredth",
+    1000: "a thousandth",
+}  # fmt: skip
+_EXACT = 0.002
+"""Relative difference from a whole part that is rounding."""
+
+
+def part(fraction: float) -> str:
+    """A fraction as one speaks of it: by name where it has one, else as one part in so many, else as a percentage.
+
+    >>> part(5 / 400), part(1 / 255), part(0.28)
+    ('an eightieth', '1/255', '28%')
+    """
+    if fraction <= 0:
+        return "nothing"
+    parts = 1 / fraction
+    whole_parts = round(parts)
+    if whole_parts >= 1 and abs(parts - whole_parts) <= _EXACT * parts:
+        return _PARTS.get(whole_parts, f"1/{whole_parts}")
+    return f"about 1/{whole_parts}" if whole_parts >= 20 else share_of(fraction)
 
 
 def percent(value: float | None) -> str:
@@ -25,6 +59,11 @@ def percent(value: float | None) -> str:
     return f"{text}%"
 
 
+def points(value: float) -> str:
+    """A difference of two proportions in percentage points, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
 def share_of(fraction: float) -> str:
     """A small fraction of the range as a percentage with two significant digits."""
     return f"{100 * fraction:.2g}%"
@@ -33,6 +72,17 @@ def share_of(fraction: float) -> str:
 def ratio(value: float | None) -> str:
     """A coefficient such as kappa, with two decimals."""
     return NOTHING if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def closeness(value: float | None) -> str:
+    """A structural similarity, which crowds below 1: with four decimals, and never rounded up to 1.
+
+    >>> closeness(0.99997)
+    '0.9999'
+    """
+    if value is None:
+        return NOTHING
+    return "1" if value == 1 else f"{min(value, 0.9999):.4f}".replace("-", "−")
 
 
 def interval(figure: Figure) -> str:

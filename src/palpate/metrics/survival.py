@@ -1,0 +1,148 @@
+"""Whether adversarial images live on after what happens to files: saved and read again, compressed, smoothed.
+
+A success that is gone once the image was saved is no adversarial image that anybody could meet: it exists in floating
+point only. A handling may also reach the goal by itself, without any attack; that share stands beside each figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from palpate.metrics.findings import Finding
+from palpate.metrics.intervals import Share
+from palpate.metrics.panel import Bools, Outcome
+from palpate.metrics.robustness import within_budget
+
+SAVED = "saved"
+"""The handling that writes an image in its own format and reads it again."""
+COLLAPSE = 0.5
+"""Where a smaller share of the successes than this is left after saving, they do not exist in files."""
+FEW = 5
+"""Fewer successes than this say nothing of a share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survival:
+    """One attack at one budget after one handling; all over the eligible images on which it was measured."""
+
+    before: Share
+    """The goal was reached before the handling."""
+    after: Share
+    """The goal is reached after it: the margin is 0 or less."""
+    survived: Share
+    """Of the images on which it was reached before, those on which it is reached still."""
+    alone: Share
+    """The goal is reached by the handling of the image as stored, without an attack."""
+
+
+def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
+    """What is left of an attack after a handling.
+
+    Args:
+        outcome: the attack.
+        budget: index into `outcome.eps`.
+        handling: index into the handlings of the run.
+
+    Returns:
+        Shares of nothing where the handling was not measured.
+    """
+    if handling >= outcome.handled.shape[2]:
+        return _unmeasured(outcome.eligible.size)
+    margins = outcome.handled[budget, :, handling]
+    among = outcome.recorded[budget] & outcome.eligible & ~np.isnan(margins)
+    clean = (
+        outcome.clean_handled[:, handling]
+        if handling < outcome.clean_handled.shape[1]
+        else np.full(margins.size, np.nan)
+    )
+    before, after = outcome.success[budget], np.less_equal(margins, 0)
+    return Survival(
+        before=Share(before, among),
+        after=Share(after, among),
+        survived=Share(after, among & before),
+        alone=Share(np.less_equal(clean, 0), among & ~np.isnan(clean)),
+    )
+
+
+def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int) -> Survival:
+    """All attacks of one goal together: some adversarial image within the budget reaches the goal after the handling.
+
+    Attacks without this budget and images whose change is larger than it do not count.
+
+    Args:
+        outcomes: attacks of one goal.
+        eps: the budget in values.
+        handling: index into the handlings of the run.
+        images: N.
+    """
+    none = np.zeros(images, dtype=bool)
+    before, after, alone = none.copy(), none.copy(), none.copy()
+    among, known = none.copy(), none.copy()
+    for outcome in outcomes:
+        for budget in np.flatnonzero(outcome.eps == eps):
+            one, kept = survival(outcome, int(budget), handling), within_budget(outcome)[budget]
+            among |= one.after.among
+            before |= one.before.hits & one.before.among & kept
+            after |= one.after.hits & one.after.among & kept
+            known |= one.alone.among
+            alone |= one.alone.hits & one.alone.among
+    return Survival(Share(before, among), Share(after, among), Share(after, among & before), Share(alone, known))
+
+
+def saved_difference(outcome: Outcome, budget: int) -> float:
+    """Largest difference between an adversarial image and what was read back; NaN where none was saved."""
+    known = outcome.saved_linf[budget][outcome.recorded[budget]]
+    known = known[~np.isnan(known)]
+    return float(known.max()) if known.size else float("nan")
+
+
+def saved_success(outcomes: Sequence[Outcome], handlings: Sequence[str], unit: str = "") -> Finding:
+    """Successes are still there after the images were saved in their own format and read again.
+
+    Args:
+        outcomes: all attacks.
+        handlings: names of the handlings, in the order of the records.
+        unit: that of the values.
+    """
+    name = "Success in files"
+    if SAVED not in handlings:
+        return Finding(
+            "note",
+            name,
+            "No adversarial image was saved and read again, so it is not known whether these perturbations exist in "
+            "files. Set survival.saved = true.",
+        )
+    place = list(handlings).index(SAVED)
+    cells = [
+        (outcome, budget, survival(outcome, budget, place).survived)
+        for outcome in outcomes
+        for budget in range(outcome.eps.size)
+    ]
+    successes, left = sum(one.total for *_, one in cells), sum(one.count for *_, one in cells)
+    if not successes:
+        return Finding("note", name, "No adversarial image that reached its goal was saved and read again.")
+    gone = [cell for cell in cells if cell[2].total >= FEW and cell[2].value < COLLAPSE]
+    if not gone:
+        return Finding("pass", name, f"Of {successes} successes {left} are there after saving and reading again.")
+    which = "Most of these" if left else "These"
+    outcome, budget, worst = min(gone, key=lambda cell: (cell[2].value, -cell[2].total))
+    return Finding(
+        "warning",
+        name,
+        f"{which} perturbations do not exist in files: of the {worst.total} images that '{outcome.attack}' beat at eps "
+        f"{outcome.eps[budget]:g}{f' {unit}' if unit else ''}, {worst.count} stay beaten after they were saved in "
+        f"their own format and read again"
+        f"{_elsewhere(len(gone) - 1)}. Search on the lattice: threat.lattice = true.",
+    )
+
+
+def _elsewhere(others: int) -> str:
+    return f" (fewer than half in {others} more pairs of attack and budget)" if others else ""
+
+
+def _unmeasured(images: int) -> Survival:
+    empty: Bools = np.zeros(images, dtype=bool)
+    return Survival(*(Share(empty, empty) for _ in range(4)))
