@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from palpate.data.copies import require_fit
 from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_whole
 from palpate.data.dicom.header import describe
 from palpate.data.dicom.pixels import decoded
-from palpate.data.dicom.writing import derived, require_other
+from palpate.data.dicom.writing import derived
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
 from palpate.runs import write_atomically
@@ -41,5 +42,6 @@ class Dicom:
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """A derived copy in Explicit VR Little Endian, uncompressed; see `palpate.data.dicom.writing.derived`."""
-        require_other(source, target)
-        write_atomically(target, derived(describe(source), stored, note))
+        described = describe(source)
+        require_fit(source, described.header, stored, target)
+        write_atomically(target, derived(described, stored, note))

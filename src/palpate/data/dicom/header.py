@@ -11,6 +11,7 @@ from typing import Any
 from palpate.data.dicom.files import Opened, one_sentence, open_header
 from palpate.data.dicom.frames import Groups, numbers, stacked
 from palpate.data.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
+from palpate.data.forms import require_size
 from palpate.data.scan import Header
 from palpate.data.volumes import MAX_VOXELS
 from palpate.errors import InputError

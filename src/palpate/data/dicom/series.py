@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from palpate.data.copies import require_fit
 from palpate.data.dicom.files import is_image_file, one_sentence, open_whole
 from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
 from palpate.data.dicom.header import Described, describe
 from palpate.data.dicom.pixels import decoded
-from palpate.data.dicom.writing import derived, replaced_folder, require_other, require_range
+from palpate.data.dicom.writing import derived, replaced_folder, require_range
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
 from palpate.data.volumes import MAX_VOXELS
@@ -63,8 +64,8 @@ class DicomSeries:
             InputError: the numbers do not fit the source.
             StorageError: the disk is full or refuses, or the target is a folder that holds something else.
         """
-        require_other(source, target)
         header, slices = slices_of(source)
+        require_fit(source, header, stored, target)
         require_range(source, header, stored)
         with replaced_folder(target) as folder:
             for place, each in enumerate(slices):

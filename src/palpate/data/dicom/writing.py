@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from palpate.data.copies import SOFTWARE, require_fit
+from palpate.data.copies import SOFTWARE
 from palpate.data.dicom.files import one_sentence, open_before_pixels, open_header
 from palpate.data.dicom.frames import Groups
 from palpate.data.dicom.header import Described
@@ -61,24 +61,13 @@ _PALETTES = tuple(
 
 
 def require_range(source: Path, header: Header, stored: Array) -> None:
-    """Refuse numbers that the source could not store.
-
-    Raises:
-        InputError: shape or type differ, or numbers leave the lattice.
-    """
-    require_fit(source, header, stored)
+    """Refuse numbers that leave what the source can store; raises InputError."""
     low, high = header.lattice or (0, 0)
     if stored.min() < low or stored.max() > high:
         raise InputError(
             f"{source} stores numbers from {low} to {high}, and those to be written reach from {stored.min()} to "
             f"{stored.max()}. Keep the attack inside what the file can hold."
         )
-
-
-def require_other(source: Path, target: Path) -> None:
-    """Refuse to write over the original, or over a file that lies among the originals."""
-    if target.resolve() in (source.resolve(), *source.resolve().parents):
-        raise InputError(f"{target} is the original itself, or holds it. Give another place for the copy.")
 
 
 @contextmanager
