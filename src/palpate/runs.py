@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -187,8 +188,11 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for leftover in self.path.glob("**/.*.tmp"):
-            leftover.unlink(missing_ok=True)
+        for leftover in list(self.path.glob("**/.*.tmp")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:

@@ -9,6 +9,7 @@ import torch
 from palpate.audit.items import items
 from palpate.audit.plan import Plan
 from palpate.audit.shards import run_shard, shards_of
+from palpate.audit.survival import Survival
 from palpate.audit.subject import Subject, load_subject
 from palpate.preprocess import Preprocess
 from palpate.victim import Tuning, Victim
@@ -26,11 +27,11 @@ def subject(plan: Plan) -> Subject:
 
 
 def identities(plan: Plan, subject: Subject) -> list[str]:
-    return [shard.identity for shard in shards_of(plan, subject, items(plan))]
+    return [shard.identity for shard in shards_of(plan, Survival.of(plan, subject, plan.root), items(plan))]
 
 
 def test_all_shards_differ_and_cover_every_image_of_every_attack(plan: Plan, subject: Subject) -> None:
-    found = shards_of(plan, subject, items(plan))
+    found = shards_of(plan, Survival.of(plan, subject, plan.root), items(plan))
     assert len({shard.identity for shard in found}) == len(found) == 9
     for name in ("pgd", "hiding", "noise"):
         rows = [row for shard in found if shard.item.name == name for row in shard.rows]
@@ -76,9 +77,9 @@ def test_how_it_is_run_is_no_part(plan: Plan, subject: Subject) -> None:
 
 def test_an_image_keeps_its_random_numbers_wherever_it_stands(plan: Plan, subject: Subject) -> None:
     def seeds(some: Subject) -> dict[str, int]:
-        noise = [shard for shard in shards_of(plan, some, items(plan)) if shard.item.name == "noise"]
+        noise = [shard for shard in shards_of(plan, Survival.of(plan, some, plan.root), items(plan)) if shard.item.name == "noise"]
         with some.victim:
-            records = [r for shard in noise for found in run_shard(plan, some, shard) for r in found.records]
+            records = [r for shard in noise for found in run_shard(plan, Survival.of(plan, some, plan.root), shard) for r in found.records]
         return {record.image: record.seed for record in records}
 
     moved = replace(subject, table=subject.table.take(list(range(12))[::-1]))

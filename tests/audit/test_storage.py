@@ -57,8 +57,8 @@ def _full() -> OSError:
 MOMENTS = [
     ("plan.toml", 1),
     ("run.json", 1),
-    (".png", 1),
-    (".png", 8),
+    ("-clean.png", 1),
+    ("-adversarial.png", 3),
     (".parquet", 1),
     ("run.json", 2),
     (".parquet", 4),

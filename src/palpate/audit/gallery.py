@@ -20,8 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from palpate.audit.marks import Mark, Stack, boxes_of, outlines, stack_of
+from palpate.audit.outcomes import Found
 from palpate.audit.planes import Plane, planes, png, window
-from palpate.audit.shards import Found, Shard
+from palpate.audit.shards import Shard
 from palpate.audit.subject import Subject
 from palpate.records import Record
 from palpate.runs import Frame, RunFolder, write_atomically
@@ -77,7 +78,7 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: Found) -> None:
     Raises:
         StorageError: the disk is full or refuses.
     """
-    record = shown_record(found.records)
+    record = found.records[found.best]
     clean = subject.images([record.row])[0]
     truth = mapped(lambda tensor: tensor[0], subject.targets([record.row]))
     drawing = Drawing.of(clean, truth, found.clean_prediction, found.prediction, _structures(shard))

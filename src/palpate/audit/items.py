@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from palpate import catalog
+from palpate.attacks.robust import robust
 from palpate.audit.identity import digest, encode
 from palpate.audit.tasks import FLAT, Grid, family, goal_words, is_targeted, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
 from palpate.measures.measure import Reader
-from palpate.threats.ball import BALLS
 
 if TYPE_CHECKING:
     from palpate.audit.plan import AttackSection, Plan
@@ -29,6 +29,7 @@ class Item:
         reader: reads outputs and targets for the records.
         eps: budgets in stored values, rising.
         parameters: all its parameters, those left at their defaults too.
+        robust_to: names of the handlings that its images shall survive.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Item:
     reader: Reader
     eps: tuple[float, ...]
     parameters: dict[str, Any]
+    robust_to: tuple[str, ...] = ()
 
     @property
     def goal(self) -> str:
@@ -66,13 +68,13 @@ def item(plan: Plan, section: AttackSection, grid: Grid = FLAT) -> Item:
     if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
         settings.setdefault("run_to_end", True)
     eps = plan.radii
-    threat = BALLS[plan.threat.norm](eps[0])
-    made = catalog.make(section.attack, threat, **settings)
+    made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
+    made = robust(made, section.robust_to, plan.scale) if section.robust_to else made
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
     task = task_of(plan.task, section.goal)
     catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
-    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings})
+    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to)
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:

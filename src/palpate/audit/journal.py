@@ -13,9 +13,10 @@ from palpate.audit.machine import machine, versions
 from palpate.audit.preflight import Finding
 from palpate.audit.shards import Shard
 from palpate.audit.subject import Subject
+from palpate.audit.survival import Survival
 from palpate.audit.tasks import head_words, operating, score_words
 from palpate.runs import RunFolder
-from palpate.threats.ball import BALLS
+from palpate.units import amounts
 from palpate.victim import Tuning
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Journal:
     Attributes:
         run: its folder.
         plan: what is carried out.
-        subject: the model and the images.
+        survival: the model, the images, and what happens to them afterwards.
         items: the attacks.
         shards: all of the plan, in its order.
         tuning: how the model is searched; the choice of the first start stays.
@@ -43,6 +44,7 @@ class Journal:
         findings: what was noticed.
         gates: measured limits of a finished run.
         gallery: its pictures.
+        exports: adversarial images as files.
         finished: when it was finished.
         versions: packages that the last attack ran with.
         machine: where the last attack ran.
@@ -50,7 +52,7 @@ class Journal:
 
     run: RunFolder
     plan: Plan
-    subject: Subject
+    survival: Survival
     items: Sequence[Item]
     shards: Sequence[Shard]
     tuning: Tuning
@@ -59,12 +61,18 @@ class Journal:
     findings: list[Finding] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     gallery: list[dict[str, Any]] = field(default_factory=list)
+    exports: list[dict[str, Any]] = field(default_factory=list)
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.machine = self.machine or machine(self.subject.device)
+
+    @property
+    def subject(self) -> Subject:
+        """The model and the images."""
+        return self.survival.subject
 
     def save(self) -> None:
         """Write `run.json` whole.
@@ -88,6 +96,7 @@ class Journal:
             "model": _model(self.plan, self.subject),
             "data": _data(self.plan, self.subject),
             "threat": _threat(self.plan),
+            "handlings": self.survival.described,
             "attacks": [_attack(item, self._spent(item)) for item in self.items],
             "findings": [asdict(finding) for finding in self.findings],
             "gates": [asdict(gate) for gate in self.gates],
@@ -100,6 +109,7 @@ class Journal:
             "versions": self.versions,
             "machine": self.machine,
             "gallery": self.gallery,
+            "exports": self.exports,
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }
 
@@ -116,6 +126,7 @@ def _task(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
         "disease": list(task.disease_indices),
         "score": score_words(task),
         "floor": getattr(task, "floor", None),
+        "structure": getattr(task, "structure", None) or "",
         "measures": [asdict(measure) for measure in items[0].reader.measures],
         "operating": operating(task),
     }
@@ -138,8 +149,9 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
 
 def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
     data, table = plan.data, subject.table
-    shapes = {table.shape_of(row) for row in range(len(table))}
-    source = data.table or data.folders or f"{data.medmnist}, {data.split}"
+    headers, scale = subject.headers, subject.scale
+    shapes = {header.shape for header in headers}
+    source = data.source
     if data.where:
         source += ", " + ", ".join(f"{column} = {value}" for column, value in data.where.items())
     if data.limit is not None:
@@ -151,14 +163,30 @@ def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
         "shape": list(shapes.pop()) if len(shapes) == 1 else [],
         "spacing": None if subject.spacing is None else list(subject.spacing),
         "bounds": list(subject.victim.bounds),
+        "unit": scale.unit,
+        "step": scale.step,
+        "window": None if scale.window is None else list(scale.window),
+        "formats": sorted({header.format for header in headers}),
+        "sites": sorted({case.site for case in table} - {""}),
+        "scanners": sorted({case.scanner for case in table} - {""}),
         "groups": len({case.group for case in table}),
         "fingerprint": subject.data,
     }
 
 
 def _threat(plan: Plan) -> dict[str, Any]:
-    radii = plan.radii
-    return {"norm": plan.threat.norm, "eps": list(radii), "words": BALLS[plan.threat.norm](radii).words()}
+    radii, threat = plan.radii, plan.threat
+    return {
+        "norm": threat.norm,
+        "eps": list(radii),
+        "words": replace(threat.build(radii[0]), eps=radii).words(),
+        "amounts": [list(amounts(eps, plan.scale)) for eps in radii],
+        "lattice": threat.lattice,
+        "region": list(threat.region),
+        "channels": list(threat.channels),
+        "tied": threat.tied,
+        "smooth": threat.smooth,
+    }
 
 
 def _attack(item: Item, seconds: float) -> dict[str, Any]:
@@ -169,6 +197,7 @@ def _attack(item: Item, seconds: float) -> dict[str, Any]:
         "goal": item.goal,
         "summary": _summary(item),
         "parameters": item.parameters,
+        "robust_to": list(item.robust_to),
         "reference": item.entry.reference,
         "eps": list(item.eps),
         "seconds": round(seconds, 3),

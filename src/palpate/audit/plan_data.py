@@ -54,3 +54,8 @@ class DataSection(Section):
     """Unit of the values, where the files do not say: NIfTI, PNG. DICOM of CT is in HU by itself."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
     """At most so many images, every class in proportion."""
+
+    @property
+    def source(self) -> str:
+        """Where the images come from, as the plan names it."""
+        return self.table or self.folders or f"{self.medmnist}, {self.split}"

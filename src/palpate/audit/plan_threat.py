@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from palpate.audit.sections import Section
+from palpate.threats.ball import BALLS, Ball
+from palpate.threats.confined import Confined
 
 
 class ThreatSection(Section):
@@ -28,3 +30,15 @@ class ThreatSection(Section):
     """One change for all channels, for grey images that are stored as RGB."""
     smooth: float = Field(default=0.0, ge=0, examples=["smooth = 2.0"])
     """Only changes that a Gaussian of this width in pixels has smoothed; 0 allows any."""
+
+    @property
+    def confined(self) -> bool:
+        """Whether anything but the ball confines a change."""
+        return bool(self.lattice or self.region or self.channels or self.tied or self.smooth)
+
+    def build(self, eps: float) -> Ball | Confined:
+        """The threat at one budget in values; raises InputError where the fields cannot be used."""
+        if not self.confined:
+            return BALLS[self.norm](eps)
+        region = ", ".join(self.region)
+        return Confined(eps, self.norm, self.lattice, region, self.channels, self.tied, self.smooth)

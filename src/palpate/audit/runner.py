@@ -19,10 +19,13 @@ from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
 from palpate.audit.machine import repeatable
 from palpate.audit.opening import open_run, require_same_subject, store_plan
+from palpate.audit.outcomes import Found
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
+from palpate.audit.saving import export, exported
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
+from palpate.audit.survival import Survival
 from palpate.audit.tasks import task_of
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
@@ -95,6 +98,7 @@ def audit(
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         subject = load_subject(plan, allow_pickle=allow_pickle)
+        plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
         journal = _begin(run, plan, subject, before)
@@ -109,9 +113,9 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     images, targets = subject.images(sample), subject.targets(sample)
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
-    made = items(plan, subject.grid)
-    shards = shards_of(plan, subject, made)
-    journal = Journal(run, plan, subject, made, shards, tuning, findings=findings)
+    made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
+    shards = shards_of(plan, survival, made)
+    journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = {key: value for key, value in before.get("shard_seconds", {}).items() if value is not None}
@@ -160,6 +164,7 @@ class _Audit:
     def __init__(self, journal: Journal, progress: Progress):
         self.journal, self.progress = journal, progress
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
+        self.survival = journal.survival
         self.failed: dict[str, str] = {}
 
     def go(self, before: dict[str, Any] | None) -> Outcome:
@@ -223,10 +228,12 @@ class _Audit:
         begin = time.perf_counter()
         records: list[Record] = []
         try:
-            for found in run_shard(self.plan, self.subject, shard):
+            for found in run_shard(self.plan, self.survival, shard):
                 records += found.records
-                if found.records[0].row in rows:
+                shown = found.records[0].row in rows
+                if shown:
                     draw(self.run, self.subject, shard, found)
+                self._export(shard, found, shown)
         except InputError as error:
             self._fail(shard.item, error)
             return
@@ -236,6 +243,20 @@ class _Audit:
         self.journal.save()
         self.progress.advance(shard.words(), seconds, len(shard.rows))
 
+    def _export(self, shard: Shard, found: Found, shown: bool) -> None:
+        wanted = self.plan.export.images
+        if wanted == "all" or (wanted == "shown" and shown):
+            try:
+                export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
+            except InputError as error:
+                self._note("warning", "exports", f"An adversarial image could not be exported: {error}")
+
+    def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
+        """Notice something once."""
+        finding = Finding(level, subject, text)
+        if finding not in self.journal.findings:
+            self.journal.findings.append(finding)
+
     def _fail(self, item: Item, error: InputError) -> None:
         self.failed[item.name] = str(error)
         self.journal.findings.append(Finding("failure", item.name, f"This attack could not run: {error}"))
@@ -244,6 +265,9 @@ class _Audit:
 
     def _close(self) -> None:
         journal = self.journal
+        for reason, count in self.survival.refused.items():
+            images = "An adversarial image" if count == 1 else f"{count} adversarial images"
+            self._note("warning", "saving", f"{images} could not be saved, so that survival is not known: {reason}")
         if all(self.run.has(shard.identity) for shard in journal.shards):
             # Saved for its list of shards, which tells what is read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
@@ -253,4 +277,5 @@ class _Audit:
             journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
             journal.finished = finished
             prune(self.run, journal.gallery)
+            journal.exports = exported(self.run, journal.shards)
         journal.save()

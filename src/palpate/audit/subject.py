@@ -17,13 +17,17 @@ from palpate.audit import collate
 from palpate.audit.identity import encode
 from palpate.audit.machine import device_of
 from palpate.audit.plan_tasks import DetectionSection, MultiLabelSection, SegmentationSection
+from palpate.audit.scales import scale_of
 from palpate.audit.tasks import Grid
+from palpate.contracts import Limits
+from palpate.data.scan import Header
 from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.models.loading import load_model, weights_digest
 from palpate.models.source import ModelSource
-from palpate.preprocess import Preprocess
+from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
+from palpate.units import Scale
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -46,11 +50,15 @@ class Subject:
         counts: images of each class, or in which each structure, finding or class of boxes occurs.
         spacing: size of a pixel along each axis in mm, where all images share it; empty where they differ, None where
             one of them does not say.
+        headers: what the files say of the images, one a row.
+        scale: what values mean.
+        region: where values may change, as the plan says it.
+        structures: names of the annotated structures, for regions.
     """
 
     victim: Victim
     table: Table
-    preprocess: Preprocess
+    preprocess: Preprocessing
     model: str
     weights: str
     data: str
@@ -58,14 +66,45 @@ class Subject:
     kind: str
     counts: tuple[int, ...]
     spacing: tuple[float, ...] | None
+    headers: tuple[Header, ...]
+    scale: Scale
+    region: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
         """What the units of measures depend on."""
-        return Grid(len(self.table.shape_of(0)) - 1, self.spacing is not None)
+        return Grid(len(self.shape_of(0)) - 1, self.spacing is not None)
+
+    def shape_of(self, row: int) -> tuple[int, ...]:
+        """Shape (C, *spatial) of one row."""
+        return self.headers[row].shape
+
+    def spacing_of(self, row: int) -> tuple[float, ...] | None:
+        """Size of a pixel of one row along each spatial axis in mm; None where it is not known."""
+        return self.headers[row].spacing
+
+    def limits(self, rows: Sequence[int]) -> Limits:
+        """What confines changes of some rows of one shape: their stored steps, and the plan's region."""
+        headers = [self.headers[row] for row in rows]
+        steps = [header.step for header in headers]
+        step = origin = region = None
+        if None not in steps:
+            step = torch.tensor(steps, dtype=torch.float64, device=self.device)
+            origin = torch.tensor([header.intercept for header in headers], dtype=torch.float64, device=self.device)
+        if self.region:
+            from palpate.audit.regions import regions
+
+            masks = [regions(self.region, self.table, row, self.structures) for row in rows]
+            region = torch.from_numpy(np.stack(masks)).to(self.device)
+        return Limits(region, step, origin)
 
     def images(self, rows: Sequence[int]) -> Tensor:
-        """Images (B, C, *spatial) of some rows of one shape in stored values, float32, on the device."""
+        """Images (B, C, *spatial) of some rows of one shape and spacing in values, float32, on the device.
+
+        The victim's preprocessing is told their spacing, so that what follows sees these rows as the clinic would.
+        """
+        self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
         pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
 
@@ -85,16 +124,19 @@ class Subject:
         return mapped(lambda tensor: tensor.to(self.device), targets)
 
     def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-        """The rows in their order, at most `size` at once, and only images of one shape together."""
-        for _, same in groupby(rows, key=self.table.shape_of):
+        """The rows in their order, at most `size` at once, and only images of one shape and spacing together."""
+        for _, same in groupby(rows, key=self._alike):
             alike = tuple(same)
             for start in range(0, len(alike), size):
                 yield alike[start : start + size]
 
     def alike(self, rows: Sequence[int]) -> tuple[int, ...]:
-        """Those of some rows whose images have the shape of the first one."""
-        shape = self.table.shape_of(rows[0])
-        return tuple(row for row in rows if self.table.shape_of(row) == shape)
+        """Those of some rows whose images have the shape and spacing of the first one."""
+        first = self._alike(rows[0])
+        return tuple(row for row in rows if self._alike(row) == first)
+
+    def _alike(self, row: int) -> tuple[Any, ...]:
+        return self.shape_of(row), self.preprocess.at(self.spacing_of(row))
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """What identifies the model and some of the images, as JSON."""
@@ -104,6 +146,9 @@ class Subject:
             "preprocess": encode(self.preprocess),
             "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
+            "scale": encode(self.scale),
+            "region": list(self.region),
+            "taken": [[self.table[row].site, self.table[row].scanner] for row in rows],
             "data": self.table.fingerprint(rows),
             "rows": list(rows),
         }
@@ -124,12 +169,15 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
     """
     table = load_table(plan)
-    _check_width(plan, max((table.shape_of(row) for row in range(len(table))), key=math.prod))
+    headers = tuple(table.header(row) for row in range(len(table)))
+    preprocess = plan.model.preprocess.build(plan.root)
+    scale = scale_of(plan, headers, [case.name for case in table], preprocess.window)
+    plan = plan.calibrated(scale)
+    _check_width(plan, max((header.shape for header in headers), key=math.prod))
     counts, spacing = collate.survey(table, plan.task.kind, len(plan.task.names))
     source = model_source(plan)
     module = load_model(source, plan.root, allow_pickle=allow_pickle)
     device = device_of(plan.run.device)
-    preprocess = plan.model.preprocess.build()
     return Subject(
         victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess, inferer=plan.model.inferer.build()),
         table=table,
@@ -141,6 +189,10 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         kind=plan.task.kind,
         counts=counts,
         spacing=spacing,
+        headers=headers,
+        scale=scale,
+        region=plan.threat.region,
+        structures=plan.task.names if isinstance(plan.task, SegmentationSection) else (),
     )
 
 
@@ -198,14 +250,7 @@ def _listed(plan: Plan, file: Path) -> Table:
 
 def model_source(plan: Plan) -> ModelSource:
     """Where the model of a plan comes from."""
-    model = plan.model
-    return ModelSource(
-        factory=model.factory,
-        arguments=model.arguments,
-        weights=model.weights,
-        torchscript=model.torchscript,
-        exported=model.exported,
-    )
+    return plan.model.source()
 
 
 def _check_width(plan: Plan, shape: Sequence[int]) -> None:

@@ -1,0 +1,134 @@
+"""Adversarial images as files: written in the format that they came in, and read back with the ordinary reader."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.audit.subject import Subject
+from palpate.data.formats import format_of, read_scan
+from palpate.data.forms import Array
+from palpate.data.scan import Header, Note
+from palpate.errors import InputError
+from palpate.units import amounts
+
+if TYPE_CHECKING:
+    from palpate.audit.items import Item
+    from palpate.audit.outcomes import Found
+    from palpate.audit.shards import Shard
+    from palpate.runs import RunFolder
+
+FOLDER = "exports"
+_OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
+
+
+def storable(header: Header, image: Tensor) -> Array:
+    """The stored numbers nearest to an image's values; what the file cannot hold is clipped, as saving does."""
+    values = image.detach().cpu().numpy().astype(np.float64)
+    return header.stored(values if header.bounds is None else values.clip(*header.bounds))
+
+
+def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
+    """What a copy says of itself; equal for equal attacks on equal images, so that runs repeat byte for byte."""
+    words = f"{item.attack.threat.norm} {amounts(eps, subject.scale)[0]}"
+    identity = f"{item.identity} {eps!r} {subject.table.fingerprint([row])}"
+    return Note(item.entry.name, words, identity, identifiers)
+
+
+def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: Note) -> Path:
+    """Write one image as a copy of its row's file; the ending is the format's. Returns the file or folder.
+
+    Raises:
+        InputError: the row has no file of its own, or its format cannot hold the image.
+        StorageError: the disk is full or refuses.
+    """
+    source = subject.table.path(row)
+    if source is None:
+        raise InputError(f"{subject.table[row].name}: images of an archive have no file of their own to write.")
+    suffix = "".join(source.suffixes[-2:]) if source.name.lower().endswith(".nii.gz") else source.suffix
+    kind = format_of(source)
+    target = stem.with_name(stem.name + (suffix.lower() if kind.suffix and suffix else kind.suffix))
+    kind.write(source, storable(subject.headers[row], image), target, note)
+    return target
+
+
+@dataclass
+class Saver:
+    """Saves images into a folder that lives no longer than they are looked at, and reads them again.
+
+    Attributes:
+        subject: the images' files and formats.
+        root: where that folder is made: the run folder, since images may leave it no more than records do.
+        refused: why images could not be saved, each reason once.
+    """
+
+    subject: Subject
+    root: Path
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
+        """The images (B, C, *spatial) as they are after saving and reading; NaN where one cannot be saved."""
+        with TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
+            read = [
+                self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
+            ]
+        return torch.stack(read).to(images)
+
+    def _one(self, row: int, image: Tensor, note: Note, folder: Path) -> Tensor:
+        subject, header = self.subject, self.subject.headers[row]
+        try:
+            if subject.table.path(row) is None:
+                back = header.values(storable(header, image))
+            else:
+                written = write_altered(subject, row, image, folder / str(row), note)
+                back = read_scan(written).values
+        except InputError as error:
+            self.refused[str(error)] = self.refused.get(str(error), 0) + 1
+            return torch.full_like(image, torch.nan)
+        low, high = subject.victim.bounds
+        return torch.from_numpy(back.astype(np.float32)).clamp(low, high)
+
+
+def export(run: RunFolder, subject: Subject, shard: Shard, found: Found, which: str, *, identifiers: bool) -> None:
+    """Write one image's adversarial files into the run folder: at all budgets, or at the one that goes on show.
+
+    Raises:
+        InputError: the format cannot hold the image.
+        StorageError: the disk is full or refuses.
+    """
+    for place, (record, image) in enumerate(zip(found.records, found.images, strict=True)):
+        if not record.eligible or (which == "shown" and place != found.best):
+            continue
+        note = note_of(subject, shard.item, record.row, record.eps, identifiers=identifiers)
+        (run.path / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_altered(
+            subject, record.row, image, run.path / FOLDER / f"{shard.identity[:16]}-{record.row}-{place}", note
+        )
+
+
+def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:
+    """The exports that are there and belong to the plan, in its order; what an earlier plan left is removed."""
+    known = {shard.identity[:16]: (number, shard) for number, shard in enumerate(shards)}
+    entries = []
+    folder = run.path / FOLDER
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = _OURS.fullmatch(path.name)
+        if name is None:
+            continue
+        if name[1] not in known:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            continue
+        number, shard = known[name[1]]
+        row, place = int(name[2]), int(name[3])
+        entry = {"attack": shard.item.name, "eps": shard.item.eps[place], "row": row, "file": f"{FOLDER}/{path.name}"}
+        entries.append(((number, row, place), entry))
+    return [entry for _, entry in sorted(entries, key=lambda one: one[0])]
