@@ -171,7 +171,7 @@ class Victim:
             place = self.where_blocked(images[:1])
             raise InputError(
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
-                "Or use an attack that needs no gradient: noise."
+                "Or use an attack that needs no gradient: square, noise."
             ) from error
         # A search in channels-last hands back that layout, in which everything after it would be slower.
         return gradient.contiguous()
@@ -185,6 +185,8 @@ class Victim:
         images = images.detach()
         if (step := where_blocked(self.preprocess, images)) is not None:
             return step
+        if is_opaque(self.module):
+            return "the model computes outside torch, a black box that gives outputs alone."
         with torch.no_grad():
             inputs = images if self.preprocess is None else self.preprocess(images)
         inputs = inputs.detach().clone().requires_grad_()
@@ -231,12 +233,18 @@ class Victim:
             raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
 
 
+def is_opaque(module: nn.Module) -> bool:
+    """Whether a module, or a part of it, computes outside torch: it gives outputs and no gradient."""
+    return any(getattr(part, "opaque", False) is True for part in module.modules())
+
+
 def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Module:
     """What the search evaluates in place of `module`: a copy, folded and laid out as `tuning` says.
 
-    Compiled modules (TorchScript) have no parts to fold and are evaluated as they are.
+    Compiled modules (TorchScript) and those outside torch have no parts to fold and are evaluated as they are.
     """
-    if isinstance(module, torch.jit.ScriptModule) or (tuning.layout == "contiguous" and not tuning.fold):
+    plain = tuning.layout == "contiguous" and not tuning.fold
+    if isinstance(module, torch.jit.ScriptModule) or plain or is_opaque(module):
         return module
     network = fold_batch_norms(module, example) if tuning.fold else copy.deepcopy(module)
     if tuning.layout == "channels_last":

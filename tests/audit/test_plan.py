@@ -127,7 +127,7 @@ BAD = [
     ("bounds = [0, 255]", 'bounds = [0, "255"]', 'model.bounds[1]: "255" must be a number. For example: bounds ='),
     ("bounds = [0, 255]", "bounds = [0, inf]", "model.bounds: (0, inf) must be two finite numbers"),
     ("arguments = {depth = 18}", 'torchscript = "m.ts"', "model.torchscript: factory is given already"),
-    ('factory = "model.py:build"', 'torchscript = "m.ts"', "model.weights: m.ts holds its own weights"),
+    ('factory = "model.py:build"', 'torchscript = "m.ts"', "model.weights: torchscript brings its own weights"),
     ("size = [112, 112]", "size = [112, 0]", "model.preprocess.size: [112, 0] must be positive"),
     ("std = [127.5]", "std = [0.0]", "model.preprocess.std: [0.0] must be above zero"),
     ("std = [127.5]", "sdt = [127.5]", "model.preprocess.sdt: there is no such field. Did you mean 'std'?"),

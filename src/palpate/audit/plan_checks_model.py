@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan_problems import Problem, one_of, split
+from palpate.audit.plan_problems import Problem, split
 from palpate.errors import InputError
+from palpate.models.source import contradictions
 
 if TYPE_CHECKING:
     from palpate.audit.plan_model import ModelSection
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
 def model_problems(section: ModelSection) -> Iterator[Problem]:
     """All contradictions of the section."""
-    stored = section.torchscript or section.exported
     # Weights alone are a pickled module; whether that may be loaded is the loader's question.
-    if section.weights is None or section.factory or stored:
-        yield from one_of(section, "model", ("factory", "torchscript", "exported"))
-    if section.weights is not None and stored and section.factory is None:
-        yield ("model", "weights"), f"{stored} holds its own weights. Remove one of the two."
-    if section.arguments and section.factory is None:
-        yield ("model", "arguments"), "only a factory takes arguments. Remove them, or name a factory."
+    yield from ((("model", *([name] if name else [])), text) for name, text in contradictions(section))
+    if section.endpoint is not None:
+        try:
+            section.endpoint.build()
+        except InputError as error:
+            field, text = split(error, tuple(type(section.endpoint).model_fields))
+            yield ("model", "endpoint", *field), text
     low, high = section.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield ("model", "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import Field
@@ -9,6 +10,8 @@ from pydantic import Field
 from palpate.audit.plan_preprocess import PreprocessSection
 from palpate.audit.sections import Section
 from palpate.inference import Flips, SlidingWindow
+from palpate.models.endpoint import Endpoint
+from palpate.models.source import ModelSource
 from palpate.victim import Inferer
 
 
@@ -46,8 +49,35 @@ class InfererSection(Section):
         return Flips(self.flips, windows, self.average) if self.flips and inner is None else windows
 
 
+class EndpointSection(Section):
+    """`[model.endpoint]`: a service of one's own that takes an image by POST and answers with scores in JSON."""
+
+    url: str = Field(examples=['url = "http://127.0.0.1:8000/predict"'])
+    """Where it listens. This very machine may be asked; any other only with `own_to_test`."""
+    own_to_test: str | None = Field(default=None, examples=['own_to_test = "models.hospital.example"'])
+    """The host of `url`, named again: it says that this other machine is yours to test. An audit sends it thousands of
+    images that are made to fool it."""
+    per_second: int | float = Field(default=10.0, examples=["per_second = 50"])
+    """Queries in a second, at most."""
+    budget: int = Field(default=10_000, examples=["budget = 100000"])
+    """Queries in one start of the audit, at most. Finished shards are kept, so another start goes on."""
+    timeout: int | float = Field(default=30.0, examples=["timeout = 30"])
+    """Seconds until an answer must be there."""
+    send: Literal["npy", "png", "png16"] = "npy"
+    """What the image is sent as: `npy`, a float32 array (channels, height, width); `png` with 8 bits, grey or colour,
+    or `png16`, grey, which take whole numbers only: `threat.lattice = true` keeps attacked images so."""
+    scores: str = "scores"
+    """Where the scores stand in the answer: names and places joined by dots, such as `predictions.0.scores`."""
+
+    def build(self) -> Endpoint:
+        """The endpoint that these fields describe; raises InputError where it may not be asked."""
+        return Endpoint(
+            self.url, self.own_to_test, float(self.per_second), self.budget, float(self.timeout), self.send, self.scores
+        )
+
+
 class ModelSection(Section):
-    """`[model]`: the model under test. Name it by one of `factory`, `torchscript` and `exported`."""
+    """`[model]`: the model under test. Name it by one of `factory` to `endpoint`."""
 
     factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
     """`file.py:function` or `package.module:function`; the function returns the module."""
@@ -55,14 +85,37 @@ class ModelSection(Section):
     """A TorchScript file."""
     exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
     """A file that `torch.export.save` wrote."""
+    bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
+    """A MONAI bundle's folder; its inference configuration defines the network."""
+    huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
+    """A folder with `config.json` and safetensors: an image classifier or a semantic segmenter of transformers."""
+    timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
+    """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
+    onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
+    """An ONNX file, as a black box through onnxruntime; attacks that need no gradient can run: `square`, `noise`."""
+    output: str | None = Field(default=None, examples=['output = "logits"'])
+    """Which output of the ONNX file is read, where it has several."""
+    onnx_gradients: bool = False
+    """Turn the ONNX file into a torch module by onnx2torch, so that gradient attacks can run. Refused where it and
+    onnxruntime disagree."""
+    endpoint: EndpointSection | None = Field(default=None, examples=["[model.endpoint]"])
+    """An HTTP endpoint, as a black box."""
+    outputs: Literal["logits", "softmax", "sigmoid"] = "logits"
+    """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
-    """Weights for the factory's module: safetensors, or a file that loads with `weights_only`. Alone: a whole pickled
-    module, which is loaded only where that is allowed explicitly."""
+    """Weights for the factory's module, or timm's: safetensors, or a file that loads with `weights_only`. Alone: a
+    whole pickled module, which is loaded only where that is allowed explicitly."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
-    """Keyword arguments for the factory."""
+    """Keyword arguments for the factory, or for timm."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
     """Lowest and highest stored value of an image."""
     preprocess: PreprocessSection = PreprocessSection()
     """From stored values to the network's input."""
     inferer: InfererSection = InfererSection()
     """How the network is evaluated on that input."""
+
+    def source(self) -> ModelSource:
+        """Where the model comes from."""
+        names = {entry.name for entry in fields(ModelSource)} - {"endpoint"}
+        endpoint = None if self.endpoint is None else self.endpoint.build()
+        return ModelSource(**{name: getattr(self, name) for name in names}, endpoint=endpoint)

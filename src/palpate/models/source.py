@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from palpate.errors import InputError
 from palpate.models.bundle import bundle_files
@@ -61,30 +61,8 @@ class ModelSource:
     outputs: Outputs = "logits"
 
     def __post_init__(self) -> None:
-        for name, text in self.problems():
+        for name, text in contradictions(self):
             raise InputError(f"model{f'.{name}' if name else ''}: {text}")
-
-    def problems(self) -> list[tuple[str, str]]:
-        """What contradicts itself, as field (empty for the whole) and sentence."""
-        given = [name for name in ORIGINS if getattr(self, name) is not None]
-        found = []
-        if not given and self.weights is None:
-            found.append(("", f"nothing says where the model is. Give one of {', '.join(ORIGINS)}."))
-        for extra in given[1:]:
-            found.append((extra, f"{given[0]} is given already, and they exclude each other. Keep one of them."))
-        taking = bool({"factory", "timm"} & set(given))
-        if self.arguments and not taking:
-            found.append(("arguments", "only a factory or a network of timm takes them. Remove them, or name one."))
-        if self.weights is not None and given and not taking:
-            found.append(("weights", f"{given[0]} brings its own weights. Remove one of the two."))
-        if self.timm is not None and self.weights is None:
-            found.append(
-                ("timm", 'a name alone is a network that was never trained. Give weights = "weights.safetensors".')
-            )
-        for name in ("output", "onnx_gradients"):
-            if getattr(self, name) and self.onnx is None:
-                found.append((name, "it belongs to an ONNX file, and none is named. Remove it, or give onnx."))
-        return found
 
     def digest(self, root: Path) -> str:
         """SHA-256 over the source's fields and the bytes of the files it names: any change of the model's code shows.
@@ -134,3 +112,26 @@ def factory_file(factory: str, root: Path) -> Path | None:
     """The file of a factory `file.py:function`, or None where it is a module's."""
     place = factory.rpartition(":")[0]
     return root / place if place.endswith(".py") or "/" in place else None
+
+
+def contradictions(said: Any) -> Iterator[tuple[str, str]]:
+    """What excludes each other, or is missing, among the fields of a source: field (empty for the whole) and sentence.
+
+    Args:
+        said: a `ModelSource`, or anything with the same fields.
+    """
+    given = [name for name in ORIGINS if getattr(said, name) is not None]
+    if not given and said.weights is None:
+        yield "", f"nothing says where the model is. Give one of {', '.join(ORIGINS)}."
+    for extra in given[1:]:
+        yield extra, f"{given[0]} is given already, and they exclude each other. Keep one of them."
+    taking = bool({"factory", "timm"} & set(given))
+    if said.arguments and not taking:
+        yield "arguments", "only a factory or a network of timm takes them. Remove them, or name one."
+    if said.weights is not None and given and not taking:
+        yield "weights", f"{given[0]} brings its own weights. Remove one of the two."
+    if said.timm is not None and said.weights is None:
+        yield "timm", 'a name alone is a network that was never trained. Give weights = "weights.safetensors".'
+    for name in ("output", "onnx_gradients"):
+        if getattr(said, name) and said.onnx is None:
+            yield name, "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
