@@ -180,7 +180,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
         why = (
             f"No gradient flows from the model's output to its input: {_place(victim, images) or error}"
             if isinstance(error, InputError)
-            else f"The model's backward pass fails ({_first_line(error)})."
+            else f"The model's backward pass fails ({_first_line(error)}){_named(_place(victim, images))}"
         )
         text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
         return [Finding("failure", "gradients", text)]
@@ -199,6 +199,10 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
         )
         return [*through, Finding("warning", "saturation", text)]
     return through
+
+
+def _named(place: str | None) -> str:
+    return f": {place}" if place else "."
 
 
 def _place(victim: Victim, images: Tensor) -> str | None:

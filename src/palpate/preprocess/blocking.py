@@ -89,7 +89,7 @@ def _tried(step: Callable[[Tensor], Tensor], images: Tensor) -> tuple[str, Tenso
     except (RuntimeError, PalpateError) as error:
         with torch.no_grad():
             result = step(images.detach())  # fails again where the graph is not the reason
-        return _first_line(error), result
+        return _failed(error), result
     why = gradient_missing(result, place)
     result = result.detach()
     return why, result if result.is_floating_point() else result.to(images.dtype)
@@ -104,7 +104,7 @@ def gradient_missing(result: Tensor, place: Tensor) -> str:
     try:
         (gradient,) = torch.autograd.grad(result, place, weights.to(result), allow_unused=True)
     except RuntimeError as error:
-        return f"its backward pass fails ({_first_line(error)})"
+        return _failed(error)
     if gradient is None:
         return "its result does not depend on its input for autograd"
     if not bool(gradient.any()):
@@ -112,5 +112,7 @@ def gradient_missing(result: Tensor, place: Tensor) -> str:
     return ""
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+def _failed(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+    writes = "inplace" in line or "in-place" in line or "writes into its input" in line
+    return "it writes into its input" if writes else f"its backward pass fails ({line})"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.preprocess.statistics import PerImage
+from palpate.preprocess.values import Normalise
 
 Transform = Callable[[Any], Any]
 
@@ -81,19 +82,23 @@ MEND = (
 )
 
 
-def twin(transform: Transform) -> PerImage | None:
-    """What computes the same as a transform that takes its statistics out of the graph; None where there is none.
+def twin(transform: Transform) -> PerImage | Normalise | None:
+    """What computes the same as a transform that autograd does not see through; None where there is none.
 
-    MONAI's NormalizeIntensity reads mean and deviation as plain numbers, so that autograd holds them for constants.
+    MONAI's NormalizeIntensity reads mean and deviation as plain numbers, so that autograd holds them for constants,
+    and writes channels in place.
     """
     if type(transform).__name__ == "NormalizeIntensityd":
         transform = transform.normalizer  # type: ignore[attr-defined]
     if type(transform).__name__ != "NormalizeIntensity":
         return None
     own: Any = transform
-    if own.subtrahend is not None or own.divisor is not None:
-        return None
-    return PerImage("zscore", nonzero=own.nonzero, channelwise=own.channel_wise)
+    if own.subtrahend is None and own.divisor is None:
+        return PerImage("zscore", nonzero=own.nonzero, channelwise=own.channel_wise)
+    if own.channel_wise and not own.nonzero and own.subtrahend is not None and own.divisor is not None:
+        mean, std = (tuple(float(number) for number in given) for given in (own.subtrahend, own.divisor))
+        return Normalise(mean, std) if min(std) > 0 else None
+    return None
 
 
 def flat(compose: Any) -> tuple[Transform, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -47,9 +48,11 @@ class _PassThrough(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         own = None
         if ctx.result.requires_grad:
-            (own,) = torch.autograd.grad(
-                ctx.result, ctx.place, gradient.to(ctx.result.dtype), retain_graph=True, allow_unused=True
-            )
+            # A transform that wrote over what its own backward pass needs blocks too.
+            with suppress(RuntimeError):
+                (own,) = torch.autograd.grad(
+                    ctx.result, ctx.place, gradient.to(ctx.result.dtype), retain_graph=True, allow_unused=True
+                )
         return (own if own is not None and bool(own.any()) else _through_stand_in(gradient, ctx.place)), None
 
 
