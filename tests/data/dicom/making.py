@@ -58,7 +58,7 @@ def image(pixels: NDArray[Any], bits: int | None = None, **attributes: Any) -> D
     dataset.add_new(0x7FE00010, "OB" if pixels.dtype.itemsize == 1 else "OW", content + b"\0" * (len(content) % 2))
     for keyword, value in attributes.items():
         if value is None:
-            delattr(dataset, keyword)
+            dataset.pop(keyword, None)
         else:
             setattr(dataset, keyword, value)
     return dataset

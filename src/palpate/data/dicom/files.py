@@ -24,7 +24,6 @@ MAX_INFLATED = 2**30
 _MAGIC, _PREAMBLE = b"DICM", 128
 _PIXELS, _FLOAT_PIXELS = 0x7FE00010, (0x7FE00008, 0x7FE00009)
 _DIRECTORY = "1.2.840.10008.1.3.10"
-_FILE_META = ("MediaStorageSOPClassUID", "TransferSyntaxUID")
 _LONGEST_META = 2**16
 
 
@@ -127,15 +126,16 @@ def open_before_pixels(path: Path) -> Any:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether an entry of a folder is DICOM and no directory of files; hidden files are not."""
-    if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not has_magic(first_bytes(path)):
+    """Whether an entry of a folder is DICOM and no directory of files (DICOMDIR); hidden files are not."""
+    from pydicom.filereader import read_file_meta_info
+
+    if path.name.startswith(".") or not path.is_file() or not has_magic(first_bytes(path)):
         return False
     try:
         with one_sentence(path):
-            open_header(path, ("SOPClassUID",))
-    except InputError as error:
-        return "(DICOMDIR)" not in str(error)
-    return True
+            return bool(read_file_meta_info(path).get("MediaStorageSOPClassUID") != _DIRECTORY)
+    except InputError:
+        return True  # it is DICOM, and reading it says what is wrong
 
 
 @contextmanager

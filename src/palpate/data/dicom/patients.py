@@ -23,7 +23,7 @@ def patient_key(path: Path) -> str | None:
         InputError: the file is no readable DICOM file.
     """
     if path.is_dir():
-        files = (entry for entry in sorted(path.iterdir()) if entry.is_file() and is_image_file(entry))
+        files = (entry for entry in sorted(path.iterdir()) if is_image_file(entry))
         first = next(files, None)
         return None if first is None else patient_key(first)
     with one_sentence(path):

@@ -38,7 +38,7 @@ class DicomSeries:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether the path is a folder that holds a DICOM file."""
-        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir()) if entry.is_file())
+        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir()))
 
     def header(self, path: Path) -> Header:
         """What the slices say, without decoding them.
@@ -97,7 +97,7 @@ def _files(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder} cannot be opened: {error.strerror}. Give the folder of a series.") from error
-    files = [entry for entry in entries if entry.is_file() and is_image_file(entry)]
+    files = [entry for entry in entries if is_image_file(entry)]
     if not files:
         raise InputError(f"{folder} holds no DICOM file. Give the folder that the slices of one series lie in.")
     if len(files) > MAX_SLICES:
