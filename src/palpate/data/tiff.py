@@ -103,9 +103,11 @@ def _only_page(path: Path) -> Iterator[Any]:
     try:
         # A description in OME-XML may name further files, which are none of an image's business.
         with tifffile.TiffFile(path, is_ome=False) as file:
-            # A stack may be kept behind a single page (ImageJ does so): only the series know how large it is.
-            held = sum(series.size for series in file.series)
-            count = max(len(file.pages), held // max(1, file.pages[0].size))
+            count = len(file.pages)  # first, since tifffile walks for ever along pages that name one another
+            if count == 1:
+                # A stack may be kept behind a single page (ImageJ does so): only the series know how large it is.
+                held = sum(series.size for series in file.series)
+                count = max(1, held // max(1, file.pages[0].size))
             if count != 1:
                 raise InputError(
                     f"{path} holds {count} pages, and palpate reads one image a file. Save each as a file."
