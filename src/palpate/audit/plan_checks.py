@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from palpate import catalog
 from palpate.audit.items import item
 from palpate.audit.plan_checks_data import data_problems
 from palpate.audit.plan_checks_model import model_problems
+from palpate.audit.plan_checks_threat import threat_problems
 from palpate.audit.plan_problems import Problem, split
 from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 from palpate.audit.tasks import task_of
@@ -33,7 +33,7 @@ def problems(plan: Plan) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
-    threat = [] if any(key[1] == "bounds" for key, _ in model) else list(_threat(plan))
+    threat = [] if any(key[1] == "bounds" for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
         found += [*_attacks(plan), *_gates(plan)]
@@ -74,26 +74,6 @@ def _classification(section: ClassificationSection) -> Iterator[Problem]:
         yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
     if section.threshold is not None and section.head != "one-logit":
         yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
-
-
-def _threat(plan: Plan) -> Iterator[Problem]:
-    low, high = plan.model.bounds
-    for place, written in enumerate(plan.threat.eps):
-        key = ("threat", "eps", place)
-        try:
-            eps = radius(written, plan.scale)
-        except ValueError as error:
-            yield key, f"{error}."
-            continue
-        shown = f"{written!r}" if isinstance(written, str) else f"{written:g}"
-        if not 0 < eps < math.inf:
-            yield key, f"{shown} must be above zero. Budgets are distances; remove it."
-        elif plan.threat.norm == "linf" and eps > high - low:
-            yield (
-                key,
-                f"{shown} is wider than the whole range {low:g} to {high:g} of stored values. "
-                f'A number counts stored values; a fraction of the range is written "1/255".',
-            )
 
 
 def _attacks(plan: Plan) -> Iterator[Problem]:
