@@ -317,6 +317,44 @@ def _attack_table(entries: Sequence[Any]) -> None:
     _console().print(table)
 
 
+@lists.command("handlings")
+def list_handlings() -> None:
+    """What happens to images in a hospital, for survival.after and robust_to in a plan."""
+    from rich.table import Table
+
+    from palpate.handling import known
+
+    table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
+    for name, words in known():
+        table.add_row(name, words)
+    _console().print(table)
+
+
+@lists.command("formats")
+def list_formats() -> None:
+    """The formats that images are read from and written back to."""
+    from palpate.data.formats import FORMATS
+
+    for one in FORMATS:
+        typer.echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(help="An image file, or a folder with the slices of a DICOM series.")],
+) -> None:
+    """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
+    from dataclasses import asdict
+
+    from palpate.data.formats import header_of
+
+    header = header_of(file)
+    facts = asdict(header) | {"values": header.bounds, "step": header.step}
+    for name, value in facts.items():
+        shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
+        typer.echo(f"{name:<10} {'not known' if value in (None, '') else shown}")
+
+
 @app.command()
 def cite(
     attack: Annotated[str | None, typer.Argument(help="An attack; palpate alone without.")] = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from palpate.audit.baseline import attackable
+from palpate.audit.fitting import notices
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
 from palpate.audit.items import Item, items
@@ -112,6 +113,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
     images, targets = subject.images(sample), subject.targets(sample)
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
+    findings += notices(plan, subject)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from palpate.audit import collate
+from palpate.audit.fitting import require_lattice
 from palpate.audit.identity import encode
 from palpate.audit.machine import device_of
 from palpate.audit.plan_tasks import DetectionSection, MultiLabelSection, SegmentationSection
@@ -173,6 +174,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
     preprocess = plan.model.preprocess.build(plan.root)
     scale = scale_of(plan, headers, [case.name for case in table], preprocess.window)
     plan = plan.calibrated(scale)
+    require_lattice(plan, headers, [case.name for case in table])
     _check_width(plan, max((header.shape for header in headers), key=math.prod))
     counts, spacing = collate.survey(table, plan.task.kind, len(plan.task.names))
     source = model_source(plan)

@@ -1,0 +1,92 @@
+"""Whether a plan's bounds, budgets and lattice fit what the images' files can store, and what to know of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from palpate.audit.preflight import Finding
+from palpate.data.scan import Header
+from palpate.errors import InputError
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import Plan
+    from palpate.audit.subject import Subject
+
+_SLACK = 1e-6
+
+
+def require_lattice(plan: Plan, headers: Sequence[Header], names: Sequence[str]) -> None:
+    """Refuse a lattice that the files do not have, and budgets that it cannot hold.
+
+    Raises:
+        InputError: an image stores floating point, or the smallest L-inf budget is below one of its stored steps.
+    """
+    if not plan.threat.lattice:
+        return
+    for header, name in zip(headers, names, strict=True):
+        if header.step is None:
+            raise InputError(
+                f"threat.lattice: {name} stores floating point ({header.dtype}), which has no stored steps to search on. "
+                "Remove lattice, or audit files that store whole numbers."
+            )
+        if plan.threat.norm == "linf" and plan.radii[0] < header.step * (1 - _SLACK):
+            raise InputError(
+                f"threat.eps: {plan.radii[0]:g} is less than one stored step of {name}, which is {header.step:g}: no "
+                "stored number differs by so little, so such a change is gone when the file is saved. Give "
+                '"1 stored step" or more, or remove threat.lattice.'
+            )
+
+
+def notices(plan: Plan, subject: Subject) -> list[Finding]:
+    """What files and plan together ask a reader to know."""
+    return [*_bounds(subject), *_polarity(subject), *_below_a_step(plan, subject)]
+
+
+def _bounds(subject: Subject) -> list[Finding]:
+    low, high = subject.victim.bounds
+    beyond = [
+        (header, case.name)
+        for header, case in zip(subject.headers, subject.table, strict=True)
+        if header.bounds is not None and (header.bounds[0] > low + _SLACK or header.bounds[1] < high - _SLACK)
+    ]
+    if not beyond:
+        return []
+    header, name = beyond[0]
+    assert header.bounds is not None
+    text = (
+        f"model.bounds reach from {low:g} to {high:g}, and {name} can store {header.bounds[0]:g} to {header.bounds[1]:g} "
+        f"({len(beyond)} of {len(subject.headers)} images). What an attack puts beyond is clipped when it is saved; "
+        "give bounds that every file can hold."
+    )
+    return [Finding("warning", "bounds", text)]
+
+
+def _polarity(subject: Subject) -> list[Finding]:
+    inverted = sum(header.inverted for header in subject.headers)
+    if not inverted:
+        return []
+    count = len(subject.headers)
+    if inverted < count:
+        text = (
+            f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; a "
+            "network that was not given them so in use sees negatives. Audit them apart, with an invert step for these."
+        )
+        return [Finding("warning", "polarity", text)]
+    text = (
+        "The images are MONOCHROME1, where bright is stored as dark, and are read as stored. Where the network in use "
+        "is given them inverted, add the step invert to model.preprocess."
+    )
+    return [Finding("note", "polarity", text)]
+
+
+def _below_a_step(plan: Plan, subject: Subject) -> list[Finding]:
+    step = subject.scale.step
+    small = [] if step is None or plan.threat.norm != "linf" else [eps for eps in plan.radii if eps < step / 2]
+    if not small or step is None:
+        return []
+    text = (
+        f"Budgets below half a stored step of {step:g} ({', '.join(f'{eps:g}' for eps in small)}) round to nothing when "
+        "the file is saved: they say what the network would do with images that no file can hold."
+    )
+    return [Finding("warning", "stored steps", text)]
