@@ -126,7 +126,7 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     ]
     if problems:
         raise InputError(
-            f"model.weights: {path} does not fit the factory's model; {'; '.join(problems)}. Give the factory the "
+            f"model.weights: {path} does not fit the network; {'; '.join(problems)}. Build it with the "
             "arguments (classes, channels, architecture) that these weights were trained with."
         )
     for name, tensor in found.items():
