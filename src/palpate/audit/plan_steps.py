@@ -94,9 +94,8 @@ def _step(entry: Mapping[str, Any]) -> Step:
         raise _RefusedError((name,), f"there is no such step. {nearest(name, STEPS)}")
     given = _given(name, written)
     kind = STEPS[name]
-    _check(name, kind, given)
     try:
-        step: Step = kind(**given)
+        step: Step = kind(**_checked(name, kind, given))
     except InputError as error:
         place, _, text = str(error).partition(": ")
         field = place.rpartition(".")[2]
@@ -123,8 +122,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _check(name: str, kind: type, given: Mapping[str, Any]) -> None:
-    """Refuse fields that are unknown, missing or of another type."""
+def _checked(name: str, kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in the types of the step (`240` is 240.0); unknown, missing ones and other types are refused."""
+    checked = {}
     hints = get_type_hints(kind)
     known = [field for field in fields(kind) if (name, field.name) != ("resample", "of")]
     names = [field.name for field in known]
@@ -132,13 +132,14 @@ def _check(name: str, kind: type, given: Mapping[str, Any]) -> None:
         if field not in names:
             raise _RefusedError((name, field), f"there is no such field. {nearest(field, names)}")
         try:
-            TypeAdapter(hints[field], config=ConfigDict(strict=True)).validate_python(value)
+            checked[field] = TypeAdapter(hints[field], config=ConfigDict(strict=True)).validate_python(value)
         except ValidationError as error:
             short = _SHORT.get(name) == field or name in _PAIRS
             raise _RefusedError((name,) if short else (name, field), _wanted(name, value, hints[field])) from error
     for missing in known:
         if missing.name not in given and missing.default is MISSING:
             raise _RefusedError((name,), f"its {missing.name} is missing. For example: {_EXAMPLES[name]}.")
+    return checked
 
 
 def _wanted(name: str, value: Any, hint: Any) -> str:
