@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, Callable[[], Dataset]]] = [
     ("RescaleSlope is no number that pixels can be mapped by", lambda: image(PIXELS, RescaleSlope=0)),
     ("stores HSV colours", lambda: image(noise(4, 6, 3), PhotometricInterpretation="HSV")),
     ("stores unnamed colours", lambda: image(PIXELS, PhotometricInterpretation=None)),
-    ("stores 1 samples a pixel as RGB", lambda: image(PIXELS, PhotometricInterpretation="RGB")),
+    ("stores another number of samples a pixel than RGB has", lambda: image(PIXELS, PhotometricInterpretation="RGB")),
     ("its colour table has no", lambda: image(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
     ("2 different rescale slopes and intercepts", rescaled_frames),
     ("frame 1 and frame 2 lie in different directions", turned_frames),

@@ -82,9 +82,9 @@ def one_sentence(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}. Give a readable DICOM file.") from error
     except Exception as error:  # pydicom, its decoders, struct and NumPy each fail in their own way: all mean the same
+        if isinstance(error, OSError) and error.strerror:  # the disk's; pydicom raises OSError without it
+            raise InputError(f"{path} cannot be read: {error.strerror}. Give a readable DICOM file.") from error
         # Only the kind of failure is told: pydicom's own words may quote values of the file, which may be a patient's.
         raise InputError(
             f"{path} is a truncated or damaged DICOM file ({type(error).__name__}). "

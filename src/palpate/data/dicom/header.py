@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,10 @@ IMAGE_KEYWORDS = (
 )
 """The attributes that reading an image needs; reading what a file says fetches no other."""
 
+_MODALITIES = (
+    "BDUS BI BMD CD CF CR CT DD DF DG DM DMS DS DX EC ES FA FS GM IO IVOCT IVUS LP LS MA MG MR MS NM OAM OCT OP "
+    "OPM OPT OPTBSV OPTENF OT PA POS PT PX RF RG SM ST TG US VF XA XC"
+)
 _UNITS = {"HU": "HU", "HU_MOD": "HU", "OD": "OD", "MGML": "mg/ml", "PCT": "%", "Z_EFF": "Z_eff", "BQML": "Bq/ml"}
 _CLASSES = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
@@ -266,7 +269,7 @@ def _window(groups: Groups) -> tuple[float, float] | None:
 
 def _modality(dataset: Any) -> str:
     written = str(dataset.get("Modality") or "")
-    return written if re.fullmatch("[A-Z]{2,8}", written) else _CLASSES.get(str(dataset.get("SOPClassUID") or ""), "")
+    return written if written in _MODALITIES.split() else _CLASSES.get(str(dataset.get("SOPClassUID") or ""), "")
 
 
 def _scanner(dataset: Any) -> str:

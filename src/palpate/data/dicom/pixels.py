@@ -22,6 +22,7 @@ _PHOTOMETRIC = {
     "PALETTE COLOR": PALETTE,
     **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), COLOUR),
 }
+_UNREAD = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
 _JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", *(f"1.2.840.10008.1.2.4.20{n}" for n in (1, 2, 3)))
 _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _RLE = "1.2.840.10008.1.2.5"
@@ -38,14 +39,12 @@ def require_photometric(path: Path, dataset: Any) -> str:
     written = str(dataset.get("PhotometricInterpretation") or "")
     kind = _PHOTOMETRIC.get(written)
     if kind is None:
-        what = written if written.replace("_", "").replace(" ", "").isalnum() and len(written) <= 16 else "unnamed"
         raise InputError(
-            f"{path} stores {what} colours, and palpate reads MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB and YBR. "
+            f"{path} stores {written if written in _UNREAD else 'unnamed'} colours, and palpate reads MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB and YBR. "
             "Convert it to RGB."
         )
-    samples = dataset.get("SamplesPerPixel", 1)
-    if samples != (3 if kind == COLOUR else 1):
-        raise InputError(f"{path} stores {samples} samples a pixel as {written}. Correct the file, or leave it out.")
+    if dataset.get("SamplesPerPixel", 1) != (3 if kind == COLOUR else 1):
+        raise InputError(f"{path} stores another number of samples a pixel than {written} has. Correct the file.")
     return kind
 
 
@@ -63,8 +62,10 @@ def require_decoder(path: Path, dataset: Any) -> None:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
+        # A name that DICOM does not know is the file's own text, which no message repeats.
+        what = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
         raise InputError(
-            f"{path} is stored as {syntax.name}, which palpate does not read. Convert it to Explicit VR Little Endian."
+            f"{path} is stored as {what}, which palpate does not read. Convert it to Explicit VR Little Endian."
         ) from error
     if decoder.is_available:
         return
