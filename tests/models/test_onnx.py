@@ -152,4 +152,4 @@ def test_probabilities_are_read_as_logits(tmp_path: Path) -> None:
         assert torch.allclose(found, wanted, atol=1e-4)
     write(tmp_path / "m.onnx", Twin())
     with pytest.raises(InputError, match=r'outputs: "sigmoid" says .* some leave 0 to 1'):
-        load_model(ModelSource(onnx="m.onnx", outputs="sigmoid"), tmp_path)(images())
+        load_model(ModelSource(onnx="m.onnx", outputs="sigmoid"), tmp_path)(images() / 4)
