@@ -42,9 +42,12 @@ SHAPES = [(2, 1, 24, 20), (2, 3, 24, 20), (1, 2, 9, 7), (2, 1, 3, 12, 10), (1, 3
 
 @pytest.mark.parametrize(("title", "name"), CASES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_handling_keeps_shape_bounds_and_type(title: str, name: str, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64], ids=str)
+def test_every_handling_keeps_shape_bounds_and_type(
+    title: str, name: str, shape: tuple[int, ...], kind: torch.dtype
+) -> None:
     scale = SCALES[title]
-    images = pictures(scale, *shape)
+    images = pictures(scale, *shape).to(kind)
     before = images.clone()
     handled = parse(name, scale)(images)
     assert handled.shape == images.shape and handled.dtype == images.dtype and not handled.requires_grad

@@ -65,7 +65,8 @@ def top_level(scale: Scale) -> int | None:
 
 def levels(image: Tensor, low: float, step: float, top: int) -> Tensor:
     """Each value's nearest of the numbers 0 to `top`, which stand for `low + number * step`; float64."""
-    return image.detach().double().sub_(low).div_(step).round_().clamp_(0, top)
+    # A copy even where it is float64 already: the caller's image is not written to.
+    return image.detach().to(torch.float64, copy=True).sub_(low).div_(step).round_().clamp_(0, top)
 
 
 def values(numbers: Tensor, low: float, high: float, top: int, like: Tensor, bounds: tuple[float, float]) -> Tensor:
@@ -73,7 +74,7 @@ def values(numbers: Tensor, low: float, high: float, top: int, like: Tensor, bou
 
     Computed in float64, so that whole numbers and whole HU come back exactly.
     """
-    numbers = numbers.to(device=like.device, dtype=torch.float64)
+    numbers = numbers.to(device=like.device, dtype=torch.float64, copy=True)
     # Multiplied before it is divided: of (0, 1) the number k becomes exactly k / 255.
     return numbers.mul_(high - low).div_(top).add_(low).clamp_(*bounds).to(like.dtype)
 
