@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from palpate.audit.plan import Plan, parse_plan
+from palpate.audit.plan_tables import load_table
 from palpate.audit.starter import starting_plan, unfinished
-from palpate.audit.subject import load_table
 from palpate.audit.toml_words import CHECK, FILL_IN
 from palpate.errors import InputError
 from tests.audit import tiny_dense

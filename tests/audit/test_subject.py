@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from palpate.audit.plan import parse_plan
+from palpate.audit.plan_tables import load_table
 from palpate.audit.runner import audit
-from palpate.audit.subject import load_subject, load_table
+from palpate.audit.subject import load_subject
 from palpate.errors import InputError
 from palpate.runs import RunFolder
 from tests.audit import tiny

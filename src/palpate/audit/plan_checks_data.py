@@ -12,35 +12,97 @@ if TYPE_CHECKING:
     from palpate.audit.plan_data import DataSection
     from palpate.audit.plan_tasks import TaskSection
 
-_CSV_ONLY = ("images", "file", "label", "group", "where", "mask", "boxes", "field")
+LAYOUTS = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc")
+"""Fields of which one names the images."""
+
+_CLASSES = ("binary", "multiclass", "ordinal")
+_TASKS = {
+    "table": (*_CLASSES, "multilabel", "segmentation", "detection"),
+    "folders": _CLASSES,
+    "medmnist": _CLASSES,
+    "nnunet": ("segmentation",),
+    "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
+    "coco": ("segmentation", "detection"),
+    "voc": ("detection",),
+}
+_SPLIT = ("medmnist", "nnunet", "datalist", "voc")
+_LISTINGS = ("table", "datalist", "coco")
+_OF = {
+    "images": _LISTINGS,
+    "file": ("table", "datalist"),
+    "label": ("table", "datalist"),
+    "group": _LISTINGS,
+    "where": _LISTINGS,
+    "site": _LISTINGS,
+    "scanner": _LISTINGS,
+    "region": _LISTINGS,
+    "mask": ("table",),
+    "boxes": ("table",),
+    "box_file": ("table",),
+    "corners": ("table",),
+    "field": ("table",),
+    "values": ("table", "datalist"),
+    "ignore_value": ("table", "datalist"),
+    "box_mode": ("datalist",),
+    "difficult": ("voc",),
+    "split": _SPLIT,
+}
+"""Layouts that read a field."""
+
+_WORDS = {
+    "table": "a CSV",
+    "folders": "class folders",
+    "medmnist": "a MedMNIST archive",
+    "nnunet": "an nnU-Net folder",
+    "datalist": "a datalist",
+    "coco": "a COCO file",
+    "voc": "a VOC folder",
+}
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
 _KINDS = {
     "mask": "segmentation",
     "values": "segmentation",
     "field": "segmentation",
     "ignore_value": "segmentation",
-} | dict.fromkeys(("boxes", "box_file", "corners"), "detection")
+} | dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "difficult"), "detection")
 
 
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     """All contradictions of the section, and with the task."""
-    yield from one_of(section, "data", ("table", "folders", "medmnist"))
-    if section.table is None:
-        for name in _CSV_ONLY:
-            if name in section.model_fields_set:
-                yield ("data", name), "it belongs to a CSV. Remove it, or name the CSV in data.table."
-    if section.medmnist is None and "split" in section.model_fields_set:
-        yield ("data", "split"), 'it belongs to a MedMNIST archive. For a CSV write where = {split = "test"}.'
-    if task.kind in ("multilabel", "segmentation", "detection") and section.table is None:
-        yield ("data", "table"), f"{task.kind} reads its images and annotations from a CSV. Name it."
+    yield from one_of(section, "data", LAYOUTS)
+    layout = next((name for name in LAYOUTS if getattr(section, name) is not None), None)
+    if layout is not None:
+        yield from _foreign(section, layout)
+        if task.kind not in _TASKS[layout]:
+            fitting = " or ".join(name for name in LAYOUTS if task.kind in _TASKS[name])
+            yield ("data", layout), f"{_WORDS[layout]} holds nothing for {task.kind}. Name data.{fitting} instead."
     needed = {"segmentation": "mask", "detection": "boxes"}.get(task.kind)
-    if needed is not None and getattr(section, needed) is None:
+    if layout == "table" and needed is not None and getattr(section, needed) is None:
         yield ("data", needed), f"{task.kind} needs it: {_NEEDED[needed]}."
     for name, kind in _KINDS.items():
         if name in section.model_fields_set and task.kind != kind:
             yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
+
+
+def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:
+    """Fields that another layout reads."""
+    for name, readers in _OF.items():
+        if name not in section.model_fields_set or layout in readers:
+            continue
+        if name == "group" and section.group == "dicom" and layout != "medmnist":
+            continue
+        if name == "split" and layout in _LISTINGS:
+            text = f'it belongs to {_either(readers)}. For {_WORDS[layout]} write where = {{split = "test"}}.'
+        else:
+            text = f"it belongs to {_either(readers)}. Remove it, or name that in data.{readers[0]}."
+        yield ("data", name), text
+
+
+def _either(layouts: tuple[str, ...]) -> str:
+    words = [_WORDS[name] for name in layouts]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _columns(masks: tuple[str, ...], task: SegmentationSection) -> Iterator[Problem]:

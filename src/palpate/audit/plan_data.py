@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from palpate.audit.sections import Section
 
 
 class DataSection(Section):
-    """`[data]`: the labelled images. Name them by one of `table`, `folders` and `medmnist`."""
+    """`[data]`: the labelled images. Name them by one of `table` to `voc`."""
 
     table: str | None = Field(default=None, examples=['table = "labels.csv"'])
     """A CSV with one line an image."""
@@ -16,18 +18,28 @@ class DataSection(Section):
     """A folder with one folder a class."""
     medmnist: str | None = Field(default=None, examples=['medmnist = "breastmnist.npz"'])
     """A MedMNIST archive."""
+    nnunet: str | None = Field(default=None, examples=['nnunet = "Dataset001_Hippo"'])
+    """An nnU-Net raw dataset, a folder with `dataset.json`."""
+    datalist: str | None = Field(default=None, examples=['datalist = "dataset.json"'])
+    """A MONAI or Decathlon datalist, a JSON with lists of images and labels."""
+    coco: str | None = Field(default=None, examples=['coco = "instances.json"'])
+    """A COCO JSON of boxes or masks."""
+    voc: str | None = Field(default=None, examples=['voc = "VOC2007"'])
+    """A Pascal VOC folder: `Annotations`, `JPEGImages`, `ImageSets`."""
     split: str = "test"
-    """Split of the archive. Of a CSV: see `where`."""
+    """Split of an archive, a datalist, or a VOC or nnU-Net folder (`train`, `test`). Unless told: of an nnU-Net folder
+    `test` where it has labels, else `train`; of a datalist its only labelled list. Of a CSV: see `where`."""
     images: str | None = None
-    """Folder that the paths of the CSV start from; the CSV's own unless told."""
+    """Folder that the paths of a CSV, datalist or COCO file start from; the file's own unless told."""
     file: str = "file"
-    """Column of the CSV with the paths."""
+    """Column of the CSV with the paths; key of a datalist's images, `image` there unless told."""
     label: str = "label"
-    """Column of the CSV with the labels: names of classes, or their numbers from 0."""
-    group: str | None = None
-    """Column of the CSV that says which images belong together, such as the patient's."""
+    """Column of the CSV, or key of a datalist, with the labels: names of classes, or their numbers from 0."""
+    group: str | None = Field(default=None, examples=['group = "patient"'])
+    """Column or key that says which images belong together, such as the patient's; `"dicom"` asks DICOM files, and
+    keeps `patient 1`, `patient 2` ... instead of identifiers."""
     where: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=['where = {split = "test"}'])
-    """Keep the lines of the CSV whose column has this value."""
+    """Keep the lines or images whose column or key has this value."""
     mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
     """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
     values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
@@ -42,14 +54,18 @@ class DataSection(Section):
     """Its column of images."""
     corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
     """Its columns of left, top, right and bottom."""
+    box_mode: Literal["xyxy", "xywh", "xxyy", "ccwh"] = "xyxy"
+    """What the four numbers of a datalist's boxes are: corners; corner and size; both x before both y; centre, size."""
+    difficult: bool = False
+    """Keep the boxes that a VOC folder marks as difficult."""
     spacing: tuple[float, ...] | None = Field(default=None, examples=["spacing = [0.7, 0.7]"])
     """Size of a pixel along each axis in mm, where the files do not say; volumes in NIfTI do."""
     site: str | None = Field(default=None, examples=['site = "hospital"'])
-    """Column of the CSV that says where an image was taken; carried into the records."""
+    """Column or key that says where an image was taken; carried into the records."""
     scanner: str | None = Field(default=None, examples=['scanner = "scanner"'])
-    """Column of the CSV with the scanner; DICOM files say it by themselves."""
+    """Column or key with the scanner; DICOM files say it by themselves."""
     region: str | None = Field(default=None, examples=['region = "lung_mask"'])
-    """Column of the CSV with masks that `threat.region` may name."""
+    """Column or key with masks that `threat.region` may name."""
     unit: str | None = Field(default=None, examples=['unit = "HU"'])
     """Unit of the values, where the files do not say: NIfTI, PNG. DICOM of CT is in HU by itself."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])

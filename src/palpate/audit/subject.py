@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from palpate.audit import collate
 from palpate.audit.fitting import require_lattice
 from palpate.audit.identity import encode
 from palpate.audit.machine import device_of
-from palpate.audit.plan_tasks import DetectionSection, MultiLabelSection, SegmentationSection
+from palpate.audit.plan_tables import load_table
+from palpate.audit.plan_tasks import SegmentationSection
 from palpate.audit.scales import scale_of
 from palpate.audit.tasks import Grid
 from palpate.contracts import Limits
@@ -196,58 +196,6 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         region=plan.threat.region,
         structures=plan.task.names if isinstance(plan.task, SegmentationSection) else (),
     )
-
-
-def load_table(plan: Plan) -> Table:
-    """The images and annotations of a plan; raises InputError where they cannot be read."""
-    data = plan.data
-    if data.table is None:
-        classes = plan.task.names
-        if data.folders is not None:
-            table = Table.from_folders(plan.root / data.folders, classes)
-        else:
-            table = Table.from_medmnist(plan.root / str(data.medmnist), data.split, classes)
-    else:
-        table = _listed(plan, plan.root / data.table)
-    return table if data.limit is None else table.limit(data.limit, plan.seed)
-
-
-def _listed(plan: Plan, file: Path) -> Table:
-    data, task = plan.data, plan.task
-    images = file.parent if data.images is None else plan.root / data.images
-    if isinstance(task, SegmentationSection):
-        assert data.mask is not None
-        return Table.from_masks(
-            file,
-            images,
-            data.file,
-            data.mask,
-            structures=task.structures,
-            values=data.values or None,
-            field=data.field,
-            ignore_value=data.ignore_value,
-            spacing=data.spacing,
-            group=data.group,
-            where=data.where,
-        )
-    if isinstance(task, DetectionSection):
-        # The list of images has those without boxes too; where there is none, images are those that have a box.
-        listing = None if data.boxes == data.table else file
-        return Table.from_boxes(
-            plan.root / str(data.boxes),
-            images,
-            data.box_file,
-            data.label,
-            data.corners,
-            listing=listing,
-            listing_file=data.file,
-            group=data.group,
-            where=data.where,
-            classes=task.classes,
-        )
-    if isinstance(task, MultiLabelSection):
-        return Table.from_findings(file, images, task.findings, data.file, data.group, data.where)
-    return Table.from_csv(file, images, data.file, data.label, data.group, data.where, task.classes)
 
 
 def model_source(plan: Plan) -> ModelSource:

@@ -18,7 +18,7 @@ from palpate.data.sheets import Line, Sheet
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
-__all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases"]
+__all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases", "require_declared"]
 
 MARGIN = 1.0
 """Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
@@ -34,9 +34,9 @@ class BoxColumns:
         corners: left, top, right and bottom in pixels.
     """
 
-    image: str
-    label: str
-    corners: tuple[str, str, str, str]
+    image: str = "image"
+    label: str = "label"
+    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Box(NamedTuple):
@@ -61,11 +61,13 @@ class BoxLines:
         table: the CSV of boxes.
         root: the folder of the images.
         boxes: the boxes of each case, in the order of their lines; a case without boxes is not there.
+        sizes: width and height of the images that the boxes were drawn on, where the table says so.
     """
 
     table: Path
     root: Path
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict, hash=False, repr=False)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
 
     def read(self, case: Case) -> Annotation:
         """The boxes of one case; M is 0 where it has none.
@@ -74,6 +76,7 @@ class BoxLines:
             InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
         """
         height, width = self._size(case)
+        require_declared(self.table, case.name, self.sizes, width, height)
         boxes = self.boxes.get(case.name, ())
         size = np.array([width, height, width, height], dtype=np.float64)
         corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
@@ -131,6 +134,20 @@ def box_cases(
     if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
         raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
     return (tuple(cases), names), BoxLines(sheet.path, images, {name: tuple(own) for name, own in boxes.items() if own})
+
+
+def require_declared(path: Path, name: str, sizes: Mapping[str, tuple[int, int]], width: int, height: int) -> None:
+    """Refuse an image of another size than its annotations were drawn on.
+
+    Raises:
+        InputError: width or height differ.
+    """
+    if name in sizes and sizes[name] != (width, height):
+        declared = " x ".join(map(str, sizes[name]))
+        raise InputError(
+            f"{path} says that {name} is {declared} (width x height), and the file is {width} x {height}. "
+            "Give the images that were annotated."
+        )
 
 
 def _cases(sheet: Sheet, images: Path, lines: list[tuple[int, Line, str]], about: About) -> list[Case]:

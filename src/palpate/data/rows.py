@@ -88,7 +88,7 @@ class Rows:
         return self.cases[row].scanner or self.header(row).scanner
 
     def spacing(self, row: int) -> tuple[float, ...] | None:
-        """Size of a pixel in mm along each spatial axis, from the table's annotation or the file; None where neither says.
+        """Size of a pixel in mm along each spatial axis, from the plan or the file; None where neither says.
 
         Raises:
             InputError: the image or its annotation cannot be read.

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, Self
 
 from palpate.data.archive import Archive, archive_cases
 from palpate.data.boxes import BoxColumns, box_cases
 from palpate.data.class_folders import folder_cases
+from palpate.data.coco import coco_boxes, coco_masks, read_coco
+from palpate.data.datalist import Keys, Shows, read_datalist
 from palpate.data.findings import finding_cases
-from palpate.data.listing import About, class_cases
+from palpate.data.listing import About, class_cases, listed_lines
 from palpate.data.mask_coding import coded
 from palpate.data.mask_table import mask_cases
+from palpate.data.nnunet import nnunet_coding, nnunet_sheet, read_dataset
+from palpate.data.patients import by_patient
 from palpate.data.rows import Rows
 from palpate.data.sheets import read_csv
 from palpate.data.source import Folder, Source
+from palpate.data.stacked import Stacked
+from palpate.data.voc import read_voc
+from palpate.errors import InputError
 
 __all__ = ["Folder", "Source", "Table"]
 
@@ -214,3 +222,172 @@ class Table(Rows):
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
         """
         return cls(*archive_cases(archive, split, classes), Archive(archive, split))
+
+    @classmethod
+    def from_nnunet(
+        cls,
+        folder: Path,
+        split: str | None = None,
+        *,
+        structures: Sequence[str] | None = None,
+        exclusive: bool | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> Table:
+        """A table from an nnU-Net raw dataset: `dataset.json`, `imagesTr`, `labelsTr`; versions 1 and 2.
+
+        Files `case_0000`, `case_0001` ... are the channels of one image. Labels that are lists are structures that
+        overlap; the label `ignore` counts for nothing.
+
+        Args:
+            folder: such as `Dataset001_Hippo`.
+            split: `train` (Tr) or `test` (Ts); unless told `test` where labelsTs holds files, else `train`.
+            structures: the names of `dataset.json` in the order of the model's outputs; in its order unless told.
+            exclusive: give each pixel one structure at most; unless told as `dataset.json` says.
+            spacing: mm of a pixel along each axis where files do not say.
+
+        Raises:
+            InputError: a key, split, channel or label is missing, or the structures are others.
+        """
+        dataset = read_dataset(folder)
+        sheet, files = nnunet_sheet(dataset, split)
+        coding = nnunet_coding(dataset, structures, exclusive)
+        names = tuple(dataset.labels) if structures is None else structures
+        cases, masks = mask_cases(sheet, folder, "file", coding, names, spacing, About(), {})
+        return cls(*cases, Stacked(folder, files), masks)
+
+    @classmethod
+    def from_datalist(
+        cls,
+        path: Path,
+        split: str | None = None,
+        images: Path | None = None,
+        *,
+        shows: Shows = "classes",
+        names: Sequence[str] | None = None,
+        keys: Keys | None = None,
+        values: Sequence[int] | None = None,
+        ignore_value: int | None = None,
+        exclusive: bool = True,
+        spacing: Sequence[float] | None = None,
+        about: About | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Table:
+        """A table from a MONAI or Decathlon datalist: lists of `{"image": path, "label": ..., ...}` in a JSON.
+
+        An image that is a list of paths has its channels in files of their own. A label is a class, a path or one
+        path a structure, a list of classes of boxes, or a list of 0 and 1 (-1: not judged).
+
+        Args:
+            path: the JSON.
+            split: key of the list, such as `validation`; unless told the only one whose items are labelled.
+            images: folder that paths start from; the JSON's own unless told.
+            shows: what labels are.
+            names: classes, structures or findings, in the order of the model's outputs.
+            keys: keys of images, labels and boxes; `image`, `label` and `box` unless told.
+            values: of masks, as in `from_masks`.
+            ignore_value: of masks, as in `from_masks`.
+            exclusive: of masks, as in `from_masks`.
+            spacing: of masks, as in `from_masks`.
+            about: keys that say where an image comes from.
+            where: keep items whose key has this value, such as `{"fold": 0}`.
+
+        Raises:
+            InputError: a list, key or file is not there or not what it should be, or a path leads out of the folder.
+        """
+        keys, about, where, root = keys or Keys(), about or About(), where or {}, images or path.parent
+        held = read_datalist(path, split, root, keys, shows, names)
+        source = Stacked(root, held.files)
+        if shows == "classes":
+            return cls(*class_cases(held.images, root, keys.image, keys.label, about, where, names), source)
+        if shows == "masks":
+            coding = coded(held.masks, values, names, None, ignore_value, exclusive)
+            cases, masks = mask_cases(held.images, root, keys.image, coding, names, spacing, about, where)
+            return cls(*cases, source, masks)
+        if shows == "findings":
+            if names is None:
+                raise InputError("names: findings have no names. Give them, in the order of the model's outputs.")
+            cases, findings = finding_cases(held.images, root, keys.image, names, about, where)
+            return cls(*cases, source, findings)
+        listing = (held.images, keys.image)
+        cases, boxes = box_cases(held.boxes, root, BoxColumns(), listing, about, where, names)
+        return cls(*cases, source, boxes)
+
+    @classmethod
+    def from_coco(
+        cls,
+        path: Path,
+        images: Path | None = None,
+        *,
+        shows: Literal["boxes", "masks"] = "boxes",
+        names: Sequence[str] | None = None,
+        exclusive: bool = True,
+        spacing: Sequence[float] | None = None,
+        about: About | None = None,
+        where: Mapping[str, object] | None = None,
+    ) -> Table:
+        """A table from a COCO JSON. Images without annotations are kept.
+
+        Boxes of crowds are passed over; in masks the pixels of crowds are ignored. All annotations of a category are
+        one structure.
+
+        Args:
+            path: the JSON.
+            images: folder that `file_name` starts from; the JSON's own unless told.
+            shows: its boxes, or masks from its polygons and run lengths.
+            names: categories in the order of the model's outputs; in the order of their ids unless told.
+            exclusive: of masks: give each pixel one structure at most.
+            spacing: of masks: mm of a pixel along rows and columns where files do not say.
+            about: keys of images that say where they come from.
+            where: keep images whose key has this value.
+
+        Raises:
+            InputError: a key or file is not there, an id is unknown or stands there twice, or a shape does not fit.
+        """
+        root, about, where = images or path.parent, about or About(), where or {}
+        coco = read_coco(path, root)
+        if shows == "masks":
+            masks = coco_masks(coco, root, names, exclusive, spacing)
+            coco.images.require((*about.columns, *where))
+            kept = listed_lines(coco.images, root, "file_name", about, where)
+            return cls(tuple(case for _, case in kept), masks.structures, Folder(root), masks)
+        named = tuple(coco.categories.values()) if names is None else names
+        listing = (coco.images, "file_name")
+        cases, boxes = box_cases(coco_boxes(coco), root, BoxColumns(), listing, about, where, named)
+        return cls(*cases, Folder(root), replace(boxes, sizes=coco.sizes))
+
+    @classmethod
+    def from_voc(
+        cls,
+        root: Path,
+        split: str | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        difficult: bool = False,
+    ) -> Table:
+        """A table of boxes from a Pascal VOC folder: `Annotations`, `JPEGImages`, `ImageSets/Main`.
+
+        Corners count pixels from 1 and belong to the box, which reaches from `xmin - 1` to `xmax`.
+
+        Args:
+            root: such as `VOC2007`.
+            split: a list in `ImageSets/Main`; unless told `test`, or all annotations where there are no lists.
+            classes: names of the classes in the model's order; sorted unless told.
+            difficult: keep boxes that are marked as difficult.
+
+        Raises:
+            InputError: a folder, split, image or size is missing, or an XML is damaged or declares entities.
+        """
+        boxes, images, sizes = read_voc(root, split, difficult)
+        names = sorted({line.cells["label"] for line in boxes.lines}) if classes is None else classes
+        cases, held = box_cases(boxes, root, BoxColumns(), (images, "image"), About(), {}, names)
+        return cls(*cases, Folder(root), replace(held, sizes=sizes))
+
+    def by_patient(self) -> Self:
+        """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
+
+        Raises:
+            InputError: the images are not DICOM.
+        """
+        if not isinstance(self.source, Folder):
+            raise InputError("data.group: images of an archive are not DICOM. Remove it.")
+        return replace(self, cases=by_patient(self.cases, self.source))

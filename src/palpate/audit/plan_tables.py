@@ -1,0 +1,152 @@
+"""The images and annotations that `[data]` of a plan names, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
+from palpate.data.datalist import Keys, Shows
+from palpate.data.listing import About
+from palpate.data.table import Table
+
+if TYPE_CHECKING:
+    from palpate.audit.plan import Plan
+    from palpate.audit.plan_tasks import TaskSection
+
+DICOM = "dicom"
+"""What `data.group` says where DICOM files tell their patients apart."""
+
+
+def load_table(plan: Plan) -> Table:
+    """The images and annotations of a plan; raises InputError where they cannot be read."""
+    table = _whole(plan)
+    if plan.data.group == DICOM:
+        table = table.by_patient()
+    return table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)
+
+
+def source_of(plan: Plan) -> str:
+    """Where the images lie, as the plan writes it: its file or folder, and the split where one is named."""
+    data = plan.data
+    names = (data.table, data.folders, data.medmnist, data.nnunet, data.datalist, data.coco, data.voc)
+    source = next(name for name in names if name is not None)
+    split = data.split if data.medmnist is not None else _split(plan)
+    return source if split is None else f"{source}, {split}"
+
+
+def _whole(plan: Plan) -> Table:
+    data = plan.data
+    if data.table is not None:
+        return _listed(plan, plan.root / data.table)
+    if data.datalist is not None:
+        return _datalist(plan, plan.root / data.datalist)
+    return _folder(plan) if data.coco is None else _coco(plan, plan.root / data.coco)
+
+
+def _folder(plan: Plan) -> Table:
+    data, task = plan.data, plan.task
+    if data.folders is not None:
+        return Table.from_folders(plan.root / data.folders, task.names)
+    if data.voc is not None:
+        return Table.from_voc(plan.root / data.voc, _split(plan), classes=task.names, difficult=data.difficult)
+    if data.nnunet is not None:
+        return Table.from_nnunet(
+            plan.root / data.nnunet,
+            _split(plan),
+            structures=task.names,
+            exclusive=getattr(task, "exclusive", True),
+            spacing=data.spacing,
+        )
+    return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+
+
+def _coco(plan: Plan, path: Path) -> Table:
+    data, task = plan.data, plan.task
+    return Table.from_coco(
+        path,
+        None if data.images is None else plan.root / data.images,
+        shows="masks" if isinstance(task, SegmentationSection) else "boxes",
+        names=task.names,
+        exclusive=getattr(task, "exclusive", True),
+        spacing=data.spacing,
+        about=_about(plan),
+        where=data.where,
+    )
+
+
+def _datalist(plan: Plan, path: Path) -> Table:
+    data, task = plan.data, plan.task
+    return Table.from_datalist(
+        path,
+        _split(plan),
+        None if data.images is None else plan.root / data.images,
+        shows=_shows(task),
+        names=task.names,
+        keys=Keys(data.file if "file" in data.model_fields_set else "image", data.label, mode=data.box_mode),
+        values=data.values or None,
+        ignore_value=data.ignore_value,
+        exclusive=getattr(task, "exclusive", True),
+        spacing=data.spacing,
+        about=_about(plan),
+        where=data.where,
+    )
+
+
+def _listed(plan: Plan, file: Path) -> Table:
+    data, task, about = plan.data, plan.task, _about(plan)
+    images = file.parent if data.images is None else plan.root / data.images
+    more = {"site": about.site, "scanner": about.scanner, "region": about.region}
+    if isinstance(task, SegmentationSection):
+        assert data.mask is not None
+        return Table.from_masks(
+            file,
+            images,
+            data.file,
+            data.mask,
+            structures=task.structures,
+            values=data.values or None,
+            field=data.field,
+            ignore_value=data.ignore_value,
+            spacing=data.spacing,
+            group=about.group,
+            where=data.where,
+            exclusive=task.exclusive,
+            **more,
+        )
+    if isinstance(task, DetectionSection):
+        # The list of images has those without boxes too; where there is none, images are those that have a box.
+        listing = None if data.boxes == data.table else file
+        return Table.from_boxes(
+            plan.root / str(data.boxes),
+            images,
+            data.box_file,
+            data.label,
+            data.corners,
+            listing=listing,
+            listing_file=data.file,
+            group=about.group,
+            where=data.where,
+            classes=task.classes,
+            **more,
+        )
+    if isinstance(task, MultiLabelSection):
+        return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, **more)
+    return Table.from_csv(file, images, data.file, data.label, about.group, data.where, task.classes, **more)
+
+
+def _about(plan: Plan) -> About:
+    data = plan.data
+    return About(None if data.group == DICOM else data.group, data.site, data.scanner, data.region)
+
+
+def _split(plan: Plan) -> str | None:
+    return plan.data.split if "split" in plan.data.model_fields_set else None
+
+
+def _shows(task: TaskSection) -> Shows:
+    if isinstance(task, ClassificationSection):
+        return "classes"
+    if isinstance(task, SegmentationSection):
+        return "masks"
+    return "boxes" if isinstance(task, DetectionSection) else "findings"

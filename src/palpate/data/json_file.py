@@ -1,0 +1,115 @@
+"""JSON that describes data: bounded in size and depth, every name once, and every path inside the images' folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from palpate.errors import InputError, nearest
+
+MAX_BYTES = 2**28
+"""Larger files are refused before they are read; parsed, JSON takes about ten times its size in memory."""
+
+_WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: the file is missing, too large, no JSON, nested too deeply, names a key twice, or holds NaN.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(
+                f"{path} has {path.stat().st_size:,} bytes, and palpate reads JSON up to {MAX_BYTES:,}. Split it."
+            )
+        return json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Correct its path.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give a JSON file.") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply to be a description of data. Give the right file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}). Save it again.") from error
+
+
+def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
+    """One value of an object, of the kind that it must be; `place` says where the object stands, or is empty.
+
+    Raises:
+        InputError: the holder is no object, the key is not there, or its value is of another kind.
+    """
+    where = f"{path}, {place}" if place else str(path)
+    if not isinstance(holder, dict):
+        raise InputError(f"{where} is {_kind(holder)}, and an object with '{key}' is needed. Correct the file.")
+    if key not in holder:
+        hint = nearest(key, holder) if holder else "It is empty."
+        raise InputError(f"{where} has no '{key}'. {hint}")
+    value = holder[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{where}: '{key}' is {_kind(value)}, and must be {_WORDS[kind]}. Correct the file.")
+    return value
+
+
+def inside(images: Path, text: Any, where: str) -> str:
+    """A path of a description as a path from the folder of the images, with forward slashes.
+
+    Records name images: the folders of one machine do not belong there, nor files from elsewhere.
+
+    Raises:
+        InputError: it is no text, or leads out of the folder.
+    """
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{where}: a path is {_kind(text)}. Give the path of a file, from {images}.")
+    path = PurePosixPath(text)
+    if path.is_absolute():
+        for root in (images.absolute(), images.resolve()):
+            if path.is_relative_to(root.as_posix()):
+                path = path.relative_to(root.as_posix())
+                break
+    flat = os.path.normpath(path.as_posix()).replace(os.sep, "/")
+    if flat.startswith(("/", "../")) or flat in ("..", "."):
+        raise InputError(f"{where}: '{text}' is outside the folder of the images, {images}. Set data.images.")
+    return flat
+
+
+def cell(value: Any) -> str:
+    """A value as the text of a cell; empty for what is no single value."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value).strip() if isinstance(value, (str, int, float)) else ""
+
+
+def unique(path: Path, what: str, names: Iterable[object]) -> None:
+    """Refuse names that stand there twice; raises InputError."""
+    seen: set[object] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{path}: {what} {name!r} stands there twice. Keep one of them.")
+        seen.add(name)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"the key '{doubled}' stands twice in one object. Keep one of them.")
+    return held
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"it holds {text}")
+
+
+def _kind(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    return next((words for kind, words in _WORDS.items() if isinstance(value, kind)), f"{value!r}"[:40])

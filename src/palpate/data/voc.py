@@ -1,0 +1,139 @@
+"""Pascal VOC: one XML of boxes an image, with corners that count from 1 and belong to the box.
+
+A box from `xmin` to `xmax` covers these pixels and all between. In corners that count edges from 0, as everywhere else
+in palpate, it reaches from `xmin - 1` to `xmax`. Tools that write VOC with corners from 0 are off by one pixel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from palpate.data.cases import listed
+from palpate.data.json_file import inside, unique
+from palpate.data.listing import locate, visible
+from palpate.data.sheets import Line, Sheet
+from palpate.errors import InputError
+
+__all__ = ["MAX_XML", "read_voc", "voc_splits"]
+
+MAX_XML = 2**22
+"""Bytes of an XML; an annotation of a thousand boxes has a tenth of it."""
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+Sizes = dict[str, tuple[int, int]]
+"""Declared width and height of images, by name."""
+
+
+def voc_splits(root: Path) -> dict[str, int]:
+    """Splits of a folder, lists of all its images and not of those of one class, and how many images they have."""
+    folder = root / "ImageSets" / "Main"
+    files = visible(folder.glob("*.txt")) if folder.is_dir() else []
+    splits = {path.stem: _identifiers(path) for path in files}
+    # `cow_test.txt` lists the images of a split again, each with 1 or -1.
+    whole = [name for name in splits if "_" not in name or name.rpartition("_")[2] not in splits]
+    return {name: len(splits[name]) for name in whole if splits[name]}
+
+
+def read_voc(root: Path, split: str | None, difficult: bool) -> tuple[Sheet, Sheet, Sizes]:
+    """One line a box, one line an image, and the declared sizes; see `palpate.data.table.Table.from_voc`."""
+    identifiers, lines, boxes, sizes = _chosen(root, split), [], [], {}
+    for number, identifier in enumerate(identifiers, start=1):
+        path = root / "Annotations" / f"{inside(root, identifier, str(root))}.xml"
+        document = read_xml(path)
+        name = _image(root, path, identifier, document)
+        sizes[name] = _size(path, document)
+        lines.append(Line(number, {"image": name}, "image"))
+        boxes += [
+            Line(place, _box(path, place, name, thing), f"{path.name}, object")
+            for place, thing in enumerate(document.findall("object"), start=1)
+            if difficult or _text(thing, "difficult") != "1"
+        ]
+    return Sheet(root, ["image", "label", *_CORNERS], boxes), Sheet(root, ["image"], lines), sizes
+
+
+def read_xml(path: Path) -> ElementTree.Element:
+    """The root of an XML that declares nothing: entities could make a small file take all memory, or read others.
+
+    Raises:
+        InputError: the file is missing, too large, not UTF-8, no XML, or has a DOCTYPE or entities.
+    """
+    try:
+        with open(path, "rb") as handle:
+            content = handle.read(MAX_XML + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Each image of a split needs its XML.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give an XML file.") from error
+    if len(content) > MAX_XML:
+        raise InputError(f"{path} is larger than {MAX_XML:,} bytes, which no annotation is. Give the right file.")
+    try:
+        text = content.decode("utf-8-sig")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise InputError(f"{path} declares a DOCTYPE or entities, which palpate does not read. Remove them.")
+        return ElementTree.fromstring(text)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except (ElementTree.ParseError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no XML ({error}). Save it again.") from error
+
+
+def _chosen(root: Path, split: str | None) -> list[str]:
+    if not (root / "Annotations").is_dir():
+        raise InputError(f"{root} has no folder Annotations. Give the folder of a Pascal VOC set, such as VOC2007.")
+    splits = voc_splits(root)
+    if split is None and not splits:
+        identifiers = [path.stem for path in visible((root / "Annotations").glob("*.xml"))]
+        if not identifiers:
+            raise InputError(f"{root / 'Annotations'} holds no XML. Give the folder of a Pascal VOC set.")
+        return identifiers
+    split = split or ("test" if "test" in splits else None)
+    if split not in splits:
+        what = f"no split '{split}'" if split else "several splits"
+        raise InputError(f"{root} has {what} in ImageSets/Main. Set data.split to one of: {listed(splits) or 'none'}.")
+    identifiers = _identifiers(root / "ImageSets" / "Main" / f"{split}.txt")
+    unique(root / "ImageSets" / "Main" / f"{split}.txt", "the image", identifiers)
+    return identifiers
+
+
+def _identifiers(path: Path) -> list[str]:
+    try:
+        return [line.split()[0] for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text. Save it as UTF-8, one image a line.") from error
+
+
+def _image(root: Path, path: Path, identifier: str, document: ElementTree.Element) -> str:
+    for name in (identifier, _text(document, "filename")):
+        if name and (found := locate(root, inside(root, f"JPEGImages/{name}", str(path)))):
+            return found
+    raise InputError(f"{root / 'JPEGImages'} holds no image '{identifier}'. Put it there, or take it out of the split.")
+
+
+def _size(path: Path, document: ElementTree.Element) -> tuple[int, int]:
+    texts = [_text(document, f"size/{name}") for name in ("width", "height")]
+    numbers = [int(text) if text.isdecimal() and len(text) < 10 else 0 for text in texts]
+    if not all(numbers):
+        raise InputError(
+            f"{path} does not say the size of its image (size/width and size/height). Add it: boxes are in its pixels."
+        )
+    return numbers[0], numbers[1]
+
+
+def _box(path: Path, place: int, name: str, thing: ElementTree.Element) -> dict[str, str]:
+    cells = {"image": name, "label": _text(thing, "name")}
+    for corner in _CORNERS:
+        text = _text(thing, f"bndbox/{corner}")
+        try:
+            number = float(text)
+        except ValueError as error:
+            what = f"'{text}'" if text else "empty"
+            raise InputError(f"{path}, object {place}: bndbox/{corner} is {what}. Give its pixel, from 1.") from error
+        cells[corner] = repr(number - 1 if corner in ("xmin", "ymin") else number)
+    return cells
+
+
+def _text(element: ElementTree.Element, place: str) -> str:
+    return (element.findtext(place) or "").strip()
