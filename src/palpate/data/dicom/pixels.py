@@ -39,8 +39,9 @@ def require_photometric(path: Path, dataset: Any) -> str:
     written = str(dataset.get("PhotometricInterpretation") or "")
     kind = _PHOTOMETRIC.get(written)
     if kind is None:
+        what = written if written in _UNREAD else "unnamed"
         raise InputError(
-            f"{path} stores {written if written in _UNREAD else 'unnamed'} colours, and palpate reads MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB and YBR. "
+            f"{path} stores {what} colours, and palpate reads MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB and YBR. "
             "Convert it to RGB."
         )
     if dataset.get("SamplesPerPixel", 1) != (3 if kind == COLOUR else 1):
