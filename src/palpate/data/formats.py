@@ -1,7 +1,8 @@
 """Every format that images come in: which one a path is, by its content, and one way to read and write them all.
 
-What a header declares is compared with `MAX_PIXELS` and `MAX_VOXELS` before it is believed; compressed pixels are
-unpacked no further than the declared size; nothing is ever unpickled.
+Memory: reading takes at most `BYTES_A_NUMBER` bytes for each number of the image that the header declares, the size of
+the file, and `OVERHEAD` bytes. What a header declares is compared with `MAX_PIXELS` and `MAX_VOXELS` before it is
+believed; packed pixels are unpacked no further than the declared size; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,24 @@ from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
 from palpate.errors import InputError
 
-__all__ = ["FORMATS", "IMAGE_SUFFIXES", "SUFFIXES", "format_of", "header_of", "is_series", "read_scan", "write_copy"]
+__all__ = [
+    "BYTES_A_NUMBER",
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "OVERHEAD",
+    "SUFFIXES",
+    "format_of",
+    "header_of",
+    "is_series",
+    "read_scan",
+    "write_copy",
+]
+
+BYTES_A_NUMBER = 32
+"""Bytes of memory that reading takes at most for each number (pixel and channel, voxel) of an image."""
+
+OVERHEAD = 2**26
+"""Bytes of memory that reading takes at most beside that and the file itself."""
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""

@@ -199,6 +199,8 @@ def _voxels(path: Path) -> Array:
     size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     with _open(path) as handle:
         content = handle.read(size + _SLACK)  # to the end of the file, so that gzip compares its checksum
+    if len(content) < size:  # before memory is taken for what is not there
+        raise ValueError(f"{len(content):,} of {size:,} bytes")
     kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
     image: Any = kind.from_bytes(content)
     stored = np.asarray(image.dataobj.get_unscaled())
