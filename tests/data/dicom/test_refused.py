@@ -87,6 +87,7 @@ REFUSED: list[tuple[str, Callable[[], Dataset]]] = [
     ("frame 1 and frame 3 lie at one position", lambda: stacked([0.0, 1.0, 0.0])),
     ("slices are missing between frame 3 at 2.00 mm and frame 4", lambda: stacked([0.0, 1.0, 2.0, 4.0, 5.0])),
     ("stored as JPEG-LS Lossless.*pip install pyjpegls", lambda: compressed(JPEGLSLossless)),
+    ("stored as JPEG Extended.*pylibjpeg-libjpeg", lambda: compressed("1.2.840.10008.1.2.4.51", BitsStored=12)),
     ("stored as MPEG2.*does not read", lambda: compressed("1.2.840.10008.1.2.4.100")),
 ]
 
@@ -161,6 +162,29 @@ def test_a_header_that_declares_far_more_than_the_file_holds_allocates_nothing(t
     with pytest.raises(InputError, match="is truncated"):
         PLAIN.read(path)
     assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
+
+
+def test_a_file_that_holds_far_more_than_its_header_declares_is_not_read(tmp_path: Path, monkeypatch: Any) -> None:
+    path = saved(tmp_path / "x.dcm", image(PIXELS, PixelData=bytes(2**21)))
+    assert PLAIN.read(path).header.shape == (1, 6, 8)  # some surplus does no harm
+    monkeypatch.setattr("palpate.data.dicom.header.MAX_SURPLUS", 2**20)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="holds 2,097,164 bytes of pixels, and its header declares 48"):
+        PLAIN.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_attributes_that_no_one_asks_for_are_not_read(tmp_path: Path) -> None:
+    dataset = image(PIXELS)
+    dataset.private_block(0x0009, "ACME", create=True).add_new(0x01, "OB", bytes(2**24))
+    path = saved(tmp_path / "x.dcm", dataset)
+    PLAIN.read(path)  # imports
+    tracemalloc.start()
+    stored = PLAIN.read(path).stored
+    PLAIN.write(path, stored, tmp_path / "copy.dcm", NOTE)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
 
 

@@ -1,7 +1,8 @@
 """DICOM files opened safely: one sentence for whatever is wrong, no warning of pydicom, and bounded memory.
 
-Memory: reading what a file says takes the attributes that palpate asks for, nothing else; reading it whole takes the
-file's size. A deflated file is inflated up to `MAX_INFLATED` and refused beyond.
+Memory: reading takes the attributes that palpate asks for and the pixels, nothing else of the file; files that hold far
+more bytes than their pixels need are refused (`palpate.data.dicom.header`). A deflated file is inflated up to
+`MAX_INFLATED` and refused beyond.
 """
 
 from __future__ import annotations
@@ -109,12 +110,13 @@ def open_header(path: Path, keywords: Iterable[str]) -> Opened:
     return Opened(dataset, tag in _FLOAT_PIXELS, room if tag else 0)
 
 
-def open_whole(path: Path) -> Any:
-    """A file's dataset with its pixels. To be called within `one_sentence`."""
+def open_pixels(path: Path, tags: Iterable[str | int]) -> Any:
+    """The named attributes of a file, its pixels among them. To be called within `one_sentence`."""
     from pydicom import dcmread
+    from pydicom.tag import Tag
 
     with _readable(path) as handle:
-        return dcmread(handle)
+        return dcmread(handle, specific_tags=[Tag(tag) for tag in tags])
 
 
 def open_before_pixels(path: Path) -> Any:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.data.copies import require_fit
-from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_whole
+from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_pixels
 from palpate.data.dicom.header import describe
-from palpate.data.dicom.pixels import decoded
+from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.dicom.writing import derived
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
@@ -38,7 +38,9 @@ class Dicom:
         """The image; raises InputError as `header`, or where pixels are damaged or leave the bits stored."""
         described = describe(path)
         with one_sentence(path):
-            return Scan(described.header, decoded(path, open_whole(path), described.header, described.order))
+            return Scan(
+                described.header, decoded(path, open_pixels(path, PIXEL_TAGS), described.header, described.order)
+            )
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """A derived copy in Explicit VR Little Endian, uncompressed; see `palpate.data.dicom.writing.derived`."""

@@ -65,11 +65,11 @@ class Groups:
     @property
     def enhanced(self) -> bool:
         """Whether the file has functional groups."""
-        return bool(self._items("SharedFunctionalGroupsSequence") or self._items("PerFrameFunctionalGroupsSequence"))
+        return bool(self.items("Shared") or self.items("PerFrame"))
 
     def get(self, frame: int, group: str, keyword: str) -> Any:
         """An attribute of one frame, or None."""
-        own, shared = self._items("PerFrameFunctionalGroupsSequence"), self._items("SharedFunctionalGroupsSequence")
+        own, shared = self.items("PerFrame"), self.items("Shared")
         holders = [own[frame]] if frame < len(own) else []
         for holder in (*holders, *shared[:1]):
             items = holder.get(group)
@@ -88,8 +88,9 @@ class Groups:
         across = abs(float(plane.orientation[:3] @ plane.orientation[3:]))
         return plane if np.allclose(lengths, 1.0, atol=0.01) and across < 0.01 else None
 
-    def _items(self, keyword: str) -> Any:
-        return self.dataset.get(keyword) or []
+    def items(self, whose: str) -> Any:
+        """The functional groups: `Shared`, one item for all frames, or `PerFrame`, one for each."""
+        return self.dataset.get(f"{whose}FunctionalGroupsSequence") or []
 
 
 def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[list[int], float | None]:

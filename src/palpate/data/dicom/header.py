@@ -34,6 +34,9 @@ IMAGE_KEYWORDS = (
 )
 """The attributes that reading an image needs; reading what a file says fetches no other."""
 
+MAX_SURPLUS = 2**26
+"""Bytes that a file may hold beyond twice its pixels; more is refused before it is read."""
+
 _MODALITIES = (
     "BDUS BI BMD CD CF CR CT DD DF DG DM DMS DS DX EC ES FA FS GM IO IVOCT IVUS LP LS MA MG MR MS NM OAM OCT OP "
     "OPM OPT OPTBSV OPTENF OT PA POS PT PX RF RG SM ST TG US VF XA XC"
@@ -148,14 +151,17 @@ def frame_size(path: Path, dataset: Any) -> tuple[int, int, int]:
 
 
 def _require_room(path: Path, opened: Opened, frames: int) -> None:
-    # Before anything of that size is allocated: a header may declare far more than the file holds.
+    # Before anything of either size is allocated: a header may declare far more than the file holds, or far less.
     dataset = opened.dataset
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
     samples, size = _whole(dataset, "SamplesPerPixel", 1), _whole(dataset, "BitsAllocated", 0) // 8
     halved = 2 / 3 if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" else 1
     needed = int(frames * dataset.Rows * dataset.Columns * samples * size * halved)
-    if opened.room < needed:
+    if opened.room > 2 * needed + MAX_SURPLUS:
+        raise InputError(
+            f"{path} holds {opened.room:,} bytes of pixels, and its header declares {needed:,}. Copy it again from its "
+            "source, or take it out of the table."
+        )
+    if opened.room < needed and not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         raise InputError(
             f"{path} is truncated: its header declares {needed:,} bytes of pixels, and {opened.room:,} are left in "
             "the file. Copy it again from its source, or take it out of the table."

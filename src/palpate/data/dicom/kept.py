@@ -85,6 +85,9 @@ TERMS: dict[str, frozenset[str]] = {
 NAMES = ("Manufacturer", "ManufacturerModelName")
 """The free texts that are kept: what scanner it was."""
 
+FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence")
+"""Functional groups that say, as the image type does, what was derived."""
+
 _GROUPS: dict[str, tuple[str, ...]] = {
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     "PlanePositionSequence": ("ImagePositionPatient",),
@@ -92,6 +95,13 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
     "FrameContentSequence": ("InStackPositionNumber", "TemporalPositionIndex", "DimensionIndexValues"),
+    **dict.fromkeys(
+        FRAME_TYPES,
+        (
+            *("PixelPresentation", "VolumetricProperties", "VolumeBasedCalculationTechnique"),
+            *("ComplexImageComponent", "AcquisitionContrast"),
+        ),
+    ),
 }
 SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence")
 """Sequences of which an allow-list of attributes is kept."""

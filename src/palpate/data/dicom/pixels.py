@@ -1,6 +1,7 @@
 """Pixels of a DICOM file: pydicom's decoders behind a bound, colours as RGB, and a sentence for what is missing.
 
-Memory: decoding takes at most the file's size, the declared pixels twice (thrice for colours), and one frame.
+Memory: the stored pixels (at most `MAX_SURPLUS` beyond twice the declared ones), and the declared pixels up to three
+times, in float64 once more where YBR is converted.
 """
 
 from __future__ import annotations
@@ -25,9 +26,24 @@ _PHOTOMETRIC = {
 _UNREAD = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
 _JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", *(f"1.2.840.10008.1.2.4.20{n}" for n in (1, 2, 3)))
 _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _RLE = "1.2.840.10008.1.2.5"
 _SLACK = 2**16
 _MAX_RLE = 2**30
+
+
+_PALETTES = tuple(
+    f"{prefix}{colour}PaletteColorLookupTable{part}"
+    for colour in ("Red", "Green", "Blue")
+    for prefix, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+)
+PIXEL_TAGS: tuple[str | int, ...] = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", *_PALETTES),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *(group << 16 | element for group in range(0x6000, 0x6020, 2) for element in (0x0102, 0x3000)),
+)
+"""The attributes that decoding needs."""
 
 
 def require_photometric(path: Path, dataset: Any) -> str:
@@ -68,7 +84,9 @@ def require_decoder(path: Path, dataset: Any) -> None:
         raise InputError(
             f"{path} is stored as {what}, which palpate does not read. Convert it to Explicit VR Little Endian."
         ) from error
-    if decoder.is_available:
+    # Pillow decodes the extended process up to 8 bits only, and pydicom counts it as a decoder of all.
+    extended = syntax == _JPEG_EXTENDED and dataset.get("BitsStored") != 8
+    if decoder.is_native or set(decoder.available_plugins) - ({"pillow"} if extended else set()):
         return
     if syntax in _JPEG2000:
         mend = "pip install 'palpate[jpeg2000]'"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from palpate.data.dicom.files import Opened, one_sentence, open_header, open_whole
+from palpate.data.dicom.files import Opened, one_sentence, open_header, open_pixels
 from palpate.data.dicom.frames import TURNED, Groups, Plane, numbers
 from palpate.data.dicom.header import SEGMENTATIONS, describe, frame_size
 from palpate.data.dicom.kept import plain
-from palpate.data.dicom.pixels import bounded_pixels, require_decoder
+from palpate.data.dicom.pixels import PIXEL_TAGS, bounded_pixels, require_decoder
 from palpate.data.dicom.series import slices_of
 from palpate.data.volumes import MAX_VOXELS
 from palpate.errors import InputError
@@ -94,7 +94,7 @@ def read_segmentation(path: Path, reference: Path) -> SegmentMasks:
                 f"reads up to {MAX_LABELS:,} in all. Leave out structures, or crop the image."
             )
         places = [_place(path, groups, frame, grid) for frame in range(frames)]
-        pixels = bounded_pixels(path, open_whole(path)).reshape(frames, rows, columns)
+        pixels = bounded_pixels(path, open_pixels(path, PIXEL_TAGS)).reshape(frames, rows, columns)
         labels = np.zeros((len(names), len(grid.slices), rows, columns), dtype=np.uint8)
         for frame, place in enumerate(places):
             for segment, mask in _masks(path, groups, frame, pixels[frame], list(names)):

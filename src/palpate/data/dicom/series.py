@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from palpate.data.copies import require_fit
-from palpate.data.dicom.files import is_image_file, one_sentence, open_whole
+from palpate.data.dicom.files import is_image_file, one_sentence, open_pixels
 from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
 from palpate.data.dicom.header import Described, describe
-from palpate.data.dicom.pixels import decoded
+from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.dicom.writing import derived, replaced_folder, require_range
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
@@ -22,6 +22,9 @@ from palpate.runs import write_atomically
 
 MAX_SLICES = 2**14
 """Folders of more DICOM files are refused before they are read."""
+
+_LOOKED_AT = 256
+"""Entries of a folder that are looked at before it is taken for no series: folders of pictures may be huge."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class DicomSeries:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether the path is a folder that holds a DICOM file."""
-        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir()))
+        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir())[:_LOOKED_AT])
 
     def header(self, path: Path) -> Header:
         """What the slices say, without decoding them.
@@ -54,7 +57,7 @@ class DicomSeries:
         stored = np.empty(header.shape, header.dtype)
         for place, each in enumerate(slices):
             with one_sentence(each.path):
-                stored[:, place] = decoded(each.path, open_whole(each.path), each.header, each.order)
+                stored[:, place] = decoded(each.path, open_pixels(each.path, PIXEL_TAGS), each.header, each.order)
         return Scan(header, stored)
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:

@@ -21,7 +21,7 @@ from palpate.data.copies import SOFTWARE
 from palpate.data.dicom.files import one_sentence, open_before_pixels, open_header
 from palpate.data.dicom.frames import Groups
 from palpate.data.dicom.header import Described
-from palpate.data.dicom.kept import KEPT, keep, keep_groups, plain
+from palpate.data.dicom.kept import FRAME_TYPES, KEPT, keep, keep_groups, plain
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note
 from palpate.errors import InputError, StorageError
@@ -216,6 +216,9 @@ def _mark(copy: Any, source: Described, note: Note) -> None:
     copy.Modality = source.header.modality or "OT"
     # Enhanced objects define no SECONDARY (PS3.3 C.8.16.1.2).
     copy.ImageType = ["DERIVED", "PRIMARY" if enhanced else "SECONDARY", *_further_kinds(source, note, enhanced)]
+    for group in (*Groups(copy).items("Shared"), *Groups(copy).items("PerFrame")):
+        for kind in [group[name].value[0] for name in FRAME_TYPES if group.get(name)]:
+            kind.FrameType = list(copy.ImageType)
     copy.DerivationDescription = plain(note.text, 1024)
     copy.DerivationCodeSequence = [_code(codes.DCM.PixelByPixelAddition)]
     copy.SeriesDescription = plain(f"palpate synthetic {note.attack} {note.eps}")
