@@ -114,7 +114,7 @@ def test_the_preflight_warns_of_straight_through_and_fails_without_it() -> None:
         with victim:
             targets = TASK.predict(victim.judge(given))
         found = [
-            one for one in preflight(victim, TASK, given, targets) if one.subject in ("gradients", "straight-through")
+            one for one in preflight(victim, TASK, given, targets) if one.subject in ("gradients", "preprocessing")
         ]
         assert len(found) == 1
         if straight_through:

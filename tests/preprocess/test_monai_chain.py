@@ -8,6 +8,7 @@ import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import (
+    AdjustContrast,
     AsDiscrete,
     CastToType,
     CenterSpatialCrop,
@@ -21,6 +22,7 @@ from monai.transforms import (
     HistogramNormalized,
     Lambda,
     LoadImaged,
+    MedianSmooth,
     NormalizeIntensity,
     NormalizeIntensityd,
     OneOf,
@@ -41,7 +43,7 @@ from monai.transforms import (
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.preprocess import Blocked, MonaiChain, PerImage, blocked, findings
+from palpate.preprocess import Blocked, MonaiChain, PerImage, blocked, findings, partly_blocked
 
 
 def values(*shape: int, count: int = 3) -> Tensor:
@@ -196,6 +198,29 @@ def test_the_graph_can_be_walked_twice() -> None:
     loss = chain(HistogramNormalize(), straight_through=True)(place).sum()
     first, second = (torch.autograd.grad(loss, place, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second) and first.any()
+
+
+@pytest.mark.parametrize(
+    ("transform", "hidden"),
+    [
+        (Lambda(lambda image: image - image.mean().item()), True),
+        (Lambda(lambda image: image / image.abs().max().detach()), True),
+        (Lambda(lambda image: image * (image > 50)), True),
+        (AdjustContrast(2.0), True),  # MONAI divides by the range as a plain number
+        (Lambda(lambda image: image / image.abs().max()), False),
+        *((transforms[0], False) for transforms in DIFFERENTIABLE if "subtrahend" not in vars(transforms[0])),
+        (NormalizeIntensity(nonzero=True, channel_wise=True), False),
+        (MedianSmooth(1), False),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_hides_part_of_its_change_is_named(transform: Any, hidden: bool) -> None:
+    images = values(2, 19, 21)
+    made = chain(GaussianSmooth(0.5), transform)
+    expected = [type(transform).__name__] if hidden else []
+    assert blocked(made, images) == ()
+    assert [one.step for one in partly_blocked(made, images)] == expected
+    assert [level for level, _ in findings(made, images)] == ["warning"] * hidden
 
 
 def test_callables_of_the_users_own_count_as_one_step() -> None:

@@ -170,7 +170,7 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
 def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[Finding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
     seen = preprocessing(victim.preprocess, images)
-    through = [Finding("warning", "straight-through", text) for level, text in seen if level == "warning"]
+    through = [Finding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
         blocked = zero

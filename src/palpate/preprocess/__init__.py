@@ -4,7 +4,7 @@
 MONAI transforms. All of them are callable, (B, C, *spatial) values -> the network's input, and hold no state.
 """
 
-from palpate.preprocess.blocking import Blocked, blocked, findings, where_blocked
+from palpate.preprocess.blocking import Blocked, blocked, findings, partly_blocked, where_blocked
 from palpate.preprocess.body import CropToBody
 from palpate.preprocess.chain import Chain
 from palpate.preprocess.geometry import CentreCrop, Pad, Reorder, Resample, Resize
@@ -36,5 +36,6 @@ __all__ = [
     "Window",
     "blocked",
     "findings",
+    "partly_blocked",
     "where_blocked",
 ]

@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 
 from palpate.errors import PalpateError
+from palpate.preprocess.chain import Chain
 from palpate.preprocess.monai_parts import MEND
+from palpate.preprocess.simple import Preprocess
 from palpate.preprocess.step import Part
+
+_OFF = 0.1
+"""How far, as a share of all that the gradient tells, a difference may be from it: rounding and kinks stay below."""
+_SIZES = (0.01, 0.002)
+"""Of a change, in deviations of the image."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,40 @@ def blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tensor) -> t
     return tuple(found)
 
 
+def partly_blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tensor) -> tuple[Blocked, ...]:
+    """The steps of the user's own whose gradient leaves out part of how their result changes, in order.
+
+    Brightness and contrast are changed by hundredths of the image's deviation, upwards and downwards. Where the
+    difference of the results is not what the gradient says, something is hidden from it: a mean that was taken out
+    of the graph, a threshold that values cross. Steps of a `Chain` are not looked at; their gradients are known.
+
+    Args:
+        preprocess: as for `blocked`.
+        example: as for `blocked`.
+    """
+    if isinstance(preprocess, (Chain, Preprocess)):
+        return ()
+    found = []
+    for name, step in _parts(preprocess):
+        why, after = _tried(step, example)
+        if not why and _leaves_out(step, example):
+            found.append(Blocked(name, "its gradient leaves out part of how its result changes"))
+        example = after
+    return tuple(found)
+
+
 def findings(
     preprocess: Callable[[Tensor], Tensor] | None, example: Tensor
 ) -> tuple[tuple[Literal["failure", "warning"], str], ...]:
     """What blocked gradients mean for an audit, a sentence each: a warning with straight-through, else a failure."""
-    through = bool(getattr(preprocess, "straight_through", False))
-    found = blocked(preprocess, example)
-    if through:
-        text = "blocks gradients ({}); straight-through is used: attacks may be weaker than they could be."
-        return tuple(("warning", f"{one.step} {text.format(one.why)}") for one in found)
-    return tuple(("failure", _sentence(preprocess, one)) for one in found)
+    weaker = "attacks may be weaker than they could be"
+    found, partly = blocked(preprocess, example), partly_blocked(preprocess, example)
+    hidden = [f"{one.step}: {one.why} (a statistic held constant, or a threshold); {weaker}." for one in partly]
+    if not getattr(preprocess, "straight_through", False):
+        sentences = [_sentence(preprocess, one) for one in found]
+        return (*(("failure", text) for text in sentences), *(("warning", text) for text in hidden))
+    through = [f"{one.step} blocks gradients ({one.why}); straight-through is used: {weaker}." for one in found]
+    return tuple(("warning", text) for text in (*through, *hidden))
 
 
 def where_blocked(preprocess: Callable[[Tensor], Tensor] | None, images: Tensor) -> str | None:
@@ -110,6 +141,32 @@ def gradient_missing(result: Tensor, place: Tensor) -> str:
     if not bool(gradient.any()):
         return "its gradient is exactly zero"
     return ""
+
+
+def _leaves_out(step: Callable[[Tensor], Tensor], images: Tensor) -> bool:
+    place = images.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        result = step(place)
+    weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(result)
+    (gradient,) = torch.autograd.grad(result, place, weights)
+    inside = (images != 0).to(images.dtype)  # background of exactly zero may mean something of its own
+    centred = (images - images.mean()) * inside
+    directions = (inside, centred / centred.abs().mean().clamp(min=1e-12))
+    # Values that cross a kink are off at one size; what is hidden from the gradient is off at every size.
+    return any(
+        all(_is_off(step, images, weights, gradient, size * images.std() * direction) for size in _SIZES)
+        for direction in directions
+    )
+
+
+def _is_off(step: Callable[[Tensor], Tensor], images: Tensor, weights: Tensor, gradient: Tensor, by: Tensor) -> bool:
+    with torch.no_grad():
+        up, down = step(images + by), step(images - by)
+    if up.shape != weights.shape or down.shape != weights.shape:
+        return True
+    seen = float(((up.double() - down.double()) * weights).sum())
+    told = 2 * (gradient * by).double()
+    return abs(seen - float(told.sum())) > _OFF * float(told.abs().sum())
 
 
 def _failed(error: Exception) -> str:
