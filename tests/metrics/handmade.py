@@ -12,8 +12,11 @@ from palpate.metrics.panel import Panel, arrange
 from palpate.records import FIELD_NAMES, Record
 from palpate.runs import Frame
 
-_TEXT = {"image", "group", "attack", "item", "goal", "norm", "evidence"}
-_LISTS = {"truth", "clean_found", "found", "clean_measures", "measures"}
+_TEXT = {"image", "group", "site", "scanner", "attack", "item", "goal", "norm", "evidence"}
+_LISTS = {
+    "truth", "clean_found", "found", "clean_measures", "measures", "spacing", "clean_handled", "clean_handled_scores",
+    "handled", "handled_scores",
+}  # fmt: skip
 
 
 def record(row: int = 0, **fields: Any) -> Record:

@@ -5,6 +5,7 @@ import pytest
 from palpate.report.results import measure
 from palpate.report.schema import Results
 from palpate.runs import RunFolder
+from tests.report.clinic import make_ct, make_endoscopy
 from tests.report.world import FEW, make_run
 
 
@@ -30,3 +31,27 @@ def hostile(tmp_path_factory) -> RunFolder:
 def empty(tmp_path_factory) -> RunFolder:
     """A run that was started and has no record yet."""
     return make_run(tmp_path_factory.mktemp("empty") / "run", shards=[], status="unfinished", finished=None, gallery=[])
+
+
+@pytest.fixture(scope="session")
+def ct(tmp_path_factory) -> RunFolder:
+    """CT in Hounsfield units, with handlings, sites and exports; tests must not write into it."""
+    return make_ct(tmp_path_factory.mktemp("ct") / "run")
+
+
+@pytest.fixture(scope="session")
+def ct_results(ct) -> Results:
+    """The figures of the CT run."""
+    return measure(ct)
+
+
+@pytest.fixture(scope="session")
+def lattice(tmp_path_factory) -> RunFolder:
+    """The same, searched on the lattice."""
+    return make_ct(tmp_path_factory.mktemp("lattice") / "run", lattice=True)
+
+
+@pytest.fixture(scope="session")
+def endoscopy(tmp_path_factory) -> RunFolder:
+    """A detector on JPEGs."""
+    return make_endoscopy(tmp_path_factory.mktemp("endoscopy") / "run", pictures=1)

@@ -102,3 +102,22 @@ def test_a_newer_writer_may_add_fields(tmp_path):
 
 def test_letters_that_act_are_replaced():
     assert visible("a\x1b[31mb\u202ec\nd") == "a\ufffd[31mb\ufffdc\nd"
+
+
+def test_what_an_older_audit_did_not_say_has_its_default(tmp_path):
+    told = read_description(write(tmp_path))
+    assert (told.data.unit, told.data.step, told.data.window, told.handlings, told.exports) == ("", None, None, [], [])
+    assert not (told.threat.lattice or told.threat.region or told.threat.amounts or told.attacks[0].robust_to)
+
+
+def test_names_may_stand_alone_in_a_list_or_with_numbers(tmp_path):
+    data = describe(Patients.make(10, 1, False), "")["data"]
+    given = {"sites": {"A": 3, "B": 7}, "scanners": None, "formats": "DICOM", "unit": None, "step": float("nan")}
+    told = read_description(write(tmp_path, data={**data, **given})).data
+    assert (told.sites, told.scanners, told.formats, told.unit, told.step) == (["A", "B"], [], ["DICOM"], "", None)
+
+
+def test_a_window_of_no_width_and_a_step_of_none_are_no_scale(tmp_path):
+    data = describe(Patients.make(10, 1, False), "")["data"]
+    told = read_description(write(tmp_path, data={**data, "window": [40.0, 40.0], "step": 0.0}))
+    assert told.data.scale.window is None and told.data.scale.step is None

@@ -40,3 +40,18 @@ def test_figures_without_a_value():
     assert (words.interval(share), words.ratio_interval(share), words.fraction(share)) == (
         "25.0 to 75.0%", "0.25 to 0.75", "3/6",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(5 / 400, "an eightieth"), (1 / 255, "1/255"), (0.28, "28%"), (0.013, "about 1/77"), (0.5, "half"), (1.0, "all"),
+     (1 / 80.001, "an eightieth"), (2.0, "200%"), (0.0, "nothing"), (0.0625, "1/16"), (0.7, "70%")],
+)  # fmt: skip
+def test_a_part_is_said_as_one_speaks_of_it(fraction, text):
+    assert words.part(fraction) == text
+
+
+def test_units_points_and_similarity():
+    assert [words.in_unit(5.0, "HU"), words.in_unit(0.25, ""), words.in_unit(None, "HU")] == ["5 HU", "0.25", "–"]
+    assert words.points(-0.123) == "−12.3" and words.points(0.0) == "+0.0"
+    assert [words.closeness(one) for one in (1.0, 0.99999, 0.9, None)] == ["1", "0.9999", "0.9000", "–"]

@@ -40,15 +40,20 @@ def handling_colours(results: Results) -> list[tuple[str, str]]:
 
 def survival(results: Results, attack: AttackSurvival, scale: Scale, identity: str) -> str:
     """Success of one attack against the budget: before any handling, and after each."""
-    lines = {"before": [(scale.place(point.eps), point.before.value) for point in attack.points]}
+    # Without an attack no eligible image is beaten, but a handling may beat some by itself.
+    start, first = scale.place(0.0), attack.points[0]
+    lines: dict[str, list[tuple[float, float | None]]] = {
+        "": [(start, 0.0), *((scale.place(point.eps), point.before.value) for point in attack.points)]
+    }
     for index, one in enumerate(results.survival.handlings):
-        lines[one.name] = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
+        after = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
+        lines[one.name] = [(start, first.cells[index].alone.value), *after]
     with Canvas(340, 210, (40, 28, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         for name, points in lines.items():
             known = [(x, y) for x, y in points if y is not None]
-            look = {"color": INK, "linewidth": 2.4} if name == "before" else handling_look(results, name)
+            look = {"color": INK, "linewidth": 2.4} if not name else handling_look(results, name)
             if known:
                 canvas.axes.plot(*zip(*known, strict=True), clip_on=False, markersize=4, **look)
         last = attack.points[-1]

@@ -36,13 +36,13 @@ def _saved(told: Description, point: SurvivalPoint, by: str) -> Iterator[str]:
     if saved is None or saved.survived.total is None:
         return
     if not saved.survived.total:
-        yield f"At {written} no image that was saved had been beaten."
+        yield f"At eps {written} no image that was saved had been beaten."
         return
     formats = f" ({', '.join(told.data.formats)})" if told.data.formats else ""
     count = saved.survived.total
     yield (
-        f"Of {_images(count)} that {by} beat at {written}, {_stay(saved.survived.count)} beaten after saving in the "
-        f"images' own format{formats} and reading again."
+        f"Of {_images(count)} that {by} beat at eps {written}, {_stay(saved.survived.count)} beaten after saving in "
+        f"the images' own format{formats} and reading again."
     )
 
 

@@ -28,7 +28,7 @@ _PARTS = {
     60: "a sixtieth", 70: "a seventieth", 80: "an eightieth", 90: "a ninetieth", 100: "a hundredth",
     1000: "a thousandth",
 }  # fmt: skip
-_EXACT = 0.002
+_EXACT = 1e-4
 """Relative difference from a whole part that is rounding."""
 
 
@@ -40,6 +40,8 @@ def part(fraction: float) -> str:
     """
     if fraction <= 0:
         return "nothing"
+    if fraction > 1:
+        return f"{100 * fraction:.0f}%"
     parts = 1 / fraction
     whole_parts = round(parts)
     if whole_parts >= 1 and abs(parts - whole_parts) <= _EXACT * parts:
