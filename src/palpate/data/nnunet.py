@@ -193,10 +193,13 @@ def _own_list(dataset: Dataset) -> dict[str, tuple[tuple[str, ...], str]]:
         place = f"case '{name}'"
         held = entry(dataset.path, "", dataset.listed, name, dict)
         images = entry(dataset.path, place, held, "images", list)
-        label = entry(dataset.path, place, held, "label", str)
         where = f"{dataset.path}, {place}"
+        label = inside(dataset.folder, entry(dataset.path, place, held, "label", str), where)
         paths = tuple(inside(dataset.folder, path, where) for path in images)
-        if not paths:
-            raise InputError(f"{where} names no image. Correct it.")
-        cases[name] = (paths, inside(dataset.folder, label, where))
+        if missing := [path for path in (*paths, label) if not (dataset.folder / path).is_file()]:
+            raise InputError(f"{where}: {missing[0]} does not exist. Put the file there.")
+        channels = header_of(dataset.folder / paths[0]).shape[0] if len(paths) == 1 else len(paths)
+        if channels != dataset.channels:
+            raise InputError(f"{where} lists {channels} channels, and there are {dataset.channels}. Correct it.")
+        cases[name] = (paths, label)
     return cases

@@ -1,0 +1,93 @@
+"""Pascal VOC: corners that count from 1, splits, and XML that is not to be trusted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palpate.data.table import Table
+from palpate.data.voc import MAX_XML, voc_splits
+from palpate.errors import InputError
+from tests.data.layouts import OBJECT, annotation, voc
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">'
+    + "".join(f'<!ENTITY {letter} "{f"&{before};" * 10}">' for before, letter in zip("bcdefg", "cdefgh", strict=True))
+    + "]><annotation>&h;</annotation>"
+)
+
+CELL = OBJECT.format(1, 1, 3, 2, name="cell", difficult=0)
+
+
+def test_boxes_of_the_test_split(tmp_path: Path) -> None:
+    table = Table.from_voc(voc(tmp_path), classes=("cell", "clot"))
+    assert [case.name for case in table] == ["JPEGImages/000000.jpg", "JPEGImages/000001.jpg"]
+    # Pixels 1 to 3 of 8, 1 to 2 of 6: edges 0 to 3 and 0 to 2.
+    np.testing.assert_allclose(table.annotation(0).boxes, [[0, 0, 3 / 8, 2 / 6]], rtol=1e-6)  # type: ignore[arg-type]
+    assert len(table.annotation(1).boxes) == 0  # type: ignore[arg-type]
+
+
+def test_difficult_boxes_are_kept_when_asked_for(tmp_path: Path) -> None:
+    annotated = Table.from_voc(voc(tmp_path), classes=("cell", "clot"), difficult=True).annotation(0)
+    np.testing.assert_allclose(annotated.boxes, [[0, 0, 3 / 8, 2 / 6], [1 / 8, 1 / 6, 1, 1]], rtol=1e-6)  # type: ignore[arg-type]
+    assert annotated.classes is not None and annotated.classes.tolist() == [0, 1]
+
+
+def test_splits(tmp_path: Path) -> None:
+    assert voc_splits(voc(tmp_path)) == {"test": 2, "train": 1}
+    assert [case.name for case in Table.from_voc(tmp_path, "train")] == ["JPEGImages/000002.jpg"]
+    with pytest.raises(InputError, match=r"no split 'val' .*Set data\.split to one of: test, train"):
+        Table.from_voc(tmp_path, "val")
+    shutil.rmtree(tmp_path / "ImageSets")
+    assert len(Table.from_voc(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no XML"),
+        ("<annotation>", "is no XML"),
+        (annotation(size=""), "does not say the size of its image"),
+        (annotation(size="<size><width>0</width><height>0</height></size>"), "does not say the size"),
+        (annotation(CELL, size="<size><width>6</width><height>8</height></size>"), "is 6 x 8 .* and the file is 8 x 6"),
+        (annotation(OBJECT.format(1, 1, "x", 2, name="cell", difficult=0)), "object 1: bndbox/xmax is 'x'"),
+        (annotation("<object><name>cell</name></object>"), "bndbox/xmin is empty"),
+        (annotation(OBJECT.format(1, 1, 3, 2, name="cow", difficult=0)), "holds 'cow', which is none of the classes"),
+        (annotation(OBJECT.format(4, 1, 3, 2, name="cell", difficult=0)), "has no area"),
+        (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "stands out of"),
+        (BOMB, "declares a DOCTYPE or entities"),
+        ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', "declares a DOCTYPE or entities"),
+        ("<a>" * (MAX_XML // 3 + 1), "is larger than"),
+    ],
+)
+def test_bad_xml_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (voc(tmp_path) / "Annotations/000000.xml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        Table.from_voc(tmp_path, classes=("cell", "clot")).annotation(0)
+
+
+def test_entities_do_not_hide_in_another_encoding(tmp_path: Path) -> None:
+    (voc(tmp_path) / "Annotations/000000.xml").write_bytes(BOMB.replace("?>", ' encoding="utf-16"?>').encode("utf-16"))
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        Table.from_voc(tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no folder Annotations"):
+        Table.from_voc(tmp_path)
+    root = voc(tmp_path)
+    (root / "JPEGImages/000001.jpg").unlink()
+    with pytest.raises(InputError, match="JPEGImages holds no image '000001'"):
+        Table.from_voc(root)
+    (root / "Annotations/000001.xml").unlink()
+    with pytest.raises(InputError, match=r"000001\.xml does not exist"):
+        Table.from_voc(root)
+    (root / "ImageSets/Main/test.txt").write_text("000000\n000000\n")
+    with pytest.raises(InputError, match="'000000' stands there twice"):
+        Table.from_voc(root)
+    (root / "ImageSets/Main/test.txt").write_text("../../x\n")
+    with pytest.raises(InputError, match="outside the folder"):
+        Table.from_voc(root)
