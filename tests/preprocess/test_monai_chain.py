@@ -122,6 +122,14 @@ def test_dictionaries_with_an_image_are_taken() -> None:
     assert made.words() == f"MONAI: {names} (transforms.py:build)"
 
 
+def test_the_window_is_that_of_a_first_range_with_clip() -> None:
+    ranged = ScaleIntensityRange(-160, 240, 0, 1, clip=True)
+    keyed = ScaleIntensityRanged("image", -160, 240, 0, 1, clip=True)
+    assert chain(Resize((6, 6)), ranged).window == chain(EnsureChannelFirstd("image"), keyed).window == (-160.0, 240.0)
+    assert chain(ScaleIntensity(), ranged).window is chain(ScaleIntensity()).window is None
+    assert chain(ScaleIntensityRange(-160, 240, 0, 1)).window is None
+
+
 def test_volumes_are_taken() -> None:
     images = values(1, 7, 8, 9)
     made = chain(NormalizeIntensity(), Resize((4, 4, 4), mode="trilinear"), SpatialPad((6, 6, 6)))

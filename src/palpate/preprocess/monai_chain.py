@@ -89,9 +89,9 @@ class MonaiChain:
         return image
 
     @property
-    def window(self) -> None:
-        """None: what the transforms cut off is not looked at."""
-        return None
+    def window(self) -> tuple[float, float] | None:
+        """Lowest and highest value that the network can tell apart: those of a first ScaleIntensityRange with clip."""
+        return monai_parts.window(self._transforms)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -124,6 +124,25 @@ def is_spacing(transform: Transform) -> bool:
     return type(transform).__name__ in ("Spacing", "Spacingd")
 
 
+_PLACES = (
+    *("EnsureChannelFirst", "EnsureType", "ToTensor", "Identity", "Spacing", "Resize", "Zoom", "SpatialPad", "Pad"),
+    *("CenterSpatialCrop", "SpatialCrop", "CropForeground", "ResizeWithPadOrCrop", "Flip", "Rotate90", "Transpose"),
+)
+"""Transforms after which a value still means what it meant."""
+
+
+def window(transforms: tuple[Transform, ...]) -> tuple[float, float] | None:
+    """The limits of a ScaleIntensityRange with clip, where no transform before it changes what values mean."""
+    for transform in transforms:
+        name = type(transform).__name__.removesuffix("d")
+        if name == "ScaleIntensityRange":
+            scaler: Any = getattr(transform, "scaler", transform)
+            return (float(scaler.a_min), float(scaler.a_max)) if scaler.clip else None
+        if name not in _PLACES:
+            return None
+    return None
+
+
 def affine(spacing: tuple[float, ...] | None) -> Tensor:
     """Voxel to mm for images of this spacing, axes as they are; 1 mm where it is not known."""
     sides = [*(spacing or ()), 1.0, 1.0, 1.0][:3]
