@@ -87,7 +87,8 @@ REFUSED: list[tuple[str, Callable[[], Dataset]]] = [
     ("frame 1 and frame 3 lie at one position", lambda: stacked([0.0, 1.0, 0.0])),
     ("slices are missing between frame 3 at 2.00 mm and frame 4", lambda: stacked([0.0, 1.0, 2.0, 4.0, 5.0])),
     ("stored as JPEG-LS Lossless.*pip install pyjpegls", lambda: compressed(JPEGLSLossless)),
-    ("stored as JPEG Extended.*pylibjpeg-libjpeg", lambda: compressed("1.2.840.10008.1.2.4.51", BitsStored=12)),
+    ("stored as JPEG Extended.*pip install python-gdcm", lambda: compressed("1.2.840.10008.1.2.4.51", BitsStored=12)),
+    ("stored as JPEG Lossless.*pip install python-gdcm", lambda: compressed("1.2.840.10008.1.2.4.70")),
     ("stored as MPEG2.*does not read", lambda: compressed("1.2.840.10008.1.2.4.100")),
 ]
 

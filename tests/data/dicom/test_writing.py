@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -136,10 +137,53 @@ def test_the_copy_says_that_it_is_derived_and_of_no_patient(tmp_path: Path) -> N
         assert copy[uid].value != dataset[uid].value
     for keyword in ("StudyDate", "StudyTime", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
         assert copy[keyword].value == ""
-    with config.disable_value_validation():
+
+
+def strictly_read(path: Path) -> list[str]:
+    """The attributes of a file, every value checked against its representation; invalid ones raise."""
+    with config.disable_value_validation():  # restores what is set here
         config.settings.reading_validation_mode = config.RAISE
-        for element in pydicom.dcmread(tmp_path / "copy.dcm").iterall():
-            assert element.VR != "UN"
+        return [element.keyword for element in pydicom.dcmread(path).iterall()]
+
+
+@pytest.mark.parametrize("kind", ["CT", "MR", "enhanced CT", "enhanced MR", "RGB"])
+def test_copies_pass_the_checks_of_pydicom_and_have_what_every_image_must(tmp_path: Path, kind: str) -> None:
+    pixels = noise(2, 4, 6, dtype="uint16")
+    frame_type = item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], PixelPresentation="MONOCHROME")
+    if kind == "RGB":
+        dataset = image(noise(4, 6, 3))
+    elif kind.startswith("enhanced"):
+        dataset = enhanced(pixels, [0.0, 1.0], kind[-2:])
+        setattr(dataset.SharedFunctionalGroupsSequence[0], f"{kind[-2:]}ImageFrameTypeSequence", [frame_type])
+    else:
+        dataset = ct_slice(pixels[0], 0, Modality=kind)
+    path = saved(tmp_path / "x.dcm", dataset)
+    Dicom().write(path, Dicom().read(path).stored, tmp_path / "copy.dcm", NOTE)
+    names = strictly_read(tmp_path / "copy.dcm")
+    # Type 1 and 2 of the patient, general study, general series and general image modules (PS3.3 C.7).
+    for keyword in (
+        *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
+        *("ReferringPhysicianName", "StudyID", "AccessionNumber", "Modality", "SeriesInstanceUID", "SeriesNumber"),
+        *("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "ContentDate", "ContentTime", "ImageType"),
+    ):
+        assert keyword in names, keyword
+    if kind in ("CT", "MR"):
+        assert {"CT": "KVP", "MR": "ScanOptions"}[kind] in names and "FrameOfReferenceUID" in names
+    if kind.startswith("enhanced"):
+        copy = pydicom.dcmread(tmp_path / "copy.dcm")
+        shared_group = copy.SharedFunctionalGroupsSequence[0]
+        assert shared_group[f"{kind[-2:]}ImageFrameTypeSequence"][0].FrameType == copy.ImageType
+        assert list(copy.ImageType) == ["DERIVED", "PRIMARY", "OTHER", "NONE"]
+        organization = copy.DimensionOrganizationSequence[0].DimensionOrganizationUID
+        assert copy.DimensionIndexSequence[0].DimensionOrganizationUID == organization
+
+
+@pytest.mark.shared
+def test_copies_of_real_files_pass_the_checks_of_pydicom(tmp_path: Path) -> None:
+    for path in sorted(shared("dicom").glob("*.dcm")):
+        if not path.name.startswith("seg"):
+            Dicom().write(path, Dicom().read(path).stored, tmp_path / "copy.dcm", NOTE)
+            assert "PixelData" in strictly_read(tmp_path / "copy.dcm")
 
 
 def test_with_identifiers_the_original_is_kept_and_still_marked(tmp_path: Path) -> None:
@@ -182,6 +226,10 @@ def test_long_and_strange_notes_are_cut_to_what_dicom_holds(tmp_path: Path) -> N
     assert len(copy.SeriesDescription) <= 64 and len(copy.DerivationDescription) <= 1024
     assert copy.SeriesDescription.startswith("palpate synthetic attack of many words")
     assert copy.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7" and copy.ConversionType == "WSD"
+    with warnings.catch_warnings():  # a source without a character set holds no letter beyond ASCII
+        warnings.simplefilter("error")
+        Dicom().write(path, Dicom().read(path).stored, tmp_path / "copy.dcm", Note("ünlike", "½ σ", "x", True))
+    assert "nlike" in pydicom.dcmread(tmp_path / "copy.dcm").SeriesDescription
 
 
 def test_a_source_that_was_lossy_stays_marked_as_lossy(tmp_path: Path) -> None:

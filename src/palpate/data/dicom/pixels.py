@@ -91,7 +91,7 @@ def require_decoder(path: Path, dataset: Any) -> None:
     if syntax in _JPEG2000:
         mend = "pip install 'palpate[jpeg2000]'"
     else:
-        mend = "pip install pyjpegls" if syntax in _JPEG_LS else "pip install pylibjpeg pylibjpeg-libjpeg"
+        mend = "pip install pyjpegls" if syntax in _JPEG_LS else "pip install python-gdcm"
     raise InputError(f"{path} is stored as {syntax.name}, and no decoder for it is installed. Install one: {mend}")
 
 
