@@ -135,7 +135,9 @@ def one_sentence(path: Path) -> Iterator[None]:
     """Turn whatever a decoder makes of a damaged file into one InputError that names the file."""
     # Decoders fail in many ways (OSError, SyntaxError, struct.error, zlib.error, IndexError ...): all mean the same.
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of what they go on to raise
+            yield
     except InputError:
         raise
     except Exception as error:
