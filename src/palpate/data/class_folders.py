@@ -41,13 +41,36 @@ def folder_cases(root: Path, classes: Sequence[str] | None) -> Cases:
 
 
 def image_files(folder: Path, *, deep: bool) -> list[Path]:
-    """Sorted files that are images by their ending, in the folder or in everything below it."""
+    """Sorted images of a folder, by their ending or as DICOM without one; below it too where `deep`.
+
+    A folder below that holds several DICOM files of one series, and nothing else, is one image: a volume.
+    """
     found = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    files = [path for path in visible(found) if path.name.lower().endswith(SUFFIXES)]
+    files = [path for path in visible(found) if path.name.lower().endswith(SUFFIXES) or _is_bare_dicom(path)]
     if deep and folder.is_dir():
         for below in visible(path for path in folder.iterdir() if path.is_dir()):
-            files += image_files(below, deep=True)
+            files += [below] if _is_one_series(below) else image_files(below, deep=True)
     return files
+
+
+def _is_bare_dicom(path: Path) -> bool:
+    """Whether a file is DICOM that has no ending, as scanners and archives name them."""
+    from palpate.data.dicom.files import is_image_file
+
+    return (not path.suffix or path.suffix[1:].isdigit()) and is_image_file(path)
+
+
+def _is_one_series(folder: Path) -> bool:
+    from palpate.data.dicom.files import is_image_file, one_sentence, open_header
+
+    files = visible(folder.iterdir())
+    if len(files) < 2 or not all(path.is_file() and is_image_file(path) for path in files):
+        return False
+    series = set()
+    for path in files:
+        with one_sentence(path):
+            series.add(str(open_header(path, ("SeriesInstanceUID",)).dataset.get("SeriesInstanceUID") or path.name))
+    return len(series) == 1
 
 
 def _natural(name: str) -> tuple[int, str]:

@@ -44,7 +44,7 @@ def segments(path: Path, reference: Path, structures: Sequence[str], values: Seq
     Raises:
         InputError: the file cannot be read, is not of this image, or has segments that are no structure.
     """
-    from palpate.data.dicom import read_segmentation  # type: ignore[attr-defined,unused-ignore]
+    from palpate.data.dicom import read_segmentation
 
     found = read_segmentation(path, reference)
     stack = np.asarray(found.labels, dtype=np.int64)
@@ -66,9 +66,12 @@ def _by_name(path: Path, names: Sequence[str], structures: Sequence[str]) -> lis
 
 
 def _by_number(path: Path, names: Sequence[str], values: Sequence[int]) -> list[list[int]]:
-    if missing := [value for value in values if value > len(names)]:
-        raise InputError(
-            f"{path} has {len(names)} segments ({listed(names)}), and data.values names number {missing[0]}. "
-            "Correct it."
-        )
-    return [[value - 1] for value in values]
+    from palpate.data.dicom.files import one_sentence, open_header
+
+    with one_sentence(path):
+        sequence = open_header(path, ("SegmentSequence",)).dataset.SegmentSequence
+        numbers = [int(item.SegmentNumber) for item in sequence]
+    if missing := [value for value in values if value not in numbers]:
+        known = listed(f"{number} {name}" for number, name in zip(numbers, names, strict=True))
+        raise InputError(f"{path} has the segments {known}, and data.values names {missing[0]}. Correct it.")
+    return [[numbers.index(value)] for value in values]
