@@ -19,6 +19,7 @@ from palpate.audit.items import Item, items
 from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
 from palpate.audit.machine import repeatable
+from palpate.audit.model_notes import model_notes
 from palpate.audit.opening import open_run, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
 from palpate.audit.preflight import Finding, preflight
@@ -114,6 +115,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     images, targets = subject.images(sample), subject.targets(sample)
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
     findings += notices(plan, subject)
+    findings += model_notes(plan, subject.victim, images)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)

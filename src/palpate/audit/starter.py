@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan import parse_plan
 from palpate.audit.starter_annotated import annotated_parts
+from palpate.audit.starter_model import model_part
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
-from palpate.data.forms import bit_range
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.errors import InputError
-from palpate.models.inspect import find_models, propose
 
 _HEALTHY = re.compile(r"(?i:normal|healthy|negative|benign|control|^no[ _-])|^[Nn]on(?=[A-Z _-])")
 _GRADED = re.compile(r"grade|level|stage|diagnosis|severity|score", re.IGNORECASE)
@@ -40,7 +38,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     else:
         disease = _disease(layout.classes)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
-    parts = [_head(folder, layout, others), _model(folder, place, layout), data, task, _THREAT, attacks, _GATES]
+    parts = [_head(folder, layout, others), model_part(folder, place, layout), data, task, _THREAT, attacks, _GATES]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
@@ -85,52 +83,6 @@ def _head(folder: Path, layout: Layout | AnnotatedLayout, others: Sequence[Layou
         f"title = {text_of(f'Robustness audit: {folder.resolve().name}')}\n"
         "seed = 0\n"
     )
-
-
-def _model(folder: Path, place: Path, layout: Layout | AnnotatedLayout) -> str:
-    channels = layout.form.shape[0]
-    lines = ["[model]", *_source(folder, place)]
-    try:
-        low, high = bit_range(layout.form.dtype)
-        doubt = f"  # {CHECK}: the range of {layout.form.dtype}; 12-bit values in it end at 4095"
-        lines.append(f"bounds = [{low}, {high}]{'' if layout.form.dtype == 'uint8' else doubt}")
-    except InputError:
-        high = 1
-        lines.append(f"bounds = [0, 1]  # {FILL_IN}: lowest and highest value that an image can store")
-    lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
-    lines.append("# size = [224, 224]  # height and width that the network expects, where it is not the stored size")
-    if channels == 1:
-        lines.append("# channels = 3  # where the network expects RGB: the images are grey")
-    each = f"one number, or {channels}" if channels > 1 else "one number"
-    lines.append(f"mean = [0]  # {FILL_IN}: the mean of your training's normalisation, in stored values ({each})")
-    lines.append(f"std = [{high}]  # {FILL_IN}: its standard deviation; [{high}] alone maps to 0..1")
-    return "\n".join(lines) + "\n"
-
-
-def _source(folder: Path, place: Path) -> list[str]:
-    """The lines that name the model, and what else lies there."""
-    candidates = find_models(folder) if folder.is_dir() else ()
-    source = propose(candidates)
-    also = [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
-    if source is None:
-        asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
-        return [*also, f'factory = "model.py:build"  # {asked}', '# weights = "weights.safetensors"']
-    for name in ("torchscript", "exported"):
-        if file := getattr(source, name):
-            return [*also, f"{name} = {path_of(folder / file, place)}  # {CHECK}"]
-    assert source.factory is not None
-    file, _, function = source.factory.rpartition(":")
-    named = text_of(f"{json.loads(path_of(folder / file, place))}:{function}")
-    lines = [*also, f"factory = {named}  # {CHECK}: the function or class that makes the network"]
-    if source.weights:
-        lines.append(f"weights = {path_of(folder / source.weights, place)}  # {CHECK}")
-    else:
-        lines.append('# weights = "weights.safetensors"  # where the factory does not load them')
-    chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
-    if chosen.required:
-        given = ", ".join(f"{key_of(name)} = 0" for name in chosen.required)
-        lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
-    return lines
 
 
 def _data(place: Path, layout: Layout) -> str:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from palpate.errors import InputError
+from palpate.models.bundle import is_bundle
 from palpate.models.files import ModelFile, identify
+from palpate.models.huggingface import is_huggingface
 from palpate.models.source import ModelSource
 
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit", ".onnx")
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
 _MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
 _SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist", "runs")
@@ -44,30 +46,59 @@ def find_models(folder: Path) -> tuple[Candidate, ...]:
 
     Python files are parsed, never run; model files are told by their bytes, never unpickled.
     """
-    files = list(_files(folder, _DEEPEST)) if folder.is_dir() else []
+    whole = [found for path in _folders(folder, _DEEPEST) if (found := _folder(folder, path))]
+    owned = [folder / str(found.source.bundle or found.source.huggingface) for found in whole if found.source]
+    everything = list(_files(folder, _DEEPEST)) if folder.is_dir() else []
+    files = [path for path in everything if not any(path.is_relative_to(other) for other in owned)]
     stored = [_stored(folder, path) for path in files if path.suffix.lower() in _SUFFIXES]
     code = [found for path in files if path.suffix == ".py" for found in _factories(folder, path)]
     known = [candidate for candidate in stored if candidate is not None]
-    return tuple(sorted((*known, *code), key=_readiness))
+    return tuple(sorted((*whole, *known, *code), key=_readiness))
 
 
 def propose(candidates: Iterable[Candidate]) -> ModelSource | None:
-    """The source that a first plan names: a whole model, or the first factory with the first weights, or None."""
+    """The source that a first plan names, or None: a whole model, or the first factory with the first weights.
+
+    An ONNX file, which gives no gradient, is named only where there is nothing else.
+    """
     found = list(candidates)
-    whole = next((c.source for c in found if c.source and not c.source.factory), None)
+    whole = next((c.source for c in found if c.source and not c.source.factory and not c.source.onnx), None)
     if whole:
         return whole
-    factory = next((c.source for c in found if c.source), None)
+    factory = next((c.source for c in found if c.source and c.source.factory), None)
     weights = next((c.name for c in found if c.weights), None)
-    if factory is None or weights is None:
+    if factory is None:
+        return next((c.source for c in found if c.source), None)
+    if weights is None:
         return factory
     return replace(factory, weights=weights)
 
 
 def _readiness(candidate: Candidate) -> tuple[int, int, str]:
     source = candidate.source
-    order = 3 if source is None else 0 if source.exported else 1 if source.torchscript else 2
+    kinds = ("exported", "torchscript", "bundle", "huggingface", "factory", "onnx")
+    order = next((place for place, kind in enumerate(kinds) if source and getattr(source, kind)), len(kinds))
     return order, len(candidate.required), candidate.name
+
+
+def _folders(folder: Path, depth: int) -> Iterable[Path]:
+    """The folder itself and those below it."""
+    if not folder.is_dir() or (folder / "pyvenv.cfg").exists():
+        return
+    yield folder
+    for path in sorted(folder.iterdir()) if depth else []:
+        if path.is_dir() and not path.name.startswith(".") and path.name not in _SKIPPED:
+            yield from _folders(path, depth - 1)
+
+
+def _folder(folder: Path, path: Path) -> Candidate | None:
+    """A model that is a whole folder."""
+    name = path.relative_to(folder).as_posix()
+    if is_bundle(path):
+        return Candidate(ModelSource(bundle=name), name, "a MONAI bundle")
+    if is_huggingface(path):
+        return Candidate(ModelSource(huggingface=name), name, "a model of Hugging Face")
+    return None
 
 
 def _files(folder: Path, depth: int) -> Iterable[Path]:
@@ -84,6 +115,9 @@ def _files(folder: Path, depth: int) -> Iterable[Path]:
 
 
 def _stored(folder: Path, path: Path) -> Candidate | None:
+    if path.suffix.lower() == ".onnx":
+        name = path.relative_to(folder).as_posix()
+        return Candidate(ModelSource(onnx=name), name, "ONNX, a black box")
     try:
         file = identify(path)
     except InputError:

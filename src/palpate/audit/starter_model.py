@@ -1,0 +1,115 @@
+"""`[model]` of a first plan: the model that lies in the folder, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
+from palpate.data.forms import bit_range
+from palpate.data.inspect import Layout
+from palpate.data.inspect_annotated import AnnotatedLayout
+from palpate.errors import InputError
+from palpate.models.bundle import bundle_facts
+from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
+from palpate.models.inspect import Candidate, find_models, propose
+from palpate.models.source import ModelSource
+
+_WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
+
+
+def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout) -> str:
+    """`[model]` and its tables for the model in a folder; `place` is the plan's own folder."""
+    candidates = find_models(folder) if folder.is_dir() else ()
+    source = propose(candidates)
+    lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
+    try:
+        low, high = bit_range(layout.form.dtype)
+        doubt = f"  # {CHECK}: the range of {layout.form.dtype}; 12-bit values in it end at 4095"
+        lines.append(f"bounds = [{low}, {high}]{'' if layout.form.dtype == 'uint8' else doubt}")
+    except InputError:
+        high = 1
+        lines.append(f"bounds = [0, 1]  # {FILL_IN}: lowest and highest value that an image can store")
+    facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
+    lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
+    lines += _preprocess(layout.form.shape[0], high, facts)
+    if source and source.bundle:
+        lines += _bundle(folder / source.bundle)
+    return "\n".join(lines) + "\n"
+
+
+def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
+    return [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
+
+
+def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
+    """The lines that name the model."""
+    if source is None:
+        asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
+        return [f'factory = "model.py:build"  # {asked}', '# weights = "weights.safetensors"']
+    for name in _WHOLE:
+        if file := getattr(source, name):
+            said = [f"{name} = {path_of(folder / file, place)}  # {CHECK}"]
+            gradients = "# onnx_gradients = true  # for attacks with gradients; without it, square and noise can run"
+            return [*said, gradients] if name == "onnx" else said
+    assert source.factory is not None
+    file, _, function = source.factory.rpartition(":")
+    named = text_of(f"{json.loads(path_of(folder / file, place))}:{function}")
+    lines = [f"factory = {named}  # {CHECK}: the function or class that makes the network"]
+    if source.weights:
+        lines.append(f"weights = {path_of(folder / source.weights, place)}  # {CHECK}")
+    else:
+        lines.append('# weights = "weights.safetensors"  # where the factory does not load them')
+    chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
+    if chosen.required:
+        given = ", ".join(f"{key_of(name)} = 0" for name in chosen.required)
+        lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
+    return lines
+
+
+def _preprocess(channels: int, high: int, facts: HuggingFaceFacts | None) -> list[str]:
+    """Size, channels, mean and std: those of the model's image processor where it has one."""
+    lines = []
+    if facts and facts.size:
+        lines.append(f"size = {list(facts.size)}  # {CHECK}: height and width of its image processor")
+    else:
+        lines.append(
+            "# size = [224, 224]  # height and width that the network expects, where it is not the stored size"
+        )
+    if channels == 1:
+        expects = facts.channels if facts and facts.channels else 3
+        said = f"channels = {expects}  # where the network expects RGB: the images are grey"
+        lines.append(said if facts and facts.channels == 3 else f"# {said}")
+    if facts and facts.mean and facts.std:
+        lines.append(f"mean = {_rounded(facts.stored_mean)}  # {CHECK}: its image processor's, in stored values")
+        lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")
+        return lines
+    each = f"one number, or {channels}" if channels > 1 else "one number"
+    lines.append(f"mean = [0]  # {FILL_IN}: the mean of your training's normalisation, in stored values ({each})")
+    lines.append(f"std = [{high}]  # {FILL_IN}: its standard deviation; [{high}] alone maps to 0..1")
+    return lines
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return f"[{', '.join(f'{value:.7g}' for value in values)}]"
+
+
+def _bundle(folder: Path) -> list[str]:
+    """What the bundle says of its input, for people to compare, and its sliding windows."""
+    facts = bundle_facts(folder)
+    said = []
+    if facts.channels:
+        said.append(f"{facts.channels} channels")
+    if facts.size:
+        said.append(f"size {list(facts.size)}")
+    if facts.values:
+        said.append(f"values from {facts.values[0]:g} to {facts.values[1]:g}")
+    if facts.classes:
+        said.append(f"outputs {', '.join(facts.classes)}")
+    lines = [f"# The bundle's metadata: {plain('; '.join(said))}"] if said else []
+    if facts.window:
+        lines += ["", f"[model.inferer]  # {CHECK}: as the bundle's inference configuration has it"]
+        lines += [f"size = {list(facts.window)}", f"overlap = {facts.overlap:g}"]
+        lines += [f'mode = "{facts.mode}"'] if facts.mode in ("gaussian", "constant") else []
+    return lines
