@@ -168,7 +168,7 @@ class Victim:
         except RuntimeError as error:
             if "does not require grad" not in str(error) and "not have been used" not in str(error):
                 raise
-            place = self.where_blocked(images[:1])
+            place = self.where_blocked(images[:1]) if self._depth else None
             raise InputError(
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
                 "Or use an attack that needs no gradient: square, noise."

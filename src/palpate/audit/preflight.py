@@ -29,6 +29,8 @@ _MANY = 0.1
 """Share of images without a gradient that is worth a warning."""
 _FEWEST = 8
 """Fewer images than this say nothing about accuracy."""
+_TRIED = 4
+"""Images that each step of the preprocessing is tried on by itself."""
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 
 
@@ -169,7 +171,7 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
 
 def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[Finding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
-    seen = preprocessing(victim.preprocess, images)
+    seen = preprocessing(victim.preprocess, images[:_TRIED])
     through = [Finding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0

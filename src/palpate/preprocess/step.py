@@ -54,10 +54,10 @@ class Preprocessing(Protocol):
 def rising(step: str, low: float, high: float) -> None:
     """Refuse limits that are not finite, or not the lower one first."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        why = (
-            "has zero width; every value would become the same" if low == high else "must be two finite rising numbers"
-        )
-        raise InputError(f"preprocess.{step}.low: [{low:g}, {high:g}] {why}. Give the lower one first.")
+        why = "must be two finite numbers, the lower one first."
+        if low == high:
+            why = "has zero width, so that every value would become the same. Give a lower and a higher value."
+        raise InputError(f"preprocess.{step}.low: [{low:g}, {high:g}] {why}")
 
 
 def positive(place: str, values: Sequence[float]) -> None:
