@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,20 @@ def test_what_is_not_one_even_volume_is_refused(tmp_path: Path, message: str, da
         assert str(folder) in str(caught.value)
         for uid in ("SeriesInstanceUID", "SOPInstanceUID", "StudyInstanceUID"):
             assert str(dataset[uid].value) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"1.2.826.0.1", b"1.2.8_6.0.1"), (b"\x20\x00\x32\x00DS", b"\x20\x00\x32\x00D?")]
+)
+def test_damaged_attributes_of_a_slice_give_one_sentence_and_no_warning(tmp_path: Path, old: bytes, new: bytes) -> None:
+    folder = ct_series(tmp_path / "ct", volume())
+    path = sorted(folder.iterdir())[0]
+    path.write_bytes(path.read_bytes()[:400] + path.read_bytes()[400:].replace(old, new))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=r"\.dcm is a truncated or damaged|holds slices of 2 series") as caught:
+            DicomSeries().read(folder)
+    assert "1.2." not in str(caught.value)
 
 
 def test_multi_frame_files_are_named_themselves(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydicom import config
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.valuerep import validate_value
 
 from palpate.data.dicom import Dicom, DicomSeries, patient_key
 from palpate.data.dicom.kept import KEPT, NAMES, NUMBERS, TERMS
@@ -141,9 +142,12 @@ def test_the_copy_says_that_it_is_derived_and_of_no_patient(tmp_path: Path) -> N
 
 def strictly_read(path: Path) -> list[str]:
     """The attributes of a file, every value checked against its representation; invalid ones raise."""
-    with config.disable_value_validation():  # restores what is set here
-        config.settings.reading_validation_mode = config.RAISE
-        return [element.keyword for element in pydicom.dcmread(path).iterall()]
+    elements = list(pydicom.dcmread(path).iterall())
+    for element in elements:
+        for value in element.value if element.VM > 1 else [element.value]:
+            text = str(value) if element.VR in ("DS", "IS", "PN") and value is not None else value
+            validate_value(element.VR, text, config.RAISE)
+    return [element.keyword for element in elements]
 
 
 @pytest.mark.parametrize("kind", ["CT", "MR", "enhanced CT", "enhanced MR", "RGB"])
@@ -176,6 +180,13 @@ def test_copies_pass_the_checks_of_pydicom_and_have_what_every_image_must(tmp_pa
         assert list(copy.ImageType) == ["DERIVED", "PRIMARY", "OTHER", "NONE"]
         organization = copy.DimensionOrganizationSequence[0].DimensionOrganizationUID
         assert copy.DimensionIndexSequence[0].DimensionOrganizationUID == organization
+
+
+def test_numbers_that_are_none_are_left_behind(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.dcm", ct_slice(noise(4, 6, dtype="uint16"), 0, TableHeight="123.25", KVP="120"))
+    path.write_bytes(path.read_bytes().replace(b"123.25", b"n/a   "))
+    Dicom().write(path, Dicom().read(path).stored, tmp_path / "copy.dcm", NOTE)
+    assert "TableHeight" not in strictly_read(tmp_path / "copy.dcm")
 
 
 @pytest.mark.shared

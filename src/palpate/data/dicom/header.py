@@ -96,6 +96,7 @@ def describe(path: Path) -> Described:
         opened = open_header(path, IMAGE_KEYWORDS)
         dataset = opened.dataset
         _require_image(path, opened)
+        list(dataset)  # pydicom reads values when they are asked for: here, where its failures have a name
         frames, rows, columns = frame_size(path, dataset)
         require_decoder(path, dataset)
         groups = Groups(dataset)

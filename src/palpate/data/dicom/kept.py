@@ -118,7 +118,10 @@ def plain(text: object, longest: int = 64) -> str:
 def keep(source: Any, target: Any, keywords: tuple[str, ...] = (*NUMBERS, *TERMS, *NAMES)) -> None:
     """Copy of the named attributes those that hold what they should."""
     for keyword in keywords:
-        value = source.get(keyword)
+        try:
+            value = source.get(keyword)
+        except Exception:  # pydicom fails in many ways on values that are none, such as "n/a" for a number
+            continue
         if value is None or value == "" or isinstance(value, bytes):
             continue
         if keyword in TERMS:

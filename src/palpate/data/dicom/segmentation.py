@@ -108,11 +108,12 @@ def _grid(reference: Path) -> _Grid:
     else:
         one = describe(reference)
         header, described = one.header, [one]
-    slices = [
-        _Slice(str(each.dataset.get("SOPInstanceUID") or ""), frame, Groups(each.dataset).plane(frame))
-        for each in described
-        for frame in each.order
-    ]
+    with one_sentence(reference):
+        slices = [
+            _Slice(str(each.dataset.get("SOPInstanceUID") or ""), frame, Groups(each.dataset).plane(frame))
+            for each in described
+            for frame in each.order
+        ]
     frame_of_reference = str(described[0].dataset.get("FrameOfReferenceUID") or "")
     return _Grid(reference, slices, header.shape[1:], header.spacing, frame_of_reference)
 

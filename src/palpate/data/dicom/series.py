@@ -144,7 +144,8 @@ def _require_alike(folder: Path, first: Described, other: Described) -> None:
 def _plane(folder: Path, each: Described) -> Plane:
     if len(each.header.shape) > 3:
         raise InputError(f"{folder}: {each.path.name} holds several frames. Name the file itself, not its folder.")
-    plane = Groups(each.dataset).plane(0)
+    with one_sentence(each.path):
+        plane = Groups(each.dataset).plane(0)
     if plane is None:
         raise InputError(
             f"{folder}: {each.path.name} does not say where it lies (ImagePositionPatient, ImageOrientationPatient). "
