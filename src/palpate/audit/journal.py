@@ -134,7 +134,7 @@ def _task(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
 
 def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
     model = plan.model
-    source = model.factory or model.torchscript or model.exported or model.weights
+    source = model.named
     arguments = ", ".join(f"{name}={value}" for name, value in model.arguments.items())
     return {
         "source": f"{source}({arguments})" if arguments else source,

@@ -48,7 +48,7 @@ def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[Finding]:
             )
     if model.endpoint is not None:
         texts.append(
-            f"The model is a service, and what stands behind {model.endpoint.url} can change unseen. It was asked at "
+            f"The model is a service, and what stands behind {model.named} can change unseen. It was asked at "
             f"most {model.endpoint.per_second:g} times a second, and {model.endpoint.budget} times in one start."
         )
     return [Finding("note", "model", text) for text in texts]

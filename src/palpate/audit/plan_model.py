@@ -11,7 +11,7 @@ from palpate.audit.plan_preprocess import PreprocessSection
 from palpate.audit.sections import Section
 from palpate.inference import Flips, SlidingWindow
 from palpate.models.endpoint import Endpoint
-from palpate.models.source import ModelSource
+from palpate.models.source import ORIGINS, ModelSource
 from palpate.victim import Inferer
 
 
@@ -113,6 +113,12 @@ class ModelSection(Section):
     """From stored values to the network's input."""
     inferer: InfererSection = InfererSection()
     """How the network is evaluated on that input."""
+
+    @property
+    def named(self) -> str:
+        """What a report calls the model: its file, folder or name, or the address of its service without a query."""
+        given = next((getattr(self, name) for name in ORIGINS if getattr(self, name) is not None), self.weights)
+        return given.url.partition("?")[0] if isinstance(given, EndpointSection) else str(given)
 
     def source(self) -> ModelSource:
         """Where the model comes from."""
