@@ -92,6 +92,8 @@ def test_success_that_saving_takes_away_is_a_warning():
     assert found.level == "warning" and "of the 7 images that 'pgd' beat at eps 1 HU, 1 stay beaten" in found.text
     assert found.text.startswith("Most of these") and "threat.lattice = true" in found.text
     assert saved_success(handled([(0.5,)] * 7).outcomes, ["saved"]).text.startswith("These perturbations do not")
+    lossy = saved_success(gone.outcomes, ["saved"], lattice=True).text
+    assert "robust_to" in lossy and "threat.lattice" not in lossy
 
 
 def test_success_that_stays_passes_and_what_is_not_known_is_said():

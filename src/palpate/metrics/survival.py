@@ -22,6 +22,8 @@ COLLAPSE = 0.5
 """Where a smaller share of the successes than this is left after saving, they do not exist in files."""
 FEW = 5
 """Fewer successes than this say nothing of a share."""
+ROUNDED = "Search on the lattice: threat.lattice = true; a lossy format needs attack.robust_to as well."
+LOSSY = 'The format is lossy: climb over what it does, such as attack.robust_to = ["jpeg90"].'
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +101,16 @@ def saved_difference(outcome: Outcome, budget: int) -> float:
     return float(known.max()) if known.size else float("nan")
 
 
-def saved_success(outcomes: Sequence[Outcome], handlings: Sequence[str], unit: str = "") -> Finding:
+def saved_success(
+    outcomes: Sequence[Outcome], handlings: Sequence[str], unit: str = "", *, lattice: bool = False
+) -> Finding:
     """Successes are still there after the images were saved in their own format and read again.
 
     Args:
         outcomes: all attacks.
         handlings: names of the handlings, in the order of the records.
         unit: that of the values.
+        lattice: whether attacks searched among values that the files can store already.
     """
     name = "Success in files"
     if SAVED not in handlings:
@@ -135,7 +140,7 @@ def saved_success(outcomes: Sequence[Outcome], handlings: Sequence[str], unit: s
         f"{which} perturbations do not exist in files: of the {worst.total} images that '{outcome.attack}' beat at eps "
         f"{outcome.eps[budget]:g}{f' {unit}' if unit else ''}, {worst.count} stay beaten after they were saved in "
         f"their own format and read again"
-        f"{_elsewhere(len(gone) - 1)}. Search on the lattice: threat.lattice = true.",
+        f"{_elsewhere(len(gone) - 1)}. {LOSSY if lattice else ROUNDED}",
     )
 
 

@@ -149,7 +149,7 @@ def _grading(reading: Reading, prediction: Ints, score: Floats, among: Bools) ->
 def _attack(reading: Reading, attack: Attack) -> AttackResults:
     outcome = reading.outcome(attack)
     shared = {name: getattr(attack, name) for name in ("name", "item", "catalog", "goal", "summary", "parameters")}
-    shared |= {"reference": attack.reference, "seconds": attack.seconds}
+    shared |= {"reference": attack.reference, "robust_to": attack.robust_to, "seconds": attack.seconds}
     if outcome is None:
         nothing = SmallestEps(median=None, fallen=0, eligible=0)
         return AttackResults(

@@ -96,6 +96,8 @@ class AttackResults(Model):
     summary: Text
     parameters: Tree
     reference: Text
+    robust_to: list[Text]
+    """Handlings over which it climbed the expectation."""
     images: int
     """Images that it finished."""
     eligible: int

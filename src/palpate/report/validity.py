@@ -30,7 +30,9 @@ def _whole_run(reading: Reading) -> list[Finding]:
         health.gradients(panel.outcomes),
         health.finite_outputs(panel.outcomes),
         health.budgets_kept(panel.outcomes),
-        survival.saved_success(panel.outcomes, [one.name for one in told.handlings], told.data.unit),
+        survival.saved_success(
+            panel.outcomes, [one.name for one in told.handlings], told.data.unit, lattice=told.threat.lattice
+        ),
     ]
 
 
