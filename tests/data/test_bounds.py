@@ -16,10 +16,12 @@ import nrrd
 import numpy as np
 import pytest
 import tifffile
+from pydicom.uid import JPEG2000Lossless
 
 from palpate.data.formats import BYTES_A_NUMBER, OVERHEAD, header_of, read_scan
 from palpate.data.table import Table
 from palpate.errors import InputError
+from tests.data.dicom.making import ct_slice, saved
 from tests.data.pictures import chunk, noise, png_bytes, save
 from tests.data.volumes import changed, scan, write
 
@@ -88,6 +90,10 @@ def test_memory_is_what_the_documentation_says(tmp_path: Path) -> None:
     changed(write(tmp_path / "double.nii", volume.astype(np.float64)), "scl_slope", 0.5, "scl_inter", -3.0)
     write(tmp_path / "packed.nii.gz", volume)
     nrrd.write(str(tmp_path / "a.nrrd"), volume.astype(np.float64), {"encoding": "gzip"}, compression_level=1)
+    saved(tmp_path / "a.dcm", ct_slice(volume[..., 0], 0.0))
+    packed = ct_slice(volume[..., 0], 0.0)
+    packed.compress(JPEG2000Lossless)
+    saved(tmp_path / "j2k.dcm", packed)
     paths = sorted(tmp_path.iterdir())
     for path, (grown, said) in zip(paths, gauged(*paths), strict=True):
         assert said == "read", path

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 from palpate.data.formats import header_of, read_scan, write_copy
 from palpate.data.scan import Note
 from palpate.errors import InputError
-from tests.data.pictures import chunk, noise, png_bytes, save
+from tests.data.pictures import chunk, noise, png_bytes, save, shared
 from tests.data.volumes import AFFINE, changed, write
 
 NOTE = Note("pgd", "2/255", "identity")
@@ -234,6 +234,20 @@ def test_nrrd_pictures_are_height_by_width(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_scan(tmp_path / "c.nrrd").stored, colour.transpose(2, 0, 1))
     copied(tmp_path / "g.nrrd", noise(1, 9, 11, dtype="uint16", seed=1), "gg.nrrd")
     copied(tmp_path / "c.nrrd", noise(3, 9, 11, seed=1), "cc.nrrd")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["seg3d_mr_hippocampus", "seg_fundus_vessels", "seg_polyp_kvasir", "seg_cxr_lungs"])
+def test_real_files_come_back(tmp_path: Path, name: str) -> None:
+    files = sorted(path for path in shared(name).rglob("*") if path.name.endswith((".png", ".jpg", ".nii.gz")))
+    for source in files[:: len(files) // 6]:
+        scan = read_scan(source)
+        target = tmp_path / source.name
+        write_copy(source, scan.stored, target, NOTE)
+        again = read_scan(target)
+        assert again.header == scan.header
+        if scan.header.lossless:
+            np.testing.assert_array_equal(again.values, scan.values)
 
 
 # -- what does not fit -------------------------------------------------------------------------------------------------
