@@ -10,11 +10,16 @@ from torch import Tensor
 
 from palpate.annotations import Boxes, Masks
 from palpate.data.annotation import Annotation, Labels
+from palpate.data.scan import Header
 from palpate.data.table import Table
 
 
-def survey(table: Table, kind: str, names: int) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
-    """Images in which each class, structure or finding occurs, and the spacing that all images share.
+Spacing = tuple[float, ...] | None
+"""mm of a pixel along each spatial axis; None where it is not known."""
+
+
+def survey(table: Table, headers: Sequence[Header], kind: str, names: int) -> tuple[tuple[int, ...], list[Spacing]]:
+    """Images in which each class, structure or finding occurs, and the spacing of each image.
 
     Every annotation is read once, so that one that cannot be read stops an audit before hours are spent.
 
@@ -22,15 +27,21 @@ def survey(table: Table, kind: str, names: int) -> tuple[tuple[int, ...], tuple[
         InputError: an annotation cannot be read.
     """
     if kind in ("binary", "multiclass", "ordinal"):
-        return table.counts(), None
-    counts, spacings = np.zeros(names, dtype=np.int64), set()
-    for row in range(len(table)):
+        return table.counts(), [header.spacing for header in headers]
+    counts, spacings = np.zeros(names, dtype=np.int64), list[Spacing]()
+    for row, header in enumerate(headers):
         one = table.annotation(row)
-        spacings.add(one.spacing)
+        spacings.append(one.spacing or header.spacing)
         counts[sorted(_present(one, names))] += 1
-    if None in spacings:
-        return tuple(counts.tolist()), None
-    return tuple(counts.tolist()), spacings.pop() if len(spacings) == 1 else ()
+    return tuple(counts.tolist()), spacings
+
+
+def shared(spacings: Sequence[Spacing]) -> Spacing:
+    """The spacing of all images; empty where they differ, None where one is not known."""
+    different = set(spacings)
+    if None in different:
+        return None
+    return different.pop() if len(different) == 1 else ()
 
 
 def _present(one: Annotation, names: int) -> set[int]:
@@ -54,12 +65,10 @@ def _labels(one: Annotation) -> Labels:
     return one.labels
 
 
-def masks(annotations: Sequence[Annotation], *, spaced: bool) -> Masks:
-    """Masks (B, [S,] *spatial) of images of one shape, with their spacing if `spaced`."""
+def masks(annotations: Sequence[Annotation], spacings: Sequence[Spacing] | None) -> Masks:
+    """Masks (B, [S,] *spatial) of images of one shape, with their spacing where it is known of all that are audited."""
     labels = torch.from_numpy(np.stack([_labels(one) for one in annotations]))
-    if not spaced:
-        return Masks(labels, None)
-    return Masks(labels, torch.tensor([one.spacing for one in annotations], dtype=torch.float64))
+    return Masks(labels, None if spacings is None else torch.tensor(spacings, dtype=torch.float64))
 
 
 def boxes(annotations: Sequence[Annotation]) -> Boxes:

@@ -74,4 +74,5 @@ class DataSection(Section):
     @property
     def source(self) -> str:
         """Where the images come from, as the plan names it."""
-        return self.table or self.folders or f"{self.medmnist}, {self.split}"
+        plain = self.table or self.folders or self.coco
+        return plain or f"{self.medmnist or self.nnunet or self.datalist or self.voc}, {self.split}"

@@ -49,8 +49,7 @@ class Subject:
         device: where the model runs.
         kind: kind of the task, which decides what is read of the annotations.
         counts: images of each class, or in which each structure, finding or class of boxes occurs.
-        spacing: size of a pixel along each axis in mm, where all images share it; empty where they differ, None where
-            one of them does not say.
+        spacings: size of a pixel of each image along each axis in mm; None where it is not known.
         headers: what the files say of the images, one a row.
         scale: what values mean.
         region: where values may change, as the plan says it.
@@ -66,7 +65,7 @@ class Subject:
     device: torch.device
     kind: str
     counts: tuple[int, ...]
-    spacing: tuple[float, ...] | None
+    spacings: tuple[collate.Spacing, ...]
     headers: tuple[Header, ...]
     scale: Scale
     region: tuple[str, ...] = ()
@@ -77,13 +76,18 @@ class Subject:
         """What the units of measures depend on."""
         return Grid(len(self.shape_of(0)) - 1, self.spacing is not None)
 
+    @property
+    def spacing(self) -> collate.Spacing:
+        """The spacing of all images; empty where they differ, None where one is not known."""
+        return collate.shared(self.spacings)
+
     def shape_of(self, row: int) -> tuple[int, ...]:
         """Shape (C, *spatial) of one row."""
         return self.headers[row].shape
 
     def spacing_of(self, row: int) -> tuple[float, ...] | None:
         """Size of a pixel of one row along each spatial axis in mm; None where it is not known."""
-        return self.headers[row].spacing
+        return self.spacings[row]
 
     def limits(self, rows: Sequence[int]) -> Limits:
         """What confines changes of some rows of one shape: their stored steps, and the plan's region."""
@@ -117,7 +121,9 @@ class Subject:
         annotations = [self.table.annotation(row) for row in rows]
         if self.kind == "segmentation":
             # Figures in mm for some images and in pixels for others would not belong into one column.
-            targets: Tree = collate.masks(annotations, spaced=self.spacing is not None)
+            targets: Tree = collate.masks(
+                annotations, None if self.spacing is None else [self.spacings[row] for row in rows]
+            )
         elif self.kind == "detection":
             targets = collate.boxes(annotations)
         else:
@@ -176,7 +182,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
     plan = plan.calibrated(scale)
     require_lattice(plan, headers, [case.name for case in table])
     _check_width(plan, max((header.shape for header in headers), key=math.prod))
-    counts, spacing = collate.survey(table, plan.task.kind, len(plan.task.names))
+    counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names))
     source = model_source(plan)
     module = load_model(source, plan.root, allow_pickle=allow_pickle)
     device = device_of(plan.run.device)
@@ -190,7 +196,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         device=device,
         kind=plan.task.kind,
         counts=counts,
-        spacing=spacing,
+        spacings=tuple(spacings),
         headers=headers,
         scale=scale,
         region=plan.threat.region,
