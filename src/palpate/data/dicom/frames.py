@@ -108,14 +108,8 @@ def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[
         InputError: frames lie in several directions, two at one position, or their distances differ by more than
             `UNEVEN` of the median.
     """
-    first = planes[0]
-    for plane, name in zip(planes, names, strict=True):
-        if np.abs(plane.orientation - first.orientation).max() > TURNED:
-            raise InputError(
-                f"{path}: {names[0]} and {name} lie in different directions, and the slices of a volume in one. "
-                "Take out localizers, and put each volume into its own folder."
-            )
-    along = np.array([plane.position @ first.normal for plane in planes])
+    _require_parallel(path, planes, names)
+    along = np.array([plane.position @ planes[0].normal for plane in planes])
     order = [int(place) for place in np.argsort(along, kind="stable")]
     if len(order) == 1:
         return order, None
@@ -137,3 +131,12 @@ def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[
             f"({UNEVEN:.0%} of difference are allowed). Add what is missing, or resample the volume to even slices."
         )
     return order, float(along[-1] - along[0]) / (len(order) - 1)
+
+
+def _require_parallel(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> None:
+    for plane, name in zip(planes, names, strict=True):
+        if np.abs(plane.orientation - planes[0].orientation).max() > TURNED:
+            raise InputError(
+                f"{path}: {names[0]} and {name} lie in different directions, and the slices of a volume in one. "
+                "Take out localizers, and put each volume into its own folder."
+            )

@@ -81,7 +81,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         target.is_dir() and all(re.fullmatch(r"\d{4,}\.dcm", entry.name) for entry in target.iterdir())
     ):
         raise StorageError(f"{target} holds something else than slices that palpate wrote. Give another place.")
-    filled, old = (target.with_name(f".{target.name}.{os.getpid()}.{what}.tmp") for what in ("new", "old"))
+    filled, old = (target.with_name(f".{target.name}.{os.getpid()}.{what}.partial") for what in ("new", "old"))
     try:
         shutil.rmtree(filled, ignore_errors=True)
         filled.mkdir(parents=True)
