@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -90,6 +91,12 @@ def test_missing_and_empty_files(tmp_path: Path, content: bytes | None, words: s
         (tmp_path / "a.nrrd").write_bytes(content)
     with pytest.raises(InputError, match=rf"a\.nrrd {words}"):
         header_of(tmp_path / "a.nrrd")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png is a pipe or a device"):
+        read_scan(tmp_path / "a.png")
 
 
 def test_a_jpeg_that_is_drawn_for_ever(tmp_path: Path) -> None:

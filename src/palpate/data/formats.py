@@ -7,6 +7,7 @@ believed; packed pixels are unpacked no further than the declared size; nothing 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from palpate.data.dicom import Dicom, DicomSeries
@@ -53,7 +54,7 @@ def format_of(path: Path) -> Format:
     Raises:
         InputError: the path does not exist, cannot be opened, is empty, or is of no format that palpate reads.
     """
-    head = b"" if path.is_dir() else first_bytes(path)
+    head = b"" if os.path.isdir(path) else first_bytes(path)
     for one in FORMATS:
         if one.claims(path, head):
             return one
@@ -68,7 +69,7 @@ def format_of(path: Path) -> Format:
 
 def is_series(path: Path) -> bool:
     """Whether a path is a folder that one of the formats reads as an image."""
-    return path.is_dir() and any(one.claims(path, b"") for one in FORMATS)
+    return os.path.isdir(path) and any(one.claims(path, b"") for one in FORMATS)
 
 
 def header_of(path: Path) -> Header:

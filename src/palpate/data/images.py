@@ -7,6 +7,7 @@ stored one. Colour profiles and gamma are not applied either.
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -95,8 +96,10 @@ def first_bytes(path: Path) -> bytes:
     """The first `HEAD` bytes of a file, which say what it is.
 
     Raises:
-        InputError: it does not exist, cannot be opened, or is empty.
+        InputError: it does not exist, cannot be opened, is empty, or is a pipe or a device, which may never end.
     """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise InputError(f"{path} is a pipe or a device. Give an image file.")
     try:
         with open(path, "rb") as handle:
             head = handle.read(HEAD)
