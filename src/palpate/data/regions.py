@@ -1,7 +1,7 @@
 """Where in an image the body is, and where text was burnt in: masks for threats that keep to one or off the other.
 
 Both are found by plain thresholds that are stated here, not by a model. They are good enough to keep a perturbation in
-place, and no ground truth: look at them (`palpate` shows the first ones) before a claim rests on them.
+place, and no ground truth: look at them before a claim rests on them.
 """
 
 from __future__ import annotations
