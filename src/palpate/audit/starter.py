@@ -12,6 +12,7 @@ from palpate.audit.starter_model import model_part
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
+from palpate.data.inspect_described import find_described
 from palpate.errors import InputError
 
 _HEALTHY = re.compile(r"(?i:normal|healthy|negative|benign|control|^no[ _-])|^[Nn]on(?=[A-Z _-])")
@@ -46,7 +47,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
 
 def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
     """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings."""
-    annotated = find_annotated(folder)
+    annotated = (*find_described(folder), *find_annotated(folder))
     try:
         tables = find_tables(folder)
     except InputError:

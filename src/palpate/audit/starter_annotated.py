@@ -12,7 +12,10 @@ def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str
     """`[data]`, `[task]` and `[[attacks]]` for annotated images; `place` is the plan's own folder."""
     kinds = {"masks": (_masks, _segmentation), "boxes": (_boxes, _detection), "findings": (_findings, _multilabel)}
     data, task = kinds[layout.kind]
-    lines = ["[data]", *data(place, layout), *_shared(place, layout)]
+    if layout.layout == "table":
+        lines = ["[data]", *data(place, layout), *_shared(place, layout)]
+    else:
+        lines = ["[data]", *_described(place, layout)]
     first = layout.names[0] if layout.names else ""
     return "\n".join(lines) + "\n", "\n".join(["[task]", *task(layout)]) + "\n", _attacks(layout, first)
 
@@ -28,6 +31,22 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.split and layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")
+    lines.append("# limit = 100  # audit at most so many images")
+    return lines
+
+
+def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
+    """Data in the layout of another tool, which says by itself what is where."""
+    lines = [f"{layout.layout} = {path_of(layout.path, place)}"]
+    if layout.splits:
+        others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
+        lines.append(f"split = {text_of(layout.splits[0][0])}  # {others}")
+    if layout.layout in ("coco", "datalist"):
+        if layout.images.resolve() != layout.path.parent.resolve():
+            lines.append(f"images = {path_of(layout.images, place)}")
+        lines.append('# group = "patient"  # key of the patient, where one has several images')
+    if layout.layout == "datalist" and layout.kind == "masks":
+        lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -59,7 +78,8 @@ def _segmentation(layout: AnnotatedLayout) -> list[str]:
     return [
         'kind = "segmentation"',
         f"structures = {texts(layout.names)}  # {CHECK}: their names, in the order of the model's outputs",
-        f"exclusive = true  # {CHECK}: a softmax over background and structures; false: a sigmoid per structure",
+        f"exclusive = {str(layout.exclusive).lower()}  # {CHECK}: a softmax over background and structures; "
+        "false: a sigmoid per structure",
         f"floor = 0.5  # {CHECK}: the Dice below which a mask is of no use",
     ]
 

@@ -121,7 +121,7 @@ def find_tables(folder: Path) -> tuple[Layout, ...]:
     if not found:
         raise InputError(
             f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
-            "one folder of images a class, or with a MedMNIST .npz."
+            "one folder of images a class, with a MedMNIST .npz, or with data for nnU-Net, MONAI, COCO or Pascal VOC."
         )
     return found
 

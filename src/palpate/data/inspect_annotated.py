@@ -68,6 +68,8 @@ class AnnotatedLayout:
         split: column of splits; of `listing`, if there is one.
         group: column of patients; of `listing`, if there is one.
         splits: names of the splits and their lines, the one to audit first.
+        layout: how they lie there: a CSV, or the layout of another tool (`palpate.data.inspect_described`).
+        exclusive: whether structures exclude one another, as far as the layout says.
     """
 
     kind: Kind
@@ -87,6 +89,8 @@ class AnnotatedLayout:
     split: str | None = None
     group: str | None = None
     splits: tuple[tuple[str, int], ...] = ()
+    layout: Literal["table", "nnunet", "datalist", "coco", "voc"] = "table"
+    exclusive: bool = True
 
     def words(self) -> str:
         """In one line for a terminal."""
@@ -100,6 +104,8 @@ class AnnotatedLayout:
             InputError: as the constructors of `palpate.data.table.Table`.
         """
         split = split or (self.splits[0][0] if self.splits else None)
+        if self.layout != "table":
+            return self._described(split)
         where = {self.split: split} if self.split and split else {}
         if self.kind == "masks":
             assert self.mask is not None
@@ -115,6 +121,18 @@ class AnnotatedLayout:
             self.path, self.images, self.file, self.label, self.corners, listing=listing, listing_file=listing_file,
             group=self.group, where=where, classes=self.names,
         )  # fmt: skip
+
+    def _described(self, split: str | None) -> Table:
+        shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
+        if self.layout == "nnunet":
+            return Table.from_nnunet(self.path, split, structures=self.names)
+        if self.layout == "voc":
+            return Table.from_voc(self.path, split, classes=self.names)
+        if self.layout == "coco":
+            return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
+        return Table.from_datalist(
+            self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
+        )
 
 
 def find_annotated(folder: Path) -> tuple[AnnotatedLayout, ...]:

@@ -1,0 +1,158 @@
+"""A look at a folder: data in the layouts of other tools, which describe themselves. A guess is a proposal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from palpate.data.cases import Case
+from palpate.data.coco import read_coco
+from palpate.data.columns import MOST_CLASSES, SPLITS, forms, spread
+from palpate.data.datalist import datalist_splits
+from palpate.data.forms import Form
+from palpate.data.inspect_annotated import AnnotatedLayout, Kind
+from palpate.data.json_file import inside, read_json
+from palpate.data.listing import visible
+from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.source import Folder
+from palpate.data.table import Table
+from palpate.data.voc import voc_splits
+from palpate.errors import InputError
+
+Layouts = tuple[AnnotatedLayout, ...]
+_MASKS_LOOKED_AT = 10
+
+
+def find_described(folder: Path) -> Layouts:
+    """nnU-Net and VOC folders, COCO files and datalists of masks or boxes in a folder and one level below."""
+    places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
+    found: list[AnnotatedLayout] = []
+    for look, candidates in ((_nnunet, places), (_voc, places), (_json, files)):
+        for path in candidates:
+            if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
+                found += _guess(look, path)
+    return tuple(found)
+
+
+def _guess(look: Callable[[Path], Layouts], path: Path) -> Layouts:
+    try:
+        return look(path)
+    except (InputError, AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
+        return ()
+
+
+def _nnunet(folder: Path) -> Layouts:
+    if not (folder / "dataset.json").is_file():
+        return ()
+    dataset = read_dataset(folder)
+    splits = tuple((split, len(nnunet_sheet(dataset, split)[0].lines)) for split in nnunet_splits(dataset))
+    names, count = tuple(dataset.labels), sum(count for _, count in splits)
+    form = Table.from_nnunet(folder).source.form(Table.from_nnunet(folder)[0])
+    return (
+        AnnotatedLayout(
+            "masks", folder, folder, "", names, count, form, True,
+            splits=splits, layout="nnunet", exclusive=not dataset.regions,
+        ),
+    )  # fmt: skip
+
+
+def _voc(folder: Path) -> Layouts:
+    if not ((folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()):
+        return ()
+    splits = _ordered(voc_splits(folder))
+    tables = [Table.from_voc(folder, split) for split, _ in splits] or [Table.from_voc(folder)]
+    names = tuple(sorted({name for table in tables for name in table.classes}))
+    form, equal = _forms(folder, tables[0])
+    count = sum(map(len, tables))
+    return (AnnotatedLayout("boxes", folder, folder, "", names, count, form, equal, splits=splits, layout="voc"),)
+
+
+def _json(path: Path) -> Layouts:
+    document = read_json(path)
+    if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
+        return _coco(path, document)
+    return _datalist(path, document)
+
+
+def _coco(path: Path, document: dict[str, Any]) -> Layouts:
+    above = path.parent.parent
+    bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
+    name = document["images"][0].get("file_name", "") if document["images"] else ""
+    images = next((base for base in bases if base.is_dir() and name and (base / name).is_file()), None)
+    if images is None:
+        return ()
+    coco = read_coco(path, images)
+    table = Table.from_coco(path, images)
+    form, equal = _forms(images, table)
+    used = Counter(thing["category_id"] for thing in coco.annotations)
+    names = tuple(name for number, name in coco.categories.items() if used[number])
+    drawn = all(thing.get("segmentation") for thing in coco.annotations)
+    kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
+    return tuple(
+        AnnotatedLayout(kind, path, images, "", names, len(table), form, equal, layout="coco", exclusive=False)
+        for kind in kinds
+    )
+
+
+def _datalist(path: Path, document: Any) -> Layouts:
+    splits = _ordered(datalist_splits(path, document))
+    if not splits:
+        return ()
+    split = splits[0][0] or None
+    items = document if split is None else document[split]
+    images = path.parent
+    boxed = all("box" in item for item in items)
+    values: tuple[int, ...] = ()
+    if boxed:
+        names = sorted({str(label) for item in items for label in item["label"]})
+        if not 1 <= len(names) <= MOST_CLASSES:
+            return ()
+        table = Table.from_datalist(path, split, shows="boxes", names=names)
+    else:
+        values = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
+        if not values:
+            return ()
+        names = _structures(document, values)
+        table = Table.from_datalist(path, split, shows="masks", names=names, values=values)
+    form, equal = _forms(images, table)
+    held = tuple((name, count) for name, count in splits if name)
+    count = sum(count for _, count in splits)
+    return (
+        AnnotatedLayout(
+            "boxes" if boxed else "masks", path, images, "", tuple(names), count, form, equal,
+            values=values, splits=held, layout="datalist",
+        ),
+    )  # fmt: skip
+
+
+def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
+    """Values other than 0 of a few masks; none where labels are no paths."""
+    held: set[float] = set()
+    for label in labels:
+        name = inside(images, label, "label")
+        held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
+    whole = all(value == int(value) and value >= 0 for value in held)
+    return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= MOST_CLASSES else ()
+
+
+def _structures(document: Any, values: tuple[int, ...]) -> list[str]:
+    """Names of the values, where a Decathlon `labels` gives them."""
+    labels = document.get("labels") if isinstance(document, dict) else None
+    known = labels if isinstance(labels, dict) else {}
+    return [str(known.get(str(value), value)) for value in values]
+
+
+def _ordered(splits: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    def place(item: tuple[str, int]) -> int:
+        return SPLITS.index(item[0].lower()) if item[0].lower() in SPLITS else len(SPLITS)
+
+    return tuple(sorted(splits.items(), key=place))
+
+
+def _forms(root: Path, table: Table) -> tuple[Form, bool]:
+    return forms([root / case.name for case in spread(list(table))])
