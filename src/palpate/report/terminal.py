@@ -148,9 +148,11 @@ def _directions(results: Results, scale: Scale) -> Table:
 
 
 def _survival(results: Results, console: Console) -> None:
+    if results.survival.sentences:
+        console.print()
     for sentence in results.survival.sentences:
         console.print(Text(sentence))
-    if results.survival.sentences:
+    if results.survival.sentences and not results.task.classification:
         console.print()
 
 
