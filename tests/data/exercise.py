@@ -25,7 +25,7 @@ def exercise(path: Path, target: Path) -> str:
         Exception: anything but InputError is a bug.
     """
     try:
-        if path.read_bytes()[:2] == b"PK":
+        if path.is_file() and path.read_bytes()[:2] == b"PK":
             table = Table.from_medmnist(path)
             return f"npz {table.image(0).shape} {table.header(0).form}"
         form = format_of(path)
