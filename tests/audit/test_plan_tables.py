@@ -76,9 +76,11 @@ def test_voc(tmp_path: Path) -> None:
 def test_patients_of_dicom_files(tmp_path: Path) -> None:
     for name in ("well/a", "ill/b", "ill/c"):
         patient = "SECRET" if name != "well/a" else "OTHER"
-        saved(tmp_path / f"set/{name}.dcm", ct_slice(noise(4, 5, high=900, dtype="int16"), 0, PatientID=patient))
+        own = {"PatientID": patient, "Manufacturer": "Acme", "ManufacturerModelName": name[-1]}
+        saved(tmp_path / f"set/{name}.dcm", ct_slice(noise(4, 5, high=900, dtype="int16"), 0, **own))
     table = load_table(plan(tmp_path, 'folders = "set"\ngroup = "dicom"', CLASSES))
     assert [case.group for case in table] == ["patient 1", "patient 2", "patient 2"]
+    assert [case.scanner for case in table] == ["Acme a", "Acme b", "Acme c"]
 
 
 @pytest.mark.parametrize(

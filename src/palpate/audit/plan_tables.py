@@ -23,16 +23,7 @@ def load_table(plan: Plan) -> Table:
     table = _whole(plan)
     if plan.data.group == DICOM:
         table = table.by_patient()
-    return table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)
-
-
-def source_of(plan: Plan) -> str:
-    """Where the images lie, as the plan writes it: its file or folder, and the split where one is named."""
-    data = plan.data
-    names = (data.table, data.folders, data.medmnist, data.nnunet, data.datalist, data.coco, data.voc)
-    source = next(name for name in names if name is not None)
-    split = data.split if data.medmnist is not None else _split(plan)
-    return source if split is None else f"{source}, {split}"
+    return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
 
 
 def _whole(plan: Plan) -> Table:

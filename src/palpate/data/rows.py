@@ -87,6 +87,15 @@ class Rows:
         """Manufacturer and model, from the table or the file; empty where neither says."""
         return self.cases[row].scanner or self.header(row).scanner
 
+    def scanned(self) -> Self:
+        """The rows with the scanner of each image in its case, from its file where the table does not say it.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        told = (replace(case, scanner=self.scanner(row)) for row, case in enumerate(self.cases))
+        return replace(self, cases=tuple(told))
+
     def spacing(self, row: int) -> tuple[float, ...] | None:
         """Size of a pixel in mm along each spatial axis, from the plan or the file; None where neither says.
 
