@@ -112,12 +112,11 @@ def surviving(world: World) -> list[str]:
     """Success before and after each handling, with and without `robust_to`."""
     rows = [["none", "", "0.0", *(percent(world.wrong(world.images, name)) for name in AFTER), ""]]
     plain = replace(recipes.bim(Linf(1.0), STEPS), run_to_end=True)
-    lattice = replace(recipes.bim(Confined(1.0, lattice=True), STEPS), run_to_end=True)
-    for eps in EPS[3:]:
+    # At 4 it wins everywhere before anything happens.
+    for eps in (1.0, 2.0):
         for name, attack in (
             ("bim", plain),
             (f"bim, robust to {' and '.join(TO)}", robust(plain, TO, SCALE)),
-            (f"bim, lattice, robust to {' and '.join(TO)}", robust(lattice, TO, SCALE)),
         ):
             begin = time.perf_counter()
             found = world.attacked(attack, eps)  # type: ignore[arg-type]
