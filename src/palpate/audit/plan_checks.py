@@ -33,7 +33,7 @@ def problems(plan: Plan) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
-    threat = [] if any(key[1] == "bounds" for key, _ in model) else list(threat_problems(plan))
+    threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
         found += [*_attacks(plan), *_gates(plan)]

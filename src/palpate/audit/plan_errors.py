@@ -77,7 +77,7 @@ def _follow(plan: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[Key, typ
         elif _is_table(inner):
             key.append(part)
             owner, field = inner, inner.model_fields.get(part)
-            inner = field.annotation if field else None
+            inner = _given(field.annotation) if field else None
         else:
             # The name of a type that was tried, or a key of a free table.
             inner = None
@@ -90,6 +90,12 @@ def _chosen(inner: Any, kind: str) -> type[BaseModel] | None:
     if len(tables) < 2:
         return None
     return next((table for table in tables if kind in get_args(table.model_fields["kind"].annotation)), None)
+
+
+def _given(kind: Any) -> Any:
+    """The table of a field that may be left out; any other type as it is."""
+    tables = [table for table in get_args(kind) if _is_table(table)]
+    return tables[0] if len(tables) == 1 and type(None) in get_args(kind) else kind
 
 
 def _is_table(kind: Any) -> bool:
