@@ -106,8 +106,9 @@ def read_stored(path: Path, header: VolumeHeader) -> Array:
     """
     with _one_sentence(path):
         stored = _voxels(path).reshape(1, *header.shape)
-        known = stored.dtype.kind != "f" and not header.scan.rescaled
-        bad = 0 if known else int((~np.isfinite(header.scan.values(stored))).sum())
+        bounds = header.scan.bounds  # of whole numbers: none of their values can be beyond
+        finite = bounds is not None and max(map(abs, bounds)) <= np.finfo(np.float32).max
+        bad = 0 if finite else int((~np.isfinite(header.scan.values(stored))).sum())
     if bad:
         raise InputError(f"{path} holds NaN or infinity in {bad} voxels. Repair it, or take it out.")
     return stored
