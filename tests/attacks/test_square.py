@@ -15,6 +15,7 @@ from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
+from palpate.threats.confined import Confined
 from palpate.threats.neighbourhoods import AroundLinf
 from palpate.victim import Victim
 
@@ -108,6 +109,29 @@ def test_where_little_may_change_no_query_is_spent_elsewhere():
 def victim_labels(victim: Victim, images: Tensor) -> Tensor:
     with victim:
         return victim.judge(images).argmax(1)
+
+
+def test_on_the_lattice_with_tied_channels_in_a_region_it_still_comes_near_the_optimum():
+    shape = (3, 8, 8)
+    weights = torch.full(shape, 0.01)
+    weights[:, :, 4:] *= -1
+    region = torch.zeros(4, 1, 8, 8, dtype=torch.bool)
+    region[..., 2:6, :] = True
+    # 4.4 holds two steps of 2 and no third: what can be delivered is a change of 4.
+    reach = float((weights.abs() * region[0]).sum()) * 4
+    victim = Victim(Opaque(victims.Linear(weights, reach * 0.9)), BOUNDS)
+    images = torch.full((4, *shape), victims.LEVEL)
+    labels = torch.zeros(4, dtype=torch.int64)
+    threat = Confined(4.4, lattice=True, region="the middle rows", tied=True)
+    limits = Limits(region=region, step=torch.full((4,), 2.0))
+    result = Square(threat, queries=300)(
+        victim, Classification(2), images, labels, generator=generator(), limits=limits
+    )
+    assert result.success.all()
+    change = result.images - images
+    assert set(change.unique().tolist()) <= {-4.0, -2.0, 0.0, 2.0, 4.0}
+    assert not change[~region.expand_as(change)].any()
+    assert torch.equal(change[:, :1].expand_as(change), change)
 
 
 def test_a_plateau_of_the_margin_is_crossed_by_the_soft_score():

@@ -16,6 +16,7 @@ from palpate import catalog
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
+from palpate.attacks.square import Square
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
 from palpate.attacks.steps import Cosine, Fixed, Halving
 from palpate.audit.identity import NAMES, decode, digest, encode
@@ -67,6 +68,7 @@ attacks = st.one_of(
         st.booleans(),
     ),
     st.builds(RandomNoise, threats, st.integers(1, 50)),
+    st.builds(Square, threats, st.integers(1, 50), st.floats(0.01, 1.0), st.booleans()),
 )
 goals = st.one_of(
     st.builds(Untargeted), st.builds(Towards, st.lists(st.integers(0, 4), min_size=1).map(tuple), st.text())

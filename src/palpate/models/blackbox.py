@@ -59,7 +59,12 @@ class FromProbabilities(nn.Module):
         Raises:
             InputError: an output is no probability.
         """
-        found: Tensor = self.model(images)
+        found = self.model(images)
+        if not isinstance(found, Tensor):
+            raise InputError(
+                f'model.outputs: "{self.kind}" is for one tensor of scores, and the model returned '
+                f'{type(found).__name__}. Say outputs = "logits".'
+            )
         slack = 1e-4
         if bool(((found < -slack) | (found > 1 + slack)).any()):
             raise InputError(
