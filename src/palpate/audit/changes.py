@@ -39,7 +39,7 @@ def _flat(plan: Plan) -> dict[str, str]:
     document = plan.model_dump()
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
-        section.title: {"attack": section.attack, "goal": section.goal, **section.parameters}
+        section.title: {**section.model_dump(exclude={"name", "parameters"}), **section.parameters}
         for section in plan.attacks
     }
     return dict(_leaves("", document))

@@ -13,7 +13,6 @@ from palpate.data.annotation import Annotation, Labels
 from palpate.data.scan import Header
 from palpate.data.table import Table
 
-
 Spacing = tuple[float, ...] | None
 """mm of a pixel along each spatial axis; None where it is not known."""
 

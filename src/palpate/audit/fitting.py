@@ -27,8 +27,8 @@ def require_lattice(plan: Plan, headers: Sequence[Header], names: Sequence[str])
     for header, name in zip(headers, names, strict=True):
         if header.step is None:
             raise InputError(
-                f"threat.lattice: {name} stores floating point ({header.dtype}), which has no stored steps to search on. "
-                "Remove lattice, or audit files that store whole numbers."
+                f"threat.lattice: {name} stores floating point ({header.dtype}), which has no stored steps to search "
+                "on. Remove lattice, or audit files that store whole numbers."
             )
         if plan.threat.norm == "linf" and plan.radii[0] < header.step * (1 - _SLACK):
             raise InputError(
@@ -55,9 +55,9 @@ def _bounds(subject: Subject) -> list[Finding]:
     header, name = beyond[0]
     assert header.bounds is not None
     text = (
-        f"model.bounds reach from {low:g} to {high:g}, and {name} can store {header.bounds[0]:g} to {header.bounds[1]:g} "
-        f"({len(beyond)} of {len(subject.headers)} images). What an attack puts beyond is clipped when it is saved; "
-        "give bounds that every file can hold."
+        f"model.bounds reach from {low:g} to {high:g}, and {name} can store {header.bounds[0]:g} to "
+        f"{header.bounds[1]:g} ({len(beyond)} of {len(subject.headers)} images). What an attack puts beyond is clipped "
+        "when it is saved; give bounds that every file can hold."
     )
     return [Finding("warning", "bounds", text)]
 
@@ -69,8 +69,8 @@ def _polarity(subject: Subject) -> list[Finding]:
     count = len(subject.headers)
     if inverted < count:
         text = (
-            f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; a "
-            "network that was not given them so in use sees negatives. Audit them apart, with an invert step for these."
+            f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; "
+            "a network that was not given them so in use sees negatives. Audit them apart, with a step invert for these."
         )
         return [Finding("warning", "polarity", text)]
     text = (
@@ -86,7 +86,7 @@ def _below_a_step(plan: Plan, subject: Subject) -> list[Finding]:
     if not small or step is None:
         return []
     text = (
-        f"Budgets below half a stored step of {step:g} ({', '.join(f'{eps:g}' for eps in small)}) round to nothing when "
-        "the file is saved: they say what the network would do with images that no file can hold."
+        f"Budgets below half a stored step of {step:g} ({', '.join(f'{eps:g}' for eps in small)}) round to nothing "
+        "when the file is saved: they say what the network would do with images that no file can hold."
     )
     return [Finding("warning", "stored steps", text)]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit.gates import Gate
+from palpate.audit.identity import digest, encode
 from palpate.audit.items import Item
 from palpate.audit.machine import machine, versions
 from palpate.audit.preflight import Finding
@@ -143,6 +144,7 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "files_sha256": subject.model,
         "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
         "preprocess": subject.preprocess.words(),
+        "preprocess_sha256": digest(encode(subject.preprocess)),
         "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.words(),
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from palpate.audit import lock
 from palpate.audit.changes import listed, plan_changes
+from palpate.audit.identity import digest, encode
 from palpate.audit.subject import Subject
 from palpate.errors import StorageError
 from palpate.runs import RunFolder, write_atomically
@@ -59,6 +60,8 @@ def require_same_subject(run: RunFolder, before: dict[str, Any], subject: Subjec
         changed.append("the model's weights")
     elif model.get("files_sha256") != subject.model:
         changed.append("the model's code or files")
+    if model.get("preprocess_sha256") != digest(encode(subject.preprocess)):
+        changed.append("the preprocessing")
     if data.get("fingerprint") != subject.data:
         changed.append("the images, labels or groups")
     if changed:

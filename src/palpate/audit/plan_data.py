@@ -74,5 +74,7 @@ class DataSection(Section):
     @property
     def source(self) -> str:
         """Where the images come from, as the plan names it."""
-        plain = self.table or self.folders or self.coco
-        return plain or f"{self.medmnist or self.nnunet or self.datalist or self.voc}, {self.split}"
+        named = self.table or self.folders or self.medmnist or self.nnunet or self.datalist or self.coco or self.voc
+        # A split that no one has named is chosen by what is there, and `test` would be a guess.
+        told = self.medmnist is not None or "split" in self.model_fields_set
+        return f"{named}, {self.split}" if told else str(named)
