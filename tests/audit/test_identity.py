@@ -16,8 +16,8 @@ from palpate import catalog
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.square import Square
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
+from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving
 from palpate.audit.identity import NAMES, decode, digest, encode
 from palpate.errors import InputError

@@ -392,12 +392,3 @@ def test_the_digest_knows_what_is_asked_and_not_how_often(service: Service, tmp_
 
     assert digest() == digest(per_second=1.0, budget=3, timeout=9.0)
     assert len({digest(), digest(send="png"), digest(scores="p")}) == 3
-
-
-def test_probabilities_of_what_is_no_tensor_are_refused() -> None:
-    class Pair(torch.nn.Module):
-        def forward(self, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return given, given
-
-    with pytest.raises(InputError, match="one tensor of scores, and the model returned tuple"):
-        FromProbabilities(Pair(), "softmax")(images(1))
