@@ -9,8 +9,8 @@ import torch
 from palpate.audit.items import items
 from palpate.audit.plan import Plan
 from palpate.audit.shards import run_shard, shards_of
-from palpate.audit.survival import Survival
 from palpate.audit.subject import Subject, load_subject
+from palpate.audit.survival import Survival
 from palpate.preprocess import Preprocess
 from palpate.victim import Tuning, Victim
 from tests.audit import tiny
@@ -77,9 +77,18 @@ def test_how_it_is_run_is_no_part(plan: Plan, subject: Subject) -> None:
 
 def test_an_image_keeps_its_random_numbers_wherever_it_stands(plan: Plan, subject: Subject) -> None:
     def seeds(some: Subject) -> dict[str, int]:
-        noise = [shard for shard in shards_of(plan, Survival.of(plan, some, plan.root), items(plan)) if shard.item.name == "noise"]
+        noise = [
+            shard
+            for shard in shards_of(plan, Survival.of(plan, some, plan.root), items(plan))
+            if shard.item.name == "noise"
+        ]
         with some.victim:
-            records = [r for shard in noise for found in run_shard(plan, Survival.of(plan, some, plan.root), shard) for r in found.records]
+            records = [
+                r
+                for shard in noise
+                for found in run_shard(plan, Survival.of(plan, some, plan.root), shard)
+                for r in found.records
+            ]
         return {record.image: record.seed for record in records}
 
     moved = replace(subject, table=subject.table.take(list(range(12))[::-1]))

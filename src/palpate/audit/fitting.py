@@ -70,7 +70,7 @@ def _polarity(subject: Subject) -> list[Finding]:
     if inverted < count:
         text = (
             f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; "
-            "a network that was not given them so in use sees negatives. Audit them apart, with a step invert for these."
+            "a network that was not given them so in use sees negatives. Audit them apart, with an invert step."
         )
         return [Finding("warning", "polarity", text)]
     text = (
