@@ -151,6 +151,9 @@ def test_a_service_has_the_records_of_its_network_within_its_budget(tmp_path: Pa
     assert first.status == "unfinished" and len(bodies) == 600
     assert any("all 600 queries of this start are spent" in finding.text for finding in first.findings)
     assert 0 < first.done < first.total
+    # The same command has a budget of its own and goes on where the first one stopped.
+    second = audit(tiny.rewrite(tmp_path, serviced(600)), tmp_path / "black")
+    assert second.done > first.done and len(bodies) <= 1200
     again = audit(tiny.rewrite(tmp_path, serviced(100_000)), tmp_path / "black", update=True)
     assert again.status == "finished" and not again.failed
     assert records(tmp_path / "black") == records(tmp_path / "white")
