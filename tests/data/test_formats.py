@@ -192,7 +192,7 @@ def test_a_table_of_every_format(tmp_path: Path) -> None:
     assert [case.name for case in table] == ["p1", "p2.dcm", "p3.nrrd", "p4.nii.gz", "p5.png"]
     np.testing.assert_array_equal(table.image(0)[0], volume - 1024.0)
     for row, case in enumerate(table):
-        assert table.path(row) == tmp_path / case.name
+        assert table.paths(row) == (tmp_path / case.name,)
         assert table.header(row) == header_of(tmp_path / case.name)
         assert table.header(row).form.shape == table.shape_of(row) == table.image(row).shape
         assert table.image(row).dtype == table.header(row).form.dtype
@@ -232,7 +232,7 @@ def test_an_archive_has_headers_and_no_paths(tmp_path: Path) -> None:
     table = Table.from_medmnist(tmp_path / "a.npz")
     header = table.header(1)
     assert (header.format, header.shape, header.dtype, header.lattice) == ("npz", (1, 8, 9), "uint8", (0, 255))
-    assert table.path(1) is None
+    assert table.paths(1) == ()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from palpate.audit.subject import Subject
-from palpate.data.formats import format_of, read_scan
+from palpate.data.formats import format_of, header_of, read_scan
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note
 from palpate.errors import InputError
@@ -45,19 +45,34 @@ def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: 
 
 
 def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: Note) -> Path:
-    """Write one image as a copy of its row's file; the ending is the format's. Returns the file or folder.
+    """Write one image as a copy of its row's file; the ending is the format's.
+
+    Returns:
+        The file; a folder where the original is a series, or where its channels lie in files of their own.
 
     Raises:
         InputError: the row has no file of its own, or its format cannot hold the image.
         StorageError: the disk is full or refuses.
     """
-    source = subject.table.path(row)
-    if source is None:
+    sources = subject.table.paths(row)
+    if not sources:
         raise InputError(f"{subject.table[row].name}: images of an archive have no file of their own to write.")
-    suffix = "".join(source.suffixes[-2:]) if source.name.lower().endswith(".nii.gz") else source.suffix
+    if len(sources) == 1:
+        return _write_copy(sources[0], image, stem, note)
+    first = 0
+    for number, source in enumerate(sources):
+        channels = header_of(source).shape[0]
+        _write_copy(source, image[first : first + channels], stem / f"{number:04d}", note)
+        first += channels
+    return stem
+
+
+def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
+    suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
     kind = format_of(source)
-    target = stem.with_name(stem.name + (suffix.lower() if kind.suffix and suffix else kind.suffix))
-    kind.write(source, storable(subject.headers[row], image), target, note)
+    target = stem.with_name(stem.name + (suffix if kind.suffix and suffix else kind.suffix))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    kind.write(source, storable(kind.header(source), image), target, note)
     return target
 
 
@@ -86,11 +101,13 @@ class Saver:
     def _one(self, row: int, image: Tensor, note: Note, folder: Path) -> Tensor:
         subject, header = self.subject, self.subject.headers[row]
         try:
-            if subject.table.path(row) is None:
+            sources = subject.table.paths(row)
+            if not sources:
                 back = header.values(storable(header, image))
             else:
                 written = write_altered(subject, row, image, folder / str(row), note)
-                back = read_scan(written).values
+                parts = sorted(written.iterdir()) if len(sources) > 1 else [written]
+                back = np.concatenate([read_scan(part).values for part in parts])
         except InputError as error:
             self.refused[str(error)] = self.refused.get(str(error), 0) + 1
             return torch.full_like(image, torch.nan)
@@ -109,7 +126,6 @@ def export(run: RunFolder, subject: Subject, shard: Shard, found: Found, which: 
         if not record.eligible or (which == "shown" and place != found.best):
             continue
         note = note_of(subject, shard.item, record.row, record.eps, identifiers=identifiers)
-        (run.path / FOLDER).mkdir(parents=True, exist_ok=True)
         write_altered(
             subject, record.row, image, run.path / FOLDER / f"{shard.identity[:16]}-{record.row}-{place}", note
         )

@@ -112,9 +112,9 @@ class Rows:
         """
         return region_mask(self.source.root, self.cases[row]) if isinstance(self.source, Folder) else None
 
-    def path(self, row: int) -> Path | None:
-        """The file, or the folder of a series, that one row comes from; None where images have no file each."""
-        return self.source.path(self.cases[row]) if isinstance(self.source, Folder) else None
+    def paths(self, row: int) -> tuple[Path, ...]:
+        """The file, the series folder, or the files of the channels of one row; none where images have no files."""
+        return self.source.paths(self.cases[row]) if isinstance(self.source, Folder) else ()
 
     def form(self) -> Form:
         """The shape and stored type that all images share, from their headers.

@@ -40,6 +40,10 @@ class Folder:
         """Where the file, or the folder of the series, lies."""
         return self.root / case.name
 
+    def paths(self, case: Case) -> tuple[Path, ...]:
+        """All files that the image is made of."""
+        return (self.path(case),)
+
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
         return read_scan(self.path(case)).values
