@@ -53,6 +53,46 @@ RESULTS = {
 }
 
 
+def left(handling, alone, after):
+    return {"handling": handling, "alone": figure(alone), "after": figure(after, 0.1, 0.9)}
+
+
+def point(eps, before, saved, jpeg):
+    before = {**figure(before, 0.2, 0.8), "total": 6}
+    return {"eps": eps, "before": before, "cells": [left("saved", 0.0, saved), left("jpeg75", 0.03, jpeg)]}
+
+
+def bought_row(handling, climbed, plain, attack):
+    return {"handling": handling, "climbed": climbed, "only_plain": plain, "only_attack": attack, "p_holm": 0.0625}
+
+
+SURVIVAL = {
+    "data": {"images": 8, "formats": ["PNG"]},
+    "threat": {"lattice": True},
+    "survival": {
+        "attacks": [
+            {"attack": None, "points": [point(1.0, 0.99, 0.98, 0.97), point(2.0, 0.99, 0.98, 0.97)]},
+            {"attack": "bim", "points": [point(1.0, 0.41, 0.42, 0.43), point(2.0, 0.51, 0.52, 0.53)]},
+            {"attack": "pgd", "points": [point(1.0, 0.61, 0.62, 0.63), point(2.0, 0.71, 0.72, None)]},
+        ],
+        "bought": [
+            {
+                "attack": "pgd",
+                "plain": "bim",
+                "eps": 2.0,
+                "passes": 60.0,
+                "plain_passes": 20.0,
+                "rows": [
+                    bought_row("", False, 1, 2),
+                    bought_row("saved", False, 3, 4),
+                    bought_row("jpeg75", True, 5, 6),
+                ],
+            }
+        ],
+    },
+}
+
+
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "run"
@@ -79,6 +119,28 @@ def test_structures_before_and_at_the_largest_budget():
     assert table[0] == "| at eps 2 | lung: mean Dice | lung: median HD95, mm |"
     assert cells("\n".join(table), "no attack") == ["no attack", "0.8", "2"]
     assert cells("\n".join(table), "`bim`") == ["`bim`", "0.321", "17"]
+
+
+def test_what_is_left_after_each_handling_at_each_budget(run, capsys, monkeypatch):
+    (run / "results.json").write_text(json.dumps(SURVIVAL))
+    monkeypatch.setattr(sys, "argv", ["example_table.py", str(run), "--survival"])
+    example_table.main()
+    printed = capsys.readouterr().out
+    assert "6 of 8 images" in printed and "PNG" in printed and "only among values that the files can store" in printed
+    small, large = printed.split("| eps ")[1:]
+    assert cells(f"| eps {small}", "eps 1") == ["eps 1", "no attack", "`bim`", "`pgd`"]
+    assert cells(small, "before") == ["before", "-", "41 (20-80)", "61 (20-80)"]
+    assert cells(small, "`saved`") == ["`saved`", "0", "42 (10-90)", "62 (10-90)"]
+    assert cells(large, "`jpeg75`") == ["`jpeg75`", "3", "53 (10-90)", "-"]
+
+
+def test_what_robust_to_bought_where_it_climbed():
+    table = "\n".join(example_table.bought(SURVIVAL["survival"]["bought"]))
+    assert cells(table, "images beaten at eps 2")[1:] == ["only `bim`", "only `pgd`", "p (McNemar, Holm)"]
+    assert cells(table, "before") == ["before", "1", "2", "0.062"]
+    assert cells(table, "`jpeg75`") == ["`jpeg75`", "5", "6", "0.062"]
+    assert "saved" not in table
+    assert cells(table, "backward passes per image, all eps")[1:3] == ["20", "60"]
 
 
 def test_a_page_keeps_what_stands_around_the_table(run, tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
-"""Print the result table of a run as Markdown: `python tools/example_table.py RUN [--page PAGE]`.
+"""Print the result table of a run as Markdown: `python tools/example_table.py RUN [--survival] [--page PAGE]`.
 
-Every figure comes from the run's results.json. With `--page`, the table replaces what stands on that page between
-`<!-- run: RUN -->` and `<!-- end of run -->`, where RUN is the run folder as it was given.
+Every figure comes from the run's results.json. With `--survival` it is what is left after each handling of images.
+With `--page`, it replaces what stands on that page between `<!-- run: RUN -->` and `<!-- end of run -->`, where RUN is
+the run folder as it was given.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def percent(figure: Figures | None) -> str:
 def number(figure: Figures | None) -> str:
     """A figure that is no proportion, without its interval."""
     return "-" if figure is None or figure["value"] is None else f"{figure['value']:.3g}"
+
+
+def everything(results: Figures) -> list[str]:
+    """The result tables of a run of any task."""
+    return [*opening(results), "", *attacks(results), "", *structures(results), *boxes(results)]
 
 
 def opening(results: Figures) -> list[str]:
@@ -114,6 +120,47 @@ def boxes(results: Figures) -> list[str]:
     return table(["", "eps", *(head for head, _ in shown)], rows)
 
 
+def survival(results: Figures) -> list[str]:
+    """Success before and after each handling, a table for each budget; then what `robust_to` bought."""
+    found, data = results["survival"], results["data"]
+    together = next(one for one in found["attacks"] if one["attack"] is None)
+    attacks = [one for one in found["attacks"] if one["attack"] is not None]
+    lines = [
+        f"Success in percent of the {together['points'][0]['before']['total']} of {data['images']} images that are "
+        f"acceptable without an attack. Files: {', '.join(data['formats'])}. Attacks searched "
+        + ("only among values that the files can store." if results["threat"]["lattice"] else "in floating point."),
+    ]
+    for place, point in enumerate(together["points"]):
+        head = [f"eps {point['eps']:g}", "no attack", *(f"`{one['attack']}`" for one in attacks)]
+        points = [one["points"][place] for one in attacks]
+        rows = [["before", "-", *(percent(one["before"]) for one in points)]]
+        for at, cell in enumerate(point["cells"]):
+            after = [percent(one["cells"][at]["after"]) for one in points]
+            rows.append([f"`{cell['handling']}`", percent(cell["alone"]), *after])
+        lines += ["", *table(head, rows)]
+    return lines + bought(found["bought"])
+
+
+def bought(pairs: list[Figures]) -> list[str]:
+    """How many images an attack beats only with, or only without `robust_to`, before and after what it climbed for."""
+    lines = []
+    for pair in pairs:
+        shown = [row for row in pair["rows"] if row["climbed"] or not row["handling"]]
+        names = [f"only `{pair[one]}`" for one in ("plain", "attack")]
+        rows = [
+            [
+                f"`{row['handling']}`" if row["handling"] else "before",
+                *(str(row[one]) for one in ("only_plain", "only_attack")),
+                f"{row['p_holm']:.2g}",
+            ]
+            for row in shown
+        ]
+        passes = [f"{pair[one]:.0f}" for one in ("plain_passes", "passes")]
+        rows.append(["backward passes per image, all eps", *passes, ""])
+        lines += ["", *table([f"images beaten at eps {pair['eps']:g}", *names, "p (McNemar, Holm)"], rows)]
+    return lines
+
+
 def _title(series: Figures) -> str:
     unit = f", {series['unit']}" if series["unit"] else ""
     return f"{series['part']}: {series['statistic']} {NAMES.get(series['name'], series['name'])}{unit}"
@@ -129,10 +176,11 @@ def main() -> None:
     """Print, or write into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="run folder, which holds results.json")
+    parser.add_argument("--survival", action="store_true", help="what is left after each handling of images")
     parser.add_argument("--page", type=Path, help="page with a place for this run")
     options = parser.parse_args()
     results = json.loads((Path(options.run) / "results.json").read_text())
-    text = "\n".join([*opening(results), "", *attacks(results), "", *structures(results), *boxes(results)])
+    text = "\n".join(survival(results) if options.survival else everything(results))
     if options.page is None:
         print(text)
         return
