@@ -158,3 +158,11 @@ def test_a_detector_has_its_own_survival(endoscopy):
     assert [one.by for one in told.subgroups] == ["site"], "no scanner is known"
     write_report(endoscopy)
     assert "off by 11" in Page(endoscopy.report.read_text()).text
+
+
+@pytest.mark.parametrize(("curve", "told"), [("rising", True), ("bisect", True), ("each", False)])
+def test_the_page_says_where_images_beaten_at_smaller_budgets_were_not_attacked_again(tmp_path, curve, told):
+    run = make_ct(tmp_path / "run")
+    known = run.describe()
+    run.save_description({**known, "tuning": {**known["tuning"], "curve": curve}})
+    assert ("at larger budgets it counts as it was found there" in page(run).text) == told
