@@ -75,6 +75,7 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
     + _attacks(
         (
             ("noise", "", "tries = 5\n"),
+            ("square", "", "queries = 100  # without a gradient; a real audit gives it 1000 and more\n"),
             ("fgsm", "", ""),
             ("bim", "", "steps = 10\n"),
             ("pgd", "", "steps = 10\n"),
@@ -121,6 +122,7 @@ file = "image"
 mask = "mask"
 values = [1, 2, 3]  # stored value of each structure
 spacing = [2.75, 2.75]  # mm
+unit = "HU"  # what one stored step is worth
 
 [task]
 kind = "segmentation"
@@ -130,7 +132,8 @@ floor = 0.8  # beaten where the mean Dice of the image's structures is at or bel
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-eps = [8, 16, 32, 64]  # Hounsfield units; the scanner's own noise has a deviation of 14 to 40
+eps = ["8 HU", "16 HU", "32 HU", "64 HU"]  # the scanner's own noise has a deviation of 14 to 40
+lattice = true  # only values that the files can store: what an attack finds is still there after saving
 
 # Fewer steps than a real audit gives them (`palpate list attacks`).
 """
