@@ -70,7 +70,7 @@ def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
     assert f"{most.handling} leaves most ({most.survived.count} of {most.survived.total})" in told.sentences[1]
     alone = next(cell for cell in others if cell.handling == "blur1").alone
     assert told.sentences[2].startswith(
-        f"blur1 by itself, without any attack, already reaches the goal on {alone.count}"
+        f"By itself, without any attack, blur1 already reaches the goal on {alone.count}"
     )
 
 

@@ -63,7 +63,7 @@ def _alone(point: SurvivalPoint) -> Iterator[str]:
     if cells:
         worst = max(cells, key=lambda cell: cell.alone.value or 0.0)
         yield (
-            f"{worst.handling} by itself, without any attack, already reaches the goal on {worst.alone.count} of "
+            f"By itself, without any attack, {worst.handling} already reaches the goal on {worst.alone.count} of "
             f"{_images(worst.alone.total or 0)}; success after it has to be read against that."
         )
 
