@@ -188,7 +188,7 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for leftover in list(self.path.glob("**/.*.tmp")):
+        for leftover in [*self.path.glob("**/.*.tmp"), *self.path.glob("**/.*.partial")]:
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

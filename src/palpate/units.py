@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
 _FRACTION = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*")
 _PERCENT = re.compile(rf"\s*({_NUMBER})\s*%(?:\s+of\s+(range|window))?\s*")
 _STEPS = re.compile(rf"\s*({_NUMBER})\s*stored\s+steps?\s*")
-_UNIT = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z][A-Za-z0-9/^. ]*)")
+_UNIT = re.compile(rf"\s*({_NUMBER})\s*(?![eE][+-]?\d)([A-Za-z][A-Za-z0-9/^. ]*)")
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,32 @@ def radius(written: float | str, scale: Scale) -> float:
     if found := _FRACTION.fullmatch(written):
         if not Fraction(found[2]):
             raise ValueError(f"'{written}' divides by zero")
-        return float(Fraction(found[1]) / Fraction(found[2]) * (high - low))
+        return _float(written, Fraction(found[1]) / Fraction(found[2]) * (high - low))
     if found := _PERCENT.fullmatch(written):
         if found[2] == "window":
             if scale.window is None:
                 raise ValueError(f"'{written}': the model's preprocessing has no window; write a share of the range")
             low, high = (Fraction(bound) for bound in scale.window)
-        return float(Fraction(found[1]) / 100 * (high - low))
+        return _float(written, Fraction(found[1]) / 100 * (high - low))
     if found := _STEPS.fullmatch(written):
         if scale.step is None:
             raise ValueError(
                 f"'{written}': the images store floating point, or steps of different size; write a number of values"
             )
-        return float(Fraction(found[1]) * Fraction(scale.step))
+        return _float(written, Fraction(found[1]) * Fraction(scale.step))
     if found := _UNIT.fullmatch(written):
-        return _in_unit(written, float(Fraction(found[1])), found[2].strip(), scale)
+        return _in_unit(written, _float(written, Fraction(found[1])), found[2].strip(), scale)
     raise ValueError(
         f"'{written}' is no budget; write a number of values, a fraction of the range such as \"1/255\", a percentage "
         'such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such as "5 HU"'
     )
+
+
+def _float(written: str, amount: Fraction) -> float:
+    try:
+        return float(amount)
+    except OverflowError as error:
+        raise ValueError(f"'{written}' is larger than any number of values") from error
 
 
 def _in_unit(written: str, amount: float, unit: str, scale: Scale) -> float:

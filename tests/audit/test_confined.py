@@ -44,7 +44,7 @@ def test_on_the_lattice_saving_changes_nothing(on_lattice: list[Record]) -> None
 
 
 def test_limits_of_a_subject_carry_the_files_steps(tmp_path: Path) -> None:
-    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace(EPS, f'{EPS}\nregion = ["outside text"]'))
+    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace(EPS, f'{EPS}\nregion = ["inside body"]'))
     limits = load_subject(plan).limits((2, 5))
     assert limits.step is not None and limits.region is not None
     assert limits.step.dtype == torch.float64

@@ -33,7 +33,10 @@ def robust(attack: Attack, names: Sequence[str], scale: Scale) -> Attack:
             f"{' or '.join(names)}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
             "what survives is measured either way."
         )
-    handlings = tuple(parse(name, scale) for name in names)
+    try:
+        handlings = tuple(parse(name, scale) for name in names)
+    except InputError as error:
+        raise InputError(f"robust_to: {error}") from error
     for handling in handlings:
         if handlings.count(handling) > 1:
             raise InputError(f"robust_to: {handling.name} is named twice, and each counts once.")

@@ -12,27 +12,46 @@ from palpate.annotations import Boxes, Masks
 from palpate.data.annotation import Annotation, Labels
 from palpate.data.scan import Header
 from palpate.data.table import Table
+from palpate.errors import InputError
 
 Spacing = tuple[float, ...] | None
 """mm of a pixel along each spatial axis; None where it is not known."""
 
 
-def survey(table: Table, headers: Sequence[Header], kind: str, names: int) -> tuple[tuple[int, ...], list[Spacing]]:
+def survey(
+    table: Table, headers: Sequence[Header], kind: str, names: int, told: Spacing = None
+) -> tuple[tuple[int, ...], list[Spacing]]:
     """Images in which each class, structure or finding occurs, and the spacing of each image.
+
+    The spacing is the annotation's or the file's, or the one that the plan has told where neither says it.
 
     Every annotation is read once, so that one that cannot be read stops an audit before hours are spent.
 
     Raises:
-        InputError: an annotation cannot be read.
+        InputError: an annotation cannot be read, or the spacing that was told does not fit an image.
     """
+    ours = [_spacing(header, told, case.name) for header, case in zip(headers, table, strict=True)]
     if kind in ("binary", "multiclass", "ordinal"):
-        return table.counts(), [header.spacing for header in headers]
+        return table.counts(), ours
     counts, spacings = np.zeros(names, dtype=np.int64), list[Spacing]()
-    for row, header in enumerate(headers):
+    for row in range(len(table)):
         one = table.annotation(row)
-        spacings.append(one.spacing or header.spacing)
+        spacings.append(one.spacing or ours[row])
         counts[sorted(_present(one, names))] += 1
     return tuple(counts.tolist()), spacings
+
+
+def _spacing(header: Header, told: Spacing, name: str) -> Spacing:
+    if told is None:
+        return header.spacing
+    if len(told) != len(header.shape) - 1:
+        raise InputError(
+            f"data.spacing: {list(told)} has {len(told)} numbers, and {name} has {len(header.shape) - 1} axes. "
+            "Give one number an axis."
+        )
+    if header.spacing is not None and not np.allclose(told, header.spacing, rtol=0.01):
+        raise InputError(f"data.spacing: {list(told)} is told, and {name} stores {list(header.spacing)}. Remove it.")
+    return header.spacing or told
 
 
 def shared(spacings: Sequence[Spacing]) -> Spacing:

@@ -15,6 +15,7 @@ from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 from palpate.audit.tasks import task_of
 from palpate.audit.toml_lines import Key
 from palpate.errors import InputError, nearest
+from palpate.handling import Handling, parse
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def problems(plan: Plan) -> list[Problem]:
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
-        found += [*_attacks(plan), *_gates(plan)]
+        found += [*_attacks(plan), *_gates(plan), *_survival(plan)]
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
@@ -100,8 +101,9 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError) -> Prob
     text = str(error)
     if section.attack not in catalog.attacks():
         return (*key, "attack"), text
-    if text.startswith("goal: "):
-        return (*key, "goal"), text.removeprefix("goal: ")
+    for field in ("goal", "robust_to"):
+        if text.startswith(f"{field}: "):
+            return (*key, field), text.removeprefix(f"{field}: ")
     known = catalog.parameters(catalog.find(section.attack))
     for name in section.parameters:
         if name not in known:
@@ -111,6 +113,20 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError) -> Prob
         if text.startswith(f"{name}: ") or f": {name} = " in text:
             return (*key, name), text.removeprefix(f"{name}: ")
     return (*key, "attack"), text
+
+
+def _survival(plan: Plan) -> Iterator[Problem]:
+    seen: dict[Handling, str] = {}
+    for place, name in enumerate(plan.survival.after):
+        key = ("survival", "after", place)
+        try:
+            handling = parse(name, plan.scale)
+        except InputError as error:
+            yield key, str(error)
+            continue
+        if handling in seen:
+            yield key, f"'{name}' does what '{seen[handling]}' does, which stands there already. Keep one of them."
+        seen.setdefault(handling, name)
 
 
 def _gates(plan: Plan) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,9 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for name, kind in _KINDS.items():
         if name in section.model_fields_set and task.kind != kind:
             yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
+    for place, size in enumerate(section.spacing or ()):
+        if not 0 < size < math.inf:
+            yield ("data", "spacing", place), f"{size:g} must be the size of a pixel in mm, above zero."
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_problems import Problem
 from palpate.audit.regions import region_problems
+from palpate.threats.confined import MOST_SMOOTH
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -50,5 +51,6 @@ def _channels(threat: ThreatSection) -> Iterator[Problem]:
         yield ("threat", "channels"), "no channel may change. Give one of them a share above 0."
     if threat.tied and len(set(threat.channels)) > 1:
         yield ("threat", "channels"), "tied channels change alike, and these have different shares. Remove one."
-    if not math.isfinite(threat.smooth):
-        yield ("threat", "smooth"), "it must be a width in pixels. For example: smooth = 2.0."
+    if not threat.smooth <= MOST_SMOOTH:
+        text = f"{threat.smooth:g} must be a width in pixels, at most {MOST_SMOOTH:g}. For example: smooth = 2.0."
+        yield ("threat", "smooth"), text

@@ -43,6 +43,9 @@ def refused(path: Path, text: str, plan: type[BaseModel], error: ValidationError
     found = [problem for detail in error.errors() for problem in _problems(plan, detail)]
     # A value that fits none of several types is one problem, however many types it was tried for.
     unique = dict(reversed([(key, sentence) for key, sentence in found]))
+    # Pydantic also counts a list as too short by its entries that are wrong.
+    wrong = {key[:-1] for key in unique if key and isinstance(key[-1], int)}
+    unique = {key: sentence for key, sentence in unique.items() if key not in wrong or "too few" not in sentence}
     placed = sorted((line_of(text, key) or 0, _name(key), sentence) for key, sentence in unique.items())
     if len(placed) == 1:
         line, name, sentence = placed[0]
@@ -109,8 +112,9 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
         case "extra_forbidden":
             text = f"there is no such field. {nearest(str(key[-1]), owner.model_fields)}"
         case "missing":
-            about = (field.description or "").split("\n")[0] if field is not None else ""
-            text = f"it is missing: {about[:1].lower()}{about[1:]}{example}"
+            about = " ".join((field.description or "").split()) if field is not None else ""
+            first = re.split(r"[.:;](?:\s|$)", about)[0]
+            text = f"it is missing: {first[:1].lower()}{first[1:]}.{example}"
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"])
             text = f"{_shown(value)} is not one of its values. {nearest(str(value), choices)}"

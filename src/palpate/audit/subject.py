@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from palpate.audit import collate
-from palpate.audit.fitting import require_lattice
+from palpate.audit.fitting import require_channels, require_lattice
 from palpate.audit.identity import encode
 from palpate.audit.machine import device_of
 from palpate.audit.plan_tables import load_table
@@ -155,6 +155,7 @@ class Subject:
             "bounds": list(self.victim.bounds),
             "scale": encode(self.scale),
             "region": list(self.region),
+            "spacings": [self.spacing_of(row) for row in rows],
             "taken": [[self.table[row].site, self.table[row].scanner] for row in rows],
             "data": self.table.fingerprint(rows),
             "rows": list(rows),
@@ -180,9 +181,12 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
     preprocess = plan.model.preprocess.build(plan.root)
     scale = scale_of(plan, headers, [case.name for case in table], preprocess.window)
     plan = plan.calibrated(scale)
+    require_channels(plan, headers, [case.name for case in table])
     require_lattice(plan, headers, [case.name for case in table])
     _check_width(plan, max((header.shape for header in headers), key=math.prod))
-    counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names))
+    counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names), plan.data.spacing)
+    structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
+    _require_regions(plan.threat.region, table, structures)
     source = model_source(plan)
     module = load_model(source, plan.root, allow_pickle=allow_pickle)
     device = device_of(plan.run.device)
@@ -200,8 +204,16 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         headers=headers,
         scale=scale,
         region=plan.threat.region,
-        structures=plan.task.names if isinstance(plan.task, SegmentationSection) else (),
+        structures=structures,
     )
+
+
+def _require_regions(told: Sequence[str], table: Table, structures: Sequence[str]) -> None:
+    """Look at every image's region once, so that an empty one stops an audit before hours are spent."""
+    from palpate.audit.regions import regions
+
+    for row in range(len(table)) if told else ():
+        regions(told, table, row, structures)
 
 
 def model_source(plan: Plan) -> ModelSource:

@@ -16,6 +16,7 @@ from palpate.audit.identity import digest, encode
 from palpate.audit.items import Item
 from palpate.audit.saving import Saver, note_of
 from palpate.audit.subject import Subject
+from palpate.errors import InputError
 from palpate.handling import Handling, parse
 from palpate.measures.quality import psnr, ssim
 from palpate.seeds import derive
@@ -53,7 +54,10 @@ class Survival:
         Raises:
             InputError: a handling that does not exist or does not fit the images.
         """
-        handlings = tuple(parse(name, subject.scale) for name in plan.survival.after)
+        try:
+            handlings = tuple(parse(name, subject.scale) for name in plan.survival.after)
+        except InputError as error:
+            raise InputError(f"survival.after: {error}") from error
         return cls(subject, handlings, Saver(subject, root) if plan.survival.saved else None)
 
     @property

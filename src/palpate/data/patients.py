@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from palpate.data.cases import Case
 from palpate.data.source import Folder
+from palpate.errors import InputError
 
 
 def by_patient(cases: Iterable[Case], folder: Folder) -> tuple[Case, ...]:
@@ -22,7 +23,10 @@ def by_patient(cases: Iterable[Case], folder: Folder) -> tuple[Case, ...]:
     numbers: dict[str, int] = {}
     grouped = []
     for case in cases:
-        key = patient_key(folder.path(case))
+        try:
+            key = patient_key(folder.path(case))
+        except InputError as error:
+            raise InputError(f'data.group: "dicom" asks the files who the patient is. {error}') from error
         group = case.name if key is None else f"patient {numbers.setdefault(key, len(numbers) + 1)}"
         grouped.append(replace(case, group=group))
     return tuple(grouped)

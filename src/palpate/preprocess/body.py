@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.preprocess.resampling import resized
-from palpate.preprocess.step import axes, by, positive
+from palpate.preprocess.step import axes, by, sized
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CropToBody:
     size: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        positive("crop_to_body.size", self.size)
+        sized("crop_to_body.size", self.size)
         if not math.isfinite(self.threshold):
             raise InputError(f"preprocess.crop_to_body.threshold: {self.threshold:g} must be finite.")
         if self.margin < 0:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.preprocess.resampling import Mode, resized
-from palpate.preprocess.step import axes, by, listed, positive
+from palpate.preprocess.step import axes, by, listed, positive, sized
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Resample:
             )
         axes("resample.spacing", self.spacing, images)
         steps = zip(images.shape[2:], self.of, self.spacing, strict=True)
-        return resized(images, tuple(max(1, math.floor(n * now / then + 0.5)) for n, now, then in steps))
+        size = tuple(max(1, math.floor(n * now / then + 0.5)) for n, now, then in steps)
+        sized("resample.spacing", size)
+        return resized(images, size)
 
     def words(self) -> str:
         """What it does."""
@@ -83,7 +85,7 @@ class Resize:
     antialias: bool = True
 
     def __post_init__(self) -> None:
-        positive("resize.size", self.size)
+        sized("resize.size", self.size)
         if self.mode not in ("linear", "cubic", "nearest", "area"):
             raise InputError(f"preprocess.resize.mode: '{self.mode}' is not linear, cubic, nearest or area.")
 
@@ -118,7 +120,7 @@ class Pad:
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        positive("pad.size", self.size)
+        sized("pad.size", self.size)
         if not math.isfinite(self.value):
             raise InputError(f"preprocess.pad.value: {self.value:g} must be finite.")
 
@@ -149,7 +151,7 @@ class CentreCrop:
     size: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        positive("centre_crop.size", self.size)
+        sized("centre_crop.size", self.size)
 
     def __call__(self, images: Tensor) -> Tensor:
         """The centre of images."""

@@ -14,6 +14,9 @@ from palpate.errors import InputError
 Part = tuple[str, Callable[[Tensor], Tensor]]
 """One step by its name, as a map of a batch (B, C, *spatial)."""
 
+MOST_PIXELS = 2**29
+"""Pixels or voxels of one image that a step may make at most."""
+
 
 class Step(Protocol):
     """One step of a chain: a frozen value."""
@@ -64,6 +67,13 @@ def positive(place: str, values: Sequence[float]) -> None:
     """Refuse sizes and spacings that are not finite and above zero, one or more of them."""
     if not values or any(not (math.isfinite(value) and value > 0) for value in values):
         raise InputError(f"preprocess.{place}: {list(values)} must be above zero, one number per spatial axis.")
+
+
+def sized(place: str, values: Sequence[float]) -> None:
+    """Refuse sizes that are not above zero, or of more pixels than any image that palpate reads."""
+    positive(place, values)
+    if math.prod(values) > MOST_PIXELS:
+        raise InputError(f"preprocess.{place}: {by(values)} is more than {MOST_PIXELS:,} pixels. Give a smaller size.")
 
 
 def axes(place: str, values: Sequence[float], images: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -14,6 +13,9 @@ from palpate.threats.ball import BALLS
 from palpate.threats.delivery import Confinement, Delivered
 from palpate.threats.lattice import Lattice
 from palpate.threats.neighbourhoods import Around, AroundLinf
+
+MOST_SMOOTH = 1024.0
+"""Widest Gaussian in pixels; wider than images are, it would leave nothing of a change."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Confined:
         if self.norm not in BALLS:
             raise InputError(f"norm: '{self.norm}' is not one of {', '.join(BALLS)}.")
         BALLS[self.norm](self.eps)
-        if not (isfinite(self.smooth) and self.smooth >= 0):
-            raise InputError(f"smooth: {self.smooth:g} must be a width in pixels, 0 or more.")
+        if not 0 <= self.smooth <= MOST_SMOOTH:
+            raise InputError(f"smooth: {self.smooth:g} must be a width in pixels, 0 to {MOST_SMOOTH:g}.")
         if self.channels and not (all(0 <= share <= 1 for share in self.channels) and any(self.channels)):
             raise InputError(f"channels: {list(self.channels)} must be shares from 0 to 1, one of them above 0.")
         if self.tied and len(set(self.channels)) > 1:
@@ -108,7 +110,7 @@ class Confined:
                 "lattice: the images have no stored steps (floating point, or a caller that gives no limits). "
                 "Use lattice = false, or give Limits(step=...)."
             )
-        largest = max(self.channels, default=1.0) if self.norm == "linf" else 1.0
+        largest = max(self.channels, default=1.0)
         eps = torch.tensor(self.eps, dtype=torch.float64).expand(len(inner.clean))
         tied = inner.clean.shape[1] if self.tied else 1
         return Lattice.of(inner, limits.step, limits.origin, eps, largest, tied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,14 @@ _ROUNDINGS = 4
 """How many roundings of the images' floating point may part a value from the whole step that it stands for."""
 _OFF = 0.25
 """Largest distance of a clean value from the lattice, in steps, that float32 may be blamed for."""
+
+
+def steps_of_least(norm: str, tied: int = 1, share: float = 1.0) -> float:
+    """Length in stored steps of the smallest change that a file can store: one step in each of `tied` channels.
+
+    A channel with a share of the radius needs a radius that many times as large.
+    """
+    return {"linf": 1.0, "l2": math.sqrt(tied), "l1": float(tied)}[norm] / share
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,7 @@ class Lattice:
                 f"step: {float(step.min()):g} is finer than {clean.dtype} resolves at {inner.high:g}; "
                 "such values cannot be told apart. Use lattice = false."
             )
-        least = step * {"linf": 1.0, "l2": tied**0.5, "l1": tied}[inner.norm] / share
+        least = step * steps_of_least(inner.norm, tied, share)
         if bool((least > eps * (1 + _RELATIVE)).any()):
             raise _too_small(eps, least, int((least > eps * (1 + _RELATIVE)).nonzero()[0]))
         lattice = cls(
