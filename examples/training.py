@@ -19,8 +19,8 @@ from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlip
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from palpate import Preprocess
 from palpate.data.images import read_image
+from palpate.preprocess import Preprocessing
 from preparing import rows_of
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -109,7 +109,7 @@ def augmentation(seed: int) -> Compose:
     return augment
 
 
-def mean_dice(network: nn.Module, prepare: Preprocess, images: Tensor, masks: Tensor) -> float:
+def mean_dice(network: nn.Module, prepare: Preprocessing, images: Tensor, masks: Tensor) -> float:
     """Mean Dice of the images, for a network with one logit."""
     with torch.no_grad():
         logits = torch.cat([network(prepare(part)) for part in images.split(50)])
@@ -118,19 +118,20 @@ def mean_dice(network: nn.Module, prepare: Preprocess, images: Tensor, masks: Te
 
 def train_2d(
     build: Callable[[], nn.Module],
-    prepare: Preprocess,
+    prepare: Preprocessing,
     folder: Path,
     *,
     epochs: int,
     batch: int,
     rate: float,
     seed: int,
+    augment: Compose | None = None,
 ) -> nn.Module:
     """The network, one logit of one structure, of the best validation epoch, trained on Dice and cross-entropy."""
     torch.manual_seed(seed)
     images, masks = images_and_masks(folder, "train")
     validation = images_and_masks(folder, "val")
-    augment, steps = augmentation(seed), len(images) // batch
+    augment, steps = augment or augmentation(seed), len(images) // batch
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for rows in torch.randperm(len(images))[: steps * batch].split(batch):

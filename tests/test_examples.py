@@ -17,11 +17,14 @@ PLANS = sorted(EXAMPLES.glob("*/*.toml"))
 SHARED = ROOT.parent / "shared" / "data"
 
 
-def network(folder):
-    spec = importlib.util.spec_from_file_location(f"{folder.name}_model", folder / "model.py")
+def network(reference):
+    """What a factory `file.py:function` builds."""
+    path, _, name = str(reference).rpartition(":")
+    folder = Path(path).resolve().parent
+    spec = importlib.util.spec_from_file_location(f"{folder.name}_model", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.build().eval()
+    return getattr(module, name)().eval()
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -34,10 +37,11 @@ def test_network_of_masks_answers_as_its_plan_says(path):
     plan = load_plan(path)
     if not isinstance(plan.task, SegmentationSection):
         pytest.skip("no masks")
-    size = plan.model.inferer.size or plan.model.preprocess.size or (64, 64)
-    channels = 3 if path.parent.name in ("polyps", "vessels") else 1
+    series = path.stem == "ct_series"
+    size = plan.model.inferer.size or plan.model.preprocess.size or ((3, 64, 64) if series else (64, 64))
+    channels = 3 if {path.parent.name, path.stem} & {"polyps", "vessels", "endoscopy"} else 1
     with torch.no_grad():
-        outputs = network(path.parent)(torch.randn(1, channels, *size))
+        outputs = network(path.parent / plan.model.factory)(torch.randn(1, channels, *size))
     alone = len(plan.task.structures) == 1
     assert outputs.shape == (1, 1 if alone else len(plan.task.structures) + 1, *size)
 
@@ -47,7 +51,7 @@ def test_vessel_net_takes_every_array_it_was_handed_on_with():
     arrays = SHARED / "weights" / "fundus_vessel_wnet_drive.npz"
     if not arrays.is_file():
         pytest.skip(f"no shared weights at {arrays}")
-    built = network(EXAMPLES / "vessels")
+    built = network(EXAMPLES / "vessels" / "model.py:build")
     with np.load(arrays, allow_pickle=False) as handed:
         built.load_state_dict({name: torch.tensor(handed[name]) for name in handed.files})
     assert sum(parameter.numel() for parameter in built.parameters()) == 68_482
@@ -69,7 +73,7 @@ def test_vessel_net_draws_the_vessels_of_an_image_it_was_not_trained_on(tmp_path
     import preparing
 
     monkeypatch.setattr(check, "HERE", tmp_path)
-    built = network(EXAMPLES / "vessels")
+    built = network(EXAMPLES / "vessels" / "model.py:build")
     with np.load(arrays, allow_pickle=False) as handed:
         built.load_state_dict({name: torch.tensor(handed[name]) for name in handed.files})
     row = preparing.rows_of(source / "labels.csv", split="test", dataset="CHASE_DB1")[0]
