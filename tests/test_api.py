@@ -139,3 +139,60 @@ def test_a_goal_beside_a_task_is_refused():
     images, masks = torch.rand(1, 1, 4, 4), torch.zeros(1, 4, 4).long()
     with pytest.raises(InputError, match="it belongs to the task"):
         palpate.attack(torch.nn.Identity(), images, masks, eps=0.1, goal=1, task=Segmentation(1))
+
+
+def test_changes_are_confined_as_a_threat_and_its_limits_say():
+    network, images, labels = world()
+    stored = (images * 255).round()
+    region = torch.zeros(12, 1, 8, 8, dtype=torch.bool)
+    region[..., :5] = True
+    settings = {"bounds": (0, 255), "preprocess": lambda values: values / 255}
+    threat = palpate.Confined(eps=20, lattice=True, region="the left part", tied=True)
+    limits = palpate.Limits(region=region, step=torch.ones(12))
+    result = palpate.attack(network, stored, labels, "bim", threat=threat, limits=limits, **settings)
+    change = result.images - stored
+    assert result.success.any() and change.abs().max() <= 20
+    assert torch.equal(change, change.round())
+    assert not change[..., 5:].any() and change[..., :5].any()
+    assert torch.equal(change, change[:, :1].expand_as(change)), "one change for all channels"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, "eps: it is missing"),
+        ({"eps": 1.0, "threat": palpate.Confined(1.0)}, "eps: it belongs to the threat"),
+        ({"eps": 1.0, "limits": palpate.Limits()}, "limits: a plain ball heeds none"),
+        ({"threat": palpate.Confined(1.0, lattice=True)}, "lattice: the images have no stored steps"),
+        ({"threat": palpate.Confined(1.0, region="inside body")}, "region: no mask was given"),
+        ({"threat": palpate.Confined(1.0, channels=(1.0, 0.5))}, "2 shares were given, and the images have 3"),
+        ({"eps": 0.1, "robust_to": ["jpg75"]}, "robust_to: 'jpg75' is no handling of images. Did you mean 'jpeg75'"),
+        ({"eps": 0.1, "robust_to": ["rounded"]}, "robust_to: rounded: the images store floating point"),
+        ({"eps": 0.1, "name": "square", "robust_to": ["blur1"]}, "robust_to: Square follows no gradient"),
+    ],
+)
+def test_threats_and_handlings_that_cannot_be_used_get_one_sentence(change, word):
+    network, images, labels = world()
+    settings = {"name": "bim", **change}
+    with pytest.raises(palpate.InputError, match=word):
+        palpate.attack(network, images, labels, settings.pop("name"), **settings)
+
+
+def test_what_is_found_can_be_asked_to_survive():
+    network, images, labels = world()
+    blur = palpate.parse_handling("blur1", palpate.Scale((0.0, 1.0), step=None))
+    margins = {}
+    for names in ((), ("blur1",)):
+        result = palpate.attack(network, images, labels, "bim", eps=0.1, robust_to=names, run_to_end=True)
+        with torch.no_grad():
+            outputs = network(blur(result.images))
+        chosen = outputs.gather(1, labels[:, None])[:, 0]
+        margins[names] = chosen - outputs.scatter(1, labels[:, None], -torch.inf).amax(1)
+    assert margins["blur1",].mean() < margins[()].mean()
+    with_handling = palpate.attack(network, images, labels, "bim", eps=0.1, robust_to=[blur], run_to_end=True)
+    with_name = palpate.attack(network, images, labels, "bim", eps=0.1, robust_to=["blur1"], run_to_end=True)
+    assert torch.equal(with_handling.images, with_name.images)
+
+
+def test_every_name_that_is_exported_is_there():
+    assert all(getattr(palpate, name) is not None for name in palpate.__all__)

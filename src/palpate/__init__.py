@@ -14,56 +14,82 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "attack": "palpate.api",
-    "curve": "palpate.attacks.curve",
     "Ascent": "palpate.attacks.ascent",
     "AttackResult": "palpate.contracts",
+    "Chain": "palpate.preprocess",
     "Classification": "palpate.tasks.classification",
+    "Confined": "palpate.threats.confined",
+    "InputError": "palpate.errors",
     "L1": "palpate.threats.ball",
     "L2": "palpate.threats.ball",
+    "Limits": "palpate.contracts",
     "Linf": "palpate.threats.ball",
+    "MonaiChain": "palpate.preprocess",
+    "Note": "palpate.data.scan",
     "PalpateError": "palpate.errors",
-    "InputError": "palpate.errors",
     "Preprocess": "palpate.preprocess",
+    "Scale": "palpate.units",
+    "Scan": "palpate.data.scan",
     "Streams": "palpate.streams",
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
+    "attack": "palpate.api",
+    "curve": "palpate.attacks.curve",
+    "parse_handling": "palpate.handling:parse",
+    "read_scan": "palpate.data.formats",
+    "write_copy": "palpate.data.formats",
 }
 
 __all__ = [
     "AttackResult",
     "Ascent",
+    "Chain",
     "Classification",
+    "Confined",
     "InputError",
     "L1",
     "L2",
+    "Limits",
     "Linf",
+    "MonaiChain",
+    "Note",
     "PalpateError",
     "Preprocess",
+    "Scale",
+    "Scan",
     "Streams",
     "Tuning",
     "Victim",
     "__version__",
     "attack",
     "curve",
+    "parse_handling",
+    "read_scan",
+    "write_copy",
 ]
 
 if TYPE_CHECKING:
     from palpate.api import attack
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
-    from palpate.contracts import AttackResult
+    from palpate.contracts import AttackResult, Limits
+    from palpate.data.formats import read_scan, write_copy
+    from palpate.data.scan import Note, Scan
     from palpate.errors import InputError, PalpateError
-    from palpate.preprocess import Preprocess
+    from palpate.handling import parse as parse_handling
+    from palpate.preprocess import Chain, MonaiChain, Preprocess
     from palpate.streams import Streams
     from palpate.tasks.classification import Classification
     from palpate.threats.ball import L1, L2, Linf
+    from palpate.threats.confined import Confined
+    from palpate.units import Scale
     from palpate.victim import Tuning, Victim
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        home, _, inside = _HOMES[name].partition(":")
+        return getattr(import_module(home), inside or name)
     raise AttributeError(f"module 'palpate' has no attribute '{name}'")
 
 

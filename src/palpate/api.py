@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from palpate import catalog
-from palpate.contracts import AttackResult, Task
+from palpate.attacks.robust import robust
+from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError, nearest
+from palpate.handling import Handling
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Goal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax, looks_like_probabilities
 from palpate.tensors import Tree
 from palpate.threats.ball import BALLS, Ball
+from palpate.units import Scale
 from palpate.victim import Inferer, Victim
 
 
@@ -26,8 +29,11 @@ def attack(
     targets: Tree,
     name: str = "smia",
     *,
-    eps: float | Sequence[float] | Tensor,
+    eps: float | Sequence[float] | Tensor | None = None,
     norm: str = "linf",
+    threat: Threat | None = None,
+    limits: Limits | None = None,
+    robust_to: Sequence[str | Handling] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
@@ -43,6 +49,12 @@ def attack(
 
         result = palpate.attack(module, slices, masks, "cospgd", eps=10, bounds=(-1024, 3071), task=Segmentation(2))
 
+        threat = palpate.Confined(eps=5, lattice=True, region="inside body")
+        limits = palpate.Limits(region=body, step=torch.ones(len(slices)))
+        result = palpate.attack(module, slices, labels, "pgd", threat=threat, limits=limits, bounds=(-1024, 3071))
+
+        result = palpate.attack(module, photos, labels, "pgd", eps=2, bounds=(0, 255), robust_to=["jpeg75", "blur1"])
+
     The module is used in evaluation mode and left as it was. Two-class models with one logit are recognised by
     their output.
 
@@ -51,8 +63,15 @@ def attack(
         images: (B, C, *spatial) floating point, stored values inside `bounds`.
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
-        eps: radius in the units of `images`, for all of them or one per image.
+        eps: radius in the units of `images`, for all of them or one per image; give it or `threat`.
         norm: `linf`, `l2` or `l1`.
+        threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, to stored steps,
+            alike in all channels, or smooth.
+        limits: what such a threat needs to know of each image: where it may change (B, 1 or C, *spatial), and how far
+            apart the values are that its file can store (B,).
+        robust_to: what the found images shall survive, for gradient attacks: names as `palpate list handlings` has
+            them, which round over the model's window or the range; or handlings, where images have stored steps:
+            `palpate.parse_handling("jpeg2000", palpate.Scale(bounds, step=1))`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
@@ -74,11 +93,27 @@ def attack(
         targets = _checked_labels(images, targets)
     elif goal is not None:
         raise InputError("goal: it belongs to the task that is given. Build the task with it.")
-    chosen = catalog.make(name, _threat(norm, eps), **parameters)
+    scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
+    chosen = robust(catalog.make(name, _chosen(threat, norm, eps, limits), **parameters), robust_to, scale)
     task = task or _task(victim, images, goal)
-    result: AttackResult = chosen(victim, task, images, targets, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
     _warn(result)
     return result
+
+
+def _chosen(
+    threat: Threat | None, norm: str, eps: float | Sequence[float] | Tensor | None, limits: Limits | None
+) -> Threat:
+    if threat is None:
+        if eps is None:
+            raise InputError("eps: it is missing. Give a radius, such as eps=2/255, or a threat.")
+        if limits is not None:
+            raise InputError("limits: a plain ball heeds none. Give a threat that does, such as Confined(eps=...).")
+        return _threat(norm, eps)
+    if eps is not None:
+        raise InputError("eps: it belongs to the threat that is given. Build the threat with it.")
+    return threat
 
 
 def _threat(norm: str, eps: float | Sequence[float] | Tensor) -> Ball:

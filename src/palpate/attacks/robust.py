@@ -8,18 +8,18 @@ from dataclasses import replace
 from palpate.attacks.ascent import Ascent
 from palpate.contracts import Attack
 from palpate.errors import InputError
-from palpate.handling import parse
+from palpate.handling import Handling, parse
 from palpate.units import Scale
 
 
-def robust(attack: Attack, names: Sequence[str], scale: Scale) -> Attack:
+def robust(attack: Attack, names: Sequence[str | Handling], scale: Scale) -> Attack:
     """The attack that also climbs after each handling of these names; see `Ascent.robust_to`.
 
     Without names it is the attack itself.
 
     Args:
         attack: a gradient ascent.
-        names: such as `jpeg75`, `blur1`; `palpate list handlings` has them all.
+        names: such as `jpeg75`, `blur1`; `palpate list handlings` has them all. Handlings stand for themselves.
         scale: what the values of the images mean.
 
     Raises:
@@ -28,13 +28,14 @@ def robust(attack: Attack, names: Sequence[str], scale: Scale) -> Attack:
     if not names:
         return attack
     if not isinstance(attack, Ascent):
+        told = " or ".join(name if isinstance(name, str) else name.name for name in names)
         raise InputError(
             f"robust_to: {type(attack).__name__} follows no gradient, so it cannot climb what remains after "
-            f"{' or '.join(names)}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
+            f"{told}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
             "what survives is measured either way."
         )
     try:
-        handlings = tuple(parse(name, scale) for name in names)
+        handlings = tuple(parse(name, scale) if isinstance(name, str) else name for name in names)
     except InputError as error:
         raise InputError(f"robust_to: {error}") from error
     for handling in handlings:
