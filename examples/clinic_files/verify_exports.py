@@ -1,4 +1,4 @@
-"""Read every export of these runs without palpate, beside its original: `python examples/clinic_files/verify_exports.py`.
+"""Read every export of the runs without palpate: `python examples/clinic_files/verify_exports.py [RUN ...]`.
 
 pydicom, nibabel and Pillow read; run.json and the records say which file is which and how far it may have changed. Ends
 with status 1 where a file does not hold what it should:
@@ -63,7 +63,7 @@ def dicom(original: Path, copy: Path) -> Compared:
     found.wrong += [
         f"{name} is still there" for name in PATIENT if before.get(name) and after.get(name) == before[name].value
     ]
-    if after.ImageType[0] != "DERIVED" or "palpate" not in after.get("DerivationDescription", ""):
+    if (after.get("ImageType") or [""])[0] != "DERIVED" or "palpate" not in after.get("DerivationDescription", ""):
         found.wrong.append("it does not say that it is derived by palpate")
     return found
 
@@ -121,7 +121,7 @@ def compared(original: Path, copy: Path) -> Compared:
 
 def exports(run: Path, data: Path) -> Iterator[tuple[dict[str, Any], Path, Path]]:
     """What run.json lists: the entry, the original, the copy."""
-    names = {row: image for row, image in zip(*_columns(run, "row", "image"), strict=True)}
+    names = dict(zip(*_columns(run, "row", "image"), strict=True))
     for entry in json.loads((run / "run.json").read_text())["exports"]:
         # Records name images relative to the table; the folder of the data says where that is here.
         yield entry, data / names[entry["row"]], run / entry["file"]
@@ -148,9 +148,8 @@ def verified(run: Path, data: Path) -> bool:
             good = False
             print(f"{copy}: {text}")
     told = "after JPEG" if lossy else "within the budget of each"
-    print(
-        f"{run.name}: {count} exports reload, largest change {largest:g} ({told}); {'as they should be' if good else 'WRONG'}"
-    )
+    outcome = "as they should be" if good else "WRONG"
+    print(f"{run.name}: {count} exports reload, largest change {largest:g} ({told}); {outcome}")
     return good and count > 0
 
 
