@@ -32,6 +32,14 @@ def test_plan_of_an_example_is_a_plan(path):
     assert load_plan(path).attacks
 
 
+@pytest.mark.parametrize("name", ["fundus_dr", "covid_ct", "polyps"])
+@pytest.mark.parametrize("other", ["survival", "lattice"])
+def test_plans_of_one_example_are_about_one_network_and_one_set_of_images(name, other):
+    first, second = (load_plan(EXAMPLES / name / f"{one}.toml") for one in ("plan", other))
+    assert (second.model, second.task, second.seed) == (first.model, first.task, first.seed)
+    assert second.data.model_copy(update={"limit": None}) == first.data
+
+
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_network_of_masks_answers_as_its_plan_says(path):
     plan = load_plan(path)
