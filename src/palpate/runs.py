@@ -10,7 +10,9 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -40,8 +42,21 @@ ARROW_SCHEMA = pa.schema(
 )
 
 
+_DURABLE = ContextVar("durable", default=True)
+
+
+@contextmanager
+def fleeting() -> Iterator[None]:
+    """Inside, files are not flushed to the disk: they live no longer than they are looked at."""
+    token = _DURABLE.set(False)
+    try:
+        yield
+    finally:
+        _DURABLE.reset(token)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all.
+    """Write `data` to `path` whole or not at all, and wait until the disk has it (but not inside `fleeting`).
 
     Raises:
         StorageError: the disk is full or refuses; the file that stood there before is untouched.
@@ -51,10 +66,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as handle:
             handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if _DURABLE.get():
+                handle.flush()
+                os.fsync(handle.fileno())
         os.replace(temporary, path)
-        _flush_folder(path.parent)
+        if _DURABLE.get():
+            _flush_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno == errno.ENOSPC:

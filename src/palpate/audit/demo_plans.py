@@ -75,7 +75,7 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
     + _attacks(
         (
             ("noise", "", "tries = 5\n"),
-            ("square", "", "queries = 100  # without a gradient; a real audit gives it 1000 and more\n"),
+            ("square", "", "queries = 50  # without a gradient; a real audit gives it 1000 and more\n"),
             ("fgsm", "", ""),
             ("bim", "", "steps = 10\n"),
             ("pgd", "", "steps = 10\n"),
@@ -96,6 +96,9 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
         )
     )
     + """\
+[survival]  # beside saving and reading again; a real audit measures more (`palpate list handlings`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_accuracy"
 at_least = 0.8
@@ -149,6 +152,9 @@ lattice = true  # only values that the files can store: what an attack finds is 
         )
     )
     + """\
+[survival]  # beside saving and reading again; a real audit measures more (`palpate list handlings`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_score"
 at_least = 0.8
@@ -198,6 +204,9 @@ eps = ["1/255", "2/255", "4/255", "8/255"]
         )
     )
     + """\
+[survival]  # beside saving and reading again; a real audit measures more (`palpate list handlings`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_score"
 at_least = 0.7

@@ -8,26 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from palpate.audit.preflight import Finding
 from palpate.audit.subject import Subject
 from palpate.data.formats import format_of, header_of, read_scan
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note
-from palpate.errors import InputError
+from palpate.errors import InputError, StorageError
+from palpate.runs import fleeting
 from palpate.units import amounts
 
 if TYPE_CHECKING:
     from palpate.audit.items import Item
     from palpate.audit.outcomes import Found
+    from palpate.audit.plan_survival import ExportSection
     from palpate.audit.shards import Shard
     from palpate.runs import RunFolder
 
 FOLDER = "exports"
+_MORE = ("none", "shown", "all")
 _OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
 
 
@@ -92,7 +96,7 @@ class Saver:
 
     def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
         """The images (B, C, *spatial) as they are after saving and reading; NaN where one cannot be saved."""
-        with TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
+        with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
             read = [
                 self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
             ]
@@ -129,6 +133,41 @@ def export(run: RunFolder, subject: Subject, shard: Shard, found: Found, which: 
         write_altered(
             subject, record.row, image, run.path / FOLDER / f"{shard.identity[:16]}-{record.row}-{place}", note
         )
+
+
+def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[Finding]:
+    """What becomes of the files of a run that goes on with another `[export]`: images of finished shards are gone.
+
+    Files that hold identifiers which the plan no longer asks for are removed, and so is every file where it asks for
+    none.
+
+    Args:
+        run: its folder.
+        was: the section that the files were written by; None where there was none.
+        section: the plan's.
+
+    Raises:
+        StorageError: files cannot be removed.
+    """
+    now = section.model_dump()
+    if was is None or was == now or not any(run.path.glob("records/*")):
+        return []
+    if section.images == "none" or (was["identifiers"] and not section.identifiers):
+        try:
+            if (run.path / FOLDER).exists():
+                shutil.rmtree(run.path / FOLDER)
+        except OSError as error:
+            raise StorageError(
+                f"{run.path / FOLDER} cannot be removed: {error.strerror}. Remove it yourself."
+            ) from error
+    fewer = _MORE.index(section.images) <= _MORE.index(was["images"])
+    if section.images == "none" or (fewer and was["identifiers"] == section.identifiers):
+        return []
+    text = (
+        "The plan's [export] changed after images were attacked, and of those that are finished no image is kept to "
+        "write: their files are missing, or are as the earlier plan asked. Give a new run folder to have all of them."
+    )
+    return [Finding("warning", "exports", text)]
 
 
 def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:
