@@ -125,7 +125,6 @@ file = "image"
 mask = "mask"
 values = [1, 2, 3]  # stored value of each structure
 spacing = [2.75, 2.75]  # mm
-unit = "HU"  # what one stored step is worth
 
 [task]
 kind = "segmentation"
@@ -135,7 +134,8 @@ floor = 0.8  # beaten where the mean Dice of the image's structures is at or bel
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-eps = ["8 HU", "16 HU", "32 HU", "64 HU"]  # the scanner's own noise has a deviation of 14 to 40
+# Each stored step is one Hounsfield unit here; the scanner's own noise has a deviation of 14 to 40.
+eps = ["8 stored steps", "16 stored steps", "32 stored steps", "64 stored steps"]
 lattice = true  # only values that the files can store: what an attack finds is still there after saving
 
 # Fewer steps than a real audit gives them (`palpate list attacks`).
