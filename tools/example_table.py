@@ -142,18 +142,17 @@ def survival(results: Figures) -> list[str]:
 
 
 def bought(pairs: list[Figures]) -> list[str]:
-    """How many images an attack beats only with, or only without `robust_to`, before and after what it climbed for."""
+    """How many images an attack beats only with, or only without `robust_to`, before and after each handling."""
     lines = []
     for pair in pairs:
-        shown = [row for row in pair["rows"] if row["climbed"] or not row["handling"]]
         names = [f"only `{pair[one]}`" for one in ("plain", "attack")]
         rows = [
             [
-                f"`{row['handling']}`" if row["handling"] else "before",
+                (f"`{row['handling']}`" if row["handling"] else "before") + (", climbed for" if row["climbed"] else ""),
                 *(str(row[one]) for one in ("only_plain", "only_attack")),
                 f"{row['p_holm']:.2g}",
             ]
-            for row in shown
+            for row in pair["rows"]
         ]
         passes = [f"{pair[one]:.0f}" for one in ("plain_passes", "passes")]
         rows.append(["backward passes per image, all eps", *passes, ""])
