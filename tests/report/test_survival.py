@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show, write_report
+from palpate.report import show, survival_words, write_report
 from palpate.report.results import measure
 from palpate.report.schema import Results
 from palpate.report.schema_clinic import AttackSurvival
@@ -74,6 +74,13 @@ def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
     )
 
 
+def test_handlings_that_leave_the_same_are_not_told_apart(ct_results):
+    point = of(ct_results, None).points[-1]
+    same = point.model_copy(update={"cells": [point.cells[1], point.cells[1].model_copy(update={"handling": "other"})]})
+    count = point.cells[1].survived
+    assert list(survival_words._others(same)) == [f"Each of the other handlings leaves {count.count} of {count.total}."]
+
+
 def test_what_robust_to_bought_is_measured_on_the_same_images(ct, ct_results):
     (pair,) = ct_results.survival.bought
     assert (pair.attack, pair.plain, ct_results.survival.unpaired) == ("pgd-robust", "pgd", [])
@@ -109,6 +116,7 @@ def test_saving_that_takes_success_away_is_a_warning_and_the_lattice_mends_it(ct
     assert checks["Success in files"].level == "warning"
     assert re.search(r"beat at eps \d+ HU, \d+ stay beaten", checks["Success in files"].text)
     mended = measure(lattice)
+    assert "all stay beaten after saving" in mended.survival.sentences[0]
     assert {check.subject: check.level for check in mended.validity.checks}["Success in files"] == "pass"
     for attack in mended.survival.attacks:
         for point in attack.points:

@@ -23,6 +23,7 @@ def test_duration(seconds, text):
 
 def test_numbers():
     assert words.amount(1 / 255) == "0.003922" and words.amount(2.0) == "2" and words.amount(-1024.0) == "−1024"
+    assert [words.amount(value) for value in (32767.0, 65535.5, 3e9)] == ["32767", "6.554e+04", "3e+09"]
     assert words.share_of(2 / 255) == "0.78%" and words.share_of(0.5) == "50%"
     assert words.ratio(-0.125) == "−0.12" and words.ratio(None) == "–"
     assert words.whole(1234567) == "1\u2009234\u2009567"

@@ -41,8 +41,8 @@ def _saved(told: Description, point: SurvivalPoint, by: str) -> Iterator[str]:
     formats = f" ({', '.join(told.data.formats)})" if told.data.formats else ""
     count = saved.survived.total
     yield (
-        f"Of {_images(count)} that {by} beat at eps {written}, {_stay(saved.survived.count)} beaten after saving in "
-        f"the images' own format{formats} and reading again."
+        f"Of {_images(count)} that {by} beat at eps {written}, {_stay(saved.survived.count, count)} beaten after "
+        f"saving in the images' own format{formats} and reading again."
     )
 
 
@@ -52,6 +52,9 @@ def _others(point: SurvivalPoint) -> Iterator[str]:
         yield f"After {cells[0].handling} {_left(cells[0])} stay beaten."
     elif cells:
         most, least = max(cells, key=_survived), min(cells, key=_survived)
+        if _survived(most) == _survived(least):
+            yield f"Each of the other handlings leaves {_left(most)}."
+            return
         yield (
             f"Of the other handlings {most.handling} leaves most ({_left(most)}) and {least.handling} least "
             f"({_left(least)})."
@@ -92,7 +95,9 @@ def _left(cell: SurvivalCell) -> str:
     return f"{cell.survived.count} of {cell.survived.total}"
 
 
-def _stay(count: int | None) -> str:
+def _stay(count: int | None, total: int) -> str:
+    if count == total > 1:
+        return "all stay"
     return "1 stays" if count == 1 else "none stays" if not count else f"{count} stay"
 
 

@@ -6,11 +6,20 @@ from palpate.report.typed import Figure
 
 NOTHING = "–"
 """Stands where a figure is undefined."""
+_LONG = 1e7
+"""From here on, whole numbers are shortened too."""
 
 
 def amount(value: float | None) -> str:
-    """A number in stored values, without digits that say nothing."""
-    return NOTHING if value is None else f"{value:.4g}".replace("-", "−")
+    """A number in stored values, without digits that say nothing; whole numbers in full.
+
+    >>> amount(32767.0), amount(0.123456)
+    ('32767', '0.1235')
+    """
+    if value is None:
+        return NOTHING
+    whole = abs(value) < _LONG and float(value).is_integer()
+    return (f"{value:.0f}" if whole else f"{value:.4g}").replace("-", "−")
 
 
 def in_unit(value: float | None, unit: str) -> str:
