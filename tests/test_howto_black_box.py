@@ -1,0 +1,68 @@
+"""The service and the plan of the how-to on black boxes, run against each other on this machine."""
+
+import re
+import tomllib
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+
+from palpate import catalog
+from palpate.audit.demo import write_demo
+from palpate.audit.plan import load_plan
+from palpate.audit.runner import audit
+from palpate.errors import InputError
+from palpate.handling import parse
+from palpate.models.endpoint_wire import encoded
+from palpate.runs import RunFolder
+from palpate.units import Scale
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "black_box.md").read_text()
+(SERVICE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+(PLAN,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_service_is_audited_by_the_plan(tmp_path: Path) -> None:
+    space: dict[str, Any] = {"__name__": "service"}
+    exec(SERVICE, space)
+    root = write_demo(tmp_path, "classification", 5).parent
+    server = ThreadingHTTPServer(("127.0.0.1", 0), space["Service"])
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        text = PLAN
+        for old, new in (
+            (":8000/", f":{server.server_port}/"),
+            ("limit = 10", "limit = 2"),
+            ("queries = 300", "queries = 10"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (root / "service.toml").write_text(text)
+        run = RunFolder(tmp_path / "run")
+        assert audit(load_plan(root / "service.toml"), run.path).status == "finished"
+    finally:
+        server.shutdown()
+        server.server_close()
+    frame = run.frame()
+    assert set(frame["attack"]) == {"noise", "square"} and (frame["backwards"] == 0).all()
+    assert frame["clean_right"].any() and (frame["linf"] == frame["linf"].round()).all()
+
+
+def test_the_attacks_are_those_without_a_gradient() -> None:
+    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == sorted(
+        name for name, entry in catalog.attacks().items() if not entry.gradient
+    )
+
+
+def test_what_does_not_round_stays_out_where_a_png_is_sent() -> None:
+    image = torch.randint(0, 256, (1, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    scale = Scale((0.0, 255.0), known=True)
+    for name in tomllib.loads(PLAN)["survival"]["after"]:
+        encoded(parse(name, scale)(image)[0].numpy(), "png")
+    (named,) = re.findall(r"`(\w+)` and `(\w+)`, which do not round", PAGE)
+    for name in named:
+        with pytest.raises(InputError, match="whole numbers from 0 to 255"):
+            encoded(parse(name, scale)(image)[0].numpy(), "png")
