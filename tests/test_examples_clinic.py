@@ -83,15 +83,19 @@ def test_what_is_wrong_with_a_copy_is_named(tmp_path):
     assert "quantisation tables changed" in wrong and "its comment does not name palpate" in wrong
 
 
-def figure(value, low=None, high=None):
-    return {"value": value, "low": low, "high": high}
+def figure(value, count=None, total=None):
+    return {"value": value, "low": None, "high": None, "count": count, "total": total}
 
 
 def test_the_table_holds_what_one_attack_leaves_before_and_after_saving():
     dice = [{"eps": eps, "figure": figure(value)} for eps, value in ((2.0, 0.81), (5.0, 0.31))]
     points = [
-        {"eps": eps, "before": figure(before), "cells": [{"handling": "saved", "after": figure(after)}]}
-        for eps, before, after in ((2.0, 0.25, 0.0), (5.0, 0.75, 0.5))
+        {
+            "eps": eps,
+            "before": figure(before / 8, before, 8),
+            "cells": [{"handling": "saved", "after": figure(after / 80, after, 80)}],
+        }
+        for eps, before, after in ((2.0, 2, 0), (5.0, 6, 40))
     ]
     results = {
         "title": "CT in HU: lungs",
@@ -104,7 +108,10 @@ def test_the_table_holds_what_one_attack_leaves_before_and_after_saving():
         "budgets": [{"amounts": ["2 HU", "2 stored steps"]}, {"amounts": ["5 HU", "5 stored steps"]}],
         "survival": {"attacks": [{"attack": "noise", "points": []}, {"attack": "dice-pgd", "points": points}]},
     }
+    results["data"]["unit"], unit = "", results["data"]["unit"]
+    assert clinic_table.rows(results, "dice-pgd")[0][3] == "2 stored steps", "a bare number says nothing more"
+    results["data"]["unit"] = unit
     first, second = clinic_table.rows(results, "dice-pgd")
     assert first[:2] == ["CT in HU (DICOM series)", "8"] and "on the lattice" in first[2]
-    assert first[3:] == ["2 HU, 2 stored steps", "0.9", "0.81", "25", "0"]
-    assert second[3:] == ["5 HU, 5 stored steps", "", "0.31", "75", "50"]
+    assert first[3:] == ["2 HU, 2 stored steps", "0.9", "0.81", "2 of 8", "0"]
+    assert second[3:] == ["5 HU, 5 stored steps", "", "0.31", "6 of 8", "50"]

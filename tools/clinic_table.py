@@ -16,7 +16,9 @@ from example_table import number, percent, table
 
 Figures = dict[str, Any]
 BEGIN, END = "<!-- runs -->", "<!-- end of runs -->"
-HEAD = ["files", "images", "values", "budget", "Dice, clean", "Dice, attacked", "success, %", "after saving, %"]
+HEAD = ["files", "images", "values", "budget", "Dice, clean", "Dice, attacked", "success", "after saving"]
+FEW = 20
+"""Below so many images a rate is written as a count; above, in percent."""
 
 
 def rows(results: Figures, attack: str) -> list[list[str]]:
@@ -28,9 +30,12 @@ def rows(results: Figures, attack: str) -> list[list[str]]:
     for place, (budget, point) in enumerate(zip(results["budgets"], left["points"], strict=True)):
         saved = next((cell for cell in point["cells"] if cell["handling"] == "saved"), None)
         about = [_files(results), str(results["data"]["images"]), _values(results)] if not place else ["", "", ""]
-        about += [", ".join(budget["amounts"]), number(score["clean"]) if not place else ""]
+        about += [
+            ", ".join(budget["amounts"][not results["data"]["unit"] :]),
+            number(score["clean"]) if not place else "",
+        ]
         found.append(
-            [*about, number(after[place]["figure"]), percent(point["before"]), percent(saved and saved["after"])]
+            [*about, number(after[place]["figure"]), _share(point["before"]), _share(saved and saved["after"])]
         )
     return found
 
@@ -45,6 +50,13 @@ def _values(results: Figures) -> str:
     unit = data["unit"] or "as stored"
     step = "floating point" if data["step"] is None else f"step {data['step']:g}"
     return f"{unit}, {step}, " + ("on the lattice" if results["threat"]["lattice"] else "anywhere in the ball")
+
+
+def _share(figure: Figures | None) -> str:
+    """A count where there are few images, else percent with the interval."""
+    if figure is None or not figure["total"] or figure["total"] >= FEW:
+        return percent(figure)
+    return f"{figure['count']} of {figure['total']}"
 
 
 def _score(results: Figures) -> Figures:

@@ -31,6 +31,8 @@ from palpate.data.formats import read_scan  # noqa: E402
 WEIGHTS = HERE / "weights" / "lungs.safetensors"
 RADIOGRAPHS = ("cr_chest_j2k_monochrome1.dcm", "cr_chest_jpeg.dcm")
 SERIES, SEED = 6, 20
+THOUSANDS = 6000.0
+"""Volumes in floating point whose largest value is below this share a scale well enough for one budget."""
 
 
 def copied(source: Path, target: Path, *names: str) -> None:
@@ -89,13 +91,15 @@ def endoscopy(shared: Path, out: Path) -> None:
 
 
 def hippocampus(shared: Path, out: Path) -> None:
-    """The test volumes as they are, on their own scales, with the type that each file stores."""
+    """The test volumes as they are, on their own scales, with the type and the scale that each file stores."""
     source = shared / "seg3d_mr_hippocampus"
     listed = []
     for row in preparing.rows_of(source / "labels.csv", split="test"):
         copied(source, out, row["image"], row["label"])
-        stored = nibabel.load(source / row["image"]).get_data_dtype()
-        listed.append({"file": row["image"], "mask": row["label"], "stored": stored.name})
+        volume = nibabel.load(source / row["image"])
+        stored, top = volume.get_data_dtype().name, float(volume.get_fdata().max())
+        scale = "8 bit" if stored == "uint8" else "thousands" if top < THOUSANDS else "more"
+        listed.append({"file": row["image"], "mask": row["label"], "stored": stored, "scale": scale})
     preparing.write_table(out / "labels.csv", listed)
 
 
