@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit.gates import Gate
@@ -99,7 +100,7 @@ class Journal:
             "threat": _threat(self.plan),
             "handlings": self.survival.described,
             "attacks": [_attack(item, self._spent(item)) for item in self.items],
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],
             "tuning": {
                 **asdict(self.tuning),
@@ -110,9 +111,23 @@ class Journal:
             "versions": self.versions,
             "machine": self.machine,
             "gallery": self.gallery,
+            "export": self.plan.export.model_dump(),
             "exports": self.exports,
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }
+
+    def _noticed(self) -> list[dict[str, Any]]:
+        """The findings, each once: those of an earlier start are remembered as they were written."""
+        told = [replace(finding, text=self._relative(finding.text)) for finding in self.findings]
+        return [asdict(finding) for finding in dict.fromkeys(told)]
+
+    def _relative(self, text: str) -> str:
+        """A text without the place on this machine where plan, data and run lie: records and reports travel."""
+        for folder in (self.run.path, self.plan.root):
+            for place in (folder.resolve(), folder.absolute(), folder):
+                if place != Path():
+                    text = text.replace(f"{place}/", "")
+        return text
 
     def _spent(self, item: Item) -> float:
         return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)

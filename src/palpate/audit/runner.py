@@ -24,7 +24,7 @@ from palpate.audit.opening import open_run, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
-from palpate.audit.saving import export, exported
+from palpate.audit.saving import export, exported, settle
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
 from palpate.audit.survival import Survival
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan import Plan
 
 
-_PROVENANCE = "provenance"
+_PROVENANCE, _EXPORTS, _SAVING = "provenance", "exports", "saving"
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,19 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = {key: value for key, value in before.get("shard_seconds", {}).items() if value is not None}
-        findings += [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] == _PROVENANCE]
+        changed = settle(run, before.get("export"), plan.export)
+        if any(run.has(shard.identity) for shard in shards):
+            findings += dict.fromkeys([*_remembered(before, plan), *changed])
     store_plan(run, plan)
     return journal
+
+
+def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
+    """What was noticed while the finished shards were made, which no later start can notice."""
+    wanted = {_PROVENANCE}
+    wanted |= {_EXPORTS} if plan.export.images != "none" else set()
+    wanted |= {_SAVING} if plan.survival.saved else set()
+    return [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
 
 
 def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
@@ -253,7 +263,7 @@ class _Audit:
             try:
                 export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
             except InputError as error:
-                self._note("warning", "exports", f"An adversarial image could not be exported: {error}")
+                self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
         """Notice something once."""
@@ -271,7 +281,7 @@ class _Audit:
         journal = self.journal
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
-            self._note("warning", "saving", f"{images} could not be saved, so that survival is not known: {reason}")
+            self._note("warning", _SAVING, f"{images} could not be saved, so that survival is not known: {reason}")
         if all(self.run.has(shard.identity) for shard in journal.shards):
             # Saved for its list of shards, which tells what is read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None

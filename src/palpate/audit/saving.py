@@ -150,7 +150,7 @@ def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -
         StorageError: files cannot be removed.
     """
     now = section.model_dump()
-    if was is None or was == now or not any(run.path.glob("records/*")):
+    if was is None or was == now:
         return []
     if section.images == "none" or (was["identifiers"] and not section.identifiers):
         try:
