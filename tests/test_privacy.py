@@ -13,6 +13,8 @@ from PIL import Image
 from palpate.audit.plan import load_plan
 from palpate.audit.runner import audit
 from palpate.cli import main
+from palpate.data.dicom import Dicom
+from palpate.errors import InputError
 from palpate.report.html import write_report
 from palpate.runs import RunFolder
 from tests import clinic
@@ -102,3 +104,16 @@ def test_identifiers_are_exported_only_where_the_plan_asks_for_them(tmp_path: Pa
     for file in copies:
         file.unlink()
     assert leaks(run.path) == set()
+
+
+def test_findings_name_files_without_the_place_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, run = made(tmp_path / "data", "xray"), RunFolder(tmp_path / "run")
+
+    def refuse(*_: object) -> None:
+        raise InputError(f"{tmp_path / 'data' / 'case0.dcm'} cannot be written: made up.")
+
+    monkeypatch.setattr(Dicom, "write", refuse)
+    audit(load_plan(path), run.path)
+    texts = [finding["text"] for finding in run.describe()["findings"]]
+    assert any("case0.dcm cannot be written" in text for text in texts)
+    assert leaks(run.path, also=(str(tmp_path),)) == set()
