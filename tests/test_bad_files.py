@@ -310,6 +310,33 @@ def test_a_spacing_that_no_file_says_is_the_plans(tmp_path: Path) -> None:
     assert set(map(tuple, RunFolder(tmp_path / "run").frame()["spacing"])) == {(0.5, 0.5)}
 
 
+GATE = '[[gates]]\nmetric = "robust_accuracy"\nattack = "any"\nat_least = 0.0\neps = '
+
+
+@pytest.mark.parametrize(
+    ("eps", "sentence"),
+    [
+        ('"40 mm"', "gates[0].eps: '40 mm': the images have no unit"),
+        ('"7 stored steps"', "gates[0].eps: 7 stored steps is none of the threat's budgets. Known are: 300"),
+    ],
+)
+def test_budgets_of_gates_are_those_of_the_images_before_anything_is_attacked(
+    eps: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sentence in refused(capsys, "audit", of_xrays(tmp_path, more=GATE + eps))
+    assert not (tmp_path / "runs" / "plan" / "records").exists()
+
+
+def test_a_gate_may_write_its_budget_in_another_unit_than_the_threat(tmp_path: Path) -> None:
+    clinic.nifti(tmp_path / "case0.nii.gz", 0)  # one stored step is worth 0.5
+    more = f'[survival]\nsaved = false\nafter = []\n{GATE}"20 stored steps"'
+    plan = clinic.plan(tmp_path, ["case0.nii.gz"], [0], VOLUME, "eps = [10]", more)
+    assert audit(load_plan(plan), tmp_path / "run").status == "finished"
+    edited(plan, ("20 stored steps", "10 stored steps"))
+    with pytest.raises(ValueError, match="10 stored steps is none of the threat's budgets"):
+        audit(load_plan(plan), tmp_path / "other")
+
+
 # -- exports -------------------------------------------------------------------------------------------------------
 
 

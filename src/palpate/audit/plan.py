@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from palpate.audit.plan_checks import problems
+from palpate.audit.plan_checks import problems, wrong_budget
 from palpate.audit.plan_data import DataSection
 from palpate.audit.plan_errors import not_toml, refused
 from palpate.audit.plan_model import ModelSection
@@ -173,7 +173,7 @@ class Plan(Section):
         """The plan with its budgets in what the images say values mean.
 
         Raises:
-            PlanError: a budget is in a unit that the images do not have.
+            PlanError: a budget is in a unit that the images do not have, or a gate's is none of the threat's.
         """
         for written in self.threat.eps:
             try:
@@ -182,6 +182,9 @@ class Plan(Section):
                 raise PlanError(f"{self.origin}: threat.eps: {error}.") from error
         plan = self.model_copy()
         plan._scale = scale
+        for place, gate in enumerate(plan.gates):
+            if (wrong := wrong_budget(plan, gate)) is not None:
+                raise PlanError(f"{self.origin}: gates[{place}].eps: {wrong}")
         return plan
 
 

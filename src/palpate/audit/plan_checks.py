@@ -157,9 +157,8 @@ def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> I
 def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if gate.eps is None:
         yield "metric", "the budget is missing. Add eps = and one of the threat's."
-    elif not _is_budget(plan, gate.eps):
-        listed = ", ".join(str(eps) for eps in plan.threat.eps)
-        yield "eps", f"{gate.eps} is none of the threat's budgets. Known are: {listed}."
+    elif (wrong := wrong_budget(plan, gate)) is not None:
+        yield "eps", wrong
     if gate.attack not in (ANY, *attacks):
         yield "attack", f"there is no attack '{gate.attack}'. {nearest(gate.attack, [ANY, CLEAN, *attacks])}"
         return
@@ -170,8 +169,18 @@ def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSecti
         yield "attack", "the attacks have several goals, so their success has no common rate. Name one attack."
 
 
-def _is_budget(plan: Plan, written: float | str) -> bool:
+def wrong_budget(plan: Plan, gate: GateSection) -> str | None:
+    """What is wrong with a gate's budget, as far as it is known what values mean; None where nothing is.
+
+    What a stored step is worth is not known before the images are read, so such budgets are believed until then.
+    """
+    if gate.eps is None:
+        return None
     try:
-        return radius(written, plan.scale) in plan.radii
-    except ValueError:
-        return False
+        eps = radius(gate.eps, plan.scale)
+    except ValueError as error:
+        return f"{error}."
+    listed = ", ".join(str(written) for written in plan.threat.eps)
+    if eps in plan.radii or (not plan.scale.known and "stored" in f"{gate.eps} {listed}"):
+        return None
+    return f"{gate.eps} is none of the threat's budgets. Known are: {listed}."
