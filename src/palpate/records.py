@@ -115,7 +115,7 @@ class Record:
     clean_handled_scores: tuple[float, ...]
     """Score of the clean image after each handling."""
     handled: tuple[float, ...]
-    """Margin of the adversarial image after each handling; 0 or less: the success survived it."""
+    """Margin of the adversarial image, as stored numbers hold it, after each handling; 0 or less: success survived."""
     handled_scores: tuple[float, ...]
     """Score of the adversarial image after each handling."""
     forwards: int

@@ -91,3 +91,17 @@ def test_other_handlings_are_other_results(run: tuple[Path, RunFolder]) -> None:
     assert len(folder.frame()["handled"][0]) == 2
     kept = {entry["file"] for entry in after["exports"]}
     assert {f"exports/{file.name}" for file in (folder.path / "exports").iterdir()} == kept, "old exports are gone"
+
+
+def test_what_no_file_can_hold_is_gone_before_it_is_handled(tmp_path: Path) -> None:
+    names = ["case0.dcm", "case1.dcm"]
+    for row, name in enumerate(names):
+        clinic.xray(tmp_path / name, row)
+    rest = (MODEL, "eps = [0.4]", '[survival]\nafter = ["blur1", "half"]')
+    right = clinic.decided(clinic.plan(tmp_path, names, [0, 0], *rest))
+    folder = RunFolder(tmp_path / "run")
+    audit(load_plan(clinic.plan(tmp_path, names, right, *rest)), folder.path)
+    frame = folder.frame()
+    assert (frame["linf"][frame["attack"] == "bim"] > 0).all()
+    for found, clean in zip(frame["handled"], frame["clean_handled"], strict=True):
+        assert found == pytest.approx(clean, rel=1e-6), "after saving it is the clean image again"

@@ -41,6 +41,17 @@ def storable(header: Header, image: Tensor) -> Array:
     return header.stored(values if header.bounds is None else values.clip(*header.bounds))
 
 
+def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
+    """Images (B, C, *spatial) as stored numbers can hold them: what a hospital handles has been a file before."""
+    low, high = subject.victim.bounds
+    held = []
+    for row, image in zip(rows, images, strict=True):
+        header = subject.headers[row]
+        values = image if header.lattice is None else torch.from_numpy(header.values(storable(header, image)))
+        held.append(values.to(images).clamp(low, high))
+    return torch.stack(held)
+
+
 def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
     """What a copy says of itself; equal for equal attacks on equal images, so that runs repeat byte for byte."""
     words = f"{item.attack.threat.norm} {amounts(eps, subject.scale)[0]}"

@@ -14,7 +14,7 @@ from torch import Tensor
 from palpate.attacks.budgets import Budget
 from palpate.audit.identity import digest, encode
 from palpate.audit.items import Item
-from palpate.audit.saving import Saver, note_of
+from palpate.audit.saving import Saver, as_stored, note_of
 from palpate.audit.subject import Subject
 from palpate.errors import InputError
 from palpate.handling import Handling, parse
@@ -164,8 +164,9 @@ class Survival:
             found = self._judged(item, judged, targets)
             margins.append(found[0].masked_fill(~whole, math.nan))
             scores.append(found[1].masked_fill(~whole, math.nan))
+        stored = as_stored(self.subject, rows, images) if self.handlings else images
         for handling in self.handlings:
-            found = self._judged(item, handling(images), targets)
+            found = self._judged(item, handling(stored), targets)
             margins.append(found[0])
             scores.append(found[1])
         if not margins:
