@@ -316,7 +316,7 @@ GATE = '[[gates]]\nmetric = "robust_accuracy"\nattack = "any"\nat_least = 0.0\ne
 @pytest.mark.parametrize(
     ("eps", "sentence"),
     [
-        ('"40 mm"', "gates[0].eps: '40 mm': the images have no unit"),
+        ('"300 mm"', "gates[0].eps: '300 mm': the images have no unit"),
         ('"7 stored steps"', "gates[0].eps: 7 stored steps is none of the threat's budgets. Known are: 300"),
     ],
 )
