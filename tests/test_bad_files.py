@@ -369,3 +369,16 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "exports" / "abc-1-0").mkdir()
     run.sweep()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["abc-1-0", "exports"]
+
+
+def test_images_of_an_archive_are_no_exports_and_that_is_said_once_where_it_was_asked_for(tmp_path: Path) -> None:
+    archive = {"test_images": np.stack([clinic.pattern((28, 28), row) * 255 for row in range(3)]).astype(np.uint8)}
+    plan = clinic.plan(tmp_path, [], [], "bounds = [0, 255]\n[model.preprocess]\nmean = [127]\nstd = [60]", "eps = [9]")
+    edited(plan, ('table = "labels.csv"\ngroup = "patient"', 'medmnist = "some.npz"'))
+    np.savez(tmp_path / "some.npz", test_labels=np.zeros((3, 1), np.int64), **archive)
+    np.savez(tmp_path / "some.npz", test_labels=np.array(clinic.decided(plan))[:, None], **archive)
+    silent = audit(load_plan(plan), tmp_path / "shown")
+    assert silent.status == "finished" and "exports" not in {finding.subject for finding in silent.findings}
+    plan.write_text(plan.read_text() + '[export]\nimages = "all"\n')
+    told = audit(load_plan(plan), tmp_path / "all")
+    assert [finding.level for finding in told.findings if finding.subject == "exports"] == ["note"]

@@ -259,7 +259,11 @@ class _Audit:
 
     def _export(self, shard: Shard, found: Found, shown: bool) -> None:
         wanted = self.plan.export.images
-        if wanted == "all" or (wanted == "shown" and shown):
+        if not self.subject.table.paths(found.records[0].row):
+            if wanted == "all":
+                text = "Images of an archive have no file of their own, so no adversarial image is exported."
+                self._note("note", _EXPORTS, text)
+        elif wanted == "all" or (wanted == "shown" and shown):
             try:
                 export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
             except InputError as error:
