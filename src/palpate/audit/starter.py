@@ -9,6 +9,7 @@ from pathlib import Path
 from palpate.audit.plan import parse_plan
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
+from palpate.audit.starter_values import origin_lines, threat_part, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
@@ -39,7 +40,9 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     else:
         disease = _disease(layout.classes)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
-    parts = [_head(folder, layout, others), model_part(folder, place, layout), data, task, _THREAT, attacks, _GATES]
+    values = values_in(layout)
+    model, threat = model_part(folder, place, layout, values), threat_part(values)
+    parts = [_head(folder, layout, others), model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
@@ -93,14 +96,12 @@ def _data(place: Path, layout: Layout) -> str:
         if layout.images is not None and layout.images != layout.path.parent:
             lines.append(f"images = {path_of(layout.images, place)}")
         lines += [f"file = {text_of(layout.file or '')}", f"label = {text_of(layout.label or '')}"]
-        if layout.group:
-            lines.append(f"group = {text_of(layout.group)}  # images of one patient belong together")
-        else:
-            lines.append('# group = "patient"  # column of the patient, where one has several images')
+        lines += origin_lines(layout)
         if layout.split and layout.splits:
             lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}{_others(layout)}")
     elif layout.kind == "folders":
         lines.append(f"folders = {path_of(layout.path, place)}")
+        lines += origin_lines(layout) if layout.seen and layout.seen.dicom else []
     else:
         lines += [
             f"medmnist = {path_of(layout.path, place)}",
@@ -143,15 +144,10 @@ def _disease(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in classes if name not in healthy) if healthy else ()
 
 
-_THREAT = f"""[threat]
-norm = "linf"  # every stored value may change by at most eps
-eps = ["0.5/255", "1/255", "2/255", "4/255"]  # {CHECK}: fractions of the range; plain numbers are stored values
-"""
-
 _GATES = """# A limit that the model must keep; `palpate audit` ends with status 1 where it does not.
 # [[gates]]
 # metric = "robust_accuracy"
-# eps = "1/255"
+# eps = "{eps}"
 # at_least = 0.5
 """
 

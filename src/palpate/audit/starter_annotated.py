@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect_annotated import AnnotatedLayout
 
@@ -24,10 +25,7 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = []
     if layout.images != place and layout.images.resolve() != layout.path.parent.resolve():
         lines.append(f"images = {path_of(layout.images, place)}")
-    if layout.group:
-        lines.append(f"group = {text_of(layout.group)}  # images of one patient belong together")
-    else:
-        lines.append('# group = "patient"  # column of the patient, where one has several images')
+    lines += origin_lines(layout)
     if layout.split and layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")

@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from palpate.audit.starter_values import Values, numbers, step_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
-from palpate.data.forms import bit_range
 from palpate.data.inspect import Layout
 from palpate.data.inspect_annotated import AnnotatedLayout
-from palpate.errors import InputError
 from palpate.models.bundle import bundle_facts
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose
@@ -19,21 +18,16 @@ from palpate.models.source import ModelSource
 _WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
 
 
-def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout) -> str:
+def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout, values: Values) -> str:
     """`[model]` and its tables for the model in a folder; `place` is the plan's own folder."""
     candidates = find_models(folder) if folder.is_dir() else ()
     source = propose(candidates)
     lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
-    try:
-        low, high = bit_range(layout.form.dtype)
-        doubt = f"  # {CHECK}: the range of {layout.form.dtype}; 12-bit values in it end at 4095"
-        lines.append(f"bounds = [{low}, {high}]{'' if layout.form.dtype == 'uint8' else doubt}")
-    except InputError:
-        high = 1
-        lines.append(f"bounds = [0, 1]  # {FILL_IN}: lowest and highest value that an image can store")
+    lines.append(f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}")
     facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
     lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
-    lines += _preprocess(layout.form.shape[0], high, facts)
+    lines += step_lines(values)
+    lines += _preprocess(layout.form.shape[0], values, facts)
     if source and source.bundle:
         lines += _bundle(folder / source.bundle)
     return "\n".join(lines) + "\n"
@@ -68,7 +62,7 @@ def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: 
     return lines
 
 
-def _preprocess(channels: int, high: int, facts: HuggingFaceFacts | None) -> list[str]:
+def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -> list[str]:
     """Size, channels, mean and std: those of the model's image processor where it has one."""
     lines = []
     if facts and facts.size:
@@ -86,8 +80,12 @@ def _preprocess(channels: int, high: int, facts: HuggingFaceFacts | None) -> lis
         lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")
         return lines
     each = f"one number, or {channels}" if channels > 1 else "one number"
-    lines.append(f"mean = [0]  # {FILL_IN}: the mean of your training's normalisation, in stored values ({each})")
-    lines.append(f"std = [{high}]  # {FILL_IN}: its standard deviation; [{high}] alone maps to 0..1")
+    low, high = values.bounds
+    mean, std = numbers([low]), numbers([high - low])
+    said = f"the mean of your training's normalisation, in {values.unit or 'stored values'} ({each})"
+    maps = f"{std} alone maps" if low == 0 else f"{mean} and {std} map"
+    lines.append(f"mean = {mean}  # {FILL_IN}: {said}")
+    lines.append(f"std = {std}  # {FILL_IN}: its standard deviation; {maps} to 0..1")
     return lines
 
 

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from palpate.data.cases import Case
-from palpate.data.forms import Form
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line
-from palpate.data.table import Folder
 
 SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
 """Names of splits, the one to audit first."""
 FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
 LABEL_NAMES = ("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level")
 GROUP_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "case", "study", "pid")
+SITE_NAMES = ("site", "hospital", "centre", "center", "institution", "clinic")
+SCANNER_NAMES = ("scanner", "manufacturer", "vendor", "device", "machine")
 MOST_CLASSES = 50
 """Columns of more distinct values hold something else than classes."""
 
@@ -91,12 +90,6 @@ def named(names: Sequence[str], columns: Sequence[str]) -> str | None:
     """The column whose name fits best, or None where none does."""
     ranked = [(place, order) for order, column in enumerate(columns) if (place := rank(column, names)) < 2 * len(names)]
     return columns[min(ranked)[1]] if ranked else None
-
-
-def forms(paths: Sequence[Path]) -> tuple[Form, bool]:
-    """The form of the first image, and whether all have it; raises InputError where one cannot be read."""
-    found = [Folder(path.parent).form(Case(path.name, -1, path.name, 0)) for path in paths]
-    return found[0], len(set(found)) == 1
 
 
 def spread(items: Sequence[Item]) -> Sequence[Item]:

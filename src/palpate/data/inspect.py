@@ -18,20 +18,25 @@ from palpate.data.columns import (
     GROUP_NAMES,
     LABEL_NAMES,
     MOST_CLASSES,
+    SCANNER_NAMES,
+    SITE_NAMES,
     SPLITS,
     file_column,
-    forms,
     is_split,
     named,
+    rank,
     sorted_splits,
     spread,
 )
+from palpate.data.formats import is_series
 from palpate.data.forms import Form
 from palpate.data.listing import locate, visible
+from palpate.data.seen import Seen, look_at
 from palpate.data.sheets import read_csv
 from palpate.data.table import Table
 from palpate.errors import InputError
 
+_SLICES_LOOKED_AT = 32
 _NO_CLASSES = ("images", "imgs", "masks", "labels", "annotations", "fov", "segmentation")
 
 
@@ -53,6 +58,9 @@ class Layout:
         counts: images of each class, over all splits.
         form: shape and stored type of the first image.
         equal: whether all images that were looked at have this form.
+        site: column of a CSV that says where images were taken.
+        scanner: column of scanners of a CSV.
+        seen: what the images that were looked at say of themselves; None for archives, which hold bare numbers.
     """
 
     kind: Literal["csv", "folders", "medmnist"]
@@ -67,6 +75,9 @@ class Layout:
     split: str | None = None
     group: str | None = None
     splits: tuple[tuple[str, int], ...] = ()
+    site: str | None = None
+    scanner: str | None = None
+    seen: Seen | None = None
 
     @property
     def count(self) -> int:
@@ -118,6 +129,11 @@ def find_tables(folder: Path) -> tuple[Layout, ...]:
     folders = _ordered(_folder_layout(place) for place in places)
     archives = _ordered(_archive_layout(path) for path in files if path.suffix.lower() == ".npz")
     found = (*tables, *folders, *archives)
+    if not found and (images := next(filter(is_series, places), None)):
+        raise InputError(
+            f"{images} holds DICOM files, and nothing in {folder} says what they show. Put a CSV there with a column "
+            "of files, or of folders of series, and a column of labels."
+        )
     if not found:
         raise InputError(
             f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
@@ -147,24 +163,31 @@ def _csv_layout(path: Path) -> Layout | None:
         columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
         split = next((column for column, values in columns.items() if is_split(values)), None)
         group = named(GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
-        label = _label_column(columns, (split, group))
+        site, scanner = (named(names, list(columns)) for names in (SITE_NAMES, SCANNER_NAMES))
+        label = _label_column(columns, (split, group, site, scanner))
         if label is None:
             return None
         classes, counts = _classes(columns[label])
-        form, equal = forms([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
+        seen = look_at([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
     except InputError:
         return None
     splits = sorted_splits(columns[split]) if split else ()
-    return Layout("csv", path, classes, counts, form, equal, images, file, label, split, group, splits)
+    return Layout(
+        "csv", path, classes, counts, seen.form, seen.equal, images, file, label, split, group, splits,
+        site, scanner, seen,
+    )  # fmt: skip
 
 
 def _label_column(columns: dict[str, Counter[str]], taken: tuple[str | None, ...]) -> str | None:
-    few = [
-        column
+    several = {
+        column: values
         for column, values in columns.items()
-        if column not in taken and "" not in values and 2 <= len(values) <= min(MOST_CLASSES, values.total() // 2)
-    ]
-    return named(LABEL_NAMES, few) or next(iter(few), None)
+        if column not in taken and "" not in values and 2 <= len(values) <= MOST_CLASSES
+    }
+    few = [column for column, values in several.items() if len(values) <= values.total() // 2]
+    # In a table of a handful of studies a class may stand there once: then its name must say what the column is.
+    exact = [column for column in several if rank(column, LABEL_NAMES) < len(LABEL_NAMES)]
+    return named(LABEL_NAMES, few) or named(LABEL_NAMES, exact) or next(iter(few), None)
 
 
 def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -185,13 +208,30 @@ def _folder_layout(root: Path) -> Layout | None:
     if any(name in _NO_CLASSES or name in SPLITS for name in below):
         return None
     try:
+        if any(map(_is_volume, below.values())):
+            return None
         table = Table.from_folders(root)
         if len(table.classes) < 2:
             return None
-        form, equal = forms([root / case.name for case in spread(list(table))])
+        seen = look_at([root / case.name for case in spread(list(table))])
     except InputError:
         return None
-    return Layout("folders", root, table.classes, table.counts(), form, equal)
+    return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen)
+
+
+def _is_volume(folder: Path) -> bool:
+    """Whether a folder holds the slices of one DICOM series, which are one image and no class of images."""
+    from palpate.data.dicom.files import is_image_file, one_sentence, open_header
+
+    asked = ("SeriesInstanceUID", "ImagePositionPatient")
+    found: list[tuple[str, bool]] = []
+    for path in visible(folder.iterdir())[:_SLICES_LOOKED_AT]:
+        if is_image_file(path):
+            with one_sentence(path):
+                dataset = open_header(path, asked).dataset
+                found.append((str(dataset.get(asked[0]) or path.name), bool(dataset.get(asked[1]))))
+    # Radiographs of one class may share a series too, but they have no place in space.
+    return len(found) > 1 and len({series for series, _ in found}) == 1 and all(placed for _, placed in found)
 
 
 def _archive_layout(path: Path) -> Layout | None:

@@ -16,8 +16,9 @@ from palpate.data.columns import (
     GROUP_NAMES,
     LABEL_NAMES,
     MOST_CLASSES,
+    SCANNER_NAMES,
+    SITE_NAMES,
     file_column,
-    forms,
     is_split,
     named,
     path_columns,
@@ -27,6 +28,7 @@ from palpate.data.columns import (
 from palpate.data.findings import finding
 from palpate.data.forms import Form
 from palpate.data.listing import locate, visible
+from palpate.data.seen import Seen, look_at
 from palpate.data.sheets import read_csv
 from palpate.data.table import Folder, Table
 from palpate.errors import InputError
@@ -70,6 +72,9 @@ class AnnotatedLayout:
         splits: names of the splits and their lines, the one to audit first.
         layout: how they lie there: a CSV, or the layout of another tool (`palpate.data.inspect_described`).
         exclusive: whether structures exclude one another, as far as the layout says.
+        site: column that says where images were taken; of `listing`, if there is one.
+        scanner: column of scanners; of `listing`, if there is one.
+        seen: what the images that were looked at say of themselves; None where channels lie in files of their own.
     """
 
     kind: Kind
@@ -91,6 +96,9 @@ class AnnotatedLayout:
     splits: tuple[tuple[str, int], ...] = ()
     layout: Literal["table", "nnunet", "datalist", "coco", "voc"] = "table"
     exclusive: bool = True
+    site: str | None = None
+    scanner: str | None = None
+    seen: Seen | None = None
 
     def words(self) -> str:
         """In one line for a terminal."""
@@ -162,12 +170,16 @@ class _Sheet:
         filled = [column for column, held in values.items() if "" not in held and len(held) > 1 and column != self.file]
         self.group = named(GROUP_NAMES, [column for column in filled if column != self.split])
         self.splits = sorted_splits(values[self.split]) if self.split else ()
+        self.site, self.scanner = (
+            named(names, [column for column in self.header if column != self.file])
+            for names in (SITE_NAMES, SCANNER_NAMES)
+        )
         self.values = values
 
-    def form(self) -> tuple[Form, bool]:
-        """Form of the first image, and whether the others have it."""
+    def look(self) -> Seen:
+        """What a few of its images say of themselves."""
         few = spread(self.lines)
-        return forms([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])
+        return look_at([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])
 
 
 def _guess(look: Callable[[Path], AnnotatedLayout | None], path: Path) -> AnnotatedLayout | None:
@@ -189,9 +201,11 @@ def _masks(path: Path) -> AnnotatedLayout | None:
     if not values:
         return None
     names = (mask,) if len(values) == 1 else tuple(str(value) for value in values)
+    seen = sheet.look()
     return AnnotatedLayout(
-        "masks", path, sheet.images, sheet.file, names, len(sheet.lines), *sheet.form(),
+        "masks", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
         mask=mask, values=values, field=field, split=sheet.split, group=sheet.group, splits=sheet.splits,
+        site=sheet.site, scanner=sheet.scanner, seen=seen,
     )  # fmt: skip
 
 
@@ -223,10 +237,12 @@ def _boxes(path: Path) -> AnnotatedLayout | None:
     whole = listing or sheet
     count = len({line.cells[whole.file] for line in whole.lines})
     left, top, right, bottom = (lowered[name] for name in names)
+    seen = sheet.look()
     return AnnotatedLayout(
-        "boxes", path, sheet.images, sheet.file, tuple(sorted(columns[label])), count, *sheet.form(),
+        "boxes", path, sheet.images, sheet.file, tuple(sorted(columns[label])), count, seen.form, seen.equal,
         label=label, corners=(left, top, right, bottom), listing=(listing.path, listing.file) if listing else None,
         split=whole.split, group=whole.group, splits=whole.splits,
+        site=whole.site, scanner=whole.scanner, seen=seen,
     )  # fmt: skip
 
 
@@ -250,13 +266,14 @@ def _findings(path: Path) -> AnnotatedLayout | None:
     names = tuple(
         column
         for column, held in sheet.values.items()
-        if column not in (sheet.file, sheet.group) and _judged(held)
+        if column not in (sheet.file, sheet.group, sheet.site, sheet.scanner) and _judged(held)
     )  # fmt: skip
     if len(names) < 2:
         return None
+    seen = sheet.look()
     return AnnotatedLayout(
-        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), *sheet.form(),
-        split=sheet.split, group=sheet.group, splits=sheet.splits,
+        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
+        split=sheet.split, group=sheet.group, splits=sheet.splits, site=sheet.site, scanner=sheet.scanner, seen=seen,
     )  # fmt: skip
 
 

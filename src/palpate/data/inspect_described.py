@@ -11,13 +11,13 @@ import numpy as np
 
 from palpate.data.cases import Case
 from palpate.data.coco import read_coco
-from palpate.data.columns import MOST_CLASSES, SPLITS, forms, spread
+from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
-from palpate.data.forms import Form
 from palpate.data.inspect_annotated import AnnotatedLayout, Kind
 from palpate.data.json_file import inside, read_json
 from palpate.data.listing import visible
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.seen import Seen, look_at
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.data.voc import voc_splits
@@ -67,9 +67,13 @@ def _voc(folder: Path) -> Layouts:
     splits = _ordered(voc_splits(folder))
     tables = [Table.from_voc(folder, split) for split, _ in splits] or [Table.from_voc(folder)]
     names = tuple(sorted({name for table in tables for name in table.classes}))
-    form, equal = _forms(folder, tables[0])
+    seen = _seen(folder, tables[0])
     count = sum(map(len, tables))
-    return (AnnotatedLayout("boxes", folder, folder, "", names, count, form, equal, splits=splits, layout="voc"),)
+    return (
+        AnnotatedLayout(
+            "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
+        ),
+    )
 
 
 def _json(path: Path) -> Layouts:
@@ -88,13 +92,15 @@ def _coco(path: Path, document: dict[str, Any]) -> Layouts:
         return ()
     coco = read_coco(path, images)
     table = Table.from_coco(path, images)
-    form, equal = _forms(images, table)
+    seen = _seen(images, table)
     used = Counter(thing["category_id"] for thing in coco.annotations)
     names = tuple(name for number, name in coco.categories.items() if used[number])
     drawn = all(thing.get("segmentation") for thing in coco.annotations)
     kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
     return tuple(
-        AnnotatedLayout(kind, path, images, "", names, len(table), form, equal, layout="coco", exclusive=False)
+        AnnotatedLayout(
+            kind, path, images, "", names, len(table), seen.form, seen.equal, layout="coco", exclusive=False, seen=seen
+        )
         for kind in kinds
     )
 
@@ -119,13 +125,13 @@ def _datalist(path: Path, document: Any) -> Layouts:
             return ()
         names = _structures(document, values)
         table = Table.from_datalist(path, split, shows="masks", names=names, values=values)
-    form, equal = _forms(images, table)
+    seen = _seen(images, table)
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)
     return (
         AnnotatedLayout(
-            "boxes" if boxed else "masks", path, images, "", tuple(names), count, form, equal,
-            values=values, splits=held, layout="datalist",
+            "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
+            values=values, splits=held, layout="datalist", seen=seen,
         ),
     )  # fmt: skip
 
@@ -154,5 +160,5 @@ def _ordered(splits: dict[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(splits.items(), key=place))
 
 
-def _forms(root: Path, table: Table) -> tuple[Form, bool]:
-    return forms([root / case.name for case in spread(list(table))])
+def _seen(root: Path, table: Table) -> Seen:
+    return look_at([root / case.name for case in spread(list(table))])

@@ -1,0 +1,61 @@
+"""What a few of many images are, by their headers: for a first plan that is written from a look at a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from palpate.data.formats import header_of, read_scan
+from palpate.data.forms import Form
+from palpate.data.scan import Header
+
+_MOST_SERIES = 8
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A few images that were looked at.
+
+    Attributes:
+        first: the first of them, a file or the folder of a series.
+        header: what it says of itself.
+        equal: whether all have its shape and type.
+        alike: whether all have its unit and the value of its stored step.
+        dicom: whether all are DICOM, which tells patients apart.
+    """
+
+    first: Path
+    header: Header
+    equal: bool
+    alike: bool
+    dicom: bool
+
+    @property
+    def form(self) -> Form:
+        """Shape and type of the first image."""
+        return self.header.form
+
+    def reach(self) -> tuple[float, float]:
+        """Lowest and highest value of the first image, which is read for it.
+
+        Raises:
+            InputError: its pixels cannot be read.
+        """
+        values = read_scan(self.first).values
+        return float(values.min()), float(values.max())
+
+
+def look_at(paths: Sequence[Path]) -> Seen:
+    """The headers of some images; raises InputError where one cannot be read."""
+    if paths[0].is_dir():  # a series has a header for each of its slices
+        paths = paths[:: -(-len(paths) // _MOST_SERIES)]
+    headers = [header_of(path) for path in paths]
+    first = headers[0]
+    return Seen(
+        paths[0],
+        first,
+        equal=len({header.form for header in headers}) == 1,
+        alike=len({(header.unit, header.step) for header in headers}) == 1,
+        dicom=all(header.format.startswith("DICOM") for header in headers),
+    )
