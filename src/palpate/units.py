@@ -85,10 +85,11 @@ def _float(written: str, amount: Fraction) -> float:
 
 def _in_unit(written: str, amount: float, unit: str, scale: Scale) -> float:
     if scale.known and unit.casefold() != scale.unit.casefold():
-        theirs = f"the images are in {scale.unit}" if scale.unit else "the images have no unit"
+        if scale.unit:
+            raise ValueError(f"'{written}': the images are in {scale.unit}; write the budget in {scale.unit}")
         raise ValueError(
-            f"'{written}': {theirs}; write the budget in values or as a share of the range, or say what the values "
-            f'are: data.unit = "{unit}"'
+            f"'{written}': the images have no unit; write the budget in values or as a share of the range, or say what "
+            f'the values are: data.unit = "{unit}"'
         )
     return amount
 

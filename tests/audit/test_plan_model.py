@@ -42,6 +42,7 @@ def test_every_kind_of_model_can_be_named(fields: str, source: ModelSource) -> N
 def test_an_endpoint_is_a_table_of_its_own() -> None:
     tail = (
         '[model.endpoint]\nurl = "https://m.example/p?key=1"\nown_to_test = "M.example"\nper_second = 3\nsend = "png"'
+        "\n[survival]\nafter = []"
     )
     found = model("", tail)
     assert found.source().endpoint == Endpoint("https://m.example/p?key=1", "M.example", 3.0, send="png")
@@ -78,3 +79,13 @@ def test_each_mistake_has_its_line_and_its_mend(fields: str, tail: str, said: st
     with pytest.raises(PlanError) as caught:
         model(fields, tail)
     assert said in str(caught.value)
+
+
+def test_a_service_that_takes_pictures_is_not_handed_what_no_picture_holds() -> None:
+    tail = '[model.endpoint]\nurl = "http://127.0.0.1:1/"\nsend = "png"\n[survival]\nafter = ["8bit", "blur1"]'
+    with pytest.raises(
+        PlanError, match=r"survival.after\[1\]: 'blur1' leaves values between stored numbers, which png"
+    ):
+        model("", tail)
+    assert model("", tail.replace(', "blur1"', "")).endpoint is not None
+    assert model("", tail.replace('"png"', '"npy"')).endpoint is not None

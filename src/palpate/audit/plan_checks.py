@@ -16,6 +16,7 @@ from palpate.audit.tasks import task_of
 from palpate.audit.toml_lines import Key
 from palpate.errors import InputError, nearest
 from palpate.handling import Handling, parse
+from palpate.handling.grids import Blurred, Resampled
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ def _survival(plan: Plan) -> Iterator[Problem]:
         if handling in seen:
             yield key, f"'{name}' does what '{seen[handling]}' does, which stands there already. Keep one of them."
         seen.setdefault(handling, name)
+        send = plan.model.endpoint.send if plan.model.endpoint else "npy"
+        if send != "npy" and isinstance(handling, (Blurred, Resampled)):
+            text = f"'{name}' leaves values between stored numbers, which {send} cannot carry."
+            yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
 
 
 def _gates(plan: Plan) -> Iterator[Problem]:

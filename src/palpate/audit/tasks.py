@@ -118,7 +118,7 @@ def head_words(section: TaskSection) -> str:
     if isinstance(section, DetectionSection):
         return f"{section.head}, candidates"
     if section.exclusive:
-        return "softmax per pixel"
+        return "softmax per pixel" if len(section.structures) > 1 else "softmax per pixel, or the sigmoid of one map"
     return f"a sigmoid per structure and pixel, threshold {section.threshold:g}"
 
 
