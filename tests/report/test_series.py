@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from palpate.errors import StorageError
 from palpate.records import Record
+from palpate.report import box_series
 from palpate.report.results import measure
 from palpate.report.schema import Results, Series
 from palpate.runs import RunFolder
@@ -192,3 +194,16 @@ def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
     run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
     with pytest.raises(StorageError, match="findings or boxes whole"):
         measure(run)
+
+
+@pytest.mark.parametrize("alarms", [[0.0], [0.0, 0.0], [], [0.0, 0.25, 2.0]])
+def test_a_detector_without_a_false_box_has_a_curve_too(alarms: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(classes=["lesion"], operating=SimpleNamespace(confidence=0.5, overlap=0.5))
+    reading = SimpleNamespace(
+        description=SimpleNamespace(task=task), panel=SimpleNamespace(images=SimpleNamespace(truth=[(), ()]))
+    )
+    found = np.linspace(0, 1, len(alarms))
+    detector = box_series._Detector(reading)
+    monkeypatch.setattr(detector, "matches", lambda _: SimpleNamespace(froc=lambda _: (np.array(alarms), found)))
+    curve = detector.froc(None, None, None)
+    assert curve.false_positives == alarms and curve.recall == found.tolist()

@@ -71,7 +71,9 @@ class _Detector:
         """The curve of all classes together, thinned."""
         alarms, found = self.matches(state).froc(self.overlap)
         # The curve is drawn over the logarithm of its false boxes; few points at its low end would draw it too low.
-        levels = np.geomspace(1 / max(len(self.reading.panel.images.truth), 1), max(alarms, default=1.0), POINTS - 2)
+        lowest = 1 / max(len(self.reading.panel.images.truth), 1)
+        # A detector without a false box has alarms of 0 only.
+        levels = np.geomspace(lowest, max(lowest, *alarms.tolist(), 0.0), POINTS - 2)
         steps = np.searchsorted(alarms, levels, side="right") - 1
         kept = np.unique([0, *steps, len(alarms) - 1]) if len(alarms) else np.zeros(0, dtype=int)
         return Froc(attack=attack, eps=eps, false_positives=alarms[kept].tolist(), recall=found[kept].tolist())
