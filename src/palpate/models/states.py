@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def _read_safetensors(path: Path) -> object:
 def _read_torch(file: ModelFile, allow_pickle: bool) -> object:
     path = file.path
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Torch remarks on pickles of other protocols; what is wrong with a file is said below.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not allow_pickle and file.kind == "pickle":
             raise InputError(
