@@ -133,6 +133,20 @@ def test_a_dicom_export_says_that_it_is_derived_and_has_new_uids(tmp_path: Path)
         assert copy.PhotometricInterpretation == "MONOCHROME1"
 
 
+def test_monochrome1_is_shown_as_readers_see_it(tmp_path: Path) -> None:
+    run = audited("16-bit X-ray", tmp_path)
+    entries = run.describe()["gallery"]
+    assert entries
+    for entry in entries:
+        stored = pydicom.dcmread(tmp_path / entry["image"]).pixel_array.astype(float)
+        shown = np.asarray(Image.open(run.path / entry["clean"])).astype(float)
+        assert entry["window"][0] > entry["window"][1], "high stored values are black"
+        assert np.corrcoef(stored.ravel(), shown.ravel())[0, 1] < -0.9
+    write_report(run)
+    told = run.report.read_text()
+    assert any(f"stored values {entry['window'][0]:.0f} to" in told for entry in entries)
+
+
 @pytest.mark.parametrize(
     ("threat", "message"),
     [

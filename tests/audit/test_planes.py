@@ -1,9 +1,12 @@
 """Which slices of a volume go on show, and in which window."""
 
+import io
+
 import numpy as np
 import torch
+from PIL import Image
 
-from palpate.audit.planes import MOST_SLICES, planes, window
+from palpate.audit.planes import MOST_SLICES, planes, png, window
 
 
 def volume(*changed: int, size: tuple[int, int, int] = (20, 24, 30), axis: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -67,3 +70,11 @@ def test_wide_bounds_are_shown_in_the_window_of_the_image() -> None:
     assert window(image, (-1024.0, 3071.0)) == (-985.0, 485.0)
     assert window(image, (0.0, 255.0)) == (0.0, 255.0) and window(image, (-3.0, 5.0)) == (-3.0, 5.0)
     assert window(torch.zeros(1, 4, 4), (-1024.0, 3071.0)) == (-1024.0, 3071.0)
+
+
+def test_what_is_stored_the_other_way_round_is_shown_as_readers_see_it() -> None:
+    image = torch.linspace(0, 3000, 3001).reshape(1, 1, -1)
+    assert window(image, (0.0, 4095.0), inverted=True) == (2970.0, 30.0)
+    assert window(image, (0.0, 255.0), inverted=True) == (255.0, 0.0)
+    shown = np.asarray(Image.open(io.BytesIO(png(torch.tensor([[[0.0, 100.0, 255.0]]]), (255.0, 0.0), "inverted"))))
+    assert shown.tolist() == [[255, 155, 0]]

@@ -82,8 +82,8 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: Found) -> None:
     clean = subject.images([record.row])[0]
     truth = mapped(lambda tensor: tensor[0], subject.targets([record.row]))
     drawing = Drawing.of(clean, truth, found.clean_prediction, found.prediction, _structures(shard))
-    shades = window(clean, subject.victim.bounds)
-    bounds = subject.victim.bounds
+    bounds, inverted = subject.victim.bounds, subject.headers[record.row].inverted
+    shades, span = window(clean, bounds, inverted=inverted), bounds[::-1] if inverted else bounds
     factor = amplification(record.linf, bounds)
     amplified = (found.shown - clean) * factor + (bounds[0] + bounds[1]) / 2
     for plane in drawing.planes:
@@ -91,7 +91,7 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: Found) -> None:
         pictures = (
             png(plane.of(clean), shades, _COPY),
             png(plane.of(found.shown), shades, _SYNTHETIC, **{_NOTE: json.dumps(note)}),
-            png(plane.of(amplified), bounds, f"{_SYNTHETIC} The change alone, times {factor:g}, around grey."),
+            png(plane.of(amplified), span, f"{_SYNTHETIC} The change alone, times {factor:g}, around grey."),
         )
         for name, data in zip(_names(subject, shard, record.row, plane.suffix), pictures, strict=True):
             # The clean image serves all attacks; its name says what it holds.

@@ -103,17 +103,19 @@ def _aspect(size: Sequence[int], steps: Sequence[float]) -> float:
     return round(size[1] * steps[1] / (size[0] * steps[0]), 4)
 
 
-def window(image: Tensor, bounds: tuple[float, float]) -> tuple[float, float]:
+def window(image: Tensor, bounds: tuple[float, float], *, inverted: bool = False) -> tuple[float, float]:
     """Stored values that are shown black and white: the bounds, or where they are wider than 8 bit the middle 98%.
 
     Args:
         image: the image as stored (C, *spatial); the altered one is shown in the same window.
         bounds: lowest and highest stored value.
+        inverted: high values are dark when shown (MONOCHROME1): the first of the two is the higher one.
     """
-    if bounds[1] - bounds[0] <= EIGHT_BIT:
-        return bounds
-    low, high = np.percentile(image.detach().cpu().double().numpy(), _PERCENTILES)
-    return (float(f"{low:.4g}"), float(f"{high:.4g}")) if high > low else bounds
+    shades = bounds
+    if bounds[1] - bounds[0] > EIGHT_BIT:
+        low, high = np.percentile(image.detach().cpu().double().numpy(), _PERCENTILES)
+        shades = (float(f"{low:.4g}"), float(f"{high:.4g}")) if high > low else bounds
+    return (shades[1], shades[0]) if inverted else shades
 
 
 def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> bytes:
@@ -123,7 +125,7 @@ def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> 
 
     Args:
         image: stored values.
-        bounds: what is shown black and white.
+        bounds: what is shown black and white; the first may be the higher one.
         text: what the picture is, for whoever finds it alone.
         notes: further texts that the file carries.
     """
