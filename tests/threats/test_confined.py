@@ -237,3 +237,15 @@ def test_the_highest_value_of_a_scaled_format_is_inside_its_bounds():
         header = HEADERS[name]
         _, clean, _ = world(header)
         assert Linf(1.0).around(clean, header.bounds) is not None
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_step_that_no_channels_share_pays_for_is_refused_in_every_norm(norm: str) -> None:
+    clean = torch.full((1, 2, 4, 4), 100.0)
+    limits = Limits(step=torch.ones(1, dtype=torch.float64))
+    with pytest.raises(InputError, match=r"eps: 1\.5 is below 2, the smallest change"):
+        Confined(1.5, norm, lattice=True, channels=(0.5, 0.5)).around(clean, (0.0, 255.0), limits)
+    space = Confined(2.0, norm, lattice=True, channels=(0.5, 0.5)).around(clean, (0.0, 255.0), limits)
+    moved = clean.clone()
+    moved[0, 0, 0, 0] += 2
+    assert (space.deliver(moved) - clean).abs().sum() == 1, "one stored step is reached"
