@@ -89,6 +89,9 @@ def _dicoms(folder: Path) -> None:
     packed.compress(JPEG2000Lossless)
     saved(folder / "jpeg2000.dcm", packed)
     saved(folder / "jpeg.dcm", _jpeg())
+    bare = (folder / "ct.dcm").read_bytes()[132:]
+    (folder / "bare.dcm").write_bytes(bare)
+    (folder / "no_meta.dcm").write_bytes(bare[12 + int.from_bytes(bare[8:12], "little") :])
 
 
 def _jpeg() -> Any:

@@ -2,12 +2,15 @@
 
 Memory: reading takes the attributes that palpate asks for and the pixels, nothing else of the file; files that hold far
 more bytes than their pixels need are refused (`palpate.data.dicom.header`). A deflated file is inflated up to
-`MAX_INFLATED` and refused beyond.
+`MAX_INFLATED` and refused beyond. A file of an old archive without the preamble is given one in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,17 +18,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from palpate.errors import InputError
 
 MAX_INFLATED = 2**30
-"""Bytes that a deflated file may inflate to; more is refused as damaged or hostile."""
+"""Bytes that a deflated file may inflate to, or that a file without preamble may have; more is refused."""
 
 _MAGIC, _PREAMBLE = b"DICM", 128
 _PIXELS, _FLOAT_PIXELS = 0x7FE00010, (0x7FE00008, 0x7FE00009)
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _LONGEST_META = 2**16
+_META, _IDENTIFYING = 0x0002, 0x0008
+_FIRST_KINDS = (b"UL", b"CS", b"UI", b"OB", b"DA", b"TM", b"LO", b"SH", b"SQ")
+_IMPLICIT, _EXPLICIT = b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,34 @@ def first_bytes(path: Path) -> bytes:
             return handle.read(_PREAMBLE + 4)
     except OSError:
         return b""
+
+
+def is_dicom(path: Path, head: bytes = b"") -> bool:
+    """Whether a file is DICOM by its content: DICM at byte 128, or an image without that preamble.
+
+    Without it, a file must begin with an element of group 0002 or 0008, little-endian, and say its SOP class, rows and
+    columns; nothing else is taken for DICOM.
+    """
+    head = head if len(head) > _PREAMBLE + 3 else first_bytes(path)
+    return has_magic(head) or (_begins_bare(head) and _is_bare_image(path))
+
+
+def _begins_bare(head: bytes) -> bool:
+    if len(head) <= _PREAMBLE:
+        return False
+    group, _, length = struct.unpack("<HHI", head[:8])
+    explicit = head[4:6] in _FIRST_KINDS
+    return (group == _META and explicit) or (group == _IDENTIFYING and (explicit or length < _LONGEST_META))
+
+
+def _is_bare_image(path: Path) -> bool:
+    asked = ("SOPClassUID", "Rows", "Columns")
+    try:
+        with one_sentence(path):
+            dataset = open_header(path, asked).dataset
+            return all(dataset.get(keyword) for keyword in asked)
+    except InputError:
+        return False
 
 
 @contextmanager
@@ -131,8 +165,11 @@ def is_image_file(path: Path) -> bool:
     """Whether an entry of a folder is DICOM and no directory of files (DICOMDIR); hidden files are not."""
     from pydicom.filereader import read_file_meta_info
 
-    if path.name.startswith(".") or not path.is_file() or not has_magic(first_bytes(path)):
+    if path.name.startswith(".") or not path.is_file():
         return False
+    head = first_bytes(path)
+    if not has_magic(head):
+        return is_dicom(path, head)
     try:
         with one_sentence(path):
             return bool(read_file_meta_info(path).get("MediaStorageSOPClassUID") != _DIRECTORY)
@@ -146,10 +183,35 @@ def _readable(path: Path) -> Iterator[IO[bytes]]:
         head = handle.read(_PREAMBLE + 4)
         if not head:
             raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
-        if not has_magic(head):
+        if not has_magic(head) and not _begins_bare(head):
             raise InputError(f"{path} is no DICOM file: DICM does not stand at byte 128. Give a file in DICOM format.")
         handle.seek(0)
-        yield _inflated(path, handle)
+        yield _inflated(path, handle) if has_magic(head) else _completed(path, handle, head)
+
+
+def _completed(path: Path, handle: IO[bytes], head: bytes) -> IO[bytes]:
+    # Some archives hold files without the preamble, and often without group 0002. With
+    # both in front they are read as every other file is; pydicom's own guess would leave the transfer syntax unsaid.
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if os.fstat(handle.fileno()).st_size > MAX_INFLATED:
+        raise InputError(
+            f"{path} has no DICOM preamble and more than {MAX_INFLATED:,} bytes. Store it with a preamble."
+        )
+    content = BytesIO()
+    content.write(bytes(_PREAMBLE) + _MAGIC)
+    if int.from_bytes(head[:2], "little") == _META:
+        meta = read_dataset(cast(BinaryIO, handle), False, True, stop_when=lambda tag, vr, length: tag.group != _META)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            raise InputError(f"{path} is deflated and has no DICOM preamble. Store it with a preamble.")
+        handle.seek(0)
+    else:
+        syntax = _EXPLICIT if head[4:6] in _FIRST_KINDS else _IMPLICIT
+        content.write(struct.pack("<HH2sH", _META, 0x0010, b"UI", len(syntax)) + syntax)
+    shutil.copyfileobj(handle, content)
+    content.seek(0)
+    return content
 
 
 def _inflated(path: Path, handle: IO[bytes]) -> IO[bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.data.copies import require_fit
-from palpate.data.dicom.files import first_bytes, has_magic, one_sentence, open_pixels
+from palpate.data.dicom.files import is_dicom, one_sentence, open_pixels
 from palpate.data.dicom.header import describe
 from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.dicom.writing import derived
@@ -27,8 +27,8 @@ class Dicom:
     suffix: str = ".dcm"
 
     def claims(self, path: Path, head: bytes) -> bool:
-        """Whether DICM stands at byte 128."""
-        return path.is_file() and has_magic(head if len(head) >= 132 else first_bytes(path))
+        """Whether DICM stands at byte 128, or the file is a DICOM image without that preamble."""
+        return path.is_file() and is_dicom(path, head)
 
     def header(self, path: Path) -> Header:
         """What the file says, without decoding its pixels; see `palpate.data.dicom.header.describe`."""
