@@ -78,6 +78,7 @@ def test_one_budget_is_said_in_every_unit():
         "0.049% of the range",
         "0.500% of the window",
     )
+    assert amounts(10000.0, Scale((0.0, 65535.0)))[:2] == ("10000", "10000 stored steps")
     assert amounts(1.0, Scale((0.0, 255.0))) == (
         "1",
         "1 stored step",

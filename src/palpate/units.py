@@ -94,15 +94,20 @@ def _in_unit(written: str, amount: float, unit: str, scale: Scale) -> float:
     return amount
 
 
+def _plain(amount: float) -> str:
+    """Whole numbers in full, others to four digits."""
+    return f"{amount:.0f}" if amount == round(amount) else f"{amount:.4g}"
+
+
 def amounts(eps: float, scale: Scale) -> tuple[str, ...]:
     """One budget in every unit that the images know, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
 
     Shares of the range are written as `x/255` of it, whatever it is, because that is how the literature counts.
     """
-    texts = [f"{eps:.4g} {scale.unit}" if scale.unit else f"{eps:.4g}"]
+    texts = [f"{_plain(eps)} {scale.unit}" if scale.unit else _plain(eps)]
     if scale.step:
         steps = eps / scale.step
-        texts.append(f"{steps:.4g} stored step{'' if steps == 1 else 's'}")
+        texts.append(f"{_plain(steps)} stored step{'' if steps == 1 else 's'}")
     texts += [f"{eps / scale.extent * 255:.4g}/255 of the range", f"{eps / scale.extent:.3%} of the range"]
     if scale.window:
         texts.append(f"{eps / (scale.window[1] - scale.window[0]):.3%} of the window")
