@@ -83,5 +83,5 @@ def test_the_detectors_have_the_classes_of_their_plans(name):
 
     plan = load_plan(EXAMPLES / name / "plan.toml")
     with torch.no_grad():
-        candidates = network(EXAMPLES / name)(torch.randn(1, 3, 64, 64))
+        candidates = network(EXAMPLES / name / plan.model.factory)(torch.randn(1, 3, 64, 64))
     assert candidates.logits.shape[2] == len(plan.task.classes)

@@ -61,8 +61,10 @@ def test_images_labels_groups_and_places_are_part_of_their_own_shards(plan: Plan
         other = identities(plan, replace(subject, table=replace(table, cases=cases)))
         # Row 7 lies in the second of three shards of each attack.
         assert [one == two for one, two in zip(own, other, strict=True)] == [True, False, True] * 3
-    moved = table.take([6, *range(12)])
-    assert not set(identities(plan, replace(subject, table=moved))) & set(own)
+    rows = [6, *range(12)]
+    headers, spacings = (tuple(facts[row] for row in rows) for facts in (subject.headers, subject.spacings))
+    moved = replace(subject, table=table.take(rows), headers=headers, spacings=spacings)
+    assert not set(identities(plan, moved)) & set(own)
 
 
 def test_how_it_is_run_is_no_part(plan: Plan, subject: Subject) -> None:

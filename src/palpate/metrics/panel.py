@@ -211,17 +211,11 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         out[budget, image] = values
         return out
 
-    measured = _table(columns["measures"])
-    measures = np.full((eps.size, rows.size, measured.shape[1]), np.nan)
-    measures[budget, image] = measured
-    after = _padded(columns["handled"])
-    handled = np.full((eps.size, rows.size, after.shape[1]), np.nan)
-    handled[budget, image] = after
-    before = _padded(columns["clean_handled"])
-    clean_handled = np.full((rows.size, before.shape[1]), np.nan)
-    # The same at every budget, where it was measured.
-    known = ~np.isnan(before).all(axis=1) if before.shape[1] else np.zeros(image.size, dtype=bool)
-    clean_handled[image[known]] = before[known]
+    def table(values: Floats) -> Floats:
+        out = np.full((eps.size, rows.size, values.shape[1]), np.nan)
+        out[budget, image] = values
+        return out
+
     norm = str(columns["norm"][0])
     evidence = columns["evidence"] == ATTACKED
     flags = {name: spread(columns[name], False) for name in ("zero_gradient", "blocked_gradient", "non_finite")}
@@ -236,12 +230,12 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         prediction=spread(columns["prediction"].astype(np.int64), -1),
         scores=spread(columns["score"].astype(np.float64), np.nan),
         disease_score=spread(columns["disease_score"].astype(np.float64), np.nan),
-        measures=measures,
+        measures=table(_table(columns["measures"])),
         found=_listed(columns["found"], (budget, image), (eps.size, rows.size)),
         distance=spread(columns[norm].astype(np.float64), np.inf),
         **{name: spread(columns[name].astype(np.float64), np.nan) for name in ("linf", "psnr", "ssim", "saved_linf")},
-        clean_handled=clean_handled,
-        handled=handled,
+        clean_handled=_of_images(_padded(columns["clean_handled"]), image, rows.size),
+        handled=table(_padded(columns["handled"])),
         attacked=spread(evidence, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),
@@ -249,6 +243,14 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         clean_scores=spread(columns["clean_score"].astype(np.float64), np.nan),
         **flags,
     )
+
+
+def _of_images(values: Floats, image: Ints, count: int) -> Floats:
+    """Per image what its records at all budgets have alike, where it was measured."""
+    out = np.full((count, values.shape[1]), np.nan)
+    known = ~np.isnan(values).all(axis=1) if values.shape[1] else np.zeros(image.size, dtype=bool)
+    out[image[known]] = values[known]
+    return out
 
 
 def _check(attack: str, goals: set[str], cells: Ints) -> None:
