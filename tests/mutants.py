@@ -19,8 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests/contracts/test_threats.py"
-"""The contracts on classes notice every mistake of the loop; those on masks and boxes would take thrice the time. Square
-spends as much as all others together, and shares no loop with them."""
+"""The contracts on classes notice every mistake of the loop; those on masks and boxes would take thrice the time.
+
+Square spends as much as all others together and shares no loop with them, so it is left out.
+"""
 
 
 @dataclass(frozen=True)
