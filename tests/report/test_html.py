@@ -240,3 +240,16 @@ def test_the_report_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_attacks_knew_of_the_model_is_read_from_their_passes(results):
+    blind = [attack for attack in results.attacks if attack.kind == "gradient-free"]
+    seeing = [attack for attack in results.attacks if attack.kind != "gradient-free"]
+    assert blind and seeing
+
+    def knowledge(attacks):
+        return views.knowledge(results.model_copy(update={"attacks": attacks}))
+
+    assert knowledge(seeing).startswith("Every attack knew the model's weights")
+    assert f"all but {blind[0].name}" in knowledge([*seeing, blind[0]])
+    assert "outputs alone (black box)" in knowledge(blind)

@@ -141,6 +141,7 @@ def _picks(results: Results) -> dict[str, Any]:
     missed = next((one for one in results.worst_directions if one.eps == results.verdict.eps), None)
     return {
         "scale": scale,
+        "knowledge": views.knowledge(results),
         "worst": worst,
         "headline": headline,
         "missed": missed,

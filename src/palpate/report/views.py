@@ -48,6 +48,21 @@ _DENSE = {
 }
 
 
+def knowledge(results: Results) -> str:
+    """What the attacks knew of the model, as their passes show it."""
+    blind = [attack.name for attack in results.attacks if attack.kind == "gradient-free"]
+    strongest = "the strongest position an attacker can have, and the right one for finding how far a model gives."
+    if len(blind) == len(results.attacks):
+        return (
+            "No attack knew the model's weights or gradients: each saw its outputs alone (black box). An attacker who "
+            "knows the model can do more, so the figures are upper bounds."
+        )
+    if blind:
+        but = ", ".join(blind)
+        return f"Attacks knew the model's weights and gradients (white box), all but {but}. That is {strongest}"
+    return f"Every attack knew the model's weights and gradients (white box). That is {strongest}"
+
+
 def complete_attacks(results: Results) -> int:
     """Attacks that have a record for every image and budget."""
     return sum(attack.images == results.data.images and bool(attack.points) for attack in results.attacks)
