@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palpate.data.cases import Case
-from palpate.data.forms import Array, Form, form_of
+from palpate.data.forms import Array, Form
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
@@ -245,7 +245,8 @@ class Made:
         return np.full((1, 2, 2), case.origin, np.uint16)
 
     def form(self, case: Case) -> Form:
-        return form_of(self.read(case))
+        array = self.read(case)
+        return Form(tuple(array.shape), array.dtype.name)
 
     def content(self, case: Case) -> bytes:
         return self.read(case).tobytes()

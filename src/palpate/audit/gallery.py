@@ -24,7 +24,6 @@ from palpate.audit.outcomes import Found
 from palpate.audit.planes import Plane, planes, png, window
 from palpate.audit.shards import Shard
 from palpate.audit.subject import Subject
-from palpate.records import Record
 from palpate.runs import Frame, RunFolder, write_atomically
 from palpate.tensors import Tree, mapped
 
@@ -135,11 +134,6 @@ class Drawing:
         """What is drawn over one plane."""
         drawn = {name: outlines(plane.masks(stack)) for name, stack in self.masks.items()}
         return {name: [*drawn.get(name, []), *boxes] for name, boxes in self.boxes.items()}
-
-
-def shown_record(records: Sequence[Record]) -> Record:
-    """The record of the image that goes on show: the smallest budget that won, else the largest."""
-    return next((record for record in records if record.success), records[-1])
 
 
 def amplification(linf: float, bounds: tuple[float, float]) -> float:

@@ -41,11 +41,6 @@ class Form:
         return f"{_COLOURS.get(channels, f'{channels} channels')}, {size}, {depth}"
 
 
-def form_of(array: Array) -> Form:
-    """The form of pixels (C, *spatial)."""
-    return Form(tuple(array.shape), array.dtype.name)
-
-
 def channels_first(pixels: Array) -> Array:
     """Decoded pixels (H, W) or (H, W, C) as (C, H, W): a copy, since decoders hand out what cannot be written to."""
     return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")

@@ -7,6 +7,7 @@ other metadata, since texts and EXIF tags may name a patient, and say what they 
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
-class _Raster:
+class _Raster(ABC):
     name: Kind
     suffix: str
     lossless: bool = True
@@ -52,8 +53,9 @@ class _Raster:
             encoded = self._encoded(source, stored, note)
         write_atomically(target, encoded)
 
+    @abstractmethod
     def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
-        raise NotImplementedError
+        """The whole file of a marked copy."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Rows:
     source: Source
     annotations: Annotations | None = None
     _digests: dict[Case, bytes] = field(default_factory=dict, init=True, repr=False, compare=False)
+    _headers: dict[str, Header] = field(default_factory=dict, init=True, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -80,8 +81,11 @@ class Rows:
         return self.source.read(self.cases[row])
 
     def header(self, row: int) -> Header:
-        """What the file of one row says of its image; raises InputError where it cannot be read."""
-        return self.source.header(self.cases[row])
+        """What the file of one row says of its image, read once; raises InputError where it cannot be read."""
+        case = self.cases[row]
+        if case.name not in self._headers:
+            self._headers[case.name] = self.source.header(case)
+        return self._headers[case.name]
 
     def scanner(self, row: int) -> str:
         """Manufacturer and model, from the table or the file; empty where neither says."""

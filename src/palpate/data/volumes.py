@@ -58,11 +58,6 @@ class VolumeHeader:
     intercept: float = 0.0
 
     @property
-    def spacing_known(self) -> bool:
-        """Whether lengths and volumes can be given in mm and ml; in voxels otherwise."""
-        return self.spacing is not None
-
-    @property
     def scan(self) -> Header:
         """The same as every format says it."""
         lattice = None if np.dtype(self.kind).kind == "f" else bit_range(self.kind)

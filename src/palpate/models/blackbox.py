@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 
 
-class BlackBox(nn.Module):
+class BlackBox(nn.Module, ABC):
     """A model outside torch. It refuses at once, unasked, when a gradient is wanted: no query is spent on nothing.
 
     Copies are the model itself: it has no parameters that a copy could change.
@@ -33,9 +34,9 @@ class BlackBox(nn.Module):
         with torch.no_grad():
             return self.answer(images.detach()).to(images.device)
 
+    @abstractmethod
     def answer(self, images: Tensor) -> Tensor:
         """Outputs for images (B, C, *spatial)."""
-        raise NotImplementedError
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
         return self
