@@ -125,6 +125,8 @@ def test_exports_reload_in_the_libraries_of_their_formats(kind: str, tmp_path: P
 def test_a_dicom_export_says_that_it_is_derived_and_has_new_uids(tmp_path: Path) -> None:
     run = audited("16-bit X-ray", tmp_path)
     original = pydicom.dcmread(tmp_path / "case0.dcm")
+    series = [pydicom.dcmread(path).SeriesInstanceUID for path in (run.path / "exports").iterdir()]
+    assert len(set(series)) == len(series) == 2 * 2 * COUNT, "every attack and budget makes series of its own"
     for entry in run.describe()["exports"]:
         copy = pydicom.dcmread(run.path / entry["file"])
         assert copy.ImageType[0] == "DERIVED" and "palpate" in copy.DerivationDescription
@@ -176,3 +178,25 @@ def test_what_is_said_of_files_reaches_the_findings(tmp_path: Path) -> None:
     assert "case1.dcm can store 0 to 4095 (1 of 2 images)" in texts["bounds"]
     assert "below half a stored step of 1 (0.25)" in texts["stored steps"]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["formats"] == ["DICOM"]
+
+
+def test_records_say_where_and_with_what_an_image_was_taken(tmp_path: Path) -> None:
+    world, names = WORLDS["CT series"], ["case0", "case1"]
+    for row, name in enumerate(names):
+        clinic.ct_series(tmp_path / name, row)
+    path = clinic.plan(tmp_path, names, [0, 1], world["model"], world["threat"])
+    path.write_text(path.read_text().replace('group = "patient"', 'group = "patient"\nsite = "hospital"'))
+    table = tmp_path / "labels.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},hospital", f"{lines[1]},north", f"{lines[2]},south", ""]))
+    run = RunFolder(tmp_path / "run")
+    audit(load_plan(path), run.path)
+    frame, before = run.frame(), set(run.describe()["shards"])
+    sites = dict(zip(frame["row"].tolist(), frame["site"].tolist(), strict=True))
+    assert sites == {0: "north", 1: "south"}
+    assert set(frame["scanner"]) == {"Maker Model 9"}
+    assert all(spacing.tolist() == [2.5, 0.7, 0.7] for spacing in frame["spacing"])
+    # A site that is corrected is another record.
+    table.write_text(table.read_text().replace("south", "east"))
+    audit(load_plan(path), run.path, update=True)
+    assert not before & set(run.describe()["shards"]) and "east" in set(run.frame()["site"])

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
+import pytest
 import torch
 
+from palpate.audit import saving
 from palpate.audit.saving import Saver, storable, write_altered
 from palpate.data.cases import Case
 from palpate.data.formats import header_of
@@ -33,17 +35,26 @@ def two_channels(root: Path) -> SimpleNamespace:
     return SimpleNamespace(table=table, headers=(table.header(0),), victim=SimpleNamespace(bounds=(0.0, 1000.0)))
 
 
-def test_channels_of_their_own_are_saved_as_files_of_their_own(tmp_path: Path) -> None:
+def test_channels_of_their_own_are_saved_as_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = two_channels(tmp_path)
     image = torch.from_numpy(subject.table.image(0)) + 7
     written = write_altered(subject, 0, image, tmp_path / "out" / "0", NOTE)
     assert [path.name for path in sorted(written.iterdir())] == ["0000.nii.gz", "0001.nii.gz"]
     for number, path in enumerate(sorted(written.iterdir())):
         assert (nib.load(path).get_fdata() == image[number].numpy()).all()
-    saver = Saver(subject, tmp_path)
+    saver, stems = Saver(subject, tmp_path / "run"), []
+    (tmp_path / "run").mkdir()
+    whole = saving.write_altered
+
+    def watched(subject, row, image, stem, note):
+        stems.append(stem)
+        return whole(subject, row, image, stem, note)
+
+    monkeypatch.setattr(saving, "write_altered", watched)
     back = saver.saved([0], image[None], [NOTE])
+    assert [stem.parent.parent for stem in stems] == [tmp_path / "run"], "images in passing stay in the run folder"
     assert torch.equal(back[0], image) and not saver.refused
-    assert not list(tmp_path.glob(".saving-*")), "what was written in passing is gone"
+    assert not list((tmp_path / "run").iterdir()), "what was written in passing is gone"
 
 
 def test_what_cannot_be_saved_is_counted_and_not_a_number(tmp_path: Path) -> None:

@@ -105,3 +105,20 @@ def test_what_no_file_can_hold_is_gone_before_it_is_handled(tmp_path: Path) -> N
     assert (frame["linf"][frame["attack"] == "bim"] > 0).all()
     for found, clean in zip(frame["handled"], frame["clean_handled"], strict=True):
         assert found == pytest.approx(clean, rel=1e-6), "after saving it is the clean image again"
+
+
+def test_clean_images_are_judged_by_each_attacks_own_goal(tmp_path: Path) -> None:
+    clinic.xray(tmp_path / "case0.dcm", 0)
+    rest = (MODEL, THREAT, '[survival]\nafter = ["blur1"]')
+    right = clinic.decided(clinic.plan(tmp_path, ["case0.dcm"], [0], *rest))
+    path = clinic.plan(tmp_path, ["case0.dcm"], right, *rest)
+    goal = next(name for index, name in enumerate("abc") if index != right[0])
+    path.write_text(path.read_text().replace("tries = 2", f'tries = 2\ngoal = "towards: {goal}"'))
+    audit(load_plan(path), tmp_path / "run")
+    subject, frame = load_subject(load_plan(path)), RunFolder(tmp_path / "run").frame()
+    for item in items(load_plan(path).calibrated(subject.scale)):
+        image, targets = parse("blur1", subject.scale)(subject.images([0])), subject.targets([0])
+        with subject.victim:
+            expected = float(item.task.margin(subject.victim.judge(image), targets))
+        for handled in frame["clean_handled"][frame["attack"] == item.name]:
+            assert handled[1] == pytest.approx(expected, rel=1e-4, abs=1e-5)

@@ -153,8 +153,6 @@ class Subject:
             "preprocess": encode(self.preprocess),
             "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
-            "scale": encode(self.scale),
-            "region": list(self.region),
             "spacings": [self.spacing_of(row) for row in rows],
             "taken": [[self.table[row].site, self.table[row].scanner] for row in rows],
             "data": self.table.fingerprint(rows),
