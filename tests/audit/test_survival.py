@@ -112,7 +112,10 @@ def test_clean_images_are_judged_by_each_attacks_own_goal(tmp_path: Path) -> Non
     rest = (MODEL, THREAT, '[survival]\nafter = ["blur1"]')
     right = clinic.decided(clinic.plan(tmp_path, ["case0.dcm"], [0], *rest))
     path = clinic.plan(tmp_path, ["case0.dcm"], right, *rest)
-    goal = next(name for index, name in enumerate("abc") if index != right[0])
+    subject = load_subject(load_plan(path))
+    with subject.victim:
+        # Toward the second class the margin would be that of any other class.
+        goal = "abc"[int(subject.victim.judge(subject.images([0])).argmin())]
     path.write_text(path.read_text().replace("tries = 2", f'tries = 2\ngoal = "towards: {goal}"'))
     audit(load_plan(path), tmp_path / "run")
     subject, frame = load_subject(load_plan(path)), RunFolder(tmp_path / "run").frame()

@@ -154,7 +154,6 @@ class Subject:
             "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
             "spacings": [self.spacing_of(row) for row in rows],
-            "taken": [[self.table[row].site, self.table[row].scanner] for row in rows],
             "data": self.table.fingerprint(rows),
             "rows": list(rows),
         }
