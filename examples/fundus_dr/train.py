@@ -11,6 +11,7 @@ import csv
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -45,7 +46,7 @@ def kappa(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, fl
     return float(cohen_kappa_score(labels, decided, weights="quadratic")), float((decided == labels).double().mean())
 
 
-def train(folder: Path, epochs: int, seed: int) -> nn.Module:
+def train(folder: Path, epochs: int, seed: int, build: Callable[[], nn.Module] = example.build) -> nn.Module:
     """The network of the best validation epoch."""
     torch.manual_seed(seed)
     images, labels = load(folder, "train")
@@ -65,7 +66,7 @@ def train(folder: Path, epochs: int, seed: int) -> nn.Module:
         ]
     )
     augment.set_random_state(seed)
-    network = example.build()
+    network = build()
     steps = epochs * (len(images) // 32)
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)

@@ -185,6 +185,46 @@ class Objective(Protocol):
         """Per-sample value (B,), differentiable in `point.images`."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """One step of an attack as a watcher sees it: the images that were delivered, before the step is taken.
+
+    Attributes:
+        step: steps taken so far, from 0; the last iterate has the number of all steps.
+        rows: (B,) positions of these samples in the attacked batch.
+        images: delivered images (B, C, *spatial).
+        previous: those of the step before; at the first step the same.
+        clean: the images as they were.
+        outputs: the model's outputs for `images`, as the search computes them.
+        clean_outputs: its outputs for `clean`, as the model was given.
+        targets: what is annotated of these samples.
+        margin: the task's margin of `images` (B,).
+        value: what the objective had (B,); None at the last iterate, from which no step is taken.
+        task: reads outputs and targets.
+        glance: outputs for other images, without gradient, counted.
+    """
+
+    step: int
+    rows: Tensor
+    images: Tensor
+    previous: Tensor
+    clean: Tensor
+    outputs: Tree
+    clean_outputs: Tree
+    targets: Tree
+    margin: Tensor
+    value: Tensor | None
+    task: Task
+    glance: Callable[[Tensor], Tree]
+
+
+class Watcher(Protocol):
+    """Looks on while an attack runs, and changes nothing of it."""
+
+    def watch(self, moment: Moment) -> None:
+        """Called once per step and for the last iterate; nothing handed over may be written to."""
+
+
 class Direction(Protocol):
     """Bends the gradient, or moves the place where it is taken; its state is per sample."""
 

@@ -13,7 +13,19 @@ from palpate.attacks.ledger import Ledger
 from palpate.attacks.objectives import Deviation
 from palpate.attacks.routes import Route, routes
 from palpate.attacks.steps import Fixed
-from palpate.contracts import AttackResult, Direction, Limits, Neighbourhood, Objective, Point, StepRule, Task, Threat
+from palpate.contracts import (
+    AttackResult,
+    Direction,
+    Limits,
+    Moment,
+    Neighbourhood,
+    Objective,
+    Point,
+    StepRule,
+    Task,
+    Threat,
+    Watcher,
+)
 from palpate.errors import InputError
 from palpate.handling import Handling
 from palpate.streams import Streams
@@ -91,8 +103,11 @@ class Ascent:
         generator: torch.Generator | Streams | None = None,
         start: Tensor | None = None,
         limits: Limits | None = None,
+        watcher: Watcher | None = None,
     ) -> AttackResult:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`.
+
+        A `watcher` is shown every step of every start (`palpate.stability`); it changes nothing.
 
         Raises:
             InputError: images, targets or model outputs that cannot be attacked, or handlings for other bounds.
@@ -106,7 +121,7 @@ class Ascent:
             for _ in range(self.restarts):
                 rows = ledger.open_rows()
                 if len(rows):
-                    _Climb(self, ledger, rows, streams.take(rows), ways).run()
+                    _Climb(self, ledger, rows, streams.take(rows), ways, watcher).run()
             return ledger.close()
 
     @property
@@ -127,13 +142,16 @@ def try_images(ledger: Ledger, rows: Tensor, images: Tensor, ways: Sequence[Rout
     ledger.settle(rows)
 
 
-def _score(ledger: Ledger, rows: Tensor, targets: Tree, shown: Tensor, ways: Sequence[Route], step: int) -> None:
-    """Score delivered images on every way, without gradient, and enter them."""
+def _score(
+    ledger: Ledger, rows: Tensor, targets: Tree, shown: Tensor, ways: Sequence[Route], step: int
+) -> tuple[Tree, Tensor]:
+    """Score delivered images on every way, without gradient, and enter them: outputs and margins as they are."""
     with torch.no_grad():
         outputs = ways[0].score(shown)
         margins = [ledger.task.margin(outputs, targets)]
         margins += [ledger.task.margin(way.score(shown), targets) for way in ways[1:]]
     ledger.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
+    return outputs, margins[0]
 
 
 def _merit(margins: Sequence[Tensor]) -> Tensor | None:
@@ -162,7 +180,16 @@ class _Climb:
     `images` are iterates, which steps move; `previous` is the last image that was delivered.
     """
 
-    def __init__(self, ascent: Ascent, ledger: Ledger, rows: Tensor, streams: Streams, ways: tuple[Route, ...]):
+    def __init__(
+        self,
+        ascent: Ascent,
+        ledger: Ledger,
+        rows: Tensor,
+        streams: Streams,
+        ways: tuple[Route, ...],
+        watcher: Watcher | None = None,
+    ):
+        self.watcher = watcher
         self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
         self.rows, self.streams, self.ways = rows, streams, ways
         self.space: Neighbourhood = ledger.space.take(rows)
@@ -197,16 +224,19 @@ class _Climb:
         shown = seen[0].shown
         if self._elsewhere:
             # The gradient is taken elsewhere than at the image itself, which is scored apart.
-            self._score(shown, step)
+            outputs, margin = self._score(shown, step)
         else:
             margins = [look.margin for look in seen]
-            self.ledger.note(self.rows, shown, seen[0].outputs, margins[0], step, merit=_merit(margins))
+            outputs, margin = seen[0].outputs, margins[0]
+            self.ledger.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
         gradient, bent = _mean([look.gradient for look in seen]), []
         for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
             gradient, state = direction.bend(gradient, state)
             bent.append(state)
         self.bend_states = tuple(bent)
-        return _mean([look.value for look in seen]), gradient, shown
+        value = _mean([look.value for look in seen])
+        self._show(step, shown, outputs, margin, value)
+        return value, gradient, shown
 
     def _look(self, way: int, step: int) -> _Look:
         """The iterates as seen on one way; nothing of its graph is kept, so that one is held at a time."""
@@ -269,8 +299,30 @@ class _Climb:
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
-    def _score(self, shown: Tensor, step: int) -> None:
-        _score(self.ledger, self.rows, self.targets, shown, self.ways, step)
+    def _score(self, shown: Tensor, step: int) -> tuple[Tree, Tensor]:
+        return _score(self.ledger, self.rows, self.targets, shown, self.ways, step)
+
+    def _show(self, step: int, shown: Tensor, outputs: Tree, margin: Tensor, value: Tensor | None) -> None:
+        """Let the watcher, if there is one, see these iterates."""
+        if self.watcher is None:
+            return
+        with torch.no_grad():
+            self.watcher.watch(
+                Moment(
+                    step=step,
+                    rows=self.rows,
+                    images=shown,
+                    previous=self.previous,
+                    clean=self.space.clean,
+                    outputs=outputs,
+                    clean_outputs=self.clean_outputs,
+                    targets=self.targets,
+                    margin=margin,
+                    value=value,
+                    task=self.task,
+                    glance=self.ways[0].glance,
+                )
+            )
 
     def _book(self, before: int, backwards: int) -> None:
         self.ledger.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
@@ -291,8 +343,10 @@ class _Climb:
         return len(going) > 0
 
     def _score_last(self) -> None:
-        self._score(self.space.deliver(self.images), self.ascent.steps)
-        self.ledger.spend(self.rows, len(self.ways), 0)
+        before, shown = self.victim.forwards, self.space.deliver(self.images)
+        outputs, margin = self._score(shown, self.ascent.steps)
+        self._show(self.ascent.steps, shown, outputs, margin, None)
+        self._book(before, 0)
         self.ledger.settle(self.rows)
 
 
