@@ -80,7 +80,8 @@ def train(world: str, seed: int = 0) -> None:
     folder = EXAMPLES / world / "data"
     if world == "fundus_dr":
         network = training.train(folder, epochs=60, seed=seed, build=dense_net)
-        print("test kappa %.3f accuracy %.3f" % training.kappa(network, *training.load(folder, "test")))
+        kappa, accuracy = training.kappa(network, *training.load(folder, "test"))
+        print(f"test kappa {kappa:.3f}  accuracy {accuracy:.3f}")
     else:
         loop, prepare = training.training, Preprocess(mean=(example.MEAN,), std=(example.STD,))
         epochs, batch = {"polyps": (40, 16), "covid_ct": (120, 8)}[world]
