@@ -41,6 +41,10 @@ class Streams:
         chosen._generators = [self._generators[i] for i in positions]
         return chosen
 
+    def places(self) -> tuple[Tensor, ...]:
+        """Where each stream stands; it is elsewhere after every draw."""
+        return tuple(generator.get_state() for generator in self._generators)
+
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Uniform numbers in [0, 1) of shape (B, *shape), on the device and of the type of `like`."""
         draws = [torch.rand(tuple(shape), generator=g, dtype=like.dtype) for g in self._generators]

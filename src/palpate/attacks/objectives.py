@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from palpate.attacks.smoothing import gaussian, gaussian_weights
-from palpate.contracts import Agreement, Objective, Point
+from palpate.contracts import Agreement, Moment, Objective, Point
 from palpate.errors import InputError
 
 Smoothed = Literal["step", "perturbation", "image"]
@@ -135,7 +135,7 @@ class Stabilised:
         apart = point.task.disagreement(point.outputs, reference, self.agreement, point.targets)
         return deviation - self.weight * apart
 
-    def smoothed(self, point: Point) -> Tensor:
+    def smoothed(self, point: Point | Moment) -> Tensor:
         """xs_t, differentiable in x_t."""
         if self.smooth == "image":
             return gaussian(point.images, self.size, self.sigma)

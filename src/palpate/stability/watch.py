@@ -1,0 +1,77 @@
+"""The watcher of a trace: it keeps what was seen at each step, and what only the end can tell is computed there."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from palpate.contracts import Moment
+from palpate.stability.terms import Terms
+from palpate.tensors import Tree, mapped
+
+
+class Recorder:
+    """Keeps, per step of one start, the images and outputs, and the numbers that are there already.
+
+    Images and outputs are those that the attack has made; nothing is copied. They stay in memory until the start is
+    over: T + 1 times the attacked images and the model's outputs for them, where the attack alone needs one of each.
+
+    Args:
+        terms: what the attack's objective is made of.
+        smoothed: look at the smoothed image too, at one forward pass a step.
+
+    Attributes:
+        last: the latest moment; None before the first.
+        images: x_0 .. x_T, each (n, C, *spatial).
+        outputs: f(x_0) .. f(x_T).
+        columns: per quantity one (n,) per step.
+    """
+
+    def __init__(self, terms: Terms, smoothed: bool = False):
+        self._terms, self._smoothed = terms, smoothed
+        self.last: Moment | None = None
+        self.images: list[Tensor] = []
+        self.outputs: list[Tree] = []
+        self.columns: dict[str, list[Tensor]] = {}
+
+    def watch(self, moment: Moment) -> None:
+        """Keep one step."""
+        self.last = moment
+        self.images.append(moment.images)
+        self.outputs.append(moment.outputs)
+        loss = moment.task.loss(moment.outputs, moment.targets)
+        self._keep("margin", moment.margin)
+        self._keep("loss", loss)
+        self._keep("value", torch.full_like(loss, torch.nan) if moment.value is None else moment.value)
+        self._keep("penalty", self._terms.penalty(moment, loss))
+        self._keep("kl_smoothed", self._kl_smoothed(moment) if self._smoothed else torch.full_like(loss, torch.nan))
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        self.columns.setdefault(name, []).append(values)
+
+    def _kl_smoothed(self, moment: Moment) -> Tensor:
+        """KL(f(x_t) || f(xs_t))."""
+        smoothed = moment.glance(self._terms.smoothing.smoothed(moment))
+        return _kl(moment, _exact(moment.outputs), _exact(smoothed))
+
+    def agreements(self) -> dict[str, list[Tensor]]:
+        """KL(f(x) || f(x_t)) and KL(f(x_t) || f(x_T)), once the attack has ended."""
+        if self.last is None:
+            return {}
+        clean, final = _exact(self.last.clean_outputs), _exact(self.last.outputs)
+        found: dict[str, list[Tensor]] = {"kl_clean": [], "kl_final": []}
+        with torch.no_grad():
+            for outputs in map(_exact, self.outputs):
+                found["kl_clean"].append(_kl(self.last, clean, outputs))
+                found["kl_final"].append(_kl(self.last, outputs, final))
+        return found
+
+
+def _kl(moment: Moment, p: Tree, q: Tree) -> Tensor:
+    """KL(p || q) as the task defines it (B,); what rounding puts below zero is zero."""
+    return moment.task.disagreement(q, p, "distribution", moment.targets).clamp(min=0)
+
+
+def _exact(outputs: Tree) -> Tree:
+    """In float64: a divergence is of second order, and in float32 the last steps of an attack drown in rounding."""
+    return mapped(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, outputs)
