@@ -12,7 +12,16 @@ import typer
 from pydantic import BaseModel
 
 from palpate import catalog, records
-from palpate.audit import plan, plan_data, plan_model, plan_preprocess, plan_survival, plan_tasks, plan_threat
+from palpate.audit import (
+    plan,
+    plan_data,
+    plan_model,
+    plan_preprocess,
+    plan_stability,
+    plan_survival,
+    plan_tasks,
+    plan_threat,
+)
 from palpate.cli import app
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -98,6 +107,7 @@ def plan_fields() -> str:
         ("[[attacks]]", plan.AttackSection),
         ("[[gates]]", plan.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
+        ("[stability]", plan_stability.StabilitySection),
         ("[export]", plan_survival.ExportSection),
         ("[run]", plan.RunSection),
     ]

@@ -1,4 +1,4 @@
-"""A run folder: `plan.toml`, `run.json`, `records/*.parquet`, `images/`, and the report. Whole files or none.
+"""A run folder: `plan.toml`, `run.json`, `records/`, `stability/`, `images/`, and the report. Whole files or none.
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a reader, a kill or a full
 disk never meets half a file. Finished work is found again by the identity that names its shard.
@@ -7,10 +7,13 @@ disk never meets half a file. Finished work is found again by the identity that 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -23,7 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from palpate.errors import StorageError
-from palpate.records import FIELD_NAMES, SCHEMA_VERSION, Record
+from palpate.records import SCHEMA_VERSION, Record
+from palpate.traces import TRACE_VERSION, TraceRow
 
 Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
@@ -35,13 +39,18 @@ _ARROW_TYPES = {
     bool: pa.bool_(),
     tuple[float, ...]: pa.list_(pa.float64()),
 }
-_HINTS = get_type_hints(Record)
-ARROW_SCHEMA = pa.schema(
-    [pa.field(name, _ARROW_TYPES[_HINTS[name]], nullable=False) for name in FIELD_NAMES],
-    metadata={"palpate.schema": str(SCHEMA_VERSION)},
-)
 
 
+def _schema(row: type, mark: str, version: int) -> pa.Schema:
+    """The columns of a file whose lines are these rows; no column has gaps."""
+    columns = [pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in get_type_hints(row).items()]
+    return pa.schema(columns, metadata={mark: str(version)})
+
+
+ARROW_SCHEMA = _schema(Record, "palpate.schema", SCHEMA_VERSION)
+TRACE_SCHEMA = _schema(TraceRow, "palpate.trace", TRACE_VERSION)
+
+_REDO = "Delete {file} and run `palpate audit` again: only it is redone."
 _DURABLE = ContextVar("durable", default=True)
 
 
@@ -166,11 +175,7 @@ class RunFolder:
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
         """Write the records of one shard, whole or not at all."""
-        rows = [asdict(record) for record in records]
-        table = pa.Table.from_pylist(rows, schema=ARROW_SCHEMA)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        write_atomically(self.shard(identity), sink.getvalue().to_pybytes())
+        write_atomically(self.shard(identity), _parquet(records, ARROW_SCHEMA))
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.
@@ -178,16 +183,7 @@ class RunFolder:
         Raises:
             StorageError: the file is damaged or of a newer schema.
         """
-        path = self.shard(identity)
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StorageError(
-                f"{path} is damaged ({error}). Delete this file and run `palpate audit` again: only it is redone."
-            ) from error
-        if not table.schema.equals(ARROW_SCHEMA):
-            raise StorageError(f"{path} does not have the fields of schema {SCHEMA_VERSION}.")
-        return table
+        return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}")
 
     def frame(self, keep: Callable[[str], bool] = lambda identity: True) -> Frame:
         """Every finished record of the current plan as columns, in the plan's order.
@@ -199,9 +195,64 @@ class RunFolder:
             StorageError: `run.json` or a shard cannot be read.
         """
         wanted = [i for i in self.describe().get("shards", []) if keep(i) and self.has(i)]
-        tables = [self.read_shard(identity) for identity in wanted]
-        table = pa.concat_tables(tables) if tables else ARROW_SCHEMA.empty_table()
-        return {name: _column(table[name].to_pylist(), _HINTS[name]) for name in FIELD_NAMES}
+        return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+
+    def trace(self, identity: str) -> Path:
+        """Where the trace of this identity lies; its maps lie beside it, under the same name with `.npz`."""
+        return self.path / "stability" / f"{identity}.parquet"
+
+    def has_trace(self, identity: str) -> bool:
+        """Whether this trace was finished."""
+        path = self.trace(identity)
+        return path.is_file() and path.with_suffix(".npz").is_file()
+
+    def write_trace(
+        self, identity: str, rows: Iterable[TraceRow], maps: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> None:
+        """Write the rows and maps of one trace; it is finished when both are there.
+
+        Args:
+            identity: names the files.
+            rows: the lines of `<identity>.parquet`.
+            maps: the arrays of `<identity>.npz`: numbers and truths, no objects. None leaves those there are.
+        """
+        if maps is not None:
+            write_atomically(self.trace(identity).with_suffix(".npz"), _npz(maps))
+        write_atomically(self.trace(identity), _parquet(rows, TRACE_SCHEMA))
+
+    def read_trace(self, identity: str) -> pa.Table:
+        """The rows of one trace as an Arrow table.
+
+        Raises:
+            StorageError: the file is damaged or of a newer version.
+        """
+        return _read(self.trace(identity), TRACE_SCHEMA, f"trace version {TRACE_VERSION}")
+
+    def traces(self) -> Frame:
+        """Every finished trace of the current plan as columns, in the plan's order; of no length without traces.
+
+        Raises:
+            StorageError: `run.json` or a trace cannot be read.
+        """
+        items = (self.describe().get("stability") or {}).get("items", [])
+        wanted = [item["identity"] for item in items if self.has_trace(item["identity"])]
+        return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
+
+    def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of one trace by their names.
+
+        Raises:
+            StorageError: the file is missing or damaged.
+        """
+        path = self.trace(identity).with_suffix(".npz")
+        mend = _REDO.format(file=self.trace(identity))
+        if not path.is_file():
+            raise StorageError(f"{path} is missing. {mend}")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise StorageError(f"{path} is damaged ({error}). {mend}") from error
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
@@ -210,6 +261,38 @@ class RunFolder:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def _parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
+    if not table.schema.equals(schema):
+        raise StorageError(f"{path} does not have the fields of {version}.")
+    return table
+
+
+def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """An archive that `numpy.load` reads, of equal bytes for equal arrays: its entries are of no date."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, array in arrays.items():
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
+    return sink.getvalue()
+
+
+def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    return {name: _column(table[name].to_pylist(), kind) for name, kind in get_type_hints(row).items()}
 
 
 def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:

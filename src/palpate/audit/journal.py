@@ -47,6 +47,7 @@ class Journal:
         gates: measured limits of a finished run.
         gallery: its pictures.
         exports: adversarial images as files.
+        stability: the traces of its attacks; None where the plan switches them off.
         finished: when it was finished.
         versions: packages that the last attack ran with.
         machine: where the last attack ran.
@@ -64,6 +65,7 @@ class Journal:
     gates: list[Gate] = field(default_factory=list)
     gallery: list[dict[str, Any]] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
+    stability: dict[str, Any] | None = None
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class Journal:
             "gallery": self.gallery,
             "export": self.plan.export.model_dump(),
             "exports": self.exports,
+            "stability": self.stability,
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }
 

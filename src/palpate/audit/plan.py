@@ -13,6 +13,7 @@ from palpate.audit.plan_checks import problems, wrong_budget
 from palpate.audit.plan_data import DataSection
 from palpate.audit.plan_errors import not_toml, refused
 from palpate.audit.plan_model import ModelSection
+from palpate.audit.plan_stability import StabilitySection
 from palpate.audit.plan_survival import ExportSection, SurvivalSection
 from palpate.audit.plan_tasks import TaskSection
 from palpate.audit.plan_threat import ThreatSection
@@ -125,6 +126,8 @@ class Plan(Section):
     """Limits that the model must keep."""
     survival: SurvivalSection = SurvivalSection()
     """What happens to images in a hospital, and whether attacks survive it."""
+    stability: StabilitySection = StabilitySection()
+    """The way that attacks take, traced on some images."""
     export: ExportSection = ExportSection()
     """Adversarial images as files."""
     run: RunSection = RunSection()

@@ -129,6 +129,8 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
             text = 'it is missing: what kind of task this is. For example: kind = "multiclass".'
         case "greater_than_equal":
             text = f"{_shown(value)} must be {context['ge']} or more."
+        case "less_than_equal":
+            text = f"{_shown(value)} must be {context['le']} or less."
         case kind if kind in _WANTED:
             text = f"{_shown(value)} must be {_WANTED[kind]}.{example}"
         case _:
