@@ -152,12 +152,20 @@ class Resampling:
             statistic: weights (B, N) -> values (B,), vectorised over the resamples.
             chunk: at most about this many weights are held at once.
         """
+        return percentiles(self.resampled(statistic, chunk))
+
+    def resampled(self, statistic: Statistic, chunk: int = 2_000_000) -> Floats:
+        """The statistic of each resample, (replicates,); none where there is no image.
+
+        Args:
+            statistic: weights (B, N) -> values (B,), vectorised over the resamples.
+            chunk: at most about this many weights are held at once.
+        """
         if not self.group.size:
-            return float("nan"), float("nan")
+            return np.zeros(0)
         size = max(1, chunk // self.group.size)
         parts = [self._draws[start : start + size] for start in range(0, self.replicates, size)]
-        values = np.concatenate([statistic(part[:, self.group]) for part in parts])
-        return _percentiles(values)
+        return np.concatenate([statistic(part[:, self.group]) for part in parts])
 
     def estimate(self, statistic: Statistic, note: str) -> Estimate:
         """The statistic of the images as they are, with its bootstrap interval; `note` says why it is undefined.
@@ -220,14 +228,21 @@ class Resampling:
         above = self._draws @ np.bincount(self.group, numerator, size)
         below = self._draws @ np.bincount(self.group, denominator, size)
         with np.errstate(invalid="ignore"):
-            return _percentiles(above / below)
+            return percentiles(above / below)
 
 
-def _percentiles(values: Floats) -> tuple[float, float]:
+def percentiles(values: Floats, *, ordered: bool = False) -> tuple[float, float]:
+    """Both ends of the percentile interval of resampled values; NaN where none is defined.
+
+    Args:
+        values: (replicates,); NaN where the statistic was undefined.
+        ordered: take resampled values as they are, none between two, so that they may be infinite.
+    """
     defined = values[~np.isnan(values)]
     if not defined.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    method = "inverted_cdf" if ordered else "linear"
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
     return float(low), float(high)
 
 

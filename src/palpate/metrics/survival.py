@@ -13,7 +13,7 @@ import numpy as np
 
 from palpate.metrics.findings import Finding
 from palpate.metrics.intervals import Share
-from palpate.metrics.panel import Bools, Outcome
+from palpate.metrics.panel import Bools, Floats, Outcome
 from palpate.metrics.robustness import within_budget
 
 SAVED = "saved"
@@ -54,18 +54,30 @@ def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
     if handling >= outcome.handled.shape[2]:
         return _unmeasured(outcome.eligible.size)
     margins = outcome.handled[budget, :, handling]
-    among = outcome.recorded[budget] & outcome.eligible & ~np.isnan(margins)
+    among = outcome.recorded[budget] & outcome.eligible
     clean = (
         outcome.clean_handled[:, handling]
         if handling < outcome.clean_handled.shape[1]
         else np.full(margins.size, np.nan)
     )
-    before, after = outcome.success[budget], np.less_equal(margins, 0)
+    return shares(outcome.success[budget], among, margins, clean)
+
+
+def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floats) -> Survival:
+    """The shares from plain arrays.
+
+    Args:
+        success: (N,) the goal was reached before the handling.
+        eligible: (N,) images that count.
+        handled: (N,) margin of the adversarial image after it; 0 or less: reached; NaN: not measured.
+        clean_handled: (N,) margin of the clean image after it.
+    """
+    after, among = np.less_equal(handled, 0), eligible & ~np.isnan(handled)
     return Survival(
-        before=Share(before, among),
+        before=Share(success, among),
         after=Share(after, among),
-        survived=Share(after, among & before),
-        alone=Share(np.less_equal(clean, 0), among & ~np.isnan(clean)),
+        survived=Share(after, among & success),
+        alone=Share(np.less_equal(clean_handled, 0), among & ~np.isnan(clean_handled)),
     )
 
 

@@ -1,0 +1,184 @@
+"""The fourth meaning of "stable": how an attack runs, from the rows of its trace (`palpate.traces`).
+
+An image counts once: its independent starts are averaged first. Intervals draw patients with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from palpate.errors import InputError
+from palpate.metrics.intervals import Estimate
+from palpate.metrics.panel import Floats, Ints
+from palpate.metrics.stability import by_group
+from palpate.runs import Frame
+
+CURVES = ("kl_smoothed", "kl_final", "kl_clean", "penalty", "loss", "margin", "cos_step", "cos_final")
+"""The columns that are drawn over the steps."""
+NEEDED = (*CURVES, "plane_x", "plane_y", "l2")
+NOT_TRACED = "No trace defines this."
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """One quantity over the steps, (T + 1,); NaN at steps where no image defines it."""
+
+    median: Floats
+    """Median over images."""
+    low: Floats
+    """First quartile over images."""
+    high: Floats
+    """Third quartile over images."""
+    images: Ints
+    """Images that define it at this step."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How one attack runs: means over images, starts averaged first."""
+
+    cos_step: Estimate
+    """Mean cosine between successive steps: 1 goes straight, 0 turns square, below 0 swings back and forth."""
+    falling: Estimate
+    """Share of the steps at which kl_final falls: 1 nears its final predictions all the time."""
+    half_time: Estimate
+    """Share of the steps until kl_final has first fallen to half of its start."""
+    smoothed_end: Estimate
+    """kl_smoothed at the last step over its peak: 1 still at its worst, 0 the smoothed image agrees in the end."""
+    cos_final_half: Estimate
+    """Cosine between the change at half the steps, t = T // 2, and the last one."""
+    plane_share: Estimate
+    """Share of |d_T|^2 that lies in the plane of the first and last step: (plane_x^2 + plane_y^2) / l2^2."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunCurves:
+    """The traces of one attack, over images."""
+
+    steps: int
+    """T."""
+    images: int
+    """Images traced."""
+    starts: int
+    """Independent starts of each."""
+    bands: Mapping[str, Band]
+    """By the names of `CURVES`."""
+    summary: RunSummary
+
+
+def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
+    """Curves over the steps and summary figures of one attack's traces.
+
+    Args:
+        frame: rows of traces as columns named as in `palpate.traces.TraceRow`; rows of other attacks are passed over.
+        attack: name of the attack.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: the attack has no rows, its traces differ in their number of steps or their budget, or two rows
+            stand for the same image, start and step.
+    """
+    mine = np.asarray(frame["attack"]) == attack
+    if not mine.any():
+        raise InputError(f"There is no trace of the attack '{attack}'.")
+    rows = {name: np.asarray(frame[name])[mine] for name in ("row", "group", "start", "step", "steps", "eps", *NEEDED)}
+    if np.unique(rows["steps"]).size > 1 or np.unique(rows["eps"]).size > 1:
+        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it anew.")
+    steps = int(rows["steps"][0])
+    images, first, image = np.unique(rows["row"], return_index=True, return_inverse=True)
+    starts, start = np.unique(rows["start"], return_inverse=True)
+    step = rows["step"].astype(np.int64)
+    if step.min() < 0 or step.max() > steps:
+        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {steps}. Trace it anew.")
+    cells = (image * starts.size + start) * (steps + 1) + step
+    if np.unique(cells).size < cells.size:
+        raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it anew.")
+
+    def laid_out(name: str) -> Floats:
+        out = np.full((images.size, starts.size, steps + 1), np.nan)
+        out[image, start, step] = rows[name]
+        return np.where(np.isfinite(out), out, np.nan)
+
+    tables = {name: laid_out(name) for name in NEEDED}
+    resampling = by_group(rows["group"][first], seed)
+
+    def estimate(figure: Floats) -> Estimate:
+        per_image = mean_known(figure)
+        return resampling.mean(per_image, np.ones(images.size, dtype=bool), NOT_TRACED)
+
+    summary = RunSummary(*(estimate(figure(tables)) for figure in _FIGURES))
+    return RunCurves(
+        steps, images.size, starts.size, {name: band(mean_known(tables[name], 1)) for name in CURVES}, summary
+    )
+
+
+def mean_known(values: Floats, axis: int = -1) -> Floats:
+    """Mean along an axis of what is not NaN; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    out = np.full(count.shape, np.nan)
+    np.divide(np.where(known, values, 0.0).sum(axis=axis), count, out=out, where=count > 0)
+    return out
+
+
+def band(values: Floats) -> Band:
+    """Median and quartiles over images (N, T + 1) at each step, of the images that are not NaN there."""
+    known = ~np.isnan(values)
+    out = np.full((3, values.shape[1]), np.nan)
+    for step in np.flatnonzero(known.any(axis=0)):
+        out[:, step] = np.quantile(values[known[:, step], step], [0.5, 0.25, 0.75])
+    return Band(out[0], out[1], out[2], known.sum(axis=0).astype(np.int64))
+
+
+# Each takes tables (images, starts, T + 1) and gives (images, starts).
+
+
+def _cos_step(tables: Mapping[str, Floats]) -> Floats:
+    return mean_known(tables["cos_step"])
+
+
+def _falling(tables: Mapping[str, Floats]) -> Floats:
+    moves = np.diff(tables["kl_final"], axis=-1)
+    return mean_known(np.where(np.isnan(moves), np.nan, np.less(moves, 0)))
+
+
+def _half_time(tables: Mapping[str, Floats]) -> Floats:
+    values = tables["kl_final"]
+    begin, steps = values[..., :1], values.shape[-1] - 1
+    below = np.less_equal(values, begin / 2) & np.greater(begin, 0)
+    return np.where(below.any(axis=-1), below.argmax(axis=-1) / max(steps, 1), np.nan)
+
+
+def _smoothed_end(tables: Mapping[str, Floats]) -> Floats:
+    values = tables["kl_smoothed"]
+    peak = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
+    return _over(values[..., -1], peak)
+
+
+def _cos_final_half(tables: Mapping[str, Floats]) -> Floats:
+    values = tables["cos_final"]
+    return values[..., (values.shape[-1] - 1) // 2]
+
+
+def _plane_share(tables: Mapping[str, Floats]) -> Floats:
+    x, y, length = (tables[name][..., -1] for name in ("plane_x", "plane_y", "l2"))
+    return _over(x**2 + y**2, length**2)
+
+
+def _over(top: Floats, bottom: Floats) -> Floats:
+    out = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
+
+
+_FIGURES: tuple[Callable[[Mapping[str, Floats]], Floats], ...] = (
+    _cos_step,
+    _falling,
+    _half_time,
+    _smoothed_end,
+    _cos_final_half,
+    _plane_share,
+)
