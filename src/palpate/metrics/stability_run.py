@@ -16,7 +16,7 @@ from palpate.metrics.panel import Floats, Ints
 from palpate.metrics.stability import by_group
 from palpate.runs import Frame
 
-CURVES = ("kl_smoothed", "kl_final", "kl_clean", "penalty", "loss", "margin", "cos_step", "cos_final")
+CURVES = ("kl_smoothed", "kl_final", "kl_clean", "value", "penalty", "loss", "margin", "cos_step", "cos_final")
 """The columns that are drawn over the steps."""
 NEEDED = (*CURVES, "plane_x", "plane_y", "l2")
 NOT_TRACED = "No trace defines this."
@@ -29,9 +29,9 @@ class Band:
     median: Floats
     """Median over images."""
     low: Floats
-    """First quartile over images."""
+    """First quartile over images; NaN where fewer than two define it."""
     high: Floats
-    """Third quartile over images."""
+    """Third quartile over images; NaN where fewer than two define it."""
     images: Ints
     """Images that define it at this step."""
 
@@ -125,11 +125,14 @@ def mean_known(values: Floats, axis: int = -1) -> Floats:
 
 
 def band(values: Floats) -> Band:
-    """Median and quartiles over images (N, T + 1) at each step, of the images that are not NaN there."""
+    """Median and quartiles over images (N, T + 1) at each step, of those not NaN there; one image has no quartiles."""
     known = ~np.isnan(values)
     out = np.full((3, values.shape[1]), np.nan)
     for step in np.flatnonzero(known.any(axis=0)):
-        out[:, step] = np.quantile(values[known[:, step], step], [0.5, 0.25, 0.75])
+        there = values[known[:, step], step]
+        out[0, step] = np.median(there)
+        if there.size > 1:
+            out[1:, step] = np.quantile(there, [0.25, 0.75])
     return Band(out[0], out[1], out[2], known.sum(axis=0).astype(np.int64))
 
 
