@@ -1,0 +1,91 @@
+"""Run cells in their order, each once: finished ones are found in the cache, running ones belong to their process.
+
+Any number of processes may run the same command side by side: a cell is held by a lock that the system frees when its
+process ends, however it ends, and files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.measure import say
+from benchmarks.smia_study import measure, tracing
+from benchmarks.smia_study.cells import Cell
+from benchmarks.smia_study.worlds import Ground, Load, World, load
+
+Loader = Callable[[World, str], Ground]
+
+
+@dataclass
+class Grounds:
+    """Worlds that are loaded, each once per split.
+
+    Attributes:
+        data: folder with the shared sets.
+        load: loads a world.
+    """
+
+    data: Path
+    load: Load = load
+    _loaded: dict[tuple[str, str], Ground] = field(default_factory=dict)
+
+    def __call__(self, world: World, split: str) -> Ground:
+        """The world with these images."""
+        if (world.name, split) not in self._loaded:
+            self._loaded[world.name, split] = self.load(world, split, self.data)
+        return self._loaded[world.name, split]
+
+
+def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = False) -> int:
+    """Run what the cache does not have; returns how many cells were run.
+
+    Args:
+        cells: in their order.
+        grounds: gives the loaded world of a cell.
+        root: the cache.
+        again: run them although the cache has them.
+    """
+    ran, progress = 0, _Progress(cells)
+    for number, cell in enumerate(cells, 1):
+        with _held(cell, root) as mine:
+            if mine:
+                ground = grounds(cell.world, cell.split)
+                if again or not measure.finished(cell, ground, root):
+                    begin = time.perf_counter()
+                    (tracing.run if cell.stage == "trace" else measure.run)(cell, ground, root)
+                    ran += not cell.linked
+                    progress.done(number, cell, time.perf_counter() - begin)
+    return ran
+
+
+class _Progress:
+    """Cell k of n, and the time left at the pace so far."""
+
+    def __init__(self, cells: Sequence[Cell]):
+        self.cells, self.taken, self.planned = cells, 0.0, 0.0
+
+    def done(self, number: int, cell: Cell, seconds: float) -> None:
+        if cell.linked:
+            return
+        self.taken, self.planned = self.taken + seconds, self.planned + cell.seconds
+        left = sum(one.seconds for one in self.cells[number:]) * self.taken / max(self.planned, 1e-9)
+        say(f"cell {number} of {len(self.cells)}: {cell.key}, {seconds:.1f} s; at most {left / 60:.0f} min left")
+
+
+@contextmanager
+def _held(cell: Cell, root: Path) -> Iterator[bool]:
+    """Whether this process got the cell; a lock dies with its process, so none is ever stale."""
+    path = cell.file(".lock", root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
