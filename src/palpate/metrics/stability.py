@@ -241,7 +241,7 @@ def after_the_clinic(
     none = "No image was beaten before the handling."
     return AfterTheClinic(
         survived=resampling.proportion(one.survived, none),
-        survived_net=resampling.proportion(own, none),
+        survived_net=resampling.proportion(own, "No image was beaten before that the handling leaves alone."),
         alone=resampling.proportion(one.alone, "The handling was not measured on clean images."),
         kept=kept(drop, handled_drop, eligible, resampling),
     )

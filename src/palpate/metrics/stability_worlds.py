@@ -68,7 +68,7 @@ def across_modalities(worlds: Mapping[str, World]) -> AcrossModalities:
 def compare_modalities(first: Mapping[str, World], second: Mapping[str, World]) -> Estimate:
     """The first attack's spread over worlds minus the second's, on the same images: below 0, the first is steadier.
 
-    Both are resampled together: each draw of images serves both attacks.
+    Both are resampled together: each draw of images serves both attacks. Images that one attack lacks do not count.
 
     Raises:
         InputError: the attacks have different worlds, or a world has different groups.
@@ -77,7 +77,8 @@ def compare_modalities(first: Mapping[str, World], second: Mapping[str, World]) 
         not np.array_equal(first[name].resampling.group, second[name].resampling.group) for name in first
     ):
         raise InputError("Two attacks are compared over the same worlds with the same images.")
-    (one, ones), (two, twos) = _world_means(first), _world_means(second)
+    pairs = {name: _known_to_both(world, second[name]) for name, world in first.items()}
+    (one, ones), (two, twos) = (_world_means({name: pair[of] for name, pair in pairs.items()}) for of in (0, 1))
     known = [name for name in one if not np.isnan(one[name].value + two[name].value)]
     if len(known) < 2:
         return undefined(FEW_WORLDS)
@@ -99,6 +100,13 @@ def _world_means(worlds: Mapping[str, World]) -> tuple[dict[str, Estimate], dict
         means[name] = own.mean(values, counts, NO_IMAGE)
         drawn[name] = own.resampled(partial(_mean_among, values=values, among=counts))
     return means, drawn
+
+
+def _known_to_both(first: World, second: World) -> tuple[World, World]:
+    """Both with what either lacks left out, and with the first's draws."""
+    lost = np.asarray(first.strength, np.float64) + np.asarray(second.strength, np.float64)
+    one, two = (np.where(np.isfinite(lost), world.strength, np.nan) for world in (first, second))
+    return World(one, first.resampling), World(two, first.resampling)
 
 
 def _mean_among(weights: Floats, values: Floats, among: Bools) -> Floats:
