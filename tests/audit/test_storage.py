@@ -13,7 +13,7 @@ from palpate.audit.runner import audit
 from palpate.errors import StorageError
 from tests.audit import tiny
 
-# Two attacks of two shards: every kind of write, and few of each.
+# Two attacks of two shards, and their traces: every kind of write, and few of each.
 SMALL = (
     tiny.PLAN.replace("shard = 5", "shard = 6")
     .replace("steps = 3", "steps = 1")
@@ -32,9 +32,18 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 @pytest.fixture(scope="module")
 def whole(plan: Plan) -> dict[str, bytes]:
-    """The records of a run that nothing disturbed."""
+    """The records and traces of a run that nothing disturbed."""
     audit(plan, plan.root / "run")
-    return tiny.shards(plan.root / "run")
+    return _stored(plan.root / "run")
+
+
+def _stored(run: Path) -> dict[str, bytes]:
+    return tiny.shards(run) | tiny.traces(run)
+
+
+def _finished(stored: dict[str, bytes]) -> int:
+    """Shards and traces, the maps of which are written first."""
+    return sum(name.endswith(".parquet") for name in stored)
 
 
 def _at(patch: pytest.MonkeyPatch, suffix: str, number: int, error: Callable[[], BaseException]) -> None:
@@ -63,6 +72,12 @@ MOMENTS = [
     ("run.json", 2),
     (".parquet", 4),
     ("run.json", 7),
+    (".npz", 1),
+    (".parquet", 5),
+    ("run.json", 8),
+    (".npz", 2),
+    (".parquet", 6),
+    ("run.json", 9),
 ]
 """From the first write of a run to its last."""
 
@@ -81,7 +96,7 @@ def test_a_kill_at_any_write_loses_nothing(
         _at(patch, suffix, number, Killed)
         with pytest.raises(Killed):
             audit(plan, run)
-    before = tiny.shards(run)
+    before = _stored(run)
     assert before.items() <= whole.items()
     assert list(run.rglob("*.tmp")), "a killed writer leaves its temporary file"
     # The next start is another process, which would not write over them.
@@ -89,8 +104,8 @@ def test_a_kill_at_any_write_loses_nothing(
         leftover.rename(leftover.with_name(leftover.name.replace(f".{os.getpid()}.", ".1.")))
     heard = tiny.Heard()
     assert audit(plan, run, progress=heard).status == "finished"
-    assert len(heard.shards) == len(whole) - len(before)
-    assert tiny.shards(run) == whole
+    assert len(heard.shards) + len(heard.traces) == _finished(whole) - _finished(before)
+    assert _stored(run) == whole
     assert not list(run.rglob("*.tmp"))
 
 
@@ -110,12 +125,12 @@ def test_a_full_disk_is_said_and_going_on_gives_the_same_bytes(
         with pytest.raises(StorageError, match=said):
             audit(plan, run)
     assert not list(run.rglob("*.tmp")), "half a file must not fill the disk further"
-    before = tiny.shards(run)
+    before = _stored(run)
     assert before.items() <= whole.items()
     heard = tiny.Heard()
     assert audit(plan, run, progress=heard).status == "finished"
-    assert len(heard.shards) == len(whole) - len(before)
-    assert tiny.shards(run) == whole
+    assert len(heard.shards) + len(heard.traces) == _finished(whole) - _finished(before)
+    assert _stored(run) == whole
 
 
 def test_a_disk_that_is_full_while_bytes_are_written_leaves_no_half_shard(
@@ -132,9 +147,9 @@ def test_a_disk_that_is_full_while_bytes_are_written_leaves_no_half_shard(
         patch.setattr(os, "fsync", fsync)
         with pytest.raises(StorageError, match="The disk is full"):
             audit(plan, tmp_path / "run")
-    assert tiny.shards(tmp_path / "run").items() <= whole.items()
+    assert _stored(tmp_path / "run").items() <= whole.items()
     assert audit(plan, tmp_path / "run").status == "finished"
-    assert tiny.shards(tmp_path / "run") == whole
+    assert _stored(tmp_path / "run") == whole
 
 
 def test_kills_one_after_the_other_still_come_to_an_end(
@@ -151,8 +166,8 @@ def test_kills_one_after_the_other_still_come_to_an_end(
                 continue
         break
     assert outcome.status == "finished"
-    assert kills == len(whole) - 1, "each start finishes one shard and is killed in the next"
-    assert tiny.shards(tmp_path / "run") == whole
+    assert kills == _finished(whole) - 1, "each start finishes one shard or trace and is killed in the next"
+    assert _stored(tmp_path / "run") == whole
 
 
 def test_a_folder_that_cannot_be_written_is_said(plan: Plan, tmp_path: Path) -> None:

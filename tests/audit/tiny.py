@@ -142,24 +142,30 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "records").glob("*.parquet")}
 
 
-class Heard:
-    """Writes down what an audit tells; it can press Ctrl-C after some shards."""
+def traces(folder: Path) -> dict[str, bytes]:
+    """Every stored file of a trace by name."""
+    return {path.name: path.read_bytes() for path in (folder / "stability").glob("*.*") if path.name[0] != "."}
 
-    def __init__(self, stop_after: int | None = None):
+
+class Heard:
+    """Writes down what an audit tells; it can press Ctrl-C after some shards, or after some traces."""
+
+    def __init__(self, stop_after: int | None = None, stop_tracing_after: int | None = None):
         self.total = 0
         self.shards: list[str] = []
+        self.traces: list[str] = []
         self.units = 0
         self.messages: list[str] = []
-        self.stop_after = stop_after
+        self.stop_after, self.stop_tracing_after = stop_after, stop_tracing_after
 
     def start(self, total: int) -> None:
-        self.total = total
+        self.total += total
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         assert seconds > 0
-        self.shards.append(shard)
+        (self.traces if ", step by step" in shard else self.shards).append(shard)
         self.units += images
-        if len(self.shards) == self.stop_after:
+        if len(self.shards) == self.stop_after or len(self.traces) == self.stop_tracing_after:
             raise KeyboardInterrupt
 
     def message(self, text: str) -> None:

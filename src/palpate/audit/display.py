@@ -35,7 +35,8 @@ class Bar:
         self._bar, self._seconds, self._images = bar, 0.0, 0
 
     def start(self, total: int) -> None:
-        """Draw the bar."""
+        """Draw a bar; traces follow the attacks with one of their own."""
+        self._seconds, self._images = 0.0, 0
         self._task = self._bar.add_task("audit", total=total, rate="")
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
@@ -58,8 +59,8 @@ class Lines:
         self._seconds, self._last = 0.0, time.monotonic()
 
     def start(self, total: int) -> None:
-        """Nothing is done yet."""
-        self._total = total
+        """Nothing is done yet; traces follow the attacks with a count of their own."""
+        self._total, self._done, self._seconds = total, 0, 0.0
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         """A line, when it is time for one."""

@@ -47,7 +47,8 @@ class Journal:
         gates: measured limits of a finished run.
         gallery: its pictures.
         exports: adversarial images as files.
-        stability: the traces of its attacks; None where the plan switches them off.
+        trace_seconds: time each stored trace took.
+        stability: its traces; None where the plan switches them off.
         finished: when it was finished.
         versions: packages that the last attack ran with.
         machine: where the last attack ran.
@@ -65,6 +66,7 @@ class Journal:
     gates: list[Gate] = field(default_factory=list)
     gallery: list[dict[str, Any]] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
+    trace_seconds: dict[str, float] = field(default_factory=dict)
     stability: dict[str, Any] | None = None
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)

@@ -118,10 +118,20 @@ def window(image: Tensor, bounds: tuple[float, float], *, inverted: bool = False
     return (shades[1], shades[0]) if inverted else shades
 
 
-def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> bytes:
-    """A PNG of 8 bit: stored values (C, H, W) rounded, or scaled from `bounds` where they are not those of 8 bit.
+def shades(image: Tensor, bounds: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Stored values (C, H, W) as 8 bit (H, W, 3 or 1): rounded, or scaled from `bounds` where those are not of 8 bit.
 
     Three channels are colours; of any other number the first is shown.
+    """
+    low, high = bounds
+    values: npt.NDArray[np.float64] = image.detach().cpu().double().numpy()
+    scaled = values if (low, high) == (0.0, EIGHT_BIT) else (values - low) / (high - low) * 255
+    pixels = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return (pixels if len(pixels) == 3 else pixels[:1]).transpose(1, 2, 0)
+
+
+def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> bytes:
+    """A PNG of 8 bit: stored values (C, H, W) in their `shades`.
 
     Args:
         image: stored values.
@@ -129,11 +139,8 @@ def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> 
         text: what the picture is, for whoever finds it alone.
         notes: further texts that the file carries.
     """
-    low, high = bounds
-    values: npt.NDArray[np.float64] = image.detach().cpu().double().numpy()
-    scaled = values if (low, high) == (0.0, EIGHT_BIT) else (values - low) / (high - low) * 255
-    pixels = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    picture = Image.fromarray(pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0))
+    pixels = shades(image, bounds)
+    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
     note = PngInfo()
     for key, value in {"Description": text, "Software": "palpate", **notes}.items():
         note.add_text(key, value)

@@ -6,13 +6,16 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Hears how an audit goes on. One unit of work is one image under one attack, at all its budgets."""
+    """Hears how an audit goes on: first the attacks, then their traces.
+
+    One unit of work is one image under one attack, at all its budgets, or traced at one of them.
+    """
 
     def start(self, total: int) -> None:
-        """The attacks begin; `total` units are left to do."""
+        """The attacks begin, or the traces; `total` units of them are left to do."""
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
-        """A shard was stored: what it was in words, the time it took, and how many units it held."""
+        """A shard or a trace was stored: what it was in words, the time it took, and how many units it held."""
 
     def message(self, text: str) -> None:
         """A sentence worth reading now."""

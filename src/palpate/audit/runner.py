@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +29,7 @@ from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
 from palpate.audit.survival import Survival
 from palpate.audit.tasks import task_of
+from palpate.audit.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
 from palpate.records import Record
@@ -122,12 +123,19 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
     if before is not None:
         journal.created = before.get("created", journal.created)
-        journal.seconds = {key: value for key, value in before.get("shard_seconds", {}).items() if value is not None}
+        journal.seconds = _known(before.get("shard_seconds", {}))
+        traced = (before.get("stability") or {}).get("items", [])
+        journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
         changed = settle(run, before.get("export"), plan.export)
         if any(run.has(shard.identity) for shard in shards):
             findings += dict.fromkeys([*_remembered(before, plan), *changed])
+    journal.stability = described(plan, made, (), run, {})
     store_plan(run, plan)
     return journal
+
+
+def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: value for key, value in seconds.items() if value is not None}
 
 
 def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
@@ -184,7 +192,7 @@ class _Audit:
     def go(self, before: dict[str, Any] | None) -> Outcome:
         journal, interrupted = self.journal, False
         missing = [shard for shard in journal.shards if not self._kept(shard)]
-        if before is not None and missing:
+        if before is not None and (missing or any(not kept(self.run, trail) for trail in self._trails())):
             journal.findings += _moved(before, journal)
         elif before is not None:
             # Nothing runs here and now.
@@ -196,9 +204,10 @@ class _Audit:
                 self.progress.message(f"{finding.subject}: {finding.text}")
         try:
             self._attack(missing)
+            self._trace()
         except KeyboardInterrupt:
             interrupted = True
-        self._close()
+        self._close(interrupted)
         return Outcome(
             folder=self.run.path,
             status="finished" if journal.finished else "unfinished",
@@ -229,14 +238,53 @@ class _Audit:
         picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
-        # Entered once for all, so that the search copy of the model is made once; and before any shard, so that a
-        # shard of a model that draws random numbers does not depend on whether it is the first of this start.
-        with self.subject.victim as victim:
-            with suppress(InputError, RuntimeError):
-                victim.score(self.subject.images([0]))
+        with self._ready():
             for shard in missing:
                 if shard.item.name not in self.failed:
                     self._run_shard(shard, picks[shard.item.identity])
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """Inside, shards and traces are made.
+
+        Entered once for all, so that the search copy of the model is made once; and before any of them, so that those
+        of a model that draws random numbers do not depend on which is the first of this start.
+        """
+        with self.subject.victim as victim:
+            with suppress(InputError, RuntimeError):
+                victim.score(self.subject.images([0]))
+            yield
+
+    def _trails(self) -> tuple[Trail, ...]:
+        return trails(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
+
+    def _trace(self) -> None:
+        """Trace the attacks that are done; one that cannot be traced is a finding."""
+        wanted = self._trails()
+        untraced = [trail for trail in wanted if not kept(self.run, trail)]
+        self._tell(wanted)
+        if not untraced:
+            return
+        self.progress.start(sum(len(trail.rows) for trail in untraced))
+        with self._ready():
+            for trail in untraced:
+                begin = time.perf_counter()
+                try:
+                    run_trail(self.plan, self.subject, self.run, trail)
+                except InputError as error:
+                    self._note("warning", trail.item.name, f"Its steps could not be traced: {error}")
+                    continue
+                seconds = time.perf_counter() - begin
+                self.journal.trace_seconds[trail.identity] = round(seconds, 6)
+                self._tell(wanted)
+                self.journal.save()
+                self.progress.advance(trail.words(), seconds, len(trail.rows))
+
+    def _tell(self, wanted: Sequence[Trail]) -> None:
+        """Enter the traces that are stored."""
+        journal = self.journal
+        done = [trail for trail in wanted if self.run.has_trace(trail.identity)]
+        journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
         begin = time.perf_counter()
@@ -281,12 +329,12 @@ class _Audit:
         self.journal.save()
         self.progress.message(f"'{item.name}' could not run: {error}")
 
-    def _close(self) -> None:
+    def _close(self, interrupted: bool) -> None:
         journal = self.journal
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
             self._note("warning", _SAVING, f"{images} could not be saved, so that survival is not known: {reason}")
-        if all(self.run.has(shard.identity) for shard in journal.shards):
+        if not interrupted and all(self.run.has(shard.identity) for shard in journal.shards):
             # Saved for its list of shards, which tells what is read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
             journal.save()

@@ -79,7 +79,10 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard) -> Iterator[Found]:
         images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
         # A model that draws random numbers draws the same ones whenever this batch is attacked.
         torch.manual_seed(seeds[0])
-        with _said(len(rows)):
+        with said(
+            f"run.batch: {len(rows)} images at once do not fit into memory. Lower it and go on with "
+            "`palpate audit --update`; what is finished is kept."
+        ):
             budgets = curve(
                 item.attack,
                 subject.victim,
@@ -96,15 +99,16 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard) -> Iterator[Found]:
 
 
 @contextmanager
-def _said(images: int) -> Iterator[None]:
-    """What the user's model raises is the user's to read: one sentence instead of a traceback into palpate."""
+def said(too_large: str) -> Iterator[None]:
+    """What the user's model raises is the user's to read: one sentence instead of a traceback into palpate.
+
+    Args:
+        too_large: the sentence for what the memory does not hold.
+    """
     try:
         yield
     except RuntimeError as error:
         what = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in what:
-            raise InputError(
-                f"run.batch: {images} images at once do not fit into memory. Lower it and go on with "
-                "`palpate audit --update`; what is finished is kept."
-            ) from error
+            raise InputError(too_large) from error
         raise InputError(f"model: it fails under attack: {type(error).__name__}: {what}.") from error
