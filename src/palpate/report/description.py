@@ -234,6 +234,35 @@ class Export(Model):
     """Path relative to the run folder."""
 
 
+class TracedItem(Model):
+    """One attack whose runs were traced, step by step."""
+
+    attack: Text
+    item: Text
+    identity: str
+    """Names its files in `stability/`."""
+    draws: bool
+    """Whether it draws random numbers."""
+    weight: Number = None
+    """Weight of its stabilisation term; null where it has none."""
+
+
+class Tracing(Model):
+    """What was traced: a few images, attacked to the last step."""
+
+    images: int
+    """Images that were traced."""
+    starts: int
+    """Independent starts of attacks that draw random numbers."""
+    smoothed: bool
+    """Whether the smoothed images were shown to the model too."""
+    eps: float
+    """The budget in values."""
+    items: list[TracedItem]
+    untraced: Names = Field(default_factory=list)
+    """Attacks that follow no gradient."""
+
+
 class Noticed(Model):
     """What the audit noticed before and while it ran."""
 
@@ -279,6 +308,8 @@ class Description(Model):
     """What the records hold the margins after, in their order."""
     exports: list[Export] = Field(default_factory=list)
     gallery: list[Picture] = Field(default_factory=list)
+    stability: Tracing | None = None
+    """Null where the plan switched it off; missing in runs of a palpate that traced nothing."""
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Description:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from palpate.report import clinic_figures, figures, part_figures, parts, views, wording, words
+from palpate.report import clinic_figures, figures, part_figures, parts, stability_views, views, wording, words
 from palpate.report.budgets import budget_columns, confined
 from palpate.report.canvas import ROUND
 from palpate.report.cards import card
@@ -29,6 +29,7 @@ SECTIONS = (
     ("clinical", "Clinical direction"),
     ("grading", "Grades under attack"),
     ("survival", "Survival in files"),
+    ("stability", "Stability"),
     ("subgroups", "Sites and scanners"),
     ("attacks", "Attacks side by side"),
     ("gallery", "Gallery"),
@@ -95,6 +96,8 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         pictures=len(description.gallery),
         exports=len(description.exports),
         plan=_plan(run),
+        s=results.stability,
+        **stability_views.pieces(run, results, description.stability.items if description.stability else []),
         **_picks(results),
     )
     return page + "\n"
@@ -204,7 +207,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({name: getattr(words, name) for name in _FILTERS})
-    environment.filters["whole"] = words.whole
+    environment.filters |= {"whole": words.whole, "stability": stability_views.written}
     environment.filters |= {"reading": wording.reading, "reading_interval": wording.reading_interval}
     return environment
 

@@ -51,6 +51,7 @@ from palpate.report.schema import (
     WorstPoint,
 )
 from palpate.report.series import all_series
+from palpate.report.stability import measure_stability
 from palpate.report.subgroups import all_subgroups
 from palpate.report.survival import measure_survival
 from palpate.report.validity import judge
@@ -96,6 +97,7 @@ def measure(run: RunFolder) -> Results:
         series=series,
         budgets=budgets(reading),
         survival=measure_survival(reading, verdict.eps),
+        stability=measure_stability(run, reading),
         subgroups=all_subgroups(reading, verdict.eps),
         froc=froc,
         comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],

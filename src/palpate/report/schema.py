@@ -14,6 +14,7 @@ from typing import Literal
 
 from palpate.report.description import AuditedModel, Data, Gate, Task, Threat
 from palpate.report.schema_clinic import Budget, Subgroups, Survival
+from palpate.report.schema_stability import Stability
 from palpate.report.typed import Figure, Model, Number, Text, Tree
 
 RESULTS_VERSION = 3
@@ -289,6 +290,8 @@ class Results(Model):
     budgets: list[Budget]
     """Every budget that was tried, in every unit, smallest first."""
     survival: Survival
+    stability: Stability
+    """How attacks run, step by step, on a few images."""
     subgroups: list[Subgroups]
     """By site and by scanner, where images come from more than one."""
     froc: list[Froc]
