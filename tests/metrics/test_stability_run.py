@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from palpate import catalog
+from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.metrics.stability_run import CURVES, along_the_run, band, mean_known
 from palpate.runs import Frame
+from palpate.stability import trace, trace_rows
+from palpate.streams import Streams
+from palpate.tasks.classification import Classification
+from palpate.threats.ball import Linf
 from palpate.traces import FIELD_NAMES
+from palpate.victim import Victim
 
 NAN = float("nan")
 TEXT = {"image", "group", "attack", "item", "goal"}
@@ -137,3 +144,24 @@ def test_traces_that_do_not_fit_are_refused():
 def test_other_attacks_are_passed_over():
     rows = [course(0, loss=1.0), course(0, attack="pgd", loss=9.0, eps=3.0)]
     assert along_the_run(frame(*rows), "bim").bands["loss"].median.tolist() == [1.0] * 5
+
+
+def test_the_rows_of_a_real_trace():
+    victim, images = Victim(victims.small_net().double(), (0, 255)), victims.images(5, seed=4).double()
+    with victim:
+        labels = victim.judge(images).argmax(1)
+    attack = catalog.make("pgd", Linf(4.0), steps=5)
+    seen = trace(
+        attack, victim, Classification(4), images, labels, generator=Streams.of(None, 5), starts=2, smoothed=True
+    )
+    names = [str(number) for number in range(5)]
+    rows = trace_rows(
+        seen, images=names, rows=range(5), groups=names, attack="pgd", item="", goal="untargeted", eps=4.0
+    )
+    run = along_the_run({name: np.array([getattr(row, name) for row in rows]) for name in FIELD_NAMES}, "pgd")
+    assert (run.steps, run.images, run.starts) == (5, 5, 2)
+    assert run.summary.plane_share.value == pytest.approx(float(seen.plane_share.mean()))
+    assert run.summary.cos_step.value == pytest.approx(float(seen.cos_step.nanmean()))
+    middle = np.median(seen.kl_clean.mean(0).numpy(), axis=0)
+    assert run.bands["kl_clean"].median == pytest.approx(middle)
+    assert not math.isnan(run.summary.smoothed_end.value + run.summary.half_time.value + run.summary.falling.value)
