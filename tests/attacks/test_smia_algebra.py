@@ -174,6 +174,22 @@ def test_with_two_classes_it_reverses_beyond_one_where_the_smoothed_image_is_sur
     assert reversed_.any() and not reversed_.all()
 
 
+@given(cases(least=3), weights, agreements)
+@fast
+def test_of_many_classes_it_is_bim_where_only_two_share_the_probability(case, weight, agreement):
+    """A network that wavers between two grades: both predictions lie on one line, as with two classes."""
+    logits, labels, smoothed = case
+    rows, other = torch.arange(len(labels)), (labels + 1) % logits.shape[1]
+    shared = torch.full_like(logits, -200.0)
+    shared[rows, labels], shared[rows, other] = logits[rows, labels], logits[rows, other]
+    taken = smoothed.masked_fill(shared == -200, -200.0)
+    task = Classification(logits.shape[1])
+    bim = pull(Deviation(), task, shared, labels, taken)
+    ours = pull(Stabilised(weight, agreement=agreement), task, shared, labels, taken)
+    p, q = shared.softmax(1)[rows, other], taken_for(taken, agreement)[rows, other]
+    torch.testing.assert_close(ours, ((1 - weight) + weight * q / p)[:, None] * bim, **EXACT)
+
+
 def test_three_classes_are_enough_to_part_it_from_bim():
     logits = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
     labels, task = torch.tensor([0]), Classification(3)
@@ -193,6 +209,26 @@ def test_a_distribution_that_agrees_adds_nothing_at_any_weight(case, weight):
     bim = pull(Deviation(), task, logits, labels, logits)
     ours = pull(Stabilised(weight, agreement="distribution"), task, logits, labels, logits)
     torch.testing.assert_close(ours, bim, rtol=1e-9, atol=1e-12)
+
+
+@given(cases(), st.floats(0.1, 5))
+@fast
+def test_through_adds_a_pull_on_the_smoothed_image_that_vanishes_where_both_agree(case, weight):
+    """On its logits it is -alpha q (log q / p - KL(q || p)), which sums to zero; on those of x_t nothing changes."""
+    logits, labels, smoothed = case
+    task, objective = Classification(logits.shape[1]), Stabilised(weight, agreement="distribution", through=True)
+    image = torch.zeros(len(logits), 1, 1, 1)
+    for reference in (smoothed, logits):
+        z, s = logits.clone().requires_grad_(), reference.clone().requires_grad_()
+        looks = (lambda _, s=s: s, None)
+        value = objective.value(Point(image, image, image, z, z, labels, task, 0.0, *looks))
+        on_z, on_s = torch.autograd.grad(value.sum(), (z, s))
+        q, apart = s.softmax(1), s.log_softmax(1) - z.log_softmax(1)
+        expected = -weight * q * (apart - (q * apart).sum(1, keepdim=True))
+        torch.testing.assert_close(on_s, expected.detach(), **EXACT)
+        detached = Stabilised(weight, agreement="distribution")
+        torch.testing.assert_close(on_z, pull(detached, task, logits, labels, reference), **EXACT)
+    assert on_s.abs().max() < 1e-9 * max(1.0, weight)
 
 
 @pytest.mark.parametrize("agreement", ["label", "distribution"])
