@@ -241,8 +241,7 @@ def percentiles(values: Floats, *, ordered: bool = False) -> tuple[float, float]
     defined = values[~np.isnan(values)]
     if not defined.size:
         return float("nan"), float("nan")
-    method = "inverted_cdf" if ordered else "linear"
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf" if ordered else "linear")
     return float(low), float(high)
 
 

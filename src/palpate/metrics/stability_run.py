@@ -13,6 +13,7 @@ import numpy as np
 from palpate.errors import InputError
 from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Floats, Ints
+from palpate.metrics.spreads import quotient
 from palpate.metrics.stability import by_group
 from palpate.runs import Frame
 
@@ -81,38 +82,22 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
         InputError: the attack has no rows, its traces differ in their number of steps or their budget, or two rows
             stand for the same image, start and step.
     """
-    mine = np.asarray(frame["attack"]) == attack
-    if not mine.any():
-        raise InputError(f"There is no trace of the attack '{attack}'.")
-    rows = {name: np.asarray(frame[name])[mine] for name in ("row", "group", "start", "step", "steps", "eps", *NEEDED)}
-    if np.unique(rows["steps"]).size > 1 or np.unique(rows["eps"]).size > 1:
-        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it anew.")
-    steps = int(rows["steps"][0])
+    rows = _rows_of(frame, attack)
+    steps, step = int(rows["steps"][0]), rows["step"].astype(np.int64)
     images, first, image = np.unique(rows["row"], return_index=True, return_inverse=True)
     starts, start = np.unique(rows["start"], return_inverse=True)
-    step = rows["step"].astype(np.int64)
-    if step.min() < 0 or step.max() > steps:
-        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {steps}. Trace it anew.")
     cells = (image * starts.size + start) * (steps + 1) + step
     if np.unique(cells).size < cells.size:
         raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it anew.")
-
-    def laid_out(name: str) -> Floats:
-        out = np.full((images.size, starts.size, steps + 1), np.nan)
-        out[image, start, step] = rows[name]
-        return np.where(np.isfinite(out), out, np.nan)
-
-    tables = {name: laid_out(name) for name in NEEDED}
-    resampling = by_group(rows["group"][first], seed)
-
-    def estimate(figure: Floats) -> Estimate:
-        per_image = mean_known(figure)
-        return resampling.mean(per_image, np.ones(images.size, dtype=bool), NOT_TRACED)
-
-    summary = RunSummary(*(estimate(figure(tables)) for figure in _FIGURES))
-    return RunCurves(
-        steps, images.size, starts.size, {name: band(mean_known(tables[name], 1)) for name in CURVES}, summary
-    )
+    tables = {}
+    for name in NEEDED:
+        table = np.full((images.size, starts.size, steps + 1), np.nan)
+        table[image, start, step] = np.where(np.isfinite(rows[name]), rows[name], np.nan)
+        tables[name] = table
+    resampling, every = by_group(rows["group"][first], seed), np.ones(images.size, dtype=bool)
+    figures = [resampling.mean(mean_known(figure(tables)), every, NOT_TRACED) for figure in _FIGURES]
+    bands = {name: band(mean_known(tables[name], axis=1)) for name in CURVES}
+    return RunCurves(steps, images.size, starts.size, bands, RunSummary(*figures))
 
 
 def mean_known(values: Floats, axis: int = -1) -> Floats:
@@ -134,6 +119,19 @@ def band(values: Floats) -> Band:
         if there.size > 1:
             out[1:, step] = np.quantile(there, [0.25, 0.75])
     return Band(out[0], out[1], out[2], known.sum(axis=0).astype(np.int64))
+
+
+def _rows_of(frame: Frame, attack: str) -> Frame:
+    """The columns that are needed, of one attack, with one budget and one number of steps."""
+    mine = np.asarray(frame["attack"]) == attack
+    if not mine.any():
+        raise InputError(f"There is no trace of the attack '{attack}'.")
+    rows = {name: np.asarray(frame[name])[mine] for name in ("row", "group", "start", "step", "steps", "eps", *NEEDED)}
+    if np.unique(rows["steps"]).size > 1 or np.unique(rows["eps"]).size > 1:
+        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it anew.")
+    if rows["step"].min() < 0 or rows["step"].max() > rows["steps"][0]:
+        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {rows['steps'][0]}. Trace it anew.")
+    return rows
 
 
 # Each takes tables (images, starts, T + 1) and gives (images, starts).
@@ -158,7 +156,7 @@ def _half_time(tables: Mapping[str, Floats]) -> Floats:
 def _smoothed_end(tables: Mapping[str, Floats]) -> Floats:
     values = tables["kl_smoothed"]
     peak = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
-    return _over(values[..., -1], peak)
+    return quotient(values[..., -1], peak)
 
 
 def _cos_final_half(tables: Mapping[str, Floats]) -> Floats:
@@ -168,13 +166,7 @@ def _cos_final_half(tables: Mapping[str, Floats]) -> Floats:
 
 def _plane_share(tables: Mapping[str, Floats]) -> Floats:
     x, y, length = (tables[name][..., -1] for name in ("plane_x", "plane_y", "l2"))
-    return _over(x**2 + y**2, length**2)
-
-
-def _over(top: Floats, bottom: Floats) -> Floats:
-    out = np.full(top.shape, np.nan)
-    np.divide(top, bottom, out=out, where=bottom > 0)
-    return out
+    return quotient(x**2 + y**2, length**2)
 
 
 _FIGURES: tuple[Callable[[Mapping[str, Floats]], Floats], ...] = (
