@@ -1,0 +1,100 @@
+"""Two attacks on the same images: differences with intervals, a test that keeps seeds and patients together."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from benchmarks.smia_study.gather import Series
+from palpate.metrics.intervals import Estimate, Resampling, Share, undefined
+from palpate.metrics.panel import Bools, Floats
+
+FLIPS = 20_000
+"""Random sign flips where there are too many to try all."""
+EXACT = 14
+"""Up to so many groups all sign flips are tried."""
+DIGITS = 4
+
+
+def rounded(value: float) -> float | None:
+    """A figure as the results file holds it; None where it is undefined."""
+    return None if not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+def told(estimate: Estimate) -> list[float | None]:
+    """`[value, low, high]`, None where undefined."""
+    return [rounded(estimate.value), rounded(estimate.low), rounded(estimate.high)]
+
+
+def rate(values: Floats, among: Bools, resampling: Resampling) -> Estimate:
+    """Mean of shares of seeds, per image: a proportion where every image has 0 or 1, else a mean.
+
+    Where every image has the same share the bootstrap has no width; Wilson's interval of as many groups stands there.
+    """
+    counted = values[among]
+    if not counted.size:
+        return undefined("no image counts here", 0)
+    if np.isin(counted, (0.0, 1.0)).all():
+        return resampling.proportion(Share(values > 0, among))
+    return resampling.mean(values, among, "no image counts here")
+
+
+def sign_flip(differences: Floats, groups: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p of differences that would as soon have the other sign, group by group.
+
+    Each group's differences keep together. Where all groups differ by the same amount it is McNemar's exact test.
+    All flips are tried up to 14 groups that differ, 20,000 random ones beyond.
+
+    Args:
+        differences: (N,) one per image.
+        groups: (N,) group numbers.
+        seed: of the random flips.
+    """
+    sums = np.bincount(groups, differences)
+    sums = sums[np.abs(sums) > 1e-12]
+    if not sums.size:
+        return 1.0
+    if np.allclose(np.abs(sums), np.abs(sums[0])):
+        return float(binomtest(int((sums > 0).sum()), sums.size, 0.5).pvalue)
+    if sums.size <= EXACT:
+        signs = np.array(list(product((-1.0, 1.0), repeat=sums.size)))
+        return float((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).mean())
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FLIPS, sums.size))
+    return float(((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).sum() + 1) / (FLIPS + 1))
+
+
+def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
+    """Success and drop of the first attack minus those of the second, over images that count for both.
+
+    `apart` says whether the two intervals of the success rates have nothing in common, and on which side the first
+    lies: `above`, `below` or `no`.
+    """
+    one, two = (series.per_image(series.beaten(after)) for series in (first, second))
+    among = first.per_image(first.among(after)) + second.per_image(second.among(after)) > 1.5
+    resampling = first.over_images
+    ours, theirs = rate(one, among, resampling), rate(two, among, resampling)
+    gap = np.where(among, one - two, 0.0)
+    drops = [series.per_image(series.clean_score(after) - series.score(after)) for series in (first, second)]
+    known = among & np.isfinite(drops[0]) & np.isfinite(drops[1])
+    lowered = np.where(known, drops[0] - drops[1], 0.0)
+    return {
+        "first": told(ours),
+        "second": told(theirs),
+        "difference": told(resampling.mean(gap, among, "no image counts here")),
+        "only_first": rounded(float(np.clip(gap, 0, None).sum())),
+        "only_second": rounded(float(np.clip(-gap, 0, None).sum())),
+        "apart": apart(ours, theirs),
+        "p": rounded(sign_flip(gap, resampling.group)),
+        "drop": told(resampling.mean(lowered, known, "no image counts here")),
+        "drop_p": rounded(sign_flip(lowered, resampling.group)),
+    }
+
+
+def apart(first: Estimate, second: Estimate) -> str:
+    """`above` or `below` where the first interval lies wholly there of the second, else `no`."""
+    if first.low > second.high:
+        return "above"
+    return "below" if first.high < second.low else "no"

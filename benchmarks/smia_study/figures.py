@@ -1,0 +1,103 @@
+"""All figures of the study as one JSON document: made from the cache, read by the pages and the plots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.smia_study import verdict
+from benchmarks.smia_study.gather import Cell, Setting, cells, settings
+from benchmarks.smia_study.tables import setting_figures, setting_key
+from benchmarks.smia_study.traced import frames, traced_figures
+from palpate.errors import StorageError
+
+Figures = dict[str, Any]
+VERSION = 1
+
+
+def collect(cache: Path) -> Figures:
+    """Read the cache and work out every figure that a page or a plot shows.
+
+    Raises:
+        StorageError: the cache has no finished cell of the study, or holds cells that do not fit together.
+    """
+    found = cells(cache)
+    if not found:
+        raise StorageError(f"'{cache}' holds no finished cell. Run python -m benchmarks.smia_study first.")
+    own = ordered(settings(found))
+    main = verdict.widest(own)
+    held = frames(cache)
+    traced = {world: traced_figures(held[world]) for world in dict.fromkeys(one.world for one in own) if world in held}
+    spreads = verdict.modalities(main)
+    forms = [name for one in own for name in one.attacks if name.startswith(verdict.SMIA) and "random" not in name]
+    return {
+        "version": VERSION,
+        "command": "python -m benchmarks.smia_study --tables",
+        "versions": found[0].about["versions"],
+        "worlds": worlds(found),
+        "settings": {setting_key(one): setting_figures(one) for one in own},
+        "traced": traced,
+        "main": [setting_key(one) for one in main],
+        "modalities": spreads,
+        "claims": {form: verdict.claims(main, traced, spreads, form) for form in dict.fromkeys(forms)},
+        "ours": verdict.ours(own),
+        "strongest": {setting_key(one): verdict.strongest_peer(one) for one in own},
+        "ablation": stored(cache / "ablation.json"),
+        "scan": stored(cache / "scan.json"),
+    }
+
+
+def ordered(own: list[Setting]) -> list[Setting]:
+    """Worlds in the study's order, smaller budgets first."""
+    from benchmarks.smia_study.worlds import WORLDS
+
+    names = [world.name for world in WORLDS]
+    return sorted(own, key=lambda one: (names.index(one.world), one.eps))
+
+
+def stored(path: Path) -> Any:
+    """A document of the cache; None where that stage has not run."""
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def worlds(found: list[Cell]) -> Figures:
+    """What each world is, in the study's order, as far as the cache has it."""
+    from benchmarks.smia_study.worlds import WORLDS
+
+    seconds: dict[str, float] = {}
+    for cell in found:
+        name = cell.about["world"]
+        seconds[name] = seconds.get(name, 0.0) + float(cell.about["seconds"])
+    second = {cell.about["world"]: cell.about["second"] for cell in found}
+    return {
+        world.name: {
+            "words": world.words,
+            "image": world.image,
+            "score": SCORES.get(world.folder.name, "Dice"),
+            "second": second[world.name],
+            "minutes": round(seconds[world.name] / 60, 1),
+        }
+        for world in WORLDS
+        if world.name in seconds
+    }
+
+
+SCORES = {"fundus_dr": "accuracy", "polyp_boxes": "F1"}
+"""What the score of a set of images is called; Dice where nothing is said."""
+
+
+def dumped(figures: Figures) -> str:
+    """The document as text: one line for each attack and comparison, so that changes can be read."""
+    return _lines(figures, 0) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not value or depth >= 6 or len(flat) <= 400:
+        return flat
+    pad, end = " " * (depth + 1), " " * depth
+    if isinstance(value, dict):
+        inner = [f"{pad}{json.dumps(key, ensure_ascii=False)}: {_lines(one, depth + 1)}" for key, one in value.items()]
+        return "{\n" + ",\n".join(inner) + f"\n{end}}}"
+    return "[\n" + ",\n".join(pad + _lines(one, depth + 1) for one in value) + f"\n{end}]"

@@ -1,0 +1,146 @@
+"""The written pages: prose by hand in `prose/`, every number of it and every table from the figures of the study.
+
+A page is a template. `{{ success("polyps", "smia", "passes", "blur1") }}` is a figure; `{% do expect(...) %}` holds a
+sentence to what it says: where the figures no longer bear it out, nothing is written and the sentence is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmarks.smia_study import markdown, plots
+from benchmarks.smia_study.figures import collect, dumped
+from benchmarks.smia_study.transfer_networks import CACHE, ROOT
+from palpate.runs import write_atomically
+
+PROSE = Path(__file__).parent / "prose"
+RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"
+DOCS = ROOT / "docs"
+BEGIN, END = "<!-- study -->", "<!-- end of study -->"
+PAGES = ("smia_study.md", "smia_study_tables.md", "smia_verdict.md", "smia_defaults.md")
+SECTIONS = ("steadfast.md",)
+"""Pages of which only what stands between the two marks is written here."""
+Figures = dict[str, Any]
+
+
+class OutdatedProseError(ValueError):
+    """What the prose says is no longer what the figures say."""
+
+
+def write(cache: Path = CACHE, docs: Path = DOCS, results: Path = RESULTS) -> None:
+    """Work out all figures from the cache alone; write them, the drawings and the pages.
+
+    Raises:
+        StorageError: the cache has nothing to show.
+        OutdatedProseError: sentences contradict the figures; figures and drawings are written all the same.
+    """
+    figures = collect(cache)
+    write_atomically(results, dumped(figures).encode())
+    publish(json.loads(results.read_text()), docs)
+
+
+def publish(figures: Figures, docs: Path = DOCS) -> None:
+    """Write drawings and pages from the figures."""
+    plots.draw(figures, docs / "images" / "smia_study")
+    for name, text in render(figures).items():
+        path = docs / "explanation" / name
+        if name in PAGES:
+            path.write_text(text)
+        elif path.is_file() and BEGIN in path.read_text():
+            path.write_text(inserted(path.read_text(), text))
+
+
+def inserted(page: str, section: str) -> str:
+    """The page with its marked section replaced; where only the first mark stands, the section ends with the second."""
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{section.strip()}\n{END}{after if mark else rest}"
+
+
+def render(figures: Figures) -> dict[str, str]:
+    """Every page and section whose figures are there, as text, by its name.
+
+    Raises:
+        OutdatedProseError: with every sentence that the figures contradict.
+    """
+    failed: list[str] = []
+    environment = Environment(
+        loader=FileSystemLoader(PROSE),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.globals |= vocabulary(figures)
+    pages = {}
+    for name in (*PAGES, *SECTIONS):
+        if not (PROSE / name).is_file() or (name == "smia_defaults.md" and not figures["ablation"]):
+            continue
+        environment.globals["expect"] = partial(_expect, failed, name)
+        pages[name] = environment.get_template(name).render(data=figures)
+    if failed:
+        raise OutdatedProseError("The figures no longer bear out:\n" + "\n".join(failed))
+    return pages
+
+
+def _expect(failed: list[str], page: str, condition: bool, sentence: str) -> None:
+    if not condition:
+        failed.append(f"{page}: {sentence}")
+
+
+def vocabulary(figures: Figures) -> dict[str, Any]:
+    """What templates can say: figures by name, tables, and how numbers are written."""
+    main = {figures["settings"][key]["world"]: key for key in figures["main"]}
+
+    def entry(world: str, attack: str, mode: str) -> Figures:
+        own = figures["settings"][main.get(world, world)]
+        found = markdown.entry(own, attack, mode)
+        if found is None:
+            raise KeyError(f"the study has no '{attack}' in '{world}' at equal {mode}")
+        return found
+
+    def success(world: str, attack: str, mode: str = "passes", after: str = "before") -> str:
+        return markdown.percent(entry(world, attack, mode)["success"][after])
+
+    def score(world: str, attack: str, mode: str = "passes", after: str = "before") -> str:
+        return markdown.number(entry(world, attack, mode)["score"][after])
+
+    tables = {f"{name}_table": partial(getattr(markdown, name), figures) for name in TABLES}
+    return tables | {
+        "entry": entry,
+        "success": success,
+        "score": score,
+        "percent": markdown.percent,
+        "number": markdown.number,
+        "chance": markdown.chance,
+        "setting": lambda world: figures["settings"][main.get(world, world)],
+        "words": lambda world: figures["worlds"][world]["words"],
+        "listed": listed,
+        "counted": counted,
+        "main_of": main,
+    }
+
+
+TABLES = (
+    "worlds", "outcomes", "strengths", "meanings", "modalities", "paired", "identities", "differences", "ours",
+    "ablation", "verdicts", "forms",
+)  # fmt: skip
+
+
+def listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; `none`."""
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return ", ".join(names[:-1]) + f" and {names[-1]}"
+
+
+def counted(rows: list[Mapping[str, Any]], side: str) -> int:
+    """How many rows speak `for`, `against` or leave `open`."""
+    return sum(row["side"] == side for row in rows)
