@@ -37,9 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.list:
             _listed(found)
             continue
-        say(
-            f"{stage}: {len(found)} cells, {sum(cell.seconds for cell in found) / 60:.0f} min of a quiet core if none is done"
-        )
+        minutes = sum(cell.seconds for cell in found) / 60
+        say(f"{stage}: {len(found)} cells, at most {minutes:.0f} min of a quiet core if none is done")
         run.run(found, grounds, options.cache, again=bool(options.only))
         _summed_up(stage, cells.cells(stage, WORLDS), options.cache)
     if not options.list and not options.only and not options.no_pages:

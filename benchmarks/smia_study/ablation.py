@@ -29,8 +29,8 @@ WORLDS = ("fundus_dr", "covid_ct", "polyps", "polyp_boxes")
 SMOOTHED = ("step", "perturbation", "image")
 WEIGHTS = {
     ("label", False): (0.5, 0.25, 0.9),
-    ("distribution", False): (0.5, 1.0, 0.25, 2.0),
-    ("distribution", True): (1.0, 0.5, 0.25, 2.0),
+    ("distribution", False): (0.5, 1.0),
+    ("distribution", True): (1.0, 0.5, 2.0),
 }
 """By agreement and whether gradients pass through the smoothed branch: weights, the middling ones first."""
 KERNELS = ((5, 1.5), (7, 2.0))

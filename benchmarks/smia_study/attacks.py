@@ -31,9 +31,8 @@ class Peer:
         recipe: its row of the catalog.
         parameters: what it is given beside the threat and the steps.
         kinds: kinds of task that it is run on; empty: all.
-        tier: when its turn comes, 0 first.
+        tier: when its turn comes, 0 first; those of tier 0 run at all radii of a world, the others at the largest.
         random_start: start at random points although the recipe does not.
-        radii: how many of a world's radii, counted from the largest; 0: all.
         modes: equal steps, equal passes.
     """
 
@@ -43,7 +42,6 @@ class Peer:
     kinds: tuple[str, ...] = ()
     tier: int = 1
     random_start: bool = False
-    radii: int = 0
     modes: tuple[str, ...] = MODES
 
     @property
@@ -128,8 +126,8 @@ STUDY = (
     Peer("mi", "mi", tier=1),
     Peer("ti", "ti", tier=1),
     Peer("di", "di", tier=1),
-    Peer("bim, random start", "bim", random_start=True, radii=1, modes=("steps",), tier=1),
-    Peer("smia, random start", "smia", random_start=True, radii=1, modes=("steps",), tier=1),
+    Peer("bim, random start", "bim", random_start=True, modes=("steps",), tier=1),
+    Peer("smia, random start", "smia", random_start=True, modes=("steps",), tier=1),
 )
 TRACED = (
     "bim",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.smia_study import ablation
 from benchmarks.smia_study.attacks import (
+    MODES,
     PASSES,
     SCAN,
     SEEDS,
@@ -153,17 +154,26 @@ def _of_world(stage: str, world: World, place: int, peers: tuple[Peer, ...]) -> 
         return
     for rank, peer in enumerate(chosen):
         for eps in _radii(stage, world, peer):
-            for mode in peer.modes if stage in ("study", "ablation") else ("steps",):
-                for seed in SEEDS if stage == "study" and peer.draws else SEEDS[:1]:
+            for mode in peer.modes if stage in ("study", "ablation") else MODES[:1]:
+                for seed in _seeds(stage, world, peer, eps):
                     yield _cell(stage, world, peer, eps, mode, seed, (place, rank))
+
+
+def _seeds(stage: str, world: World, peer: Peer, eps: float) -> tuple[int, ...]:
+    """Several for attacks that draw, at the largest radius; elsewhere one."""
+    return SEEDS if stage == "study" and peer.draws and eps == world.eps[-1] else SEEDS[:1]
 
 
 def _cell(stage: str, world: World, peer: Peer, eps: float, mode: str, seed: int, turn: tuple[int, int]) -> Cell:
     place, rank = turn
     steps, passes = (STEPS, PASSES) if stage in ("study", "trace") else (TRIAL_STEPS, TRIAL_PASSES)
-    # Turns: the first attacks on the first worlds with the first seed, then the rest of each.
-    turns = peer.tier + (place + 1) // 2 + 2 * (seed > 0)
-    order = (turns, place, rank, seed) if stage == "study" else (rank // 8, place, rank)
+    # The study: first the attacks that matter most, on the first worlds, at the largest radius, with the first seed.
+    turns = peer.tier + (place + 1) // 2 + (eps < world.eps[-1]) + 2 * (seed > 0)
+    own, paid = (peer.steps_of(one, steps, passes) for one in MODES)
+    # The ablation: what the rule reads first, which is what is run at equal passes.
+    order = (
+        (turns, place, rank, seed) if stage == "study" else (mode == "steps" and own != paid, rank // 8, place, rank)
+    )
     return Cell(
         stage, world, peer, eps, mode, seed, peer.steps_of(mode, steps, passes), passes if mode == "passes" else None,
         order=order,
@@ -173,9 +183,8 @@ def _cell(stage: str, world: World, peer: Peer, eps: float, mode: str, seed: int
 def _radii(stage: str, world: World, peer: Peer) -> tuple[float, ...]:
     if stage == "scan":
         return world.scan
-    if stage == "study":
-        # The larger one first: comparisons of seeds and the tables' main columns are there.
-        return tuple(reversed(world.eps[-peer.radii :]))
+    if stage == "study" and peer.tier == 0:
+        return tuple(reversed(world.eps))
     return world.eps[-1:]
 
 

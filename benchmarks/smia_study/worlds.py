@@ -73,36 +73,102 @@ class World:
 
 
 _PLAIN = Tuning(fold=True)
+_HALF = Tuning(layout="channels_last", fold=True, search="bfloat16", glance="bfloat16")
+_FUNDUS_SCAN = (0.25, 0.5, 0.75, 1.0)
 WORLDS = (
     World(
-        "fundus_dr", EXAMPLES / "fundus_dr", "DR grades, ResNet-18", (0.5, 0.75), (0.25, 0.5, 0.75, 1.0), 100, 60, 20, 7.7,
+        "fundus_dr",
+        EXAMPLES / "fundus_dr",
+        "DR grades, ResNet-18",
+        eps=(0.5, 0.75),
+        scan=_FUNDUS_SCAN,
+        images=100,
+        trials=45,
+        batch=20,
+        milliseconds=7.7,
         second=True,
     ),
     World(
-        "covid_ct", EXAMPLES / "covid_ct", "CT infection, U-Net", (2.0, 4.0), (1.0, 2.0, 4.0, 8.0), 48, 40, 8, 21,
-        validation=(), splits=("val", "train"), second=True, image="slice",
+        "covid_ct",
+        EXAMPLES / "covid_ct",
+        "CT infection, U-Net",
+        eps=(2.0, 4.0),
+        scan=(1.0, 2.0, 4.0, 8.0),
+        images=48,
+        trials=20,
+        batch=8,
+        milliseconds=21,
+        validation=(),
+        splits=("val", "train"),
+        second=True,
+        image="slice",
     ),
     World(
-        "polyps", EXAMPLES / "polyps", "polyp masks, U-Net", (0.5, 1.0), (0.25, 0.5, 1.0, 2.0), 80, 60, 16, 10, second=True
+        "polyps",
+        EXAMPLES / "polyps",
+        "polyp masks, U-Net",
+        eps=(0.5, 1.0),
+        scan=(0.25, 0.5, 1.0, 2.0),
+        images=60,
+        trials=36,
+        batch=16,
+        milliseconds=10,
+        second=True,
     ),
     World(
-        "polyp_boxes", EXAMPLES / "polyp_boxes", "polyp boxes, detector", (0.25, 0.5), (0.125, 0.25, 0.5, 1.0), 50, 60, 10, 6.7,
-        _PLAIN,
+        "polyp_boxes",
+        EXAMPLES / "polyp_boxes",
+        "polyp boxes, detector",
+        eps=(0.5, 1.0),
+        scan=(0.25, 0.5, 1.0, 2.0),
+        images=50,
+        trials=45,
+        batch=10,
+        milliseconds=6.7,
+        tuning=_PLAIN,
     ),
     World(
-        "hippocampus", EXAMPLES / "hippocampus", "hippocampus volumes, 3D U-Net", (6.0,), (1.0, 3.0, 6.0, 12.0), 17, 7, 4, 120,
-        _PLAIN, VOLUMES, image="volume",
+        "hippocampus",
+        EXAMPLES / "hippocampus",
+        "hippocampus volumes, 3D U-Net",
+        eps=(6.0,),
+        scan=(1.0, 3.0, 6.0, 12.0),
+        images=17,
+        trials=7,
+        batch=4,
+        milliseconds=120,
+        tuning=_PLAIN,
+        handlings=VOLUMES,
+        image="volume",
     ),
     World(
-        "fundus_dr_densenet", EXAMPLES / "fundus_dr", "DR grades, DenseNet", (0.5, 0.75), (0.25, 0.5, 0.75, 1.0), 80, 60, 20, 9,
-        victim="second", second=True,
+        "fundus_dr_densenet",
+        EXAMPLES / "fundus_dr",
+        "DR grades, DenseNet",
+        eps=(0.75,),
+        scan=_FUNDUS_SCAN,
+        images=60,
+        trials=45,
+        batch=20,
+        milliseconds=9,
+        victim="second",
+        second=True,
     ),
     World(
-        "vessels", EXAMPLES / "vessels", "vessels, foreign W-Net", (1.0,), (0.5, 1.0, 2.0), 6, 4, 2, 350,
-        Tuning(layout="channels_last", fold=True, search="bfloat16", glance="bfloat16"),
-        test=(("dataset", "DRIVE"), ("split", "test")), validation=(("dataset", "CHASE_DB1"),),
+        "vessels",
+        EXAMPLES / "vessels",
+        "vessels, foreign W-Net",
+        eps=(1.0,),
+        scan=(0.5, 1.0, 2.0),
+        images=4,
+        trials=4,
+        batch=2,
+        milliseconds=350,
+        tuning=_HALF,
+        test=(("dataset", "DRIVE"), ("split", "test")),
+        validation=(("dataset", "CHASE_DB1"),),
     ),
-)  # fmt: skip
+)
 """In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a victim of its own."""
 
 
@@ -205,7 +271,7 @@ def encode_tuning(tuning: Tuning) -> dict[str, str | bool]:
 
 
 def load(world: World, split: str, data: Path) -> Ground:
-    """Load a world with its `test` or `validation` images; data and weights are prepared first where they are absent."""
+    """Load a world with its `test` or `validation` images; absent data and weights are prepared first."""
     prepare(world.folder, data)
     plan = load_plan(world.folder / "plan.toml")
     limit = world.images if split == "test" else world.trials
