@@ -97,10 +97,11 @@ def strengths(figures: Figures, mode: str) -> str:
         found = [entry(own, attack, mode) for own in main.values()]
         if any(found):
             rows.append([f"`{attack}`", *(percent(one and one["success"]["before"]) for one in found)])
-    return table(["attack", *(_titled(figures, own) for own in main.values())], rows)
+    return table(["attack", *(titled(figures, own) for own in main.values())], rows)
 
 
-def _titled(figures: Figures, own: Figures) -> str:
+def titled(figures: Figures, own: Figures) -> str:
+    """A world at its budget, in words."""
     return f"{figures['worlds'][own['world']]['words']}, eps {own['eps']:g}"
 
 
@@ -139,7 +140,7 @@ def paired(figures: Figures, rows: Sequence[Figures]) -> str:
     """Two attacks on the same images, one line per world."""
     lines = [
         [
-            _titled(figures, figures["settings"][row["setting"]]), percent(row["first"]), percent(row["second"]),
+            titled(figures, figures["settings"][row["setting"]]), percent(row["first"]), percent(row["second"]),
             percent(row["difference"]), f"{row['only_first']:.3g} / {row['only_second']:.3g}", chance(row["p"]),
             number(row["drop"], 3),
         ]
@@ -153,7 +154,7 @@ def identities(figures: Figures, rows: Sequence[Figures]) -> str:
     """How far a form of SMIA is BIM."""
     lines = [
         [
-            _titled(figures, figures["settings"][row["setting"]]),
+            titled(figures, figures["settings"][row["setting"]]),
             f"{row['count']} of {row['images']}",
             percent(row["same"]),
             NOTHING if row["largest"] is None else f"{row['largest']:.2g}",
@@ -185,7 +186,7 @@ def ours(figures: Figures, after: Sequence[str]) -> str:
     """The new attack against its rivals at equal passes."""
     lines = [
         [
-            _titled(figures, figures["settings"][row["setting"]]), MEANINGS[row["after"]], f"`{row['against']}`",
+            titled(figures, figures["settings"][row["setting"]]), MEANINGS[row["after"]], f"`{row['against']}`",
             percent(row["first"]), percent(row["second"]), row["apart"], percent(row["difference"]), chance(row["p"]),
         ]
         for row in figures["ours"]
@@ -203,6 +204,9 @@ CLAIMS = (
     ("variance", "word", "4. perturbations of small variance"),
     ("effective", "word_fgsm", "5. stronger than FGSM"),
     ("effective", "word_pgd", "5. stronger than PGD"),
+    ("survive", "word_jpeg90", "beside the claims: stronger than BIM after `jpeg90`"),
+    ("survive", "word_blur1", "the same after `blur1`"),
+    ("survive", "word_transfer", "the same on the second network"),
 )
 
 
@@ -216,11 +220,12 @@ def verdicts(figures: Figures) -> str:
 
 
 def _tally(found: Figures, claim: str, word: str) -> str:
-    """How many comparisons speak for the claim, against it, and leave it open."""
+    """How many comparisons speak for the claim, against it, leave it open, or show no difference at all."""
     own = found[claim]
-    rows = own.get("rows", own.get(word.removeprefix("word_"), ()))
+    rows = own.get("rows", () if word == "word" else own[word.removeprefix("word_")])
     sides = [row["side"] for row in rows]
-    return f" ({', '.join(f'{sides.count(side)} {side}' for side in ('for', 'against', 'open'))})" if sides else ""
+    told = [f"{sides.count(side)} {side}" for side in ("for", "against", "open", "same") if side in sides]
+    return f" ({', '.join(told)})" if sides else ""
 
 
 def forms(figures: Figures) -> str:

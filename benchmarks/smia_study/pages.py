@@ -7,14 +7,13 @@ sentence to what it says: where the figures no longer bear it out, nothing is wr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.smia_study import markdown, plots
+from benchmarks.smia_study import markdown, plots, targets
 from benchmarks.smia_study.figures import collect, dumped
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
 from palpate.runs import write_atomically
@@ -63,15 +62,19 @@ def inserted(page: str, section: str) -> str:
     return f"{before}{BEGIN}\n{section.strip()}\n{END}{after if mark else rest}"
 
 
-def render(figures: Figures) -> dict[str, str]:
+def render(figures: Figures, prose: Path = PROSE) -> dict[str, str]:
     """Every page and section whose figures are there, as text, by its name.
+
+    Args:
+        figures: the document of the study.
+        prose: folder of the templates.
 
     Raises:
         OutdatedProseError: with every sentence that the figures contradict.
     """
     failed: list[str] = []
     environment = Environment(
-        loader=FileSystemLoader(PROSE),
+        loader=FileSystemLoader(prose),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -81,7 +84,7 @@ def render(figures: Figures) -> dict[str, str]:
     environment.globals |= vocabulary(figures)
     pages = {}
     for name in (*PAGES, *SECTIONS):
-        if not (PROSE / name).is_file() or (name == "smia_defaults.md" and not figures["ablation"]):
+        if not (prose / name).is_file() or (name == "smia_defaults.md" and not figures["ablation"]):
             continue
         environment.globals["expect"] = partial(_expect, failed, name)
         pages[name] = environment.get_template(name).render(data=figures)
@@ -113,18 +116,36 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
         return markdown.number(entry(world, attack, mode)["score"][after])
 
     tables = {f"{name}_table": partial(getattr(markdown, name), figures) for name in TABLES}
-    return tables | {
-        "entry": entry,
-        "success": success,
-        "score": score,
-        "percent": markdown.percent,
-        "number": markdown.number,
-        "chance": markdown.chance,
-        "setting": lambda world: figures["settings"][main.get(world, world)],
-        "words": lambda world: figures["worlds"][world]["words"],
-        "listed": listed,
-        "counted": counted,
-        "main_of": main,
+    return (
+        tables
+        | {
+            "entry": entry,
+            "success": success,
+            "score": score,
+            "percent": markdown.percent,
+            "number": markdown.number,
+            "chance": markdown.chance,
+            "setting": lambda world: figures["settings"][main.get(world, world)],
+            "words": lambda world: figures["worlds"][world]["words"],
+            "listed": listed,
+            "targets": partial(targets.reached, figures),
+            "steadiness_table": partial(targets.steadiness, figures),
+        }
+        | _summed(figures)
+    )
+
+
+def _summed(figures: Figures) -> dict[str, Any]:
+    """Figures about the study as a whole."""
+    main = [figures["settings"][key] for key in figures["main"]]
+    tried = figures["ablation"] or {"worlds": [], "images": {}}
+    return {
+        "main_words": [markdown.titled(figures, own) for own in main],
+        "smallest_images": min(own["eligible"] for own in main),
+        "largest_images": max(own["eligible"] for own in main),
+        "total_minutes": f"{sum(world['minutes'] for world in figures['worlds'].values()):.0f}",
+        "tried_words": [figures["worlds"][world]["words"] for world in tried["worlds"]],
+        "tried_images": listed([str(tried["images"][world]) for world in tried["worlds"]]),
     }
 
 
@@ -139,8 +160,3 @@ def listed(names: list[str]) -> str:
     if len(names) < 2:
         return names[0] if names else "none"
     return ", ".join(names[:-1]) + f" and {names[-1]}"
-
-
-def counted(rows: list[Mapping[str, Any]], side: str) -> int:
-    """How many rows speak `for`, `against` or leave `open`."""
-    return sum(row["side"] == side for row in rows)

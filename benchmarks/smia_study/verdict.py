@@ -17,6 +17,8 @@ from palpate.metrics.stability_worlds import World, across_modalities, compare_m
 
 SMIA, BIM, OURS = "smia", "bim", "steadfast"
 LEVEL = 0.05
+SURVIVED = ("jpeg90", "blur1", "transfer")
+"""After these a SMIA is compared with BIM, beside the claims."""
 Told = list[float | None]
 Row = dict[str, Any]
 Figures = dict[str, Any]
@@ -45,7 +47,7 @@ def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after
 
 
 def side(difference: Sequence[float | None], p: float | None = None, claimed: int = 1) -> str:
-    """`for` the claim, `against` it, or `open`: what the interval, and a test where there is one, can tell.
+    """`for` the claim, `against` it, `same` where nothing at all differs, or `open`.
 
     Args:
         difference: value, low, high.
@@ -53,18 +55,22 @@ def side(difference: Sequence[float | None], p: float | None = None, claimed: in
         claimed: 1 where the claim says that the difference lies above 0, -1 below.
     """
     value, low, high = difference
+    if value == 0 and not low and not high:
+        return "same"
     if value is None or low is None or high is None or (p is not None and p >= LEVEL) or low <= 0 <= high:
         return "open"
     return "for" if value * claimed > 0 else "against"
 
 
 def word(sides: Sequence[str]) -> str:
-    """What is said of a claim from what each world says, by the rule of the page."""
+    """What is said of a claim from what its comparisons say, by the rule of the page."""
     if not sides:
         return "not testable here"
-    if "for" in sides:
-        return "holds" if set(sides) == {"for"} else "holds partly"
-    return "the opposite is seen" if "against" in sides else "not seen"
+    if set(sides) in ({"for"}, {"against"}):
+        return "holds" if sides[0] == "for" else "the opposite is seen"
+    return ("holds partly" if "for" in sides else "not seen") + (
+        ", in places the opposite" if "against" in sides else ""
+    )
 
 
 def identity(setting: Setting, form: str, mode: str = STEPS) -> Row | None:
@@ -190,6 +196,7 @@ def claims(settings: Sequence[Setting], traced: Mapping[str, Any], spreads: Figu
     spot, variance = _spot(settings, traced, form), variance_rows(settings, form)
     escape = {mode: pairs(settings, form, BIM, mode) for mode in (STEPS, PASSES)}
     rivals = {name: pairs(settings, form, name, PASSES) for name in ("fgsm", "pgd")}
+    survive = {after: pairs(settings, form, BIM, PASSES, after) for after in SURVIVED}
     own = spreads.get(form, {})
     alike = [side(own["minus_bim"], claimed=-1)] if "minus_bim" in own else []
     return {
