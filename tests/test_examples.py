@@ -1,6 +1,7 @@
 """The plans of the examples are plans, their networks answer as they say, and the vessel net is the one described."""
 
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def network(reference):
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_plan_of_an_example_is_a_plan(path):
     assert load_plan(path).attacks
+
+
+def test_example_of_tracing_prints_every_step_of_both_attacks(capsys):
+    runpy.run_path(str(EXAMPLES / "tracing.py"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line[:4].strip().isdigit()] == [str(step) for step in range(11)] * 2
+    assert sum("its spread over starts" in line for line in lines) == 1
+    assert sum("it draws nothing" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("name", ["fundus_dr", "covid_ct", "polyps"])

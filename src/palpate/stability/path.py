@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_NUMBERS_AT_ONCE = 2**21
-"""Float64 numbers held while inner products are formed: 16 MiB."""
+_NUMBERS_AT_ONCE = 2**18
+"""Float64 numbers held while inner products are formed: 2 MiB, which a processor's cache holds."""
 _STILL = 1e-12
 """Squared length of a step, as a share of the largest squared change, below which it is rounding: no step."""
 _PARALLEL = 1e-6
