@@ -12,6 +12,7 @@ from palpate.audit.starter import starting_plan, unfinished
 from palpate.audit.toml_words import CHECK, FILL_IN
 from palpate.errors import InputError
 from tests.audit import tiny_dense
+from tests.data import layouts
 
 MODEL = """
 import torch
@@ -163,3 +164,22 @@ def test_a_kind_that_the_folder_has_nothing_for_is_refused(tmp_path):
     (tmp_path / "boxes.csv").unlink()
     with pytest.raises(InputError, match="nothing there is for a detection"):
         starting_plan(tmp_path, tmp_path, "detection")
+
+
+@pytest.mark.parametrize("layout", ["table", "folders", "archive", "nnunet"])
+def test_what_is_wrong_with_a_damaged_file_is_said(tmp_path, layout):
+    if layout == "table":
+        table(tmp_path, ["normal", "pneumonia"] * 4)
+        damaged = tmp_path / "images" / "0.png"
+    elif layout == "folders":
+        for name in ("healthy", "ill"):
+            images(tmp_path / name)
+        damaged = tmp_path / "healthy" / "images" / "0.png"
+    elif layout == "archive":
+        damaged = tmp_path / "pneumoniamnist.npz"
+    else:
+        layouts.nnunet(tmp_path)
+        damaged = sorted((tmp_path / "imagesTr").iterdir())[0]
+    damaged.write_bytes(b"\x89PNG no more")
+    with pytest.raises(InputError, match=f"no labelled images that can be read. .*{damaged.name}"):
+        starting_plan(tmp_path, tmp_path)

@@ -108,6 +108,14 @@ def test_an_identifier_of_two_images_is_missing(tmp_path: Path) -> None:
         Table.from_csv(text(tmp_path, "file,label\na,0\n"), tmp_path)
 
 
+def test_folders_without_dicom_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    save(tmp_path / "scans" / "notes" / "a.png")
+    with pytest.raises(InputError, match=r"1 of 1 images are folders under .* without a DICOM file: first 'scans'"):
+        Table.from_csv(text(tmp_path, "file,label\nscans,0\n"), tmp_path)
+    with pytest.raises(InputError, match="1 of 1 image files do not exist"):
+        Table.from_csv(text(tmp_path, "file,label\n,0\n"), tmp_path)
+
+
 BAD = {
     "no line": ("file,label\n", "no line below its header"),
     "nothing": ("", "no line below its header"),

@@ -67,7 +67,12 @@ def test_the_amounts_of_the_audit_are_shown_as_they_are(tmp_path):
 def test_a_budget_of_another_norm_has_its_own_words(tmp_path):
     threat = {"norm": "l2", "eps": [0.25, 0.5, 1.0, 2.0, 4.0], "words": "Euclidean."}
     run = make_run(tmp_path / "run", attacks=FEW, pictures=0, threat=threat)
-    assert measure(run).budgets[0].words == "a Euclidean length of at most 0.25 over all values of an image"
+    found = measure(run).budgets
+    assert found[0].words == "a Euclidean length of at most 0.25 over all values of an image"
+    # A length is no share of the range of one value.
+    assert [len(one.amounts) for one in found] == [1] * len(found)
+    heads, rows = budget_columns(found, measure(run).data)
+    assert heads == [] and rows[0] == [found[0].amounts[0], found[0].words]
 
 
 def test_axes_and_pictures_are_in_the_images_unit(ct, ct_results):

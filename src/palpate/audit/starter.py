@@ -14,6 +14,7 @@ from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, tex
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.data.inspect_described import find_described
+from palpate.data.seen import UnreadError
 from palpate.errors import InputError
 
 _HEALTHY = re.compile(r"(?i:normal|healthy|negative|benign|control|^no[ _-])|^[Nn]on(?=[A-Z _-])")
@@ -50,9 +51,10 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
 
 def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
     """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings."""
-    annotated = (*find_described(folder), *find_annotated(folder))
+    unread: list[UnreadError] = []
+    annotated = (*find_described(folder, unread), *find_annotated(folder, unread))
     try:
-        tables = find_tables(folder)
+        tables = find_tables(folder, unread)
     except InputError:
         if not annotated:
             raise

@@ -7,7 +7,7 @@ names where several would do. A guess is a proposal: the plan that is written fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +31,7 @@ from palpate.data.columns import (
 from palpate.data.formats import is_series
 from palpate.data.forms import Form
 from palpate.data.listing import locate, visible
-from palpate.data.seen import Seen, look_at
+from palpate.data.seen import Seen, UnreadError, look_at, reading
 from palpate.data.sheets import read_csv
 from palpate.data.table import Table
 from palpate.errors import InputError
@@ -112,23 +112,34 @@ class Layout:
         return Table.from_csv(self.path, self.images, self.file, self.label, self.group, where, classes)
 
 
-def find_tables(folder: Path) -> tuple[Layout, ...]:
+def find_tables(folder: Path, unread: Sequence[UnreadError] = ()) -> tuple[Layout, ...]:
     """The layouts of labelled images in a folder and one level below, the most telling first.
 
     CSV tables come before class folders, and these before archives. Among equals a folder named after a split that
     is audited (`test`) comes first, then the larger one.
 
+    Args:
+        folder: where to look.
+        unread: image sets of other kinds that could not be read, told where nothing else is found.
+
     Raises:
-        InputError: the folder does not exist, or nothing in it is a labelled image set.
+        InputError: the folder does not exist, or nothing in it is a labelled image set that can be read.
     """
     if not folder.exists():
         raise InputError(f"{folder} does not exist. Give the folder of the images.")
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
     files = [path for place in places for path in visible(place.iterdir()) if path.is_file()] or [folder]
-    tables = _ordered(_csv_layout(path) for path in files if path.suffix.lower() in (".csv", ".tsv"))
-    folders = _ordered(_folder_layout(place) for place in places)
-    archives = _ordered(_archive_layout(path) for path in files if path.suffix.lower() == ".npz")
+    damaged = list(unread)
+
+    def looked(look: Callable[[Path], Layout | None], paths: Iterable[Path]) -> list[Layout]:
+        return _ordered(_tried(look, path, damaged) for path in paths)
+
+    tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in (".csv", ".tsv")])
+    folders = looked(_folder_layout, places)
+    archives = looked(_archive_layout, [path for path in files if path.suffix.lower() == ".npz"])
     found = (*tables, *folders, *archives)
+    if not found and damaged:
+        raise InputError(f"{folder} holds no labelled images that can be read. {damaged[0]}")
     if not found and (images := next(filter(is_series, places), None)):
         raise InputError(
             f"{images} holds DICOM files, and nothing in {folder} says what they show. Put a CSV there with a column "
@@ -150,27 +161,34 @@ def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
     return sorted((layout for layout in layouts if layout is not None), key=key)
 
 
+def _tried(look: Callable[[Path], Layout | None], path: Path, damaged: list[UnreadError]) -> Layout | None:
+    try:
+        return look(path)
+    except UnreadError as error:
+        damaged.append(error)
+    except InputError:  # of another kind
+        pass
+    return None
+
+
 # -- CSV -----------------------------------------------------------------------------------------------------------
 
 
 def _csv_layout(path: Path) -> Layout | None:
-    try:
-        _, header, lines = read_csv(path)
-        found = file_column(path, header, lines)
-        if found is None:
-            return None
-        file, images = found
-        columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
-        split = next((column for column, values in columns.items() if is_split(values)), None)
-        group = named(GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
-        site, scanner = (named(names, list(columns)) for names in (SITE_NAMES, SCANNER_NAMES))
-        label = _label_column(columns, (split, group, site, scanner))
-        if label is None:
-            return None
-        classes, counts = _classes(columns[label])
-        seen = look_at([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
-    except InputError:
+    _, header, lines = read_csv(path)
+    found = file_column(path, header, lines)
+    if found is None:
         return None
+    file, images = found
+    columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
+    split = next((column for column, values in columns.items() if is_split(values)), None)
+    group = named(GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
+    site, scanner = (named(names, list(columns)) for names in (SITE_NAMES, SCANNER_NAMES))
+    label = _label_column(columns, (split, group, site, scanner))
+    if label is None:
+        return None
+    classes, counts = _classes(columns[label])
+    seen = look_at([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
     splits = sorted_splits(columns[split]) if split else ()
     return Layout(
         "csv", path, classes, counts, seen.form, seen.equal, images, file, label, split, group, splits,
@@ -207,15 +225,12 @@ def _folder_layout(root: Path) -> Layout | None:
     below = {path.name.lower(): path for path in visible(path for path in root.iterdir() if path.is_dir())}
     if any(name in _NO_CLASSES or name in SPLITS for name in below):
         return None
-    try:
-        if any(map(_is_volume, below.values())):
-            return None
-        table = Table.from_folders(root)
-        if len(table.classes) < 2:
-            return None
-        seen = look_at([root / case.name for case in spread(list(table))])
-    except InputError:
+    if any(map(_is_volume, below.values())):
         return None
+    table = Table.from_folders(root)
+    if len(table.classes) < 2:
+        return None
+    seen = look_at([root / case.name for case in spread(list(table))])
     return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen)
 
 
@@ -227,7 +242,7 @@ def _is_volume(folder: Path) -> bool:
     found: list[tuple[str, bool]] = []
     for path in visible(folder.iterdir())[:_SLICES_LOOKED_AT]:
         if is_image_file(path):
-            with one_sentence(path):
+            with reading(), one_sentence(path):
                 dataset = open_header(path, asked).dataset
                 found.append((str(dataset.get(asked[0]) or path.name), bool(dataset.get(asked[1]))))
     # Radiographs of one class may share a series too, but they have no place in space.
@@ -235,16 +250,14 @@ def _is_volume(folder: Path) -> bool:
 
 
 def _archive_layout(path: Path) -> Layout | None:
-    try:
+    with reading():
         headers = read_headers(path)
-        splits = {
-            name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
-        }
-        ordered = sorted_splits(Counter({name: count for name, count in splits.items() if name in SPLITS and count}))
-        tables = [Table.from_medmnist(path, name) for name, _ in ordered]
-        if not tables:
-            return None
-        counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
-        return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)
-    except InputError:
+    splits = {
+        name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
+    }
+    ordered = sorted_splits(Counter({name: count for name, count in splits.items() if name in SPLITS and count}))
+    tables = [Table.from_medmnist(path, name) for name, _ in ordered]
+    if not tables:
         return None
+    counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
+    return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)

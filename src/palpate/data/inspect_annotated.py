@@ -28,7 +28,7 @@ from palpate.data.columns import (
 from palpate.data.findings import finding
 from palpate.data.forms import Form
 from palpate.data.listing import locate, visible
-from palpate.data.seen import Seen, look_at
+from palpate.data.seen import Seen, UnreadError, look_at, reading
 from palpate.data.sheets import read_csv
 from palpate.data.table import Folder, Table
 from palpate.errors import InputError
@@ -143,15 +143,16 @@ class AnnotatedLayout:
         )
 
 
-def find_annotated(folder: Path) -> tuple[AnnotatedLayout, ...]:
+def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tuple[AnnotatedLayout, ...]:
     """The layouts of annotated images in a folder and one level below: masks, then boxes, then findings.
 
     A CSV may be listed twice, such as one with a column of masks beside columns of findings; and it may be one of
-    classes too, which `palpate.data.inspect.find_tables` tells. Empty where there are none.
+    classes too, which `palpate.data.inspect.find_tables` tells. Empty where there are none. To `unread` is added what
+    could not be read.
     """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
     files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() in (".csv", ".tsv")]
-    found = [layout for look in (_masks, _boxes, _findings) for path in files if (layout := _guess(look, path))]
+    found = [layout for look in (_masks, _boxes, _findings) for path in files if (layout := _guess(look, path, unread))]
     return tuple(found)
 
 
@@ -182,9 +183,15 @@ class _Sheet:
         return look_at([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])
 
 
-def _guess(look: Callable[[Path], AnnotatedLayout | None], path: Path) -> AnnotatedLayout | None:
+def _guess(
+    look: Callable[[Path], AnnotatedLayout | None], path: Path, unread: list[UnreadError] | None
+) -> AnnotatedLayout | None:
     try:
         return look(path)
+    except UnreadError as error:
+        if unread is not None:
+            unread.append(error)
+        return None
     except InputError:
         return None
 
@@ -215,7 +222,8 @@ def _stored(sheet: _Sheet, mask: str) -> tuple[int, ...]:
     for line in sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]:
         name = locate(sheet.images, line.cells[mask])
         if name:
-            held |= set(np.unique(Folder(sheet.images).read(Case(name, -1, name, 0))).tolist())
+            with reading():
+                held |= set(np.unique(Folder(sheet.images).read(Case(name, -1, name, 0))).tolist())
     whole = all(value == int(value) and value >= 0 for value in held)
     return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= _MOST_STRUCTURES else ()
 

@@ -17,7 +17,7 @@ from palpate.data.inspect_annotated import AnnotatedLayout, Kind
 from palpate.data.json_file import inside, read_json
 from palpate.data.listing import visible
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
-from palpate.data.seen import Seen, look_at
+from palpate.data.seen import Seen, UnreadError, look_at, reading
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.data.voc import voc_splits
@@ -27,21 +27,28 @@ Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
 
 
-def find_described(folder: Path) -> Layouts:
-    """nnU-Net and VOC folders, COCO files and datalists of masks or boxes in a folder and one level below."""
+def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
+    """nnU-Net and VOC folders, COCO files and datalists of masks or boxes in a folder and one level below.
+
+    To `unread` is added what could not be read.
+    """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
     files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
     found: list[AnnotatedLayout] = []
     for look, candidates in ((_nnunet, places), (_voc, places), (_json, files)):
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
-                found += _guess(look, path)
+                found += _guess(look, path, unread)
     return tuple(found)
 
 
-def _guess(look: Callable[[Path], Layouts], path: Path) -> Layouts:
+def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError] | None) -> Layouts:
     try:
         return look(path)
+    except UnreadError as error:
+        if unread is not None:
+            unread.append(error)
+        return ()
     except (InputError, AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
         return ()
 
@@ -52,7 +59,9 @@ def _nnunet(folder: Path) -> Layouts:
     dataset = read_dataset(folder)
     splits = tuple((split, len(nnunet_sheet(dataset, split)[0].lines)) for split in nnunet_splits(dataset))
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
-    form = Table.from_nnunet(folder).source.form(Table.from_nnunet(folder)[0])
+    table = Table.from_nnunet(folder)
+    with reading():
+        form = table.source.form(table[0])
     return (
         AnnotatedLayout(
             "masks", folder, folder, "", names, count, form, True,
@@ -141,7 +150,8 @@ def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     held: set[float] = set()
     for label in labels:
         name = inside(images, label, "label")
-        held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
+        with reading():
+            held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
     whole = all(value == int(value) and value >= 0 for value in held)
     return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= MOST_CLASSES else ()
 

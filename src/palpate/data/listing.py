@@ -126,7 +126,13 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
     places = {cell: locate(images, cell) for cell in cells}
     found = [places[line.cells[file]] for line in lines]
     if missing := [line for line, name in zip(lines, found, strict=True) if name is None]:
-        first = listed([f"'{line.cells[file]}' ({line.place})" for line in missing[:3]])
+        bare = [line for line in missing if line.cells[file] and os.path.isdir(images / line.cells[file])]
+        first = listed([f"'{line.cells[file]}' ({line.place})" for line in (bare or missing)[:3]])
+        if bare:
+            raise InputError(
+                f"{table}: {len(bare)} of {len(lines)} images are folders under {images} without a DICOM file: first "
+                f"{first}. Put the files of the series there, or name an image file in column '{file}'."
+            )
         raise InputError(
             f"{table}: {len(missing)} of {len(lines)} image files do not exist under {images}: first {first}. "
             f"Correct column '{file}', or the folder of the images."

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Form
 from palpate.data.scan import Header
+from palpate.errors import InputError
 
 _MOST_SERIES = 8
+
+
+class UnreadError(InputError):
+    """An image set was recognised, and a file of it cannot be read: worth telling where nothing else is found."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what keeps files of a recognised image set from being read into an `UnreadError`."""
+    try:
+        yield
+    except InputError as error:
+        raise UnreadError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -47,10 +62,11 @@ class Seen:
 
 
 def look_at(paths: Sequence[Path]) -> Seen:
-    """The headers of some images; raises InputError where one cannot be read."""
+    """The headers of some images; raises UnreadError where one cannot be read."""
     if paths[0].is_dir():  # a series has a header for each of its slices
         paths = paths[:: -(-len(paths) // _MOST_SERIES)]
-    headers = [header_of(path) for path in paths]
+    with reading():
+        headers = [header_of(path) for path in paths]
     first = headers[0]
     return Seen(
         paths[0],

@@ -60,7 +60,7 @@ def budgets(reading: Reading) -> list[Budget]:
     return [
         Budget(
             eps=eps,
-            amounts=given.get(eps) or list(amounts(eps, told.data.scale)),
+            amounts=_comparable(told, given.get(eps) or list(amounts(eps, told.data.scale))),
             words=change_in_words(told, eps),
             all=_closeness(kept, eps),
             attacks={
@@ -73,6 +73,11 @@ def budgets(reading: Reading) -> list[Budget]:
     ]
 
 
+def _comparable(told: Description, texts: list[str]) -> list[str]:
+    """A length over all values of an image is no share of the range of one of them, and no number of its steps."""
+    return texts if told.threat.norm == "linf" else texts[:1]
+
+
 def _closeness(outcomes: list[Outcome], eps: float) -> Closeness:
     return Closeness.model_validate(closeness(outcomes, eps), from_attributes=True)
 
@@ -83,7 +88,8 @@ _COLUMNS = ("stored step", "/255 of the range", "% of the range", "% of the wind
 def budget_columns(found: Sequence[Budget], data: Data) -> tuple[list[str], list[list[str]]]:
     """The amounts of all budgets as a table: headings, and a row per budget with a dash where it lacks a unit.
 
-    The last cell of a row says in words which part of the window or range the budget is.
+    The last cell of a row says in words which part of the window or range the budget is, or where it is no part of one,
+    what it is.
     """
     heads = [unit for unit in _COLUMNS if any(_in_column(text, unit) for one in found for text in one.amounts[1:])]
     window = data.scale.window
@@ -91,7 +97,8 @@ def budget_columns(found: Sequence[Budget], data: Data) -> tuple[list[str], list
     rows = []
     for one in found:
         texts = [next((text for text in one.amounts[1:] if _in_column(text, unit)), NOTHING) for unit in heads]
-        rows.append([one.amounts[0], *(text.split(" ")[0] for text in texts), f"{part(one.eps / extent)} of the {of}"])
+        words = f"{part(one.eps / extent)} of the {of}" if len(one.amounts) > 1 else one.words
+        rows.append([one.amounts[0], *(text.split(" ")[0] for text in texts), words])
     titles = {_COLUMNS[0]: "stored steps", _COLUMNS[1]: "x/255 of the range", _COLUMNS[2]: "share of the range"}
     return [titles.get(unit, "share of the window") for unit in heads], rows
 
