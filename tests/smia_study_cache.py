@@ -137,7 +137,7 @@ def ablation() -> dict[str, object]:
     points = []
     for place, name in enumerate(names):
         figures: dict[str, object] = {"name": name, "mean_rank": None if name == "bim" else 1.5 + 0.5 * place}
-        for world in ("fundus_dr", "polyps"):
+        for world in ("fundus_dr", "covid_ct"):
             entry = {
                 mode: {
                     "drop": 0.4 + 0.01 * place,
@@ -152,13 +152,13 @@ def ablation() -> dict[str, object]:
     return {
         "command": "python -m benchmarks.smia_study --stage ablation",
         "rule": "The largest drop wins.",
-        "worlds": ["fundus_dr", "polyps"],
+        "worlds": ["fundus_dr", "covid_ct"],
         "present": names[1],
         "best": names[1],
         "lead": {"value": 0.0, "low": 0.0, "high": 0.0},
         "default": names[1],
         "points": points,
         "parameters": {name: {} for name in names},
-        "eps": {"fundus_dr": 0.5, "polyps": 1.0},
-        "images": {"fundus_dr": 50, "polyps": 50},
+        "eps": {"fundus_dr": 0.5, "covid_ct": 1.0},
+        "images": {"fundus_dr": 50, "covid_ct": 50},
     }

@@ -62,24 +62,21 @@ def stored(path: Path) -> Any:
 
 
 def worlds(found: list[Cell]) -> Figures:
-    """What each world is, in the study's order, as far as the cache has it."""
-    from benchmarks.smia_study.worlds import WORLDS
+    """What each world is, in the study's order, and the minutes that its cells took."""
+    from benchmarks.smia_study.worlds import WORLDS, second_name
 
-    seconds: dict[str, float] = {}
+    minutes = {world.name: 0.0 for world in WORLDS}
     for cell in found:
-        name = cell.about["world"]
-        seconds[name] = seconds.get(name, 0.0) + float(cell.about["seconds"])
-    second = {cell.about["world"]: cell.about["second"] for cell in found}
+        minutes[cell.about["world"]] += float(cell.about["seconds"]) / 60
     return {
         world.name: {
             "words": world.words,
             "image": world.image,
             "score": SCORES.get(world.folder.name, "Dice"),
-            "second": second[world.name],
-            "minutes": round(seconds[world.name] / 60, 1),
+            "second": second_name(world),
+            "minutes": round(minutes[world.name], 1),
         }
         for world in WORLDS
-        if world.name in seconds
     }
 
 

@@ -205,6 +205,10 @@ def claims(settings: Sequence[Setting], traced: Mapping[str, Any], spreads: Figu
         "escape": {**escape, **{f"word_{mode}": word([row["side"] for row in rows]) for mode, rows in escape.items()}},
         "alike": {**own, "word": word(alike)},
         "variance": {"rows": variance, "word": word([row["side"] for row in variance])},
+        "survive": {
+            **survive,
+            **{f"word_{name}": word([row["side"] for row in rows]) for name, rows in survive.items()},
+        },
         "effective": {
             **rivals,
             **{f"word_{name}": word([row["side"] for row in rows]) for name, rows in rivals.items()},
