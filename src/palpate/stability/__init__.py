@@ -5,6 +5,7 @@
 
 from palpate.stability.rows import trace_rows
 from palpate.stability.spread import spread_images, spread_starts
+from palpate.stability.terms import stabilisation
 from palpate.stability.trace import Trace, trace
 
-__all__ = ["Trace", "spread_images", "spread_starts", "trace", "trace_rows"]
+__all__ = ["Trace", "spread_images", "spread_starts", "stabilisation", "trace", "trace_rows"]

@@ -7,10 +7,17 @@ from torch import Tensor
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Own, Stabilised
-from palpate.contracts import Moment
+from palpate.contracts import Moment, Objective
 
 STEP = Stabilised(smooth="step", size=3, sigma=1.0)
 """What is smoothed, and how, in the trace of an attack that smooths nothing itself."""
+
+
+def stabilisation(objective: Objective) -> Stabilised | None:
+    """The objective that subtracts a stabilisation, also where it is climbed against the model's own decision."""
+    while isinstance(objective, Own):
+        objective = objective.objective
+    return objective if isinstance(objective, Stabilised) else None
 
 
 class Terms:
@@ -21,12 +28,10 @@ class Terms:
     """
 
     def __init__(self, attack: Ascent):
-        objective = attack.objective
-        self._against_own = isinstance(objective, Own)
-        while isinstance(objective, Own):
-            objective = objective.objective
-        self._stabilised = isinstance(objective, Stabilised)
-        self.smoothing = objective if isinstance(objective, Stabilised) else STEP
+        found = stabilisation(attack.objective)
+        self._stabilised = found is not None
+        self._against_own = isinstance(attack.objective, Own)
+        self.smoothing = found or STEP
         # Where the objective is asked at another place than x_t, or at several, no difference to L(f(x_t)) is its term.
         self._at_image = not attack.robust_to and not any(direction.elsewhere for direction in attack.directions)
 
