@@ -153,6 +153,13 @@ _TABLE = (
         projected=False,
     ),
     Entry(
+        "steadfast",
+        "palpate.attacks.steadfast:steadfast",
+        "Climbs the margins of the image and of its smoothed version at once, so that changes survive blur and JPEG.",
+        "palpate: docs/explanation/steadfast.md; after Athalye, Engstrom, Ilyas, Kwok, Synthesizing Robust Adversarial "
+        "Examples, ICML 2018.",
+    ),
+    Entry(
         "dice-pgd",
         f"{_D}:dice_pgd",
         "Projected gradient ascent on the Dice loss, the smooth form of the score itself.",

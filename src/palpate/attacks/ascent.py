@@ -69,7 +69,8 @@ class Ascent:
         restarts: starts; later ones attack only what is not beaten. More than one needs a random start.
         run_to_end: let every sample run all steps and restarts (for traces and transfer); the image of smallest
             margin is returned.
-        robust_to: what may happen to the image before the model sees it, each as likely as nothing.
+        robust_to: what may happen to the image before the model sees it, each as likely as nothing; by name where no
+            more than the model's bounds and window need be known, such as `blur1`.
 
     Raises:
         InputError: fewer than one step or restart, or several restarts that would all be the same.
@@ -83,7 +84,7 @@ class Ascent:
     random_start: bool = True
     restarts: int = 1
     run_to_end: bool = False
-    robust_to: tuple[Handling, ...] = ()
+    robust_to: tuple[Handling | str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:

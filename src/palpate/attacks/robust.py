@@ -15,7 +15,7 @@ from palpate.units import Scale
 def robust(attack: Attack, names: Sequence[str | Handling], scale: Scale) -> Attack:
     """The attack that also climbs after each handling of these names; see `Ascent.robust_to`.
 
-    Without names it is the attack itself.
+    Without names it is the attack itself. What it climbs by itself (`steadfast`) stays, and counts once.
 
     Args:
         attack: a gradient ascent.
@@ -41,4 +41,6 @@ def robust(attack: Attack, names: Sequence[str | Handling], scale: Scale) -> Att
     for handling in handlings:
         if handlings.count(handling) > 1:
             raise InputError(f"robust_to: {handling.name} is named twice, and each counts once.")
-    return replace(attack, robust_to=handlings)
+    named = {handling.name for handling in handlings}
+    own = tuple(way for way in attack.robust_to if (way if isinstance(way, str) else way.name) not in named)
+    return replace(attack, robust_to=(*own, *handlings))

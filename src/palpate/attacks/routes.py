@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.handling import Handling
+from palpate.handling import Handling, parse
 from palpate.tensors import Tree
+from palpate.units import Scale
 from palpate.victim import Victim
 
 
@@ -38,17 +39,21 @@ class Route:
         return self.victim.glance(images if self.handling is None else self.handling(images))
 
 
-def routes(victim: Victim, handlings: Sequence[Handling] = ()) -> tuple[Route, ...]:
+def routes(victim: Victim, handlings: Sequence[Handling | str] = ()) -> tuple[Route, ...]:
     """The plain route first, then one per handling.
 
+    A handling that is only named is made for the victim's bounds, and for its window where its preprocessing has one.
+
     Raises:
-        InputError: a handling was made for values in other bounds.
+        InputError: an unknown name, or a handling that was made for values in other bounds.
     """
-    for handling in handlings:
+    scale = Scale(victim.bounds, window=getattr(victim.preprocess, "window", None))
+    made = [parse(handling, scale) if isinstance(handling, str) else handling for handling in handlings]
+    for handling in made:
         low, high = handling.scale.bounds
         if (low, high) != victim.bounds:
             raise InputError(
                 f"robust_to: {handling.name} was made for values from {low:g} to {high:g}, and the model takes "
                 f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
             )
-    return Route(victim), *(Route(victim, handling) for handling in handlings)
+    return Route(victim), *(Route(victim, handling) for handling in made)
