@@ -108,7 +108,7 @@ def _rows(
     if world == "fundus_dr":
         columns["transfer_margin"] = (margin + 0.3).tolist()
         columns["transfer_score"] = np.clip(clean - 0.2, 0, 1).tolist()
-        columns["transfer_clean_margin"] = (clean - 0.6).tolist()
+        columns["transfer_clean_margin"] = (clean - 0.8).tolist()
         columns["transfer_clean_score"] = clean.tolist()
     return columns, eps * rng.choice((-1.0, 1.0), size=(8, 1, 6, 6))
 
