@@ -79,7 +79,7 @@ def _listed(found: list[cells.Cell]) -> None:
 def _summed_up(stage: str, found: list[cells.Cell], root: Path) -> None:
     if stage == "scan":
         ablation.scanned(found, root)
-    elif stage == "ablation" and all(cell.file(".json", root).is_file() for cell in found):
+    elif stage == "ablation":
         outcome = ablation.decide(found, root, f"{COMMAND} --stage ablation")
         say(f"best {outcome['best']}, lead {outcome['lead']}; default: {outcome['default']}")
 

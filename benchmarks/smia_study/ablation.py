@@ -107,6 +107,7 @@ def decide(cells: Sequence[Cell], root: Path, command: str) -> dict[str, Any]:
     outcome = {
         "command": command,
         "rule": str(__doc__).split("\n\n")[1].replace("\n", " ").strip(),
+        "missing": sorted(cell.key for cell in cells if not cell.file(".json", root).is_file()),
         "worlds": worlds,
         "present": PRESENT,
         "best": best,

@@ -52,7 +52,7 @@ class Peer:
     @property
     def slug(self) -> str:
         """The name as files have it."""
-        return self.name.replace(",", "").replace(" ", "-")
+        return self.name.replace(",", "").replace("/", "x").replace(" ", "-")
 
     def build(self, eps: float, steps: int) -> Ascent:
         """The attack at a radius; every sample runs to the end."""

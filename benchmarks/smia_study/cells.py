@@ -168,7 +168,7 @@ def _cell(stage: str, world: World, peer: Peer, eps: float, mode: str, seed: int
     place, rank = turn
     steps, passes = (STEPS, PASSES) if stage in ("study", "trace") else (TRIAL_STEPS, TRIAL_PASSES)
     # The study: first the attacks that matter most, on the first worlds, at the largest radius, with the first seed.
-    turns = peer.tier + (place + 1) // 2 + (eps < world.eps[-1]) + 2 * (seed > 0)
+    turns = peer.tier + world.turn + (eps < world.eps[-1]) + 2 * (seed > 0)
     own, paid = (peer.steps_of(one, steps, passes) for one in MODES)
     # The ablation: what the rule reads first, which is what is run at equal passes.
     order = (

@@ -132,7 +132,10 @@ def _attacked(
     forwards, backwards = cost(cell.peer)
     # Beside the count: the clean image and the last iterate are scored, and claims confirmed by the model as given.
     beside = (result.forwards - cell.steps * forwards)[result.eligible]
-    if bool(((beside < 2) | (beside > 4)).any()) or victim.graphs - graphs != open_rows * cell.steps * backwards:
+    if (
+        bool(((beside < 2) | (beside > 3 + forwards)).any())
+        or victim.graphs - graphs != open_rows * cell.steps * backwards
+    ):
         raise RuntimeError(f"{cell.key}: other passes than {cell.steps} steps of {forwards} + {backwards}: {beside}")
     return result, seconds / max(1, open_rows * cell.steps)
 

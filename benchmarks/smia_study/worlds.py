@@ -51,6 +51,7 @@ class World:
         victim: the network that is attacked: the example's own, or its second one.
         second: whether adversarial images are shown to the other network of the example.
         image: what one image is called.
+        turn: when its turn comes, 0 first.
     """
 
     name: str
@@ -70,6 +71,7 @@ class World:
     victim: str = "first"
     second: bool = False
     image: str = "image"
+    turn: int = 0
 
 
 _PLAIN = Tuning(fold=True)
@@ -82,8 +84,8 @@ WORLDS = (
         "DR grades, ResNet-18",
         eps=(0.5, 0.75),
         scan=_FUNDUS_SCAN,
-        images=100,
-        trials=45,
+        images=80,
+        trials=40,
         batch=20,
         milliseconds=7.7,
         second=True,
@@ -95,7 +97,7 @@ WORLDS = (
         eps=(2.0, 4.0),
         scan=(1.0, 2.0, 4.0, 8.0),
         images=48,
-        trials=20,
+        trials=16,
         batch=8,
         milliseconds=21,
         validation=(),
@@ -109,8 +111,8 @@ WORLDS = (
         "polyp masks, U-Net",
         eps=(0.5, 1.0),
         scan=(0.25, 0.5, 1.0, 2.0),
-        images=60,
-        trials=36,
+        images=50,
+        trials=30,
         batch=16,
         milliseconds=10,
         second=True,
@@ -121,11 +123,12 @@ WORLDS = (
         "polyp boxes, detector",
         eps=(0.5, 1.0),
         scan=(0.25, 0.5, 1.0, 2.0),
-        images=50,
-        trials=45,
+        images=40,
+        trials=40,
         batch=10,
-        milliseconds=6.7,
+        milliseconds=20,
         tuning=_PLAIN,
+        turn=1,
     ),
     World(
         "hippocampus",
@@ -133,13 +136,14 @@ WORLDS = (
         "hippocampus volumes, 3D U-Net",
         eps=(6.0,),
         scan=(1.0, 3.0, 6.0, 12.0),
-        images=17,
+        images=12,
         trials=7,
         batch=4,
         milliseconds=120,
         tuning=_PLAIN,
         handlings=VOLUMES,
         image="volume",
+        turn=1,
     ),
     World(
         "fundus_dr_densenet",
@@ -148,11 +152,12 @@ WORLDS = (
         eps=(0.75,),
         scan=_FUNDUS_SCAN,
         images=60,
-        trials=45,
+        trials=40,
         batch=20,
         milliseconds=9,
         victim="second",
         second=True,
+        turn=2,
     ),
     World(
         "vessels",
@@ -167,6 +172,7 @@ WORLDS = (
         tuning=_HALF,
         test=(("dataset", "DRIVE"), ("split", "test")),
         validation=(("dataset", "CHASE_DB1"),),
+        turn=3,
     ),
 )
 """In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a victim of its own."""
