@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.ledger import Ledger
 from palpate.attacks.objectives import Deviation
-from palpate.attacks.routes import Route, routes
+from palpate.attacks.routes import Route, Way, routes
 from palpate.attacks.steps import Fixed
 from palpate.contracts import (
     AttackResult,
@@ -27,7 +27,6 @@ from palpate.contracts import (
     Watcher,
 )
 from palpate.errors import InputError
-from palpate.handling import Handling
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped, spread, take
 from palpate.victim import Victim
@@ -50,14 +49,14 @@ class Ascent:
 
     With handlings h_1 .. h_H in `robust_to`, and h_0 the identity, the mean over all of them is climbed,
 
-        J(x) = 1 / (1 + H) * sum_k L(f(h_k(x)), y),    x = D(z),
+        J(x) = sum_k w_k L(f(h_k(x)), y) / sum_k w_k,    x = D(z),    w_k = 1 unless weighted,
 
-    an expectation over transformations (Athalye et al. 2018), with gradients straight through JPEG and rounding (Shin
-    and Song 2017). Each f(h_k(.)) is a model of the same x: what an objective smooths or compares (SMIA) is made of
-    images before any handling, and goes through the same h_k; `own` decisions stay those for the clean image as it is.
-    Random directions draw anew for each k. A step costs 1 + H times the passes, one after the other, so that the memory
-    stays that of one. Every sample runs to the end; of the images that win as they are, the one of lowest mean
-    margin over all h_k is returned, or while none wins that of smallest margin.
+    an expectation over transformations (Athalye et al. 2018), with gradients straight through
+    JPEG and rounding (Shin and Song 2017). Each f(h_k(.)) is a model of the same x: what an objective smooths or
+    compares (SMIA) is made of images before any handling, and goes through the same h_k; `own` decisions stay those for
+    the clean image as it is. Random directions draw anew for each k. A step costs 1 + H times the passes, one after the
+    other, so that the memory stays that of one. Every sample runs to the end; of the images that win as they are, the
+    one of lowest mean margin over all h_k is returned, or while none wins that of smallest margin.
 
     Attributes:
         threat: the ball.
@@ -69,8 +68,8 @@ class Ascent:
         restarts: starts; later ones attack only what is not beaten. More than one needs a random start.
         run_to_end: let every sample run all steps and restarts (for traces and transfer); the image of smallest
             margin is returned.
-        robust_to: what may happen to the image before the model sees it, each as likely as nothing; by name where no
-            more than the model's bounds and window need be known, such as `blur1`.
+        robust_to: what may happen to the image before the model sees it, each as likely as nothing unless `Weighted`;
+            by name where no more than the model's bounds and window need be known, such as `blur1`.
 
     Raises:
         InputError: fewer than one step or restart, or several restarts that would all be the same.
@@ -84,7 +83,7 @@ class Ascent:
     random_start: bool = True
     restarts: int = 1
     run_to_end: bool = False
-    robust_to: tuple[Handling | str, ...] = ()
+    robust_to: tuple[Way, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -160,9 +159,13 @@ def _merit(margins: Sequence[Tensor]) -> Tensor | None:
     return _mean(margins) if len(margins) > 1 else None
 
 
-def _mean(parts: Sequence[Tensor]) -> Tensor:
+def _mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
     """Of one it is that one, to the bit."""
-    return parts[0] if len(parts) == 1 else torch.stack(tuple(parts)).mean(0)
+    if len(parts) == 1:
+        return parts[0]
+    if len(set(weights)) > 1:
+        parts = [part * (weight * len(weights) / sum(weights)) for part, weight in zip(parts, weights, strict=True)]
+    return torch.stack(tuple(parts)).mean(0)
 
 
 class _Look(NamedTuple):
@@ -193,6 +196,7 @@ class _Climb:
         self.watcher = watcher
         self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
         self.rows, self.streams, self.ways = rows, streams, ways
+        self.weights = [way.weight for way in ways]
         self.space: Neighbourhood = ledger.space.take(rows)
         self.targets = self.task.take(ledger.targets, rows)
         self.clean_outputs = take(ledger.clean_outputs, rows)
@@ -230,12 +234,12 @@ class _Climb:
             margins = [look.margin for look in seen]
             outputs, margin = seen[0].outputs, margins[0]
             self.ledger.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
-        gradient, bent = _mean([look.gradient for look in seen]), []
+        gradient, bent = _mean([look.gradient for look in seen], self.weights), []
         for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
             gradient, state = direction.bend(gradient, state)
             bent.append(state)
         self.bend_states = tuple(bent)
-        value = _mean([look.value for look in seen])
+        value = _mean([look.value for look in seen], self.weights)
         self._show(step, shown, outputs, margin, value)
         return value, gradient, shown
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.routes import name_of
 from palpate.contracts import Attack
 from palpate.errors import InputError
 from palpate.handling import Handling, parse
@@ -42,5 +43,5 @@ def robust(attack: Attack, names: Sequence[str | Handling], scale: Scale) -> Att
         if handlings.count(handling) > 1:
             raise InputError(f"robust_to: {handling.name} is named twice, and each counts once.")
     named = {handling.name for handling in handlings}
-    own = tuple(way for way in attack.robust_to if (way if isinstance(way, str) else way.name) not in named)
+    own = tuple(way for way in attack.robust_to if name_of(way) not in named)
     return replace(attack, robust_to=(*own, *handlings))

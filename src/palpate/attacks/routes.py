@@ -14,6 +14,30 @@ from palpate.units import Scale
 from palpate.victim import Victim
 
 
+@dataclass(frozen=True)
+class Weighted:
+    """A handling that does not count as much as the image as it is.
+
+    Attributes:
+        handling: the handling, or its name.
+        weight: how much it counts where the image as it is counts 1.
+
+    Raises:
+        InputError: a weight that is not above zero and finite.
+    """
+
+    handling: Handling | str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < float("inf"):
+            raise InputError(f"weight: {self.weight:g} must be above zero and finite.")
+
+
+Way = Handling | str | Weighted
+"""What happens to images on a way: a handling, or its name where the model's bounds are all that it needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Route:
     """The victim f after one handling h, seen as the model f(h(x)) of the very same images x.
@@ -21,10 +45,12 @@ class Route:
     Attributes:
         victim: f; it counts the passes.
         handling: h; None leaves images as they are.
+        weight: how much it counts beside the image as it is.
     """
 
     victim: Victim
     handling: Handling | None = None
+    weight: float = 1.0
 
     def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable through the handling, straight through where it must be."""
@@ -39,8 +65,8 @@ class Route:
         return self.victim.glance(images if self.handling is None else self.handling(images))
 
 
-def routes(victim: Victim, handlings: Sequence[Handling | str] = ()) -> tuple[Route, ...]:
-    """The plain route first, then one per handling.
+def routes(victim: Victim, ways: Sequence[Way] = ()) -> tuple[Route, ...]:
+    """The plain route first, then one per way.
 
     A handling that is only named is made for the victim's bounds, and for its window where its preprocessing has one.
 
@@ -48,12 +74,22 @@ def routes(victim: Victim, handlings: Sequence[Handling | str] = ()) -> tuple[Ro
         InputError: an unknown name, or a handling that was made for values in other bounds.
     """
     scale = Scale(victim.bounds, window=getattr(victim.preprocess, "window", None))
-    made = [parse(handling, scale) if isinstance(handling, str) else handling for handling in handlings]
-    for handling in made:
-        low, high = handling.scale.bounds
-        if (low, high) != victim.bounds:
-            raise InputError(
-                f"robust_to: {handling.name} was made for values from {low:g} to {high:g}, and the model takes "
-                f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
-            )
-    return Route(victim), *(Route(victim, handling) for handling in made)
+    return Route(victim), *(_route(victim, way, scale) for way in ways)
+
+
+def _route(victim: Victim, way: Way, scale: Scale) -> Route:
+    handling, weight = (way.handling, way.weight) if isinstance(way, Weighted) else (way, 1.0)
+    handling = parse(handling, scale) if isinstance(handling, str) else handling
+    low, high = handling.scale.bounds
+    if (low, high) != victim.bounds:
+        raise InputError(
+            f"robust_to: {handling.name} was made for values from {low:g} to {high:g}, and the model takes "
+            f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
+        )
+    return Route(victim, handling, weight)
+
+
+def name_of(way: Way) -> str:
+    """The name of what happens on a way."""
+    handling = way.handling if isinstance(way, Weighted) else way
+    return handling if isinstance(handling, str) else handling.name

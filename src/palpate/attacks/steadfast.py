@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Margin
+from palpate.attacks.routes import Weighted
 from palpate.attacks.steps import Cosine
 from palpate.contracts import Threat
 from palpate.handling.grids import Blurred
@@ -11,11 +12,16 @@ from palpate.units import Scale
 
 
 def steadfast(
-    threat: Threat, steps: int = 10, sigma: float = 1.0, step: float = 1.0, run_to_end: bool = False
+    threat: Threat,
+    steps: int = 10,
+    sigma: float = 1.0,
+    weight: float = 2.0,
+    step: float = 1.0,
+    run_to_end: bool = False,
 ) -> Ascent:
-    """Climb the mean of the image and its smoothed version, on the margin, with steps that cool down.
+    """Climb the margins of the image and of its smoothed version, with steps that cool down.
 
-        J(x_t) = -1/2 * ( m(f(x_t), y) + m(f(W * x_t), y) )
+        J(x_t) = -( m(f(x_t), y) + weight * m(f(W * x_t), y) ) / (1 + weight)
         x_{t+1} = P(x_t + s_t * steepest(grad J)),   s_t = step * radius * (1 + cos(pi * t / steps)) / 2,   x_0 = x
 
     with m the task's margin (for masks its gradient is that of soft Dice) and W a Gaussian of `sigma` pixels along
@@ -30,11 +36,12 @@ def steadfast(
         threat: what the change may be.
         steps: gradient steps.
         sigma: width of the smoothing in pixels.
+        weight: how much the smoothed image counts beside the image as it is.
         step: first step in radii.
         run_to_end: run all steps, which it does anyway.
 
     Raises:
-        InputError: a width that no smoothing has.
+        InputError: a width that no smoothing has, a weight that is not above zero, or steps that are none.
     """
     return Ascent(
         threat,
@@ -44,5 +51,5 @@ def steadfast(
         random_start=False,
         run_to_end=run_to_end,
         # By its name: a threat does not know the bounds, which the smoothing is made for once they are known.
-        robust_to=(Blurred(Scale((0.0, 1.0)), sigma).name,),
+        robust_to=(Weighted(Blurred(Scale((0.0, 1.0)), sigma).name, weight),),
     )

@@ -14,6 +14,7 @@ from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translatio
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
+from palpate.attacks.routes import Weighted
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.errors import InputError
@@ -50,7 +51,7 @@ _TYPES: tuple[type, ...] = (
     *(multilabel_goals.Miss, multilabel_goals.Invent, SlidingWindow, Flips),
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
     Bipartite,
-    *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred),
+    *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred, Weighted),
 )
 
 
