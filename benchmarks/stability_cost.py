@@ -30,7 +30,7 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.segmentation import Segmentation
 
 RESULTS = Path(__file__).resolve().parent / "results"
-STEPS, COUNT = 20, 4
+STEPS, COUNT = 20, 2
 ATTACKS: dict[str, Ascent] = {
     "PGD": recipes.pgd(Linf(2.0), STEPS, run_to_end=True),
     "SMIA": recipes.smia(Linf(2.0), STEPS, run_to_end=True),
