@@ -82,7 +82,7 @@ def trace_rows(attack: dict[str, Any], walk: Walk, row: int, group: str, start: 
         pull = float(change @ np.sign(np.random.default_rng([row, 5]).normal(size=change.size))) / scale**2
         left, last = float(np.linalg.norm(changes[-1] - change)) / scale, step == walk.steps
         loss = 0.3 + (3.0 + row % 3) * pull
-        smoothed = 0.0 if not step else walk.smoothed * (1 + row % 2) * (1 - 0.5 * step / walk.steps)
+        smoothed = 0.0 * walk.smoothed if not step else walk.smoothed * (1 + row % 2) * (1 - 0.5 * step / walk.steps)
         penalty = NOTHING if walk.weight is None or last else walk.weight * (0.1 + 2 * pull)
         rows.append(
             TraceRow(

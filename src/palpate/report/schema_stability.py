@@ -48,9 +48,11 @@ class Beside(Model):
     images: int
     same_path: int
     """Images on which both take the same path: after each step the same margin, loss and size of the change."""
+    comparable: bool
+    """Whether the traces of both smooth the same: the last step, by a 3x3 Gaussian of sigma 1."""
     nearer: int | None
     """Images on which the stabilised attack's mean disagreement with the smoothed image is lower; null where it was
-    not measured."""
+    not measured, or is not comparable."""
 
 
 class AttackStability(Model):

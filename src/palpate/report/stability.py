@@ -21,6 +21,8 @@ from palpate.runs import Frame, RunFolder
 SAME_PATH = 1e-3
 """Relative difference of margin, loss and size up to which two paths are the same: rounding grows along a run."""
 _PATH = ("margin", "loss", "l2")
+_SMOOTHING = {"smooth": "step", "size": 3, "sigma": 1.0}
+"""What the traces of attacks without the term smooth by; those of stabilised attacks smooth as the attack does."""
 _DRAWN = ("kl_clean", "kl_final", "kl_smoothed", "loss", "penalty", "value")
 
 
@@ -142,12 +144,15 @@ def _beside(one: AttackStability, measured: Sequence[AttackStability], reading: 
         return None
     ours, theirs = (tables(_of_rows(rows, common), (*_PATH, "kl_smoothed")) for rows in (first, second))
     means = [mean_known(mean_known(table["kl_smoothed"])) for table in (ours, theirs)]
-    measured_both = np.isfinite(means[0]) & np.isfinite(means[1])
+    known_both = np.isfinite(means[0]) & np.isfinite(means[1])
+    set_to = next(attack.parameters for attack in reading.description.attacks if attack.name == one.attack)
+    comparable = all(set_to.get(name, usual) == usual for name, usual in _SMOOTHING.items())
     return Beside(
         attack=other.attack,
         images=int(common.size),
         same_path=int(_same_path(ours, theirs).sum()),
-        nearer=int((means[0] < means[1]).sum()) if measured_both.any() else None,
+        comparable=comparable,
+        nearer=int((means[0] < means[1]).sum()) if comparable and known_both.any() else None,
     )
 
 

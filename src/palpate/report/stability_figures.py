@@ -166,7 +166,7 @@ def plane(
         axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=LINE, linewidth=1.2))
         for place, xs, ys in paths:
             colour = SERIES[place % ROUND]
-            axes.plot(xs, ys, color=colour, linewidth=1.3, marker=".", markersize=2.5, clip_on=True)
+            axes.plot(xs, ys, color=colour, linewidth=1.3)
             axes.plot(xs[:1], ys[:1], marker="o", markersize=5, color=colour, markerfacecolor="none")
             axes.plot(xs[-1:], ys[-1:], marker="o", markersize=5, color=colour)
         return canvas.svg(f"Path of {attack.attack}", _courses_in_words(attack), identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from palpate.report.schema_stability import AttackStability
+from palpate.report.schema_stability import AttackStability, Beside
 from palpate.report.typed import Figure
 from palpate.report.words import percent, ratio
 
@@ -93,13 +93,17 @@ def _stabilised(one: AttackStability) -> Iterator[str]:
     else:
         if beside.same_path:
             yield f"On {_of(beside.same_path, beside.images)} it takes the very path of {beside.attack}"
-        yield _nearer(beside.nearer, beside.images, beside.attack)
+        yield _nearer(beside, "its answer")
 
 
-def _nearer(nearer: int | None, images: int, attack: str, answer: str = "its answer") -> str:
+def _nearer(beside: Beside, answer: str) -> str:
+    nearer, images = beside.nearer, beside.images
     if nearer is None:
-        return f"Whether {answer} stays near that of the smoothed image was not measured (smoothed = false)"
-    text = f"{answer[0].upper()}{answer[1:]} is nearer to that of the smoothed image than under {attack} on "
+        reason = "was not measured (smoothed = false)"
+        if not beside.comparable:
+            reason = f"cannot be held against {beside.attack}, whose trace smooths otherwise"
+        return f"How near {answer} stays to that of the smoothed image {reason}"
+    text = f"{answer[0].upper()}{answer[1:]} is nearer to that of the smoothed image than under {beside.attack} on "
     text += _of(nearer, images)
     if nearer == images:
         return f"{text}, as its term asks"
@@ -150,12 +154,12 @@ def _together(moving: Sequence[AttackStability]) -> str:
     late = [one.attack for one in moving if unsettled(one)]
     if len(moving) == 1:
         ends = "ends" if heads(moving[0]) else "does not end"
-        return f"The attack traced over several steps {ends} where it was heading at half of them{_late(late, 1)}."
+        return f"The attack traced over several steps {ends} where it was heading half-way{_late(late, 1)}."
     heading = sum(heads(one) for one in moving)
     ends = {0: "none ends", 1: "1 ends", len(moving): "all end"}.get(heading, f"{heading} end")
     were = "it was" if heading < 2 else "they were"
     return (
-        f"Of {len(moving)} attacks traced over several steps {ends} where {were} heading at half of them"
+        f"Of {len(moving)} attacks traced over several steps, {ends} where {were} heading half-way"
         f"{_late(late, len(moving))}."
     )
 
@@ -171,7 +175,7 @@ def _held(one: AttackStability) -> str:
     assert beside is not None
     if beside.same_path == beside.images:
         return f"{one.attack} takes the very path of {beside.attack} on {_of(beside.images, beside.images)}."
-    return f"{_nearer(beside.nearer, beside.images, beside.attack, f'the answer under {one.attack}')}."
+    return f"{_nearer(beside, f'the answer under {one.attack}')}."
 
 
 def _of(count: int, images: int) -> str:

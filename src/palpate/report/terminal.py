@@ -44,6 +44,7 @@ def show(run: RunFolder, console: Console) -> None:
         if results.worst_directions:
             console.print(_directions(results, scale))
         _survival(results, console)
+        _stability(results, console)
         for panel in panels(results, scale):
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
@@ -154,6 +155,11 @@ def _survival(results: Results, console: Console) -> None:
         console.print(Text(sentence))
     if results.survival.sentences and not results.task.classification:
         console.print()
+
+
+def _stability(results: Results, console: Console) -> None:
+    if results.stability.state == "traced":
+        console.print(Text(results.stability.sentences[0]))
 
 
 def _panel(panel: Panel, words: Wording, scale: Scale) -> Table:
