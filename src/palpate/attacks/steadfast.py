@@ -16,7 +16,7 @@ def steadfast(
     steps: int = 10,
     sigma: float = 1.0,
     weight: float = 2.0,
-    step: float = 1.0,
+    step: float = 2.0,
     run_to_end: bool = False,
 ) -> Ascent:
     """Climb the margins of the image and of its smoothed version, with steps that cool down.
@@ -37,7 +37,7 @@ def steadfast(
         steps: gradient steps.
         sigma: width of the smoothing in pixels.
         weight: how much the smoothed image counts beside the image as it is.
-        step: first step in radii.
+        step: first step in radii; that of APGD by default.
         run_to_end: run all steps, which it does anyway.
 
     Raises:
