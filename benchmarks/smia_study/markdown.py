@@ -141,12 +141,12 @@ def paired(figures: Figures, rows: Sequence[Figures]) -> str:
     lines = [
         [
             titled(figures, figures["settings"][row["setting"]]), percent(row["first"]), percent(row["second"]),
-            percent(row["difference"]), f"{row['only_first']:.3g} / {row['only_second']:.3g}", chance(row["p"]),
-            number(row["drop"], 3),
+            f"{row['only_first']:.3g} / {row['only_second']:.3g}", chance(row["p"]), number(row["drop"], 3),
+            chance(row["drop_p"]), row["side"],
         ]
         for row in rows
     ]  # fmt: skip
-    head = ["world", "it", "the other", "difference", "only it / only the other", "p (Holm)", "difference of drops"]
+    head = ["world", "it", "the other", "only it / only the other", "p", "difference of the drops", "p", "the claim"]
     return table(head, lines)
 
 

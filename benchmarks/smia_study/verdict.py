@@ -34,7 +34,7 @@ def widest(settings: Sequence[Setting]) -> list[Setting]:
 
 
 def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after: str = "before") -> list[Row]:
-    """Two attacks in every world that has both; p adjusted by Holm over these worlds."""
+    """Two attacks in every world that has both, judged by the drop of the score; p adjusted by Holm over these worlds."""
     rows = []
     for one in settings:
         if all((name, mode) in one.series for name in (first, second)) and after in one.outcomes:
@@ -43,7 +43,7 @@ def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after
     for name in ("p", "drop_p"):
         for row, adjusted in zip(rows, holm([row[name] for row in rows]), strict=True):
             row[name] = rounded(adjusted)
-    return [row | {"side": side(row["difference"], row["p"])} for row in rows]
+    return [row | {"side": side(row["drop"], row["drop_p"])} for row in rows]
 
 
 def side(difference: Sequence[float | None], p: float | None = None, claimed: int = 1) -> str:
