@@ -165,7 +165,7 @@ def smia(
     steps: int = 10,
     weight: float = 0.5,
     smooth: Smoothed = "step",
-    agreement: Agreement = "label",
+    agreement: Agreement = "distribution",
     through: bool = False,
     size: int = 3,
     sigma: float = 1.0,
@@ -177,7 +177,8 @@ def smia(
         J(x_t) = L(f(x_t), y) - weight * D(f(x_t), f(xs_t)),   x_{t+1} = P(x_t + step * steepest(grad J))
 
     with xs_t the iterate with its last step, its perturbation or itself smoothed by a symmetric depthwise Gaussian
-    (`palpate.attacks.objectives.Stabilised` has the whole family).
+    (`palpate.attacks.objectives.Stabilised` has the whole family). The defaults are the choice of an ablation on
+    validation images (docs/explanation/smia_defaults.md); the authors' file measures agreement by `label`.
 
     Differs from the authors' published file: that one never projects, switches the term off by default, and its
     kernel is neither centred nor depthwise; `smia_reference` keeps the first two.
