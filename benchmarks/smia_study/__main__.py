@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.list and not options.only and not options.no_pages:
         from benchmarks.smia_study import pages
 
-        pages.write()
+        pages.write(options.cache)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -115,6 +115,7 @@ STUDY = (
     Peer("dice-pgd", "dice-pgd", kinds=MASKS, tier=0),
     Peer("apgd-margin", "apgd-margin", tier=0),
     Peer("steadfast", "steadfast", tier=0),
+    Peer("smia, step label detached", "smia", family("step", "label", False, 0.5), tier=0),
     Peer("smia, perturbation distribution through", "smia", family("perturbation", "distribution", True, 1.0), tier=0),
     Peer(
         "smia, perturbation distribution detached", "smia", family("perturbation", "distribution", False, 0.5), tier=1
