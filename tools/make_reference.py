@@ -6,12 +6,13 @@ import ast
 import inspect
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import click
 import typer
 from pydantic import BaseModel
 
-from palpate import catalog, records
+from palpate import catalog, records, traces
 from palpate.audit import (
     plan,
     plan_data,
@@ -64,9 +65,7 @@ def _toml(value: object) -> str:
 
 
 def record_fields() -> str:
-    """The fields of a record, from their docstrings."""
-    tree = ast.parse(inspect.getsource(records))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Record").body
+    """The fields of a record and of a trace, from their docstrings."""
     lines = [
         NOTE,
         "# Records",
@@ -74,14 +73,30 @@ def record_fields() -> str:
         f"One row per image, attack and budget in `records/*.parquet`, schema {records.SCHEMA_VERSION}. Read them with "
         "any Parquet reader, for example `pandas.read_parquet('RUN/records')`.",
         "",
-        "| field | type | meaning |",
-        "|---|---|---|",
+        *_rows(records, "Record"),
+        "",
+        "## Traces",
+        "",
+        "One row per step of a start of an attack on an image in `stability/*.parquet`, version "
+        f"{traces.TRACE_VERSION}: [how to read them](../howto/stability.md).",
+        "",
+        inspect.getdoc(traces).partition("\n\n")[2],  # type: ignore[union-attr]
+        "",
+        *_rows(traces, "TraceRow"),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(module: ModuleType, name: str) -> list[str]:
+    """The fields of a dataclass as a table, from the docstrings below them."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name).body
+    lines = ["| field | type | meaning |", "|---|---|---|"]
     for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-            meaning = " ".join(str(text.value.value).split())
+            meaning = " ".join(str(text.value.value).split()).replace("|", "\\|")
             lines.append(f"| `{ast.unparse(field.target)}` | {ast.unparse(field.annotation)} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def plan_fields() -> str:
