@@ -366,7 +366,8 @@ def test_all_attacks_together_are_counted():
         "Of 2 attacks traced over several steps, 1 ends where it was heading half-way; slow never settled."
     ]
     assert stability_words.sentences([made(), made()])[0].endswith(
-        "all end where they were heading half-way, and the model's answers settled."
+        "all end where they were heading half-way; the model's answers were half way to the end before three "
+        "quarters of the steps."
     )
     assert stability_words.sentences([single])[0].startswith("The attacks traced take one step each")
     assert stability_words.sentences([made(state="no gradient")]) == ["No attack was traced."]

@@ -21,6 +21,8 @@ TERMS = ("loss", "penalty", "value")
 """What a stabilised attack climbs, taken apart."""
 DECADES = 5
 """Powers of ten that an axis of disagreement shows at most; what is smaller lies on its lowest line."""
+ROUNDING = 1e-6
+"""Disagreement below which it is that of rounding, where it is zero by definition."""
 _LOOKS: dict[str, dict[str, Any]] = {
     "kl_clean": {"color": SERIES[1], "linestyle": "-"},
     "kl_final": {"color": SERIES[0], "linestyle": (0, (5, 2))},
@@ -109,7 +111,8 @@ def _line(canvas: Canvas, curve: Curve, least: float) -> None:
         return
     look, steps = _LOOKS[curve.name], np.arange(len(values))
     marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if known.sum() < 4 else {}
-    canvas.axes.fill_between(steps, low, high, color=look["color"], alpha=0.16, linewidth=0)
+    if curve.name != "value":
+        canvas.axes.fill_between(steps, low, high, color=look["color"], alpha=0.16, linewidth=0)
     canvas.axes.plot(steps, values, linewidth=1.9, clip_on=False, **look, **marker)
 
 
@@ -117,7 +120,7 @@ def _drawn(name: str, values: Sequence[float | None], least: float) -> Floats:
     found = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
     # Zero by definition, and no finding: where a run ends, and without a random start where it begins.
     place = {"kl_final": -1, "kl_clean": 0, "kl_smoothed": 0}.get(name)
-    if place is not None and found.size and found[place] == 0:
+    if place is not None and found.size and abs(found[place]) < ROUNDING:
         found[place] = math.nan
     return np.where(np.isnan(found), found, np.maximum(found, least))
 

@@ -114,15 +114,19 @@ def _maps(
     each = max(1, min(2, SHOWN // len(traced)))
     chosen = [(one, place) for one in traced for place in range(min(each, len(maps[one.attack].rows)))][:SHOWN]
     shown = [maps[one.attack] for one, _ in chosen]
-    change = Bar.of([values for one in shown for values in one.change], signed=True)
-    over_images = [one.spread_images for one in shown if one.spread_images is not None]
-    spread = Bar.of([values for one in shown for values in one.spread_starts] + over_images, signed=False)
+    # A change beyond the budget would leave the others without colour.
+    beyond = {attack.name for attack in results.attacks if attack.outside_budget}
+    within = [maps[one.attack] for one, _ in chosen if one.attack not in beyond] or shown
+    change = Bar.of([values for one in within for values in one.change], signed=True)
+    over_images = [one.spread_images for one in within if one.spread_images is not None]
+    spread = Bar.of([values for one in within for values in one.spread_starts] + over_images, signed=False)
     unit, total = results.data.unit, sum(len(one.rows) for one in maps.values())
     longest = max((max(values.shape) for one in shown for values in one.change), default=0)
     return {
         "maps": [_row(one, maps[one.attack], place, change, spread) for one, place in chosen],
         "all_maps": total,
         "fewer": len(chosen) < total,
+        "beyond": [one.attack for one in traced if one.attack in beyond and within is not shown],
         "thinned": _ordinal(-(-longest // SIDE)) if longest > SIDE else "",
         "bars": [{"name": "change", **change.shown(unit)}, {"name": "spread", **spread.shown(unit)}],
     }

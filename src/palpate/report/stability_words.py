@@ -166,7 +166,8 @@ def _together(moving: Sequence[AttackStability]) -> str:
 
 def _late(late: Sequence[str], moving: int) -> str:
     if not late:
-        return ", and the model's answers settled" if moving > 1 else ", and the model's answer settled"
+        answers = "the model's answers were" if moving > 1 else "the model's answer was"
+        return f"; {answers} half way to the end before three quarters of the steps"
     return f"; {', '.join(late)} never settled"
 
 
