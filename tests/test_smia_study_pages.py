@@ -199,13 +199,13 @@ def test_only_the_marked_section_of_a_page_is_replaced():
 
 def test_targets_are_judged_by_the_comparisons(figures):
     targets, changed = study("targets"), copy.deepcopy(figures)
-    assert "**Not reached**: after both on 0 of 2" in targets.reached(changed)
+    assert "By success: **not reached**, after both on 0 of 2" in targets.reached(changed)
     for row in changed["ours"]:
         row["apart"] = "above"
         row["difference"] = [-0.2, -0.3, -0.1] if row["after"] == "before" else [0.2, 0.1, 0.3]
     told = targets.reached(changed)
     assert (
-        "**Reached**: after both on 2 of 2" in told
+        "By success: **reached**, after both on 2 of 2" in told
         and "Weaker: DR grades" in told
         and "**Not reached** (2 of 3" in told
     )

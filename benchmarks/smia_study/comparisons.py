@@ -70,7 +70,7 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
     """Success and drop of the first attack minus those of the second, over images that count for both.
 
     `apart` says whether the two intervals of the success rates have nothing in common, and on which side the first
-    lies: `above`, `below` or `no`.
+    lies: `above`, `below` or `no`; `score_apart` the same of the mean scores, where below is stronger.
     """
     one, two = (series.per_image(series.beaten(after)) for series in (first, second))
     among = first.per_image(first.among(after)) + second.per_image(second.among(after)) > 1.5
@@ -79,6 +79,10 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
     gap = np.where(among, one - two, 0.0)
     drops = [series.per_image(series.clean_score(after) - series.score(after)) for series in (first, second)]
     known = among & np.isfinite(drops[0]) & np.isfinite(drops[1])
+    left = [
+        resampling.mean(series.per_image(series.score(after)), known, "no image counts here")
+        for series in (first, second)
+    ]
     lowered = np.where(known, drops[0] - drops[1], 0.0)
     return {
         "first": told(ours),
@@ -87,6 +91,8 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
         "only_first": rounded(float(np.clip(gap, 0, None).sum())),
         "only_second": rounded(float(np.clip(-gap, 0, None).sum())),
         "apart": apart(ours, theirs),
+        "scores": [told(one) for one in left],
+        "score_apart": apart(*left),
         "p": rounded(sign_flip(gap, resampling.group)),
         "drop": told(resampling.mean(lowered, known, "no image counts here")),
         "drop_p": rounded(sign_flip(lowered, resampling.group)),

@@ -186,13 +186,17 @@ def ours(figures: Figures, after: Sequence[str]) -> str:
     """The new attack against its rivals at equal passes."""
     lines = [
         [
-            titled(figures, figures["settings"][row["setting"]]), MEANINGS[row["after"]], f"`{row['against']}`",
-            percent(row["first"]), percent(row["second"]), row["apart"], percent(row["difference"]), chance(row["p"]),
+            titled(figures, figures["settings"][row["setting"]]), f"`{row['against']}`", percent(row["first"]),
+            percent(row["second"]), row["apart"], percent(row["difference"]), chance(row["p"]),
+            *(number(one) for one in row["scores"]), row["score_apart"],
         ]
         for row in figures["ours"]
         if row["after"] in after
     ]  # fmt: skip
-    head = ["world", "after", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)"]
+    head = [
+        "world", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)", "its mean score", "rival's",
+        "intervals apart",
+    ]  # fmt: skip
     return table(head, lines)
 
 

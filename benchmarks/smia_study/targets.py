@@ -60,19 +60,22 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
 
 
 def _after(figures: Figures, held: Sequence[str]) -> str:
-    clear = {after: _clear(figures, held, after, RIVALS) for after in SURVIVED}
-    both = [key for key in held if all(key in found for found in clear.values())]
-    verdict = "Reached" if len(both) >= WANTED else "Not reached"
-    each = " ".join(f"After `{after}`: {_named(figures, found)}." for after, found in clear.items())
-    return (
-        "- Asked: *clearly stronger than both, intervals apart, after `jpeg90` and after `blur1` on at least two of "
-        f"them*. **{verdict}**: after both on {len(both)} of {len(held)} measured. {each}"
-    )
+    told = []
+    for what in ("apart", "score_apart"):
+        clear = {after: _clear(figures, held, after, RIVALS, what) for after in SURVIVED}
+        both = [key for key in held if all(key in found for found in clear.values())]
+        verdict = "Reached" if len(both) >= WANTED else "Not reached"
+        each = " ".join(f"After `{after}`: {_named(figures, found)}." for after, found in clear.items())
+        measure = "success" if what == "apart" else "the mean score"
+        told.append(f"By {measure}: **{verdict.lower()}**, after both on {len(both)} of {len(held)} measured. {each}")
+    asked = "clearly stronger than both, intervals apart, after `jpeg90` and after `blur1` on at least two of them"
+    return f"- Asked: *{asked}*. " + " ".join(told)
 
 
-def _clear(figures: Figures, held: Sequence[str], after: str, rivals: Sequence[str]) -> list[str]:
+def _clear(figures: Figures, held: Sequence[str], after: str, rivals: Sequence[str], what: str = "apart") -> list[str]:
     found = {key: _rows(figures, key, after, rivals) for key in held}
-    return [key for key, rows in found.items() if rows and all(row["apart"] == "above" for row in rows)]
+    stronger = "above" if what == "apart" else "below"
+    return [key for key, rows in found.items() if rows and all(row[what] == stronger for row in rows)]
 
 
 def _strongest(figures: Figures) -> str:
@@ -82,9 +85,9 @@ def _strongest(figures: Figures) -> str:
     for after in ("before", *SURVIVED):
         clear = [key for key in held if key in _clear(figures, [key], after, peer[key])]
         lost = [key for key in held if any(weaker(row) for row in _rows(figures, key, after, peer[key]))]
-        when = "before saving" if after == "before" else f"after `{after}`"
-        parts.append(f"{when} clearly stronger on: {_named(figures, clear)}, weaker on: {_named(figures, lost)}")
-    return f"- Against the strongest single peer of each world (all {len(held)} measured): " + ". ".join(parts) + "."
+        when = "Before saving" if after == "before" else f"After `{after}`"
+        parts.append(f"{when} clearly stronger: {_named(figures, clear)}; weaker: {_named(figures, lost)}.")
+    return f"- Against the strongest single peer of each world ({len(held)} measured), by success: " + " ".join(parts)
 
 
 def steadiness(figures: Figures) -> str:

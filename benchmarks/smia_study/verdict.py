@@ -34,7 +34,7 @@ def widest(settings: Sequence[Setting]) -> list[Setting]:
 
 
 def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after: str = "before") -> list[Row]:
-    """Two attacks in every world that has both, judged by the drop of the score; p adjusted by Holm over these worlds."""
+    """Two attacks in every world that has both, judged by the drop of the score; p adjusted by Holm over worlds."""
     rows = []
     for one in settings:
         if all((name, mode) in one.series for name in (first, second)) and after in one.outcomes:
