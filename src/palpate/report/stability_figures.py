@@ -166,7 +166,7 @@ def plane(
         axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
         axes.set_xlabel("along the first step", color=MUTED, labelpad=3)
         axes.set_ylabel("toward the last step", color=MUTED, labelpad=2)
-        axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=LINE, linewidth=1.2))
+        axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=MUTED, linewidth=0.7))
         for place, xs, ys in paths:
             colour = SERIES[place % ROUND]
             axes.plot(xs, ys, color=colour, linewidth=1.3)
