@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pydicom
 import pytest
@@ -31,6 +32,9 @@ def told(root: Path) -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
         if path.suffix == ".parquet":
             yield path.name, str(pq.read_table(path).to_pydict()).encode()
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                yield path.name, str({name: arrays[name].tolist() for name in arrays.files}).encode()
         elif path.suffix == ".png":
             with Image.open(path) as picture:
                 yield path.name, str(picture.info).encode()
@@ -75,6 +79,7 @@ def test_no_identifier_reaches_any_output(kind: str, tmp_path: Path) -> None:
         with contextlib.suppress(SystemExit):
             main(["describe", str(path.parent / "case0.dcm" if kind == "xray" else path.parent / "case0")])
     assert len(list(run.path.rglob("exports/*"))) == 6
+    assert {path.suffix for path in run.path.glob("stability/*")} == {".parquet", ".npz"}, "traces are looked at too"
     # Paths are relative: where the data lie on this machine is nobody's business either.
     assert leaks(run.path, also=(str(tmp_path),)) == set()
     assert "MONOCHROME" in heard.getvalue() or "lattice" in heard.getvalue(), "something was said"

@@ -249,9 +249,12 @@ class RunFolder:
         if not path.is_file():
             raise StorageError(f"{path} is missing. {mend}")
         try:
+            # Of a file that is no archive numpy says how to load it unsafely, or gives it back as a bare array.
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is no archive of arrays")
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise StorageError(f"{path} is damaged ({error}). {mend}") from error
 
     def sweep(self) -> None:

@@ -21,7 +21,7 @@ from palpate.audit.items import Item
 from palpate.audit.shards import Shard, said
 from palpate.audit.subject import Subject
 from palpate.audit.trace_maps import Map, gathered, maps_of
-from palpate.errors import InputError
+from palpate.errors import InputError, StorageError
 from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import Trace, trace, trace_rows
@@ -207,7 +207,7 @@ def described(
                 "attack": trail.item.name,
                 "item": trail.item.identity,
                 "identity": trail.identity,
-                "draws": bool(run.trace_maps(trail.identity)["draws"]),
+                "draws": _draws(run, trail),
                 "weight": _weight(trail.item),
                 "seconds": seconds.get(trail.identity),
             }
@@ -215,6 +215,17 @@ def described(
         ],
         "untraced": [item.name for item in items if not traceable(item)],
     }
+
+
+def _draws(run: RunFolder, trail: Trail) -> bool:
+    found = run.trace_maps(trail.identity).get("draws")
+    if found is None or found.size != 1:
+        path = run.trace(trail.identity)
+        raise StorageError(
+            f"{path.with_suffix('.npz')} does not hold the maps of a trace. Delete {path} and run `palpate audit` "
+            "again: only it is redone."
+        )
+    return bool(found)
 
 
 def _weight(item: Item) -> float | None:
