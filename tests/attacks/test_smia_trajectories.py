@@ -65,7 +65,7 @@ def until_flip(right):
 @pytest.mark.parametrize("norm", list(THREATS))
 def test_trajectories_are_bims_until_the_smoothed_decision_flips(norm, weight, smooth):
     world = net()
-    ours, right = trajectory(recipes.smia, THREATS[norm], world, weight=weight, smooth=smooth)
+    ours, right = trajectory(recipes.smia, THREATS[norm], world, weight=weight, smooth=smooth, agreement="label")
     bim, _ = trajectory(recipes.bim, THREATS[norm], world)
     same = until_flip(right)
     assert not same.all() and (same.sum(0) > 2).any(), "some flip, and not at once"
@@ -79,7 +79,7 @@ def test_trajectories_are_bims_until_the_smoothed_decision_flips(norm, weight, s
 @pytest.mark.parametrize("weight", [0.3, 0.9])
 def test_float32_trajectories_are_bims_too(weight):
     world = net(double=False)
-    ours, right = trajectory(recipes.smia, THREATS["linf"], world, weight=weight)
+    ours, right = trajectory(recipes.smia, THREATS["linf"], world, weight=weight, agreement="label")
     bim, _ = trajectory(recipes.bim, THREATS["linf"], world)
     # Where a gradient cancels to the last bit its sign is that of rounding, so that a value or two may part.
     same = until_flip(right)
