@@ -167,8 +167,9 @@ def _seeds(stage: str, world: World, peer: Peer, eps: float) -> tuple[int, ...]:
 def _cell(stage: str, world: World, peer: Peer, eps: float, mode: str, seed: int, turn: tuple[int, int]) -> Cell:
     place, rank = turn
     steps, passes = (STEPS, PASSES) if stage in ("study", "trace") else (TRIAL_STEPS, TRIAL_PASSES)
-    # The study: first the attacks that matter most, on the first worlds, at the largest radius, with the first seed.
-    turns = peer.tier + world.turn + (eps < world.eps[-1]) + 2 * (seed > 0)
+    # The study: first the attacks that matter most, on the first worlds, at the largest radius, with the first seed;
+    # then their other seeds, the other attacks, and the smaller radius.
+    turns = world.turn + (seed > 0) + 2 * peer.tier + 3 * (eps < world.eps[-1])
     own, paid = (peer.steps_of(one, steps, passes) for one in MODES)
     # The ablation: what the rule reads first, which is what is run at equal passes.
     order = (
