@@ -194,8 +194,8 @@ def ours(figures: Figures, after: Sequence[str]) -> str:
         if row["after"] in after
     ]  # fmt: skip
     head = [
-        "world", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)", "its mean score", "rival's",
-        "intervals apart",
+        "world", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)", "its mean score",
+        "rival's", "intervals apart",
     ]  # fmt: skip
     return table(head, lines)
 

@@ -128,6 +128,11 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
             "setting": lambda world: figures["settings"][main.get(world, world)],
             "words": lambda world: figures["worlds"][world]["words"],
             "listed": listed,
+            "tried": lambda name: next(one for one in figures["ablation"]["points"] if one["name"] == name),
+            "stronger_before": stronger_before,
+            "one_drop": one_drop,
+            "row_of": row_of,
+            "sides": sides,
             "targets": partial(targets.reached, figures),
             "steadiness_table": partial(targets.steadiness, figures),
         }
@@ -160,3 +165,30 @@ def listed(names: list[str]) -> str:
     if len(names) < 2:
         return names[0] if names else "none"
     return ", ".join(names[:-1]) + f" and {names[-1]}"
+
+
+def stronger_before(points: list[Figures], base: Figures, worlds: list[str], mode: str) -> int:
+    """In how many pairs of point and world the ablation has a larger drop than the base."""
+    return sum(one[world][mode]["drop"] > base[world][mode]["drop"] + 1e-9 for one in points for world in worlds)
+
+
+def one_drop(points: list[Figures], base: Figures, world: str) -> bool:
+    """Whether all points of the ablation have the base's drop in a world, at equal passes."""
+    return all(abs(one[world]["passes"]["drop"] - base[world]["passes"]["drop"]) < 1e-9 for one in points)
+
+
+def row_of(rows: list[Figures], world: str) -> Figures:
+    """The comparison of one world.
+
+    Raises:
+        KeyError: it was not made.
+    """
+    for row in rows:
+        if row.get("world") == world or row.get("setting", "").partition("@")[0] == world:
+            return row
+    raise KeyError(f"nothing was compared in '{world}'")
+
+
+def sides(rows: list[Figures], side: str) -> int:
+    """How many comparisons speak `for`, `against`, or are `open` or the `same`."""
+    return sum(row["side"] == side for row in rows)

@@ -21,13 +21,15 @@ COLOURS = {
     "bim": "#0072b2",
     "pgd": "#009e73",
     "smia": "#d55e00",
+    "smia, step label detached": "#d29200",
     "smia, perturbation distribution through": "#7a5195",
     "smia, perturbation distribution detached": "#85642c",
     "steadfast": "#a23325",
 }
 """Those that the text speaks of; all others are grey."""
-MARKERS = {"bim": "o", "pgd": "s", "smia": "D", "steadfast": "^"}
+MARKERS = {"bim": "o", "pgd": "s", "smia": "D", "smia, step label detached": "d", "steadfast": "^"}
 SHORT = {
+    "smia, step label detached": "smia, published form",
     "smia, perturbation distribution through": "smia, through",
     "smia, perturbation distribution detached": "smia, detached",
 }
@@ -154,7 +156,7 @@ def strength(figures: Figures) -> Figure | None:
     return figure
 
 
-KEYS = ("bim", "pgd", "smia", "smia, perturbation distribution through", "steadfast")
+KEYS = ("bim", "pgd", "smia", "smia, step label detached", "smia, perturbation distribution through", "steadfast")
 
 
 def survival(figures: Figures) -> Figure | None:

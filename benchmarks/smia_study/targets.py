@@ -52,6 +52,7 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
     close = [key for key in of(lambda row: not weaker(row)) if key not in level]
     lost = [key for key in held if key not in level and key not in close]
     verdict = "reached" if not lost and not close else "reached within the intervals" if not lost else "not reached"
+    verdict += "" if len(held) == len(ASKED) else " so far"
     return (
         f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}** "
         f"({len(held)} of {len(ASKED)} there). At least as many images as both: {_named(figures, level)}. Fewer "
