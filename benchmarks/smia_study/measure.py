@@ -55,18 +55,27 @@ def finished(cell: Cell, ground: Ground, root: Path) -> bool:
 
 
 def run(cell: Cell, ground: Ground, root: Path) -> None:
-    """Run a cell and store it; of a linked one only what it is."""
+    """Run a cell and store it."""
     cell.file(".json", root).unlink(missing_ok=True)
-    seconds = 0.0
-    if not cell.linked:
-        begin = time.perf_counter()
-        columns, changes = measure(cell, ground)
-        seconds = time.perf_counter() - begin
-        write_atomically(cell.file(".npz", root), _packed(changes))
-        buffer = io.BytesIO()
-        pq.write_table(pa.table(columns), buffer)
-        write_atomically(cell.file(".parquet", root), buffer.getvalue())
-    about = describe(cell, ground) | {"seconds": round(seconds, 2)}
+    begin = time.perf_counter()
+    columns, changes = measure(cell, ground)
+    seconds = time.perf_counter() - begin
+    write_atomically(cell.file(".npz", root), _packed(changes))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    write_atomically(cell.file(".parquet", root), buffer.getvalue())
+    _say(cell, describe(cell, ground) | {"seconds": round(seconds, 2)}, root)
+
+
+def link(cell: Cell, ground: Ground, root: Path) -> None:
+    """Store what a cell is whose lines are another one's."""
+    if not finished(cell, ground, root):
+        for suffix in (".parquet", ".npz"):
+            cell.file(suffix, root).unlink(missing_ok=True)
+        _say(cell, describe(cell, ground) | {"seconds": 0.0}, root)
+
+
+def _say(cell: Cell, about: dict[str, Any], root: Path) -> None:
     write_atomically(cell.file(".json", root), (json.dumps(about, indent=1) + "\n").encode())
 
 

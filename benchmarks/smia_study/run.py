@@ -52,14 +52,21 @@ def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = Fal
     """
     ran, progress = 0, _Progress(cells)
     for number, cell in enumerate(cells, 1):
+        if cell.linked:
+            continue
         with _held(cell, root) as mine:
-            if mine:
-                ground = grounds(cell.world, cell.split)
-                if again or not measure.finished(cell, ground, root):
-                    begin = time.perf_counter()
-                    (tracing.run if cell.stage == "trace" else measure.run)(cell, ground, root)
-                    ran += not cell.linked
-                    progress.done(number, cell, time.perf_counter() - begin)
+            if not mine:
+                continue
+            ground = grounds(cell.world, cell.split)
+            if again or not measure.finished(cell, ground, root):
+                begin = time.perf_counter()
+                (tracing.run if cell.stage == "trace" else measure.run)(cell, ground, root)
+                ran += 1
+                progress.done(number, cell, time.perf_counter() - begin)
+            # Whoever has the lines writes the links to them, so that no link ever points to nothing.
+            for link in cells:
+                if link.linked and (link.world, link.source) == (cell.world, cell.name):
+                    measure.link(link, ground, root)
     return ran
 
 
@@ -70,8 +77,6 @@ class _Progress:
         self.cells, self.taken, self.planned = cells, 0.0, 0.0
 
     def done(self, number: int, cell: Cell, seconds: float) -> None:
-        if cell.linked:
-            return
         self.taken, self.planned = self.taken + seconds, self.planned + cell.seconds
         left = sum(one.seconds for one in self.cells[number:]) * self.taken / max(self.planned, 1e-9)
         say(f"cell {number} of {len(self.cells)}: {cell.key}, {seconds:.1f} s; at most {left / 60:.0f} min left")
