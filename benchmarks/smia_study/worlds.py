@@ -95,7 +95,7 @@ WORLDS = (
         EXAMPLES / "covid_ct",
         "CT infection, U-Net",
         eps=(2.0, 4.0),
-        scan=(1.0, 2.0, 4.0, 8.0),
+        scan=(1.0, 2.0, 4.0, 5.0, 6.0, 8.0),
         images=48,
         trials=16,
         batch=8,
