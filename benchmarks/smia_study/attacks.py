@@ -133,6 +133,7 @@ STUDY = (
 TRACED = (
     "bim",
     "smia",
+    "smia, step label detached",
     "smia, perturbation distribution detached",
     "smia, perturbation distribution through",
     "steadfast",

@@ -84,7 +84,7 @@ WORLDS = (
         "DR grades, ResNet-18",
         eps=(0.25, 0.5),
         scan=_FUNDUS_SCAN,
-        images=80,
+        images=239,
         trials=40,
         batch=20,
         milliseconds=7.7,
