@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.smia_study.worlds import Ground, load, world_of
+from benchmarks.smia_study.ground import Ground, load
+from benchmarks.smia_study.worlds import world_of
 from palpate.attacks import recipes, recipes_dense
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Deviation

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.smia_study.worlds import Metered
+from benchmarks.smia_study.ground import Metered
 from palpate import Classification, Linf, catalog
 from palpate.attacks.ascent import Ascent
 from palpate.audit.identity import digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.smia_study import ablation
@@ -130,13 +130,8 @@ def cells(stage: str, worlds: Sequence[World], peers: Sequence[Peer] | None = No
         seen: dict[str, str] = {}
         for cell in _of_world(stage, world, place, _peers(stage) if peers is None else tuple(peers)):
             name = seen.setdefault(fingerprint(cell.attack, cell.seed), cell.name)
-            found.append(replace_source(cell, name))
+            found.append(replace(cell, source=name))
     return sorted(found, key=lambda cell: cell.order)
-
-
-def replace_source(cell: Cell, name: str) -> Cell:
-    """The cell with the rows of another one."""
-    return Cell(**{**{key: getattr(cell, key) for key in cell.__dataclass_fields__}, "source": name})
 
 
 def _peers(stage: str) -> tuple[Peer, ...]:

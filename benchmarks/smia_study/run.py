@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.measure import say
 from benchmarks.smia_study import measure, tracing
 from benchmarks.smia_study.cells import Cell
-from benchmarks.smia_study.worlds import Ground, Load, World, load
+from benchmarks.smia_study.ground import Ground, Load, load
+from benchmarks.smia_study.worlds import World
 
 Loader = Callable[[World, str], Ground]
 
