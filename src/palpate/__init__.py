@@ -31,12 +31,14 @@ _HOMES = {
     "Scale": "palpate.units",
     "Scan": "palpate.data.scan",
     "Streams": "palpate.streams",
+    "Trace": "palpate.stability",
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
     "parse_handling": "palpate.handling:parse",
     "read_scan": "palpate.data.formats",
+    "trace_attack": "palpate.stability:trace",
     "write_copy": "palpate.data.formats",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "Scale",
     "Scan",
     "Streams",
+    "Trace",
     "Tuning",
     "Victim",
     "__version__",
@@ -65,6 +68,7 @@ __all__ = [
     "curve",
     "parse_handling",
     "read_scan",
+    "trace_attack",
     "write_copy",
 ]
 
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
     from palpate.errors import InputError, PalpateError
     from palpate.handling import parse as parse_handling
     from palpate.preprocess import Chain, MonaiChain, Preprocess
+    from palpate.stability import Trace
+    from palpate.stability import trace as trace_attack
     from palpate.streams import Streams
     from palpate.tasks.classification import Classification
     from palpate.threats.ball import L1, L2, Linf
