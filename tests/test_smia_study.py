@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from benchmarks.smia_study import __main__ as command
-from benchmarks.smia_study import cells, measure, run
+from benchmarks.smia_study import ablation, cells, measure, run
 from benchmarks.smia_study.attacks import PASSES, Peer, cost, peer_of, study
 from benchmarks.smia_study.worlds import World
 from PIL import Image
 
+from palpate.traces import FIELD_NAMES
 from palpate.victim import Tuning
 
 MODEL = """
@@ -246,3 +247,45 @@ def test_the_command_of_a_cell_reruns_it(name, made, whole, tmp_path, monkeypatc
 def test_every_attack_of_the_study_is_one_of_the_catalog():
     assert {peer.name for peer in study()} >= {"bim", "pgd", "smia", "steadfast", "apgd-margin"}
     assert Peer("smia", "smia").build(1.0, 20).run_to_end
+
+
+def test_traces_have_every_step_of_every_eligible_image(made, tmp_path):
+    found = cells.cells("trace", [made], [peer_of("pgd")])
+    assert run.run(found, run.Grounds(Path("absent")), tmp_path) == 1
+    table = pq.read_table(found[0].file(".parquet", tmp_path))
+    eligible = lines(cells.cells("study", [made], [peer_of("bim")])[0], whole_of(made, tmp_path))["eligible"]
+    assert tuple(table.column_names) == FIELD_NAMES
+    assert table.num_rows == sum(eligible) * 3 * 21
+    assert set(table["start"].to_pylist()) == {0, 1, 2}
+    assert run.run(found, run.Grounds(Path("absent")), tmp_path) == 0
+
+
+def whole_of(made, root):
+    run.run(cells.cells("study", [made], [peer_of("bim")]), run.Grounds(Path("absent")), root)
+    return root
+
+
+def test_the_ablation_decides_by_its_rule(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "WORLDS", ("made",))
+    present, strong, weak = (ablation.point("step", "label", False, weight) for weight in (0.5, 0.25, 0.9))
+    assert present.name == ablation.PRESENT
+    monkeypatch.setattr(ablation, "peers", lambda: (Peer("bim", "bim"), present, strong, weak))
+    found = cells.cells("ablation", [made])
+    assert {cell.split for cell in found} == {"validation"}
+    run.run(found, run.Grounds(Path("absent")), tmp_path)
+    base = np.linspace(0.1, 0.4, 40)
+    drops = {"bim": base, present.name: base, strong.name: base + 0.2, weak.name: base - 0.1}
+
+    def read(path):
+        name = next(cell.peer.name for cell in found if cell.source == path.stem)
+        return ablation.Column(drops[name], base > 0.2, {}, 30.0)
+
+    monkeypatch.setattr(ablation, "read", read)
+    outcome = ablation.decide(found, tmp_path, "again")
+    assert (outcome["best"], outcome["default"]) == (strong.name, strong.name)
+    assert outcome["lead"]["low"] == pytest.approx(0.2) and outcome["missing"] == []
+    assert [point["mean_rank"] for point in outcome["points"]] == [None, 2.0, 1.0, 3.0]
+    drops[strong.name] = base + np.where(np.arange(40) % 2, 0.3, -0.29)
+    outcome = ablation.decide(found, tmp_path, "again")
+    assert (outcome["best"], outcome["default"]) == (strong.name, present.name)
+    assert json.loads((tmp_path / "ablation.json").read_text()) == outcome
