@@ -155,16 +155,19 @@ def _of_world(stage: str, world: World, place: int, peers: tuple[Peer, ...]) -> 
 
 
 def _seeds(stage: str, world: World, peer: Peer, eps: float) -> tuple[int, ...]:
-    """Several for attacks that draw, at the largest radius; elsewhere one."""
-    return SEEDS if stage == "study" and peer.draws and eps == world.eps[-1] else SEEDS[:1]
+    """Several for attacks that draw, at the main radius, as many as the world affords; elsewhere one."""
+    if stage != "study":
+        return SEEDS[:1]
+    afforded = world.seeds[peer.tier]
+    return SEEDS[: afforded if peer.draws and eps == world.eps[-1] else min(afforded, 1)]
 
 
 def _cell(stage: str, world: World, peer: Peer, eps: float, mode: str, seed: int, turn: tuple[int, int]) -> Cell:
     place, rank = turn
     steps, passes = (STEPS, PASSES) if stage in ("study", "trace") else (TRIAL_STEPS, TRIAL_PASSES)
     # The study: first the attacks that matter most, on the first worlds, at the largest radius, with the first seed;
-    # then their other seeds, the other attacks, and the smaller radius.
-    turns = world.turn + (seed > 0) + 2 * peer.tier + 3 * (eps < world.eps[-1])
+    # then their other seeds, the other attacks, and the other radii.
+    turns = world.turn + (seed > 0) + 2 * peer.tier + 3 * (eps != world.eps[-1])
     own, paid = (peer.steps_of(one, steps, passes) for one in MODES)
     # The ablation: what the rule reads first, which is what is run at equal passes.
     order = (
@@ -180,7 +183,7 @@ def _radii(stage: str, world: World, peer: Peer) -> tuple[float, ...]:
     if stage == "scan":
         return world.scan
     if stage == "study" and peer.tier == 0:
-        return tuple(reversed(world.eps))
+        return (*reversed(world.eps), *world.beyond)
     return world.eps[-1:]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.smia_study.markdown import entry, number, table, titled
+from benchmarks.smia_study.worlds import WORLDS
 
 Figures = dict[str, Any]
 ASKED = ("fundus_dr", "covid_ct", "polyps")
@@ -25,7 +26,25 @@ def reached(figures: Figures) -> str:
     ]
     if not held:
         return "None of the asked comparisons has been measured."
-    return "\n".join(["At the main budgets:", "", _before(figures, held), _after(figures, held), _strongest(figures)])
+    told = ["At the main budgets:", "", _before(figures, held), _after(figures, held), _strongest(figures)]
+    beyond = [
+        key
+        for key, own in figures["settings"].items()
+        if own["eps"] in _beyond(own["world"]) and _rows(figures, key, "before", RIVALS)
+    ]
+    if beyond:
+        told += [
+            "",
+            f"Above the range, where what survives is all that tells attacks apart ({_named(figures, beyond)}):",
+            "",
+        ]
+        told += [_before(figures, beyond), _after(figures, beyond)]
+    return "\n".join(told)
+
+
+def _beyond(world: str) -> tuple[float, ...]:
+    """Budgets of a world that leave nothing standing before saving."""
+    return next((one.beyond for one in WORLDS if one.name == world), ())
 
 
 def _rows(figures: Figures, key: str, after: str, rivals: Sequence[str]) -> list[Figures]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.smia_study.comparisons import compared, rate, rounded, told
+from benchmarks.smia_study.comparisons import compared, rounded, told
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
+from benchmarks.smia_study.worlds import WORLDS
 from palpate.metrics.intervals import Estimate, holm
 from palpate.metrics.panel import Bools
 from palpate.metrics.spreads import deviation
@@ -25,7 +26,9 @@ Figures = dict[str, Any]
 
 
 def widest(settings: Sequence[Setting]) -> list[Setting]:
-    """Each world at its largest budget."""
+    """Each world at its main budget: the largest of those that leave something standing (`World.beyond` does not)."""
+    beyond = {world.name: world.beyond for world in WORLDS}
+    settings = [one for one in settings if one.eps not in beyond.get(one.world, ())]
     return [
         next(one for one in settings if one.world == world and one.eps == largest)
         for world in dict.fromkeys(one.world for one in settings)
@@ -74,18 +77,22 @@ def word(sides: Sequence[str]) -> str:
 
 
 def identity(setting: Setting, form: str, mode: str = STEPS) -> Row | None:
-    """How far a SMIA is BIM: images whose final margin is the same number, and the largest difference of changes."""
+    """How far a SMIA is BIM: on how many images outcome, first step of success and final margin are the same."""
     if (BIM, mode) not in setting.series or (form, mode) not in setting.series:
         return None
     one, two = setting.series[BIM, mode], setting.series[form, mode]
-    same = np.equal(one.column("margin")[: one.images], two.column("margin")[: two.images])
     among = one.eligible[: one.images]
+
+    def same(name: str) -> int:
+        return int((np.equal(one.column(name)[: one.images], two.column(name)[: two.images]) & among).sum())
+
     gaps = [np.abs(a - b).max() for a, b in zip(one.seeds[0].changes, two.seeds[0].changes, strict=True)]
     return {
         "setting": setting_key(setting),
-        "same": told(rate(same.astype(np.float64), among, one.over_images)),
-        "count": int((same & among).sum()),
         "images": int(among.sum()),
+        "success": same("success"),
+        "first_success": same("first_success"),
+        "margin": same("margin"),
         "largest": rounded(float(max(gaps, default=np.nan)) / setting.eps),
     }
 
@@ -132,9 +139,11 @@ def _variance(what: str, first: Series, second: Series) -> Told:
 def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
     """Third meaning: success over the worlds of each attack that runs in all of them, and its spread minus BIM's.
 
-    A world counts once: the second network of a set of images is left out.
+    A world counts once: the second network of a set of images is left out. So are worlds without SMIA and BIM.
     """
-    chosen = [one for one in settings if "densenet" not in one.world]
+    chosen = [
+        one for one in settings if "densenet" not in one.world and {(SMIA, mode), (BIM, mode)} <= one.series.keys()
+    ]
     names = [attack for one in chosen[:1] for attack in one.attacks]
     worlds = {
         attack: {one.world: _world(one.series[attack, mode]) for one in chosen}
@@ -179,8 +188,10 @@ def ours(settings: Sequence[Setting]) -> list[Row]:
                 for after in one.outcomes:
                     found = compared(one.series[OURS, PASSES], one.series[name, PASSES], after)
                     rows.append({"setting": setting_key(one), "against": name, "after": after, **found})
-    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p"] = rounded(adjusted)
+    for after in dict.fromkeys(row["after"] for row in rows):
+        family = [row for row in rows if row["after"] == after]
+        for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True):
+            row["p"] = rounded(adjusted)
     return rows
 
 
@@ -218,10 +229,13 @@ def claims(settings: Sequence[Setting], traced: Mapping[str, Any], spreads: Figu
 
 def _spot(settings: Sequence[Setting], traced: Mapping[str, Any], form: str) -> list[Row]:
     rows: list[Row] = []
+    steps = {one.world: one.series[form, STEPS] for one in settings if (form, STEPS) in one.series}
     for world, figures in traced.items():
         found = figures.get(form, {}).get("minus_bim", {})
+        # The trace smooths as the form does; only a smoothed step is what BIM's trace looks at too.
+        alike = world in steps and steps[world].about["parameters"].get("smooth") == "step"
         for what, claimed in (("final_share", -1), ("smoothed_mean", -1), ("cos_final_half", 1)):
-            if what in found:
+            if what in found and (alike or what != "smoothed_mean"):
                 rows.append(_spot_row(world, what, found[what], claimed))
     for one in settings:
         names = (f"{form}, random start", f"{BIM}, random start")

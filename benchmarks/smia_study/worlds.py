@@ -35,6 +35,9 @@ class World:
         second: whether adversarial images are shown to the other network of the example.
         image: what one image is called.
         turn: when its turn comes, 0 first.
+        beyond: radii above that range, where nearly all falls before saving and what survives tells attacks apart;
+            tier 0 with one seed.
+        seeds: how many seeds attacks that draw get, by tier; a tier with none is not run there.
     """
 
     name: str
@@ -55,6 +58,8 @@ class World:
     second: bool = False
     image: str = "image"
     turn: int = 0
+    beyond: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = (3, 3)
 
 
 _PLAIN = Tuning(fold=True)
@@ -65,7 +70,7 @@ WORLDS = (
         "fundus_dr",
         EXAMPLES / "fundus_dr",
         "DR grades, ResNet-18",
-        eps=(0.25, 0.5),
+        eps=(0.5,),
         scan=_FUNDUS_SCAN,
         images=239,
         trials=40,
@@ -77,7 +82,8 @@ WORLDS = (
         "covid_ct",
         EXAMPLES / "covid_ct",
         "CT infection, U-Net",
-        eps=(2.0, 4.0),
+        eps=(4.0,),
+        beyond=(8.0,),
         scan=(1.0, 2.0, 4.0, 5.0, 6.0, 8.0),
         images=48,
         trials=16,
@@ -104,7 +110,7 @@ WORLDS = (
         "polyp_boxes",
         EXAMPLES / "polyp_boxes",
         "polyp boxes, detector",
-        eps=(0.5, 1.0),
+        eps=(1.0,),
         scan=(0.25, 0.5, 1.0, 2.0),
         images=40,
         trials=40,
@@ -112,6 +118,7 @@ WORLDS = (
         milliseconds=20,
         tuning=_PLAIN,
         turn=1,
+        seeds=(3, 1),
     ),
     World(
         "hippocampus",
@@ -127,6 +134,7 @@ WORLDS = (
         handlings=VOLUMES,
         image="volume",
         turn=1,
+        seeds=(3, 1),
     ),
     World(
         "fundus_dr_densenet",
@@ -141,6 +149,7 @@ WORLDS = (
         victim="second",
         second=True,
         turn=2,
+        seeds=(3, 1),
     ),
     World(
         "vessels",
@@ -156,6 +165,7 @@ WORLDS = (
         test=(("dataset", "DRIVE"), ("split", "test")),
         validation=(("dataset", "CHASE_DB1"),),
         turn=3,
+        seeds=(1, 0),
     ),
 )
 """In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a victim of its own."""
