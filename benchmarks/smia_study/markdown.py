@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.smia_study.gather import BOTH, is_peer
 
 Figures = dict[str, Any]
@@ -29,6 +31,13 @@ def percent(told: Told | None) -> str:
 def number(told: Told | None, digits: int = 2) -> str:
     """A figure that is no share, with its interval: `0.31 (0.27-0.35)`."""
     return _interval(told, lambda value: f"{value:.{digits}f}")
+
+
+def fine(told: Told | None) -> str:
+    """A difference, with as many digits as its interval has something to say: `-0.0013 (-0.0021 to -0.0006)`."""
+    ends = [abs(end) for end in told or () if end]
+    largest = max(ends, default=0.0)
+    return number(told, 3 if not largest or largest >= 0.1 else min(7, 1 - int(np.floor(np.log10(largest)))))
 
 
 def _interval(told: Told | None, shown: Callable[[float], str]) -> str:
@@ -141,7 +150,7 @@ def paired(figures: Figures, rows: Sequence[Figures]) -> str:
     lines = [
         [
             titled(figures, figures["settings"][row["setting"]]), percent(row["first"]), percent(row["second"]),
-            f"{row['only_first']:.3g} / {row['only_second']:.3g}", chance(row["p"]), number(row["drop"], 3),
+            f"{row['only_first']:.3g} / {row['only_second']:.3g}", chance(row["p"]), fine(row["drop"]),
             chance(row["drop_p"]), row["side"],
         ]
         for row in rows
@@ -155,13 +164,19 @@ def identities(figures: Figures, rows: Sequence[Figures]) -> str:
     lines = [
         [
             titled(figures, figures["settings"][row["setting"]]),
-            f"{row['count']} of {row['images']}",
-            percent(row["same"]),
+            *(f"{row[name]} of {row['images']}" for name in ("success", "first_success", "margin")),
             NOTHING if row["largest"] is None else f"{row['largest']:.2g}",
         ]
         for row in rows
-    ]  # fmt: skip
-    return table(["world", "same final margin", "percent", "largest difference of two changes, in eps"], lines)
+    ]
+    head = [
+        "world",
+        "same outcome",
+        "same first step of success",
+        "same final margin",
+        "largest gap of two changes, eps",
+    ]
+    return table(head, lines)
 
 
 SPOT = {
@@ -178,7 +193,7 @@ def differences(figures: Figures, rows: Sequence[Figures]) -> str:
     for row in rows:
         world = row.get("world") or figures["settings"][row["setting"]]["world"]
         told = SPOT.get(row["what"], row["what"])
-        lines.append([figures["worlds"][world]["words"], told, number(row["difference"], 3), row["side"]])
+        lines.append([figures["worlds"][world]["words"], told, fine(row["difference"]), row["side"]])
     return table(["world", "what", "SMIA minus BIM", "the claim"], lines)
 
 

@@ -82,6 +82,7 @@ def render(figures: Figures, prose: Path = PROSE) -> dict[str, str]:
         extensions=["jinja2.ext.do"],
     )
     environment.globals |= vocabulary(figures)
+    environment.filters["sides_for"] = partial(sides, side="for")
     pages = {}
     for name in (*PAGES, *SECTIONS):
         if not (prose / name).is_file() or (name == "smia_defaults.md" and not figures["ablation"]):
@@ -115,19 +116,27 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
     def score(world: str, attack: str, mode: str = "passes", after: str = "before") -> str:
         return markdown.number(entry(world, attack, mode)["score"][after])
 
+    def scaled(world: str, attack: str) -> list[float | None]:
+        """Standard deviation of the change over pixels, in eps, at equal steps."""
+        eps = figures["settings"][main[world]]["eps"]
+        return [end and end / eps for end in entry(world, attack, "steps")["delta_sd"]]
+
     tables = {f"{name}_table": partial(getattr(markdown, name), figures) for name in TABLES}
     return (
         tables
         | {
             "entry": entry,
             "success": success,
+            "scaled": scaled,
             "score": score,
             "percent": markdown.percent,
             "number": markdown.number,
+            "fine": markdown.fine,
             "chance": markdown.chance,
             "setting": lambda world: figures["settings"][main.get(world, world)],
             "words": lambda world: figures["worlds"][world]["words"],
             "listed": listed,
+            "stood": lambda rows, side: stood(figures, rows, side),
             "tried": lambda name: next(one for one in figures["ablation"]["points"] if one["name"] == name),
             "stronger_before": stronger_before,
             "one_drop": one_drop,
@@ -187,6 +196,13 @@ def row_of(rows: list[Figures], world: str) -> Figures:
         if row.get("world") == world or row.get("setting", "").partition("@")[0] == world:
             return row
     raise KeyError(f"nothing was compared in '{world}'")
+
+
+def stood(figures: Figures, rows: list[Figures], side: str) -> str:
+    """The worlds whose comparison speaks on a side."""
+    return "; ".join(
+        markdown.titled(figures, figures["settings"][row["setting"]]) for row in rows if row["side"] == side
+    )
 
 
 def sides(rows: list[Figures], side: str) -> int:

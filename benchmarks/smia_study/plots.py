@@ -98,10 +98,14 @@ def _title(figures: Figures, world: str, more: str) -> str:
     return f"{what}\n{network}, {more}"
 
 
+def _columns(found: Sequence[Any]) -> int:
+    return -(-len(found) // -(-len(found) // 4))
+
+
 def _panels(found: Sequence[Any], width: float, height: float, **shared: Any) -> tuple[Figure, list[Axes]]:
     """At most four panels a row, those that are left over empty."""
-    columns = min(4, len(found))
-    rows = -(-len(found) // columns)
+    rows = -(-len(found) // 4)
+    columns = _columns(found)
     figure, axes = _grid(columns, rows, 0.9 + width * columns, 0.7 + height * rows, **shared)
     flat = [ax for row in axes for ax in row]
     for ax in flat[len(found) :]:
@@ -186,7 +190,7 @@ def _after(figures: Figures, what: str, label: str) -> Figure | None:
         _shares(ax, "y")
         if what == "score":
             ax.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
-    for ax in flat[:: min(4, len(found))]:
+    for ax in flat[:: _columns(found)]:
         ax.set_ylabel(label)
     _legend(figure, figures, found, grey=True)
     return figure
@@ -265,13 +269,20 @@ def _legend_of(figure: Figure, attacks: Sequence[str]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=8.5)
 
 
+def _told(own: Figures, attack: str) -> bool:
+    """Whether the changes of several seeds were kept."""
+    one = entry(own, attack, "steps")
+    return one is not None and one["across_seeds"]["change"][0] is not None
+
+
 def spread(figures: Figures) -> Figure | None:
     """How far the last changes of three seeds lie apart: attacks that draw random numbers, one panel a world."""
     found = _main(figures)
     attacks = [
         name for name in _attacks(found)
-        if any((one := entry(own, name, "steps")) and one["across_seeds"]["change"][0] is not None for _, own in found)
+        if any(_told(own, name) for _, own in found)
     ]  # fmt: skip
+    found = [(title, own) for title, own in found if any(_told(own, name) for name in attacks)]
     if not attacks:
         return None
     figure, axes = _panels(found, 1.8, 0.6 + 0.25 * len(attacks), sharey=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.smia_study.markdown import entry, number, table, titled
+from benchmarks.smia_study.markdown import chance, entry, number, percent, table, titled
 from benchmarks.smia_study.worlds import WORLDS
 
 Figures = dict[str, Any]
@@ -75,8 +75,18 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
     return (
         f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}** "
         f"({len(held)} of {len(ASKED)} there). At least as many images as both: {_named(figures, level)}. Fewer "
-        f"than one of them, but not established: {_named(figures, close)}. Weaker: {_named(figures, lost)}."
+        f"than one of them, but not established: {_named(figures, close)}. Weaker, the paired interval below 0: {_lost(figures, lost)}."
     )
+
+
+def _lost(figures: Figures, keys: Sequence[str]) -> str:
+    """The worlds with what was lost to whom, in points."""
+    parts = []
+    for key in keys:
+        rows = [row for row in _rows(figures, key, "before", RIVALS) if weaker(row)]
+        against = ", ".join(f"`{row['against']}` {percent(row['difference'])}, p {chance(row['p'])}" for row in rows)
+        parts.append(f"{titled(figures, figures['settings'][key])} ({against})")
+    return "; ".join(parts) or "none"
 
 
 def _after(figures: Figures, held: Sequence[str]) -> str:
