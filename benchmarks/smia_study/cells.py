@@ -27,7 +27,7 @@ from palpate.attacks.ascent import Ascent
 
 STAGES = ("scan", "ablation", "study", "trace")
 """In the order in which they run; the first two on validation images."""
-FOLDERS = {"scan": "validation", "ablation": "validation", "study": "rows", "trace": "rows"}
+FOLDERS = {"scan": "scan", "ablation": "validation", "study": "rows", "trace": "rows"}
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Cell:
 
     @property
     def split(self) -> str:
-        """Which images it runs on."""
-        return "test" if FOLDERS[self.stage] == "rows" else "validation"
+        """Which images it runs on: those of test, some of validation, or for the scan all of validation."""
+        return {"rows": "test"}.get(FOLDERS[self.stage], FOLDERS[self.stage])
 
     @property
     def command(self) -> str:
@@ -98,7 +98,7 @@ class Cell:
     @property
     def seconds(self) -> float:
         """What it should take one quiet thread."""
-        images = self.world.images if self.split == "test" else self.world.trials
+        images = {"test": self.world.images, "scan": ALL}.get(self.split, self.world.trials)
         runs = 1.0
         if self.stage == "trace":
             images, runs = min(images, TRACED_IMAGES), 1.5 * (TRACED_STARTS if self.peer.draws else 1)
@@ -115,6 +115,8 @@ class Cell:
 
 
 TRACED_IMAGES, TRACED_STARTS = 16, 3
+ALL = 100
+"""About as many validation images as a world has; only for estimates."""
 
 
 def cells(stage: str, worlds: Sequence[World], peers: Sequence[Peer] | None = None) -> list[Cell]:

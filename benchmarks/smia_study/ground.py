@@ -125,10 +125,10 @@ def encode_tuning(tuning: Tuning) -> dict[str, str | bool]:
 
 
 def load(world: World, split: str, data: Path) -> Ground:
-    """Load a world with its `test` or `validation` images; absent data and weights are prepared first."""
+    """Load a world with its `test` images, some of `validation`, or for the `scan` all of them; make what is absent."""
     prepare(world.folder, data)
     plan = load_plan(world.folder / "plan.toml")
-    limit = world.images if split == "test" else world.trials
+    limit = {"test": world.images, "validation": world.trials}.get(split)
     where = dict(world.test if split == "test" else world.validation)
     chosen = {"where": where, "limit": None if split != "test" and world.splits else limit}
     plan = plan.model_copy(update={"data": plan.data.model_copy(update=chosen)})
@@ -145,7 +145,8 @@ def load(world: World, split: str, data: Path) -> Ground:
         tuning=world.tuning,
     )
     subject = replace(subject, victim=victim, weights=weights_digest(first))
-    names = world.handlings if split == "test" else [name for name in world.handlings if name in TRIED]
+    tried = [name for name in world.handlings if name in TRIED]
+    names = {"test": world.handlings, "validation": tried}.get(split, ())
     return Ground(
         world=world,
         subject=subject,

@@ -21,9 +21,9 @@ class World:
         folder: folder of the example's `plan.toml`.
         words: what is shown of it in tables.
         eps: the study's radii in stored values, rising; the ablation uses the last one.
-        scan: radii of the scan on validation images from which `eps` was chosen.
+        scan: radii of the scan on all validation images from which `eps` was chosen.
         images: at most so many test images.
-        trials: at most so many validation images.
+        trials: at most so many validation images in the ablation.
         batch: images attacked at once.
         milliseconds: of one thread for a forward and a backward pass of one image; only for estimates.
         tuning: how searches evaluate the victim; fixed, since timing could choose differently in two runs.
@@ -156,7 +156,7 @@ WORLDS = (
         EXAMPLES / "vessels",
         "vessels, foreign W-Net",
         eps=(1.0,),
-        scan=(0.5, 1.0, 2.0),
+        scan=(0.5, 0.7, 0.8, 1.0),
         images=4,
         trials=4,
         batch=2,
