@@ -207,7 +207,7 @@ def test_targets_are_judged_by_the_comparisons(figures):
     assert (
         "By success: **reached**, after both on 2 of 2" in told
         and "below 0: DR grades, ResNet-18, eps 0.5 (`pgd` -20 (-30 to -10)" in told
-        and "**Not reached so far** (2 of 3" in told
+        and "**Not reached on the 2 measured**" in told
     )
 
 

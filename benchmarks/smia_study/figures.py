@@ -26,7 +26,7 @@ def collect(cache: Path) -> Figures:
     if not found:
         raise StorageError(f"'{cache}' holds no finished cell. Run python -m benchmarks.smia_study first.")
     own = ordered(settings(found))
-    main = verdict.widest(own)
+    main = verdict.main_settings(own, main_budgets())
     held = frames(cache)
     traced = {world: traced_figures(held[world]) for world in dict.fromkeys(one.world for one in own) if world in held}
     spreads = verdict.modalities(main)
@@ -54,6 +54,13 @@ def ordered(own: list[Setting]) -> list[Setting]:
 
     names = [world.name for world in WORLDS]
     return sorted(own, key=lambda one: (names.index(one.world), one.eps))
+
+
+def main_budgets() -> dict[str, float]:
+    """The larger of the radii that were chosen for each world on validation images."""
+    from benchmarks.smia_study.worlds import WORLDS
+
+    return {world.name: world.eps[-1] for world in WORLDS}
 
 
 def stored(path: Path) -> Any:

@@ -81,6 +81,19 @@ def worlds(figures: Figures) -> str:
     return table(head, rows)
 
 
+def scan(figures: Figures) -> str:
+    """BIM's success on validation images at each radius that was tried."""
+    rows = []
+    for name, world in figures["worlds"].items():
+        tried = [one for one in figures["scan"] or () if one["world"] == name]
+        if tried:
+            shares = [
+                f"{one['eps']:g}: {100 * one['success']:.0f}" + (" (chosen)" if one["chosen"] else "") for one in tried
+            ]
+            rows.append([world["words"], f"{tried[0]['images']}", ", ".join(shares)])
+    return table(["world", "eligible validation images", "BIM's success in percent by eps"], rows)
+
+
 def outcomes(figures: Figures, key: str, mode: str, what: str) -> str:
     """All attacks of a world at a budget: `success` or `score`, before and after everything that happens to a file."""
     own = figures["settings"][key]

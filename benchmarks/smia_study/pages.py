@@ -165,7 +165,7 @@ def _summed(figures: Figures) -> dict[str, Any]:
 
 TABLES = (
     "worlds", "outcomes", "strengths", "meanings", "modalities", "paired", "identities", "differences", "ours",
-    "ablation", "verdicts", "forms",
+    "ablation", "verdicts", "scan", "forms",
 )  # fmt: skip
 
 

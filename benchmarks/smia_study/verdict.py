@@ -10,7 +10,6 @@ import numpy as np
 from benchmarks.smia_study.comparisons import compared, rounded, told
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
-from benchmarks.smia_study.worlds import WORLDS
 from palpate.metrics.intervals import Estimate, holm
 from palpate.metrics.panel import Bools
 from palpate.metrics.spreads import deviation
@@ -25,15 +24,18 @@ Row = dict[str, Any]
 Figures = dict[str, Any]
 
 
-def widest(settings: Sequence[Setting]) -> list[Setting]:
-    """Each world at its main budget: the largest of those that leave something standing (`World.beyond` does not)."""
-    beyond = {world.name: world.beyond for world in WORLDS}
-    settings = [one for one in settings if one.eps not in beyond.get(one.world, ())]
-    return [
-        next(one for one in settings if one.world == world and one.eps == largest)
-        for world in dict.fromkeys(one.world for one in settings)
-        for largest in [max(one.eps for one in settings if one.world == world)]
-    ]
+def main_settings(settings: Sequence[Setting], chosen: Mapping[str, float]) -> list[Setting]:
+    """Each world at its main budget: the one chosen on validation images, or else its largest.
+
+    Args:
+        settings: all worlds at all budgets.
+        chosen: eps by world.
+    """
+    found = []
+    for world in dict.fromkeys(one.world for one in settings):
+        own = {one.eps: one for one in settings if one.world == world}
+        found.append(own.get(chosen.get(world, max(own)), own[max(own)]))
+    return found
 
 
 def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after: str = "before") -> list[Row]:
