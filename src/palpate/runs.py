@@ -228,6 +228,14 @@ class RunFolder:
         """
         return _read(self.trace(identity), TRACE_SCHEMA, f"trace version {TRACE_VERSION}")
 
+    def trace_frame(self, identity: str) -> Frame:
+        """The rows of one trace as columns.
+
+        Raises:
+            StorageError: the file is missing, damaged or of a newer version.
+        """
+        return _frame([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
+
     def traces(self) -> Frame:
         """Every finished trace of the current plan as columns, in the plan's order; of no length without traces.
 
@@ -275,10 +283,10 @@ def _parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
 def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
     if not table.schema.equals(schema):
-        raise StorageError(f"{path} does not have the fields of {version}.")
+        raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
 
 

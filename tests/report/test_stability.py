@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +16,9 @@ from palpate.metrics.stability_run import along_the_run
 from palpate.report import show, stability_words
 from palpate.report.results import measure
 from palpate.report.schema_stability import AttackStability, Beside, Course, Summary
-from palpate.report.stability import known
 from palpate.report.stability_figures import decades
 from palpate.report.stability_maps import LEVELS, SIDE, Bar, read_maps, thinned
+from palpate.report.stability_traces import known
 from palpate.report.stability_views import held
 from palpate.report.stability_words import HEADING, UNRELATED, independent, sentence
 from palpate.report.typed import Figure
@@ -50,9 +51,9 @@ def of(stability, attack: str) -> AttackStability:
     return next(one for one in stability.attacks if one.attack == attack)
 
 
-def section(run: RunFolder) -> str:
+def section(run: RunFolder, *, names: bool = False) -> str:
     """The markup of the section."""
-    html = make(run)
+    html = make(run, names=names)
     start = html.index('<section id="stability">')
     return html[start : html.index("</section>", start)]
 
@@ -99,7 +100,7 @@ def test_the_figures_are_those_of_the_metrics_and_stand_in_the_tables(traced, to
             assert figure.value == pytest.approx(expected.value)
         assert f"{one.along('cos_final_half').value:.2f}" in shown.text
         assert f"{100 * one.along('plane_share').value:.1f}%" in shown.text
-        assert one.sentence in shown.text
+        assert sentence(one, "linf", say_still=False) in shown.text
     last = frame["step"] == frame["steps"]
     for course in of(told, "pgd").courses:
         at = last & (frame["attack"] == "pgd") & (frame["row"] == course.row) & (frame["start"] == course.start)
@@ -145,9 +146,10 @@ def test_the_section_stands_in_the_page_with_all_its_parts(traced, shown):
     ids = [attrs["id"] for _, attrs in shown.elements if attrs.get("id")]
     assert len(ids) == len(set(ids)) and {"disagreement", "terms", "paths", "maps", "meanings"} <= set(ids)
     markup = section(traced)
-    # Four attacks with curves and paths, one with terms; two images of each as maps, those over images once.
+    # Four attacks with curves and paths, one with terms.
     assert markup.count("<svg") == 4 + 4 + 1
-    assert markup.count("<img") == 4 * (2 + 2 + 1) + 2 * 2
+    # Each of two images once, what four attacks did to it, the spread of the two that draw, and four maps over images.
+    assert markup.count("<img") == 2 * (1 + 4 + 2) + 4 and markup.count('alt="clean image') == 2
     assert "Disagreement (KL divergence)" in shown.text and "nan" not in re.findall(r"\w+", shown.text)
     assert "Not traced: it follows no gradient" in shown.text
 
@@ -215,7 +217,7 @@ def test_little_that_was_traced_makes_no_hole_in_the_page(tmp_path, how):
     if how.get("starts") == 1 and "pgd" in walks:
         assert "One start was traced" in of(measure(run).stability, "pgd").sentence
     if how.get("rows") == (1,):
-        assert "One image was attacked once more" in text and "one image" in markup
+        assert "One image was attacked once more" in text and "spread over images" not in markup
         assert all(value is None for curve in measure(run).stability.attacks[0].curves for value in curve.low)
 
 
@@ -246,6 +248,74 @@ def test_images_of_several_sizes_are_shown_as_large_as_they_are(tmp_path):
     found = read_maps(run, item["identity"])
     assert [one.shape for one in found.change][:2] == [(SIZE, SIZE), (7, 5)]
     assert np.isfinite(found.change[1]).all() and found.shown[1].shape == (7, 5, 3)
+
+
+def test_names_of_images_are_shown_only_where_they_were_asked_for(traced):
+    assert "eye_001.png" not in section(traced)
+    assert "row 1 · eye_001.png" in Page(section(traced, names=True)).text
+
+
+def test_what_draws_nothing_is_said_once_on_the_page_and_for_each_attack_in_the_results(traced, told):
+    text = Page(section(traced)).text
+    assert text.count("at random") == 1 and "draw nothing at random, so their starts are the same" in text
+    assert sum("draws nothing at random" in one.sentence for one in told.attacks) == 2
+    drawing = [one.model_copy(update={"draws": True}) for one in told.attacks]
+    assert stability_words.still(drawing) == ""
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _flip(path):
+    bytes_ = bytearray(path.read_bytes())
+    # Near its end both formats keep what the file holds.
+    bytes_[-80:-40] = b"x" * 40
+    path.write_bytes(bytes_)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+@pytest.mark.parametrize("harm", [_cut, _flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_damaged_trace_takes_only_itself_out_of_the_report(tmp_path, traced, told, suffix, harm):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(traced.path, run.path)
+    item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
+    harm(run.trace(item["identity"]).with_suffix(suffix))
+    stability = measure(run).stability
+    lost = of(stability, "pgd")
+    assert lost.state == "damaged" and lost.curves == [] and lost.across_images == of(told, "pgd").across_images
+    for name in ("fgsm", "hide", "noise"):
+        assert of(stability, name) == of(told, name)
+    file = f"stability/{item['identity']}.parquet"
+    assert file in lost.sentence and "palpate audit" in lost.sentence and str(tmp_path) not in lost.sentence
+    assert Page(section(run)).text.count(file) == 1
+    sink = io.StringIO()
+    show(run, Console(file=sink, width=400))
+    assert f"pgd: {lost.sentence}" in sink.getvalue()
+
+
+def test_rows_that_do_not_belong_together_are_a_damaged_trace_too(tmp_path):
+    run = make_traced(tmp_path / "run", attacks=FEW)
+    for item in run.describe()["stability"]["items"]:
+        rows = [TraceRow(**row) for row in run.read_trace(item["identity"]).to_pylist()]
+        run.write_trace(item["identity"], [*rows, rows[0]])
+    stability = measure(run).stability
+    assert {one.state for one in stability.attacks} == {"damaged"}
+    assert stability.sentences == ["No trace can be read."]
+    assert "<svg" not in section(run)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_start_without_any_margin_says_nothing_of_its_image(tmp_path):
+    run = make_traced(tmp_path / "run", attacks=FEW)
+    item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
+    rows = run.read_trace(item["identity"]).to_pylist()
+    total = of(measure(run).stability, "pgd").restarts("differing").total
+    for row in rows:
+        if (row["row"], row["start"]) == (2, 1):
+            row["margin"] = float("nan")
+    run.write_trace(item["identity"], [TraceRow(**row) for row in rows])
+    assert of(measure(run).stability, "pgd").restarts("differing").total == total - 1
 
 
 @pytest.mark.parametrize("wrong", ["missing", "shape", "bytes"])

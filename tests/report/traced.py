@@ -134,11 +134,11 @@ def add_traces(
         if attack["name"] not in walks:
             continue
         walk = walks[attack["name"]]
+        if attack["name"] in leave_out:
+            continue
         identity, count = f"trace{len(items)}", starts if walk.draws else 1
         items.append({"attack": attack["name"], "item": attack["item"], "identity": identity, "draws": walk.draws,
                       "weight": walk.weight})  # fmt: skip
-        if attack["name"] in leave_out:
-            continue
         made_up = [
             one
             for row in rows

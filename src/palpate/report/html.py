@@ -97,7 +97,9 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         exports=len(description.exports),
         plan=_plan(run),
         s=results.stability,
-        **stability_views.pieces(run, results, description.stability.items if description.stability else []),
+        **stability_views.pieces(
+            run, results, description.stability.items if description.stability else [], names=names
+        ),
         **_picks(results),
     )
     return page + "\n"

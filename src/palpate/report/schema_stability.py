@@ -60,8 +60,9 @@ class AttackStability(Model):
 
     attack: Text
     goal: Text
-    state: Literal["traced", "no gradient", "no image", "unfinished"]
-    """`no gradient`: it follows none, so there are no steps to trace; `no image`: there was none that it could win."""
+    state: Literal["traced", "no gradient", "no image", "unfinished", "damaged"]
+    """`no gradient`: it follows none, so there are no steps to trace; `no image`: there was none that it could win;
+    `damaged`: its trace cannot be read."""
     draws: bool | None
     """Whether it draws random numbers; null where it was not traced."""
     weight: Number

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from palpate.errors import InputError
 from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Bools, Floats, Ints, Outcome
 from palpate.metrics.stability import across_images, across_restarts, by_group
@@ -13,9 +14,10 @@ from palpate.metrics.stability_run import Band, RunCurves, along_the_run, mean_k
 from palpate.report.description import Attack, TracedItem, Tracing
 from palpate.report.reading import Reading
 from palpate.report.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
-from palpate.report.stability_maps import read_maps
+from palpate.report.stability_maps import Maps
+from palpate.report.stability_traces import Traces, mend, read_traces, tables
 from palpate.report.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
-from palpate.report.typed import Figure, visible
+from palpate.report.typed import Figure
 from palpate.runs import Frame, RunFolder
 
 SAME_PATH = 1e-3
@@ -29,8 +31,7 @@ _DRAWN = ("kl_clean", "kl_final", "kl_smoothed", "loss", "penalty", "value")
 def measure_stability(run: RunFolder, reading: Reading) -> Stability:
     """All that the traces of a run say; without traces, why there are none.
 
-    Raises:
-        StorageError: a trace is damaged.
+    A trace that cannot be read is named with its mend; the others are measured all the same.
     """
     told = reading.description.stability
     if told is None:
@@ -39,10 +40,9 @@ def measure_stability(run: RunFolder, reading: Reading) -> Stability:
             state="switched off" if off else "not known", eps=None, images=0, starts=0, smoothed=False,
             sentences=[SWITCHED_OFF if off else NOT_KNOWN], attacks=[],
         )  # fmt: skip
-    frame = known(run.traces())
-    measured = [_attack(run, reading, told, frame, attack) for attack in reading.description.attacks]
-    measured = [one.model_copy(update={"beside": _beside(one, measured, reading, frame)}) for one in measured]
-    norm = reading.description.threat.norm
+    traces, norm = read_traces(run, told.items), reading.description.threat.norm
+    measured = [_attack(reading, told, traces, attack) for attack in reading.description.attacks]
+    measured = [one.model_copy(update={"beside": _beside(one, measured, reading, traces)}) for one in measured]
     attacks = [one.model_copy(update={"sentence": sentence(one, norm)}) for one in measured]
     return Stability(
         state="traced", eps=told.eps, images=told.images, starts=told.starts, smoothed=told.smoothed,
@@ -50,31 +50,7 @@ def measure_stability(run: RunFolder, reading: Reading) -> Stability:
     )  # fmt: skip
 
 
-def known(frame: Frame) -> Frame:
-    """The rows of images that the attack could win; of the others every figure is NaN."""
-    pairs = list(zip(frame["attack"], frame["row"], strict=True))
-    won = {pair for pair, margin in zip(pairs, frame["margin"], strict=True) if np.isfinite(margin)}
-    keep = np.array([pair in won for pair in pairs], dtype=bool)
-    return {name: column[keep] for name, column in frame.items()}
-
-
-def of_attack(frame: Frame, attack: str) -> Frame:
-    """The rows of one attack, by its name as the report writes it."""
-    mine = np.array([visible(name) == attack for name in frame["attack"]], dtype=bool)
-    return {name: column[mine] for name, column in frame.items()}
-
-
-def tables(frame: Frame, names: Sequence[str]) -> dict[str, Floats]:
-    """Columns of one attack as (images, starts, T + 1), NaN where there is no row; images and starts ascending."""
-    images, image = np.unique(frame["row"], return_inverse=True)
-    starts, start = np.unique(frame["start"], return_inverse=True)
-    out = {name: np.full((images.size, starts.size, int(frame["steps"].max()) + 1), np.nan) for name in names}
-    for name, table in out.items():
-        table[image, start, frame["step"]] = frame[name]
-    return out
-
-
-def _attack(run: RunFolder, reading: Reading, told: Tracing, frame: Frame, attack: Attack) -> AttackStability:
+def _attack(reading: Reading, told: Tracing, traces: Traces, attack: Attack) -> AttackStability:
     item = next((one for one in told.items if one.attack == attack.name), None)
     outcome = reading.outcome(attack)
     nothing = AttackStability(
@@ -82,25 +58,33 @@ def _attack(run: RunFolder, reading: Reading, told: Tracing, frame: Frame, attac
         starts=0, sentence="", beside=None, curves=[], courses=[], along_run=[], across_restarts=[],
         across_images=[] if outcome is None else _across_images(reading, outcome, told.eps),
     )  # fmt: skip
-    mine = of_attack(frame, attack.name)
-    if item is None or not mine["row"].size:
+    if attack.name in traces.damaged:
+        return nothing.model_copy(update={"state": "damaged", "sentence": traces.damaged[attack.name]})
+    if item is None or not traces.frames[attack.name]["row"].size:
         why = "no image" if reading.description.status == "finished" else "unfinished"
         return nothing.model_copy(update={"state": "no gradient" if attack.name in told.untraced else why})
+    try:
+        return nothing.model_copy(update=_traced(item, traces, told.eps))
+    except InputError:
+        # Its rows do not belong together.
+        return nothing.model_copy(update={"state": "damaged", "sentence": mend(item.identity)})
+
+
+def _traced(item: TracedItem, traces: Traces, eps: float) -> dict[str, object]:
+    mine = traces.frames[item.attack]
     curves = along_the_run(mine, str(mine["attack"][0]))
-    return nothing.model_copy(
-        update={
-            "state": "traced",
-            "draws": item.draws,
-            "weight": item.weight,
-            "steps": curves.steps,
-            "images": curves.images,
-            "starts": curves.starts,
-            "curves": [_curve(name, curves.bands[name], curves.images) for name in _DRAWN],
-            "courses": _courses(mine),
-            "along_run": _along(curves),
-            "across_restarts": _across_restarts(run, item, mine, told.eps),
-        }
-    )
+    return {
+        "state": "traced",
+        "draws": item.draws,
+        "weight": item.weight,
+        "steps": curves.steps,
+        "images": curves.images,
+        "starts": curves.starts,
+        "curves": [_curve(name, curves.bands[name], curves.images) for name in _DRAWN],
+        "courses": _courses(mine),
+        "along_run": _along(curves),
+        "across_restarts": _across_restarts(traces.maps[item.attack], mine, eps, draws=item.draws),
+    }
 
 
 def _curve(name: str, band: Band, images: int) -> Curve:
@@ -127,7 +111,9 @@ def _summary(name: str, estimate: Estimate) -> Summary:
     return Summary(name=name, figure=Figure.model_validate(estimate, from_attributes=True))
 
 
-def _beside(one: AttackStability, measured: Sequence[AttackStability], reading: Reading, frame: Frame) -> Beside | None:
+def _beside(
+    one: AttackStability, measured: Sequence[AttackStability], reading: Reading, traces: Traces
+) -> Beside | None:
     """A stabilised attack held against the plain one that is most like it, image by image."""
     plain = [two for two in measured if two.state == "traced" and not two.weight and two.goal == one.goal]
     if one.state != "traced" or not one.weight or not plain:
@@ -138,7 +124,7 @@ def _beside(one: AttackStability, measured: Sequence[AttackStability], reading: 
         return two.steps != one.steps, two.draws != one.draws, catalog[two.attack] != "bim"
 
     other = min(plain, key=unlike)
-    first, second = of_attack(frame, one.attack), of_attack(frame, other.attack)
+    first, second = traces.frames[one.attack], traces.frames[other.attack]
     common = np.intersect1d(first["row"], second["row"])
     if not common.size:
         return None
@@ -172,14 +158,16 @@ def _same_path(ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Bool
     return same
 
 
-def _across_restarts(run: RunFolder, item: TracedItem, mine: Frame, eps: float) -> list[Summary]:
-    beaten = np.nanmin(tables(mine, ["margin"])["margin"], axis=2) <= 0
+def _across_restarts(maps: Maps, mine: Frame, eps: float, *, draws: bool) -> list[Summary]:
+    margins = tables(mine, ["margin"])["margin"]
+    beaten = np.where(np.isnan(margins), np.inf, margins).min(axis=2) <= 0
+    # Of a start without any margin it is not known whether it wins.
+    every_start: Bools = np.asarray(np.all(np.any(np.isfinite(margins), axis=2), axis=1), dtype=bool)
     rows, first = np.unique(mine["row"], return_index=True)
-    maps = read_maps(run, item.identity)
     spread = {row: float(values.mean()) / eps for row, values in zip(maps.rows, maps.spread_starts, strict=True)}
     found = across_restarts(
-        np.full(beaten.T.shape, np.nan), beaten.T, np.ones(rows.size, dtype=bool), by_group(mine["group"][first]),
-        np.array([spread.get(int(row), np.nan) for row in rows]), draws=item.draws,
+        np.full(beaten.T.shape, np.nan), beaten.T, every_start, by_group(mine["group"][first]),
+        np.array([spread.get(int(row), np.nan) for row in rows]), draws=draws,
     )  # fmt: skip
     return [_summary("differing", found.differing), _summary("change", found.change)]
 

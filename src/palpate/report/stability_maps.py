@@ -24,8 +24,6 @@ SIDE = 160
 LEVELS = 32
 """Colours of a map: enough for the eye, and small files."""
 _STORED = ("rows", "sizes", "shown", "spread_starts", "change")
-SHOWN = 12
-"""Images of maps on the page at most."""
 _SPREAD = colormaps["cividis"]
 # Grey means no change, as in the gallery.
 _CHANGE = LinearSegmentedColormap.from_list("change", ["#0072b2", "#8fb8d6", "#8c8c8c", "#efb183", "#d55e00"])

@@ -1,4 +1,4 @@
-"""What the page shows of stability: drawings, maps and the heads of its tables."""
+"""What the page shows of stability: sentences, drawings, maps and the heads of its tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from palpate.metrics.panel import Floats
 from palpate.report.description import TracedItem
 from palpate.report.schema import Results
 from palpate.report.schema_stability import AttackStability, Course
-from palpate.report.stability import known, of_attack, tables
 from palpate.report.stability_figures import KL, TERMS, decades, disagreement, legend, plane, terms
-from palpate.report.stability_maps import SHOWN, SIDE, Bar, Maps, clean, read_maps
-from palpate.report.words import NOTHING, percent, ratio
+from palpate.report.stability_gallery import drawn_maps
+from palpate.report.stability_traces import Traces, read_traces, tables
+from palpate.report.stability_words import sentence, still
+from palpate.report.words import percent, ratio
 from palpate.runs import Frame, RunFolder
 
 ALONG = (
@@ -44,36 +45,45 @@ def written(value: float, how: str, bare: bool = False) -> str:
     return percent(min(value, 1.0)).removesuffix("%" if bare else "")
 
 
-def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem]) -> dict[str, Any]:
-    """What the section is filled with, beside the results."""
-    traced = [one for one in results.stability.attacks if one.state == "traced"]
-    heads = {"along": ALONG, "across": ACROSS}
-    if not traced:
-        return {"traced": [], "drawn": {}, "heads": heads}
-    return {"traced": traced, "heads": heads, "drawn": _drawn(run, results, traced, items)}
+def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem], *, names: bool = False) -> dict[str, Any]:
+    """What the section is filled with, beside the results.
+
+    Args:
+        run: the run folder.
+        results: its figures.
+        items: the traces that `run.json` tells of.
+        names: show the file names of images.
+    """
+    attacks, norm = results.stability.attacks, results.threat.norm
+    traced = [one for one in attacks if one.state == "traced"]
+    filled: dict[str, Any] = {
+        "traced": traced,
+        "heads": {"along": ALONG, "across": ACROSS},
+        "told": [(one, sentence(one, norm, say_still=False)) for one in attacks],
+        "still": still(attacks),
+        "drawn": {},
+    }
+    return {**filled, "drawn": _drawn(read_traces(run, items), results, traced, names)} if traced else filled
 
 
-def _drawn(
-    run: RunFolder, results: Results, traced: Sequence[AttackStability], items: Sequence[TracedItem]
-) -> dict[str, Any]:
-    names = KL if results.stability.smoothed else KL[:2]
+def _drawn(traces: Traces, results: Results, traced: Sequence[AttackStability], names: bool) -> dict[str, Any]:
+    shown = KL if results.stability.smoothed else KL[:2]
     span, stabilised = decades(traced), [one for one in traced if one.weight]
     return {
-        "kl_legend": legend(names),
+        "kl_legend": legend(shown),
         "disagreement": [
             (one, Markup(disagreement(one, span, f"disagreement-{place}"))) for place, one in enumerate(traced)
         ],
         "terms_legend": legend(TERMS),
         "terms": [(one, Markup(terms(one, f"terms-{place}"))) for place, one in enumerate(stabilised)],
-        "plane": _planes(run, traced),
-        **_maps(run, results, traced, items),
+        "plane": _planes(traces, traced),
+        **drawn_maps(traces, results, traced, names=names),
     }
 
 
-def _planes(run: RunFolder, traced: Sequence[AttackStability]) -> list[tuple[AttackStability, Markup, str]]:
-    frame = known(run.traces())
+def _planes(traces: Traces, traced: Sequence[AttackStability]) -> list[tuple[AttackStability, Markup, str]]:
     images = sorted({course.row for one in traced for course in one.courses})
-    paths = [_paths(of_attack(frame, one.attack), images) for one in traced]
+    paths = [_paths(traces.frames[one.attack], images) for one in traced]
     drawn = [axis for some in paths for _, *axes in some for axis in axes]
     reach = (
         min((float(np.nanmin(one)) for one in drawn), default=0.0),
@@ -104,56 +114,3 @@ def held(courses: Sequence[Course]) -> str:
         return "it did not move"
     low, high = (f"{100 * share:.0f}%" for share in (shares[0], shares[-1]))
     return f"the plane holds {low}" if low == high else f"the planes hold {low.removesuffix('%')} to {high}"
-
-
-def _maps(
-    run: RunFolder, results: Results, traced: Sequence[AttackStability], items: Sequence[TracedItem]
-) -> dict[str, Any]:
-    identities = {item.attack: item.identity for item in items}
-    maps = {one.attack: read_maps(run, identities[one.attack]) for one in traced}
-    each = max(1, min(2, SHOWN // len(traced)))
-    chosen = [(one, place) for one in traced for place in range(min(each, len(maps[one.attack].rows)))][:SHOWN]
-    shown = [maps[one.attack] for one, _ in chosen]
-    # A change beyond the budget would leave the others without colour.
-    beyond = {attack.name for attack in results.attacks if attack.outside_budget}
-    within = [maps[one.attack] for one, _ in chosen if one.attack not in beyond] or shown
-    change = Bar.of([values for one in within for values in one.change], signed=True)
-    over_images = [one.spread_images for one in within if one.spread_images is not None]
-    spread = Bar.of([values for one in within for values in one.spread_starts] + over_images, signed=False)
-    unit, total = results.data.unit, sum(len(one.rows) for one in maps.values())
-    longest = max((max(values.shape) for one in shown for values in one.change), default=0)
-    return {
-        "maps": [_row(one, maps[one.attack], place, change, spread) for one, place in chosen],
-        "all_maps": total,
-        "fewer": len(chosen) < total,
-        "beyond": [one.attack for one in traced if one.attack in beyond and within is not shown],
-        "thinned": _ordinal(-(-longest // SIDE)) if longest > SIDE else "",
-        "bars": [{"name": "change", **change.shown(unit)}, {"name": "spread", **spread.shown(unit)}],
-    }
-
-
-def _ordinal(count: int) -> str:
-    return {2: "second", 3: "third", 4: "fourth", 5: "fifth"}.get(count, f"{count}th")
-
-
-def _row(one: AttackStability, maps: Maps, place: int, change: Bar, spread: Bar) -> dict[str, Any]:
-    starts = "draws nothing: every start is the same" if not one.draws else "one start"
-    images = "one image" if len(maps.rows) == 1 else "images differ in shape"
-    over = maps.spread_starts[place] if np.isfinite(maps.spread_starts[place]).any() else None
-    pictures = [
-        {"caption": "clean image", "data": clean(maps.shown[place]), "words": ""},
-        _map("change", maps.change[place], change, ""),
-        _map("spread over starts", over, spread, starts),
-        _map(
-            "spread over images", maps.spread_images if not place else None, spread, images if not place else "as above"
-        ),
-    ]
-    height, width = maps.change[place].shape
-    return {"attack": one.attack, "row": maps.rows[place], "pictures": pictures, "aspect": f"{width / height:.4g}"}
-
-
-def _map(caption: str, values: Floats | None, bar: Bar, why: str) -> dict[str, str]:
-    if values is None:
-        return {"caption": caption, "data": "", "words": "", "why": why or NOTHING}
-    words = f": mean {np.nanmean(np.abs(values)):.3g}, at most {np.nanmax(np.abs(values)):.3g}"
-    return {"caption": caption, "data": bar.picture(values), "words": words, "why": ""}

@@ -30,16 +30,29 @@ _UNTRACED = {
 }
 
 
-def sentence(one: AttackStability, norm: str) -> str:
+def sentence(one: AttackStability, norm: str, *, say_still: bool = True) -> str:
     """What the traces of one attack show.
 
     Args:
         one: its figures.
         norm: of the threat.
+        say_still: say so where it draws nothing at random.
     """
     if one.state != "traced":
-        return _UNTRACED[one.state]
-    return " ".join(f"{part}." for part in (_course(one), *_stabilised(one), _starts(one, norm)))
+        return one.sentence or _UNTRACED[one.state]
+    starts = [_starts(one, norm)] if one.draws or say_still else []
+    return " ".join(f"{part}." for part in (_course(one), *_stabilised(one), *starts))
+
+
+def still(attacks: Sequence[AttackStability]) -> str:
+    """Which attacks draw nothing at random, in one sentence; empty where none was traced."""
+    names = [one.attack for one in attacks if one.state == "traced" and not one.draws]
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f"{names[0]} draws nothing at random, so its starts are the same and one was traced."
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{listed} draw nothing at random, so their starts are the same and one of each was traced."
 
 
 def heads(one: AttackStability) -> bool:
@@ -143,7 +156,8 @@ def sentences(attacks: Sequence[AttackStability]) -> list[str]:
     """What the traces show of all attacks together."""
     traced = [one for one in attacks if one.state == "traced"]
     if not traced:
-        return ["No attack was traced."]
+        unread = any(one.state == "damaged" for one in attacks)
+        return ["No trace can be read." if unread else "No attack was traced."]
     moving = [one for one in traced if (one.steps or 0) > 1]
     texts = [_together(moving)] if moving else ["The attacks traced take one step each, so none has a course."]
     stabilised = [one for one in traced if one.beside is not None and one.weight]

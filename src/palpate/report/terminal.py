@@ -160,6 +160,9 @@ def _survival(results: Results, console: Console) -> None:
 def _stability(results: Results, console: Console) -> None:
     if results.stability.state == "traced":
         console.print(Text(results.stability.sentences[0]))
+    for one in results.stability.attacks:
+        if one.state == "damaged":
+            console.print(Text(f"{one.attack}: {one.sentence}", style="yellow"))
 
 
 def _panel(panel: Panel, words: Wording, scale: Scale) -> Table:
