@@ -142,6 +142,7 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
             "one_drop": one_drop,
             "row_of": row_of,
             "sides": sides,
+            "largest_of": lambda rows: max(rows, key=lambda row: abs(row["difference"][0])),
             "targets": partial(targets.reached, figures),
             "steadiness_table": partial(targets.steadiness, figures),
         }
@@ -155,6 +156,7 @@ def _summed(figures: Figures) -> dict[str, Any]:
     tried = figures["ablation"] or {"worlds": [], "images": {}}
     return {
         "main_words": [markdown.titled(figures, own) for own in main],
+        "few_images": sum(own["images"] <= 100 for own in main),
         "smallest_images": min(own["eligible"] for own in main),
         "largest_images": max(own["eligible"] for own in main),
         "total_minutes": f"{sum(world['minutes'] for world in figures['worlds'].values()):.0f}",

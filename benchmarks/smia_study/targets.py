@@ -66,7 +66,7 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
     verdict = "reached" if not lost and not close else "reached within the intervals" if not lost else "not reached"
     verdict += "" if len(held) == len(ASKED) else f" on the {len(held)} measured"
     return (
-        f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}** "
+        f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}**. "
         f"{some}{_named(figures, close)}. Weaker, the paired interval below 0: "
         f"{_lost(figures, lost)}."
     )
