@@ -157,7 +157,7 @@ BAD = [
     ("steps = 20", "stps = 20", "attacks[0].stps: attack 'smia' has no parameter 'stps'. Did you mean 'steps'?"),
     ("steps = 20", "steps = 0", "attacks[0].steps: 0 must be at least 1"),
     ("steps = 20", "steps = 2.5", "attacks[0].steps: attack 'smia': steps = 2.5 must be int"),
-    ("steps = 20", "weight = 1.5", "attacks[0].weight: 1.5 with agreement 'label'"),
+    ("steps = 20", 'weight = 1.5\nagreement = "label"', "attacks[0].weight: 1.5 with agreement 'label'"),
     (
         'goal = "hide disease"',
         'goal = "hide desease"',

@@ -214,7 +214,7 @@ def test_the_identity_of_a_series_is_its_slices_and_not_their_names(tmp_path: Pa
 
 def test_a_folder_that_is_no_series_is_no_image(tmp_path: Path) -> None:
     save(tmp_path / "p1" / "a.png")
-    with pytest.raises(InputError, match=r"1 of 1 image files do not exist .*'p1'"):
+    with pytest.raises(InputError, match=r"1 of 1 images are folders .* without a DICOM file: first 'p1'"):
         Table.from_csv(listing(tmp_path, "p1"), tmp_path)
 
 

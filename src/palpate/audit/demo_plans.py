@@ -86,6 +86,7 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
             ("apgd-ce", "", "steps = 10\n"),
             ("apgd-margin", "", "steps = 10\n"),
             ("smia", "", "steps = 10\n"),
+            ("steadfast", "", "steps = 10\n"),
             (
                 "smia-reference",
                 "",
