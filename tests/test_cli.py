@@ -194,6 +194,19 @@ def test_interrupted_while_attacking_says_what_is_stored(
     assert status == 0 and "4 of 4 done" in err
 
 
+def test_interrupted_while_tracing_says_that_the_attacks_are_done(
+    plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "run_trail", stopped)
+        status, _, err = call("audit", plan)
+    assert status == 130 and "all attacks are done, some were not traced yet" in err
+    assert call("audit", plan, "--quiet")[0] == 0
+
+
 def test_interrupted_before_attacking(plan: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*given: object, **named: object) -> None:
         raise KeyboardInterrupt

@@ -230,6 +230,8 @@ def _carry_out(
         if not outcome.interrupted:
             return _conclude(outcome, quiet)
         stored = f"{outcome.done} of {outcome.total} shards are"
+        if outcome.done == outcome.total:
+            stored = f"all attacks are done, some were not traced yet; {stored}"
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
             raise
