@@ -15,7 +15,6 @@ import torch
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
-from palpate.attacks.objectives import Own, Stabilised
 from palpate.audit.identity import digest
 from palpate.audit.items import Item
 from palpate.audit.shards import Shard, said
@@ -24,7 +23,7 @@ from palpate.audit.trace_maps import Map, gathered, maps_of
 from palpate.errors import InputError, StorageError
 from palpate.runs import RunFolder
 from palpate.seeds import derive
-from palpate.stability import Trace, trace, trace_rows
+from palpate.stability import Trace, stabilisation, trace, trace_rows
 from palpate.streams import Streams
 from palpate.traces import TRACE_VERSION, TraceRow
 
@@ -230,7 +229,5 @@ def _draws(run: RunFolder, trail: Trail) -> bool:
 
 def _weight(item: Item) -> float | None:
     """Weight of the stabilisation term; None where the objective has none."""
-    objective = getattr(item.attack, "objective", None)
-    while isinstance(objective, Own):
-        objective = objective.objective
-    return objective.weight if isinstance(objective, Stabilised) else None
+    found = stabilisation(item.attack.objective) if isinstance(item.attack, Ascent) else None
+    return None if found is None else found.weight
