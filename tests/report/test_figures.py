@@ -92,6 +92,12 @@ def test_the_axis_is_logarithmic_only_for_a_wide_span():
     assert not figures.Scale((1.0,), 255.0).logarithmic
 
 
+def test_a_length_over_all_values_is_no_share_of_their_range():
+    each, length = figures.Scale((51.0,), 255.0), figures.Scale((51.0,), 255.0, shares=False)
+    assert each.share(51.0) == "20%" and "share" in each.title
+    assert length.share(51.0) == "" and "share" not in length.title
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=14), st.floats(0.01, 0.07))
 def test_labels_keep_their_order_their_distance_and_the_page(heights, gap):
     placed = spread_labels(heights, gap)

@@ -39,6 +39,8 @@ class Scale:
     unit: str = ""
     window: bool = False
     """Whether `extent` is that of the window that the model looks at; else it is that of the range."""
+    shares: bool = True
+    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is none."""
 
     @property
     def logarithmic(self) -> bool:
@@ -50,13 +52,17 @@ class Scale:
         return in_unit(eps, self.unit)
 
     def share(self, eps: float) -> str:
-        """A budget as a share of the range or of the window."""
+        """A budget as a share of the range or of the window; nothing where it is none."""
+        if not self.shares:
+            return ""
         return share_of(eps / self.extent) + (" of window" if self.window else "")
 
     @property
     def title(self) -> str:
         """What an axis of budgets shows."""
         unit = self.unit or "stored values"
+        if not self.shares:
+            return f"eps, a length in {unit}"
         return f"eps in {unit}, and as a share of {'the window' if self.window else 'their range'}"
 
     def place(self, eps: float) -> float:
@@ -76,7 +82,7 @@ class Scale:
         for eps, position in zip(self.eps, positions, strict=True):
             if (position - taken) * room < 36:
                 continue
-            label = amount(eps) + (f"\n{share_of(eps / self.extent)}" if fractions else "")
+            label = amount(eps) + (f"\n{share_of(eps / self.extent)}" if fractions and self.shares else "")
             ticks.append(position)
             labels.append(label)
             taken = position
@@ -95,7 +101,7 @@ def scale_of(results: Results) -> Scale:
     found = {point.eps for case in results.worst_case for point in case.points}
     data, window = results.data, results.data.scale.window
     extent = data.extent if window is None else window[1] - window[0]
-    return Scale(tuple(sorted(found)), extent, data.unit, window is not None)
+    return Scale(tuple(sorted(found)), extent, data.unit, window is not None, results.threat.norm == "linf")
 
 
 def styles(results: Results) -> dict[str, dict[str, Any]]:

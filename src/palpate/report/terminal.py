@@ -70,13 +70,13 @@ def _head(results: Results, console: Console) -> None:
 
 def _table(title: str, scale: Scale, *leading: str) -> Table:
     share = "window" if scale.window else "range"
-    known = scale.unit and title.endswith("eps")
+    known = scale.unit and scale.shares and title.endswith("eps")
     heading = Text(f"{title} in {scale.unit}, and as a share of the {share}" if known else title)
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in leading:
         table.add_column(Text(name), overflow="fold")
     for eps in scale.eps:
-        head = Text(f"{amount(eps)}\n{share_of(eps / scale.extent)}")
+        head = Text(f"{amount(eps)}\n{share_of(eps / scale.extent)}" if scale.shares else amount(eps))
         table.add_column(head, justify="right", no_wrap=True)
     return table
 

@@ -99,13 +99,13 @@ def _attacks(count: int) -> str:
 
 
 def change_in_words(told: Description, eps: float) -> str:
-    """A budget as the subject of a sentence, in the unit of the values and as a share of their window or range."""
-    data = told.data
-    written, share = data.written(eps), share_in_words(data, eps)
+    """A budget as the subject of a sentence, in the unit of the values; of each value as a share of window or range."""
+    data, written = told.data, told.data.written(eps)
     if told.threat.norm == "linf":
+        share = share_in_words(data, eps)
         return f"Changes of at most {written} in each {'' if data.unit else 'stored '}value ({share})"
     length = {"l2": "Euclidean length", "l1": "absolute sum"}[told.threat.norm]
-    return f"A change of {length} {written}{'' if data.unit else ' in stored values'} ({share})"
+    return f"A change of {length} {written}{'' if data.unit else ' in stored values'}"
 
 
 def _clinical(at: WorstDirections | None, clean: Clean, written: str) -> list[str]:
