@@ -265,6 +265,11 @@ class RunFolder:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise StorageError(f"{path} is damaged ({error}). {mend}") from error
 
+    def foreign_maps(self, identity: str) -> StorageError:
+        """What to say of arrays that can be read and are not those of a trace."""
+        path = self.trace(identity)
+        return StorageError(f"{path.with_suffix('.npz')} does not hold the maps of a trace. {_REDO.format(file=path)}")
+
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
         for leftover in [*self.path.glob("**/.*.tmp"), *self.path.glob("**/.*.partial")]:

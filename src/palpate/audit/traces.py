@@ -20,7 +20,7 @@ from palpate.audit.items import Item
 from palpate.audit.shards import Shard, said
 from palpate.audit.subject import Subject
 from palpate.audit.trace_maps import Map, gathered, maps_of
-from palpate.errors import InputError, StorageError
+from palpate.errors import InputError
 from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import Trace, stabilisation, trace, trace_rows
@@ -219,11 +219,7 @@ def described(
 def _draws(run: RunFolder, trail: Trail) -> bool:
     found = run.trace_maps(trail.identity).get("draws")
     if found is None or found.size != 1:
-        path = run.trace(trail.identity)
-        raise StorageError(
-            f"{path.with_suffix('.npz')} does not hold the maps of a trace. Delete {path} and run `palpate audit` "
-            "again: only it is redone."
-        )
+        raise run.foreign_maps(trail.identity)
     return bool(found)
 
 

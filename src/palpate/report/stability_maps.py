@@ -14,7 +14,6 @@ from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image
 
-from palpate.errors import StorageError
 from palpate.metrics.panel import Floats
 from palpate.report.words import amount, in_unit
 from palpate.runs import RunFolder
@@ -116,13 +115,13 @@ def read_maps(run: RunFolder, identity: str) -> Maps:
     try:
         rows, sizes, shown, *both = (stored[name] for name in _STORED)
     except KeyError as error:
-        raise _damaged(run, identity) from error
+        raise run.foreign_maps(identity) from error
     planes, over_images = both[0].shape, stored.get("spread_images")
     fits = len(planes) == 3 and all(one.shape == planes for one in both) and shown.shape == (*planes, 3)
     if not fits or sizes.shape != (len(rows), 2) or len(rows) != len(shown) or shown.dtype != np.uint8:
-        raise _damaged(run, identity)
+        raise run.foreign_maps(identity)
     if over_images is not None and over_images.shape != planes[1:]:
-        raise _damaged(run, identity)
+        raise run.foreign_maps(identity)
     spread, change = (
         [_cut(np.asarray(one, np.float64), size) for one, size in zip(kind, sizes, strict=True)] for kind in both
     )
@@ -138,11 +137,3 @@ def read_maps(run: RunFolder, identity: str) -> Maps:
 def _cut(values: npt.NDArray[Any], size: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     # Smaller images lie in the upper left corner.
     return values[: size[0], : size[1]]
-
-
-def _damaged(run: RunFolder, identity: str) -> StorageError:
-    path = run.trace(identity)
-    return StorageError(
-        f"{path.with_suffix('.npz')} does not hold the maps of a trace. Delete {path} and run `palpate audit` again: "
-        "only it is redone."
-    )
