@@ -10,11 +10,11 @@ import errno
 import io
 import json
 import os
-import shutil
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from palpate.errors import StorageError
+from palpate.leftovers import sweep
 from palpate.records import SCHEMA_VERSION, Record
 from palpate.traces import TRACE_VERSION, TraceRow
 
@@ -73,7 +74,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as handle:
+        # A name that is new: whatever stands there, a link too, is removed and never written through.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as handle:
             handle.write(data)
             if _DURABLE.get():
                 handle.flush()
@@ -82,7 +85,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         if _DURABLE.get():
             _flush_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if error.errno == errno.ENOSPC:
             raise StorageError(
                 f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
@@ -143,10 +147,13 @@ class RunFolder:
             raise StorageError(
                 f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
             ) from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except RecursionError as error:
+            raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
+        # Not UTF-8, no JSON, or a number of thousands of digits.
+        except (OSError, ValueError) as error:
             raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
         schema = described.get("schema") if isinstance(described, dict) else None
-        if not isinstance(schema, int):
+        if not isinstance(schema, int) or isinstance(schema, bool):
             raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
         if schema > SCHEMA_VERSION:
             raise StorageError(
@@ -194,8 +201,18 @@ class RunFolder:
         Raises:
             StorageError: `run.json` or a shard cannot be read.
         """
-        wanted = [i for i in self.describe().get("shards", []) if keep(i) and self.has(i)]
+        named = self._identities("shards", self.describe().get("shards", []))
+        wanted = [i for i in named if keep(i) and self.has(i)]
         return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+
+    def _identities(self, field: str, names: Any) -> list[str]:
+        """Names of files from `run.json`, none of which leads out of its folder; raises StorageError."""
+        if not isinstance(names, list) or not all(isinstance(n, str) and re.fullmatch(r"\w+", n) for n in names):
+            raise StorageError(
+                f"{self.path / 'run.json'}: {field} does not list the identities of stored files. "
+                "Restore it, or start a new run folder."
+            )
+        return names
 
     def trace(self, identity: str) -> Path:
         """Where the trace of this identity lies; its maps lie beside it, under the same name with `.npz`."""
@@ -242,8 +259,10 @@ class RunFolder:
         Raises:
             StorageError: `run.json` or a trace cannot be read.
         """
-        items = (self.describe().get("stability") or {}).get("items", [])
-        wanted = [item["identity"] for item in items if self.has_trace(item["identity"])]
+        stability = self.describe().get("stability") or {}
+        items = stability.get("items", []) if isinstance(stability, dict) else stability
+        names = [one.get("identity") for one in items if isinstance(one, dict)] if isinstance(items, list) else items
+        wanted = [identity for identity in self._identities("stability.items", names) if self.has_trace(identity)]
         return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
 
     def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
@@ -271,12 +290,8 @@ class RunFolder:
         return StorageError(f"{path.with_suffix('.npz')} does not hold the maps of a trace. {_REDO.format(file=path)}")
 
     def sweep(self) -> None:
-        """Remove what a killed writer left half-written."""
-        for leftover in [*self.path.glob("**/.*.tmp"), *self.path.glob("**/.*.partial")]:
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+        """Remove what a killed writer left half-written. Only for a folder that is known to hold a run."""
+        sweep(self.path)
 
 
 def _parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
