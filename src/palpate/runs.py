@@ -7,24 +7,21 @@ disk never meets half a file. Finished work is found again by the identity that 
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from palpate.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.errors import StorageError
 from palpate.leftovers import sweep
 from palpate.records import SCHEMA_VERSION, Record
@@ -33,23 +30,8 @@ from palpate.traces import TRACE_VERSION, TraceRow
 Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
-_ARROW_TYPES = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    tuple[float, ...]: pa.list_(pa.float64()),
-}
-
-
-def _schema(row: type, mark: str, version: int) -> pa.Schema:
-    """The columns of a file whose lines are these rows; no column has gaps."""
-    columns = [pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in get_type_hints(row).items()]
-    return pa.schema(columns, metadata={mark: str(version)})
-
-
-ARROW_SCHEMA = _schema(Record, "palpate.schema", SCHEMA_VERSION)
-TRACE_SCHEMA = _schema(TraceRow, "palpate.trace", TRACE_VERSION)
+ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
+TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
 _DURABLE = ContextVar("durable", default=True)
@@ -182,7 +164,7 @@ class RunFolder:
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
         """Write the records of one shard, whole or not at all."""
-        write_atomically(self.shard(identity), _parquet(records, ARROW_SCHEMA))
+        write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.
@@ -234,8 +216,8 @@ class RunFolder:
             maps: the arrays of `<identity>.npz`: numbers and truths, no objects. None leaves those there are.
         """
         if maps is not None:
-            write_atomically(self.trace(identity).with_suffix(".npz"), _npz(maps))
-        write_atomically(self.trace(identity), _parquet(rows, TRACE_SCHEMA))
+            write_atomically(self.trace(identity).with_suffix(".npz"), archive(maps))
+        write_atomically(self.trace(identity), parquet(rows, TRACE_SCHEMA))
 
     def read_trace(self, identity: str) -> pa.Table:
         """The rows of one trace as an Arrow table.
@@ -276,12 +258,8 @@ class RunFolder:
         if not path.is_file():
             raise StorageError(f"{path} is missing. {mend}")
         try:
-            # Of a file that is no archive numpy says how to load it unsafely, or gives it back as a bare array.
-            if not zipfile.is_zipfile(path):
-                raise ValueError("it is no archive of arrays")
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            return read_archive(path)
+        except DamagedError as error:
             raise StorageError(f"{path} is damaged ({error}). {mend}") from error
 
     def foreign_maps(self, identity: str) -> StorageError:
@@ -294,31 +272,14 @@ class RunFolder:
         sweep(self.path)
 
 
-def _parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
-
-
 def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table = read_parquet(path, schema)
+    except DamagedError as error:
         raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
-    if not table.schema.equals(schema):
+    if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
-
-
-def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """An archive that `numpy.load` reads, of equal bytes for equal arrays: its entries are of no date."""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        for name, array in arrays.items():
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
-    return sink.getvalue()
 
 
 def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:

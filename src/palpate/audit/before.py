@@ -1,4 +1,4 @@
-"""What an audit takes over from the `run.json` of an earlier start: its shape is checked here, before anything uses it."""
+"""What an audit takes over from the `run.json` of an earlier start; its shape is checked before anything uses it."""
 
 from __future__ import annotations
 
