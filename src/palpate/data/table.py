@@ -79,6 +79,7 @@ class Table(Rows):
         values: Sequence[int] | None = None,
         field: str | None = None,
         ignore_value: int | None = None,
+        threshold: float | None = None,
         spacing: Sequence[float] | None = None,
         group: str | None = None,
         where: Mapping[str, object] | None = None,
@@ -89,7 +90,7 @@ class Table(Rows):
     ) -> Table:
         """A table of images or volumes with masks, from a CSV with one line an image.
 
-        Masks are of any format, in grey, on the grid of the image, or DICOM SEG, whose segments are matched to the
+        Masks are of any format, in grey, palette or plain colours, on the grid of the image, or DICOM SEG, whose segments are matched to the
         structures by name, or by number where `values` are given. Files are kept as stored: axes are not reordered,
         nothing is resampled. A mask of zeros is a valid mask.
 
@@ -103,6 +104,7 @@ class Table(Rows):
                 usual PNG. One column a structure: 1 in each unless told; a single value holds for all.
             field: column of field-of-view masks, whose zeros become `IGNORE`; an empty cell is the whole image.
             ignore_value: stored value that becomes `IGNORE`.
+            threshold: instead of `values`: a structure is where the stored value is at least this (JPEG).
             spacing: mm of a pixel along rows and columns; for volumes the header says it.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
@@ -114,7 +116,7 @@ class Table(Rows):
         Raises:
             InputError: a column or file is not there, values contradict each other, or no line is left.
         """
-        coding = coded(mask, values, structures, field, ignore_value, exclusive)
+        coding = coded(mask, values, structures, field, ignore_value, exclusive, threshold)
         about = About(group, site, scanner, region)
         cases, masks = mask_cases(read_csv(table), images, file, coding, structures, spacing, about, where or {})
         return cls(*cases, Folder(images), masks)
@@ -267,6 +269,7 @@ class Table(Rows):
         keys: Keys | None = None,
         values: Sequence[int] | None = None,
         ignore_value: int | None = None,
+        threshold: float | None = None,
         exclusive: bool = True,
         spacing: Sequence[float] | None = None,
         about: About | None = None,
@@ -285,7 +288,7 @@ class Table(Rows):
             names: classes, structures or findings, in the order of the model's outputs.
             keys: keys of images, labels and boxes; `image`, `label` and `box` unless told.
             values: of masks, as in `from_masks`.
-            ignore_value: of masks, as in `from_masks`.
+            ignore_value: of masks, as in `from_masks`; so is `threshold`.
             exclusive: of masks, as in `from_masks`.
             spacing: of masks, as in `from_masks`.
             about: keys that say where an image comes from.
@@ -300,7 +303,7 @@ class Table(Rows):
         if shows == "classes":
             return cls(*class_cases(held.images, root, keys.image, keys.label, about, where, names), source)
         if shows == "masks":
-            coding = coded(held.masks, values, names, None, ignore_value, exclusive)
+            coding = coded(held.masks, values, names, None, ignore_value, exclusive, threshold)
             cases, masks = mask_cases(held.images, root, keys.image, coding, names, spacing, about, where)
             return cls(*cases, source, masks)
         if shows == "findings":
