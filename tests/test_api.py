@@ -289,7 +289,7 @@ def test_a_radius_is_written_as_in_a_plan():
 
 def test_a_function_is_a_model_and_its_modules_keep_their_mode():
     model = nn.Sequential(Bright(two), nn.Dropout(0.9))
-    assert bright_attack(lambda images: model(images)).robust_accuracy == 0
+    assert bright_attack(lambda images: model(images) + 0).robust_accuracy == 0
     assert bright_attack(model.forward).robust_accuracy == 0
     assert model.training and model[1].training
     for wrong in (Bright, None, "model.pt"):
@@ -383,5 +383,5 @@ def test_pixel_boxes_are_refused():
 
     images, labels = bright_world()
     boxes = Boxes(torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(8, 1, 4), labels[:, None] - 1)
-    with pytest.raises(InputError, match="look like pixels.*divide x by the width"):
+    with pytest.raises(InputError, match=r"look like pixels.*divide x by the width"):
         palpate.attack(Pixels(), images, boxes, "bim", eps=0.1, task=Detection(1))
