@@ -31,6 +31,9 @@ class DataSection(Section):
     `test` where it has labels, else `train`; of a datalist its only labelled list. Of a CSV: see `where`."""
     images: str | None = None
     """Folder that the paths of a CSV, datalist or COCO file start from; the file's own unless told."""
+    roots: tuple[str, ...] = Field(default=(), examples=['roots = ["../scans"]'])
+    """Folders beside the plan's own that images, masks and tables may be read from, relative to the plan or absolute.
+    A file that leads anywhere else is refused, also by a symbolic link."""
     file: str = "file"
     """Column of the CSV with the paths; key of a datalist's images, `image` there unless told."""
     label: str | tuple[str, ...] = "label"

@@ -9,6 +9,7 @@ from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, Mu
 from palpate.data.datalist import Keys, Shows
 from palpate.data.findings import FindingLists
 from palpate.data.listing import About
+from palpate.data.places import Places
 from palpate.data.table import Table
 
 if TYPE_CHECKING:
@@ -19,9 +20,17 @@ DICOM = "dicom"
 """What `data.group` says where DICOM files tell their patients apart."""
 
 
+NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "images", "boxes")
+"""Fields of `[data]` that hold the path of a file or folder."""
+
+
 def load_table(plan: Plan) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
-    table = _whole(plan)
+    places = Places(plan.root, plan.data.roots)
+    for name in NAMED:
+        if (written := getattr(plan.data, name)) is not None:
+            places.require(f"data.{name}", [plan.root / written])
+    table = _whole(plan).placed(places)
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.data.cases import Case, checked_classes, class_number, listed
-from palpate.data.companions import mask_files
 from palpate.data.formats import SUFFIXES
 from palpate.data.listing import visible
+from palpate.data.mask_names import mask_owners
 from palpate.data.searched import folders_in
 from palpate.errors import InputError, nearest
 
@@ -54,19 +54,19 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
         )
     names = tuple(found) if given is None else given
     notes = [] if given is None else _unread(root, given, found, list(held))
-    masks: list[Path] = []
+    masks: list[str] = []
     cases: list[Case] = []
     for number, name in enumerate(names):
         files = held.get(name, [])
-        left_out = set(mask_files(files))
-        masks += sorted(left_out)
-        for path in (path for path in files if path not in left_out):
-            relative = path.relative_to(root).as_posix()
+        named = [path.relative_to(root).as_posix() for path in files]
+        drawn = mask_owners(named)
+        masks += drawn
+        for relative in (relative for relative in named if relative not in drawn):
             cases.append(Case(relative, number, relative, len(cases)))
     if masks:
         notes.append(
-            f"{len(masks)} files in {root.name or root} are masks by their names and are left out: first "
-            f"{masks[0].relative_to(root).as_posix()}."
+            f"{len(masks)} files in the class folders are masks of other files by their names, and are left out: "
+            f"first {masks[0]}."
         )
     return ClassFolders(tuple(cases), names, tuple(notes))
 

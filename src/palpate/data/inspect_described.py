@@ -14,7 +14,7 @@ from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
 from palpate.data.inspect_annotated import AnnotatedLayout, Kind
-from palpate.data.json_file import inside, read_json
+from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
@@ -160,7 +160,7 @@ def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where labels are no paths."""
     held: set[float] = set()
     for label in labels:
-        name = inside(images, label, "label")
+        name = path_from(images, label, "label")
         with reading():
             held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
     whole = all(value == int(value) and value >= 0 for value in held)
