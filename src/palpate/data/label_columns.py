@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from palpate.data.annotation import UNKNOWN
 from palpate.data.columns import LABEL_NAMES, MOST_CLASSES, is_no_label, named, rank
 from palpate.data.findings import FindingLists, finding, is_no_finding, separated
 from palpate.data.sheets import Line
@@ -75,11 +76,23 @@ def class_column(columns: Columns) -> Choice | None:
 
 
 def finding_columns(columns: Columns) -> tuple[str, ...]:
-    """The columns that say of a finding each whether it is present; empty where fewer than two do."""
-    judged = [column for column, values in columns.items() if not is_no_label(column) and _judged(values)]
-    told = [column for column in judged if {finding(text) for text in columns[column]} >= {0, 1}]
-    # One column of 0 and 1 beside others that only some lines fill in: tables of findings often look so.
-    return tuple(judged) if told and len(judged) > 1 else ()
+    """The columns that say of a finding each whether it is present; empty where fewer than two do.
+
+    Columns of zeros only, or of ones only, belong to it where they stand beside such columns: a rare finding.
+    """
+    held = {column: {finding(text) for text in values} for column, values in columns.items() if not is_no_label(column)}
+    fitting = [column for column, words in held.items() if None not in words and any(columns[column])]
+    judged = {column for column in fitting if len(held[column]) > 1 or UNKNOWN in held[column]}
+    told = [column for column in judged if held[column] >= {0, 1}]
+    if not told or len(judged) < 2:
+        return ()
+    for order in (list(columns), list(columns)[::-1]):
+        before = ""
+        for column in order:
+            if before in judged and column in fitting:
+                judged.add(column)
+            before = column
+    return tuple(column for column in columns if column in judged)
 
 
 def one_hot_columns(columns: Columns, lines: Sequence[Line]) -> tuple[str, ...]:
@@ -128,9 +141,3 @@ def _lists(
 def _named_as_label(column: str) -> bool:
     words = column.lower().replace("_", " ").replace("-", " ").split()
     return any(word.rstrip("s") in ("label", "finding", "diagnosi", "diagnose", "clas", "disease") for word in words)
-
-
-def _judged(values: Counter[str]) -> bool:
-    """Whether the cells of a column say present, absent or not judged, and not all of them nothing."""
-    words = {finding(text) for text in values}
-    return None not in words and any(text for text in values)

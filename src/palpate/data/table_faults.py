@@ -26,7 +26,7 @@ def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> U
         header: names of its columns.
         lines: its lines.
     """
-    if data := [cell for cell in header if _is_image_name(cell)]:
+    if data := [cell for cell in header if is_image_name(cell)]:
         return UnreadError(
             f"{path}, line 1: '{data[0]}' looks like an image and not like the name of a column. "
             "Put a line above it that names the columns, such as file,label."
@@ -48,7 +48,7 @@ def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> U
 
 def _meant(header: Sequence[str], lines: Sequence[Line]) -> str | None:
     """The column that should name images: by what its cells look like, or by its name."""
-    shares = {column: sum(_is_image_name(line.cells[column]) for line in lines) / len(lines) for column in header}
+    shares = {column: sum(is_image_name(line.cells[column]) for line in lines) / len(lines) for column in header}
     alike = [column for column in header if shares[column] >= _HALF]
     if alike:
         return min(alike, key=lambda column: rank(column, _IDENTIFIERS))
@@ -60,7 +60,7 @@ def _missing(path: Path, column: str, lines: Sequence[Line]) -> UnreadError:
     missing = [line for line in lines if locate(images, line.cells[column]) is None]
     if not missing:
         return OtherKindError(f"{path}: column '{column}' does not name one image a line.")
-    if not found and not any(_is_image_name(line.cells[column]) for line in lines):
+    if not found and not any(is_image_name(line.cells[column]) for line in lines):
         return OtherKindError(
             f"{path}: column '{column}' names no image in {path.parent} or in a folder beside it: "
             f"'{missing[0].cells[column]}' in line {missing[0].number} is not there."
@@ -105,7 +105,8 @@ def _other_case(images: Path, cell: str) -> str | None:
     return f"{folder}/{same[0]}" if same and folder else next(iter(same), None)
 
 
-def _is_image_name(cell: str) -> bool:
+def is_image_name(cell: str) -> bool:
+    """Whether a cell ends as the names of images do."""
     return cell.lower().endswith(SUFFIXES)
 
 

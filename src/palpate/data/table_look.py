@@ -13,7 +13,6 @@ from palpate.data.columns import (
     file_column,
     is_split,
     named,
-    path_columns,
     sorted_splits,
     spread,
 )
@@ -21,7 +20,7 @@ from palpate.data.label_columns import has_boxes
 from palpate.data.listing import locate
 from palpate.data.seen import OtherKindError, Seen, look_at
 from palpate.data.sheets import read_csv
-from palpate.data.table_faults import why_no_images
+from palpate.data.table_faults import is_image_name, why_no_images
 from palpate.errors import InputError
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -80,7 +79,9 @@ class TableLook:
     @cached_property
     def candidates(self) -> dict[str, Counter[str]]:
         """The columns that could hold labels: those that are for nothing else."""
-        taken = {self.split, self.group, self.site, self.scanner, *path_columns(self.images, self.header, self.lines)}
+        # A cell `1` finds an image 1.png too: only what looks like a path is one.
+        paths = {column for column, held in self.values.items() if any(is_image_name(text) for text in held)}
+        taken = {self.split, self.group, self.site, self.scanner, *paths}
         return {column: held for column, held in self.values.items() if column not in taken}
 
     def look(self) -> Seen:
