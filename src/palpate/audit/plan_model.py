@@ -107,7 +107,13 @@ class ModelSection(Section):
     endpoint: EndpointSection | None = Field(default=None, examples=["[model.endpoint]"])
     """An HTTP endpoint, as a black box."""
     outputs: Literal["logits", "softmax", "sigmoid"] = "logits"
-    """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits."""
+    """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits. An
+    audit stops where logits look like probabilities, unless the plan itself says `outputs = "logits"`."""
+    boxes: Literal["fractions", "pixels", "centres", "pixel centres"] | None = Field(
+        default=None, examples=['boxes = "pixels"']
+    )
+    """Of a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
+    model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions unless told."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file that loads with `weights_only`. Alone: a
     whole pickled module, which is loaded only with `--allow-pickle`."""

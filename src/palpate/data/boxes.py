@@ -76,8 +76,8 @@ class BoxLines:
             InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
         """
         height, width = self._size(case)
-        require_declared(self.table, case.name, self.sizes, width, height)
-        boxes = self.boxes.get(case.name, ())
+        require_declared(self.table, case.path, self.sizes, width, height)
+        boxes = self.boxes.get(case.path, ())
         size = np.array([width, height, width, height], dtype=np.float64)
         corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
         clipped = corners.clip(0, size)
@@ -91,15 +91,19 @@ class BoxLines:
         classes = np.array([box.label for box in boxes], dtype=np.int64)
         return Annotation(boxes=(clipped / size).astype(np.float32), classes=classes)
 
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """None: all boxes stand in the table."""
+        return ()
+
     def _size(self, case: Case) -> tuple[int, int]:
         shape = Folder(self.root).form(case).shape
         if len(shape) != 3:
-            raise InputError(f"{self.root / case.name} is a volume, and boxes are in two dimensions. Give its slices.")
+            raise InputError(f"{self.root / case.path} is a volume, and boxes are in two dimensions. Give its slices.")
         return shape[1], shape[2]
 
     def content(self, case: Case) -> bytes:
         """The boxes as numbers, whatever lines they stand in."""
-        return json.dumps([[box.label, *box.corners] for box in self.boxes.get(case.name, ())]).encode()
+        return json.dumps([[box.label, *box.corners] for box in self.boxes.get(case.path, ())]).encode()
 
 
 def box_cases(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from palpate.data.cases import listed
-from palpate.data.json_file import cell, entry, inside, read_json
+from palpate.data.json_file import cell, entry, path_from, read_json
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
@@ -128,7 +128,7 @@ def _column(label: str, place: int, count: int) -> str:
 def _paths(path: Path, number: int, item: dict[str, Any], key: str, images: Path) -> tuple[str, ...]:
     held = item[key]
     paths = held if isinstance(held, list) and held else [held]
-    return tuple(inside(images, one, f"{path}, item {number}, '{key}'") for one in paths)
+    return tuple(path_from(images, one, f"{path}, item {number}, '{key}'") for one in paths)
 
 
 def _class(where: str, held: Any) -> str:

@@ -6,11 +6,11 @@ in palpate, it reaches from `xmin - 1` to `xmax`. Tools that write VOC with corn
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from palpate.data.cases import listed
-from palpate.data.json_file import inside, unique
+from palpate.data.json_file import path_from, unique
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
@@ -39,7 +39,7 @@ def read_voc(root: Path, split: str | None, difficult: bool) -> tuple[Sheet, She
     """One line a box, one line an image, and the declared sizes; see `palpate.data.table.Table.from_voc`."""
     identifiers, lines, boxes, sizes = _chosen(root, split), [], [], {}
     for number, identifier in enumerate(identifiers, start=1):
-        path = root / "Annotations" / f"{inside(root, identifier, str(root))}.xml"
+        path = root / "Annotations" / f"{_plain(root, identifier)}.xml"
         document = read_xml(path)
         name = _image(root, path, identifier, document)
         sizes[name] = _size(path, document)
@@ -105,9 +105,17 @@ def _identifiers(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read as text. Save it as UTF-8, one image a line.") from error
 
 
+def _plain(root: Path, identifier: str) -> str:
+    """An identifier, which names a file of `Annotations` and nothing else; a folder below it may be part of it."""
+    parts = PurePosixPath(identifier)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in identifier:
+        raise InputError(f"{root}: the split lists '{identifier}', which names no annotation. Correct the list.")
+    return identifier
+
+
 def _image(root: Path, path: Path, identifier: str, document: ElementTree.Element) -> str:
     for name in (identifier, _text(document, "filename")):
-        if name and (found := locate(root, inside(root, f"JPEGImages/{name}", str(path)))):
+        if name and (found := locate(root, path_from(root, f"JPEGImages/{name}", str(path)))):
             return found
     raise InputError(f"{root / 'JPEGImages'} holds no image '{identifier}'. Put it there, or take it out of the split.")
 
