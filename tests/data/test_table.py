@@ -210,7 +210,7 @@ def test_folders_in_the_order_of_the_model(tmp_path: Path) -> None:
     save(tmp_path / "dog/b.png")
     table = Table.from_folders(tmp_path, classes=["dog", "bird", "cat"])
     assert [(case.name, case.label) for case in table] == [("dog/b.png", 0), ("cat/a.png", 2)]
-    with pytest.raises(InputError, match=r"cat is none of the classes dog, cats. Did you mean 'cats'\?"):
+    with pytest.raises(InputError, match=r"cat is none of the classes dog, cats, .*Did you mean 'cats'\?"):
         Table.from_folders(tmp_path, classes=["dog", "cats"])
 
 
