@@ -111,7 +111,6 @@ def _listed(plan: Plan, file: Path) -> Table:
             field=data.field,
             ignore_value=data.ignore_value,
             threshold=data.threshold,
-            threshold=data.threshold,
             spacing=data.spacing,
             group=about.group,
             where=data.where,

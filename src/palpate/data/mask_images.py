@@ -18,7 +18,7 @@ from PIL import Image
 
 from palpate.data.cases import listed
 from palpate.data.forms import Array
-from palpate.data.images import first_bytes, kind_of, one_sentence, opened, read_form, read_image
+from palpate.data.images import first_bytes, kind_of, one_sentence, opened, read_image
 from palpate.data.tiff import read_tiff_mask, tiff_mask_size
 from palpate.errors import InputError
 
@@ -70,6 +70,8 @@ def read_mask_image(path: Path, *, coloured: bool = False, lossy: bool = False) 
             return _grey(path, samples, None, coloured, lossy)
         if kind == "PNG" and head[24] == 16:
             return _grey(path, read_image(path), None, coloured, lossy)
+        if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size:
+            raise InputError(f"{path} is truncated: its end is missing. Copy it again from its source.")
         with open(path, "rb") as handle, opened(path, handle, str(kind)) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path} is an animation. Save each of its frames as a mask.")
@@ -125,14 +127,13 @@ def _grey(path: Path, samples: Array, palette: Array | None, coloured: bool, los
             levels = np.zeros(256, dtype=np.uint8)
             levels[: len(palette)] = palette[:, 0]
             samples = levels[samples]
-        return samples[0]
+        samples = samples[:1]
     if len(samples) == 1:
-        return samples[0]
+        return np.asarray(samples[0])
     if lossy and int((samples.max(axis=0).astype(int) - samples.min(axis=0)).max()) <= _COLOUR_STEP:
-        return np.rint(samples.mean(axis=0)).astype(samples.dtype)
-    alike = bool((samples == samples[:1]).all())
-    if alike and not coloured:
-        return samples[0]
+        return np.asarray(np.rint(samples.mean(axis=0)).astype(samples.dtype))
+    if not coloured and (samples == samples[:1]).all():
+        return np.asarray(samples[0])
     if samples.dtype != np.uint8:
         raise InputError(f"{path} stores colours of {samples.dtype}. Save the mask as grey, or with 8 bits a colour.")
     packed = (samples.astype(np.int64) * np.array([65536, 256, 1]).reshape(3, 1, 1)).sum(axis=0)
@@ -145,8 +146,8 @@ def _advice(packed: Array) -> str:
     found, counts = np.unique(packed[packed != 0], return_counts=True)
     if len(found) > _MOST_COLOURS:
         return (
-            f"It has {len(found)} of them: a picture, or a mask that was scaled or saved as JPEG. Save the mask as grey "
-            "PNG, each structure by its value, with background 0."
+            f"It has {len(found)} of them: a picture, or a mask that was scaled or saved as JPEG. Save the mask as "
+            "grey PNG, each structure by its value, with background 0."
         )
     order = np.argsort(-counts, kind="stable")
     colours = [f"0x{int(found[place]):06x}" for place in order]

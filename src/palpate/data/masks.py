@@ -145,14 +145,14 @@ class MaskFiles:
 def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[int]) -> str:
     """What is wrong with a mask that holds values that stand for nothing, and what to do."""
     coloured = stored.max() >= COLOURS
-    word = (lambda value: f"0x{int(value):06x}") if coloured else (lambda value: f"{value:g}")
+    word = "0x{:06x}" if coloured else "{:g}"
     numbers = np.unique(stored[strange])
-    found = listed([word(value) for value in numbers.tolist()], 3)
+    found = listed([word.format(value) for value in numbers.tolist()], 3)
     text = (
         f"{path} holds {found} in {int(strange.sum())} pixels; structures are stored as "
-        f"{listed(map(word, values))}, and background as 0 (data.values). "
+        f"{listed(map(word.format, values))}, and background as 0 (data.values). "
     )
-    low, high = word(stored.min()), word(stored.max())
+    low, high = word.format(stored.min()), word.format(stored.max())
     if is_jpeg(path):
         return text + (
             "JPEG changes values. For one structure on black write data.threshold = 128 in place of data.values; "
@@ -160,9 +160,12 @@ def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[i
         )
     if (numbers != np.rint(numbers)).any() or (len(numbers) > 1 and stored.min() < 0):
         return text + (
-            f"Its numbers reach from {low} to {high} and look resampled: resample masks with the nearest neighbour. For "
-            "one structure, data.threshold says from which number on it is there."
+            f"Its numbers reach from {low} to {high} and look resampled: resample masks with the nearest neighbour. "
+            "For one structure, data.threshold says from which number on it is there."
         )
+    every = [word.format(value) for value in np.unique(stored[stored != 0]).tolist()]
+    if len(every) == len(values):
+        return text + f"If these are the structures, in their order, write data.values = [{', '.join(every)}]."
     return text + "Correct data.values, or the mask."
 
 

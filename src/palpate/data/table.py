@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from palpate.data.archive import Archive, archive_cases
 from palpate.data.boxes import BoxColumns, box_cases
@@ -17,7 +17,6 @@ from palpate.data.listing import About, class_cases, listed_lines
 from palpate.data.mask_coding import coded
 from palpate.data.mask_table import mask_cases
 from palpate.data.nnunet import nnunet_coding, nnunet_sheet, read_dataset
-from palpate.data.patients import by_patient
 from palpate.data.rows import Rows
 from palpate.data.sheets import read_csv
 from palpate.data.source import Folder, Source
@@ -91,9 +90,9 @@ class Table(Rows):
     ) -> Table:
         """A table of images or volumes with masks, from a CSV with one line an image.
 
-        Masks are of any format, in grey, palette or plain colours, on the grid of the image, or DICOM SEG, whose segments are matched to the
-        structures by name, or by number where `values` are given. Files are kept as stored: axes are not reordered,
-        nothing is resampled. A mask of zeros is a valid mask.
+        Masks are of any format, on the grid of the image, or DICOM SEG, whose segments are matched to the structures by
+        name, or by number where `values` are given. Files are kept as stored: no axes are reordered, and nothing is
+        resampled. A mask of zeros is a valid mask.
 
         Args:
             table: the CSV; `file`, `group` and `where` as in `from_csv`.
@@ -297,7 +296,8 @@ class Table(Rows):
             names: classes, structures or findings, in the order of the model's outputs.
             keys: keys of images, labels and boxes; `image`, `label` and `box` unless told.
             values: of masks, as in `from_masks`.
-            ignore_value: of masks, as in `from_masks`; so is `threshold`.
+            ignore_value: of masks, as in `from_masks`.
+            threshold: of masks, as in `from_masks`.
             exclusive: of masks, as in `from_masks`.
             spacing: of masks, as in `from_masks`.
             about: keys that say where an image comes from.
@@ -393,13 +393,3 @@ class Table(Rows):
         names = sorted({line.cells["label"] for line in boxes.lines}) if classes is None else classes
         cases, held = box_cases(boxes, root, BoxColumns(), (images, "image"), About(), {}, names)
         return cls(*cases, Folder(root), replace(held, sizes=sizes))
-
-    def by_patient(self) -> Self:
-        """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
-
-        Raises:
-            InputError: the images are not DICOM.
-        """
-        if not isinstance(self.source, Folder):
-            raise InputError("data.group: images of an archive are not DICOM. Remove it.")
-        return replace(self, cases=by_patient(self.cases, self.source))
