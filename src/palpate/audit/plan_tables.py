@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.data.datalist import Keys, Shows
+from palpate.data.folder_tables import table_of_masks
 from palpate.data.listing import About
+from palpate.data.mask_pairs import Naming
 from palpate.data.table import Table
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def _folder(plan: Plan) -> Table:
         return Table.from_folders(plan.root / data.folders, task.names)
     if data.voc is not None:
         return Table.from_voc(plan.root / data.voc, _split(plan), classes=task.names, difficult=data.difficult)
+    if data.masks is not None:
+        return _paired(plan, plan.root / data.masks)
     if data.nnunet is not None:
         return Table.from_nnunet(
             plan.root / data.nnunet,
@@ -50,6 +54,22 @@ def _folder(plan: Plan) -> Table:
             spacing=data.spacing,
         )
     return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+
+
+def _paired(plan: Plan, masks: Path) -> Table:
+    data, task = plan.data, plan.task
+    return table_of_masks(
+        masks if data.images is None else plan.root / data.images,
+        masks,
+        naming=Naming(data.image_name, data.mask_name, data.field_name),
+        field=None if data.field is None else plan.root / data.field,
+        unpaired=data.unpaired,
+        structures=task.names,
+        values=data.values or None,
+        ignore_value=data.ignore_value,
+        spacing=data.spacing,
+        exclusive=getattr(task, "exclusive", True),
+    )
 
 
 def _coco(plan: Plan, path: Path) -> Table:
