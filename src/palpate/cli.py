@@ -89,7 +89,12 @@ def audit(
         bool, typer.Option("--update", help="Go on although plan, model or images changed; keep what still fits.")
     ] = False,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load a pickled model. Such a file can run any code.")
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
+            "TorchScript that touches files, compiled code.",
+        ),
     ] = False,
     threads: Threads = None,
     quiet: Quiet = False,

@@ -28,7 +28,7 @@ class DataSection(Section):
     coco: str | None = Field(default=None, examples=['coco = "instances.json"'])
     """A COCO JSON of boxes or masks."""
     voc: str | None = Field(default=None, examples=['voc = "VOC2007"'])
-    """A Pascal VOC folder: `Annotations`, `JPEGImages`, `ImageSets`."""
+    """A Pascal VOC folder: `JPEGImages`, `ImageSets`, and `Annotations` for boxes or `SegmentationClass` for masks."""
     masks: str | None = Field(default=None, examples=['masks = "masks"'])
     """A folder of masks, paired by their names with the images of `images`."""
     yolo: str | None = Field(default=None, examples=['yolo = "data.yaml"'])
@@ -40,6 +40,9 @@ class DataSection(Section):
     images: str | None = None
     """Folder that the paths of a CSV, datalist or COCO file start from, without it the file's own; or the folder of the
     images beside `masks`, without it that of the masks."""
+    roots: tuple[str, ...] = Field(default=(), examples=['roots = ["../scans"]'])
+    """Folders beside the plan's own that images, masks and tables may be read from, relative to the plan or absolute.
+    A file that leads anywhere else is refused, also by a symbolic link."""
     file: str = "file"
     """Column of the CSV with the paths; key of a datalist's images, `image` there unless told."""
     label: str = "label"
@@ -66,7 +69,7 @@ class DataSection(Section):
     unpaired: Literal["refuse", "skip", "empty"] = "refuse"
     """What an image without a mask means beside `masks`: an error; leave it out; an image without any structure."""
     ignore_value: int | None = Field(default=None, examples=["ignore_value = 255"])
-    """Stored value of pixels in the masks that do not count."""
+    """Stored value of pixels in the masks that do not count; without it 255 in a VOC folder, else none."""
     boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
     """A second CSV with one line a box, in pixels; the table itself where images without boxes do not occur."""
     box_file: str = "image"

@@ -80,9 +80,9 @@ class ModelSection(Section):
     """`[model]`: the model under test. Name it by one of `factory` to `endpoint`."""
 
     factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
-    """`file.py:function` or `package.module:function`; the function returns the module."""
+    """`file.py:function` or `package.module:function`; the function returns the module. This code is run."""
     torchscript: str | None = Field(default=None, examples=['torchscript = "model.ts"'])
-    """A TorchScript file."""
+    """A TorchScript file. It is a program; one that touches files is loaded only with `--allow-pickle`."""
     exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
     """A file that `torch.export.save` wrote."""
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
@@ -104,7 +104,7 @@ class ModelSection(Section):
     """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file that loads with `weights_only`. Alone: a
-    whole pickled module, which is loaded only where that is allowed explicitly."""
+    whole pickled module, which is loaded only with `--allow-pickle`."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.data.datalist import Keys, Shows
-from palpate.data.folder_tables import table_of_masks
+from palpate.data.folder_tables import VOID, table_of_masks, table_of_voc_masks, table_of_yolo
 from palpate.data.listing import About
 from palpate.data.mask_pairs import Naming
+from palpate.data.places import Places
 from palpate.data.table import Table
 
 if TYPE_CHECKING:
@@ -20,9 +21,17 @@ DICOM = "dicom"
 """What `data.group` says where DICOM files tell their patients apart."""
 
 
+NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "images", "boxes")
+"""Fields of `[data]` that hold the path of a file or folder."""
+
+
 def load_table(plan: Plan) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
-    table = _whole(plan)
+    places = Places(plan.root, plan.data.roots)
+    for name in NAMED:
+        if (written := getattr(plan.data, name)) is not None:
+            places.require(f"data.{name}", [plan.root / written])
+    table = _whole(plan).placed(places)
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
@@ -41,10 +50,6 @@ def _folder(plan: Plan) -> Table:
     data, task = plan.data, plan.task
     if data.folders is not None:
         return Table.from_folders(plan.root / data.folders, task.names)
-    if data.voc is not None:
-        return Table.from_voc(plan.root / data.voc, _split(plan), classes=task.names, difficult=data.difficult)
-    if data.masks is not None:
-        return _paired(plan, plan.root / data.masks)
     if data.nnunet is not None:
         return Table.from_nnunet(
             plan.root / data.nnunet,
@@ -53,7 +58,28 @@ def _folder(plan: Plan) -> Table:
             exclusive=getattr(task, "exclusive", True),
             spacing=data.spacing,
         )
+    if data.masks is not None:
+        return _paired(plan, plan.root / data.masks)
+    if data.yolo is not None:
+        return table_of_yolo(plan.root / data.yolo, _split(plan), classes=task.names)
+    if data.voc is not None:
+        return _voc(plan, plan.root / data.voc)
     return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+
+
+def _voc(plan: Plan, root: Path) -> Table:
+    data, task = plan.data, plan.task
+    if not isinstance(task, SegmentationSection):
+        return Table.from_voc(root, _split(plan), classes=task.names, difficult=data.difficult)
+    return table_of_voc_masks(
+        root,
+        _split(plan),
+        structures=task.structures,
+        values=data.values or None,
+        ignore_value=VOID if data.ignore_value is None else data.ignore_value,
+        spacing=data.spacing,
+        exclusive=task.exclusive,
+    )
 
 
 def _paired(plan: Plan, masks: Path) -> Table:
@@ -134,6 +160,8 @@ def _listed(plan: Plan, file: Path) -> Table:
             data.box_file,
             data.label,
             data.corners,
+            mode=data.box_mode,
+            fractions=data.box_unit == "fractions",
             listing=listing,
             listing_file=data.file,
             group=about.group,

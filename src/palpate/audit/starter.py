@@ -9,6 +9,7 @@ from pathlib import Path
 from palpate.audit.plan import parse_plan
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
+from palpate.audit.starter_roots import with_roots
 from palpate.audit.starter_values import origin_lines, threat_part, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
@@ -41,6 +42,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     else:
         disease = _disease(layout.classes)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
+    data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     parts = [_head(folder, layout, others), model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]

@@ -33,11 +33,15 @@ class Findings:
 
     def read(self, case: Case) -> Annotation:
         """The findings of one case."""
-        return Annotation(findings=np.array(self.values[case.name], dtype=np.int64))
+        return Annotation(findings=np.array(self.values[case.path], dtype=np.int64))
+
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """None: all findings stand in the table."""
+        return ()
 
     def content(self, case: Case) -> bytes:
         """The findings as numbers."""
-        return json.dumps(self.values[case.name]).encode()
+        return json.dumps(self.values[case.path]).encode()
 
 
 def finding_cases(

@@ -12,7 +12,7 @@ from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
 from palpate.data.inspect_folders import find_folders
-from palpate.data.json_file import inside, read_json
+from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
 from palpate.data.mask_values import stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
@@ -148,7 +148,7 @@ def _datalist(path: Path, document: Any) -> Layouts:
 
 def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where labels are no paths."""
-    values = stored_values(images, [inside(images, label, "label") for label in labels])
+    values = stored_values(images, [path_from(images, label, "label") for label in labels])
     return values if len(values) < MOST_CLASSES else ()
 
 

@@ -1,13 +1,14 @@
-"""JSON that describes data: bounded in size and depth, every name once, and every path inside the images' folder."""
+"""JSON that describes data: bounded in size and depth, and every name once."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from palpate.data.places import from_folder
 from palpate.errors import InputError, nearest
 
 MAX_BYTES = 2**28
@@ -58,25 +59,19 @@ def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
     return value
 
 
-def inside(images: Path, text: Any, where: str) -> str:
+def path_from(images: Path, text: Any, where: str) -> str:
     """A path of a description as a path from the folder of the images, with forward slashes.
 
-    Records name images: the folders of one machine do not belong there, nor files from elsewhere.
+    A path that leads out of the folder stays one that does: `palpate.data.places` decides whether it may.
 
     Raises:
-        InputError: it is no text, or leads out of the folder.
+        InputError: it is no text, or no path of a file.
     """
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{where}: a path is {_kind(text)}. Give the path of a file, from {images}.")
-    path = PurePosixPath(text)
-    if path.is_absolute():
-        for root in (images.absolute(), images.resolve()):
-            if path.is_relative_to(root.as_posix()):
-                path = path.relative_to(root.as_posix())
-                break
-    flat = os.path.normpath(path.as_posix()).replace(os.sep, "/")
-    if flat.startswith(("/", "../")) or flat in ("..", "."):
-        raise InputError(f"{where}: '{text}' is outside the folder of the images, {images}. Set data.images.")
+    flat = os.path.normpath(from_folder(images, text)).replace(os.sep, "/")
+    if flat in ("..", ".") or flat.endswith("/.."):
+        raise InputError(f"{where}: '{text}' is a folder. Give the path of a file, from {images}.")
     return flat
 
 

@@ -33,12 +33,14 @@ class Yolo:
         root: the folder that holds all images and labels.
         names: of the classes, in their order; empty where nothing names them.
         splits: folders of images, or lists of images, of each split; the one to audit first.
+        posed: whether key points stand behind each box.
     """
 
     path: Path
     root: Path
     names: tuple[str, ...]
     splits: Mapping[str, tuple[Path, ...]]
+    posed: bool = False
 
 
 def read_yolo(path: Path) -> Yolo:
@@ -63,7 +65,7 @@ def read_yolo(path: Path) -> Yolo:
     if not splits:
         raise InputError(f"{path} names no images. Give it the key val or test: a folder of images.")
     folders = [folder for places in splits.values() for folder in places]
-    return Yolo(path, _root(path.parent, folders), _names(path, document["names"]), splits)
+    return Yolo(path, _root(path.parent, folders), _names(path, document["names"]), splits, "kpt_shape" in document)
 
 
 def yolo_splits(yolo: Yolo) -> dict[str, int]:
@@ -88,28 +90,37 @@ def yolo_images(yolo: Yolo, split: str | None) -> list[Path]:
 
 def yolo_boxes(
     yolo: Yolo, split: str | None, classes: Sequence[str] | None
-) -> tuple[Sheet, tuple[str, ...], dict[str, tuple[Box, ...]]]:
-    """One line an image with its column `image`, the classes, and the boxes of each image in fractions of its size.
+) -> tuple[Sheet, tuple[str, ...], dict[str, tuple[Box, ...]], dict[str, Path]]:
+    """One line an image with its column `image`, the classes, and the boxes and texts of images that have some.
+
+    Boxes are in fractions of their image.
 
     Raises:
-        InputError: a text of boxes is damaged, or a class has no name.
+        InputError: no image has a text of boxes, one is damaged, or a class has no name.
     """
-    lines, boxes, highest = [], {}, -1
+    lines, boxes, texts, highest = [], {}, {}, -1
     names = yolo.names if classes is None else checked_classes(classes, "classes")
     order = _order(yolo, names)
     for number, image in enumerate(yolo_images(yolo, split), start=1):
         name = Path(os.path.relpath(image, yolo.root)).as_posix()
         lines.append(Line(number, {"image": name}, "image"))
-        own = _boxes(label_file(image))
+        text = label_file(image)
+        if text.is_file():
+            texts[name] = text
+        own = _boxes(text, posed=yolo.posed) if name in texts else ()
         highest = max([highest, *(box.label for box in own)])
         if own and order and highest < len(order):
             own = tuple(box._replace(label=order[box.label]) for box in own)
         boxes[name] = own
+    if not texts:
+        raise InputError(
+            f"{yolo.path}: no image has a text of boxes; that of the first image would be {text}. Put the labels there."
+        )
     if not names:
         names = tuple(str(number) for number in range(highest + 1))
     if highest >= len(names):
         raise InputError(f"{yolo.path} names {len(names)} classes, and a box has class {highest}. Name all classes.")
-    return Sheet(yolo.path, ["image"], lines), names, {name: own for name, own in boxes.items() if own}
+    return Sheet(yolo.path, ["image"], lines), names, {name: own for name, own in boxes.items() if own}, texts
 
 
 def label_file(image: Path) -> Path:
@@ -122,13 +133,16 @@ def label_file(image: Path) -> Path:
 
 
 def _yaml(path: Path) -> Any:
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     try:
         with open(path, "rb") as handle:
             content = handle.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes, which no data.yaml is. Give the right file.")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content)):
+            # A few lines of aliases of aliases stand for more than any memory holds.
+            raise InputError(f"{path} uses YAML aliases (*name). Write the values out.")
         return yaml.safe_load(content)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct data.yolo.") from error
@@ -157,10 +171,14 @@ def _names(path: Path, held: Any) -> tuple[str, ...]:
         if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers) or sorted(
             numbers
         ) != list(range(len(numbers))):
-            raise InputError(f"{path}: the numbers of its names are {listed(numbers)}. Count them from 0, without gaps.")
+            raise InputError(
+                f"{path}: the numbers of its names are {listed(numbers)}. Count them from 0, without gaps."
+            )
         held = [held[number] for number in range(len(numbers))]
     if not isinstance(held, list) or not held:
-        raise InputError(f"{path}: 'names' is {str(held)[:40]!r}. Give a list of names, or a name for each number from 0.")
+        raise InputError(
+            f"{path}: 'names' is {str(held)[:40]!r}. Give a list of names, or a name for each number from 0."
+        )
     return checked_classes(held, f"{path}: names")
 
 
@@ -198,9 +216,7 @@ def _bare(folder: Path) -> Yolo:
     }
     if not split_first and not (images.is_dir() and labels.is_dir()):
         raise InputError(f"{folder} holds neither a data.yaml nor the folders images and labels. Give data.yolo one.")
-    below = {
-        split: images / name for split, names in _FOLDERS.items() for name in names if (images / name).is_dir()
-    }
+    below = {split: images / name for split, names in _FOLDERS.items() for name in names if (images / name).is_dir()}
     splits = split_first or below or {"val": images}
     names: tuple[str, ...] = ()
     for place in (folder / "classes.txt", labels / "classes.txt"):
@@ -213,7 +229,7 @@ def _bare(folder: Path) -> Yolo:
 def _root(folder: Path, places: Sequence[Path]) -> Path:
     """The folder of data.yaml, or one above where images lie beside it."""
     common = os.path.commonpath([os.path.abspath(place) for place in (folder, *places)])
-    return folder if common == os.path.abspath(folder) else Path(os.path.relpath(common, os.getcwd()))
+    return folder if common == os.path.abspath(folder) else Path(common)
 
 
 def _images(place: Path) -> list[Path]:
@@ -239,14 +255,12 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read as text. Save it as UTF-8.") from error
 
 
-def _boxes(path: Path) -> tuple[Box, ...]:
-    """The boxes of a text; none where it is empty or missing. A polygon counts as the box around it."""
-    if not path.is_file():
-        return ()
+def _boxes(path: Path, *, posed: bool) -> tuple[Box, ...]:
+    """The boxes of a text. A polygon counts as the box around it; key points behind a box are passed over."""
     boxes = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if cells := line.split():
-            boxes.append(_box(path, f"line {number}", cells))
+            boxes.append(_box(path, f"line {number}", cells[:5] if posed else cells))
     return tuple(boxes)
 
 
@@ -256,7 +270,7 @@ def _box(path: Path, place: str, cells: Sequence[str]) -> Box:
     except ValueError:
         label, numbers = -1, []
     drawn = len(numbers) >= 6 and len(numbers) % 2 == 0
-    if label < 0 or not (len(numbers) in (4, 5) or drawn) or not all(map(math.isfinite, numbers)):
+    if label < 0 or not (len(numbers) == 4 or drawn) or not all(map(math.isfinite, numbers)):
         raise InputError(
             f"{path}, {place}: '{' '.join(cells)[:60]}' is no box. Give a class from 0, the centre (x y) and the size "
             "(width height), as fractions of the image; or a class and the corners of a polygon."
@@ -269,7 +283,7 @@ def _box(path: Path, place: str, cells: Sequence[str]) -> Box:
     if drawn:
         corners = (min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
     else:
-        x, y, width, height = numbers[:4]
+        x, y, width, height = numbers
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     if corners[2] <= corners[0] or corners[3] <= corners[1]:
         raise InputError(f"{path}, {place}: the box has no area. Take the line out.")
