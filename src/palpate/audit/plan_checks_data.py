@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_data import LAYOUTS
 from palpate.audit.plan_problems import Problem, one_of
-from palpate.audit.plan_tasks import SegmentationSection
+from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 
 if TYPE_CHECKING:
     from palpate.audit.plan_data import DataSection
@@ -18,7 +18,7 @@ _CLASSES = ("binary", "multiclass", "ordinal")
 _TASKS = {
     "table": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "folders": _CLASSES,
-    "medmnist": _CLASSES,
+    "medmnist": (*_CLASSES, "multilabel"),
     "nnunet": ("segmentation",),
     "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "coco": ("segmentation", "detection"),
@@ -35,6 +35,8 @@ _OF = {
     "label": ("table", "datalist"),
     "group": _LISTINGS,
     "where": _LISTINGS,
+    "separator": ("table",),
+    "ignored": ("table",),
     "site": _LISTINGS,
     "scanner": _LISTINGS,
     "region": _LISTINGS,
@@ -68,9 +70,12 @@ _WORDS = {
     "yolo": "a YOLO set",
 }
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
-_KINDS = dict.fromkeys(
-    ("mask", "values", "field", "ignore_value", "image_name", "mask_name", "field_name", "unpaired"), "segmentation"
-) | dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "box_unit", "difficult"), "detection")
+_KINDS = {
+    **dict.fromkeys(("mask", "values", "field", "ignore_value"), "segmentation"),
+    **dict.fromkeys(("image_name", "mask_name", "field_name", "unpaired"), "segmentation"),
+    **dict.fromkeys(("separator", "ignored"), "multilabel"),
+    **dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "box_unit", "difficult"), "detection"),
+}
 
 
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
@@ -94,8 +99,21 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for name in ("image_name", "mask_name", "field_name"):
         if getattr(section, name).count("{stem}") != 1:
             yield ("data", name), 'it must hold {stem} once, such as "{stem}_mask".'
+    yield from _labels(section, task, layout)
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
+
+
+def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iterator[Problem]:
+    """How labels and findings are written in the table."""
+    if isinstance(section.label, tuple):
+        if layout != "table" or not isinstance(task, ClassificationSection):
+            yield ("data", "label"), "a list of columns is for classes in a CSV, one column a class. Name one column."
+        elif len(section.label) != len(task.classes):
+            text = f"{len(section.label)} columns for {len(task.classes)} classes. Name one column a class, in order."
+            yield ("data", "label"), text
+    if section.ignored and section.separator is None:
+        yield ("data", "ignored"), "it belongs to separator, which is not given. Add separator, or remove it."
 
 
 def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:

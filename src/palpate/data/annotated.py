@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from palpate.data.findings import FindingLists
 from palpate.data.folder_tables import table_of_masks
 from palpate.data.forms import Form
 from palpate.data.mask_pairs import Naming
@@ -51,6 +52,7 @@ class AnnotatedLayout:
         unmatched: images without masks and the other way round, in a sentence; empty where there are none.
         others: folders of masks, or rules for their names, or data sets, that would do as well.
         notes: what the user should know of the images, in sentences.
+        lists: the column of a CSV whose cells list findings.
     """
 
     kind: Kind
@@ -81,6 +83,7 @@ class AnnotatedLayout:
     unmatched: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lists: FindingLists | None = None
 
     def words(self) -> str:
         """In one line for a terminal."""
@@ -105,7 +108,9 @@ class AnnotatedLayout:
                 field=self.field, group=self.group, where=where,
             )  # fmt: skip
         if self.kind == "findings":
-            return Table.from_findings(self.path, self.images, self.names, self.file, self.group, where)
+            return Table.from_findings(
+                self.path, self.images, self.names, self.file, self.group, where, lists=self.lists
+            )
         assert self.label is not None and self.corners is not None
         listing, listing_file = self.listing or (None, None)
         return Table.from_boxes(

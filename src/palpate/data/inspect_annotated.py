@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from palpate.data.annotated import AnnotatedLayout
-from palpate.data.annotation import UNKNOWN
 from palpate.data.columns import (
     GROUP_NAMES,
     LABEL_NAMES,
@@ -21,11 +20,12 @@ from palpate.data.columns import (
     sorted_splits,
     spread,
 )
-from palpate.data.findings import finding
+from palpate.data.label_columns import finding_columns, finding_lists
 from palpate.data.listing import locate, visible
 from palpate.data.mask_values import stored_values
-from palpate.data.seen import Seen, UnreadError, look_at
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at
 from palpate.data.sheets import read_csv
+from palpate.data.table_look import TableLook
 from palpate.errors import InputError
 
 __all__ = ["AnnotatedLayout", "find_annotated"]
@@ -91,7 +91,9 @@ def _guess(
         if unread is not None:
             unread.append(error)
         return None
-    except InputError:
+    except InputError as error:
+        if unread is not None:
+            unread.append(OtherKindError(str(error)))
         return None
 
 
@@ -163,23 +165,16 @@ def _listing(boxes: _Sheet) -> _Sheet | None:
     return None
 
 
-def _findings(path: Path) -> AnnotatedLayout | None:
-    sheet = _Sheet(path)
-    names = tuple(
-        column
-        for column, held in sheet.values.items()
-        if column not in (sheet.file, sheet.group, sheet.site, sheet.scanner) and _judged(held)
-    )  # fmt: skip
-    if len(names) < 2:
-        return None
-    seen = sheet.look()
+def _findings(path: Path) -> AnnotatedLayout:
+    """The findings of a table: a column each, or one column whose cells list them."""
+    table = TableLook(path)
+    listing = finding_lists(table.candidates)
+    lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
+    if not names:
+        raise OtherKindError(f"{path} holds no columns of findings.")
+    seen = table.look()
     return AnnotatedLayout(
-        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
-        split=sheet.split, group=sheet.group, splits=sheet.splits, site=sheet.site, scanner=sheet.scanner, seen=seen,
+        "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
+        split=table.split, group=table.group, splits=table.splits, site=table.site, scanner=table.scanner, seen=seen,
+        lists=lists,
     )  # fmt: skip
-
-
-def _judged(held: Counter[str]) -> bool:
-    """Whether the cells of a column say present, absent or not judged, and at least once present and once absent."""
-    values = {finding(cell) for cell in held}
-    return {0, 1} <= values <= {0, 1, UNKNOWN}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from palpate.data.mask_names import mask_owners
 from palpate.data.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.mask_rules import marked_rules, naming_of, rule_for
 from palpate.data.mask_values import stored_values
-from palpate.data.seen import UnreadError, look_at, reading
+from palpate.data.seen import OtherKindError, UnreadError, look_at, reading
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
@@ -60,22 +60,34 @@ def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple
 
     Those of the split to audit come first, then the larger ones. To `unread` is added what could not be read.
     """
-    found: list[AnnotatedLayout] = []
-    for place in _places(folder, _DEEP):
-        for candidate in _candidates(place):
-            try:
-                found.append(_layout(candidate))
-            except InputError as error:
-                if unread is not None:
-                    unread.append(UnreadError(str(error)))
-    if not found:
-        for place in _mixed(folder):
-            try:
-                found.append(_layout(_Found(place, place)))
-            except InputError as error:
-                if unread is not None:
-                    unread.append(UnreadError(str(error)))
+    found = list(_tried(folder, _by_name, UnreadError, unread))
+    # Files that are named like masks may be something else, and then their folder holds classes.
+    found = found or list(_tried(folder, _by_mark, OtherKindError, unread))
     return tuple(sorted(found, key=lambda layout: (_rank(layout.images), -layout.count)))
+
+
+def _tried(
+    folder: Path,
+    look: Callable[[Path], Iterator[_Found]],
+    refusal: type[UnreadError],
+    unread: list[UnreadError] | None,
+) -> Iterator[AnnotatedLayout]:
+    for candidate in look(folder):
+        try:
+            yield _layout(candidate)
+        except InputError as error:
+            if unread is not None:
+                unread.append(refusal(str(error)))
+
+
+def _by_name(folder: Path) -> Iterator[_Found]:
+    for place in _places(folder, _DEEP):
+        yield from _candidates(place)
+
+
+def _by_mark(folder: Path) -> Iterator[_Found]:
+    for place in _mixed(folder):
+        yield _Found(place, place)
 
 
 def _places(folder: Path, depth: int) -> Iterator[Path]:
