@@ -165,7 +165,7 @@ def test_bad_boxes(tmp_path: Path, item: dict[str, Any], said: str) -> None:
 
 
 def test_a_json_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palpate.data.json_file.MAX_BYTES", 10)
+    monkeypatch.setattr("palpate.data.texts.MAX_BYTES", 10)
     with pytest.raises(InputError, match=r"bytes, and palpate reads JSON up to 10"):
         Table.from_datalist(pictures(tmp_path, {"label": 0}))
     with pytest.raises(InputError, match="does not exist"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from palpate.audit.plan_problems import Problem, one_of
-from palpate.audit.plan_tasks import SegmentationSection
+from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 
 if TYPE_CHECKING:
     from palpate.audit.plan_data import DataSection
@@ -20,7 +20,7 @@ _CLASSES = ("binary", "multiclass", "ordinal")
 _TASKS = {
     "table": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "folders": _CLASSES,
-    "medmnist": _CLASSES,
+    "medmnist": (*_CLASSES, "multilabel"),
     "nnunet": ("segmentation",),
     "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "coco": ("segmentation", "detection"),
@@ -34,6 +34,8 @@ _OF = {
     "label": ("table", "datalist"),
     "group": _LISTINGS,
     "where": _LISTINGS,
+    "separator": ("table",),
+    "ignored": ("table",),
     "site": _LISTINGS,
     "scanner": _LISTINGS,
     "region": _LISTINGS,
@@ -65,6 +67,8 @@ _KINDS = {
     "values": "segmentation",
     "field": "segmentation",
     "ignore_value": "segmentation",
+    "separator": "multilabel",
+    "ignored": "multilabel",
 } | dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "difficult"), "detection")
 
 
@@ -86,8 +90,21 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for place, size in enumerate(section.spacing or ()):
         if not 0 < size < math.inf:
             yield ("data", "spacing", place), f"{size:g} must be the size of a pixel in mm, above zero."
+    yield from _labels(section, task, layout)
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
+
+
+def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iterator[Problem]:
+    """How labels and findings are written in the table."""
+    if isinstance(section.label, tuple):
+        if layout != "table" or not isinstance(task, ClassificationSection):
+            yield ("data", "label"), "a list of columns is for classes in a CSV, one column a class. Name one column."
+        elif len(section.label) != len(task.classes):
+            text = f"{len(section.label)} columns for {len(task.classes)} classes. Name one column a class, in order."
+            yield ("data", "label"), text
+    if section.ignored and section.separator is None:
+        yield ("data", "ignored"), "it belongs to separator, which is not given. Add separator, or remove it."
 
 
 def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:

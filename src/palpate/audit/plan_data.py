@@ -36,8 +36,14 @@ class DataSection(Section):
     A file that leads anywhere else is refused, also by a symbolic link."""
     file: str = "file"
     """Column of the CSV with the paths; key of a datalist's images, `image` there unless told."""
-    label: str = "label"
-    """Column of the CSV, or key of a datalist, with the labels: names of classes, or their numbers from 0."""
+    label: str | tuple[str, ...] = "label"
+    """Column of the CSV, or key of a datalist, with the labels: names of classes, or their numbers from 0. Of a CSV
+    also a list of columns, one per class in the order of `task.classes`, of which each line has exactly one 1."""
+    separator: str | None = Field(default=None, min_length=1, examples=['separator = "|"'])
+    """What separates the findings in the cells of the column `label`, such as `Effusion|Mass`. Without it, findings
+    have a column each."""
+    ignored: tuple[str, ...] = Field(default=(), examples=['ignored = ["No Finding"]'])
+    """With `separator`: words in that column that stand for no finding of the model; `""` allows empty cells."""
     group: str | None = Field(default=None, examples=['group = "patient"'])
     """Column or key that says which images belong together, such as the patient's; `"dicom"` asks DICOM files, and
     keeps `patient 1`, `patient 2` ... instead of identifiers."""

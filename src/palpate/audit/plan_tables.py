@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.data.datalist import Keys, Shows
+from palpate.data.findings import FindingLists
 from palpate.data.listing import About
 from palpate.data.places import Places
 from palpate.data.table import Table
@@ -83,7 +84,7 @@ def _datalist(plan: Plan, path: Path) -> Table:
         None if data.images is None else plan.root / data.images,
         shows=_shows(task),
         names=task.names,
-        keys=Keys(data.file if "file" in data.model_fields_set else "image", data.label, mode=data.box_mode),
+        keys=Keys(data.file if "file" in data.model_fields_set else "image", str(data.label), mode=data.box_mode),
         values=data.values or None,
         ignore_value=data.ignore_value,
         exclusive=getattr(task, "exclusive", True),
@@ -121,7 +122,7 @@ def _listed(plan: Plan, file: Path) -> Table:
             plan.root / str(data.boxes),
             images,
             data.box_file,
-            data.label,
+            str(data.label),
             data.corners,
             listing=listing,
             listing_file=data.file,
@@ -131,7 +132,8 @@ def _listed(plan: Plan, file: Path) -> Table:
             **more,
         )
     if isinstance(task, MultiLabelSection):
-        return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, **more)
+        lists = None if data.separator is None else FindingLists(str(data.label), data.separator, data.ignored)
+        return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, lists=lists, **more)
     return Table.from_csv(file, images, data.file, data.label, about.group, data.where, task.classes, **more)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.data.findings import is_no_finding
 from palpate.data.inspect_annotated import AnnotatedLayout
 
 
@@ -17,7 +18,7 @@ def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str
         lines = ["[data]", *data(place, layout), *_shared(place, layout)]
     else:
         lines = ["[data]", *_described(place, layout)]
-    first = layout.names[0] if layout.names else ""
+    first = next((name for name in layout.names if not is_no_finding(name)), next(iter(layout.names), ""))
     return "\n".join(lines) + "\n", "\n".join(["[task]", *task(layout)]) + "\n", _attacks(layout, first)
 
 
@@ -69,7 +70,13 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 
 def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
-    return [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+    lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+    if layout.lists is not None:
+        lines.append(f"label = {text_of(layout.lists.column)}  # its cells list the findings of an image")
+        lines.append(f"separator = {text_of(layout.lists.separator)}")
+        if layout.lists.ignored:
+            lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that stand for no finding")
+    return lines
 
 
 def _segmentation(layout: AnnotatedLayout) -> list[str]:
@@ -95,7 +102,7 @@ def _detection(layout: AnnotatedLayout) -> list[str]:
 def _multilabel(layout: AnnotatedLayout) -> list[str]:
     return [
         'kind = "multilabel"',
-        f"findings = {texts(layout.names)}  # {CHECK}: columns, in the order of the model's outputs",
+        f"findings = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
         f"thresholds = [0.5]  # {CHECK}: operating points as probabilities, one for all or one each",
     ]
 

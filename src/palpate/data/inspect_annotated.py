@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from palpate.data.annotation import UNKNOWN
 from palpate.data.cases import Case
 from palpate.data.columns import (
     GROUP_NAMES,
@@ -25,12 +24,14 @@ from palpate.data.columns import (
     sorted_splits,
     spread,
 )
-from palpate.data.findings import finding
+from palpate.data.findings import FindingLists
 from palpate.data.forms import Form
+from palpate.data.label_columns import finding_columns, finding_lists
 from palpate.data.listing import locate, visible
-from palpate.data.seen import Seen, UnreadError, look_at, reading
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.sheets import read_csv
 from palpate.data.table import Folder, Table
+from palpate.data.table_look import TableLook
 from palpate.errors import InputError
 
 _MASK_NAMES = ("mask", "masks", "segmentation", "seg", "label", "annotation", "gt", "truth")
@@ -75,6 +76,7 @@ class AnnotatedLayout:
         site: column that says where images were taken; of `listing`, if there is one.
         scanner: column of scanners; of `listing`, if there is one.
         seen: what the images that were looked at say of themselves; None where channels lie in files of their own.
+        lists: the column of a CSV whose cells list findings.
     """
 
     kind: Kind
@@ -99,6 +101,7 @@ class AnnotatedLayout:
     site: str | None = None
     scanner: str | None = None
     seen: Seen | None = None
+    lists: FindingLists | None = None
 
     def words(self) -> str:
         """In one line for a terminal."""
@@ -122,7 +125,9 @@ class AnnotatedLayout:
                 field=self.field, group=self.group, where=where,
             )  # fmt: skip
         if self.kind == "findings":
-            return Table.from_findings(self.path, self.images, self.names, self.file, self.group, where)
+            return Table.from_findings(
+                self.path, self.images, self.names, self.file, self.group, where, lists=self.lists
+            )
         assert self.label is not None and self.corners is not None
         listing, listing_file = self.listing or (None, None)
         return Table.from_boxes(
@@ -192,7 +197,9 @@ def _guess(
         if unread is not None:
             unread.append(error)
         return None
-    except InputError:
+    except InputError as error:
+        if unread is not None:
+            unread.append(OtherKindError(str(error)))
         return None
 
 
@@ -269,23 +276,16 @@ def _listing(boxes: _Sheet) -> _Sheet | None:
     return None
 
 
-def _findings(path: Path) -> AnnotatedLayout | None:
-    sheet = _Sheet(path)
-    names = tuple(
-        column
-        for column, held in sheet.values.items()
-        if column not in (sheet.file, sheet.group, sheet.site, sheet.scanner) and _judged(held)
-    )  # fmt: skip
-    if len(names) < 2:
-        return None
-    seen = sheet.look()
+def _findings(path: Path) -> AnnotatedLayout:
+    """The findings of a table: a column each, or one column whose cells list them."""
+    table = TableLook(path)
+    listing = finding_lists(table.candidates)
+    lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
+    if not names:
+        raise OtherKindError(f"{path} holds no columns of findings.")
+    seen = table.look()
     return AnnotatedLayout(
-        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
-        split=sheet.split, group=sheet.group, splits=sheet.splits, site=sheet.site, scanner=sheet.scanner, seen=seen,
+        "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
+        split=table.split, group=table.group, splits=table.splits, site=table.site, scanner=table.scanner, seen=seen,
+        lists=lists,
     )  # fmt: skip
-
-
-def _judged(held: Counter[str]) -> bool:
-    """Whether the cells of a column say present, absent or not judged, and at least once present and once absent."""
-    values = {finding(cell) for cell in held}
-    return {0, 1} <= values <= {0, 1, UNKNOWN}

@@ -17,7 +17,7 @@ from palpate.data.inspect_annotated import AnnotatedLayout, Kind
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
-from palpate.data.seen import Seen, UnreadError, look_at, reading
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.data.voc import voc_splits
@@ -49,7 +49,11 @@ def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError
         if unread is not None:
             unread.append(error)
         return ()
-    except (InputError, AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
+    except InputError as error:
+        if unread is not None:
+            unread.append(OtherKindError(str(error)))
+        return ()
+    except (AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
         return ()
 
 
@@ -88,17 +92,24 @@ def _voc(folder: Path) -> Layouts:
 def _json(path: Path) -> Layouts:
     document = read_json(path)
     if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
-        return _coco(path, document)
+        with reading():  # what is wrong with it is said, since these keys are those of nothing else
+            return _coco(path, document)
     return _datalist(path, document)
 
 
 def _coco(path: Path, document: dict[str, Any]) -> Layouts:
     above = path.parent.parent
     bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
-    name = document["images"][0].get("file_name", "") if document["images"] else ""
-    images = next((base for base in bases if base.is_dir() and name and (base / name).is_file()), None)
-    if images is None:
-        return ()
+    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
+    if not listed:
+        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
+    found = {base: sum((base / name).is_file() for name in listed) for base in bases if base.is_dir()}
+    images = max(found, key=lambda base: found[base])
+    if not found[images]:
+        raise InputError(
+            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
+            "Put the images there, or correct file_name."
+        )
     coco = read_coco(path, images)
     table = Table.from_coco(path, images)
     seen = _seen(images, table)

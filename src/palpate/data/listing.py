@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from palpate.data.cases import Case, checked_classes, label_of, listed, unnamed_classes
 from palpate.data.formats import IMAGE_SUFFIXES, SUFFIXES, is_series
+from palpate.data.one_hot import one_hot, one_hot_names
 from palpate.data.places import from_folder
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
@@ -71,20 +72,24 @@ def class_cases(
     sheet: Sheet,
     images: Path,
     file: str,
-    label: str,
+    label: str | Sequence[str],
     about: About,
     where: Mapping[str, object],
     classes: Sequence[str] | None,
 ) -> Cases:
     """The cases of a sheet of classes; see `palpate.data.table.Table.from_csv`."""
-    sheet.require((file, label, *about.columns, *where))
-    names = class_names(sheet, label, sheet.lines, classes)
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    sheet.require((file, *columns, *about.columns, *where))
+    if isinstance(label, str):
+        names = class_names(sheet, label, sheet.lines, classes)
+    else:
+        names = one_hot_names(columns, classes)
     cases = []
     for line, case in listed_lines(sheet, images, file, about, where):
-        number = label_of(line.cells[label], names)
+        number = label_of(line.cells[label], names) if isinstance(label, str) else one_hot(sheet, line, columns)
         if number is None:
             raise InputError(
-                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[label]}', which is none of the "
+                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[columns[0]]}', which is none of the "
                 f"classes {listed(names)}. Correct the label, or list it among the classes."
             )
         cases.append(replace(case, label=number))

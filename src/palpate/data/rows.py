@@ -33,6 +33,7 @@ class Rows:
         classes: names of the classes, structures or findings, in the order of the model's outputs.
         source: reads the pixels.
         annotations: reads masks, boxes or findings; None where each image has one class.
+        notes: what was left out of the data and why, a sentence each; no part of the identity.
     """
 
     cases: tuple[Case, ...]
@@ -41,6 +42,7 @@ class Rows:
     annotations: Annotations | None = None
     _digests: dict[Case, bytes] = field(default_factory=dict, init=True, repr=False, compare=False)
     _headers: dict[str, Header] = field(default_factory=dict, init=True, repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.cases)

@@ -9,10 +9,10 @@ from typing import Literal, Self
 
 from palpate.data.archive import Archive, archive_cases
 from palpate.data.boxes import BoxColumns, box_cases
-from palpate.data.class_folders import folder_cases
+from palpate.data.class_folders import read_class_folders
 from palpate.data.coco import coco_boxes, coco_masks, read_coco
 from palpate.data.datalist import Keys, Shows, read_datalist
-from palpate.data.findings import finding_cases
+from palpate.data.findings import FindingLists, finding_cases
 from palpate.data.listing import About, class_cases, listed_lines
 from palpate.data.mask_coding import coded
 from palpate.data.mask_table import mask_cases
@@ -38,7 +38,7 @@ class Table(Rows):
         table: Path,
         images: Path,
         file: str = "file",
-        label: str = "label",
+        label: str | Sequence[str] = "label",
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         classes: Sequence[str] | None = None,
@@ -53,7 +53,8 @@ class Table(Rows):
             table: the CSV, in UTF-8; comma, semicolon or tab.
             images: folder that the paths in the column `file` start from.
             file: column of paths; a bare identifier stands for the one image of that name.
-            label: column of labels: names of classes, or their numbers from 0.
+            label: column of labels: names of classes, or their numbers from 0; or one column a class, of which each
+                line has exactly one 1.
             group: column that says which images belong together, such as the patient's; none: each image alone.
             where: keep lines whose column has this value, such as `{"split": "test"}`.
             classes: names of the classes in the model's order; without them labels must be numbers.
@@ -176,6 +177,7 @@ class Table(Rows):
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         *,
+        lists: FindingLists | None = None,
         site: str | None = None,
         scanner: str | None = None,
         region: str | None = None,
@@ -190,6 +192,7 @@ class Table(Rows):
             file: column of images.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
+            lists: the one column whose cells list the findings of an image, instead of a column a finding.
             site: as `scanner` and `region`, a column; see `from_csv`.
             scanner: a column.
             region: a column.
@@ -198,21 +201,27 @@ class Table(Rows):
             InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
         """
         about = About(group, site, scanner, region)
-        cases, values = finding_cases(read_csv(table), images, file, findings, about, where or {})
+        cases, values = finding_cases(read_csv(table), images, file, findings, about, where or {}, lists)
         return cls(*cases, Folder(images), values)
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:
-        """A table from one folder a class, its images at any depth below; hidden files are passed over.
+        """A table from one folder a class, its images at any depth below.
+
+        Hidden files, folders without images, run folders and environments are passed over. So are masks beside their
+        image, known by their names (`a.png`, `a_mask.png`); the table's notes say how many.
 
         Args:
             root: the folder of class folders.
-            classes: names of the folders in the model's order; without them numbers count up and names are sorted.
+            classes: names of the folders in the model's order, the only ones that are read; without them all folders
+                with images are classes, numbers count up and names are sorted.
 
         Raises:
-            InputError: there are no class folders or no images, images lie outside, or a folder is no class.
+            InputError: there are no class folders or no images, images lie outside, or a class has no folder while
+                another folder holds images.
         """
-        return cls(*folder_cases(root, classes), Folder(root))
+        held = read_class_folders(root, classes)
+        return cls(held.cases, held.classes, Folder(root), notes=held.notes)
 
     @classmethod
     def from_medmnist(cls, archive: Path, split: str = "test", classes: Sequence[str] | None = None) -> Table:
