@@ -59,7 +59,10 @@ def _folder(plan: Plan) -> Table:
             exclusive=getattr(task, "exclusive", True),
             spacing=data.spacing,
         )
-    return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+    archive = plan.root / str(data.medmnist)
+    if isinstance(task, MultiLabelSection):
+        return Table.from_medmnist(archive, data.split, findings=task.findings)
+    return Table.from_medmnist(archive, data.split, task.names)
 
 
 def _coco(plan: Plan, path: Path) -> Table:

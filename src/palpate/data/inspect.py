@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from palpate.data.archive import read_headers
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.cases import class_number
 from palpate.data.class_folders import read_class_folders
 from palpate.data.columns import MOST_CLASSES, SPLITS, sorted_splits, spread
@@ -141,9 +141,8 @@ def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[
 
     tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in TABLE_SUFFIXES])
     refused += [error for path in files if (error := other_table(path)) is not None]
+    folders = looked(_folder_layout, places if tables or not broken(refused) else ())
     archives = looked(_archive_layout, [path for path in files if path.suffix.lower() == ".npz"])
-    described = bool(tables or archives or not broken(refused))
-    folders = looked(_folder_layout, places if described else ())
     found = (*tables, *folders, *archives)
     if not found:
         raise InputError(_nothing(folder, places, refused))
@@ -276,8 +275,11 @@ def _archive_layout(path: Path) -> Layout | None:
         name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
     }
     ordered = sorted_splits(Counter({name: count for name, count in splits.items() if name in SPLITS and count}))
-    tables = [Table.from_medmnist(path, name) for name, _ in ordered]
-    if not tables:
-        return None
+    if not ordered:
+        raise OtherKindError(f"{path} holds no arrays test_images and test_labels, as MedMNIST has them.")
+    if findings_in(path, ordered[0][0]):
+        raise OtherKindError(f"{path} holds several findings an image.")
+    with reading():
+        tables = [Table.from_medmnist(path, name) for name, _ in ordered]
     counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
     return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)
