@@ -115,7 +115,8 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     task = task_of(plan.task, "untargeted")
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
     images, targets = subject.images(sample), subject.targets(sample)
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
+    stated = "outputs" in plan.model.model_fields_set
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
     findings += notices(plan, subject)
     findings += model_notes(plan, subject.victim, images)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)

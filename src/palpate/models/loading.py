@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.bundle import network_of, weights_of
+from palpate.models.detectors.forms import FromBoxes
 from palpate.models.endpoint import EndpointModel
 from palpate.models.exported import load_exported
 from palpate.models.factory import build, importable
@@ -40,7 +41,9 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
         InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
     """
     module = _load(source, root, allow_pickle)
-    return module if source.outputs == "logits" else FromProbabilities(module, source.outputs)
+    if source.outputs != "logits":
+        module = FromProbabilities(module, source.outputs)
+    return module if source.boxes in (None, "fractions") else FromBoxes(module, source.boxes)
 
 
 def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
@@ -54,7 +57,7 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
     for name, load in whole.items():
         if (place := getattr(source, name)) is not None:
             return load(root / place)
-    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint)
+    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint, root)
 
 
 def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
