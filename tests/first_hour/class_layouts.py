@@ -78,10 +78,8 @@ def ham10000(folder: Path) -> None:
     """Names of diseases, and columns that describe the patient; images in two folders."""
     names = [f"HAM_{n:04}" for n in range(8)]
     pictures(folder, [f"part_{1 + n % 2}/{name}.jpg" for n, name in enumerate(names)])
-    rows = [
-        f"L{n // 2},{name},{('mel', 'nv', 'bcc', 'nv')[n % 4]},histo,{50 + n}.0,male,back"
-        for n, name in enumerate(names)
-    ]
+    kinds = ("mel", "nv", "bcc", "nv")
+    rows = [f"L{n // 2},{name},{kinds[n % 4]},histo,{50 + n}.0,male,back" for n, name in enumerate(names)]
     sheet(folder / "metadata.csv", "lesion_id,image_id,dx,dx_type,age,sex,localization", rows)
 
 
@@ -129,9 +127,8 @@ def aptos(folder: Path) -> None:
 def semicolons(folder: Path) -> None:
     """A table with semicolons, an index, and a tab-separated one of other things."""
     pictures(folder, [f"{n}.png" for n in range(6)])
-    sheet(
-        folder / "labels.csv", "Unnamed: 0;file;label", [f"{n};{n}.png;{('sick', 'normal')[n % 2]}" for n in range(6)]
-    )
+    rows = [f"{n};{n}.png;{('sick', 'normal')[n % 2]}" for n in range(6)]
+    sheet(folder / "labels.csv", "Unnamed: 0;file;label", rows)
     sheet(folder / "notes.tsv", "day\tnote", ["1\tnothing", "2\tnothing"])
 
 

@@ -36,5 +36,6 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     subject = load_subject(plan)
     assert len(subject.table) == expected.pop("images")
     assert {name: said[name] for name in expected if name != "images"} == expected
-    outputs = subject.victim(subject.images((0, 1)))
+    with subject.victim as victim:
+        outputs = victim.glance(subject.images((0, 1)))
     assert outputs.shape == (2, len(plan.task.names))

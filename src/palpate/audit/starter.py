@@ -73,7 +73,10 @@ def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, li
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
     noted = [layout for layout in annotated if layout.kind == "findings"]
-    everything: list[Layout | AnnotatedLayout] = [*drawn, *tables, *noted]
+    # What a table says comes before what the names of folders seem to say.
+    listed = [layout for layout in tables if layout.kind == "csv"]
+    rest = [layout for layout in tables if layout.kind != "csv"]
+    everything: list[Layout | AnnotatedLayout] = [*drawn, *listed, *noted, *rest]
     wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))

@@ -30,6 +30,8 @@ from palpate.data.table_look import TABLE_SUFFIXES, TableLook, other_table
 from palpate.errors import InputError
 
 _SLICES_LOOKED_AT = 32
+_PATIENT = re.compile(r"(patients?|pat|pt|subjects?|subj?|cases?|study|studies|series|p|s)[ _-]?\d+", re.IGNORECASE)
+"""Names of folders that hold the images of a patient or of a study."""
 _STUDY = re.compile(r"(^|/)study\d+_(positive|negative)/", re.IGNORECASE)
 """How MURA names the folders of its studies."""
 
@@ -236,6 +238,11 @@ def _folder_layout(root: Path) -> Layout | None:
     if len(held.classes) < 2:
         raise OtherKindError(
             f"{root} holds one folder of images, {held.classes[0]}; an audit of classes needs two or more."
+        )
+    if len(held.classes) > MOST_CLASSES or all(_PATIENT.fullmatch(name) for name in held.classes):
+        raise OtherKindError(
+            f"{root} holds {len(held.classes)} folders such as {held.classes[0]}, which look like patients or studies and "
+            "not like classes. Put a CSV there with the columns file and label."
         )
     if told := next((case for case in held.cases if _STUDY.search(case.name)), None):
         raise UnreadError(
