@@ -56,9 +56,6 @@ def file_column(
         repeated: whether an image may stand in several lines, as it does where each line is a box.
     """
     bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
-    above = path.parent.resolve()
-    if any(cell.startswith(f"{above.name}/") for cell in lines[0].cells.values()):
-        bases.append(path.parent / "..")  # paths that begin with the name of the table's own folder, as CheXpert's
     found: list[tuple[float, int, int, str, Path]] = []
     for order, column in enumerate(header):
         cells = [line.cells[column] for line in lines]

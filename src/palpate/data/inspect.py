@@ -241,8 +241,8 @@ def _folder_layout(root: Path) -> Layout | None:
         )
     if len(held.classes) > MOST_CLASSES or all(_PATIENT.fullmatch(name) for name in held.classes):
         raise OtherKindError(
-            f"{root} holds {len(held.classes)} folders such as {held.classes[0]}, which look like patients or studies and "
-            "not like classes. Put a CSV there with the columns file and label."
+            f"{root} holds {len(held.classes)} folders such as {held.classes[0]}, which look like patients or studies "
+            "and not like classes. Put a CSV there with the columns file and label."
         )
     if told := next((case for case in held.cases if _STUDY.search(case.name)), None):
         raise UnreadError(

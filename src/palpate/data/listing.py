@@ -155,11 +155,14 @@ def places_of(images: Path, cells: Iterable[str]) -> dict[str, str | None]:
 def locate(images: Path, cell: str) -> str | None:
     """The path under `images` that a cell means, or None: a file, or the folder of a DICOM series.
 
-    A bare identifier stands for the image of that name.
+    A bare identifier stands for the image of that name. A path may begin with the name of the folder itself, as those of
+    CheXpert and MURA do.
     """
     if not cell or "\0" in cell:
         return None
     found = _existing(images, PurePosixPath(from_folder(images, cell)))
+    if found is None and (below := PurePosixPath(cell).parts[1:]) and cell.startswith(f"{images.resolve().name}/"):
+        return _existing(images, PurePosixPath(*below))
     if found is None and "\\" in cell:  # written on Windows
         return locate(images, cell.replace("\\", "/"))
     return found
