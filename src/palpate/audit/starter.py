@@ -15,7 +15,7 @@ from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, tex
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.data.inspect_described import find_described
-from palpate.data.seen import UnreadError
+from palpate.data.seen import UnreadError, broken, reasons
 from palpate.errors import InputError
 
 _HEALTHY = re.compile(
@@ -46,7 +46,8 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     Raises:
         InputError: there is no folder, or no labelled images that palpate knows in it.
     """
-    layout, others = _found(folder, kind)
+    refused: list[UnreadError] = []
+    layout, others = _found(folder, kind, refused)
     if isinstance(layout, AnnotatedLayout):
         data, task, attacks = annotated_parts(place, layout)
     else:
@@ -55,15 +56,20 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
     model, threat = model_part(folder, place, layout, values), threat_part(values)
-    parts = [_head(folder, layout, others), model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
+    head = _head(folder, layout, others, [str(error) for error in broken(refused)])
+    parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
 
 
-def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
-    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings."""
-    unread: list[UnreadError] = []
+def _found(
+    folder: Path, kind: str | None, unread: list[UnreadError]
+) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
+    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings.
+
+    To `unread` is added what could not be read.
+    """
     annotated = (*find_described(folder, unread), *find_annotated(folder, unread))
     try:
         tables = find_tables(folder, unread)
@@ -80,7 +86,8 @@ def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, li
     wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
-        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.")
+        why = "".join(f" {text}" for text in reasons(broken(unread)))
+        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.{why}")
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
 
 
@@ -96,8 +103,14 @@ def unfinished(text: str) -> list[tuple[int, str]]:
     return [(number, asked) for number, asked in found if asked]
 
 
-def _head(folder: Path, layout: Layout | AnnotatedLayout, others: Sequence[Layout | AnnotatedLayout]) -> str:
+def _head(
+    folder: Path,
+    layout: Layout | AnnotatedLayout,
+    others: Sequence[Layout | AnnotatedLayout],
+    unread: Sequence[str],
+) -> str:
     also = "".join(f"# Also there, for a {_kind(other)}: {plain(other.words())}\n" for other in others[:3])
+    also += "".join(f"# Not read: {plain(text)}\n" for text in unread[:3])
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
         f"# Found: {plain(layout.words())}\n{also}\n"

@@ -155,8 +155,8 @@ def places_of(images: Path, cells: Iterable[str]) -> dict[str, str | None]:
 def locate(images: Path, cell: str) -> str | None:
     """The path under `images` that a cell means, or None: a file, or the folder of a DICOM series.
 
-    A bare identifier stands for the image of that name. A path may begin with the name of the folder itself, as those of
-    CheXpert and MURA do.
+    A bare identifier stands for the image of that name. A path may begin with the name of the folder itself, as those
+    of CheXpert and MURA do.
     """
     if not cell or "\0" in cell:
         return None
