@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from palpate.audit.starter_values import origin_lines
-from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.audit.toml_words import CHECK, key_of, path_of, plain, text_of, texts
 from palpate.data.findings import is_no_finding
 from palpate.data.inspect_annotated import AnnotatedLayout
 
@@ -57,7 +57,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     return lines
 
 
