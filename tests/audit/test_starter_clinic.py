@@ -150,10 +150,10 @@ def test_floats_take_the_extremes_of_all_images_looked_at(tmp_path: Path) -> Non
     text, plan = started(tmp_path)
     doubt = line(text, "bounds")
     low, high = plan.model.bounds
-    assert CHECK in doubt and FILL_IN not in doubt and low == -1 and 4 < high <= 5
+    assert CHECK in doubt and FILL_IN not in doubt and (low, high) == (-1, 5)
     assert "stored step" not in text and "# lattice" not in text
     mean, std = line(text, "mean"), line(text, "std")
-    assert mean.startswith("mean = [-1]") and CHECK in mean and f"std = [{high - low!r}]" in std and CHECK in std
+    assert mean.startswith("mean = [-1]") and CHECK in mean and "std = [6]" in std and CHECK in std
 
 
 def test_where_no_image_can_be_read_the_range_is_asked_for(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def unfinished(text: str) -> list[tuple[int, str]]:
 def _head(folder: Path, layout: Layout | AnnotatedLayout, others: Sequence[Layout | AnnotatedLayout]) -> str:
     also = "".join(f"# Also there, for a {_kind(other)}: {plain(other.words())}\n" for other in others[:3])
     return (
-        f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses; `palpate audit` starts when none is marked {FILL_IN}.\n"
+        f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
         f"# Found: {plain(layout.words())}\n{also}\n"
         f"title = {text_of(f'Robustness audit: {folder.resolve().name}')}\n"
         "seed = 0\n"
@@ -167,9 +167,7 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     if disease:
         lines.append(f"disease = {texts(disease)}  # {CHECK}: the classes that count as disease")
     else:
-        lines.append(
-            f"# disease = {texts(layout.classes[1:])}  # the classes that count as disease, for the goals below"
-        )
+        lines.append(f"# disease = {texts(layout.classes[1:])}  # the classes that count as disease, for goals")
     others = ', or "cumulative" for K - 1 thresholds' if graded else ', or "one-logit"' if count == 2 else ""
     lines.append(f'head = "softmax"  # one logit per class{others}')
     return "\n".join(lines) + "\n"
