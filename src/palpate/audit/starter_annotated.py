@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from palpate.audit.starter_values import origin_lines
-from palpate.audit.toml_words import CHECK, key_of, path_of, plain, text_of, texts
+from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
 
@@ -77,7 +77,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
