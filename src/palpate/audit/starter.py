@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan import parse_plan
+from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
@@ -99,8 +100,7 @@ def _kind(layout: Layout | AnnotatedLayout) -> str:
 
 def unfinished(text: str) -> list[tuple[int, str]]:
     """The lines of a plan that wait for the user: number from 1, and what is asked."""
-    found = ((number, line.partition(f"# {FILL_IN}: ")[2]) for number, line in enumerate(text.splitlines(), 1))
-    return [(number, asked) for number, asked in found if asked]
+    return [(one.line, one.text.partition(f"{FILL_IN}: ")[2] or one.code) for one in marked(text, FILL_IN)]
 
 
 def _head(
@@ -183,7 +183,7 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     if disease:
         lines.append(f"disease = {texts(disease)}  # {CHECK}: the classes that count as disease")
     else:
-        lines.append(f"# disease = {texts(layout.classes[1:])}  # {FILL_IN}: the classes that count as disease")
+        lines.append(f"# disease = {texts(layout.classes[1:])}  # the classes that count as disease, for goals")
     others = ', or "cumulative" for K - 1 thresholds' if graded else ', or "one-logit"' if count == 2 else ""
     lines.append(f'head = "softmax"  # one logit per class{others}')
     return "\n".join(lines) + "\n"
