@@ -65,7 +65,14 @@ def _folder(plan: Plan) -> Table:
         return table_of_yolo(plan.root / data.yolo, _split(plan), classes=task.names)
     if data.voc is not None:
         return _voc(plan, plan.root / data.voc)
-    return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+    return _archive(plan, plan.root / str(data.medmnist))
+
+
+def _archive(plan: Plan, archive: Path) -> Table:
+    task, split = plan.task, plan.data.split
+    if isinstance(task, MultiLabelSection):
+        return Table.from_medmnist(archive, split, findings=task.findings)
+    return Table.from_medmnist(archive, split, task.names)
 
 
 def _voc(plan: Plan, root: Path) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from palpate.data.archive import Archive, archive_cases
+from palpate.data.archive import Archive, archive_cases, archive_findings
 from palpate.data.box_modes import BoxMode
 from palpate.data.boxes import BoxColumns, box_cases
 from palpate.data.class_folders import read_class_folders
@@ -230,12 +230,27 @@ class Table(Rows):
         return cls(held.cases, held.classes, Folder(root), notes=held.notes)
 
     @classmethod
-    def from_medmnist(cls, archive: Path, split: str = "test", classes: Sequence[str] | None = None) -> Table:
-        """A table from one split of a MedMNIST `.npz`: `{split}_images` (N, H, W[, C]) and `{split}_labels` (N, 1).
+    def from_medmnist(
+        cls,
+        archive: Path,
+        split: str = "test",
+        classes: Sequence[str] | None = None,
+        findings: Sequence[str] | None = None,
+    ) -> Table:
+        """A table from one split of a MedMNIST `.npz`: `{split}_images` and `{split}_labels`.
+
+        Args:
+            archive: images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or (N, findings).
+            split: `train`, `val` or `test`.
+            classes: names of the classes; without them labels are numbers.
+            findings: names of the findings, where labels are a 1 or 0 for each.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
         """
+        if findings is not None:
+            cases, values = archive_findings(archive, split, findings)
+            return cls(*cases, Archive(archive, split), values)
         return cls(*archive_cases(archive, split, classes), Archive(archive, split))
 
     @classmethod
