@@ -32,6 +32,7 @@ from palpate.audit.survival import Survival
 from palpate.audit.tasks import task_of
 from palpate.audit.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
+from palpate.memory import out_of_memory
 from palpate.metrics.panel import arrange
 from palpate.records import Record
 from palpate.runs import RunFolder
@@ -163,7 +164,9 @@ def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any]
         return Tuning(**chosen)
     try:
         return choose(subject.victim, images, mixed=mixed)
-    except (InputError, RuntimeError):
+    except (InputError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
         return Tuning()
 

@@ -17,7 +17,8 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
 from palpate.audit.identity import digest
 from palpate.audit.items import Item
-from palpate.audit.shards import Shard, said
+from palpate.audit.room import Room
+from palpate.audit.shards import Shard, under_attack
 from palpate.audit.subject import Subject
 from palpate.audit.trace_maps import Map, gathered, maps_of
 from palpate.errors import InputError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MEMORY = 2**28
 """Bytes that the steps of the images that are traced together may take; one image is traced whatever it takes."""
-_MEND = "Lower run.batch, or write stability.images = 0, and go on with `palpate audit --update`; what is done is kept."
 
 
 @dataclass(frozen=True)
@@ -124,26 +124,27 @@ def kept(run: RunFolder, trail: Trail) -> bool:
     return True
 
 
-def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> None:
+def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail, room: Room | None = None) -> None:
     """Trace one attack and store what was seen.
 
     Images of one shape are traced together, as many as `MEMORY` holds the steps of. The first start has the random
     numbers that the attack has at its smallest budget. To be called inside `with subject.victim:`.
 
     Raises:
-        InputError: the model fails, or the memory does not hold the steps.
+        InputError: the model fails, or the memory does not hold the steps on one image.
         StorageError: the disk is full or refuses.
     """
     rows: list[TraceRow] = []
     maps: list[Map] = []
     draws = False
-    for batch in subject.batches(trail.rows, min(plan.run.batch, _together(subject, trail))):
-        too_large = f"stability: the steps of an attack on {len(batch)} of these images do not fit into memory. {_MEND}"
-        try:
-            with said(too_large):
-                found, seen = _traced(plan, subject, trail.item, batch)
-        except MemoryError as error:
-            raise InputError(too_large) from error
+    room = room or Room(plan.run.batch)
+    together = min(plan.run.batch, _together(subject, trail))
+    batches = (
+        traced
+        for alike in subject.batches(trail.rows, together)
+        for traced in room.each(alike, lambda part: _traced(plan, subject, trail.item, part))
+    )
+    for batch, (found, seen) in batches:
         cases = [subject.table[row] for row in batch]
         draws |= found.draws
         maps += seen
@@ -166,18 +167,19 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is traced.
     torch.manual_seed(seeds[0])
-    found = trace(
-        at(item.attack, budget(plan)),
-        subject.victim,
-        item.task,
-        images,
-        targets,
-        generator=Streams(seeds),
-        limits=subject.limits(rows),
-        starts=plan.stability.starts,
-        smoothed=plan.stability.smoothed,
-    )
-    return found, maps_of(subject, item, rows, images, targets, found)
+    with under_attack():
+        found = trace(
+            at(item.attack, budget(plan)),
+            subject.victim,
+            item.task,
+            images,
+            targets,
+            generator=Streams(seeds),
+            limits=subject.limits(rows),
+            starts=plan.stability.starts,
+            smoothed=plan.stability.smoothed,
+        )
+        return found, maps_of(subject, item, rows, images, targets, found)
 
 
 def _together(subject: Subject, trail: Trail) -> int:
