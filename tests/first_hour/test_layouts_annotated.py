@@ -67,10 +67,8 @@ def audited(plan: Path) -> Result:
     """The audit of a plan with a single quick attack."""
     text = plan.read_text()
     head = text[: text.index("[[attacks]]")]
-    values = re.sub(r"  # FILL IN: (the mean|its standard)", r"  # CHECK: \1", head)
     plan.write_text(
-        values.replace("[model.preprocess]", "[model.preprocess]", 1)
-        + '[[attacks]]\nattack = "pgd"\nsteps = 2\n\n[survival]\nafter = []\n\n[stability]\nimages = 0\n'
+        head + '[[attacks]]\nattack = "pgd"\nsteps = 2\n\n[survival]\nafter = []\n\n[stability]\nimages = 0\n'
     )
     return palpate("audit", str(plan))
 

@@ -76,7 +76,7 @@ class AnnotatedLayout:
     split: str | None = None
     group: str | None = None
     splits: tuple[tuple[str, int], ...] = ()
-    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo"] = "table"
+    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "medmnist"] = "table"
     exclusive: bool = True
     site: str | None = None
     scanner: str | None = None
@@ -128,6 +128,8 @@ class AnnotatedLayout:
 
     def _described(self, split: str | None) -> Table:
         shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
+        if self.layout == "medmnist":
+            return Table.from_medmnist(self.path, split or "test", findings=self.names)
         if self.layout == "coco":
             return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
         if self.layout == "datalist":

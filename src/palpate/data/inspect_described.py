@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from palpate.data.annotated import AnnotatedLayout, Kind
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
@@ -27,6 +28,11 @@ from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+CHEST = (
+    *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
+    *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
+)
+"""The findings of ChestMNIST, in the order of its labels."""
 
 
 def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
@@ -37,9 +43,11 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     """
     places = list(folders_to(folder, 1))
     deep = list(folders_to(folder, 2))
-    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
+    files = [path for place in places for path in visible(place.iterdir())]
+    documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    for look, candidates in ((_nnunet, deep), (_voc, deep), (yolo_of, deep), (_json, files)):
+    looks = ((_nnunet, deep), (_voc, deep), (yolo_of, deep), (_json, documents), (_archive, archives))
+    for look, candidates in looks:
         own: list[AnnotatedLayout] = []
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
@@ -123,6 +131,24 @@ def _voc_masks(folder: Path) -> Layouts:
             splits=splits, layout="voc", seen=seen,
         ),
     )  # fmt: skip
+
+
+def _archive(path: Path) -> Layouts:
+    """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
+    if not ordered or not (count := findings_in(path, ordered[0][0])):
+        return ()
+    known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
+    names = known or tuple(f"finding {number}" for number in range(1, count + 1))
+    with reading():
+        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+    images = sum(number for _, number in ordered)
+    return (
+        AnnotatedLayout(
+            "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
+        ),
+    )
 
 
 def _json(path: Path) -> Layouts:

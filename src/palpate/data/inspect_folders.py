@@ -11,6 +11,7 @@ from palpate.data.annotated import AnnotatedLayout
 from palpate.data.cases import Case
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.listing import visible
+from palpate.data.mask_images import is_mask_image, mask_size
 from palpate.data.mask_names import mask_owners
 from palpate.data.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.mask_rules import marked_rules, naming_of, rule_for
@@ -224,7 +225,8 @@ def _notes(found: _Found, drawn: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _size(root: Path, name: str) -> tuple[int, ...]:
-    return Folder(root).header(Case(name, -1, name, 0)).shape[1:]
+    path = root / name
+    return mask_size(path) if is_mask_image(path) else Folder(root).header(Case(name, -1, name, 0)).shape[1:]
 
 
 def _times(size: Sequence[int]) -> str:
