@@ -71,21 +71,31 @@ def steady_model(panel: Panel) -> Finding:
 
 
 def clean_baseline(images: Images) -> Finding:
-    """The model is better than always answering the commonest class; without classes, right more often than not."""
+    """The model is better than always answering the commonest class; without classes, right more often than not.
+
+    Images of one class cannot show that, however many of them are right.
+    """
     name = "Clean accuracy"
     if not images.count:
         return Finding("failure", name, "There is no image.")
     share = clean_accuracy(images)
+    nothing = "No image is left that an attack could take away, so no figure says anything."
     if (images.label < 0).all():
         text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
+        if not share.count:
+            return Finding("failure", "Clean results", f"{text} {nothing}")
         if share.value < HALF:
             return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
         return Finding("pass", "Clean results", text)
+    right = f"The model is right on {share.count} of {share.total} images"
+    if not share.count:
+        return Finding("failure", name, f"{right}. {nothing}")
+    if np.unique(images.label).size == 1:
+        text = f"{right}, which are all of one class. That cannot show whether it tells this class from the others."
+        return Finding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
-    text = (
-        f"The model is right on {share.count} of {share.total} images; the commonest class alone gives {commonest:.0%}."
-    )
-    if share.value <= commonest and np.unique(images.label).size > 1:
+    text = f"{right}; the commonest class alone gives {commonest:.0%}."
+    if share.value <= commonest:
         return Finding("warning", name, f"{text} There is little here that an attack could take away.")
     return Finding("pass", name, text)
 
