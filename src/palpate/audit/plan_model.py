@@ -68,12 +68,18 @@ class EndpointSection(Section):
     or `png16`, grey, which take whole numbers only: `threat.lattice = true` keeps attacked images so."""
     scores: str = "scores"
     """Where the scores stand in the answer: names and places joined by dots, such as `predictions.0.scores`."""
+    headers: dict[str, Any] = Field(
+        default_factory=dict, examples=['headers = {Authorization = {env = "MY_KEY", prefix = "Bearer "}}']
+    )
+    """Header fields that are sent too: a text, or the place of a key, which never stands in a plan: `{env = "MY_KEY"}`
+    for an environment variable, `{file = "key.txt"}` for a file."""
+    query: dict[str, Any] = Field(default_factory=dict, examples=['query = {key = {env = "MY_KEY"}}'])
+    """What follows the URL after a question mark: texts and places of keys, as in `headers`."""
 
     def build(self) -> Endpoint:
         """The endpoint that these fields describe; raises InputError where it may not be asked."""
-        return Endpoint(
-            self.url, self.own_to_test, float(self.per_second), self.budget, float(self.timeout), self.send, self.scores
-        )
+        numbers = float(self.per_second), self.budget, float(self.timeout)
+        return Endpoint(self.url, self.own_to_test, *numbers, self.send, self.scores, self.headers, self.query)
 
 
 class ModelSection(Section):
@@ -122,9 +128,9 @@ class ModelSection(Section):
 
     @property
     def named(self) -> str:
-        """What a report calls the model: its file, folder or name, or the address of its service without a query."""
+        """What a report calls the model: its file, folder or name, or the address of its service."""
         given = next((getattr(self, name) for name in ORIGINS if getattr(self, name) is not None), self.weights)
-        return given.url.partition("?")[0] if isinstance(given, EndpointSection) else str(given)
+        return given.url if isinstance(given, EndpointSection) else str(given)
 
     def source(self) -> ModelSource:
         """Where the model comes from."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from palpate.data.archive import Archive, archive_cases
+from palpate.data.box_modes import BoxMode
 from palpate.data.boxes import BoxColumns, box_cases
 from palpate.data.class_folders import read_class_folders
 from palpate.data.coco import coco_boxes, coco_masks, read_coco
@@ -129,6 +130,8 @@ class Table(Rows):
         label: str = "label",
         corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax"),
         *,
+        mode: BoxMode = "xyxy",
+        fractions: bool = False,
         listing: Path | None = None,
         listing_file: str | None = None,
         group: str | None = None,
@@ -148,7 +151,9 @@ class Table(Rows):
             images: folder that the paths of images start from.
             file: its column of images.
             label: its column of classes: names, or numbers from 0.
-            corners: its columns of left, top, right and bottom, in pixels of the stored image.
+            corners: its columns of left, top, right and bottom, or what `mode` says, in pixels of the stored image.
+            mode: what the four numbers are: `xyxy`, `xywh`, `xxyy` or `ccwh`.
+            fractions: whether they are fractions of the image and not pixels.
             listing: a second CSV with one line an image; none takes the images from the CSV of boxes.
             listing_file: its column of images; `file` unless told.
             group: column that says which images belong together; of the listing, if there is one.
@@ -161,7 +166,7 @@ class Table(Rows):
         Raises:
             InputError: a column or file is not there, a box has no area, no number or no known class, or none is left.
         """
-        columns = BoxColumns(file, label, corners)
+        columns = BoxColumns(file, label, corners, mode, fractions)
         second = None if listing is None else (read_csv(listing), listing_file or file)
         about = About(group, site, scanner, region)
         cases, boxes = box_cases(read_csv(table), images, columns, second, about, where or {}, classes)

@@ -57,7 +57,7 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
     for name, load in whole.items():
         if (place := getattr(source, name)) is not None:
             return load(root / place)
-    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint)
+    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint, root)
 
 
 def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
