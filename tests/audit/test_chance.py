@@ -110,7 +110,9 @@ def test_a_model_that_fails_on_one_shape_names_the_file(tmp_path):
     write(tmp_path, 9)
     model = MODEL.replace("        z =", "        assert images.shape[2] != 12, 'no rows of twelve'\n        z =")
     (tmp_path / "model.py").write_text(model)
-    with pytest.raises(InputError, match=r"4\.png: model: it fails on images of shape \[1, 1, 12, 9\].*no rows of twelve"):
+    with pytest.raises(
+        InputError, match=r"4\.png: model: it fails on images of shape \[1, 1, 12, 9\].*no rows of twelve"
+    ):
         run(tmp_path, "right")
 
 
