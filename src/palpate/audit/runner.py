@@ -118,6 +118,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     stated = "outputs" in plan.model.model_fields_set
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
     findings += notices(plan, subject)
+    findings += [Finding("note", "weights", text) for text in subject.notes]
     findings += model_notes(plan, subject.victim, images)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
