@@ -12,8 +12,8 @@ FOLDERS = ("records", "stability", "images", "exports")
 
 _ROOT = re.compile(r"\.(plan\.toml|run\.json|results\.json|report\.html)\.\d+\.tmp|\.saving-[a-z0-9_]+\.tmp")
 _INSIDE = {
-    "records": re.compile(r"\.\w+\.parquet\.\d+\.tmp"),
-    "stability": re.compile(r"\.\w+\.(parquet|npz)\.\d+\.tmp"),
+    "records": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
+    "stability": re.compile(r"\.[\w-]+\.(parquet|npz)\.\d+\.tmp"),
     "images": re.compile(r"\.[\w-]+\.png\.\d+\.tmp"),
     "exports": re.compile(r"\..+\.\d+\.(tmp|(new|old)\.partial)"),
 }

@@ -33,6 +33,7 @@ Frame = dict[str, npt.NDArray[Any]]
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
 TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
+_NAME = re.compile(r"\w[\w.-]{0,199}")
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
 _DURABLE = ContextVar("durable", default=True)
 
@@ -189,7 +190,7 @@ class RunFolder:
 
     def _identities(self, field: str, names: Any) -> list[str]:
         """Names of files from `run.json`, none of which leads out of its folder; raises StorageError."""
-        if not isinstance(names, list) or not all(isinstance(n, str) and re.fullmatch(r"\w+", n) for n in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
             raise StorageError(
                 f"{self.path / 'run.json'}: {field} does not list the identities of stored files. "
                 "Restore it, or start a new run folder."
