@@ -77,7 +77,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -89,7 +89,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     return lines
 
 

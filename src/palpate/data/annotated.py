@@ -72,7 +72,7 @@ class AnnotatedLayout:
     split: str | None = None
     group: str | None = None
     splits: tuple[tuple[str, int], ...] = ()
-    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo"] = "table"
+    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "medmnist"] = "table"
     exclusive: bool = True
     site: str | None = None
     scanner: str | None = None
@@ -120,6 +120,8 @@ class AnnotatedLayout:
 
     def _described(self, split: str | None) -> Table:
         shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
+        if self.layout == "medmnist":
+            return Table.from_medmnist(self.path, split or "test", findings=self.names)
         if self.layout == "nnunet":
             return Table.from_nnunet(self.path, split, structures=self.names)
         if self.layout == "masks":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from palpate.data.annotated import AnnotatedLayout, Kind
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
@@ -23,6 +24,11 @@ from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+CHEST = (
+    *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
+    *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
+)
+"""The findings of ChestMNIST, in the order of its labels."""
 
 
 def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
@@ -31,9 +37,10 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     To `unread` is added what could not be read.
     """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
-    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
+    files = [path for place in places for path in visible(place.iterdir())]
+    documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    for look, candidates in ((_nnunet, places), (_voc, places), (_json, files)):
+    for look, candidates in ((_nnunet, places), (_voc, places), (_json, documents), (_archive, archives)):
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
                 found += _guess(look, path, unread)
@@ -86,6 +93,24 @@ def _voc(folder: Path) -> Layouts:
     return (
         AnnotatedLayout(
             "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
+        ),
+    )
+
+
+def _archive(path: Path) -> Layouts:
+    """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
+    if not ordered or not (count := findings_in(path, ordered[0][0])):
+        return ()
+    known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
+    names = known or tuple(f"finding {number}" for number in range(1, count + 1))
+    with reading():
+        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+    images = sum(number for _, number in ordered)
+    return (
+        AnnotatedLayout(
+            "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
         ),
     )
 
