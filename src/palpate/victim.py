@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped
+from palpate.tensors import Tree, leaves, mapped, shown
 from palpate.usercode import ModelError, UserCode, Watchdog
 
 Precision = Literal["float32", "bfloat16"]
@@ -244,9 +244,9 @@ class Victim:
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
-                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits, or "
-                "palpate.annotations.Candidates of a detector. Name the right output in model.output, or wrap the "
-                "model in a module that returns it."
+                f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
+                f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
+                "wrap the model in a module that returns it."
             )
         self._require_form(outputs, len(images))
         if self._dtype in _COARSE or self._dtype == torch.float64:

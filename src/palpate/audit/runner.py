@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from palpate.audit.baseline import attackable
+from palpate.audit.chance import at_chance
 from palpate.audit.fitting import notices
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
@@ -25,6 +26,7 @@ from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
+from palpate.audit.room import Room
 from palpate.audit.saving import export, exported, settle
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan import Plan
 
 
-_PROVENANCE, _EXPORTS, _SAVING = "provenance", "exports", "saving"
+_PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "memory"
 
 
 @dataclass(frozen=True)
@@ -107,23 +109,24 @@ def audit(
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
-        journal = _begin(run, plan, subject, before)
+        room = Room(plan.run.batch)
+        journal = _begin(run, plan, subject, before, room)
         with repeatable(subject.device):
-            return _Audit(journal, progress or Silence()).go(before)
+            return _Audit(journal, progress or Silence(), room).go(before)
 
 
-def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Journal:
+def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose how to search it, and store the plan."""
-    task = task_of(plan.task, "untargeted")
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
-    images, targets = subject.images(sample), subject.targets(sample)
-    stated = "outputs" in plan.model.model_fields_set
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings, tuning = room.some(
+        sample, lambda rows: _looked(plan, subject, rows, before), lambda count: subject.spread(sample, count)
+    )
+    findings += at_chance(subject, task_of(plan.task, "untargeted"), room, plan.run.at_chance)
     findings += notices(plan, subject)
-    findings += model_notes(plan, subject.victim, images)
+    findings += [Finding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:
         findings.append(Finding("note", "plan", listed))
-    subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
+    subject.victim.tuning = tuning
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)
     journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
@@ -140,13 +143,24 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     return journal
 
 
+def _looked(
+    plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
+) -> tuple[list[Finding], Tuning]:
+    """What some images show of the model, and how it is searched."""
+    images, targets = subject.images(rows), subject.targets(rows)
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings += model_notes(plan, subject.victim, images)
+    return findings, _tuning(plan, subject, images, before)
+
+
 def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in seconds.items() if value is not None}
 
 
 def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
     """What was noticed while the finished shards were made, which no later start can notice."""
-    wanted = {_PROVENANCE}
+    wanted = {_PROVENANCE, _MEMORY}
     wanted |= {_EXPORTS} if plan.export.images != "none" else set()
     wanted |= {_SAVING} if plan.survival.saved else set()
     return [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
@@ -191,8 +205,8 @@ def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
 class _Audit:
     """One start of an audit."""
 
-    def __init__(self, journal: Journal, progress: Progress):
-        self.journal, self.progress = journal, progress
+    def __init__(self, journal: Journal, progress: Progress, room: Room):
+        self.journal, self.progress, self.room = journal, progress, room
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
@@ -242,7 +256,7 @@ class _Audit:
             return
         if not any(self.run.has(shard.identity) for shard in self.journal.shards):
             self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
-        rows = attackable(self.subject, self.journal.items, self.plan.run.batch)
+        rows = attackable(self.subject, self.journal.items, self.room)
         picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
@@ -278,7 +292,7 @@ class _Audit:
             for trail in untraced:
                 begin = time.perf_counter()
                 try:
-                    run_trail(self.plan, self.subject, self.run, trail)
+                    run_trail(self.plan, self.subject, self.run, trail, self.room)
                 except InputError as error:
                     self._note("warning", trail.item.name, f"Its steps could not be traced: {error}")
                     continue
@@ -298,7 +312,7 @@ class _Audit:
         begin = time.perf_counter()
         records: list[Record] = []
         try:
-            for found in run_shard(self.plan, self.survival, shard):
+            for found in run_shard(self.plan, self.survival, shard, self.room):
                 records += found.records
                 shown = found.records[0].row in rows
                 if shown:
@@ -339,6 +353,8 @@ class _Audit:
 
     def _close(self, interrupted: bool) -> None:
         journal = self.journal
+        if (less := self.room.words()) is not None:
+            self._note("note", _MEMORY, less)
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
             self._note("warning", _SAVING, f"{images} could not be saved, so that survival is not known: {reason}")

@@ -21,7 +21,6 @@ from palpate.audit.room import Room
 from palpate.audit.shards import Shard, under_attack
 from palpate.audit.subject import Subject
 from palpate.audit.trace_maps import Map, gathered, maps_of
-from palpate.errors import InputError
 from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import Trace, stabilisation, trace, trace_rows
