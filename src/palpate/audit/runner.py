@@ -292,7 +292,7 @@ class _Audit:
             for trail in untraced:
                 begin = time.perf_counter()
                 try:
-                    run_trail(self.plan, self.subject, self.run, trail, self.room)
+                    run_trail(self.plan, self.subject, self.run, trail)
                 except InputError as error:
                     self._note("warning", trail.item.name, f"Its steps could not be traced: {error}")
                     continue

@@ -123,7 +123,7 @@ def kept(run: RunFolder, trail: Trail) -> bool:
     return True
 
 
-def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail, room: Room | None = None) -> None:
+def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> None:
     """Trace one attack and store what was seen.
 
     Images of one shape are traced together, as many as `MEMORY` holds the steps of. The first start has the random
@@ -136,11 +136,11 @@ def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail, room: 
     rows: list[TraceRow] = []
     maps: list[Map] = []
     draws = False
-    room = room or Room(plan.run.batch)
-    together = min(plan.run.batch, _together(subject, trail))
+    # Its steps take more memory than an attack, so what fits here says nothing of run.batch.
+    room = Room(min(plan.run.batch, _together(subject, trail)))
     batches = (
         traced
-        for alike in subject.batches(trail.rows, together)
+        for alike in subject.batches(trail.rows, room.wanted)
         for traced in room.each(alike, lambda part: _traced(plan, subject, trail.item, part))
     )
     for batch, (found, seen) in batches:
