@@ -25,6 +25,7 @@ from palpate.data.listing import locate, visible
 from palpate.data.mask_values import stored_values
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at
 from palpate.data.sheets import read_csv
+from palpate.data.table_faults import why_no_images
 from palpate.data.table_look import TableLook
 from palpate.errors import InputError
 
@@ -63,7 +64,7 @@ class _Sheet:
         _, self.header, self.lines = read_csv(path)
         found = file_column(path, self.header, self.lines, repeated=repeated)
         if found is None:
-            raise InputError(f"{path} names no images.")
+            raise why_no_images(path, self.header, self.lines)
         self.file, self.images = found
         values = {column: Counter(line.cells[column] for line in self.lines) for column in self.header}
         self.split = next((column for column, held in values.items() if is_split(held)), None)
@@ -165,13 +166,13 @@ def _listing(boxes: _Sheet) -> _Sheet | None:
     return None
 
 
-def _findings(path: Path) -> AnnotatedLayout:
+def _findings(path: Path) -> AnnotatedLayout | None:
     """The findings of a table: a column each, or one column whose cells list them."""
     table = TableLook(path)
     listing = finding_lists(table.candidates)
     lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
     if not names:
-        raise OtherKindError(f"{path} holds no columns of findings.")
+        return None
     seen = table.look()
     return AnnotatedLayout(
         "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
