@@ -101,6 +101,7 @@ def _paired(plan: Plan, masks: Path) -> Table:
         structures=task.names,
         values=data.values or None,
         ignore_value=data.ignore_value,
+        threshold=data.threshold,
         spacing=data.spacing,
         exclusive=getattr(task, "exclusive", True),
     )
@@ -131,6 +132,7 @@ def _datalist(plan: Plan, path: Path) -> Table:
         keys=Keys(data.file if "file" in data.model_fields_set else "image", str(data.label), mode=data.box_mode),
         values=data.values or None,
         ignore_value=data.ignore_value,
+        threshold=data.threshold,
         exclusive=getattr(task, "exclusive", True),
         spacing=data.spacing,
         about=_about(plan),
@@ -153,6 +155,7 @@ def _listed(plan: Plan, file: Path) -> Table:
             values=data.values or None,
             field=data.field,
             ignore_value=data.ignore_value,
+            threshold=data.threshold,
             spacing=data.spacing,
             group=about.group,
             where=data.where,
