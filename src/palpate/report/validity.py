@@ -11,13 +11,23 @@ from palpate.report.schema import Check, Validity
 def judge(reading: Reading) -> Validity:
     """Run all checks and grade what they found."""
     noticed = [Finding(one.level, one.subject, one.text) for one in reading.description.findings]
-    findings = [*_whole_run(reading), *_strength(reading), *noticed]
+    findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
     verdict = grade(findings, reading.description.status == "finished")
     return Validity(
         grade=verdict.letter,
         reason=verdict.reason,
         checks=[Check(level=one.level, subject=one.name, text=one.text) for one in findings],
     )
+
+
+def _damage(reading: Reading) -> list[Finding]:
+    if reading.description.intact:
+        return []
+    text = (
+        "run.json does not say what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
+        "same plan again: it writes the file anew, and attacks nothing again."
+    )
+    return [Finding("failure", "run.json", text)]
 
 
 def _whole_run(reading: Reading) -> list[Finding]:
