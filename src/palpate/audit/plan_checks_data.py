@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from palpate.audit.plan_data import LAYOUTS
 from palpate.audit.plan_problems import Problem, one_of
 from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 
 if TYPE_CHECKING:
     from palpate.audit.plan_data import DataSection
     from palpate.audit.plan_tasks import TaskSection
-
-LAYOUTS = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc")
-"""Fields of which one names the images."""
 
 _CLASSES = ("binary", "multiclass", "ordinal")
 _TASKS = {
@@ -24,12 +22,15 @@ _TASKS = {
     "nnunet": ("segmentation",),
     "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "coco": ("segmentation", "detection"),
-    "voc": ("detection",),
+    "voc": ("segmentation", "detection"),
+    "masks": ("segmentation",),
+    "yolo": ("detection",),
 }
-_SPLIT = ("medmnist", "nnunet", "datalist", "voc")
+_SPLIT = ("medmnist", "nnunet", "datalist", "voc", "yolo")
 _LISTINGS = ("table", "datalist", "coco")
+_STORED = ("table", "datalist", "masks", "voc")
 _OF = {
-    "images": _LISTINGS,
+    "images": (*_LISTINGS, "masks"),
     "file": ("table", "datalist"),
     "label": ("table", "datalist"),
     "group": _LISTINGS,
@@ -43,10 +44,16 @@ _OF = {
     "boxes": ("table",),
     "box_file": ("table",),
     "corners": ("table",),
-    "field": ("table",),
-    "values": ("table", "datalist"),
-    "ignore_value": ("table", "datalist"),
-    "box_mode": ("datalist",),
+    "field": ("table", "masks"),
+    "image_name": ("masks",),
+    "mask_name": ("masks",),
+    "field_name": ("masks",),
+    "unpaired": ("masks",),
+    "values": _STORED,
+    "threshold": ("table", "datalist", "masks"),
+    "ignore_value": _STORED,
+    "box_mode": ("table", "datalist"),
+    "box_unit": ("table",),
     "difficult": ("voc",),
     "split": _SPLIT,
 }
@@ -60,16 +67,16 @@ _WORDS = {
     "datalist": "a datalist",
     "coco": "a COCO file",
     "voc": "a VOC folder",
+    "masks": "a folder of masks",
+    "yolo": "a YOLO set",
 }
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
 _KINDS = {
-    "mask": "segmentation",
-    "values": "segmentation",
-    "field": "segmentation",
-    "ignore_value": "segmentation",
-    "separator": "multilabel",
-    "ignored": "multilabel",
-} | dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "difficult"), "detection")
+    **dict.fromkeys(("mask", "values", "threshold", "field", "ignore_value"), "segmentation"),
+    **dict.fromkeys(("image_name", "mask_name", "field_name", "unpaired"), "segmentation"),
+    **dict.fromkeys(("separator", "ignored"), "multilabel"),
+    **dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "box_unit", "difficult"), "detection"),
+}
 
 
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
@@ -87,9 +94,14 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for name, kind in _KINDS.items():
         if name in section.model_fields_set and task.kind != kind:
             yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
+    if section.threshold is not None:
+        yield from _threshold(section, task)
     for place, size in enumerate(section.spacing or ()):
         if not 0 < size < math.inf:
             yield ("data", "spacing", place), f"{size:g} must be the size of a pixel in mm, above zero."
+    for name in ("image_name", "mask_name", "field_name"):
+        if getattr(section, name).count("{stem}") != 1:
+            yield ("data", name), 'it must hold {stem} once, such as "{stem}_mask".'
     yield from _labels(section, task, layout)
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
@@ -119,6 +131,16 @@ def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:
         else:
             text = f"it belongs to {_either(readers)}. Remove it, or name that in data.{readers[0]}."
         yield ("data", name), text
+
+
+def _threshold(section: DataSection, task: TaskSection) -> Iterator[Problem]:
+    for name in ("values", "ignore_value"):
+        if name in section.model_fields_set:
+            yield ("data", "threshold"), f"it takes the place of data.{name}. Remove one of them."
+    several = isinstance(task, SegmentationSection) and len(task.structures) > 1
+    if several and not isinstance(section.mask, tuple) and section.datalist is None:
+        text = "one number cannot tell several structures of one file apart. Give data.values."
+        yield ("data", "threshold"), text
 
 
 def _either(layouts: tuple[str, ...]) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.data.datalist import Keys, Shows
 from palpate.data.findings import FindingLists
+from palpate.data.folder_tables import VOID, table_of_masks, table_of_voc_masks, table_of_yolo
 from palpate.data.listing import About
+from palpate.data.mask_pairs import Naming
 from palpate.data.places import Places
 from palpate.data.table import Table
 
@@ -20,7 +22,7 @@ DICOM = "dicom"
 """What `data.group` says where DICOM files tell their patients apart."""
 
 
-NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "images", "boxes")
+NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "images", "boxes")
 """Fields of `[data]` that hold the path of a file or folder."""
 
 
@@ -49,8 +51,6 @@ def _folder(plan: Plan) -> Table:
     data, task = plan.data, plan.task
     if data.folders is not None:
         return Table.from_folders(plan.root / data.folders, task.names)
-    if data.voc is not None:
-        return Table.from_voc(plan.root / data.voc, _split(plan), classes=task.names, difficult=data.difficult)
     if data.nnunet is not None:
         return Table.from_nnunet(
             plan.root / data.nnunet,
@@ -59,7 +59,52 @@ def _folder(plan: Plan) -> Table:
             exclusive=getattr(task, "exclusive", True),
             spacing=data.spacing,
         )
-    return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+    if data.masks is not None:
+        return _paired(plan, plan.root / data.masks)
+    if data.yolo is not None:
+        return table_of_yolo(plan.root / data.yolo, _split(plan), classes=task.names)
+    if data.voc is not None:
+        return _voc(plan, plan.root / data.voc)
+    return _archive(plan, plan.root / str(data.medmnist))
+
+
+def _archive(plan: Plan, archive: Path) -> Table:
+    task, split = plan.task, plan.data.split
+    if isinstance(task, MultiLabelSection):
+        return Table.from_medmnist(archive, split, findings=task.findings)
+    return Table.from_medmnist(archive, split, task.names)
+
+
+def _voc(plan: Plan, root: Path) -> Table:
+    data, task = plan.data, plan.task
+    if not isinstance(task, SegmentationSection):
+        return Table.from_voc(root, _split(plan), classes=task.names, difficult=data.difficult)
+    return table_of_voc_masks(
+        root,
+        _split(plan),
+        structures=task.structures,
+        values=data.values or None,
+        ignore_value=VOID if data.ignore_value is None else data.ignore_value,
+        spacing=data.spacing,
+        exclusive=task.exclusive,
+    )
+
+
+def _paired(plan: Plan, masks: Path) -> Table:
+    data, task = plan.data, plan.task
+    return table_of_masks(
+        masks if data.images is None else plan.root / data.images,
+        masks,
+        naming=Naming(data.image_name, data.mask_name, data.field_name),
+        field=None if data.field is None else plan.root / data.field,
+        unpaired=data.unpaired,
+        structures=task.names,
+        values=data.values or None,
+        ignore_value=data.ignore_value,
+        threshold=data.threshold,
+        spacing=data.spacing,
+        exclusive=getattr(task, "exclusive", True),
+    )
 
 
 def _coco(plan: Plan, path: Path) -> Table:
@@ -87,6 +132,7 @@ def _datalist(plan: Plan, path: Path) -> Table:
         keys=Keys(data.file if "file" in data.model_fields_set else "image", str(data.label), mode=data.box_mode),
         values=data.values or None,
         ignore_value=data.ignore_value,
+        threshold=data.threshold,
         exclusive=getattr(task, "exclusive", True),
         spacing=data.spacing,
         about=_about(plan),
@@ -109,6 +155,7 @@ def _listed(plan: Plan, file: Path) -> Table:
             values=data.values or None,
             field=data.field,
             ignore_value=data.ignore_value,
+            threshold=data.threshold,
             spacing=data.spacing,
             group=about.group,
             where=data.where,
@@ -124,6 +171,8 @@ def _listed(plan: Plan, file: Path) -> Table:
             data.box_file,
             str(data.label),
             data.corners,
+            mode=data.box_mode,
+            fractions=data.box_unit == "fractions",
             listing=listing,
             listing_file=data.file,
             group=about.group,

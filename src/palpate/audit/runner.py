@@ -22,6 +22,7 @@ from palpate.audit.machine import repeatable
 from palpate.audit.model_notes import model_notes
 from palpate.audit.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
+from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
 from palpate.audit.restoring import expected, named, to_redo
@@ -121,6 +122,8 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
     findings += notices(plan, subject)
     findings += model_notes(plan, subject.victim, images)
+    if (listed := unchecked(plan.text)) is not None:
+        findings.append(Finding("note", "plan", listed))
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)

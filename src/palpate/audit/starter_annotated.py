@@ -6,15 +6,17 @@ from pathlib import Path
 
 from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
-from palpate.data.inspect_annotated import AnnotatedLayout
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
     """`[data]`, `[task]` and `[[attacks]]` for annotated images; `place` is the plan's own folder."""
     kinds = {"masks": (_masks, _segmentation), "boxes": (_boxes, _detection), "findings": (_findings, _multilabel)}
     data, task = kinds[layout.kind]
-    if layout.layout == "table":
+    if layout.layout == "masks":
+        lines = ["[data]", *_paired(place, layout)]
+    elif layout.layout == "table":
         lines = ["[data]", *data(place, layout), *_shared(place, layout)]
     else:
         lines = ["[data]", *_described(place, layout)]
@@ -50,6 +52,36 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
+def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
+    """Folders of images and masks that belong together by their names."""
+    naming = layout.naming
+    others = f"  # {FILL_IN}: or {', '.join(map(plain, layout.others))}" if layout.others else ""
+    together = layout.images == layout.path
+    lines = [f"images = {path_of(layout.images, place)}"]
+    lines.append(f"masks = {path_of(layout.path, place)}{'' if together else others}")
+    rules = [("image_name", naming.image), ("mask_name", naming.mask)]
+    if layout.view:
+        lines.append(f"field = {path_of(layout.view, place)}  # {CHECK}: zeros of these masks do not count")
+        rules.append(("field_name", naming.field))
+    for name, rule in rules:
+        end = others if together and name == "mask_name" else ""
+        if rule != "{stem}" or end:
+            lines.append(f"{name} = {text_of(rule)}{end}")
+    if layout.unmatched:
+        lines.append(
+            f'unpaired = "refuse"  # {FILL_IN}: {plain(layout.unmatched)}. "skip" leaves them out; "empty" takes '
+            "images without a mask as images without a structure"
+        )
+    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    if layout.ignore_value is not None:
+        lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
+    lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
+    if len(layout.form.shape) == 3:
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
+    lines.append("# limit = 100  # audit at most so many images")
+    return lines
+
+
 def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     lines.append(f"mask = {text_of(layout.mask or '')}")
@@ -57,7 +89,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     return lines
 
 

@@ -7,24 +7,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from palpate.data.cases import Case
+from palpate.data.annotated import AnnotatedLayout, Kind
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
-from palpate.data.inspect_annotated import AnnotatedLayout, Kind
+from palpate.data.inspect_folders import find_folders
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
+from palpate.data.mask_values import stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
-from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.data.voc import voc_splits
 from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+CHEST = (
+    *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
+    *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
+)
+"""The findings of ChestMNIST, in the order of its labels."""
 
 
 def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
@@ -33,13 +37,17 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     To `unread` is added what could not be read.
     """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
-    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
+    files = [path for place in places for path in visible(place.iterdir())]
+    documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    for look, candidates in ((_nnunet, places), (_voc, places), (_json, files)):
+    for look, candidates in ((_nnunet, places), (_voc, places), (_json, documents), (_archive, archives)):
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
                 found += _guess(look, path, unread)
-    return tuple(found)
+    taken = {one.path for one in found if one.layout in ("nnunet", "voc")} | {
+        one.path.parent for one in found if one.layout == "datalist" and one.kind == "masks"
+    }
+    return (*found, *(one for one in find_folders(folder, unread) if not taken & set(one.images.parents)))
 
 
 def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError] | None) -> Layouts:
@@ -85,6 +93,24 @@ def _voc(folder: Path) -> Layouts:
     return (
         AnnotatedLayout(
             "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
+        ),
+    )
+
+
+def _archive(path: Path) -> Layouts:
+    """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
+    if not ordered or not (count := findings_in(path, ordered[0][0])):
+        return ()
+    known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
+    names = known or tuple(f"finding {number}" for number in range(1, count + 1))
+    with reading():
+        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+    images = sum(number for _, number in ordered)
+    return (
+        AnnotatedLayout(
+            "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
         ),
     )
 
@@ -158,13 +184,8 @@ def _datalist(path: Path, document: Any) -> Layouts:
 
 def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where labels are no paths."""
-    held: set[float] = set()
-    for label in labels:
-        name = path_from(images, label, "label")
-        with reading():
-            held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
-    whole = all(value == int(value) and value >= 0 for value in held)
-    return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= MOST_CLASSES else ()
+    values = stored_values(images, [path_from(images, label, "label") for label in labels])
+    return values if len(values) < MOST_CLASSES else ()
 
 
 def _structures(document: Any, values: tuple[int, ...]) -> list[str]:

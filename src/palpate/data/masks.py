@@ -13,8 +13,10 @@ from palpate.data.annotation import IGNORE, Annotation, Labels
 from palpate.data.cases import Case, listed
 from palpate.data.dicom_masks import is_segmentation, segments
 from palpate.data.forms import Array
+from palpate.data.images import is_jpeg
 from palpate.data.mask_coding import Coding
 from palpate.data.mask_files import stored_mask
+from palpate.data.mask_images import COLOURS
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
@@ -31,6 +33,7 @@ class MaskFiles:
         spacing: mm of a pixel along each axis where the files do not say.
         named: paths of the masks of each case, in the order of `coding.columns`.
         fields: path of the field of view of the cases that have one.
+        more: further masks of the cases whose structures are spread over several files, all coded alike.
     """
 
     root: Path
@@ -38,6 +41,7 @@ class MaskFiles:
     spacing: tuple[float, ...] | None = None
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
 
     def read(self, case: Case) -> Annotation:
         """The mask of one case, checked against the header of its image.
@@ -52,7 +56,7 @@ class MaskFiles:
             stored = zip(self.named[case.path], coding.values, strict=True)
             labels = np.stack([self._labels(case, name, ((value,),)) for name, value in stored])
         else:
-            labels = self._single(case, self.named[case.path][0])
+            labels = self._together(case, (*self.named[case.path], *self.more.get(case.path, ())))
         if case.path in self.fields:
             labels[..., stored_mask(self.root, case, self.fields[case.path]) == 0] = IGNORE
         return Annotation(labels=labels, overlapping=not coding.exclusive, spacing=spacing)
@@ -60,11 +64,12 @@ class MaskFiles:
     def files(self, case: Case) -> tuple[Path, ...]:
         """Its masks and its field of view."""
         view = [self.fields[case.path]] if case.path in self.fields else []
-        return tuple(self.root / name for name in (*self.named[case.path], *view))
+        return tuple(self.root / name for name in (*self.named[case.path], *self.more.get(case.path, ()), *view))
 
     def content(self, case: Case) -> bytes:
         """The files as they are, and how they are read."""
-        names = (*self.named[case.path], *([self.fields[case.path]] if case.path in self.fields else ()))
+        own = (*self.named[case.path], *self.more.get(case.path, ()))
+        names = (*own, *([self.fields[case.path]] if case.path in self.fields else ()))
         coding: list[object] = [
             self.coding.separate,
             self.coding.values,
@@ -73,8 +78,10 @@ class MaskFiles:
         ]
         if not self.coding.exclusive and not self.coding.separate:
             coding += [self.coding.regions, "overlapping"]
-        if is_segmentation(self.root / self.named[case.path][0]):
+        if any(is_segmentation(self.root / name) for name in own[:1]):
             coding.append(self.coding.structures)
+        if self.coding.threshold is not None:
+            coding.append(["threshold", self.coding.threshold])
         parts = [json.dumps([coding, self.spacing]).encode()]
         folder = Folder(self.root)
         parts += [folder.content(Case(name, -1, name, 0)) for name in names]
@@ -96,6 +103,24 @@ class MaskFiles:
             )
         return given
 
+    def _together(self, case: Case, names: Sequence[str]) -> Labels:
+        """The labels of all files of one image; zeros where it has none."""
+        if not names:
+            spatial = Folder(self.root).form(case).shape[1:]
+            count = () if self.coding.exclusive else (len(self.coding.regions or self.coding.values),)
+            return np.zeros((*count, *spatial), dtype=np.int64)
+        labels = self._single(case, names[0])
+        for name in names[1:]:
+            part = self._single(case, name)
+            clash = (labels != part) & (labels != 0) & (part != 0)
+            if clash.any():
+                raise InputError(
+                    f"{self.root / name} and another mask of {case.name} say different things in {int(clash.sum())} "
+                    "pixels. Correct one of the masks."
+                )
+            labels = np.where(labels == 0, part, labels)
+        return labels
+
     def _single(self, case: Case, name: str) -> Labels:
         """The labels of one file for all structures: (*spatial), or (S, *spatial) where they may overlap."""
         coding, path = self.coding, self.root / name
@@ -105,14 +130,14 @@ class MaskFiles:
         regions = coding.regions or tuple((value,) for value in coding.values)
         if coding.exclusive:
             return self._labels(case, name, regions)
-        stored = stored_mask(self.root, case, name)
+        stored = self._stored(case, name, coding.values[0])
         self._check(name, stored, coding.known)
         ignored = stored == coding.ignore_value if coding.ignore_value is not None else np.zeros_like(stored, bool)
         return np.stack([np.where(ignored, IGNORE, np.isin(stored, region)) for region in regions]).astype(np.int64)
 
     def _labels(self, case: Case, name: str, regions: Sequence[Sequence[int]]) -> Labels:
         """One label a pixel: 1 to S for the structures whose stored values these are."""
-        stored = stored_mask(self.root, case, name)
+        stored = self._stored(case, name, regions[0][0])
         codes = {0: 0} | {value: number for number, region in enumerate(regions, start=1) for value in region}
         self._check(name, stored, [value for region in regions for value in region])
         if self.coding.ignore_value is not None:
@@ -122,17 +147,47 @@ class MaskFiles:
         labels: Labels = np.array([codes[value] for value in known.tolist()], dtype=np.int64)[place]
         return labels
 
+    def _stored(self, case: Case, name: str, present: int) -> Array:
+        """The stored values of one file; where it can only say present or absent, `present` and 0."""
+        limit = self.coding.threshold
+        stored = stored_mask(self.root, case, name, coloured=self.coding.coloured, lossy=limit is not None)
+        if limit is not None and stored.dtype != bool:
+            stored = stored >= limit
+        return np.where(stored, present, 0) if stored.dtype == bool else stored
+
     def _check(self, name: str, stored: Array, values: Sequence[int]) -> None:
         """Refuse stored values that stand for nothing."""
         ignored = self.coding.ignore_value
         strange = ~np.isin(stored, [0, *values, *([] if ignored is None else [ignored])])
         if strange.any():
-            found = listed([f"{value:g}" for value in np.unique(stored[strange]).tolist()], 3)
-            hint = " JPEG changes values: save masks as PNG." if name.lower().endswith((".jpg", ".jpeg")) else ""
-            raise InputError(
-                f"{self.root / name} holds {found} in {int(strange.sum())} pixels; structures are stored as "
-                f"{listed(values)}, and background as 0. Correct the mask, or values.{hint}"
-            )
+            raise InputError(unknown_values(self.root / name, stored, strange, values))
+
+
+def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[int]) -> str:
+    """What is wrong with a mask that holds values that stand for nothing, and what to do."""
+    coloured = stored.max() >= COLOURS
+    word = "0x{:06x}" if coloured else "{:g}"
+    numbers = np.unique(stored[strange])
+    found = listed([word.format(value) for value in numbers.tolist()], 3)
+    text = (
+        f"{path} holds {found} in {int(strange.sum())} pixels; structures are stored as "
+        f"{listed(map(word.format, values))}, and background as 0 (data.values). "
+    )
+    low, high = word.format(stored.min()), word.format(stored.max())
+    if is_jpeg(path):
+        return text + (
+            "JPEG changes values. For one structure on black write data.threshold = 128 in place of data.values; "
+            "otherwise save masks as PNG."
+        )
+    if (numbers != np.rint(numbers)).any() or (len(numbers) > 1 and stored.min() < 0):
+        return text + (
+            f"Its numbers reach from {low} to {high} and look resampled: resample masks with the nearest neighbour. "
+            "For one structure, data.threshold says from which number on it is there."
+        )
+    every = [word.format(value) for value in np.unique(stored[stored != 0]).tolist()]
+    if len(every) == len(values):
+        return text + f"If these are the structures, in their order, write data.values = [{', '.join(every)}]."
+    return text + "Correct data.values, or the mask."
 
 
 def merged(stack: Labels, structures: Sequence[str], where: str) -> Labels:
