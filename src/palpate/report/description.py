@@ -326,6 +326,13 @@ class Description(Model):
         return self
 
 
+def failed_attacks(description: Description) -> set[str]:
+    """The attacks that the audit found unable to run."""
+    return {one.name for one in description.attacks} & {
+        found.subject for found in description.findings if found.level == "failure"
+    }
+
+
 def read_description(run: RunFolder) -> Description:
     """The checked contents of `run.json`.
 

@@ -16,7 +16,7 @@ from palpate.report import clinic_figures, figures, part_figures, parts, stabili
 from palpate.report.budgets import budget_columns, confined
 from palpate.report.canvas import ROUND
 from palpate.report.cards import card
-from palpate.report.description import Description, read_description
+from palpate.report.description import Description, failed_attacks, read_description
 from palpate.report.results import measure
 from palpate.report.schema import Results
 from palpate.report.typed import visible
@@ -96,6 +96,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
         volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
         pictures=len(description.gallery),
+        unable=sorted(failed_attacks(description)),
         gone=kept.sentence(lost),
         exports=len(description.exports),
         plan=_plan(run),

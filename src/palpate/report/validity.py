@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palpate.metrics import health, strength, survival
 from palpate.metrics.findings import Finding, grade
+from palpate.report.description import failed_attacks
 from palpate.report.reading import UNTARGETED, Reading
 from palpate.report.schema import Check, Validity
 
@@ -33,7 +34,9 @@ def _damage(reading: Reading) -> list[Finding]:
 def _whole_run(reading: Reading) -> list[Finding]:
     panel, told = reading.panel, reading.description
     return [
-        health.attacks_ran({attack.name: attack.eps for attack in told.attacks}, panel),
+        health.attacks_ran(
+            {attack.name: attack.eps for attack in told.attacks}, panel, failed_attacks(reading.description)
+        ),
         health.clean_baseline(panel.images),
         health.sample_size(panel, reading.resampling.clustered),
         health.steady_model(panel),
