@@ -49,6 +49,7 @@ class AnnotatedLayout:
         naming: how files of a folder of masks are named after images.
         view: folder of field-of-view masks beside that of masks.
         ignore_value: stored value of pixels of masks that count for nothing.
+        threshold: from which stored value on masks show their structure, where they do not hold whole values.
         unmatched: images without masks and the other way round, in a sentence; empty where there are none.
         others: folders of masks, or rules for their names, or data sets, that would do as well.
         notes: what the user should know of the images, in sentences.
@@ -80,6 +81,7 @@ class AnnotatedLayout:
     naming: Naming = Naming()
     view: Path | None = None
     ignore_value: int | None = None
+    threshold: float | None = None
     unmatched: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ class AnnotatedLayout:
             assert self.mask is not None
             return Table.from_masks(
                 self.path, self.images, self.file, self.mask, structures=self.names, values=self.values,
+                threshold=self.threshold,
                 field=self.field, group=self.group, where=where,
             )  # fmt: skip
         if self.kind == "findings":
@@ -127,12 +130,18 @@ class AnnotatedLayout:
         if self.layout == "masks":
             return table_of_masks(
                 self.images, self.path, naming=self.naming, field=self.view, unpaired="skip", structures=self.names,
-                values=self.values, ignore_value=self.ignore_value,
+                values=self.values, ignore_value=self.ignore_value, threshold=self.threshold,
             )  # fmt: skip
         if self.layout == "voc":
             return Table.from_voc(self.path, split, classes=self.names)
         if self.layout == "coco":
             return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
         return Table.from_datalist(
-            self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
+            self.path,
+            split,
+            self.images,
+            shows=shows,
+            names=self.names,
+            values=self.values or None,
+            threshold=self.threshold,
         )
