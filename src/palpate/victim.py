@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped
+from palpate.tensors import Tree, leaves, mapped, shown
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
@@ -221,9 +221,9 @@ class Victim:
         outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
-                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits, or "
-                "palpate.annotations.Candidates of a detector. Name the right output in model.output, or wrap the "
-                "model in a module that returns it."
+                f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
+                f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
+                "wrap the model in a module that returns it."
             )
         if self._dtype in _COARSE or self._dtype == torch.float64:
             # Margins and losses are computed in the images' format, whatever the model's own is.

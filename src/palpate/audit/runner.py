@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from palpate.audit.baseline import attackable
+from palpate.audit.chance import at_chance
 from palpate.audit.fitting import notices
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
@@ -118,7 +119,9 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     images, targets = subject.images(sample), subject.targets(sample)
     stated = "outputs" in plan.model.model_fields_set
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings += at_chance(subject, task, plan.run.batch, plan.run.at_chance)
     findings += notices(plan, subject)
+    findings += [Finding("note", "weights", text) for text in subject.notes]
     findings += model_notes(plan, subject.victim, images)
     if (listed := unchecked(plan.text)) is not None:
         findings.append(Finding("note", "plan", listed))
