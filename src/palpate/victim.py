@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
@@ -225,9 +225,10 @@ class Victim:
                 f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
                 "wrap the model in a module that returns it."
             )
-        if self._dtype in _COARSE or self._dtype == torch.float64:
-            # Margins and losses are computed in the images' format, whatever the model's own is.
-            return mapped(lambda tensor: tensor.to(images.dtype) if tensor.is_floating_point() else tensor, outputs)
+        # Margins and losses are computed in the images' format, whatever the model's own is.
+        foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
+        if any(isinstance(part, Tensor) and part.dtype in foreign for part in _parts(outputs)):
+            return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs
 
     def _search_copy(self, images: Tensor) -> nn.Module:
@@ -244,6 +245,10 @@ class Victim:
     def _require_entered(self) -> None:
         if not self._depth:
             raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+
+
+def _parts(outputs: Tree) -> Sequence[object]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype | None:

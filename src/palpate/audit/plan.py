@@ -105,6 +105,9 @@ class RunSection(Section):
     """Where the model runs; `auto` takes a GPU where there is one."""
     random_model: Literal["refuse", "allow"] = "refuse"
     """What to do with a model whose outputs differ from pass to pass."""
+    at_chance: Literal["refuse", "allow"] = "refuse"
+    """What to do with a model that is no better than guessing on up to 64 clean images (up to 512 where 64 leave it
+    open): `refuse` stops before the first attack."""
 
 
 class Plan(Section):

@@ -8,6 +8,7 @@ from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
+from palpate.data.mask_values import MaskValues
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
@@ -38,7 +39,8 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     """Data in the layout of another tool, which says by itself what is where."""
-    lines = [f"{layout.layout} = {path_of(layout.path, place)}"]
+    others = f"  # {FILL_IN}: which set? Or {plain(', '.join(layout.others[:6]))}" if layout.others else ""
+    lines = [f"{layout.layout} = {path_of(layout.path, place)}{others}"]
     if layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"split = {text_of(layout.splits[0][0])}  # {others}")
@@ -46,8 +48,9 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
         if layout.images.resolve() != layout.path.parent.resolve():
             lines.append(f"images = {path_of(layout.images, place)}")
         lines.append('# group = "patient"  # key of the patient, where one has several images')
-    if layout.layout == "datalist" and layout.kind == "masks":
-        lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    lines += [f"# {plain(note)}" for note in layout.notes]
+    if layout.layout in ("datalist", "voc") and layout.kind == "masks":
+        lines += MaskValues(layout.values, layout.threshold).lines()
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -72,7 +75,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
             f'unpaired = "refuse"  # {FILL_IN}: {plain(layout.unmatched)}. "skip" leaves them out; "empty" takes '
             "images without a mask as images without a structure"
         )
-    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    lines += MaskValues(layout.values, layout.threshold).lines()
     if layout.ignore_value is not None:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
@@ -85,7 +88,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
 def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     lines.append(f"mask = {text_of(layout.mask or '')}")
-    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    lines += MaskValues(layout.values, layout.threshold).lines()
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
@@ -97,7 +100,20 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
     listing, column = layout.listing or (layout.path, layout.file)
     lines = [f"table = {path_of(listing, place)}", f"file = {text_of(column)}"]
     lines += [f"boxes = {path_of(layout.path, place)}", f"box_file = {text_of(layout.file)}"]
-    lines += [f"label = {text_of(layout.label or '')}", f"corners = {texts(layout.corners or ())}"]
+    if layout.label:
+        asked = f"  # {FILL_IN}: the column of classes; or {plain(', '.join(layout.others))}" if layout.others else ""
+        lines.append(f"label = {text_of(layout.label)}{asked}")
+    lines.append(f"corners = {texts(layout.corners or ())}")
+    if layout.doubtful:
+        lines.append(
+            f'box_mode = "{layout.mode}"  # {FILL_IN}: "xywh": x and y are the left upper corner; "ccwh": the centre. '
+            "Both fit these boxes"
+        )
+    elif layout.mode != "xyxy":
+        what = "x and y are the centre" if layout.mode == "ccwh" else "x and y are the left upper corner"
+        lines.append(f'box_mode = "{layout.mode}"  # {CHECK}: {what}')
+    if layout.fractions:
+        lines.append('box_unit = "fractions"  # of the width and height of the image')
     return lines
 
 

@@ -6,12 +6,12 @@ Failure" (2022). Each check reads records only and returns one finding. `metrics
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from palpate.metrics.findings import Finding, Level
-from palpate.metrics.intervals import wilson
+from palpate.metrics.intervals import Share, wilson
 from palpate.metrics.panel import Images, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, within_budget
 
@@ -27,16 +27,21 @@ STEADY = 0.01
 """Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
 """More than this share of attacked images with a defect spoils the figures."""
+_NOTHING = "There is nothing here that an attack could take away, so no figure says anything."
 
 
-def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding:
+def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel, failed: Collection[str] = frozenset()) -> Finding:
     """Every planned attack has a record for every image and budget.
 
     Args:
         planned: attack name -> budgets.
         panel: the records.
+        failed: attacks that cannot run on this model.
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
+    if unable := [attack for attack in planned if attack in failed]:
+        text = f"Could not run: {_list(unable)}. The reason of each is among the findings, with what to do."
+        return Finding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
     partial = [
         attack
@@ -44,7 +49,7 @@ def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding
         if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
     ]
     if not done:
-        return Finding("failure", name, "There is no record of any attack. Run the audit again; it goes on by itself.")
+        return Finding("failure", name, "No attack has a record yet. Run the same command again to go on.")
     if absent:
         return Finding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
     if partial:
@@ -71,23 +76,37 @@ def steady_model(panel: Panel) -> Finding:
 
 
 def clean_baseline(images: Images) -> Finding:
-    """The model is better than always answering the commonest class; without classes, right more often than not."""
+    """The model is better than always answering the commonest class; without classes, right more often than not.
+
+    Images of one class cannot show that, however many of them are right.
+    """
     name = "Clean accuracy"
     if not images.count:
         return Finding("failure", name, "There is no image.")
     share = clean_accuracy(images)
     if (images.label < 0).all():
-        text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
-        if share.value < HALF:
-            return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
-        return Finding("pass", "Clean results", text)
+        return _acceptable(share)
+    right = f"The model is right on {share.count} of {share.total} images"
+    if not share.count:
+        return Finding("failure", name, f"{right}. {_NOTHING}")
+    if np.unique(images.label).size == 1:
+        text = f"{right}, which are all of one class. That cannot show whether it tells this class from the others."
+        return Finding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
-    text = (
-        f"The model is right on {share.count} of {share.total} images; the commonest class alone gives {commonest:.0%}."
-    )
-    if share.value <= commonest and np.unique(images.label).size > 1:
+    text = f"{right}; the commonest class alone gives {commonest:.0%}."
+    if share.value <= commonest:
         return Finding("warning", name, f"{text} There is little here that an attack could take away.")
     return Finding("pass", name, text)
+
+
+def _acceptable(share: Share) -> Finding:
+    """Masks, boxes and findings: how many results are acceptable without an attack."""
+    text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
+    if not share.count:
+        return Finding("failure", "Clean results", f"{text} {_NOTHING}")
+    if share.value < HALF:
+        return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
+    return Finding("pass", "Clean results", text)
 
 
 def gradients(outcomes: Sequence[Outcome]) -> Finding:
