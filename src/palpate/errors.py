@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 
 _LEAST = 3
 """Letters that a name and a choice must share to be one word written out and shortened."""
+_SLIP = 0.8
+"""Likeness of two names from which one is the other with a slip of the finger."""
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Kinds of characters that act on a terminal instead of being seen: controls, text direction, halves, line ends."""
@@ -33,7 +35,8 @@ class StorageError(PalpateError):
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A closing sentence that proposes the choice nearest to `name`, or lists them all.
 
-    A choice that `name` abbreviates, writes out or holds as a word is nearer than one that is spelt alike.
+    But for a slip of the finger, a choice that `name` abbreviates, writes out or holds as a word is nearer than one
+    that is spelt alike.
 
     >>> nearest("pdg", ["pgd", "fgsm"])
     "Did you mean 'pgd'?"
@@ -43,7 +46,8 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     "Did you mean 'steps'?"
     """
     known = sorted(choices)
-    close = _spelt_out(name, known) or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=_SLIP) or _spelt_out(name, known)
+    close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
     return f"Known are: {', '.join(known)}."

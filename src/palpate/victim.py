@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
@@ -233,6 +233,8 @@ class Victim:
     def _run(self, network: nn.Module, images: Tensor) -> Tree:
         with self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
+        if not isinstance(inputs, Tensor):
+            raise InputError(f"preprocess: it returned {type(inputs).__name__}. Return one tensor of images.")
         if _shares_memory(inputs, images):
             # A model may compute in place; the attack's own images stay as they are.
             inputs = inputs.clone()
@@ -249,9 +251,10 @@ class Victim:
                 "wrap the model in a module that returns it."
             )
         self._require_form(outputs, len(images))
-        if self._dtype in _COARSE or self._dtype == torch.float64:
-            # Margins and losses are computed in the images' format, whatever the model's own is.
-            return mapped(lambda tensor: tensor.to(images.dtype) if tensor.is_floating_point() else tensor, outputs)
+        # Margins and losses are computed in the images' format, whatever the model's own is.
+        foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
+        if any(isinstance(part, Tensor) and part.dtype in foreign for part in _parts(outputs)):
+            return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs
 
     def expect(self, outputs: Tree) -> None:
@@ -262,7 +265,7 @@ class Victim:
         if self._form is None:
             return
         tensors = leaves(outputs)
-        if _form(outputs) != self._form or any(len(tensor) != count for tensor in tensors):
+        if _form(outputs) != self._form or any(tensor.shape[:1] != (count,) for tensor in tensors):
             shapes = " and ".join(f"{list(tensor.shape)} ({tensor.dtype})".replace("torch.", "") for tensor in tensors)
             raise InputError(
                 f"model: its output changes in the middle of the run, to {shapes or 'nothing'} for {count} images. "
@@ -304,6 +307,10 @@ def _form(outputs: Tree) -> list[tuple[object, ...]]:
     return [
         (tensor.ndim, tensor.is_floating_point(), *(tensor.shape[1:2] if classes else ())) for tensor in leaves(outputs)
     ]
+
+
+def _parts(outputs: Tree) -> Sequence[object]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype | None:
