@@ -388,3 +388,18 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
     status, _, err = call("demo", "--task", "detection", "--out", tmp_path)
     assert status == 2 and "masks" in err and "detection" in err
     assert [path.name for path in (tmp_path / "detection").iterdir()] == ["masks"]
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("palpate.audit.starter", {"monai", "matplotlib", "transformers", "sklearn"}),
+        ("palpate.audit.runner", {"monai", "matplotlib", "transformers"}),
+        ("palpate.data.formats", {"torch", "monai", "scipy", "matplotlib"}),
+        ("palpate.report.terminal", {"torch", "monai", "transformers"}),
+    ],
+)
+def test_what_a_command_does_not_need_is_not_loaded(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*(name for name in sys.modules if '.' not in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & absent
