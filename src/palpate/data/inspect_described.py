@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,14 +160,11 @@ def _json(path: Path) -> Layouts:
 
 
 def _coco(path: Path, document: dict[str, Any]) -> Layouts:
-    above = path.parent.parent
-    bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
     listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
     if not listed:
         raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
-    found = {base: sum((base / name).is_file() for name in listed) for base in bases if base.is_dir()}
-    images = max(found, key=lambda base: found[base])
-    if not found[images]:
+    images = _images_of(path, listed)
+    if images is None:
         raise InputError(
             f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
             "Put the images there, or correct file_name."
@@ -185,6 +182,16 @@ def _coco(path: Path, document: dict[str, Any]) -> Layouts:
         )
         for kind in kinds
     )
+
+
+def _images_of(path: Path, names: Sequence[str]) -> Path | None:
+    """The folder that holds most of some images: beside a file or below it, or else beside the file's own folder."""
+    for place in (path.parent, path.parent.parent):
+        bases = [base for base in (place, *visible(place.iterdir())) if base.is_dir()]
+        found = {base: sum((base / name).is_file() for name in names) for base in bases}
+        if most := max(found.values()):
+            return next(base for base, count in found.items() if count == most)
+    return None
 
 
 def _datalist(path: Path, document: Any) -> Layouts:

@@ -76,7 +76,7 @@ _CAUSES = (
 )
 
 
-def refusal(error: Exception, shape: Sequence[int], where: Where = "plan") -> InputError:
+def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -> InputError:
     """The refusal of a model that raised an exception, in one sentence with the fix that fits its cause.
 
     Args:
@@ -108,7 +108,7 @@ def refusal(error: Exception, shape: Sequence[int], where: Where = "plan") -> In
     return InputError(f"{said} palpate calls model(images) in evaluation mode; try that by hand on this shape. {last}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what an exception says, without a full stop."""
     return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
 
