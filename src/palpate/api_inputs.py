@@ -96,9 +96,7 @@ def labels_from(images: Tensor, given: Any) -> Tensor:
     """
     labels = _tensor(given, "labels").to(images.device)
     if labels.is_floating_point() or labels.is_complex() or labels.numel() != len(images):
-        one_hot = (
-            " Of one-hot labels, give labels.argmax(1)." if labels.ndim == 2 and len(labels) == len(images) else ""
-        )
+        hot = labels.ndim == 2 and len(labels) == len(images)
         raise InputError(
             f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
             f"{' Of one-hot labels, give labels.argmax(1).' if hot else ''}"
