@@ -14,7 +14,7 @@ from palpate import catalog
 from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
-from palpate.errors import InputError, PalpateError, nearest
+from palpate.errors import InputError, nearest
 from palpate.handling import Handling
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
@@ -30,6 +30,7 @@ from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
+from palpate.usercode import ModelError
 from palpate.victim import Inferer, Victim
 
 _TRIED = 32
@@ -194,11 +195,9 @@ def _looked_at(
 def _tried(victim: Victim, images: Tensor) -> Tree:
     try:
         return victim.judge(images)
-    except (PalpateError, torch.OutOfMemoryError):
-        raise
     # Whatever the user's code raises is the user's to read: one sentence, and the traceback behind it.
-    except Exception as error:
-        raise refusal(error, images.shape, "call") from error
+    except ModelError as error:
+        raise refusal(error.cause, images.shape, "call") from error
 
 
 def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:

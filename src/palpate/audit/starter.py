@@ -79,6 +79,7 @@ def _found(
             raise
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
+    drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
     noted = [layout for layout in annotated if layout.kind == "findings"]
     # What a table says comes before what the names of folders seem to say.
     listed = [layout for layout in tables if layout.kind == "csv"]

@@ -40,14 +40,16 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     """Data in the layout of another tool, which says by itself what is where."""
-    others = f"  # {FILL_IN}: which set? Or {plain(', '.join(layout.others[:6]))}" if layout.others else ""
-    lines = [f"{layout.layout} = {path_of(layout.path, place)}{others}"]
+    others = plain(", ".join(layout.others[:6]))
+    asked = f"  # {FILL_IN}: which set? Or {others}" if others and layout.layout != "coco" else ""
+    lines = [f"{layout.layout} = {path_of(layout.path, place)}{asked}"]
     if layout.splits:
-        others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
-        lines.append(f"split = {text_of(layout.splits[0][0])}  # {others}")
+        counts = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
+        lines.append(f"split = {text_of(layout.splits[0][0])}  # {counts}")
     if layout.layout in ("coco", "datalist"):
-        if layout.images.resolve() != layout.path.parent.resolve():
-            lines.append(f"images = {path_of(layout.images, place)}")
+        asked = f"  # {FILL_IN}: these files are in {others} too" if others else ""
+        if asked or layout.images.resolve() != layout.path.parent.resolve():
+            lines.append(f"images = {path_of(layout.images, place)}{asked}")
         lines.append('# group = "patient"  # key of the patient, where one has several images')
     lines += [f"# {plain(note)}" for note in layout.notes]
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":

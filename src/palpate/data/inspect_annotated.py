@@ -85,13 +85,13 @@ def _stored(sheet: SheetLook, mask: str) -> MaskValues:
     return held if len(held.values) < _MOST_STRUCTURES else MaskValues(())
 
 
-def _findings(path: Path) -> AnnotatedLayout:
+def _findings(path: Path) -> AnnotatedLayout | None:
     """The findings of a table: a column each, or one column whose cells list them."""
     table = TableLook(path)
     listing = finding_lists(table.candidates)
     lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
     if not names:
-        raise OtherKindError(f"{path} holds no columns of findings.")
+        return None
     seen = table.look()
     return AnnotatedLayout(
         "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
