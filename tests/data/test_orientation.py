@@ -1,4 +1,4 @@
-"""Photographs with an orientation: read as stored, or turned as viewers turn them, and written so that they look alike."""
+"""Photographs with an orientation: read as stored, or turned as viewers do, and written so that they look alike."""
 
 from __future__ import annotations
 
