@@ -36,9 +36,7 @@ def test_an_empty_folder_may_be_a_class_of_the_model(tmp_path: Path) -> None:
     assert held.classes == ("a", "b") and "Class 'b' has no images" in held.notes[0]
 
 
-@pytest.mark.parametrize(
-    "mask", ["1_mask.png", "1-mask.png", "1_mask_2.png", "1_seg.png", "1_segmentation.png", "1_GT.png"]
-)
+@pytest.mark.parametrize("ending", ["_mask", "-mask", "_mask_2", "_seg", "_segmentation", "_GT"])
 def test_a_mask_is_named_after_its_image(tmp_path: Path, ending: str) -> None:
     mask = f"1{ending}.png"
     for name in ("a/1.png", f"a/{mask}", "b/2.png", "b/3_mask.png"):

@@ -11,7 +11,7 @@ from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
-from palpate.audit.starter_values import origin_lines, threat_part, values_in
+from palpate.audit.starter_values import origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
@@ -79,6 +79,7 @@ def _found(
             raise
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
+    drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
     noted = [layout for layout in annotated if layout.kind == "findings"]
     # What a table says comes before what the names of folders seem to say.
     listed = [layout for layout in tables if layout.kind == "csv"]
@@ -148,6 +149,7 @@ def _data(place: Path, layout: Layout) -> str:
             f"split = {text_of(layout.splits[0][0])}{_others(layout)}",
         ]
     lines += [f"# {note}" for note in _unequal(layout)]
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images, every class in proportion")
     return "\n".join(lines) + "\n"
 
