@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from palpate.audit.baseline import answered
+from palpate.audit.baseline import all_answered
 from palpate.audit.preflight import Finding
+from palpate.audit.room import Room
 from palpate.audit.subject import Subject
 from palpate.contracts import Task
 from palpate.errors import InputError
@@ -46,22 +47,22 @@ class Verdict:
     text: str
 
 
-def at_chance(subject: Subject, task: Task, batch: int, accept: str) -> list[Finding]:
+def at_chance(subject: Subject, task: Task, room: Room, accept: str) -> list[Finding]:
     """Look at up to 64 images of all shapes and classes, and at up to 512 where that leaves it open.
 
     Args:
         subject: the model and the images.
         task: what outputs mean, untargeted.
-        batch: images at once.
+        room: how many images fit into memory at once.
         accept: `refuse` or `allow`: what to do with a model that is no better than guessing.
 
     Raises:
         InputError: the model is no better than guessing, and that is not allowed.
     """
     count = len(subject.table)
-    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), batch)
+    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room)
     if verdict.kind == "open" and count > FIRST:
-        verdict = _look(subject, task, _sample(subject, min(MOST, count)), batch)
+        verdict = _look(subject, task, _sample(subject, min(MOST, count)), room)
     looked = min(count, FIRST)
     if verdict.kind == "above":
         return []
@@ -108,13 +109,12 @@ def _sample(subject: Subject, count: int) -> tuple[int, ...]:
     )
 
 
-def _look(subject: Subject, task: Task, rows: Sequence[int], batch: int) -> Verdict:
+def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room) -> Verdict:
     """Forward passes over some rows, and what they show."""
     right, predicted, targets = [], [], []
     alike = sorted(rows, key=lambda row: (subject.shape_of(row), str(subject.spacing_of(row)), row))
     with subject.victim:
-        for some in subject.batches(alike, batch):
-            outputs, annotated = answered(subject, some, task)
+        for _, (outputs, annotated) in all_answered(subject, alike, room, [task]):
             if isinstance(task, Classification | MultiLabel):
                 predicted.append(task.predict(outputs))
                 targets.append(annotated)

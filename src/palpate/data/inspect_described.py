@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from palpate.data.inspect_foreign import foreign
 from palpate.data.inspect_yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
-from palpate.data.mask_values import stored_values
+from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.table import Table
@@ -28,6 +31,7 @@ from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+_MOST_FOLDERS = 500
 CHEST = (
     *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
     *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
@@ -41,12 +45,18 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     nnU-Net and VOC folders, YOLO sets, COCO files, datalists of masks or boxes, and folders of images beside folders
     of masks. To `unread` is added what could not be read.
     """
-    places = list(folders_to(folder, 1))
-    deep = list(folders_to(folder, 2))
+    places = list(islice(folders_to(folder, 1), _MOST_FOLDERS))
+    deep = list(islice(folders_to(folder, 2), _MOST_FOLDERS))
     files = [path for place in places for path in visible(place.iterdir())]
     documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    looks = ((_nnunet, deep), (_voc, deep), (yolo_of, deep), (_json, documents), (_archive, archives))
+    looks = (
+        (_nnunet, deep),
+        (_voc, deep),
+        (yolo_of, deep),
+        (partial(_json, places=deep), documents),
+        (_archive, archives),
+    )
     for look, candidates in looks:
         own: list[AnnotatedLayout] = []
         for path in candidates:
@@ -120,7 +130,7 @@ def _voc_masks(folder: Path) -> Layouts:
     splits = _ordered(voc_splits(folder, "Segmentation"))
     sheets = [voc_masks(folder, split) for split, _ in splits] or [voc_masks(folder, None)]
     masks = [line.cells["mask"] for line in spread(sheets[0].lines)]
-    values = tuple(value for value in stored_values(folder, masks) if value != VOID)
+    values = tuple(value for value in stored_values(folder, masks).values if value != VOID)
     if not 1 <= len(values) <= MOST_CLASSES:
         return ()
     seen = look_at([folder / line.cells["file"] for line in spread(sheets[0].lines)])
@@ -135,7 +145,7 @@ def _voc_masks(folder: Path) -> Layouts:
 
 def _archive(path: Path) -> Layouts:
     """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
-    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items() if shape}
     ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
     if not ordered or not (count := findings_in(path, ordered[0][0])):
         return ()
@@ -151,27 +161,16 @@ def _archive(path: Path) -> Layouts:
     )
 
 
-def _json(path: Path) -> Layouts:
+def _json(path: Path, places: Sequence[Path]) -> Layouts:
     document = read_json(path)
     if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
         with reading():  # what is wrong with it is said, since these keys are those of nothing else
-            return _coco(path, document)
+            return _coco(path, document, places)
     return _datalist(path, document)
 
 
-def _coco(path: Path, document: dict[str, Any]) -> Layouts:
-    above = path.parent.parent
-    bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
-    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
-    if not listed:
-        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
-    found = {base: sum((base / name).is_file() for name in listed) for base in bases if base.is_dir()}
-    images = max(found, key=lambda base: found[base])
-    if not found[images]:
-        raise InputError(
-            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
-            "Put the images there, or correct file_name."
-        )
+def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layouts:
+    images, others = _images_of(path, document, places)
     coco = read_coco(path, images)
     table = Table.from_coco(path, images)
     seen = _seen(images, table)
@@ -181,10 +180,48 @@ def _coco(path: Path, document: dict[str, Any]) -> Layouts:
     kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
     return tuple(
         AnnotatedLayout(
-            kind, path, images, "", names, len(table), seen.form, seen.equal, layout="coco", exclusive=False, seen=seen
+            kind,
+            path,
+            images,
+            "",
+            names,
+            len(table),
+            seen.form,
+            seen.equal,
+            layout="coco",
+            exclusive=False,
+            seen=seen,
+            others=others,
         )
         for kind in kinds
     )
+
+
+def _images_of(path: Path, document: dict[str, Any], places: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The folder that the names of a COCO file start from, and others that hold as many of them.
+
+    Raises:
+        InputError: it lists no images, or none of the places holds one.
+    """
+    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
+    if not listed:
+        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
+    own = set(re.split(r"[\W_\d]+", f"{path.parent.name} {path.stem}".lower()))
+    fit = {place: sum((place / name).is_file() for name in listed) for place in dict.fromkeys((path.parent, *places))}
+    most = max(fit.values())
+    if not most:
+        raise InputError(
+            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
+            "Put the images there, or correct file_name."
+        )
+    # `instances_val.json` means val/0.png where train/0.png is there too.
+    alike = {
+        place: len(own & set(re.split(r"[\W_\d]+", place.name.lower())) - {""}) + (place == path.parent)
+        for place, count in fit.items()
+        if count == most
+    }
+    images = max(alike, key=lambda place: alike[place])
+    return images, tuple(place.name for place in alike if place != images and alike[place] == alike[images])
 
 
 def _datalist(path: Path, document: Any) -> Layouts:
@@ -195,33 +232,33 @@ def _datalist(path: Path, document: Any) -> Layouts:
     items = document if split is None else document[split]
     images = path.parent
     boxed = all("box" in item for item in items)
-    values: tuple[int, ...] = ()
+    values, threshold = MaskValues(())
     if boxed:
         names = sorted({str(label) for item in items for label in item["label"]})
         if not 1 <= len(names) <= MOST_CLASSES:
             return ()
         table = Table.from_datalist(path, split, shows="boxes", names=names)
     else:
-        values = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
+        values, threshold = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
         if not values:
             return ()
         names = _structures(document, values)
-        table = Table.from_datalist(path, split, shows="masks", names=names, values=values)
+        table = Table.from_datalist(path, split, shows="masks", names=names, values=values, threshold=threshold)
     seen = _seen(images, table)
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)
     return (
         AnnotatedLayout(
             "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
-            values=values, splits=held, layout="datalist", seen=seen,
+            values=values, threshold=threshold, splits=held, layout="datalist", seen=seen,
         ),
     )  # fmt: skip
 
 
-def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
-    """Values other than 0 of a few masks; none where labels are no paths."""
-    values = stored_values(images, [path_from(images, label, "label") for label in labels])
-    return values if len(values) < MOST_CLASSES else ()
+def _values(images: Path, labels: list[Any]) -> MaskValues:
+    """What a few masks store; no values where labels are no paths."""
+    held = stored_values(images, [path_from(images, label, "label") for label in labels])
+    return held if len(held.values) < MOST_CLASSES else MaskValues(())
 
 
 def several(found: list[AnnotatedLayout]) -> list[AnnotatedLayout]:
