@@ -1,12 +1,16 @@
 """One line for notebooks, and the sentences it answers bad input with."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 
 import palpate
+from palpate.annotations import Boxes, Candidates
 from palpate.checks import victims
 from palpate.errors import InputError
+from palpate.tasks.detection import Detection
 from palpate.tasks.segmentation import Segmentation
 
 
@@ -78,7 +82,7 @@ def test_bad_images_and_labels_get_one_sentence():
     cases = [
         (images * 255, labels, "bounds"),
         (images.masked_fill(images > 0.7, float("nan")), labels, "NaN"),
-        ((images * 255).byte(), labels, "floating point"),
+        ((images * 255).byte(), labels, "bounds"),
         (images, labels + 9, "row 0"),
         (images, labels[:3], "one per image"),
         (images, labels.float(), "integer classes"),
@@ -98,7 +102,7 @@ def test_a_model_that_returns_nan_is_named():
 
 def test_probabilities_and_blocked_gradients_are_warned_of():
     network, images, labels = world()
-    with pytest.warns(UserWarning, match="probabilities"):
+    with pytest.raises(InputError, match=r'probabilities of a softmax.*outputs = "softmax"'):
         palpate.attack(nn.Sequential(network, nn.Softmax(1)), images, labels, "bim", eps=0.01)
 
     class Steps(nn.Module):
@@ -162,7 +166,7 @@ def test_changes_are_confined_as_a_threat_and_its_limits_say():
     [
         ({}, "eps: it is missing"),
         ({"eps": 1.0, "threat": palpate.Confined(1.0)}, "eps: it belongs to the threat"),
-        ({"eps": 1.0, "limits": palpate.Limits()}, "limits: a plain ball heeds none"),
+        ({"eps": 1.0, "limits": palpate.Limits()}, "limits: a plain ball does not use them"),
         ({"threat": palpate.Confined(1.0, lattice=True)}, "lattice: the images have no stored steps"),
         ({"threat": palpate.Confined(1.0, region="inside body")}, "region: no mask was given"),
         ({"threat": palpate.Confined(1.0, channels=(1.0, 0.5))}, "2 shares were given, and the images have 3"),
@@ -196,3 +200,188 @@ def test_what_is_found_can_be_asked_to_survive():
 
 def test_every_name_that_is_exported_is_there():
     assert all(getattr(palpate, name) is not None for name in palpate.__all__)
+
+
+class Bright(nn.Module):
+    """Says whether the middle of an image is bright; `how` makes its outputs of the logit (B,)."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.scale = how, nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, images):
+        return self.how((images.mean((1, 2, 3)) - 0.5) * self.scale)
+
+
+def two(logit):
+    return torch.stack([-logit, logit], 1)
+
+
+def bright_world(count=8):
+    labels = torch.arange(count) % 2
+    return 0.35 + 0.3 * labels.reshape(-1, 1, 1, 1) + torch.zeros(count, 1, 8, 8), labels
+
+
+def bright_attack(model, images=None, labels=None, **given):
+    world = bright_world()
+    images, labels = world[0] if images is None else images, world[1] if labels is None else labels
+    return palpate.attack(model, images, labels, "bim", **{"eps": 0.2, **given})
+
+
+def test_a_sigmoid_at_the_end_is_refused_or_turned_into_a_logit():
+    model = Bright(lambda logit: logit.sigmoid()[:, None])
+    with pytest.raises(InputError, match=r'as after a sigmoid.*outputs = "sigmoid".*outputs = "logits"'):
+        bright_attack(model)
+    right = bright_attack(Bright(lambda logit: logit[:, None]))
+    assert bright_attack(model, outputs="sigmoid").robust_accuracy == right.robust_accuracy == 0
+    assert model.training, "the mode in which it was given"
+    with pytest.warns(UserWarning, match="No image was attacked"):
+        assert bright_attack(model, labels=torch.zeros(8).long(), outputs="logits").robust_accuracy == 0
+
+
+def test_one_image_is_no_proof_of_a_sigmoid_and_is_a_warning():
+    images, labels = bright_world()
+    with pytest.warns(UserWarning, match="as after a sigmoid"):
+        bright_attack(Bright(lambda logit: logit.sigmoid()), images[1:2], labels[1:2])
+
+
+def test_a_squeeze_that_takes_the_axis_of_a_single_image_is_refused():
+    images, labels = bright_world()
+    for how, some in ((lambda logit: logit[:, None].squeeze(), 8), (lambda logit: two(logit).squeeze(), 1)):
+        with pytest.raises(InputError, match=r"without an axis for the images.*\.squeeze\(1\)"):
+            bright_attack(Bright(how), images[:some], labels[:some])
+
+
+@pytest.mark.parametrize("form", ["bytes", "numpy", "lists", "int32 labels", "float64", "half model", "double model"])
+def test_images_labels_and_models_of_other_types_give_the_same_figure(form):
+    images, labels = bright_world()
+    wanted = bright_attack(Bright(two), eps=0.1)
+    model, given = Bright(two), {"eps": 0.1}
+    match form:
+        case "bytes":
+            images = (images * 255).byte()
+            given = {"eps": 0.1 * 255, "bounds": (0, 255), "preprocess": lambda values: values / 255}
+        case "numpy":
+            images, labels = images.numpy(), labels.numpy().astype("uint16")
+        case "lists":
+            images, labels = list(images), labels.tolist()
+        case "int32 labels":
+            labels = labels.int()
+        case "float64":
+            images = images.double()
+        case "half model":
+            model.bfloat16()
+        case "double model":
+            model.double()
+    result = bright_attack(model, images, labels, **given)
+    assert (result.robust_accuracy, result.success_rate) == (wanted.robust_accuracy, wanted.success_rate)
+    assert result.images.is_floating_point()
+
+
+def test_a_radius_is_written_as_in_a_plan():
+    assert torch.equal(bright_attack(Bright(two), eps="51/255").images, bright_attack(Bright(two), eps=0.2).images)
+    several = bright_attack(Bright(two), eps=["10%", 0.2] * 4)
+    assert several.success.tolist() == [False, True] * 4
+    for wrong in ("8 / 0", "much", [None] * 8, None.__class__):
+        with pytest.raises(InputError, match="eps: "):
+            bright_attack(Bright(two), eps=wrong)
+
+
+def test_a_function_is_a_model_and_its_modules_keep_their_mode():
+    model = nn.Sequential(Bright(two), nn.Dropout(0.9))
+    assert bright_attack(lambda images: model(images) + 0).robust_accuracy == 0
+    assert bright_attack(model.forward).robust_accuracy == 0
+    assert model.training and model[1].training
+    for wrong in (Bright, None, "model.pt"):
+        with pytest.raises(InputError, match="module: "):
+            bright_attack(wrong)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_switched_on_for_the_attack_alone(mode):
+    model = Bright(two)
+    with mode():
+        images, labels = bright_world()
+        assert bright_attack(model, images, labels).robust_accuracy == 0
+        assert not torch.is_grad_enabled()
+        with pytest.raises(InputError, match=r"inference_mode") if mode is torch.inference_mode else nullcontext():
+            bright_attack(Bright(two), images, labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"images": torch.rand(8, 8)}, r"images\[None, None\]"),
+        ({"images": torch.rand(8, 8, 8)}, r"images\[:, None\]"),
+        ({"images": torch.rand(0, 1, 8, 8)}, "there is none"),
+        ({"images": torch.rand(8, 1, 0, 8)}, "no pixel"),
+        ({"images": torch.rand(8, 3, 8, 8)}, "1 channels and was given 3"),
+        ({"images": torch.rand(8, 1, 8, 8, 8)}, "network for 2D images"),
+        ({"images": torch.rand(8, 1, 8, 8).to(torch.complex64)}, "complex"),
+        ({"images": "scan.png"}, "images: of type str"),
+        ({"images": [torch.rand(1, 8, 8), torch.rand(1, 9, 8)]}, "no array of numbers of one shape"),
+        ({"images": torch.full((8, 1, 8, 8), torch.nan)}, "NaN"),
+        ({"labels": ["a"] * 8}, "labels: "),
+        ({"labels": None}, "labels: of type|labels: None"),
+        ({"bounds": 255}, "bounds: 255 is no pair"),
+        ({"bounds": (1, 0)}, "lower one first"),
+        ({"outputs": "sigmoids"}, "Did you mean 'sigmoid'"),
+    ],
+)
+def test_what_cannot_be_attacked_gets_one_sentence(given, words):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images, labels = bright_world()
+    given = {"images": images, "labels": labels, "eps": 0.1, **given}
+    with pytest.raises(InputError, match=words) as caught:
+        palpate.attack(network, given.pop("images"), given.pop("labels"), "bim", **given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (lambda logit: {"logits": logit}, r"returned dict.*model\.output"),
+        (lambda logit: (logit, logit), r"returned tuple.*model\.output"),
+        (lambda logit: None, "returned NoneType"),
+        (lambda logit: two(logit).detach().numpy(), "returned ndarray"),
+        (lambda logit: two(logit).argmax(1), "decisions, not scores"),
+        (lambda logit: two(logit).to(torch.complex64), "complex"),
+        (lambda logit: logit[:, None, None, None].expand(-1, 2, 8, 8), "Give the task that reads it"),
+        (lambda logit: Candidates(logit[:, None, None], logit.new_zeros(len(logit), 1, 4)), "as a detector"),
+    ],
+)
+def test_a_model_that_returns_something_else_gets_one_sentence(how, words):
+    with pytest.raises(InputError, match=words):
+        bright_attack(Bright(how))
+
+
+@pytest.mark.parametrize("name", ["vafa", "asma", "dice-pgd", "cospgd"])
+def test_an_attack_on_masks_is_refused_for_classes_as_in_a_plan(name):
+    network, images, labels = world()
+    with pytest.raises(palpate.PalpateError, match=f"attack '{name}' attacks .*not classification"):
+        palpate.attack(network, images, labels, name, eps=8 / 255)
+
+
+def test_an_attack_that_needs_a_goal_is_refused_without_one():
+    with pytest.raises(palpate.PalpateError, match="'asma' needs a goal"):
+        palpate.attack(
+            nn.Identity(), torch.rand(2, 1, 4, 4), torch.zeros(2, 4, 4), "asma", eps=0.1, task=Segmentation(1)
+        )
+
+
+def test_an_attack_that_leaves_its_ball_says_so():
+    network, images, labels = world()
+    with pytest.warns(UserWarning, match="'smia-reference' left its ball for"):
+        palpate.attack(network, images, labels, "smia-reference", eps=2 / 255, steps=5)
+
+
+def test_pixel_boxes_are_refused():
+    class Pixels(nn.Module):
+        def forward(self, images):
+            logits = (images.mean((1, 2, 3)) - 0.5)[:, None, None] * 20
+            return Candidates(logits, images.new_tensor([2.0, 2.0, 6.0, 6.0]).expand(len(images), 1, 4))
+
+    images, labels = bright_world()
+    boxes = Boxes(torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(8, 1, 4), labels[:, None] - 1)
+    with pytest.raises(InputError, match=r"look like pixels.*divide x by the width"):
+        palpate.attack(Pixels(), images, boxes, "bim", eps=0.1, task=Detection(1))

@@ -1,16 +1,22 @@
 """Traces on the disk: whole or absent, of equal bytes, and read again as they were."""
 
 import io
+import json
 import math
 import zipfile
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from palpate.errors import StorageError
-from palpate.runs import RunFolder
+from palpate.records import Record
+from palpate.runs import ARROW_SCHEMA, RunFolder
 from palpate.traces import FIELD_NAMES, TraceRow
 
 ROW = TraceRow(**{field.name: {"str": "pgd", "int": 3, "float": 0.5}[str(field.type)] for field in fields(TraceRow)})
@@ -107,3 +113,130 @@ def test_missing_maps_are_said(tmp_path: Path) -> None:
     run.write_trace("a", [ROW])
     with pytest.raises(StorageError, match=r"a\.npz is missing. Delete .*a\.parquet"):
         run.trace_maps("a")
+
+
+# -- damage --------------------------------------------------------------------------------------------------------
+
+
+def _record(number: int) -> Record:
+    values = {str: f"image {number % 3}", int: number, float: number + 0.5, bool: number % 2 == 0}
+    return Record(**{name: values.get(kind, (0.1, number)) for name, kind in get_type_hints(Record).items()})
+
+
+def _flips(path: Path, read: Callable[[], object], stride: int, first: int = 0) -> tuple[int, int]:
+    """Flip one bit at a time: how often the file is refused, and how often its contents are the same all the same."""
+    good, whole = path.read_bytes(), read()
+    refused = same = 0
+    # Every bit of the first and last bytes, which say how the rest is read; then each `stride`-th.
+    last = 8 * len(good) - 320
+    for bit in [*range(160), *range(160 + first, last, stride), *range(last, last + 320, 3)]:
+        damaged = bytearray(good)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert read() == whole, f"bit {bit} changed what is read, and nothing was said"
+            same += 1
+        except StorageError:
+            refused += 1
+    path.write_bytes(good)
+    return refused, same
+
+
+def test_no_flipped_bit_of_a_shard_changes_a_value(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.write_shard("a", [_record(number) for number in range(5)])
+    refused, same = _flips(run.shard("a"), lambda: repr(run.read_shard("a").to_pylist()), 211)
+    assert refused > 200 and same > 20, "what no reader needs may change"
+
+
+def test_no_flipped_bit_of_a_trace_changes_a_value(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.write_trace("a", [replace(ROW, step=step, value=math.nan) for step in range(4)], MAPS)
+    refused, _ = _flips(run.trace("a"), lambda: repr(run.read_trace("a").to_pylist()), 211, first=3)
+    assert refused > 200
+
+    def maps() -> list[tuple[str, str, bytes]]:
+        return [(name, str(array.dtype), array.tobytes()) for name, array in sorted(run.trace_maps("a").items())]
+
+    refused, _ = _flips(run.trace("a").with_suffix(".npz"), maps, 7)
+    assert refused > 200
+
+
+def test_values_that_are_not_those_written_are_refused_although_the_pages_are_whole(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.write_shard("a", [_record(1)])
+    marks = pq.read_schema(run.shard("a")).metadata
+    other = pa.Table.from_pylist([asdict(_record(2))], schema=ARROW_SCHEMA).replace_schema_metadata(marks)
+    pq.write_table(other, run.shard("a"))
+    with pytest.raises(StorageError, match=r"a\.parquet is damaged \(its values are not those that were written\)"):
+        run.read_shard("a")
+
+
+def test_pages_have_checksums(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.write_shard("a", [_record(number) for number in range(5)])
+    good, said = run.shard("a").read_bytes(), []
+    for place in range(40, len(good) // 2, 37):
+        run.shard("a").write_bytes(good[:place] + bytes([good[place] ^ 16]) + good[place + 1 :])
+        try:
+            run.read_shard("a")
+        except StorageError as error:
+            said.append(str(error))
+    assert sum("CRC" in sentence for sentence in said) > 10
+
+
+def test_an_archive_of_an_earlier_palpate_is_read_and_a_shortened_one_is_not(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.write_trace("a", [ROW], MAPS)
+    path = run.trace("a").with_suffix(".npz")
+    whole = path.read_bytes()
+    np.savez_compressed(path, **MAPS)
+    assert list(run.trace_maps("a")) == list(MAPS)
+    path.write_bytes(whole)
+    with zipfile.ZipFile(path) as packed:
+        mark = packed.comment
+    np.savez_compressed(path, rows=MAPS["rows"])
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.comment = mark
+    with pytest.raises(StorageError, match="not those that were written"):
+        run.trace_maps("a")
+
+
+def test_shards_of_an_earlier_palpate_are_read(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.shard("a").parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([asdict(_record(1))], schema=ARROW_SCHEMA), run.shard("a"), compression="zstd")
+    assert run.read_shard("a").to_pylist() == pa.Table.from_pylist([asdict(_record(1))], ARROW_SCHEMA).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"schema": ' + "9" * 5000 + "}",
+        '{"schema": 3, "schema": {}}',
+        '{"schema": true}',
+        '{"schema": 3.0}',
+        "\ufeff{}",
+        "NaN",
+        "",
+    ],
+)
+def test_no_run_json_is_a_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    with pytest.raises(StorageError, match=r"run\.json"):
+        RunFolder(tmp_path).describe()
+
+
+@pytest.mark.parametrize("names", [3, "a", {"a": 1}, [3], [None], [["a"]], ["../../other"], ["a/b"], [""]])
+def test_identities_that_name_no_file_of_the_run_are_refused(tmp_path: Path, names: object) -> None:
+    run = RunFolder(tmp_path)
+    run.save_description({"shards": names})
+    with pytest.raises(StorageError, match="shards does not list the identities"):
+        run.frame()
+    items = [{"identity": name} for name in names] if isinstance(names, list) else names
+    run.save_description({"stability": {"items": items}})
+    with pytest.raises(StorageError, match=r"stability\.items does not list the identities"):
+        run.traces()
+    assert json.loads((tmp_path / "run.json").read_text())["stability"]["items"] == items

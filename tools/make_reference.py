@@ -113,6 +113,7 @@ def plan_fields() -> str:
         ("[model]", plan_model.ModelSection),
         ("[model.preprocess]", plan_preprocess.PreprocessSection),
         ("[model.inferer]", plan_model.InfererSection),
+        ("[model.endpoint]", plan_model.EndpointSection),
         ("[data]", plan_data.DataSection),
         ("[task] of a classification", plan_tasks.ClassificationSection),
         ("[task] of findings", plan_tasks.MultiLabelSection),

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from numbers import Integral
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from palpate import catalog
+from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
-from palpate.errors import InputError, nearest
+from palpate.errors import InputError, PalpateError, nearest
 from palpate.handling import Handling
+from palpate.metrics.robustness import SLACK
+from palpate.models.blackbox import FromProbabilities
+from palpate.models.faults import refusal
+from palpate.models.source import Outputs
 from palpate.tasks.classification import Classification
+from palpate.tasks.detection import Detection
 from palpate.tasks.goals import Goal, Towards, Untargeted
-from palpate.tasks.heads import Head, OneLogit, Softmax, looks_like_probabilities
+from palpate.tasks.heads import Head, OneLogit, Softmax
+from palpate.tasks.kinds import is_targeted, kind_of
+from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
+from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
-from palpate.threats.ball import BALLS, Ball
+from palpate.threats.ball import check_bounds
 from palpate.units import Scale
 from palpate.victim import Inferer, Victim
 
+_TRIED = 32
+"""Images that the model is tried on before it is attacked."""
+
 
 def attack(
-    module: nn.Module | Victim,
-    images: Tensor,
+    module: nn.Module | Victim | Callable[[Tensor], Any],
+    images: Tensor | Any,
     targets: Tree,
     name: str = "smia",
     *,
-    eps: float | Sequence[float] | Tensor | None = None,
+    eps: Radii | None = None,
     norm: str = "linf",
     threat: Threat | None = None,
     limits: Limits | None = None,
@@ -37,6 +50,7 @@ def attack(
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
+    outputs: Outputs | None = None,
     task: Task | None = None,
     goal: Goal | int | None = None,
     seed: int = 0,
@@ -56,14 +70,16 @@ def attack(
         result = palpate.attack(module, photos, labels, "pgd", eps=2, bounds=(0, 255), robust_to=["jpeg75", "blur1"])
 
     The module is used in evaluation mode and left as it was. Two-class models with one logit are recognised by
-    their output.
+    their output. Rules are those of a plan: an attack that is not made for the task is refused.
 
     Args:
-        module: a model that returns logits (candidates, if a detector); or a `Victim`, which brings its own bounds.
-        images: (B, C, *spatial) floating point, stored values inside `bounds`.
+        module: a model that returns logits (candidates, if a detector), or a function that does; or a `Victim`, which
+            brings its own bounds. Modules that a function reaches by name are put into evaluation mode.
+        images: (B, C, *spatial), a tensor or array of stored values inside `bounds`; whole numbers become float32.
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
-        eps: radius in the units of `images`, for all of them or one per image; give it or `threat`.
+        eps: radius in the units of `images`, for all of them or one per image; a text is a share of the range, such as
+            "8/255". Give it or `threat`.
         norm: `linf`, `l2` or `l1`.
         threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, to stored steps,
             alike in all channels, or smooth.
@@ -75,6 +91,8 @@ def attack(
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
+        outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
+            into logits. Where it is not said and outputs look like probabilities, they are refused.
         task: what the outputs mean; a classification unless told, recognised by its output.
         goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
         seed: makes random attacks repeatable.
@@ -84,74 +102,128 @@ def attack(
         Adversarial images, margins, success, passes spent: see `AttackResult`.
 
     Raises:
-        InputError: images, labels, model or parameters that cannot be used; the text says what to mend.
+        InputError: images, labels, model or parameters that cannot be used; the text says what to fix.
     """
-    victim = module if isinstance(module, Victim) else Victim(module, bounds, preprocess=preprocess, inferer=inferer)
-    if not isinstance(images, Tensor) or images.ndim < 3:
-        raise InputError("images: give one tensor of shape (B, C, *spatial).")
-    if task is None:
-        targets = _checked_labels(images, targets)
-    elif goal is not None:
-        raise InputError("goal: it belongs to the task that is given. Build the task with it.")
-    scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
-    chosen = robust(catalog.make(name, _chosen(threat, norm, eps, limits), **parameters), robust_to, scale)
-    task = task or _task(victim, images, goal)
-    generator = torch.Generator().manual_seed(seed)
-    result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
-    _warn(result)
+    with torch.inference_mode(False), torch.enable_grad():
+        images = images_from(images)
+        victim = _victim(module, bounds, outputs, preprocess=preprocess, inferer=inferer)
+        if task is not None and goal is not None:
+            raise InputError("goal: it belongs to the task that is given. Build the task with it.")
+        targets = labels_from(images, targets) if task is None else targets_from(images, targets)
+        check_bounds(images, victim.bounds)
+        scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
+        ball = _chosen(threat, norm, eps, limits, scale)
+        chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
+        _require_fit(name, task)
+        task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
+        _require_fit(name, task)
+        generator = torch.Generator().manual_seed(seed)
+        result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
+    _warn(result, name, ball)
     return result
 
 
-def _chosen(
-    threat: Threat | None, norm: str, eps: float | Sequence[float] | Tensor | None, limits: Limits | None
-) -> Threat:
+def _victim(
+    module: Any,
+    bounds: tuple[float, float],
+    outputs: Outputs | None,
+    *,
+    preprocess: Callable[[Tensor], Tensor] | None,
+    inferer: Inferer | None,
+) -> Victim:
+    if outputs not in (None, *get_args(Outputs)):
+        raise InputError(f"outputs: {outputs!r} is not one of its values. {nearest(str(outputs), get_args(Outputs))}")
+    probabilities = outputs not in (None, "logits")
+    if isinstance(module, Victim):
+        if probabilities:
+            raise InputError("outputs: a Victim brings its own module. Give the module, its bounds and preprocess.")
+        return module
+    model = model_from(module)
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise InputError(
+            "module: it was made under torch.inference_mode, which forbids gradients for good. Build it outside."
+        )
+    # What wraps the model must not change the mode in which it was given.
+    wrapped = FromProbabilities(model, str(outputs)).train(model.training) if probabilities else model
+    return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer)
+
+
+def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits | None, scale: Scale) -> Threat:
     if threat is None:
         if eps is None:
             raise InputError("eps: it is missing. Give a radius, such as eps=2/255, or a threat.")
         if limits is not None:
-            raise InputError("limits: a plain ball heeds none. Give a threat that does, such as Confined(eps=...).")
-        return _threat(norm, eps)
+            raise InputError(
+                "limits: a plain ball does not use them. Give a threat that does, such as Confined(eps=...)."
+            )
+        return ball_from(norm, eps, scale)
     if eps is not None:
         raise InputError("eps: it belongs to the threat that is given. Build the threat with it.")
     return threat
 
 
-def _threat(norm: str, eps: float | Sequence[float] | Tensor) -> Ball:
-    if norm not in BALLS:
-        raise InputError(f"norm: there is no '{norm}'. {nearest(norm, BALLS)}")
-    radius = eps.tolist() if isinstance(eps, Tensor) else eps
-    if isinstance(radius, Sequence):
-        return BALLS[norm](tuple(float(value) for value in radius))
-    return BALLS[norm](float(radius))
+def _require_fit(name: str, task: Task | None) -> None:
+    """Refuse an attack that is not made for the task, as a plan does; tasks of other packages are believed."""
+    if task is not None and (kind := kind_of(task)) is not None:
+        catalog.check_supports(name, kind, targeted=is_targeted(task))
 
 
-def _checked_labels(images: Tensor, labels: Tensor) -> Tensor:
-    labels = torch.as_tensor(labels, device=images.device)
-    if labels.is_floating_point() or labels.numel() != len(images):
-        raise InputError(
-            f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
-        )
-    return labels.reshape(-1).long()
-
-
-def _task(victim: Victim, images: Tensor, goal: Goal | int | None) -> Classification:
-    if not len(images):
-        raise InputError("images: there is none.")
+def _looked_at(
+    victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: Goal | int | None, *, stated: bool
+) -> Task:
+    """The task, once the model has been tried on some images: what gives wrong figures is refused."""
+    count = min(len(images), _TRIED)
+    rows = torch.tensor([place * len(images) // count for place in range(count)], device=images.device)
+    spent = victim.forwards
     with victim:
-        outputs = victim.judge(images[:1])
-    victim.forwards -= 1
+        outputs, alone = _tried(victim, images[rows]), _tried(victim, images[:1])
+    victim.forwards = spent
+    require_batch_axis(alone, 1)
+    task = task or _task(outputs, len(rows), goal)
+    task.validate(outputs, some := task.take(targets, rows))
+    if isinstance(task, Detection):
+        require_fractions(outputs, task.classes, "Return such boxes: divide x by the width and y by the height.")
+    suspicion = suspect(task, outputs, some, "outputs") if kind_of(task) is not None else None
+    if suspicion is not None and not stated:
+        if suspicion.sure:
+            raise InputError(suspicion.text)
+        warnings.warn(suspicion.text, stacklevel=4)
+    return task
+
+
+def _tried(victim: Victim, images: Tensor) -> Tree:
+    try:
+        return victim.judge(images)
+    except (PalpateError, torch.OutOfMemoryError):
+        raise
+    # Whatever the user's code raises is the user's to read: one sentence, and the traceback behind it.
+    except Exception as error:
+        raise refusal(error, images.shape, "call") from error
+
+
+def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:
+    require_scores(outputs, count, "one score per class (unless you give another task)")
+    if outputs.ndim > 2:
+        raise InputError(
+            f"model: its output has shape {list(outputs.shape)}, which is no score per class. Give the task that reads "
+            "it, such as palpate.tasks.segmentation.Segmentation(1)."
+        )
     one_logit = outputs.ndim == 1 or outputs.shape[-1] == 1
     head: Head = OneLogit() if one_logit else Softmax()
-    wanted = Towards((goal,)) if isinstance(goal, int) else goal or Untargeted()
+    if isinstance(goal, Integral):
+        goal = Towards((int(goal),))
+    wanted: Any = goal or Untargeted()
     return Classification(2 if one_logit else int(outputs.shape[-1]), wanted, head)
 
 
-def _warn(result: AttackResult) -> None:
-    outputs = result.clean_outputs
-    if isinstance(outputs, Tensor) and looks_like_probabilities(outputs):
+def _warn(result: AttackResult, name: str, threat: Threat) -> None:
+    allowed = torch.tensor(threat.eps, dtype=torch.float64).to(result.distance.device).expand(len(result))
+    far = result.distance.double() > allowed * (1 + SLACK)
+    if bool(far.any()):
         warnings.warn(
-            "The model seems to return probabilities, not logits; cross-entropy is then flattened and attacks look "
-            "weaker than they are. Return logits, or take the log of the probabilities.",
+            f"'{name}' left its ball for {int(far.sum())} of {len(result)} images, by up to "
+            f"{float((result.distance.double() / allowed).max()):.3g} times the radius. Robust accuracy and success "
+            "are no figures at this eps; look at result.distance.",
             stacklevel=3,
         )
     blocked = int(result.blocked_gradient.sum())

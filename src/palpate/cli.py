@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palpate.console import console, echo, echo_lines, guarded
 from palpate.errors import InputError, PalpateError
+from palpate.lists import lists
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from palpate.audit.runner import Outcome
 
 app = typer.Typer(
@@ -28,7 +28,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-lists = typer.Typer(help="What palpate knows by name.", no_args_is_help=True)
 app.add_typer(lists, name="list")
 
 FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -40,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # next to nothing. OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="palpate")
+        with guarded():
+            app(args=None if arguments is None else list(arguments), prog_name="palpate")
     except PalpateError as error:
         _refuse(str(error))
     except OSError as error:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _refuse(sentence: str) -> None:
-    typer.echo(f"palpate: {sentence}", err=True)
+    echo(f"palpate: {sentence}", err=True, lines=True)
     sys.exit(BAD_INPUT)
 
 
@@ -58,7 +58,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from palpate import __version__
 
-        typer.echo(f"palpate {__version__}")
+        echo(f"palpate {__version__}")
         raise typer.Exit
 
 
@@ -89,7 +89,12 @@ def audit(
         bool, typer.Option("--update", help="Go on although plan, model or images changed; keep what still fits.")
     ] = False,
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load a pickled model. Such a file can run any code.")
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
+            "TorchScript that touches files, compiled code.",
+        ),
     ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -123,14 +128,14 @@ def demo(
     worst, told = FINISHED, []
     for name in DemoTask if task is None else (task,):
         plan = write_demo(out, name.value)
-        typer.echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
+        echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
         status = _carry_out(plan, None, threads=threads, quiet=quiet)
         if status not in (FINISHED, GATE_FAILED):
             raise typer.Exit(status)
         worst = max(worst, status)
         told += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
     if not quiet:
-        typer.echo("\n".join(told))
+        echo_lines("\n".join(told))
     raise typer.Exit(worst)
 
 
@@ -162,10 +167,10 @@ def init(
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
-    typer.echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
+    echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
     for number, asked in unfinished(text):
-        typer.echo(f"  line {number} waits for you: {asked}")
-    typer.echo(f"Then: palpate audit {out}")
+        echo(f"  line {number} waits for you: {asked}")
+    echo(f"Then: palpate audit {out}")
 
 
 @app.command()
@@ -174,7 +179,7 @@ def show(run: Run) -> None:
     from palpate.report.terminal import show as show_run
     from palpate.runs import RunFolder
 
-    show_run(RunFolder(run), _console())
+    show_run(RunFolder(run), console())
 
 
 @app.command()
@@ -188,7 +193,7 @@ def report(
     from palpate.report.html import write_report
     from palpate.runs import RunFolder
 
-    typer.echo(write_report(RunFolder(run), names=names))
+    echo(write_report(RunFolder(run), names=names))
 
 
 def _run_folder(plan: Path) -> Path:
@@ -225,7 +230,7 @@ def _carry_out(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with nullcontext() if quiet else displayed(_console(stderr=True)) as progress:
+        with nullcontext() if quiet else displayed(console(stderr=True)) as progress:
             outcome = carry_out(plan, folder, update=update, allow_pickle=allow_pickle, progress=progress)
         if not outcome.interrupted:
             return _conclude(outcome, quiet)
@@ -241,7 +246,7 @@ def _carry_out(
         ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
-    typer.echo(f"Stopped: {stored} stored in {folder}. The same command goes on from there.", err=True)
+    echo(f"Stopped: {stored} stored in {folder}. The same command goes on from there.", err=True)
     return INTERRUPTED
 
 
@@ -257,88 +262,17 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     run = RunFolder(outcome.folder)
     path = write_report(run)
     if quiet:
-        typer.echo(path)
+        echo(path)
     else:
         from palpate.report.terminal import show as show_run
 
-        show_run(run, _console())
+        show_run(run, console())
     if outcome.failed:
         return INCOMPLETE
     return FINISHED if outcome.passed else GATE_FAILED
 
 
 # -- what is known -------------------------------------------------------------------------------------------------
-
-
-@lists.command("attacks")
-def list_attacks(
-    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; all of them without.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, parameters included.")] = False,
-) -> None:
-    """The attacks that a plan can name."""
-    from palpate import catalog
-
-    chosen = [catalog.find(name)] if name else list(catalog.attacks().values())
-    if as_json:
-        typer.echo(json.dumps([_described(entry) for entry in chosen], indent=2, ensure_ascii=False))
-    elif name:
-        _show_attack(_described(chosen[0]))
-    else:
-        _attack_table(chosen)
-
-
-def _described(entry: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from palpate import catalog
-
-    return asdict(entry) | {"parameters": {key: p.default for key, p in catalog.parameters(entry).items()}}
-
-
-def _show_attack(entry: dict[str, Any]) -> None:
-    typer.echo(f"{entry['name']}: {entry['summary']}")
-    typer.echo(f"  tasks       {', '.join(entry['tasks'])}{', with a goal' if entry['targeted_only'] else ''}")
-    typer.echo(f"  norms       {', '.join(entry['norms'])}")
-    for key, value in entry["parameters"].items():
-        typer.echo(f"  {key:<11} {'set by the attack' if value is None else json.dumps(value)}")
-    typer.echo(f"  published   {entry['reference']}")
-
-
-def _attack_table(entries: Sequence[Any]) -> None:
-    from rich.table import Table
-
-    from palpate import catalog
-
-    table = Table(
-        "attack", "what it does", "tasks", "norms", "gradient", "random", box=None, pad_edge=False, header_style="bold"
-    )
-    for entry in entries:
-        yes = ("yes" if entry.gradient else "no", "yes" if entry.random else "no")
-        tasks = "all" if entry.tasks == catalog.TASKS else "\n".join(entry.tasks)
-        table.add_row(entry.name, entry.summary, tasks, "\n".join(entry.norms), *yes)
-    _console().print(table)
-
-
-@lists.command("handlings")
-def list_handlings() -> None:
-    """What happens to images in a hospital, for survival.after and robust_to in a plan."""
-    from rich.table import Table
-
-    from palpate.handling import known
-
-    table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
-    for name, words in known():
-        table.add_row(name, words)
-    _console().print(table)
-
-
-@lists.command("formats")
-def list_formats() -> None:
-    """The formats that images are read from and written back to."""
-    from palpate.data.formats import FORMATS
-
-    for one in FORMATS:
-        typer.echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")
 
 
 @app.command()
@@ -354,7 +288,7 @@ def describe(
     facts = asdict(header) | {"values": header.bounds, "step": header.step}
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
-        typer.echo(f"{name:<10} {'not known' if value in (None, '') else shown}")
+        echo(f"{name:<10} {'not known' if value in (None, '') else shown}")
 
 
 @app.command()
@@ -368,19 +302,13 @@ def cite(
     entry = catalog.find(attack) if attack else None
     title = "palpate: adversarial robustness audits for medical-image models"
     if bibtex:
-        typer.echo(
+        echo_lines(
             f"@software{{palpate,\n  author = {{{{The palpate developers}}}},\n  title = {{{title}}},\n"
             f"  version = {{{__version__}}}\n}}"
         )
         if entry:
-            typer.echo(f"@misc{{palpate-{entry.name},\n  note = {{{entry.reference}}}\n}}")
+            echo_lines(f"@misc{{palpate-{entry.name},\n  note = {{{entry.reference}}}\n}}")
         return
-    typer.echo(f"The palpate developers, {title}, version {__version__}.")
+    echo(f"The palpate developers, {title}, version {__version__}.")
     if entry:
-        typer.echo(entry.reference)
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
+        echo(entry.reference)

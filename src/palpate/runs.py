@@ -7,49 +7,33 @@ disk never meets half a file. Finished work is found again by the identity that 
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
-import shutil
-import zipfile
-import zlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from palpate.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.errors import StorageError
+from palpate.leftovers import sweep
 from palpate.records import SCHEMA_VERSION, Record
 from palpate.traces import TRACE_VERSION, TraceRow
 
 Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
-_ARROW_TYPES = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    tuple[float, ...]: pa.list_(pa.float64()),
-}
+ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
+TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
-
-def _schema(row: type, mark: str, version: int) -> pa.Schema:
-    """The columns of a file whose lines are these rows; no column has gaps."""
-    columns = [pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in get_type_hints(row).items()]
-    return pa.schema(columns, metadata={mark: str(version)})
-
-
-ARROW_SCHEMA = _schema(Record, "palpate.schema", SCHEMA_VERSION)
-TRACE_SCHEMA = _schema(TraceRow, "palpate.trace", TRACE_VERSION)
-
+_NAME = re.compile(r"\w[\w.-]{0,199}")
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
 _DURABLE = ContextVar("durable", default=True)
 
@@ -73,7 +57,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as handle:
+        # A name that is new: whatever stands there, a link too, is removed and never written through.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as handle:
             handle.write(data)
             if _DURABLE.get():
                 handle.flush()
@@ -82,7 +68,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         if _DURABLE.get():
             _flush_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if error.errno == errno.ENOSPC:
             raise StorageError(
                 f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
@@ -143,10 +130,13 @@ class RunFolder:
             raise StorageError(
                 f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
             ) from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except RecursionError as error:
+            raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
+        # Not UTF-8, no JSON, or a number of thousands of digits.
+        except (OSError, ValueError) as error:
             raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
         schema = described.get("schema") if isinstance(described, dict) else None
-        if not isinstance(schema, int):
+        if not isinstance(schema, int) or isinstance(schema, bool):
             raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
         if schema > SCHEMA_VERSION:
             raise StorageError(
@@ -175,7 +165,7 @@ class RunFolder:
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
         """Write the records of one shard, whole or not at all."""
-        write_atomically(self.shard(identity), _parquet(records, ARROW_SCHEMA))
+        write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.
@@ -194,8 +184,18 @@ class RunFolder:
         Raises:
             StorageError: `run.json` or a shard cannot be read.
         """
-        wanted = [i for i in self.describe().get("shards", []) if keep(i) and self.has(i)]
+        named = self._identities("shards", self.describe().get("shards", []))
+        wanted = [i for i in named if keep(i) and self.has(i)]
         return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+
+    def _identities(self, field: str, names: Any) -> list[str]:
+        """Names of files from `run.json`, none of which leads out of its folder; raises StorageError."""
+        if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+            raise StorageError(
+                f"{self.path / 'run.json'}: {field} does not list the identities of stored files. "
+                "Restore it, or start a new run folder."
+            )
+        return names
 
     def trace(self, identity: str) -> Path:
         """Where the trace of this identity lies; its maps lie beside it, under the same name with `.npz`."""
@@ -217,8 +217,8 @@ class RunFolder:
             maps: the arrays of `<identity>.npz`: numbers and truths, no objects. None leaves those there are.
         """
         if maps is not None:
-            write_atomically(self.trace(identity).with_suffix(".npz"), _npz(maps))
-        write_atomically(self.trace(identity), _parquet(rows, TRACE_SCHEMA))
+            write_atomically(self.trace(identity).with_suffix(".npz"), archive(maps))
+        write_atomically(self.trace(identity), parquet(rows, TRACE_SCHEMA))
 
     def read_trace(self, identity: str) -> pa.Table:
         """The rows of one trace as an Arrow table.
@@ -242,8 +242,10 @@ class RunFolder:
         Raises:
             StorageError: `run.json` or a trace cannot be read.
         """
-        items = (self.describe().get("stability") or {}).get("items", [])
-        wanted = [item["identity"] for item in items if self.has_trace(item["identity"])]
+        stability = self.describe().get("stability") or {}
+        items = stability.get("items", []) if isinstance(stability, dict) else stability
+        names = [one.get("identity") for one in items if isinstance(one, dict)] if isinstance(items, list) else items
+        wanted = [identity for identity in self._identities("stability.items", names) if self.has_trace(identity)]
         return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
 
     def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
@@ -257,12 +259,8 @@ class RunFolder:
         if not path.is_file():
             raise StorageError(f"{path} is missing. {mend}")
         try:
-            # Of a file that is no archive numpy says how to load it unsafely, or gives it back as a bare array.
-            if not zipfile.is_zipfile(path):
-                raise ValueError("it is no archive of arrays")
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            return read_archive(path)
+        except DamagedError as error:
             raise StorageError(f"{path} is damaged ({error}). {mend}") from error
 
     def foreign_maps(self, identity: str) -> StorageError:
@@ -271,39 +269,18 @@ class RunFolder:
         return StorageError(f"{path.with_suffix('.npz')} does not hold the maps of a trace. {_REDO.format(file=path)}")
 
     def sweep(self) -> None:
-        """Remove what a killed writer left half-written."""
-        for leftover in [*self.path.glob("**/.*.tmp"), *self.path.glob("**/.*.partial")]:
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-
-def _parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
+        """Remove what a killed writer left half-written. Only for a folder that is known to hold a run."""
+        sweep(self.path)
 
 
 def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table = read_parquet(path, schema)
+    except DamagedError as error:
         raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
-    if not table.schema.equals(schema):
+    if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
-
-
-def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """An archive that `numpy.load` reads, of equal bytes for equal arrays: its entries are of no date."""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        for name, array in arrays.items():
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
-    return sink.getvalue()
 
 
 def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:

@@ -18,6 +18,7 @@ from palpate.tensors import Tree, leaves, mapped
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
+_COARSE = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Victim:
 
     Inside `with victim:` the module is in evaluation mode with frozen parameters; on exit, also by an exception,
     every training flag, `requires_grad` and the global random state are as before. Gradients and buffers of the
-    module are never written. It may be entered again while entered.
+    module are never written. It may be entered again while entered. A module in another number format than its input
+    (half, double) is given it in its own format, and its outputs are returned in that of the images.
 
     Args:
         module: maps preprocessed images to raw outputs (logits).
@@ -98,6 +100,7 @@ class Victim:
         self.backwards = 0
         self._depth = 0
         self._copy: nn.Module | None = None
+        self._dtype: torch.dtype | None = None
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -108,6 +111,7 @@ class Victim:
             self._random = torch.get_rng_state()
             self._random_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
             self.module.eval()
+            self._dtype = dtype_of(self.module)
             for parameter, _ in self._frozen:
                 parameter.requires_grad_(False)
         self._depth += 1
@@ -189,7 +193,8 @@ class Victim:
             return "the model computes outside torch, a black box that gives outputs alone."
         with torch.no_grad():
             inputs = images if self.preprocess is None else self.preprocess(images)
-        inputs = inputs.detach().clone().requires_grad_()
+        inputs = inputs.detach().clone()
+        inputs = (inputs if self._dtype is None else inputs.to(self._dtype)).requires_grad_()
         with torch.enable_grad():
             outputs = self.module(inputs) if self.inferer is None else self.inferer(inputs, self.module)
         floating = [output for output in leaves(outputs) if output.is_floating_point()]
@@ -211,18 +216,26 @@ class Victim:
         inputs = images if self.preprocess is None else self.preprocess(images)
         if network is not self.module and self.tuning.layout == "channels_last":
             inputs = inputs.contiguous(memory_format=_channels_last(inputs))
+        if self._dtype is not None and inputs.is_floating_point() and inputs.dtype != self._dtype:
+            inputs = inputs.to(self._dtype)
         outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
                 f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits, or "
-                "palpate.annotations.Candidates of a detector. Wrap the model in a module that returns them."
+                "palpate.annotations.Candidates of a detector. Name the right output in model.output, or wrap the "
+                "model in a module that returns it."
             )
+        if self._dtype in _COARSE or self._dtype == torch.float64:
+            # Margins and losses are computed in the images' format, whatever the model's own is.
+            return mapped(lambda tensor: tensor.to(images.dtype) if tensor.is_floating_point() else tensor, outputs)
         return outputs
 
     def _search_copy(self, images: Tensor) -> nn.Module:
         if self._copy is None:
             with torch.no_grad():
                 example = images[:1] if self.preprocess is None else self.preprocess(images[:1])
+                if self._dtype is not None:
+                    example = example.to(self._dtype)
                 if self.inferer is not None:
                     example = self.inferer.example(example)
             self._copy = prepare_copy(self.module, example, self.tuning)
@@ -231,6 +244,12 @@ class Victim:
     def _require_entered(self) -> None:
         if not self._depth:
             raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+
+
+def dtype_of(module: nn.Module) -> torch.dtype | None:
+    """The number format that a module computes in: that of its parameters, where all have one; else None."""
+    formats = {parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()}
+    return formats.pop() if len(formats) == 1 else None
 
 
 def is_opaque(module: nn.Module) -> bool:

@@ -97,3 +97,47 @@ def test_a_file_system_without_locks_is_worked_on_without_one(tmp_path: Path, mo
     with locked(tmp_path / "run"):
         (tmp_path / "run" / "records").mkdir()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["records"]
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / NAME).symlink_to(tmp_path / "letter.txt")
+    with pytest.raises(StorageError, match="not a lock that palpate wrote"), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+    assert (tmp_path / "run" / NAME).is_symlink()
+
+
+def test_a_link_that_appears_after_the_first_look_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "12").write_text("34")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / NAME).symlink_to(tmp_path / "12")
+    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    with pytest.raises(StorageError, match="cannot be written to"), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "12").read_text() == "34"
+
+
+@pytest.mark.parametrize("content", ["held by another tool\n", "{}", "12 13"])
+def test_a_lock_of_another_tool_keeps_its_contents(tmp_path: Path, content: str) -> None:
+    (tmp_path / NAME).write_text(content)
+    with pytest.raises(StorageError, match="may belong to another program"), locked(tmp_path):
+        pass
+    assert (tmp_path / NAME).read_text() == content
+
+
+def test_a_pipe_in_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(StorageError, match="not a lock"), locked(tmp_path):
+        pass
+    assert (tmp_path / NAME).is_fifo()
+
+
+def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with locked(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").is_dir()

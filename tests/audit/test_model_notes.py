@@ -88,7 +88,8 @@ def test_size_and_order_of_hugging_face_are_compared(tmp_path: Path) -> None:
 
 
 def test_that_a_service_may_change_is_said(tmp_path: Path) -> None:
-    tail = 'bounds = [0, 255]\n[model.endpoint]\nurl = "http://127.0.0.1:9/p?key=secret"\nbudget = 50'
+    key = 'headers = {X-Key = {env = "KEY"}}'
+    tail = f'bounds = [0, 255]\n[model.endpoint]\nurl = "http://127.0.0.1:9/p"\n{key}\nbudget = 50'
     (note,) = written(tmp_path, tail)
     assert "http://127.0.0.1:9/p can change unseen" in note and "50 times" in note and "secret" not in note
 

@@ -132,7 +132,11 @@ BAD = [
     ("std = [127.5]", "std = [0.0]", "model.preprocess.std: [0.0] must be above zero"),
     ("std = [127.5]", "sdt = [127.5]", "model.preprocess.sdt: there is no such field. Did you mean 'std'?"),
     ("limit = 100", "limit = 0", "data.limit: 0 must be 1 or more"),
-    ("limit = 100", 'split = "test"', "data.split: it belongs to a MedMNIST archive, an nnU-Net folder, a datalist or"),
+    (
+        "limit = 100",
+        'split = "test"',
+        "data.split: it belongs to a MedMNIST archive, an nnU-Net folder, a datalist, a VOC",
+    ),
     ("limit = 100", 'folders = "f"', "data.folders: table is given already. Keep one of them"),
     ('table = "labels.csv"', 'folders = "f"', "data.where: it belongs to a CSV"),
     ('kind = "ordinal"', 'kind = "ordnal"', "task.kind: \"ordnal\" is not one of its values. Did you mean 'ordinal'?"),
@@ -274,5 +278,5 @@ def test_a_file_is_read_and_its_absence_said(tmp_path: Path) -> None:
     path.write_bytes(b"title = '\xff'")
     with pytest.raises(PlanError, match="is not UTF-8 text"):
         load_plan(path)
-    with pytest.raises(PlanError, match="cannot be read"):
+    with pytest.raises(PlanError, match="is no file"):
         load_plan(tmp_path)

@@ -41,11 +41,14 @@ def test_every_kind_of_model_can_be_named(fields: str, source: ModelSource) -> N
 
 def test_an_endpoint_is_a_table_of_its_own() -> None:
     tail = (
-        '[model.endpoint]\nurl = "https://m.example/p?key=1"\nown_to_test = "M.example"\nper_second = 3\nsend = "png"'
+        '[model.endpoint]\nurl = "https://m.example/p"\nquery = {key = {env = "K"}}\n'
+        'own_to_test = "M.example"\nper_second = 3\nsend = "png"'
         "\n[survival]\nafter = []"
     )
     found = model("", tail)
-    assert found.source().endpoint == Endpoint("https://m.example/p?key=1", "M.example", 3.0, send="png")
+    assert found.source().endpoint == Endpoint(
+        "https://m.example/p", "M.example", 3.0, send="png", query={"key": {"env": "K"}}
+    )
     assert found.named == "https://m.example/p"
 
 
@@ -72,6 +75,13 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
         ),
         ("", '[model.endpoint]\nurl = "http://127.0.0.1/"\nbudget = 0', "model.endpoint.budget: 0 must be a finite"),
         ("", "[model.endpoint]\nbudget = 3", "model.endpoint.url: it is missing"),
+        (
+            "",
+            '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = {Authorization = "Bearer hunter2"}',
+            "line 10: model.endpoint.headers: Authorization: a key may not stand in a plan",
+        ),
+        ("", '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = "hunter2"', "model.endpoint.headers: what stands"),
+        ("", '[model.endpoint]\nurl = "http://127.0.0.1/?key=hunter2"', "line 9: model.endpoint.url: it has a query"),
         ("", '[model.endpoint]\nurl = "ftp://127.0.0.1/"', "model.endpoint.url: it is no URL of a web service"),
     ],
 )
@@ -79,6 +89,7 @@ def test_each_mistake_has_its_line_and_its_mend(fields: str, tail: str, said: st
     with pytest.raises(PlanError) as caught:
         model(fields, tail)
     assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_service_that_takes_pictures_is_not_handed_what_no_picture_holds() -> None:

@@ -87,9 +87,21 @@ def test_patients_of_dicom_files(tmp_path: Path) -> None:
     ("data", "task", "said"),
     [
         ('nnunet = "a"\ncoco = "b"', MASKS, r"data\.coco: nnunet is given already"),
-        ('voc = "a"', MASKS, r"data\.voc: a VOC folder holds nothing for segmentation"),
+        ('voc = "a"', CLASSES, r"data\.voc: a VOC folder holds nothing for binary"),
+        ('masks = "a"', BOXES, r"data\.masks: a folder of masks holds nothing for detection"),
+        (
+            'masks = "a"\nmask_name = "x"',
+            MASKS,
+            r'data\.mask_name: it must hold \{stem\} once, such as "\{stem\}_mask"',
+        ),
+        (
+            'yolo = "a"\nimages = "b"',
+            BOXES,
+            r"data\.images: it belongs to a CSV, a datalist, a COCO file or a folder of",
+        ),
+        ('yolo = "a"\nbox_mode = "xywh"', BOXES, r"data\.box_mode: it belongs to a CSV or a datalist"),
         ('nnunet = "a"', BOXES, r"data\.nnunet: an nnU-Net folder holds nothing for detection"),
-        ('nnunet = "a"\nvalues = [1]', MASKS, r"data\.values: it belongs to a CSV or a datalist"),
+        ('nnunet = "a"\nvalues = [1]', MASKS, r"data\.values: it belongs to a CSV, a datalist, a folder of"),
         ('nnunet = "a"\ngroup = "who"', MASKS, r"data\.group: it belongs to a CSV, a datalist or a COCO file"),
         ('coco = "a"\nsplit = "test"', BOXES, r"data\.split: .*For a COCO file write where"),
         ('coco = "a"\ndifficult = true', BOXES, r"data\.difficult: it belongs to a VOC folder"),
@@ -106,10 +118,10 @@ def test_contradictions(tmp_path: Path, data: str, task: str, said: str) -> None
 def test_the_recipes_of_the_docs_are_plans(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/howto/data_layouts.md").read_text()
     recipes = re.findall(r"```toml\n\[data\]\n(.*?)```", page, re.DOTALL)
-    assert len(recipes) == 7
+    assert len(recipes) >= 15
     for recipe in recipes:
         data, _, task = recipe.partition("[task]")
-        fitting = BOXES if re.match("coco|voc", data) else CLASSES
+        fitting = BOXES if re.match("coco|voc|yolo", data) else CLASSES
         if "datalist" in data:
             fitting = MASKS
         plan(tmp_path, data, f"[task]{task}" if task else fitting)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def batch(channels: int = 1) -> tuple[Tensor, Tensor]:
     return 0.2 + 0.4 * targets.reshape(-1, 1, 1, 1) + noise, targets
 
 
-def look(module: nn.Module, task: Classification = TWO, channels: int = 1, **given: str) -> list[Finding]:
+def look(module: nn.Module, task: Classification = TWO, channels: int = 1, **given: Any) -> list[Finding]:
     return preflight(Victim(module), task, *batch(channels), **given)
 
 
@@ -87,17 +88,39 @@ def test_outputs_must_be_finite() -> None:
         look(Brightness(lambda logits: logits / 0).eval())
 
 
-def test_probabilities_are_refused_with_a_mend_that_works() -> None:
-    with pytest.raises(InputError, match=r"probabilities.*torch\.log"):
+def test_a_softmax_is_refused_and_the_sentence_names_the_field() -> None:
+    with pytest.raises(InputError, match=r'probabilities of a softmax.*model\.outputs = "softmax"'):
         look(Brightness(lambda logits: logits.softmax(1)).eval())
     assert look(Brightness(lambda logits: logits.softmax(1).log()).eval()) == []
 
 
-def test_a_sigmoid_before_one_logit_is_suspected() -> None:
+def test_a_sigmoid_before_one_logit_is_refused_and_the_sentence_names_the_field() -> None:
     task = Classification(2, head=OneLogit())
-    suspected = look(Brightness(lambda logits: logits[:, 1:].sigmoid()).eval(), task)
-    assert ("warning", "probabilities") in [(found.level, found.subject) for found in suspected]
-    assert look(Brightness(lambda logits: logits[:, 1]).eval(), task) == []
+    for shape in (slice(1, None), 1):
+        with pytest.raises(InputError, match=r'as after a sigmoid.*model\.outputs = "sigmoid"'):
+            look(Brightness(lambda logits, shape=shape: logits[:, shape].sigmoid()).eval(), task)
+        assert look(Brightness(lambda logits, shape=shape: logits[:, shape]).eval(), task) == []
+
+
+def test_logits_that_lie_between_0_and_1_are_believed_where_the_plan_says_so() -> None:
+    task = Classification(2, head=OneLogit())
+    model = Brightness(lambda logits: logits[:, 1].sigmoid()).eval()
+    found = only(look(model, task, logits=True))
+    assert (found.level, found.subject) == ("warning", "probabilities")
+
+
+def test_a_sigmoid_per_class_leaves_the_decision_and_is_a_warning() -> None:
+    found = only(look(Brightness(lambda logits: (logits + 0.3).sigmoid()).eval()))
+    assert (found.level, found.subject) == ("warning", "probabilities")
+    assert 'model.outputs = "sigmoid"' in found.text
+
+
+def test_one_logit_that_loses_the_axis_of_a_single_image_is_refused() -> None:
+    task = Classification(2, head=OneLogit())
+    with pytest.raises(InputError, match=r"one image has shape \[\].*\.squeeze\(1\)"):
+        look(Brightness(lambda logits: logits[:, 1:].squeeze()).eval(), task)
+    with pytest.raises(InputError, match=r"one image has shape \[2\].*\.squeeze\(1\)"):
+        look(Brightness(lambda logits: logits.squeeze()).eval())
 
 
 @pytest.mark.parametrize(("given", "mend"), [(1, r"preprocess\.channels = 3"), (2, "fit each other")])
@@ -172,19 +195,6 @@ def test_rounding_blocks_every_gradient() -> None:
 def test_saturated_loss_is_a_warning() -> None:
     found = only(look(Brightness(lambda logits: logits * 1e4).eval()))
     assert (found.level, found.subject) == ("warning", "saturation")
-
-
-def test_swapped_classes_are_suspected() -> None:
-    found = only(look(Brightness(lambda logits: -logits).eval()))
-    assert (found.level, found.subject) == ("warning", "clean accuracy")
-    assert "0 of the 12" in found.text
-
-
-def test_labels_of_one_class_are_noticed() -> None:
-    images, targets = batch()
-    some = targets == 1
-    found = only(preflight(Victim(Brightness().eval()), TWO, images[some], targets[some]))
-    assert found.subject == "one class"
 
 
 def test_one_image_is_enough() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palpate.data.box_modes import BoxMode
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
@@ -144,7 +145,7 @@ def test_a_class_that_is_not_known(tmp_path: Path, label: str) -> None:
 
 @pytest.mark.parametrize("cell", ["five", "nan", "inf", ""])
 def test_corners_that_are_no_numbers(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(InputError, match=rf"line 2: column 'xmax' holds '{cell}', which is no number of pixels"):
+    with pytest.raises(InputError, match=rf"line 2: column 'xmax' holds '{cell}', which is no number"):
         read(tmp_path, line(0, 0, cell, 5))
 
 
@@ -203,3 +204,48 @@ def test_real_polyps_lie_inside_their_boxes() -> None:
             covered[top:bottom, left:right] = True
             assert labels[top:bottom, left:right].any()
         assert (covered | (labels == 0)).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("mode", "numbers"),
+    [("xyxy", (2, 1, 5, 7)), ("xywh", (2, 1, 3, 6)), ("xxyy", (2, 5, 1, 7)), ("ccwh", (3.5, 4, 3, 6))],
+)
+def test_what_the_four_numbers_are(tmp_path: Path, mode: BoxMode, numbers: tuple[float, ...]) -> None:
+    save(tmp_path / "a.png", noise(10, 8))
+    save(tmp_path / "b.png", noise(10, 8))
+    cells = ",".join(map(str, numbers))
+    (tmp_path / "boxes.csv").write_text(f"patientId,x,y,width,height,Target\na,{cells},1\nb,,,,,0\nb,nan,NaN,,,0\n")
+    columns = ("x", "y", "width", "height")
+    table = Table.from_boxes(tmp_path / "boxes.csv", tmp_path, "patientId", "Target", columns, mode=mode, classes=["1"])
+    boxes = table.annotation(0).boxes  # type: ignore[union-attr]
+    assert boxes is not None and boxes.tolist() == [pytest.approx([2 / 8, 1 / 10, 5 / 8, 7 / 10])]
+    assert len(table) == 2 and len(table.annotation(1).boxes) == 0  # type: ignore[union-attr,arg-type]
+
+
+def test_fractions_are_refused_as_pixels_and_read_as_fractions(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", noise(10, 8))
+    (tmp_path / "boxes.csv").write_text("image,label,cx,cy,w,h\na.png,clot,.5,.5,.25,1\n")
+    columns = ("cx", "cy", "w", "h")
+    with pytest.raises(InputError, match=r'boxes\.csv: all boxes lie between 0 and 1.*data\.box_unit = "fractions"'):
+        Table.from_boxes(tmp_path / "boxes.csv", tmp_path, corners=columns, mode="ccwh", classes=["clot"])
+    table = Table.from_boxes(
+        tmp_path / "boxes.csv", tmp_path, corners=columns, mode="ccwh", fractions=True, classes=["clot"]
+    )
+    assert table.annotation(0).boxes.tolist() == [pytest.approx([0.375, 0, 0.625, 1])]  # type: ignore[union-attr]
+    assert b"fractions" in table.annotations.content(table[0])  # type: ignore[union-attr]
+
+
+def test_sizes_that_are_read_as_corners(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", noise(10, 8))
+    (tmp_path / "boxes.csv").write_text("image,label,x,y,w,h\na.png,clot,5,5,2,2\n")
+    with pytest.raises(InputError, match=r'has no area.*data\.box_mode = "xywh"'):
+        Table.from_boxes(tmp_path / "boxes.csv", tmp_path, corners=("x", "y", "w", "h"), classes=["clot"])
+
+
+def test_boxes_of_a_single_class_need_no_column_of_classes(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", noise(10, 8))
+    (tmp_path / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax\na.png,1,1,5,5\n")
+    table = Table.from_boxes(tmp_path / "boxes.csv", tmp_path, classes=["wheat"])
+    assert table.annotation(0).classes.tolist() == [0]  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"has no column 'label'"):
+        Table.from_boxes(tmp_path / "boxes.csv", tmp_path, classes=["wheat", "weed"])

@@ -131,7 +131,7 @@ def test_bad_shapes(segmentation: Any, said: str) -> None:
         ({"annotations": [{"image_id": 70, "category_id": 9, "bbox": [1, 2, 3]}]}, r"its bbox is \[1, 2, 3\]"),
         ({"annotations": [{"image_id": 70, "category_id": 9, "bbox": [1, 2, 0, 3]}]}, "annotation 1: .* no area"),
         ({"images": [{"id": 70, "file_name": "gone.png"}], "annotations": []}, "1 of 1 image files do not exist"),
-        ({"images": [{"id": 70, "file_name": "/etc/a.png"}], "annotations": []}, "outside the folder of the images"),
+        ({"images": [{"id": 70, "file_name": "/etc/a.png"}], "annotations": []}, "1 of 1 image files do not exist"),
     ],
 )  # fmt: skip
 def test_bad_files(tmp_path: Path, document: dict[str, Any], said: str) -> None:

@@ -123,7 +123,10 @@ BAD = {
     "doubled column": ("file,label,label\na.png,0,1\n", "'label' stands there twice"),
     "short line": ("file,label\na.png,0\nb.png\n", "line 3: 1 cells under 2 columns"),
     "long line": ("file,label\na, b.png,0\n", "line 2: 3 cells under 2 columns"),
-    "open quote": ('file,label\n"a.png,0\n', "line 2: .*Save the table again"),
+    "open quote": (
+        'file,label\n"a.png,0\n',
+        "line 2: .*A quote that opens in line 2.*save the table again",
+    ),
     "missing file": (
         "file,label\na.png,0\nx.png,1\n,0\n",
         r"2 of 3 image files do not exist under .*'x.png' \(line 3\)",
@@ -181,12 +184,12 @@ def test_an_empty_group_is_not_a_patient(tmp_path: Path) -> None:
 def test_missing_table_folder_and_encoding(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none.csv does not exist"):
         Table.from_csv(tmp_path / "none.csv", tmp_path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no file"):
         Table.from_csv(tmp_path, tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         Table.from_csv(listing(tmp_path), tmp_path / "none")
     (tmp_path / "labels.csv").write_bytes("file,label\nä.png,0\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"labels.csv is not UTF-8 text \(byte 11\)"):
+    with pytest.raises(InputError, match=r"labels.csv is not UTF-8 text \(byte 11, in line 2\)"):
         Table.from_csv(tmp_path / "labels.csv", tmp_path)
 
 
@@ -207,7 +210,7 @@ def test_folders_in_the_order_of_the_model(tmp_path: Path) -> None:
     save(tmp_path / "dog/b.png")
     table = Table.from_folders(tmp_path, classes=["dog", "bird", "cat"])
     assert [(case.name, case.label) for case in table] == [("dog/b.png", 0), ("cat/a.png", 2)]
-    with pytest.raises(InputError, match=r"cat is none of the classes dog, cats. Did you mean 'cats'\?"):
+    with pytest.raises(InputError, match=r"cat is none of the classes dog, cats, .*Did you mean 'cats'\?"):
         Table.from_folders(tmp_path, classes=["dog", "cats"])
 
 

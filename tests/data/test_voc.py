@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palpate.data.annotation import IGNORE
+from palpate.data.folder_tables import table_of_voc_masks
 from palpate.data.table import Table
 from palpate.data.voc import MAX_XML, voc_splits
 from palpate.errors import InputError
 from tests.data.layouts import OBJECT, annotation, voc
+from tests.data.pictures import noise, save
 
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">'
@@ -89,5 +92,37 @@ def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'000000' stands there twice"):
         Table.from_voc(root)
     (root / "ImageSets/Main/test.txt").write_text("../../x\n")
-    with pytest.raises(InputError, match="outside the folder"):
+    with pytest.raises(InputError, match=r"lists '\.\./\.\./x', which names no annotation"):
         Table.from_voc(root)
+
+
+def drawn(folder: Path) -> Path:
+    """Two images with masks of 0 to 2 and outlines of 255; `val` lists one of them."""
+    for number in range(2):
+        save(folder / f"JPEGImages/{number}.jpg", noise(6, 8, seed=number))
+        mask = np.zeros((6, 8), dtype=np.uint8)
+        mask[1:3], mask[3], mask[4:] = 1, 255, 2
+        save(folder / f"SegmentationClass/{number}.png", mask)
+    (folder / "ImageSets/Segmentation").mkdir(parents=True)
+    (folder / "ImageSets/Segmentation/val.txt").write_text("1\n")
+    return folder
+
+
+def test_masks_and_their_outlines(tmp_path: Path) -> None:
+    root = drawn(tmp_path)
+    table = table_of_voc_masks(root, structures=["front", "back"])
+    assert [case.name for case in table] == ["JPEGImages/1.jpg"]
+    labels = table.annotation(0).labels  # type: ignore[union-attr]
+    assert labels is not None and labels[:, 0].tolist() == [0, 1, 1, IGNORE, 2, 2]
+    with pytest.raises(
+        InputError, match=r"has no split 'test' in ImageSets/Segmentation\. Set data\.split to one of: val"
+    ):
+        table_of_voc_masks(root, "test", structures=["front", "back"])
+    (root / "SegmentationClass/1.png").unlink()
+    with pytest.raises(InputError, match=r"SegmentationClass holds no mask '1'"):
+        table_of_voc_masks(root, structures=["front", "back"])
+    (root / "ImageSets/Segmentation/val.txt").unlink()
+    assert len(table_of_voc_masks(root, structures=["front", "back"])) == 1
+    (root / "SegmentationClass/0.png").unlink()
+    with pytest.raises(InputError, match=r"has no masks in SegmentationClass"):
+        table_of_voc_masks(root, structures=["front", "back"])

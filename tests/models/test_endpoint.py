@@ -58,7 +58,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}/predict?model=a"
+        return f"http://127.0.0.1:{self.server.server_address[1]}/predict"
 
     @staticmethod
     def scores(body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -135,13 +135,20 @@ def test_localhost_that_stands_for_another_machine_is_not_asked(monkeypatch: pyt
         ("http://127.0.0.1:port/", "is no URL"),
         ("http://127.0.0.1:99999/", "is no URL"),
         ("http://me:secret@127.0.0.1/", "a name or password"),
+        ("http://127.0.0.1/p?model=a", "it has a query.* query = {model = "),
+        ("http://127.0.0.1/p?", "it has a query"),
+        ("http://127.0.0.1/p#key=a", "it has a query"),
+        ("http://127.0.0.1/hooks/T0a1b2c3d4e5f6g7h8i9J", "a part of its path looks like a key"),
+        ("http://me:sec/ret@127.0.0.1/", "is no URL"),
         ("http://127.0.0.1/a b", "blanks or control characters"),
         ("http://127.0.0.1\\@models.example/", "another machine|no URL|password"),
     ],
 )
 def test_what_is_no_url_is_refused(url: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         Endpoint(url)
+    assert "secret" not in str(caught.value) and "sec/ret" not in str(caught.value)
+    assert "T0a1b2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["per_second", "timeout", "budget"])
@@ -161,7 +168,7 @@ def test_one_query_per_image_with_its_exact_values_and_nothing_else(service: Ser
     assert torch.allclose(found, torch.stack([mean, -mean], 1), atol=1e-4)
     assert len(service.asked) == 3
     for image, (path, headers, body) in zip(asked, service.asked, strict=True):
-        assert path == "/predict?model=a"
+        assert path == "/predict"
         assert set(headers) <= {"Host", "Accept-Encoding", "Content-Length", "Content-Type", "Accept", "User-Agent",
                                 "Connection"}  # fmt: skip
         sent = np.load(io.BytesIO(body), allow_pickle=False)

@@ -36,7 +36,7 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    document = plan.model_dump()
+    document = plan.model_dump(exclude={"data": {"roots"}})  # where files lie does not change what was computed
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
         section.title: {**section.model_dump(exclude={"name", "parameters"}), **section.parameters}

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from palpate.audit.progress import Progress
+from palpate.errors import printable
 
 EVERY = 10.0
 """Seconds between two lines of a log."""
@@ -43,11 +44,11 @@ class Bar:
         """Move it."""
         self._seconds, self._images = self._seconds + seconds, self._images + images
         rate = f"{self._images / max(self._seconds, 1e-9):.1f} images/s"
-        self._bar.update(self._task, advance=images, description=shard, rate=rate)
+        self._bar.update(self._task, advance=images, description=printable(shard), rate=rate)
 
     def message(self, text: str) -> None:
         """A line above it."""
-        self._bar.console.print(text, markup=False)
+        self._bar.console.print(printable(text), markup=False)
 
 
 class Lines:
@@ -74,4 +75,4 @@ class Lines:
 
     def message(self, text: str) -> None:
         """The text on a line of its own."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, soft_wrap=True)

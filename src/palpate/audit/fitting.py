@@ -62,7 +62,8 @@ def _amount(step: float, steps: float) -> str:
 
 def notices(plan: Plan, subject: Subject) -> list[Finding]:
     """What files and plan together ask a reader to know."""
-    return [*_bounds(subject), *_polarity(subject), *_below_a_step(plan, subject)]
+    left_out = [Finding("note", "data", text) for text in subject.table.notes]
+    return [*left_out, *_bounds(subject), *_polarity(subject), *_below_a_step(plan, subject)]
 
 
 def _bounds(subject: Subject) -> list[Finding]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from palpate import catalog
 from palpate.attacks.robust import robust
 from palpate.audit.identity import digest, encode
-from palpate.audit.tasks import FLAT, Grid, family, goal_words, is_targeted, reader_of, task_of
+from palpate.audit.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
 from palpate.measures.measure import Reader
+from palpate.tasks.kinds import is_targeted
 
 if TYPE_CHECKING:
     from palpate.audit.plan import AttackSection, Plan

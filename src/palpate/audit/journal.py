@@ -128,14 +128,22 @@ class Journal:
 
     def _relative(self, text: str) -> str:
         """A text without the place on this machine where plan, data and run lie: records and reports travel."""
-        for folder in (self.run.path, self.plan.root):
-            for place in (folder.resolve(), folder.absolute(), folder):
-                if place != Path():
-                    text = text.replace(f"{place}/", "")
-        return text
+        return _without(text, (self.run.path, self.plan.root, *_roots(self.plan)))
 
     def _spent(self, item: Item) -> float:
         return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
+
+
+def _roots(plan: Plan) -> tuple[Path, ...]:
+    return tuple(plan.root / root for root in plan.data.roots)
+
+
+def _without(text: str, folders: Sequence[Path]) -> str:
+    for folder in folders:
+        for place in (folder.resolve(), folder.absolute(), folder):
+            if place != Path():
+                text = text.replace(f"{place}/", "")
+    return text
 
 
 def _task(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
@@ -173,7 +181,7 @@ def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
     data, table = plan.data, subject.table
     headers, scale = subject.headers, subject.scale
     shapes = {header.shape for header in headers}
-    source = data.source
+    source = _without(data.source, (plan.root, *_roots(plan)))
     if data.where:
         source += ", " + ", ".join(f"{column} = {value}" for column, value in data.where.items())
     if data.limit is not None:

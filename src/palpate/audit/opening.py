@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit import lock
+from palpate.audit.before import read_before
 from palpate.audit.changes import listed, plan_changes
 from palpate.audit.identity import digest, encode
 from palpate.audit.subject import Subject
 from palpate.errors import StorageError
+from palpate.leftovers import FOLDERS
 from palpate.runs import RunFolder, write_atomically
 
 if TYPE_CHECKING:
@@ -24,6 +27,36 @@ _MEND = (
 )
 
 
+def require_own(folder: Path, plan: Plan) -> RunFolder:
+    """The run folder, if a run of palpate is there or may be started there. Nothing is written or removed.
+
+    To be called before the folder is locked too: a lock is a file, and this may be the folder of another program.
+
+    Raises:
+        StorageError: the folder holds other things, or links in place of the folders that palpate writes into.
+    """
+    run = RunFolder(folder)
+    for name in FOLDERS:
+        if (folder / name).is_symlink():
+            raise StorageError(
+                f"{folder / name} is a link. palpate writes and removes files there, so it does not follow links. "
+                "Remove the link, or make the whole run folder a link."
+            )
+    if run.exists() or not folder.is_dir():
+        return run
+    if strange := sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name)):
+        raise StorageError(
+            f"{folder} holds other things than an audit ({', '.join(strange[:3])}). Choose a folder of its own."
+        )
+    # A mark in front of UTF-8 is no difference.
+    if run.plan.is_file() and run.plan.read_bytes().removeprefix(codecs.BOM_UTF8) != plan.text.encode():
+        raise StorageError(
+            f"{run.plan} is there, is another plan than this one, and no run was started beside it. Choose another run "
+            "folder, or remove this file."
+        )
+    return run
+
+
 def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict[str, Any] | None]:
     """The run folder, and what its `run.json` says where a run was started there.
 
@@ -31,16 +64,13 @@ def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict
         StorageError: the folder holds other things, a newer palpate wrote it, or its plan is another one and
             `update` is not set; the fields that changed are named.
     """
-    run = RunFolder(folder)
-    started = run.exists()
-    if not started and (strange := sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name))):
-        raise StorageError(
-            f"{folder} holds other things than an audit ({', '.join(strange[:3])}). Choose a folder of its own."
-        )
-    run.sweep()
-    if not started:
+    run = require_own(folder, plan)
+    if not run.exists():
+        run.sweep()
         return run, None
-    before = run.describe()
+    # Read before anything is removed: another program may have a `run.json` too.
+    before = read_before(run)
+    run.sweep()
     if not update and run.plan.is_file():
         changes = plan_changes(run.plan.read_text(encoding="utf-8"), plan)
         if changes:

@@ -18,7 +18,8 @@ from palpate.audit.plan_survival import ExportSection, SurvivalSection
 from palpate.audit.plan_tasks import TaskSection
 from palpate.audit.plan_threat import ThreatSection
 from palpate.audit.sections import Section
-from palpate.errors import PlanError
+from palpate.data.texts import decoded, long_key, read_bytes, too_deep
+from palpate.errors import InputError, PlanError
 from palpate.units import Scale, radius
 
 Metric = Literal[
@@ -199,14 +200,14 @@ def load_plan(path: Path) -> Plan:
             named with its line and its mend.
     """
     try:
+        if not path.exists():
+            raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.")
         # Some editors put a mark in front of UTF-8, which TOML does not allow. Line ends stay as they are.
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}. Give a plan, a TOML file.") from error
+        text = decoded(path, read_bytes(path, "TOML"), "TOML")
+    except PlanError:
+        raise
+    except InputError as error:
+        raise PlanError(str(error)) from error
     return parse_plan(text, path)
 
 
@@ -216,10 +217,14 @@ def parse_plan(text: str, origin: Path) -> Plan:
     Raises:
         PlanError: as `load_plan`.
     """
+    if too_deep(text.encode(errors="replace")) or long_key(text):
+        raise PlanError(f"{origin} is nested too deeply to be a plan. Give the right file.")
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise not_toml(origin, text, error) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PlanError(f"{origin} is not TOML: {error}. Correct it.") from error
     try:
         plan = Plan.model_validate(_tuples(document))
     except ValidationError as error:

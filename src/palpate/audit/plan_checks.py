@@ -11,7 +11,7 @@ from palpate.audit.plan_checks_data import data_problems
 from palpate.audit.plan_checks_model import model_problems
 from palpate.audit.plan_checks_threat import threat_problems
 from palpate.audit.plan_problems import Problem, split
-from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
+from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, SegmentationSection
 from palpate.audit.tasks import task_of
 from palpate.audit.toml_lines import Key
 from palpate.errors import InputError, nearest
@@ -35,6 +35,10 @@ def problems(plan: Plan) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
+    if plan.model.boxes is not None and not isinstance(plan.task, DetectionSection):
+        found.append(
+            (("model", "boxes"), f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.')
+        )
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:

@@ -6,34 +6,37 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from palpate.audit.plan_data import LAYOUTS
 from palpate.audit.plan_problems import Problem, one_of
-from palpate.audit.plan_tasks import SegmentationSection
+from palpate.audit.plan_tasks import ClassificationSection, SegmentationSection
 
 if TYPE_CHECKING:
     from palpate.audit.plan_data import DataSection
     from palpate.audit.plan_tasks import TaskSection
 
-LAYOUTS = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc")
-"""Fields of which one names the images."""
-
 _CLASSES = ("binary", "multiclass", "ordinal")
 _TASKS = {
     "table": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "folders": _CLASSES,
-    "medmnist": _CLASSES,
+    "medmnist": (*_CLASSES, "multilabel"),
     "nnunet": ("segmentation",),
     "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
     "coco": ("segmentation", "detection"),
-    "voc": ("detection",),
+    "voc": ("segmentation", "detection"),
+    "masks": ("segmentation",),
+    "yolo": ("detection",),
 }
-_SPLIT = ("medmnist", "nnunet", "datalist", "voc")
+_SPLIT = ("medmnist", "nnunet", "datalist", "voc", "yolo")
 _LISTINGS = ("table", "datalist", "coco")
+_STORED = ("table", "datalist", "masks", "voc")
 _OF = {
-    "images": _LISTINGS,
+    "images": (*_LISTINGS, "masks"),
     "file": ("table", "datalist"),
     "label": ("table", "datalist"),
     "group": _LISTINGS,
     "where": _LISTINGS,
+    "separator": ("table",),
+    "ignored": ("table",),
     "site": _LISTINGS,
     "scanner": _LISTINGS,
     "region": _LISTINGS,
@@ -41,10 +44,15 @@ _OF = {
     "boxes": ("table",),
     "box_file": ("table",),
     "corners": ("table",),
-    "field": ("table",),
-    "values": ("table", "datalist"),
-    "ignore_value": ("table", "datalist"),
-    "box_mode": ("datalist",),
+    "field": ("table", "masks"),
+    "image_name": ("masks",),
+    "mask_name": ("masks",),
+    "field_name": ("masks",),
+    "unpaired": ("masks",),
+    "values": _STORED,
+    "ignore_value": _STORED,
+    "box_mode": ("table", "datalist"),
+    "box_unit": ("table",),
     "difficult": ("voc",),
     "split": _SPLIT,
 }
@@ -58,14 +66,16 @@ _WORDS = {
     "datalist": "a datalist",
     "coco": "a COCO file",
     "voc": "a VOC folder",
+    "masks": "a folder of masks",
+    "yolo": "a YOLO set",
 }
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
 _KINDS = {
-    "mask": "segmentation",
-    "values": "segmentation",
-    "field": "segmentation",
-    "ignore_value": "segmentation",
-} | dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "difficult"), "detection")
+    **dict.fromkeys(("mask", "values", "field", "ignore_value"), "segmentation"),
+    **dict.fromkeys(("image_name", "mask_name", "field_name", "unpaired"), "segmentation"),
+    **dict.fromkeys(("separator", "ignored"), "multilabel"),
+    **dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "box_unit", "difficult"), "detection"),
+}
 
 
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
@@ -86,8 +96,24 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for place, size in enumerate(section.spacing or ()):
         if not 0 < size < math.inf:
             yield ("data", "spacing", place), f"{size:g} must be the size of a pixel in mm, above zero."
+    for name in ("image_name", "mask_name", "field_name"):
+        if getattr(section, name).count("{stem}") != 1:
+            yield ("data", name), 'it must hold {stem} once, such as "{stem}_mask".'
+    yield from _labels(section, task, layout)
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
+
+
+def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iterator[Problem]:
+    """How labels and findings are written in the table."""
+    if isinstance(section.label, tuple):
+        if layout != "table" or not isinstance(task, ClassificationSection):
+            yield ("data", "label"), "a list of columns is for classes in a CSV, one column a class. Name one column."
+        elif len(section.label) != len(task.classes):
+            text = f"{len(section.label)} columns for {len(task.classes)} classes. Name one column a class, in order."
+            yield ("data", "label"), text
+    if section.ignored and section.separator is None:
+        yield ("data", "ignored"), "it belongs to separator, which is not given. Add separator, or remove it."
 
 
 def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:

@@ -107,6 +107,8 @@ def _is_table(kind: Any) -> bool:
 
 def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: FieldInfo | None) -> str:
     value, context = detail["input"], detail.get("ctx", {})
+    if "endpoint" in key:
+        value = _Unshown() if isinstance(value, (str, dict, tuple)) else value
     example = f" For example: {field.examples[0]}." if field is not None and field.examples else ""
     match detail["type"]:
         case "extra_forbidden":
@@ -136,6 +138,13 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
         case _:
             text = f"{detail['msg'].rstrip('.')}.{example}"
     return text
+
+
+class _Unshown:
+    """Stands for a text that may hold a key."""
+
+    def __str__(self) -> str:
+        return "what stands there"
 
 
 def _shown(value: Any) -> str:

@@ -68,21 +68,27 @@ class EndpointSection(Section):
     or `png16`, grey, which take whole numbers only: `threat.lattice = true` keeps attacked images so."""
     scores: str = "scores"
     """Where the scores stand in the answer: names and places joined by dots, such as `predictions.0.scores`."""
+    headers: dict[str, Any] = Field(
+        default_factory=dict, examples=['headers = {Authorization = {env = "MY_KEY", prefix = "Bearer "}}']
+    )
+    """Header fields that are sent too: a text, or the place of a key, which never stands in a plan: `{env = "MY_KEY"}`
+    for an environment variable, `{file = "key.txt"}` for a file."""
+    query: dict[str, Any] = Field(default_factory=dict, examples=['query = {key = {env = "MY_KEY"}}'])
+    """What follows the URL after a question mark: texts and places of keys, as in `headers`."""
 
     def build(self) -> Endpoint:
         """The endpoint that these fields describe; raises InputError where it may not be asked."""
-        return Endpoint(
-            self.url, self.own_to_test, float(self.per_second), self.budget, float(self.timeout), self.send, self.scores
-        )
+        numbers = float(self.per_second), self.budget, float(self.timeout)
+        return Endpoint(self.url, self.own_to_test, *numbers, self.send, self.scores, self.headers, self.query)
 
 
 class ModelSection(Section):
     """`[model]`: the model under test. Name it by one of `factory` to `endpoint`."""
 
     factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
-    """`file.py:function` or `package.module:function`; the function returns the module."""
+    """`file.py:function` or `package.module:function`; the function returns the module. This code is run."""
     torchscript: str | None = Field(default=None, examples=['torchscript = "model.ts"'])
-    """A TorchScript file."""
+    """A TorchScript file. It is a program; one that touches files is loaded only with `--allow-pickle`."""
     exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
     """A file that `torch.export.save` wrote."""
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
@@ -101,10 +107,16 @@ class ModelSection(Section):
     endpoint: EndpointSection | None = Field(default=None, examples=["[model.endpoint]"])
     """An HTTP endpoint, as a black box."""
     outputs: Literal["logits", "softmax", "sigmoid"] = "logits"
-    """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits."""
+    """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits. An
+    audit stops where logits look like probabilities, unless the plan itself says `outputs = "logits"`."""
+    boxes: Literal["fractions", "pixels", "centres", "pixel centres"] | None = Field(
+        default=None, examples=['boxes = "pixels"']
+    )
+    """Of a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
+    model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions unless told."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file that loads with `weights_only`. Alone: a
-    whole pickled module, which is loaded only where that is allowed explicitly."""
+    whole pickled module, which is loaded only with `--allow-pickle`."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
@@ -116,9 +128,9 @@ class ModelSection(Section):
 
     @property
     def named(self) -> str:
-        """What a report calls the model: its file, folder or name, or the address of its service without a query."""
+        """What a report calls the model: its file, folder or name, or the address of its service."""
         given = next((getattr(self, name) for name in ORIGINS if getattr(self, name) is not None), self.weights)
-        return given.url.partition("?")[0] if isinstance(given, EndpointSection) else str(given)
+        return given.url if isinstance(given, EndpointSection) else str(given)
 
     def source(self) -> ModelSource:
         """Where the model comes from."""

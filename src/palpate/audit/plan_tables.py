@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, MultiLabelSection, SegmentationSection
 from palpate.data.datalist import Keys, Shows
+from palpate.data.findings import FindingLists
+from palpate.data.folder_tables import VOID, table_of_masks, table_of_voc_masks, table_of_yolo
 from palpate.data.listing import About
+from palpate.data.mask_pairs import Naming
+from palpate.data.places import Places
 from palpate.data.table import Table
 
 if TYPE_CHECKING:
@@ -18,9 +22,17 @@ DICOM = "dicom"
 """What `data.group` says where DICOM files tell their patients apart."""
 
 
+NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "images", "boxes")
+"""Fields of `[data]` that hold the path of a file or folder."""
+
+
 def load_table(plan: Plan) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
-    table = _whole(plan)
+    places = Places(plan.root, plan.data.roots)
+    for name in NAMED:
+        if (written := getattr(plan.data, name)) is not None:
+            places.require(f"data.{name}", [plan.root / written])
+    table = _whole(plan).placed(places)
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
@@ -39,8 +51,6 @@ def _folder(plan: Plan) -> Table:
     data, task = plan.data, plan.task
     if data.folders is not None:
         return Table.from_folders(plan.root / data.folders, task.names)
-    if data.voc is not None:
-        return Table.from_voc(plan.root / data.voc, _split(plan), classes=task.names, difficult=data.difficult)
     if data.nnunet is not None:
         return Table.from_nnunet(
             plan.root / data.nnunet,
@@ -49,7 +59,44 @@ def _folder(plan: Plan) -> Table:
             exclusive=getattr(task, "exclusive", True),
             spacing=data.spacing,
         )
+    if data.masks is not None:
+        return _paired(plan, plan.root / data.masks)
+    if data.yolo is not None:
+        return table_of_yolo(plan.root / data.yolo, _split(plan), classes=task.names)
+    if data.voc is not None:
+        return _voc(plan, plan.root / data.voc)
     return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+
+
+def _voc(plan: Plan, root: Path) -> Table:
+    data, task = plan.data, plan.task
+    if not isinstance(task, SegmentationSection):
+        return Table.from_voc(root, _split(plan), classes=task.names, difficult=data.difficult)
+    return table_of_voc_masks(
+        root,
+        _split(plan),
+        structures=task.structures,
+        values=data.values or None,
+        ignore_value=VOID if data.ignore_value is None else data.ignore_value,
+        spacing=data.spacing,
+        exclusive=task.exclusive,
+    )
+
+
+def _paired(plan: Plan, masks: Path) -> Table:
+    data, task = plan.data, plan.task
+    return table_of_masks(
+        masks if data.images is None else plan.root / data.images,
+        masks,
+        naming=Naming(data.image_name, data.mask_name, data.field_name),
+        field=None if data.field is None else plan.root / data.field,
+        unpaired=data.unpaired,
+        structures=task.names,
+        values=data.values or None,
+        ignore_value=data.ignore_value,
+        spacing=data.spacing,
+        exclusive=getattr(task, "exclusive", True),
+    )
 
 
 def _coco(plan: Plan, path: Path) -> Table:
@@ -74,7 +121,7 @@ def _datalist(plan: Plan, path: Path) -> Table:
         None if data.images is None else plan.root / data.images,
         shows=_shows(task),
         names=task.names,
-        keys=Keys(data.file if "file" in data.model_fields_set else "image", data.label, mode=data.box_mode),
+        keys=Keys(data.file if "file" in data.model_fields_set else "image", str(data.label), mode=data.box_mode),
         values=data.values or None,
         ignore_value=data.ignore_value,
         exclusive=getattr(task, "exclusive", True),
@@ -112,8 +159,10 @@ def _listed(plan: Plan, file: Path) -> Table:
             plan.root / str(data.boxes),
             images,
             data.box_file,
-            data.label,
+            str(data.label),
             data.corners,
+            mode=data.box_mode,
+            fractions=data.box_unit == "fractions",
             listing=listing,
             listing_file=data.file,
             group=about.group,
@@ -122,7 +171,8 @@ def _listed(plan: Plan, file: Path) -> Table:
             **more,
         )
     if isinstance(task, MultiLabelSection):
-        return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, **more)
+        lists = None if data.separator is None else FindingLists(str(data.label), data.separator, data.ignored)
+        return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, lists=lists, **more)
     return Table.from_csv(file, images, data.file, data.label, about.group, data.where, task.classes, **more)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,27 +10,23 @@ import torch
 from torch import Tensor
 
 from palpate import catalog
-from palpate.annotations import Candidates
 from palpate.contracts import Task
 from palpate.errors import InputError, PalpateError
+from palpate.models.faults import first_line, refusal
 from palpate.preprocess.blocking import findings as preprocessing
-from palpate.tasks.classification import Classification
-from palpate.tasks.heads import OneLogit, looks_like_probabilities
+from palpate.tasks.detection import Detection
+from palpate.tasks.output_checks import require_batch_axis, require_fractions
+from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree, leaves, take
 from palpate.threats.ball import check_bounds
-from palpate.victim import Victim
-
-RandomModel = Literal["refuse", "allow"]
+from palpate.victim import Victim, dtype_of
 
 _RELATIVE = 1e-3
 """Outputs that differ by more than this share of the largest one differ for a reason, not by rounding."""
 _MANY = 0.1
 """Share of images without a gradient that is worth a warning."""
-_FEWEST = 8
-"""Fewer images than this say nothing about accuracy."""
 _TRIED = 4
 """Images that each step of the preprocessing is tried on by itself."""
-_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,13 @@ class Finding:
 
 
 def preflight(
-    victim: Victim, task: Task, images: Tensor, targets: Tree, *, random_model: str = "refuse"
+    victim: Victim,
+    task: Task,
+    images: Tensor,
+    targets: Tree,
+    *,
+    random_model: str = "refuse",
+    logits: bool = False,
 ) -> list[Finding]:
     """Try the model on some images: what makes an audit impossible is refused, what weakens it is found.
 
@@ -59,24 +60,27 @@ def preflight(
         images: (B, C, *spatial) in stored values; a batch, best spread over all classes.
         targets: what is annotated, as the task expects it.
         random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`.
+        logits: the user states that outputs are logits, whatever they look like.
 
     Returns:
         The findings, in the order of the checks.
 
     Raises:
         InputError: images outside the bounds or not finite; a model that fails on them, or whose outputs are of
-            another width, not finite, probabilities instead of logits, or random unless that is allowed.
+            another width, not finite, probabilities instead of logits, boxes in pixels, or random unless that is
+            allowed.
     """
     check_bounds(images, victim.bounds)
-    findings = _mode(victim)
+    findings = _mode(victim) + _format(victim)
     with victim:
         outputs = _first_pass(victim, images)
         task.validate(outputs, targets)
-        findings += _probabilities(task, outputs)
+        findings += _probabilities(task, outputs, targets, logits)
+        _boxes(task, outputs)
         random = _randomness(victim, images, outputs, random_model)
         findings += random or _companions(victim, images, outputs)
         findings += _gradients(victim, task, images, targets)
-    return findings + _accuracy(task, outputs, targets)
+    return findings
 
 
 def _mode(victim: Victim) -> list[Finding]:
@@ -93,42 +97,42 @@ def _first_pass(victim: Victim, images: Tensor) -> Tree:
         raise
     # Whatever the user's code raises is the user's to read: one sentence, not a traceback into palpate.
     except Exception as error:
-        shape = list(images.shape)
-        if found := _CHANNELS.search(str(error)):
-            expected, given = found.groups()
-            mend = (
-                f"Repeat the grey image: preprocess.channels = {expected}."
-                if int(given) == 1
-                else "Choose images, or a model, that fit each other; preprocess.channels repeats grey images only."
-            )
-            raise InputError(
-                f"model: it expects images of {expected} channels and was given {given}. {mend}"
-            ) from error
-        raise InputError(
-            f"model: it fails on images of shape {shape}: {type(error).__name__}: {_first_line(error)}. "
-            "Correct preprocess.size and preprocess.channels, or the model."
-        ) from error
+        raise refusal(error, images.shape) from error
 
 
-def _probabilities(task: Task, outputs: Tree) -> list[Finding]:
-    """Cross-entropy of a softmax is nearly flat, so attacks look weaker than they are."""
-    logits = leaves(outputs)[0]
-    if isinstance(outputs, Candidates):
-        logits = logits.flatten(0, 1)
-    if len(logits) > 1 and looks_like_probabilities(logits):
-        raise InputError(
-            "model: it returns probabilities (each row lies in 0 to 1 and sums to 1), which makes attacks look weaker "
-            "than they are. Return the logits, without the last softmax, or torch.log of the probabilities: logits too."
+def _format(victim: Victim) -> list[Finding]:
+    """A model in half or double precision is audited as it is, and that is worth knowing."""
+    dtype = dtype_of(victim.module)
+    if dtype in (None, torch.float32):
+        return []
+    text = (
+        f"The model computes in {str(dtype).removeprefix('torch.')}; images are given to it in that format, so "
+        "verdicts are those of the model as it is."
+    )
+    if dtype != torch.float64:
+        text += " Small gradients round to zero there; audit it in float32 (.float()) too, where attacks search better."
+    return [Finding("note", "number format", text)]
+
+
+def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> list[Finding]:
+    """Cross-entropy of a softmax is nearly flat; a sigmoid read as a logit decides for one class always."""
+    suspicion = suspect(task, outputs, targets, "model.outputs")
+    if suspicion is None:
+        return []
+    if suspicion.sure and not stated:
+        raise InputError(suspicion.text)
+    text = suspicion.text.removeprefix("model: ")
+    return [Finding("warning", "probabilities", text[0].upper() + text[1:])]
+
+
+def _boxes(task: Task, outputs: Tree) -> None:
+    if isinstance(task, Detection):
+        require_fractions(
+            outputs,
+            task.classes,
+            'Say what they are: model.boxes = "pixels", "centres" or "pixel centres"; or divide by width and height in '
+            "the model.",
         )
-    sigmoids = not isinstance(task, Classification) or isinstance(task.head, OneLogit)
-    if sigmoids and bool(((logits >= 0) & (logits <= 1)).all()):
-        text = (
-            "Every output lies between 0 and 1, as after a sigmoid; a logit is also negative, for the other class. "
-            "If the model ends in a sigmoid, return what goes into it, or torch.logit of what comes out: read as a "
-            "logit, a probability never decides for class 0."
-        )
-        return [Finding("warning", "probabilities", text)]
-    return []
 
 
 def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[Finding]:
@@ -153,11 +157,14 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
         return []
     try:
         alone = victim.judge(images[:1])
+    except PalpateError:
+        raise
     except Exception as error:
         raise InputError(
             f"model: it answers a batch of {len(images)} images and fails on one image alone ({type(error).__name__}). "
             "Batches shrink while an attack runs; let the model take any number of images."
         ) from error
+    require_batch_axis(alone, 1)
     first = take(outputs, torch.zeros(1, dtype=torch.int64, device=images.device))
     difference = _difference(alone, first)
     if difference <= _RELATIVE * _size(outputs):
@@ -182,7 +189,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
         why = (
             f"No gradient flows from the model's output to its input: {_place(victim, images) or error}"
             if isinstance(error, InputError)
-            else f"The model's backward pass fails ({_first_line(error)}){_named(_place(victim, images))}"
+            else f"The model's backward pass fails ({first_line(error)}){_named(_place(victim, images))}"
         )
         text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
         return [Finding("failure", "gradients", text)]
@@ -222,38 +229,6 @@ def _gradient(victim: Victim, images: Tensor, value: Callable[[Tensor], Tensor])
     return victim.gradient(value(victim.search(place)), place).flatten(1).abs().amax(1)
 
 
-def _accuracy(task: Task, outputs: Tree, targets: Tree) -> list[Finding]:
-    if isinstance(task, Classification):
-        return _chance(task, outputs, targets)
-    right = task.right(outputs, targets)
-    if len(right) < _FEWEST or bool(right.any()):
-        return []
-    text = (
-        f"The model's result is acceptable on none of the {len(right)} images that were looked at. Check the order of "
-        "the model's outputs, the mean and std, the bounds, the annotations' values and the task's floor."
-    )
-    return [Finding("warning", "clean accuracy", text)]
-
-
-def _chance(task: Classification, outputs: Tensor, targets: Tensor) -> list[Finding]:
-    count = len(targets)
-    found = []
-    if count > 1 and len(torch.unique(targets)) == 1:
-        text = (
-            f"All {count} images that were looked at have the label {int(targets[0])}. An audit of one class says "
-            "nothing about the others."
-        )
-        found.append(Finding("warning", "one class", text))
-    right = int((task.predict(outputs) == targets).sum())
-    if count >= _FEWEST and right <= count / task.classes:
-        text = (
-            f"The model is right on {right} of the {count} images that were looked at, no more than chance. Check the "
-            "order of the classes, the mean and std, the bounds and the order of the colours."
-        )
-        found.append(Finding("warning", "clean accuracy", text))
-    return found
-
-
 def _difference(one: Tree, other: Tree) -> float:
     pairs = zip(leaves(one), leaves(other), strict=True)
     return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
@@ -262,7 +237,3 @@ def _difference(one: Tree, other: Tree) -> float:
 def _size(outputs: Tree) -> float:
     """The largest absolute output, at least 1."""
     return max(1.0, *(float(tensor.abs().max()) for tensor in leaves(outputs) if tensor.numel()))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")

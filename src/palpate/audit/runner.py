@@ -20,7 +20,7 @@ from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
 from palpate.audit.machine import repeatable
 from palpate.audit.model_notes import model_notes
-from palpate.audit.opening import open_run, require_same_subject, store_plan
+from palpate.audit.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
@@ -98,6 +98,7 @@ def audit(
         InputError: the model or the images cannot be audited.
         StorageError: the folder is in use, is of another plan, or cannot be read or written.
     """
+    require_own(folder, plan)
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         subject = load_subject(plan, allow_pickle=allow_pickle)
@@ -114,7 +115,8 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     task = task_of(plan.task, "untargeted")
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
     images, targets = subject.images(sample), subject.targets(sample)
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model)
+    stated = "outputs" in plan.model.model_fields_set
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
     findings += notices(plan, subject)
     findings += model_notes(plan, subject.victim, images)
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)

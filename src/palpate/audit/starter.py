@@ -9,6 +9,7 @@ from pathlib import Path
 from palpate.audit.plan import parse_plan
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
+from palpate.audit.starter_roots import with_roots
 from palpate.audit.starter_values import origin_lines, threat_part, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
@@ -17,7 +18,17 @@ from palpate.data.inspect_described import find_described
 from palpate.data.seen import UnreadError
 from palpate.errors import InputError
 
-_HEALTHY = re.compile(r"(?i:normal|healthy|negative|benign|control|^no[ _-])|^[Nn]on(?=[A-Z _-])")
+_HEALTHY = re.compile(
+    r"(?i:(?<!ab)normal|(?<!un)healthy|negative|benign|control|uninfected|^no[ _-]|^no$|^without)|^[Nn]on(?=[A-Z _-])"
+)
+_OF_ARCHIVES: dict[str, tuple[str, ...]] = {
+    "pneumoniamnist": ("1",),
+    "breastmnist": ("0",),
+    "nodulemnist3d": ("1",),
+    "adrenalmnist3d": ("1",),
+    "vesselmnist3d": ("1",),
+}
+"""The class that counts as disease in the archives of MedMNIST that have two classes."""
 _GRADED = re.compile(r"grade|level|stage|diagnosis|severity|score", re.IGNORECASE)
 
 
@@ -39,8 +50,9 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     if isinstance(layout, AnnotatedLayout):
         data, task, attacks = annotated_parts(place, layout)
     else:
-        disease = _disease(layout.classes)
+        disease = _disease(layout)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
+    data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     parts = [_head(folder, layout, others), model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
@@ -95,9 +107,9 @@ def _data(place: Path, layout: Layout) -> str:
     lines = ["[data]"]
     if layout.kind == "csv":
         lines += [f"table = {path_of(layout.path, place)}"]
-        if layout.images is not None and layout.images != layout.path.parent:
+        if layout.images is not None and layout.images.resolve() != layout.path.parent.resolve():
             lines.append(f"images = {path_of(layout.images, place)}")
-        lines += [f"file = {text_of(layout.file or '')}", f"label = {text_of(layout.label or '')}"]
+        lines += [f"file = {text_of(layout.file or '')}", _label(layout)]
         lines += origin_lines(layout)
         if layout.split and layout.splits:
             lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}{_others(layout)}")
@@ -109,12 +121,35 @@ def _data(place: Path, layout: Layout) -> str:
             f"medmnist = {path_of(layout.path, place)}",
             f"split = {text_of(layout.splits[0][0])}{_others(layout)}",
         ]
-    if not layout.equal:
-        lines.append(
-            f"# {FILL_IN}: the images differ in size or depth; convert them to one, then name that folder here"
-        )
+    lines += [f"# {plain(note)}" for note in layout.notes] + _unequal(layout)
     lines.append("# limit = 100  # audit at most so many images, every class in proportion")
     return "\n".join(lines) + "\n"
+
+
+def _label(layout: Layout) -> str:
+    if layout.one_hot:
+        return f"label = {texts(layout.one_hot)}  # {CHECK}: one column a class; each line has exactly one 1"
+    line = f"label = {text_of(layout.label or '')}"
+    others = plain(", ".join(layout.others[:6]))
+    if layout.asked:
+        return f"{line}  # {FILL_IN}: which column holds the labels? This one, or {others}"
+    return f"{line}  # {CHECK}: labels could also be in {others}" if others else line
+
+
+def _unequal(layout: Layout) -> list[str]:
+    """What to know of images that differ: they are audited as they are, in batches of one shape."""
+    seen = layout.seen
+    if layout.equal or seen is None:
+        return []
+    if len(seen.channels) > 1:
+        held = " and ".join(f"{count} with {number}" for number, count in seen.channels)
+        return [
+            f"# The images differ in channels ({held}, of those looked at). Where the network expects RGB, "
+            "preprocess.channels = 3 repeats grey."
+        ]
+    return [
+        "# The images differ in size or depth and are audited as they are. preprocess.size gives the network one size."
+    ]
 
 
 def _others(layout: Layout) -> str:
@@ -138,10 +173,14 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _disease(classes: Sequence[str]) -> tuple[str, ...]:
+def _disease(layout: Layout) -> tuple[str, ...]:
     """Classes that by their names are no healthy ones; none where no name says so."""
+    classes = layout.classes
     if list(classes) == ["0", "1"]:
-        return ("1",)
+        if layout.kind == "medmnist":
+            return _OF_ARCHIVES.get(re.sub(r"_\d+$", "", layout.path.stem.lower()), ())
+        # In a column `No Finding` or `normal` a 1 is the healthy class.
+        return ("0",) if _HEALTHY.search(layout.label or "") else ("1",)
     healthy = [name for name in classes if _HEALTHY.search(name)]
     return tuple(name for name in classes if name not in healthy) if healthy else ()
 

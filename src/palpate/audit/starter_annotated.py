@@ -6,18 +6,21 @@ from pathlib import Path
 
 from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
-from palpate.data.inspect_annotated import AnnotatedLayout
+from palpate.data.annotated import AnnotatedLayout
+from palpate.data.findings import is_no_finding
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
     """`[data]`, `[task]` and `[[attacks]]` for annotated images; `place` is the plan's own folder."""
     kinds = {"masks": (_masks, _segmentation), "boxes": (_boxes, _detection), "findings": (_findings, _multilabel)}
     data, task = kinds[layout.kind]
-    if layout.layout == "table":
+    if layout.layout == "masks":
+        lines = ["[data]", *_paired(place, layout)]
+    elif layout.layout == "table":
         lines = ["[data]", *data(place, layout), *_shared(place, layout)]
     else:
         lines = ["[data]", *_described(place, layout)]
-    first = layout.names[0] if layout.names else ""
+    first = next((name for name in layout.names if not is_no_finding(name)), next(iter(layout.names), ""))
     return "\n".join(lines) + "\n", "\n".join(["[task]", *task(layout)]) + "\n", _attacks(layout, first)
 
 
@@ -49,6 +52,36 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
+def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
+    """Folders of images and masks that belong together by their names."""
+    naming = layout.naming
+    others = f"  # {FILL_IN}: or {', '.join(map(plain, layout.others))}" if layout.others else ""
+    together = layout.images == layout.path
+    lines = [f"images = {path_of(layout.images, place)}"]
+    lines.append(f"masks = {path_of(layout.path, place)}{'' if together else others}")
+    rules = [("image_name", naming.image), ("mask_name", naming.mask)]
+    if layout.view:
+        lines.append(f"field = {path_of(layout.view, place)}  # {CHECK}: zeros of these masks do not count")
+        rules.append(("field_name", naming.field))
+    for name, rule in rules:
+        end = others if together and name == "mask_name" else ""
+        if rule != "{stem}" or end:
+            lines.append(f"{name} = {text_of(rule)}{end}")
+    if layout.unmatched:
+        lines.append(
+            f'unpaired = "refuse"  # {FILL_IN}: {plain(layout.unmatched)}. "skip" leaves them out; "empty" takes '
+            "images without a mask as images without a structure"
+        )
+    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    if layout.ignore_value is not None:
+        lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
+    lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
+    if len(layout.form.shape) == 3:
+        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+    lines.append("# limit = 100  # audit at most so many images")
+    return lines
+
+
 def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     lines.append(f"mask = {text_of(layout.mask or '')}")
@@ -69,7 +102,13 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 
 def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
-    return [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+    lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
+    if layout.lists is not None:
+        lines.append(f"label = {text_of(layout.lists.column)}  # its cells list the findings of an image")
+        lines.append(f"separator = {text_of(layout.lists.separator)}")
+        if layout.lists.ignored:
+            lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that stand for no finding")
+    return lines
 
 
 def _segmentation(layout: AnnotatedLayout) -> list[str]:
@@ -95,7 +134,7 @@ def _detection(layout: AnnotatedLayout) -> list[str]:
 def _multilabel(layout: AnnotatedLayout) -> list[str]:
     return [
         'kind = "multilabel"',
-        f"findings = {texts(layout.names)}  # {CHECK}: columns, in the order of the model's outputs",
+        f"findings = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
         f"thresholds = [0.5]  # {CHECK}: operating points as probabilities, one for all or one each",
     ]
 

@@ -98,12 +98,6 @@ def goal_words(task: Task) -> str:
     return task.goal.words()
 
 
-def is_targeted(task: Task) -> bool:
-    """Whether the goal says where the decision shall go."""
-    assert isinstance(task, Classification | MultiLabel | Segmentation | Detection)
-    return task.goal.targeted
-
-
 def family(section: TaskSection) -> str:
     """The kind of task as attacks name it: `classification` for all that decide for one class."""
     return "classification" if isinstance(section, ClassificationSection) else section.kind

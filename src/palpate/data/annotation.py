@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -49,3 +50,6 @@ class Annotations(Protocol):
 
     def content(self, case: Case) -> bytes:
         """Bytes that change whenever the annotation does."""
+
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """The files of this case alone that the annotation is read from."""

@@ -92,6 +92,10 @@ class Archive:
         planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(planes, dtype=images.dtype.newbyteorder("="))
 
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """The archive."""
+        return (self.path,)
+
     def read(self, case: Case) -> Array:
         """A copy of the pixels (C, H, W) of one case."""
         return np.array(self.images[case.origin])

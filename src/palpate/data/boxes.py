@@ -1,4 +1,4 @@
-"""Boxes: a sheet with one line a box, in pixels; where images may lack boxes, a second one with one line an image."""
+"""Boxes: a sheet with one line a box; where images may lack boxes, a second one with one line an image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from palpate.data.annotation import Annotation
+from palpate.data.box_modes import BoxMode, corners_of
 from palpate.data.cases import Case, label_of, listed
 from palpate.data.listing import About, Cases, class_names, listed_lines, located
 from palpate.data.sheets import Line, Sheet
@@ -24,6 +25,9 @@ MARGIN = 1.0
 """Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
 
 
+_NOTHING = ("", "nan", "none", "null")
+
+
 @dataclass(frozen=True)
 class BoxColumns:
     """Columns of a CSV of boxes.
@@ -31,12 +35,16 @@ class BoxColumns:
     Attributes:
         image: paths of images.
         label: classes of boxes.
-        corners: left, top, right and bottom in pixels.
+        corners: the four columns of numbers: left, top, right and bottom, or what `mode` says.
+        mode: what the four numbers are.
+        fractions: whether they are fractions of the width and height of the image, and not pixels.
     """
 
     image: str = "image"
     label: str = "label"
     corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
+    mode: BoxMode = "xyxy"
+    fractions: bool = False
 
 
 class Box(NamedTuple):
@@ -45,7 +53,7 @@ class Box(NamedTuple):
     Attributes:
         place: its line in the sheet, for messages.
         label: class from 0.
-        corners: left, top, right and bottom in pixels.
+        corners: left, top, right and bottom, in pixels or fractions.
     """
 
     place: str
@@ -62,12 +70,16 @@ class BoxLines:
         root: the folder of the images.
         boxes: the boxes of each case, in the order of their lines; a case without boxes is not there.
         sizes: width and height of the images that the boxes were drawn on, where the table says so.
+        fractions: whether corners are fractions of the width and height of the image, and not pixels.
+        texts: the file of the boxes of each case, where each image has its own.
     """
 
     table: Path
     root: Path
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict, hash=False, repr=False)
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
+    fractions: bool = False
+    texts: Mapping[str, Path] = field(default_factory=dict, hash=False, repr=False)
 
     def read(self, case: Case) -> Annotation:
         """The boxes of one case; M is 0 where it has none.
@@ -76,30 +88,37 @@ class BoxLines:
             InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
         """
         height, width = self._size(case)
-        require_declared(self.table, case.name, self.sizes, width, height)
-        boxes = self.boxes.get(case.name, ())
+        require_declared(self.table, case.path, self.sizes, width, height)
+        boxes = self.boxes.get(case.path, ())
         size = np.array([width, height, width, height], dtype=np.float64)
         corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
+        corners *= size if self.fractions else 1.0
         clipped = corners.clip(0, size)
         out = (np.abs(corners - clipped) > MARGIN).any(axis=1) | (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
         if out.any():
             box = boxes[int(np.flatnonzero(out)[0])]
             raise InputError(
                 f"{self.table}, {box.place}: the box {_words(box.corners)} stands out of {case.name}, which is "
-                f"{width} x {height} (width x height). Give boxes in pixels of the stored image."
+                f"{width} x {height} (width x height). Give boxes in {'fractions' if self.fractions else 'pixels'} of "
+                "the stored image; data.box_mode says whether the numbers are corners, or a corner and a size."
             )
         classes = np.array([box.label for box in boxes], dtype=np.int64)
         return Annotation(boxes=(clipped / size).astype(np.float32), classes=classes)
 
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """The text of its boxes, where it has one of its own."""
+        return (self.texts[case.path],) if case.path in self.texts else ()
+
     def _size(self, case: Case) -> tuple[int, int]:
         shape = Folder(self.root).form(case).shape
         if len(shape) != 3:
-            raise InputError(f"{self.root / case.name} is a volume, and boxes are in two dimensions. Give its slices.")
+            raise InputError(f"{self.root / case.path} is a volume, and boxes are in two dimensions. Give its slices.")
         return shape[1], shape[2]
 
     def content(self, case: Case) -> bytes:
         """The boxes as numbers, whatever lines they stand in."""
-        return json.dumps([[box.label, *box.corners] for box in self.boxes.get(case.name, ())]).encode()
+        boxes: list[object] = [[box.label, *box.corners] for box in self.boxes.get(case.path, ())]
+        return json.dumps(["fractions", *boxes] if self.fractions else boxes).encode()
 
 
 def box_cases(
@@ -112,8 +131,13 @@ def box_cases(
     classes: Sequence[str] | None,
 ) -> tuple[Cases, BoxLines]:
     """The cases and boxes of a sheet; see `palpate.data.table.Table.from_boxes`."""
-    sheet.require((columns.image, columns.label, *columns.corners))
-    names = class_names(sheet, columns.label, [line for line in sheet.lines if not _empty(line, columns)], classes)
+    # A table of boxes of a single class may have no column of classes.
+    alone = columns.label == "label" and columns.label not in sheet.header and classes is not None and len(classes) == 1
+    sheet.require((columns.image, *([] if alone else [columns.label]), *columns.corners))
+    boxed = [line for line in sheet.lines if not _empty(line, columns)]
+    names = class_names(sheet, columns.label, boxed, classes)
+    if not columns.fractions:
+        _require_pixels(sheet, boxed, columns)
     if listing is None:
         sheet.require((*about.columns, *where))
         kept = sheet.filtered(where)
@@ -133,7 +157,8 @@ def box_cases(
             boxes[path].append(_box(sheet.path, line, columns, names))
     if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
         raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
-    return (tuple(cases), names), BoxLines(sheet.path, images, {name: tuple(own) for name, own in boxes.items() if own})
+    held = {name: tuple(own) for name, own in boxes.items() if own}
+    return (tuple(cases), names), BoxLines(sheet.path, images, held, fractions=columns.fractions)
 
 
 def require_declared(path: Path, name: str, sizes: Mapping[str, tuple[int, int]], width: int, height: int) -> None:
@@ -171,22 +196,33 @@ def _cases(sheet: Sheet, images: Path, lines: list[tuple[int, Line, str]], about
 
 def _empty(line: Line, columns: BoxColumns) -> bool:
     # Some programs list an image without boxes as a line without corners.
-    return not any(line.cells[column] for column in columns.corners)
+    return all(line.cells[column].lower() in _NOTHING for column in columns.corners)
+
+
+def _require_pixels(sheet: Sheet, lines: Sequence[Line], columns: BoxColumns) -> None:
+    """Refuse boxes that are fractions where pixels are expected: they would all lie in the first pixel."""
+    numbers = [_number(sheet.path, line, column) for line in lines for column in columns.corners]
+    if numbers and max(numbers) <= 1 and any(number % 1 for number in numbers):
+        raise InputError(
+            f"{sheet.path}: all boxes lie between 0 and 1, so they are fractions of the image and not pixels. "
+            'Set data.box_unit = "fractions".'
+        )
 
 
 def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -> Box:
-    label = label_of(line.cells[columns.label], names)
+    label = label_of(line.cells[columns.label], names) if columns.label in line.cells else 0
     if label is None:
         raise InputError(
             f"{table}, {line.place}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
             f"of the classes {listed(names)}. Correct the label, or list it among the classes."
         )
-    corners = tuple(_number(table, line, column) for column in columns.corners)
+    corners = corners_of([_number(table, line, column) for column in columns.corners], columns.mode)
     left, top, right, bottom = corners
     if right <= left or bottom <= top:
+        sized = ' If its numbers are a corner and a size, set data.box_mode = "xywh".' if columns.mode == "xyxy" else ""
         raise InputError(
-            f"{table}, {line.place}: the box {_words(corners)} has no area. Take the line out; keep its image in "
-            "a listing if it has no other box."
+            f"{table}, {line.place}: the box {_words(corners)} has no area. Take the {line.word} out; an image without "
+            f"boxes is a line without corners, or a line of a second table with all images.{sized}"
         )
     return Box(line.place, label, corners)
 
@@ -198,8 +234,8 @@ def _number(table: Path, line: Line, column: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InputError(
-            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is no number of "
-            "pixels. Correct it, or leave all four corners empty for an image without boxes."
+            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is no "
+            "number. Correct it, or leave all four corners empty for an image without boxes."
         )
     return value
 

@@ -26,6 +26,7 @@ class Case:
         scanner: manufacturer and model; empty where neither a column nor the file says so.
         region: path of a mask that `threat.region` may name, from the table's images; empty where there is none.
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
+        file: where the file lies, from the table's images, where that is not the name; empty elsewhere.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Case:
     site: str = ""
     scanner: str = ""
     region: str = ""
+    file: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the file lies, from the table's images; what annotations and channels are looked up by."""
+        return self.file or self.name
 
 
 def class_number(text: str) -> int | None:

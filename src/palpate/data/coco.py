@@ -15,7 +15,7 @@ from palpate.data.boxes import require_declared
 from palpate.data.cases import Case, checked_classes, listed
 from palpate.data.coco_shapes import drawn
 from palpate.data.formats import header_of
-from palpate.data.json_file import cell, entry, inside, read_json, unique
+from palpate.data.json_file import cell, entry, path_from, read_json, unique
 from palpate.data.masks import merged
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError, nearest
@@ -75,7 +75,7 @@ def read_coco(path: Path, images: Path) -> Coco:
     lines, names, sizes = [], {}, {}
     for number, one in enumerate(pictures, start=1):
         identifier = entry(path, f"image {number}", one, "id", int)
-        name = inside(images, entry(path, f"image {number}", one, "file_name", str), f"{path}, image {number}")
+        name = path_from(images, entry(path, f"image {number}", one, "file_name", str), f"{path}, image {number}")
         if identifier in names:
             raise InputError(f"{path}: the image id {identifier} stands there twice. Keep one of them.")
         names[identifier] = name
@@ -134,14 +134,14 @@ class CocoMasks:
             InputError: the image has another size than declared, a shape cannot be drawn, or two structures overlap
                 in a task that gives each pixel one.
         """
-        header = header_of(self.root / case.name)
+        header = header_of(self.root / case.path)
         if len(header.shape) != 3:
-            raise InputError(f"{self.root / case.name} is a volume, and COCO draws in two dimensions. Give its slices.")
+            raise InputError(f"{self.root / case.path} is a volume, and COCO draws in two dimensions. Give its slices.")
         height, width = header.shape[1:]
-        require_declared(self.path, case.name, self.sizes, width, height)
+        require_declared(self.path, case.path, self.sizes, width, height)
         stack = np.zeros((len(self.structures), height, width), dtype=np.int64)
         crowds = np.zeros_like(stack, dtype=bool)
-        for shape in self.shapes.get(case.name, ()):
+        for shape in self.shapes.get(case.path, ()):
             mask = drawn(shape.segmentation, height, width, f"{self.path}, annotation {shape.number}")
             if shape.crowd:
                 crowds[shape.structure] |= mask
@@ -151,9 +151,13 @@ class CocoMasks:
         labels = merged(stack, self.structures, f"{self.path}, {case.name}") if self.exclusive else stack
         return Annotation(labels=labels, overlapping=not self.exclusive, spacing=self.spacing or header.spacing)
 
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """None: all shapes stand in the JSON."""
+        return ()
+
     def content(self, case: Case) -> bytes:
         """The shapes as they are written, whatever their ids."""
-        shapes = [[one.structure, one.segmentation, one.crowd] for one in self.shapes.get(case.name, ())]
+        shapes = [[one.structure, one.segmentation, one.crowd] for one in self.shapes.get(case.path, ())]
         return json.dumps([shapes, self.exclusive, self.spacing], sort_keys=True).encode()
 
 

@@ -14,10 +14,24 @@ from palpate.data.sheets import Line
 SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
 """Names of splits, the one to audit first."""
 FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
-LABEL_NAMES = ("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level")
-GROUP_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "case", "study", "pid")
+LABEL_NAMES = (
+    *("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level"),
+    *("labels", "class_name", "classname", "class_id", "pathology", "benign_malignant", "findings", "finding labels"),
+)
+GROUP_NAMES = (
+    *("patient", "patient_id", "patientid", "patient id", "subject", "subject_id", "group", "case", "study", "pid"),
+    *("lesion_id", "studyinstanceuid"),
+)
 SITE_NAMES = ("site", "hospital", "centre", "center", "institution", "clinic")
 SCANNER_NAMES = ("scanner", "manufacturer", "vendor", "device", "machine")
+NO_LABELS = (
+    *("sex", "gender", "male", "female", "age", "patient age", "patient gender", "age_approx", "race", "ethnicity"),
+    *("view", "view position", "viewposition", "projection", "frontal/lateral", "ap/pa", "laterality", "side", "eye"),
+    *("id", "index", "width", "height", "rows", "columns", "spacing", "fold", "dx_type", "localization", "modality"),
+    *("anatom_site_general_challenge", "anatom_site_general", "follow-up #", "usage", "rad_id", "reader", "split"),
+    *("smoker", "weight", "size", "year", "date", "time", "quality"),
+)
+"""Columns that describe the patient or the picture, and are no labels."""
 MOST_CLASSES = 50
 """Columns of more distinct values hold something else than classes."""
 
@@ -39,6 +53,9 @@ def file_column(
         repeated: whether an image may stand in several lines, as it does where each line is a box.
     """
     bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
+    above = path.parent.resolve()
+    if any(cell.startswith(f"{above.name}/") for cell in lines[0].cells.values()):
+        bases.append(path.parent / "..")  # paths that begin with the name of the table's own folder, as CheXpert's
     found: list[tuple[float, int, int, str, Path]] = []
     for order, column in enumerate(header):
         cells = [line.cells[column] for line in lines]
@@ -50,6 +67,12 @@ def file_column(
                 found.append((-share, rank(column, FILE_NAMES), order, column, base))
                 break
     return min(found)[3:] if found else None
+
+
+def is_no_label(column: str) -> bool:
+    """Whether a column's name says that it describes the patient or the picture, or it has none, as an index has."""
+    lowered = column.lower().strip()
+    return not lowered or lowered.startswith("unnamed") or lowered in NO_LABELS
 
 
 def path_columns(base: Path, header: Sequence[str], lines: Sequence[Line]) -> list[str]:

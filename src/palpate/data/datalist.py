@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from palpate.data.box_modes import BOX_MODES, BoxMode, corners_of
 from palpate.data.cases import listed
-from palpate.data.json_file import cell, entry, inside, read_json
+from palpate.data.json_file import cell, entry, path_from, read_json
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
 __all__ = ["BOX_MODES", "BoxMode", "Datalist", "Keys", "Shows", "datalist_splits", "read_datalist"]
 
 Shows = Literal["classes", "masks", "boxes", "findings"]
-BoxMode = Literal["xyxy", "xywh", "xxyy", "ccwh"]
-BOX_MODES: tuple[BoxMode, ...] = ("xyxy", "xywh", "xxyy", "ccwh")
-"""Corners; a corner and the size; both x before both y; the centre and the size. In pixels."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -128,7 +126,7 @@ def _column(label: str, place: int, count: int) -> str:
 def _paths(path: Path, number: int, item: dict[str, Any], key: str, images: Path) -> tuple[str, ...]:
     held = item[key]
     paths = held if isinstance(held, list) and held else [held]
-    return tuple(inside(images, one, f"{path}, item {number}, '{key}'") for one in paths)
+    return tuple(path_from(images, one, f"{path}, item {number}, '{key}'") for one in paths)
 
 
 def _class(where: str, held: Any) -> str:
@@ -164,18 +162,7 @@ def _boxes(path: Path, number: int, item: dict[str, Any], image: str, keys: Keys
                 f"{path}, {place}: a box is {box!r}, and palpate reads boxes in two dimensions, four numbers of "
                 "pixels. Correct it."
             )
-        corners = (repr(corner) for corner in _corners(numbers, mode))
+        corners = (repr(corner) for corner in corners_of(numbers, mode))
         cells = {"image": image, "label": cell(label), **dict(zip(_CORNERS, corners, strict=True))}
         lines.append(Line(number, cells, "item"))
     return lines
-
-
-def _corners(box: Sequence[float], mode: BoxMode) -> tuple[float, float, float, float]:
-    first, second, third, fourth = box
-    if mode == "xywh":
-        return first, second, first + third, second + fourth
-    if mode == "xxyy":
-        return first, third, second, fourth
-    if mode == "ccwh":
-        return first - third / 2, second - fourth / 2, first + third / 2, second + fourth / 2
-    return first, second, third, fourth

@@ -6,6 +6,7 @@ names where several would do. A guess is a proposal: the plan that is written fr
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,30 +15,23 @@ from typing import Literal
 
 from palpate.data.archive import read_headers
 from palpate.data.cases import class_number
-from palpate.data.columns import (
-    GROUP_NAMES,
-    LABEL_NAMES,
-    MOST_CLASSES,
-    SCANNER_NAMES,
-    SITE_NAMES,
-    SPLITS,
-    file_column,
-    is_split,
-    named,
-    rank,
-    sorted_splits,
-    spread,
-)
+from palpate.data.class_folders import read_class_folders
+from palpate.data.columns import MOST_CLASSES, SPLITS, sorted_splits, spread
+from palpate.data.findings import finding
 from palpate.data.formats import is_series
 from palpate.data.forms import Form
-from palpate.data.listing import locate, visible
-from palpate.data.seen import Seen, UnreadError, look_at, reading
-from palpate.data.sheets import read_csv
+from palpate.data.label_columns import Choice, classes_of, finding_columns, finding_lists
+from palpate.data.listing import visible
+from palpate.data.searched import ANNOTATED, folders_in, searched_folders
+from palpate.data.seen import OtherKindError, Seen, UnreadError, broken, look_at, reading, reasons
 from palpate.data.table import Table
+from palpate.data.table_faults import why_no_labels
+from palpate.data.table_look import TABLE_SUFFIXES, TableLook, other_table
 from palpate.errors import InputError
 
 _SLICES_LOOKED_AT = 32
-_NO_CLASSES = ("images", "imgs", "masks", "labels", "annotations", "fov", "segmentation")
+_STUDY = re.compile(r"(^|/)study\d+_(positive|negative)/", re.IGNORECASE)
+"""How MURA names the folders of its studies."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +55,10 @@ class Layout:
         site: column of a CSV that says where images were taken.
         scanner: column of scanners of a CSV.
         seen: what the images that were looked at say of themselves; None for archives, which hold bare numbers.
+        one_hot: columns of a CSV that hold a 1 for their class each; `label` is None then.
+        others: further columns of a CSV that could be the labels.
+        asked: whether the column of labels is a mere guess, so that the user has to decide.
+        notes: what was left out or understood, a sentence each.
     """
 
     kind: Literal["csv", "folders", "medmnist"]
@@ -78,6 +76,10 @@ class Layout:
     site: str | None = None
     scanner: str | None = None
     seen: Seen | None = None
+    one_hot: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    asked: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -108,66 +110,79 @@ class Layout:
         if self.kind == "folders":
             return Table.from_folders(self.path, classes)
         where = {self.split: split} if self.split and split else {}
-        assert self.images is not None and self.file is not None and self.label is not None
-        return Table.from_csv(self.path, self.images, self.file, self.label, self.group, where, classes)
+        label = self.label or self.one_hot
+        assert self.images is not None and self.file is not None and label
+        return Table.from_csv(self.path, self.images, self.file, label, self.group, where, classes)
 
 
-def find_tables(folder: Path, unread: Sequence[UnreadError] = ()) -> tuple[Layout, ...]:
-    """The layouts of labelled images in a folder and one level below, the most telling first.
+def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[Layout, ...]:
+    """The layouts of labelled images in a folder and below, the most telling first.
 
     CSV tables come before class folders, and these before archives. Among equals a folder named after a split that
-    is audited (`test`) comes first, then the larger one.
+    is audited (`test`) comes first, then the larger one. Class folders are not guessed where a file that describes
+    images was recognised and cannot be read: that guess would be a worse one.
 
     Args:
-        folder: where to look.
-        unread: image sets of other kinds that could not be read, told where nothing else is found.
+        folder: where to look, or a single file.
+        unread: what other readers refused; reasons of these readers are added.
 
     Raises:
-        InputError: the folder does not exist, or nothing in it is a labelled image set that can be read.
+        InputError: the folder does not exist, or nothing in it is a labelled image set that can be read; it says what
+            was looked at and why each was refused.
     """
     if not folder.exists():
         raise InputError(f"{folder} does not exist. Give the folder of the images.")
-    places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    refused = [] if unread is None else unread
+    places = searched_folders(folder)
     files = [path for place in places for path in visible(place.iterdir()) if path.is_file()] or [folder]
-    damaged = list(unread)
 
     def looked(look: Callable[[Path], Layout | None], paths: Iterable[Path]) -> list[Layout]:
-        return _ordered(_tried(look, path, damaged) for path in paths)
+        return _ordered(_tried(look, path, refused) for path in paths)
 
-    tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in (".csv", ".tsv")])
-    folders = looked(_folder_layout, places)
+    tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in TABLE_SUFFIXES])
+    refused += [error for path in files if (error := other_table(path)) is not None]
     archives = looked(_archive_layout, [path for path in files if path.suffix.lower() == ".npz"])
+    described = bool(tables or archives or not broken(refused))
+    folders = looked(_folder_layout, places if described else ())
     found = (*tables, *folders, *archives)
-    if not found and damaged:
-        raise InputError(f"{folder} holds no labelled images that can be read. {damaged[0]}")
-    if not found and (images := next(filter(is_series, places), None)):
-        raise InputError(
-            f"{images} holds DICOM files, and nothing in {folder} says what they show. Put a CSV there with a column "
-            "of files, or of folders of series, and a column of labels."
-        )
     if not found:
-        raise InputError(
-            f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
-            "one folder of images a class, with a MedMNIST .npz, or with data for nnU-Net, MONAI, COCO or Pascal VOC."
-        )
+        raise InputError(_nothing(folder, places, refused))
     return found
 
 
+def _nothing(folder: Path, places: Sequence[Path], refused: Sequence[UnreadError]) -> str:
+    """What to say where there are no labelled images: the readers' own reasons, or what palpate reads."""
+    if broken(refused):
+        return f"{folder} holds no labelled images that can be read. {' '.join(reasons(refused))}"
+    if images := next(filter(is_series, places), None):
+        return (
+            f"{images} holds DICOM files, and nothing in {folder} says what they show. Put a CSV there with a column "
+            "of files, or of folders of series, and a column of labels."
+        )
+    looked = f" Looked at: {' '.join(reasons(refused))}" if refused else ""
+    return (
+        f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
+        "one folder of images a class, with a MedMNIST .npz, or with data for nnU-Net, MONAI, COCO or Pascal VOC."
+        f"{looked}"
+    )
+
+
 def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
-    def key(layout: Layout) -> tuple[int, int]:
-        name = layout.path.name.lower()
-        return (SPLITS.index(name) if name in SPLITS else len(SPLITS), -layout.count)
+    def key(layout: Layout) -> tuple[bool, int, int]:
+        name = layout.path.stem.lower()
+        # The form of an answer in a contest, whose labels are placeholders.
+        return ("submission" in name, SPLITS.index(name) if name in SPLITS else len(SPLITS), -layout.count)
 
     return sorted((layout for layout in layouts if layout is not None), key=key)
 
 
-def _tried(look: Callable[[Path], Layout | None], path: Path, damaged: list[UnreadError]) -> Layout | None:
+def _tried(look: Callable[[Path], Layout | None], path: Path, refused: list[UnreadError]) -> Layout | None:
     try:
         return look(path)
     except UnreadError as error:
-        damaged.append(error)
-    except InputError:  # of another kind
-        pass
+        refused.append(error)
+    except InputError as error:
+        refused.append(OtherKindError(str(error)))
     return None
 
 
@@ -175,37 +190,27 @@ def _tried(look: Callable[[Path], Layout | None], path: Path, damaged: list[Unre
 
 
 def _csv_layout(path: Path) -> Layout | None:
-    _, header, lines = read_csv(path)
-    found = file_column(path, header, lines)
-    if found is None:
-        return None
-    file, images = found
-    columns = {column: Counter(line.cells[column] for line in lines) for column in header if column != file}
-    split = next((column for column, values in columns.items() if is_split(values)), None)
-    group = named(GROUP_NAMES, [c for c, values in columns.items() if "" not in values and len(values) > 1])
-    site, scanner = (named(names, list(columns)) for names in (SITE_NAMES, SCANNER_NAMES))
-    label = _label_column(columns, (split, group, site, scanner))
-    if label is None:
-        return None
-    classes, counts = _classes(columns[label])
-    seen = look_at([images / name for line in spread(lines) if (name := locate(images, line.cells[file]))])
-    splits = sorted_splits(columns[split]) if split else ()
+    table = TableLook(path)
+    chosen = classes_of(table.candidates, table.lines)
+    if chosen is None:
+        if finding_lists(table.candidates) or finding_columns(table.candidates):
+            raise OtherKindError(f"{path} says of each image which findings it shows: no single class.")
+        raise why_no_labels(path, table.file, table.candidates, table.lines)
+    choice = chosen if isinstance(chosen, Choice) else None
+    hot = () if isinstance(chosen, Choice) else chosen
+    label = choice.column if choice else None
+    classes, counts = _classes(table.values[choice.column]) if choice else (hot, _ones(table, hot))
+    seen = table.look()
     return Layout(
-        "csv", path, classes, counts, seen.form, seen.equal, images, file, label, split, group, splits,
-        site, scanner, seen,
+        "csv", path, classes, counts, seen.form, seen.equal, table.images, table.file, label,
+        table.split, table.group, table.splits, table.site, table.scanner, seen,
+        one_hot=hot, others=choice.others if choice else (), asked=choice.asked if choice else False,
+        notes=(table.found,) if table.found else (),
     )  # fmt: skip
 
 
-def _label_column(columns: dict[str, Counter[str]], taken: tuple[str | None, ...]) -> str | None:
-    several = {
-        column: values
-        for column, values in columns.items()
-        if column not in taken and "" not in values and 2 <= len(values) <= MOST_CLASSES
-    }
-    few = [column for column, values in several.items() if len(values) <= values.total() // 2]
-    # In a table of a handful of studies a class may stand there once: then its name must say what the column is.
-    exact = [column for column in several if rank(column, LABEL_NAMES) < len(LABEL_NAMES)]
-    return named(LABEL_NAMES, few) or named(LABEL_NAMES, exact) or next(iter(few), None)
+def _ones(table: TableLook, columns: Sequence[str]) -> tuple[int, ...]:
+    return tuple(sum(finding(line.cells[column]) == 1 for line in table.lines) for column in columns)
 
 
 def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -222,16 +227,31 @@ def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def _folder_layout(root: Path) -> Layout | None:
-    below = {path.name.lower(): path for path in visible(path for path in root.iterdir() if path.is_dir())}
-    if any(name in _NO_CLASSES or name in SPLITS for name in below):
+    below = folders_in(root)
+    names = {path.name.lower() for path in below}
+    if not below or names & {*ANNOTATED, *SPLITS} or any(map(_is_volume, below)):
         return None
-    if any(map(_is_volume, below.values())):
-        return None
+    if described := next((path for path in below if _is_described(path)), None):
+        raise OtherKindError(f"{described} is a set of images of its own and no class. Give that folder.")
+    held = read_class_folders(root, None)
+    if len(held.classes) < 2:
+        raise OtherKindError(
+            f"{root} holds one folder of images, {held.classes[0]}; an audit of classes needs two or more."
+        )
+    if told := next((case for case in held.cases if _STUDY.search(case.name)), None):
+        raise UnreadError(
+            f"{root / told.name}: the label is in the name of the study's folder, and not of the folder in {root}. "
+            "Write a CSV with the columns file and label."
+        )
     table = Table.from_folders(root)
-    if len(table.classes) < 2:
-        return None
     seen = look_at([root / case.name for case in spread(list(table))])
-    return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen)
+    return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen, notes=table.notes)
+
+
+def _is_described(folder: Path) -> bool:
+    """Whether a folder is an image set by itself, as of nnU-Net or with folders of images and masks."""
+    names = {path.name.lower() for path in folder.iterdir()}
+    return "dataset.json" in names or len(names & set(ANNOTATED)) > 1
 
 
 def _is_volume(folder: Path) -> bool:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from palpate.data.annotation import UNKNOWN
-from palpate.data.cases import Case
+from palpate.data.annotated import AnnotatedLayout
 from palpate.data.columns import (
     GROUP_NAMES,
     LABEL_NAMES,
@@ -25,13 +20,15 @@ from palpate.data.columns import (
     sorted_splits,
     spread,
 )
-from palpate.data.findings import finding
-from palpate.data.forms import Form
+from palpate.data.label_columns import finding_columns, finding_lists
 from palpate.data.listing import locate, visible
-from palpate.data.seen import Seen, UnreadError, look_at, reading
+from palpate.data.mask_values import stored_values
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at
 from palpate.data.sheets import read_csv
-from palpate.data.table import Folder, Table
+from palpate.data.table_look import TableLook
 from palpate.errors import InputError
+
+__all__ = ["AnnotatedLayout", "find_annotated"]
 
 _MASK_NAMES = ("mask", "masks", "segmentation", "seg", "label", "annotation", "gt", "truth")
 _FIELD_NAMES = ("fov", "field", "roi", "view")
@@ -43,104 +40,6 @@ _CORNERS = (
 )
 _MASKS_LOOKED_AT = 10
 _MOST_STRUCTURES = 20
-
-Kind = Literal["masks", "boxes", "findings"]
-Corners = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True)
-class AnnotatedLayout:
-    """Annotated images as they lie in a folder.
-
-    Attributes:
-        kind: what is annotated.
-        path: the CSV of masks, boxes or findings.
-        images: folder that all paths start from.
-        file: column of images.
-        names: structures, classes of boxes, or findings; the order of the first two is to be confirmed.
-        count: images in all; where there are boxes, those that `listing` or the CSV of boxes names.
-        form: shape and stored type of the first image.
-        equal: whether all images that were looked at have this form.
-        mask: column of masks.
-        values: stored values other than 0 in the masks that were looked at.
-        field: column of field-of-view masks.
-        label: column of classes of boxes.
-        corners: columns of left, top, right and bottom of boxes.
-        listing: a CSV with one line an image beside that of boxes, and its column of images.
-        split: column of splits; of `listing`, if there is one.
-        group: column of patients; of `listing`, if there is one.
-        splits: names of the splits and their lines, the one to audit first.
-        layout: how they lie there: a CSV, or the layout of another tool (`palpate.data.inspect_described`).
-        exclusive: whether structures exclude one another, as far as the layout says.
-        site: column that says where images were taken; of `listing`, if there is one.
-        scanner: column of scanners; of `listing`, if there is one.
-        seen: what the images that were looked at say of themselves; None where channels lie in files of their own.
-    """
-
-    kind: Kind
-    path: Path
-    images: Path
-    file: str
-    names: tuple[str, ...]
-    count: int
-    form: Form
-    equal: bool
-    mask: str | None = None
-    values: tuple[int, ...] = ()
-    field: str | None = None
-    label: str | None = None
-    corners: Corners | None = None
-    listing: tuple[Path, str] | None = None
-    split: str | None = None
-    group: str | None = None
-    splits: tuple[tuple[str, int], ...] = ()
-    layout: Literal["table", "nnunet", "datalist", "coco", "voc"] = "table"
-    exclusive: bool = True
-    site: str | None = None
-    scanner: str | None = None
-    seen: Seen | None = None
-
-    def words(self) -> str:
-        """In one line for a terminal."""
-        form = self.form.words() if self.equal else f"sizes differ, the first {self.form.words()}"
-        return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}"
-
-    def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
-
-        Raises:
-            InputError: as the constructors of `palpate.data.table.Table`.
-        """
-        split = split or (self.splits[0][0] if self.splits else None)
-        if self.layout != "table":
-            return self._described(split)
-        where = {self.split: split} if self.split and split else {}
-        if self.kind == "masks":
-            assert self.mask is not None
-            return Table.from_masks(
-                self.path, self.images, self.file, self.mask, structures=self.names, values=self.values,
-                field=self.field, group=self.group, where=where,
-            )  # fmt: skip
-        if self.kind == "findings":
-            return Table.from_findings(self.path, self.images, self.names, self.file, self.group, where)
-        assert self.label is not None and self.corners is not None
-        listing, listing_file = self.listing or (None, None)
-        return Table.from_boxes(
-            self.path, self.images, self.file, self.label, self.corners, listing=listing, listing_file=listing_file,
-            group=self.group, where=where, classes=self.names,
-        )  # fmt: skip
-
-    def _described(self, split: str | None) -> Table:
-        shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
-        if self.layout == "nnunet":
-            return Table.from_nnunet(self.path, split, structures=self.names)
-        if self.layout == "voc":
-            return Table.from_voc(self.path, split, classes=self.names)
-        if self.layout == "coco":
-            return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
-        return Table.from_datalist(
-            self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
-        )
 
 
 def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tuple[AnnotatedLayout, ...]:
@@ -192,7 +91,9 @@ def _guess(
         if unread is not None:
             unread.append(error)
         return None
-    except InputError:
+    except InputError as error:
+        if unread is not None:
+            unread.append(OtherKindError(str(error)))
         return None
 
 
@@ -218,14 +119,9 @@ def _masks(path: Path) -> AnnotatedLayout | None:
 
 def _stored(sheet: _Sheet, mask: str) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where they are pictures rather than masks."""
-    held: set[float] = set()
-    for line in sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]:
-        name = locate(sheet.images, line.cells[mask])
-        if name:
-            with reading():
-                held |= set(np.unique(Folder(sheet.images).read(Case(name, -1, name, 0))).tolist())
-    whole = all(value == int(value) and value >= 0 for value in held)
-    return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= _MOST_STRUCTURES else ()
+    few = sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]
+    values = stored_values(sheet.images, [name for line in few if (name := locate(sheet.images, line.cells[mask]))])
+    return values if len(values) < _MOST_STRUCTURES else ()
 
 
 def _boxes(path: Path) -> AnnotatedLayout | None:
@@ -269,23 +165,16 @@ def _listing(boxes: _Sheet) -> _Sheet | None:
     return None
 
 
-def _findings(path: Path) -> AnnotatedLayout | None:
-    sheet = _Sheet(path)
-    names = tuple(
-        column
-        for column, held in sheet.values.items()
-        if column not in (sheet.file, sheet.group, sheet.site, sheet.scanner) and _judged(held)
-    )  # fmt: skip
-    if len(names) < 2:
-        return None
-    seen = sheet.look()
+def _findings(path: Path) -> AnnotatedLayout:
+    """The findings of a table: a column each, or one column whose cells list them."""
+    table = TableLook(path)
+    listing = finding_lists(table.candidates)
+    lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
+    if not names:
+        raise OtherKindError(f"{path} holds no columns of findings.")
+    seen = table.look()
     return AnnotatedLayout(
-        "findings", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
-        split=sheet.split, group=sheet.group, splits=sheet.splits, site=sheet.site, scanner=sheet.scanner, seen=seen,
+        "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
+        split=table.split, group=table.group, splits=table.splits, site=table.site, scanner=table.scanner, seen=seen,
+        lists=lists,
     )  # fmt: skip
-
-
-def _judged(held: Counter[str]) -> bool:
-    """Whether the cells of a column say present, absent or not judged, and at least once present and once absent."""
-    values = {finding(cell) for cell in held}
-    return {0, 1} <= values <= {0, 1, UNKNOWN}

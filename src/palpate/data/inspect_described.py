@@ -7,18 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from palpate.data.cases import Case
+from palpate.data.annotated import AnnotatedLayout, Kind
 from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
-from palpate.data.inspect_annotated import AnnotatedLayout, Kind
-from palpate.data.json_file import inside, read_json
+from palpate.data.inspect_folders import find_folders
+from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
+from palpate.data.mask_values import stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
-from palpate.data.seen import Seen, UnreadError, look_at, reading
-from palpate.data.source import Folder
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.table import Table
 from palpate.data.voc import voc_splits
 from palpate.errors import InputError
@@ -39,7 +37,10 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
                 found += _guess(look, path, unread)
-    return tuple(found)
+    taken = {one.path for one in found if one.layout in ("nnunet", "voc")} | {
+        one.path.parent for one in found if one.layout == "datalist" and one.kind == "masks"
+    }
+    return (*found, *(one for one in find_folders(folder, unread) if not taken & set(one.images.parents)))
 
 
 def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError] | None) -> Layouts:
@@ -49,7 +50,11 @@ def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError
         if unread is not None:
             unread.append(error)
         return ()
-    except (InputError, AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
+    except InputError as error:
+        if unread is not None:
+            unread.append(OtherKindError(str(error)))
+        return ()
+    except (AttributeError, KeyError, TypeError, ValueError):  # JSON of something else, in any shape
         return ()
 
 
@@ -88,17 +93,24 @@ def _voc(folder: Path) -> Layouts:
 def _json(path: Path) -> Layouts:
     document = read_json(path)
     if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
-        return _coco(path, document)
+        with reading():  # what is wrong with it is said, since these keys are those of nothing else
+            return _coco(path, document)
     return _datalist(path, document)
 
 
 def _coco(path: Path, document: dict[str, Any]) -> Layouts:
     above = path.parent.parent
     bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
-    name = document["images"][0].get("file_name", "") if document["images"] else ""
-    images = next((base for base in bases if base.is_dir() and name and (base / name).is_file()), None)
-    if images is None:
-        return ()
+    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
+    if not listed:
+        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
+    found = {base: sum((base / name).is_file() for name in listed) for base in bases if base.is_dir()}
+    images = max(found, key=lambda base: found[base])
+    if not found[images]:
+        raise InputError(
+            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
+            "Put the images there, or correct file_name."
+        )
     coco = read_coco(path, images)
     table = Table.from_coco(path, images)
     seen = _seen(images, table)
@@ -147,13 +159,8 @@ def _datalist(path: Path, document: Any) -> Layouts:
 
 def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where labels are no paths."""
-    held: set[float] = set()
-    for label in labels:
-        name = inside(images, label, "label")
-        with reading():
-            held |= set(np.unique(Folder(images).read(Case(name, -1, name, 0))).tolist())
-    whole = all(value == int(value) and value >= 0 for value in held)
-    return tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= MOST_CLASSES else ()
+    values = stored_values(images, [path_from(images, label, "label") for label in labels])
+    return values if len(values) < MOST_CLASSES else ()
 
 
 def _structures(document: Any, values: tuple[int, ...]) -> list[str]:

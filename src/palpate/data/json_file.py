@@ -1,18 +1,21 @@
-"""JSON that describes data: bounded in size and depth, every name once, and every path inside the images' folder."""
+"""JSON that describes data: bounded in size and depth, and every name once."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from palpate.data.places import from_folder
+from palpate.data.texts import read_bytes, too_deep
 from palpate.errors import InputError, nearest
 
-MAX_BYTES = 2**28
-"""Larger files are refused before they are read; parsed, JSON takes about ten times its size in memory."""
-
+_HALF_LETTER = re.compile(rb"\\u[dD][89a-fA-F]")
 _WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
 
@@ -20,24 +23,23 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        InputError: the file is missing, too large, no JSON, nested too deeply, names a key twice, or holds NaN.
+        InputError: the file is missing, too large, no JSON, nested too deeply, names a key twice, or holds a number
+            that is not finite or a text that is none.
     """
+    raw = read_bytes(path, "JSON")
+    if too_deep(raw):
+        raise InputError(f"{path} is nested too deeply to be a description of data. Give the right file.")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"{path} has {path.stat().st_size:,} bytes, and palpate reads JSON up to {MAX_BYTES:,}. Split it."
-            )
-        return json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number)
+        document = json.loads(raw, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+        if _HALF_LETTER.search(raw):
+            json.dumps(document, ensure_ascii=False).encode()
     except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist. Correct its path.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Give a JSON file.") from error
-    except RecursionError as error:
-        raise InputError(f"{path} is nested too deeply to be a description of data. Give the right file.") from error
+        raise InputError(f"{path}: {error}") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path} holds half a letter (a lone surrogate, such as \\ud800). Save it again.") from error
     except ValueError as error:
         raise InputError(f"{path} is no JSON ({error}). Save it again.") from error
+    return document
 
 
 def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
@@ -58,25 +60,19 @@ def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
     return value
 
 
-def inside(images: Path, text: Any, where: str) -> str:
+def path_from(images: Path, text: Any, where: str) -> str:
     """A path of a description as a path from the folder of the images, with forward slashes.
 
-    Records name images: the folders of one machine do not belong there, nor files from elsewhere.
+    A path that leads out of the folder stays one that does: `palpate.data.places` decides whether it may.
 
     Raises:
-        InputError: it is no text, or leads out of the folder.
+        InputError: it is no text, or no path of a file.
     """
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{where}: a path is {_kind(text)}. Give the path of a file, from {images}.")
-    path = PurePosixPath(text)
-    if path.is_absolute():
-        for root in (images.absolute(), images.resolve()):
-            if path.is_relative_to(root.as_posix()):
-                path = path.relative_to(root.as_posix())
-                break
-    flat = os.path.normpath(path.as_posix()).replace(os.sep, "/")
-    if flat.startswith(("/", "../")) or flat in ("..", "."):
-        raise InputError(f"{where}: '{text}' is outside the folder of the images, {images}. Set data.images.")
+    flat = os.path.normpath(from_folder(images, text)).replace(os.sep, "/")
+    if flat in ("..", ".") or flat.endswith("/.."):
+        raise InputError(f"{where}: '{text}' is a folder. Give the path of a file, from {images}.")
     return flat
 
 
@@ -100,9 +96,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     held = dict(pairs)
     if len(held) < len(pairs):
         keys = [key for key, _ in pairs]
-        doubled = next(key for key in keys if keys.count(key) > 1)
+        doubled = next(key for key, count in Counter(keys).items() if count > 1)
         raise InputError(f"the key '{doubled}' stands twice in one object. Keep one of them.")
     return held
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text[:40]}, which is too large for a number")
+    return number
 
 
 def _no_number(text: str) -> Any:

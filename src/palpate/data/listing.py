@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from palpate.data.cases import Case, checked_classes, label_of, listed, unnamed_classes
 from palpate.data.formats import IMAGE_SUFFIXES, SUFFIXES, is_series
+from palpate.data.one_hot import one_hot, one_hot_names
+from palpate.data.places import from_folder
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
@@ -70,20 +72,24 @@ def class_cases(
     sheet: Sheet,
     images: Path,
     file: str,
-    label: str,
+    label: str | Sequence[str],
     about: About,
     where: Mapping[str, object],
     classes: Sequence[str] | None,
 ) -> Cases:
     """The cases of a sheet of classes; see `palpate.data.table.Table.from_csv`."""
-    sheet.require((file, label, *about.columns, *where))
-    names = class_names(sheet, label, sheet.lines, classes)
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    sheet.require((file, *columns, *about.columns, *where))
+    if isinstance(label, str):
+        names = class_names(sheet, label, sheet.lines, classes)
+    else:
+        names = one_hot_names(columns, classes)
     cases = []
     for line, case in listed_lines(sheet, images, file, about, where):
-        number = label_of(line.cells[label], names)
+        number = label_of(line.cells[label], names) if isinstance(label, str) else one_hot(sheet, line, columns)
         if number is None:
             raise InputError(
-                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[label]}', which is none of the "
+                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[columns[0]]}', which is none of the "
                 f"classes {listed(names)}. Correct the label, or list it among the classes."
             )
         cases.append(replace(case, label=number))
@@ -135,7 +141,7 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
             )
         raise InputError(
             f"{table}: {len(missing)} of {len(lines)} image files do not exist under {images}: first {first}. "
-            f"Correct column '{file}', or the folder of the images."
+            f"{_near(images, missing[0].cells[file])}Correct column '{file}', or the folder of the images."
         )
     return [name for name in found if name is not None]
 
@@ -145,12 +151,15 @@ def locate(images: Path, cell: str) -> str | None:
 
     A bare identifier stands for the image of that name.
     """
-    if not cell:
+    if not cell or "\0" in cell:
         return None
-    path = PurePosixPath(cell)
-    if path.is_absolute() and path.is_relative_to(images.resolve()):
-        # Records name images; the folders of one machine are nobody else's business.
-        path = path.relative_to(images.resolve())
+    found = _existing(images, PurePosixPath(from_folder(images, cell)))
+    if found is None and "\\" in cell:  # written on Windows
+        return locate(images, cell.replace("\\", "/"))
+    return found
+
+
+def _existing(images: Path, path: PurePosixPath) -> str | None:
     if os.path.isfile(images / path):
         return path.as_posix()
     for suffixes in (IMAGE_SUFFIXES, SUFFIXES):
@@ -158,6 +167,20 @@ def locate(images: Path, cell: str) -> str | None:
         if endings:
             return f"{path.as_posix()}{endings[0]}" if len(endings) == 1 else None
     return path.as_posix() if path.parts and is_series(images / path) else None
+
+
+def _near(images: Path, cell: str) -> str:
+    """A sentence on a file whose name differs from a missing one in upper and lower case, or in its ending only."""
+    path = images / PurePosixPath(cell.replace("\\", "/"))
+    if not path.name or not os.path.isdir(path.parent):
+        return ""
+    with os.scandir(path.parent) as entries:
+        names = sorted(entry.name for entry in entries)
+    if same := [name for name in names if name.casefold() == path.name.casefold()]:
+        return f"There is '{same[0]}': upper and lower case count. "
+    if same := [name for name in names if name.casefold().startswith(f"{path.stem.casefold()}.")]:
+        return f"There is '{same[0]}', with another ending. "
+    return ""
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

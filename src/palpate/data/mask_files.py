@@ -52,7 +52,7 @@ def region_mask(root: Path, case: Case) -> Array | None:
 
 
 def _check_place(root: Path, case: Case, path: Path) -> None:
-    image = root / case.name
+    image = root / case.path
     if is_volume(path) and is_volume(image):
         apart = not same_grid(read_volume_header(image), read_volume_header(path))
     else:

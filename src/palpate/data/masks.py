@@ -29,15 +29,17 @@ class MaskFiles:
         root: the folder that all paths start from.
         coding: how the files store masks.
         spacing: mm of a pixel along each axis where the files do not say.
-        files: paths of the masks of each case, in the order of `coding.columns`.
+        named: paths of the masks of each case, in the order of `coding.columns`.
         fields: path of the field of view of the cases that have one.
+        more: further masks of the cases whose structures are spread over several files, all coded alike.
     """
 
     root: Path
     coding: Coding
     spacing: tuple[float, ...] | None = None
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
 
     def read(self, case: Case) -> Annotation:
         """The mask of one case, checked against the header of its image.
@@ -49,26 +51,32 @@ class MaskFiles:
         spacing = self._spacing(case)
         coding = self.coding
         if coding.separate:
-            stored = zip(self.files[case.name], coding.values, strict=True)
+            stored = zip(self.named[case.path], coding.values, strict=True)
             labels = np.stack([self._labels(case, name, ((value,),)) for name, value in stored])
         else:
-            labels = self._single(case, self.files[case.name][0])
-        if case.name in self.fields:
-            labels[..., stored_mask(self.root, case, self.fields[case.name]) == 0] = IGNORE
+            labels = self._together(case, (*self.named[case.path], *self.more.get(case.path, ())))
+        if case.path in self.fields:
+            labels[..., stored_mask(self.root, case, self.fields[case.path]) == 0] = IGNORE
         return Annotation(labels=labels, overlapping=not coding.exclusive, spacing=spacing)
+
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """Its masks and its field of view."""
+        view = [self.fields[case.path]] if case.path in self.fields else []
+        return tuple(self.root / name for name in (*self.named[case.path], *self.more.get(case.path, ()), *view))
 
     def content(self, case: Case) -> bytes:
         """The files as they are, and how they are read."""
-        names = (*self.files[case.name], *([self.fields[case.name]] if case.name in self.fields else ()))
+        own = (*self.named[case.path], *self.more.get(case.path, ()))
+        names = (*own, *([self.fields[case.path]] if case.path in self.fields else ()))
         coding: list[object] = [
             self.coding.separate,
             self.coding.values,
             self.coding.ignore_value,
-            case.name in self.fields,
+            case.path in self.fields,
         ]
         if not self.coding.exclusive and not self.coding.separate:
             coding += [self.coding.regions, "overlapping"]
-        if is_segmentation(self.root / self.files[case.name][0]):
+        if any(is_segmentation(self.root / name) for name in own[:1]):
             coding.append(self.coding.structures)
         parts = [json.dumps([coding, self.spacing]).encode()]
         folder = Folder(self.root)
@@ -91,11 +99,29 @@ class MaskFiles:
             )
         return given
 
+    def _together(self, case: Case, names: Sequence[str]) -> Labels:
+        """The labels of all files of one image; zeros where it has none."""
+        if not names:
+            spatial = Folder(self.root).form(case).shape[1:]
+            count = () if self.coding.exclusive else (len(self.coding.regions or self.coding.values),)
+            return np.zeros((*count, *spatial), dtype=np.int64)
+        labels = self._single(case, names[0])
+        for name in names[1:]:
+            part = self._single(case, name)
+            clash = (labels != part) & (labels != 0) & (part != 0)
+            if clash.any():
+                raise InputError(
+                    f"{self.root / name} and another mask of {case.name} say different things in {int(clash.sum())} "
+                    "pixels. Correct one of the masks."
+                )
+            labels = np.where(labels == 0, part, labels)
+        return labels
+
     def _single(self, case: Case, name: str) -> Labels:
         """The labels of one file for all structures: (*spatial), or (S, *spatial) where they may overlap."""
         coding, path = self.coding, self.root / name
         if is_segmentation(path):
-            stack = segments(path, self.root / case.name, coding.structures, coding.values)
+            stack = segments(path, self.root / case.path, coding.structures, coding.values)
             return merged(stack, coding.structures, str(path)) if coding.exclusive else stack
         regions = coding.regions or tuple((value,) for value in coding.values)
         if coding.exclusive:

@@ -10,7 +10,7 @@ from typing import Any
 
 from palpate.data.cases import listed
 from palpate.data.formats import header_of
-from palpate.data.json_file import entry, inside, read_json, unique
+from palpate.data.json_file import entry, path_from, read_json, unique
 from palpate.data.listing import visible
 from palpate.data.mask_coding import Coding
 from palpate.data.sheets import Line, Sheet
@@ -194,8 +194,8 @@ def _own_list(dataset: Dataset) -> dict[str, tuple[tuple[str, ...], str]]:
         held = entry(dataset.path, "", dataset.listed, name, dict)
         images = entry(dataset.path, place, held, "images", list)
         where = f"{dataset.path}, {place}"
-        label = inside(dataset.folder, entry(dataset.path, place, held, "label", str), where)
-        paths = tuple(inside(dataset.folder, path, where) for path in images)
+        label = path_from(dataset.folder, entry(dataset.path, place, held, "label", str), where)
+        paths = tuple(path_from(dataset.folder, path, where) for path in images)
         if missing := [path for path in (*paths, label) if not (dataset.folder / path).is_file()]:
             raise InputError(f"{where}: {missing[0]} does not exist. Put the file there.")
         channels = header_of(dataset.folder / paths[0]).shape[0] if len(paths) == 1 else len(paths)

@@ -17,6 +17,7 @@ from palpate.data.annotation import Annotation, Annotations
 from palpate.data.cases import Case
 from palpate.data.forms import Array, Form
 from palpate.data.mask_files import region_mask
+from palpate.data.places import Places
 from palpate.data.scan import Header
 from palpate.data.source import Folder, Source
 from palpate.errors import InputError
@@ -32,6 +33,7 @@ class Rows:
         classes: names of the classes, structures or findings, in the order of the model's outputs.
         source: reads the pixels.
         annotations: reads masks, boxes or findings; None where each image has one class.
+        notes: what was left out of the data and why, a sentence each; no part of the identity.
     """
 
     cases: tuple[Case, ...]
@@ -40,6 +42,7 @@ class Rows:
     annotations: Annotations | None = None
     _digests: dict[Case, bytes] = field(default_factory=dict, init=True, repr=False, compare=False)
     _headers: dict[str, Header] = field(default_factory=dict, init=True, repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -120,6 +123,24 @@ class Rows:
         """The file, the series folder, or the files of the channels of one row; none where images have no files."""
         return self.source.paths(self.cases[row]) if isinstance(self.source, Folder) else ()
 
+    def files(self, row: int) -> tuple[Path, ...]:
+        """Everything on the disk that one row is read from: image, masks, region."""
+        case = self.cases[row]
+        drawn = () if self.annotations is None else self.annotations.files(case)
+        region = (self.source.root / case.region,) if case.region and isinstance(self.source, Folder) else ()
+        return (*self.source.files(case), *drawn, *region)
+
+    def placed(self, places: Places) -> Self:
+        """The rows, all of whose files lie where they may, by names that hold no folder of this machine.
+
+        Raises:
+            InputError: a file leads elsewhere, or two images would have one name.
+        """
+        places.require("data", dict.fromkeys(file for row in range(len(self)) for file in self.files(row)))
+        if not isinstance(self.source, Folder):
+            return self
+        return replace(self, cases=places.named(self.cases, self.source.root))
+
     def form(self) -> Form:
         """The shape and stored type that all images share, from their headers.
 
@@ -192,6 +213,6 @@ class Rows:
             if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
                 digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
             if case.region and isinstance(self.source, Folder):
-                digest.update(self.source.content(replace(case, name=case.region)))
+                digest.update(self.source.content(replace(case, file=case.region)))
             self._digests[case] = digest.digest()
         return self._digests[case]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,24 @@ _MOST_SERIES = 8
 
 
 class UnreadError(InputError):
-    """An image set was recognised, and a file of it cannot be read: worth telling where nothing else is found."""
+    """An image set was recognised and cannot be read: its reason is shown, and no worse guess takes its place."""
+
+
+class OtherKindError(UnreadError):
+    """A file or folder is not of the kind that a reader looks for: shown only where nothing else is to be said."""
+
+
+def broken(refused: Sequence[UnreadError]) -> list[UnreadError]:
+    """The refusals of image sets that were recognised, each text once."""
+    texts = {str(error): error for error in refused if not isinstance(error, OtherKindError)}
+    return list(texts.values())
+
+
+def reasons(refused: Sequence[UnreadError], most: int = 6) -> list[str]:
+    """Why nothing could be read: of image sets that were recognised, or else of all that was looked at."""
+    texts = list(dict.fromkeys(str(error) for error in broken(refused) or refused))
+    more = len(texts) - most
+    return [*texts[:most], *([f"{more} more were looked at."] if more > 0 else [])]
 
 
 @contextmanager
@@ -36,6 +54,7 @@ class Seen:
         first: the first of them, a file or the folder of a series.
         header: what it says of itself.
         equal: whether all have its shape and type.
+        channels: how many of them have how many channels, fewest channels first.
         alike: whether all have its unit and the value of its stored step.
         dicom: whether all are DICOM, which tells patients apart.
     """
@@ -45,6 +64,7 @@ class Seen:
     equal: bool
     alike: bool
     dicom: bool
+    channels: tuple[tuple[int, int], ...] = ()
 
     @property
     def form(self) -> Form:
@@ -74,4 +94,5 @@ def look_at(paths: Sequence[Path]) -> Seen:
         equal=len({header.form for header in headers}) == 1,
         alike=len({(header.unit, header.step) for header in headers}) == 1,
         dicom=all(header.format.startswith("DICOM") for header in headers),
+        channels=tuple(sorted(Counter(header.form.shape[0] for header in headers).items())),
     )

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from palpate.data.cases import listed
+from palpate.data.texts import decoded, read_bytes
 from palpate.errors import InputError, nearest
+
+MAX_COLUMNS = 5_000
+"""Tables of more columns are refused: columns are compared with one another and looked at one by one."""
+
+_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +81,62 @@ class Sheet(NamedTuple):
 def read_csv(table: Path) -> Sheet:
     """Header and lines of a CSV; the delimiter (comma, semicolon, tab) is the header's most frequent one.
 
+    Columns without a name are passed over, and so are empty lines, and empty cells beyond the header.
+
     Raises:
-        InputError: the file is missing, empty, not UTF-8, or a line does not fit the header.
+        InputError: the file is missing, empty, not UTF-8, has far too many columns, or a line does not fit the header.
     """
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{table} does not exist. Correct the path of the table.") from error
-    except OSError as error:
-        raise InputError(f"{table} cannot be read: {error.strerror}. Give a CSV file.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{table} is not UTF-8 text (byte {error.start}). Save it as CSV in UTF-8.") from error
-    first = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise InputError(f"{table}, line {reader.line_num}: {error}. Save the table again as CSV.") from error
-    if len(rows) < 2:
+    delimiter, text = _delimited(decoded(table, read_bytes(table, "CSV"), "CSV"))
+    rows = _filled_rows(table, text, delimiter)
+    names = next((row for _, row in rows), [])
+    header = [name.strip() for name in names]
+    _check_header(table, header)
+    lines = [_line(table, header, number, row) for number, row in rows]
+    if not lines:
         raise InputError(f"{table} has no line below its header. Give a table with one line an image.")
-    header = [cell.strip() for cell in rows[0][1]]
-    if doubled := sorted({name for name in header if header.count(name) > 1}):
+    return Sheet(table, [name for name in header if name], lines)
+
+
+def _delimited(text: str) -> tuple[str, str]:
+    """What separates cells, and the text of the table; Excel may name it in a line before the header."""
+    first = _END.split(text, 1)[0]
+    if said := re.fullmatch(r"sep=([,;\t])", first.strip('"').strip(" "), re.IGNORECASE):
+        return said[1], "\n" + _END.split(text, 1)[-1]
+    return max(",;\t", key=first.count), text
+
+
+def _filled_rows(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that say something, each with its line."""
+    reader, start = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, row
+            start = reader.line_num + 1
+    except csv.Error as error:
+        # A quote that is not closed swallows the rest of the table, or all of it that fits into one cell.
+        swallowed = reader.line_num > start or "end of data" in str(error)
+        hint = f" A quote that opens in line {start} may not be closed." if swallowed else ""
+        where = start if swallowed else reader.line_num
+        raise InputError(f"{table}, line {where}: {error}.{hint} Correct it, and save the table again.") from error
+
+
+def _check_header(table: Path, header: list[str]) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise InputError(
+            f"{table} has {len(header):,} columns, and palpate reads up to {MAX_COLUMNS:,}. "
+            "Give a table with one line an image; are lines and columns swapped?"
+        )
+    counted = Counter(name for name in header if name)
+    if doubled := sorted(name for name, count in counted.items() if count > 1):
         raise InputError(f"{table}: the column '{doubled[0]}' stands there twice. Rename one of them.")
-    return Sheet(table, header, [_line(table, header, number, row) for number, row in rows[1:]])
 
 
 def _line(table: Path, header: list[str], number: int, row: list[str]) -> Line:
+    while len(row) > len(header) and not row[-1].strip():
+        row.pop()
     if len(row) != len(header):
         raise InputError(
             f"{table}, line {number}: {len(row)} cells under {len(header)} columns. Quote cells that hold a comma."
         )
-    return Line(number, dict(zip(header, (cell.strip() for cell in row), strict=True)))
+    return Line(number, {name: cell.strip() for name, cell in zip(header, row, strict=True) if name})

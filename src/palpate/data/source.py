@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,9 @@ class Source(Protocol):
     def content(self, case: Case) -> bytes:
         """Bytes that change whenever the pixels do."""
 
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """Everything on the disk that the image is read from."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -38,11 +42,15 @@ class Folder:
 
     def path(self, case: Case) -> Path:
         """Where the file, or the folder of the series, lies."""
-        return self.root / case.name
+        return self.root / case.path
 
     def paths(self, case: Case) -> tuple[Path, ...]:
         """All files that the image is made of."""
         return (self.path(case),)
+
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """The paths, and the members of a series that are links: they may lead elsewhere."""
+        return tuple(file for path in self.paths(case) for file in (path, *_links(path)))
 
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
@@ -69,3 +77,10 @@ class Folder:
             return path.read_bytes()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
+
+
+def _links(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_symlink()]

@@ -22,14 +22,14 @@ class Stacked(Folder):
     """Files under a folder, one or several an image; a case's name is the path of its first one.
 
     Attributes:
-        files: paths of the channels, in order, of each case that has several files.
+        channels: paths of the channels, in order, of each case that has several files.
     """
 
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
 
     def paths(self, case: Case) -> tuple[Path, ...]:
         """The files of one case, in the order of the channels."""
-        return tuple(self.root / name for name in self.files.get(case.name, (case.name,)))
+        return tuple(self.root / name for name in self.channels.get(case.path, (case.path,)))
 
     def read(self, case: Case) -> Array:
         """Values of all channels (C, *spatial)."""
@@ -57,9 +57,9 @@ class Stacked(Folder):
 
     def content(self, case: Case) -> bytes:
         """The files as they are, each with its length."""
-        if case.name not in self.files:
+        if case.path not in self.channels:
             return super().content(case)
-        parts = [super(Stacked, self).content(replace(case, name=name)) for name in self.files[case.name]]
+        parts = [super(Stacked, self).content(replace(case, file=name)) for name in self.channels[case.path]]
         return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 

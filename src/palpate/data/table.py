@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal, Self
 
 from palpate.data.archive import Archive, archive_cases
+from palpate.data.box_modes import BoxMode
 from palpate.data.boxes import BoxColumns, box_cases
-from palpate.data.class_folders import folder_cases
+from palpate.data.class_folders import read_class_folders
 from palpate.data.coco import coco_boxes, coco_masks, read_coco
 from palpate.data.datalist import Keys, Shows, read_datalist
-from palpate.data.findings import finding_cases
+from palpate.data.findings import FindingLists, finding_cases
 from palpate.data.listing import About, class_cases, listed_lines
 from palpate.data.mask_coding import coded
 from palpate.data.mask_table import mask_cases
@@ -38,7 +39,7 @@ class Table(Rows):
         table: Path,
         images: Path,
         file: str = "file",
-        label: str = "label",
+        label: str | Sequence[str] = "label",
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         classes: Sequence[str] | None = None,
@@ -53,7 +54,8 @@ class Table(Rows):
             table: the CSV, in UTF-8; comma, semicolon or tab.
             images: folder that the paths in the column `file` start from.
             file: column of paths; a bare identifier stands for the one image of that name.
-            label: column of labels: names of classes, or their numbers from 0.
+            label: column of labels: names of classes, or their numbers from 0; or one column a class, of which each
+                line has exactly one 1.
             group: column that says which images belong together, such as the patient's; none: each image alone.
             where: keep lines whose column has this value, such as `{"split": "test"}`.
             classes: names of the classes in the model's order; without them labels must be numbers.
@@ -128,6 +130,8 @@ class Table(Rows):
         label: str = "label",
         corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax"),
         *,
+        mode: BoxMode = "xyxy",
+        fractions: bool = False,
         listing: Path | None = None,
         listing_file: str | None = None,
         group: str | None = None,
@@ -147,7 +151,9 @@ class Table(Rows):
             images: folder that the paths of images start from.
             file: its column of images.
             label: its column of classes: names, or numbers from 0.
-            corners: its columns of left, top, right and bottom, in pixels of the stored image.
+            corners: its columns of left, top, right and bottom, or what `mode` says, in pixels of the stored image.
+            mode: what the four numbers are: `xyxy`, `xywh`, `xxyy` or `ccwh`.
+            fractions: whether they are fractions of the image and not pixels.
             listing: a second CSV with one line an image; none takes the images from the CSV of boxes.
             listing_file: its column of images; `file` unless told.
             group: column that says which images belong together; of the listing, if there is one.
@@ -160,7 +166,7 @@ class Table(Rows):
         Raises:
             InputError: a column or file is not there, a box has no area, no number or no known class, or none is left.
         """
-        columns = BoxColumns(file, label, corners)
+        columns = BoxColumns(file, label, corners, mode, fractions)
         second = None if listing is None else (read_csv(listing), listing_file or file)
         about = About(group, site, scanner, region)
         cases, boxes = box_cases(read_csv(table), images, columns, second, about, where or {}, classes)
@@ -176,6 +182,7 @@ class Table(Rows):
         group: str | None = None,
         where: Mapping[str, object] | None = None,
         *,
+        lists: FindingLists | None = None,
         site: str | None = None,
         scanner: str | None = None,
         region: str | None = None,
@@ -190,6 +197,7 @@ class Table(Rows):
             file: column of images.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
+            lists: the one column whose cells list the findings of an image, instead of a column a finding.
             site: as `scanner` and `region`, a column; see `from_csv`.
             scanner: a column.
             region: a column.
@@ -198,21 +206,27 @@ class Table(Rows):
             InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
         """
         about = About(group, site, scanner, region)
-        cases, values = finding_cases(read_csv(table), images, file, findings, about, where or {})
+        cases, values = finding_cases(read_csv(table), images, file, findings, about, where or {}, lists)
         return cls(*cases, Folder(images), values)
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:
-        """A table from one folder a class, its images at any depth below; hidden files are passed over.
+        """A table from one folder a class, its images at any depth below.
+
+        Hidden files, folders without images, run folders and environments are passed over. So are masks beside their
+        image, known by their names (`a.png`, `a_mask.png`); the table's notes say how many.
 
         Args:
             root: the folder of class folders.
-            classes: names of the folders in the model's order; without them numbers count up and names are sorted.
+            classes: names of the folders in the model's order, the only ones that are read; without them all folders
+                with images are classes, numbers count up and names are sorted.
 
         Raises:
-            InputError: there are no class folders or no images, images lie outside, or a folder is no class.
+            InputError: there are no class folders or no images, images lie outside, or a class has no folder while
+                another folder holds images.
         """
-        return cls(*folder_cases(root, classes), Folder(root))
+        held = read_class_folders(root, classes)
+        return cls(held.cases, held.classes, Folder(root), notes=held.notes)
 
     @classmethod
     def from_medmnist(cls, archive: Path, split: str = "test", classes: Sequence[str] | None = None) -> Table:

@@ -6,16 +6,17 @@ in palpate, it reaches from `xmin - 1` to `xmax`. Tools that write VOC with corn
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from palpate.data.cases import listed
-from palpate.data.json_file import inside, unique
+from palpate.data.json_file import path_from, unique
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
-__all__ = ["MAX_XML", "read_voc", "voc_splits"]
+__all__ = ["MAX_XML", "read_voc", "voc_masks", "voc_splits"]
 
 MAX_XML = 2**22
 """Bytes of an XML; an annotation of a thousand boxes has a tenth of it."""
@@ -25,9 +26,14 @@ Sizes = dict[str, tuple[int, int]]
 """Declared width and height of images, by name."""
 
 
-def voc_splits(root: Path) -> dict[str, int]:
-    """Splits of a folder, lists of all its images and not of those of one class, and how many images they have."""
-    folder = root / "ImageSets" / "Main"
+def voc_splits(root: Path, what: str = "Main") -> dict[str, int]:
+    """Splits of a folder, lists of all its images and not of those of one class, and how many images they have.
+
+    Args:
+        root: such as `VOC2007`.
+        what: `Main` for boxes, `Segmentation` for masks.
+    """
+    folder = root / "ImageSets" / what
     files = visible(folder.glob("*.txt")) if folder.is_dir() else []
     splits = {path.stem: _identifiers(path) for path in files}
     # `cow_test.txt` lists the images of a split again, each with 1 or -1.
@@ -39,7 +45,7 @@ def read_voc(root: Path, split: str | None, difficult: bool) -> tuple[Sheet, She
     """One line a box, one line an image, and the declared sizes; see `palpate.data.table.Table.from_voc`."""
     identifiers, lines, boxes, sizes = _chosen(root, split), [], [], {}
     for number, identifier in enumerate(identifiers, start=1):
-        path = root / "Annotations" / f"{inside(root, identifier, str(root))}.xml"
+        path = root / "Annotations" / f"{_plain(root, identifier)}.xml"
         document = read_xml(path)
         name = _image(root, path, identifier, document)
         sizes[name] = _size(path, document)
@@ -50,6 +56,42 @@ def read_voc(root: Path, split: str | None, difficult: bool) -> tuple[Sheet, She
             if difficult or _text(thing, "difficult") != "1"
         ]
     return Sheet(root, ["image", "label", *_CORNERS], boxes), Sheet(root, ["image"], lines), sizes
+
+
+def voc_masks(root: Path, split: str | None) -> Sheet:
+    """One line an image of `SegmentationClass`, with its columns `file` and `mask`.
+
+    Raises:
+        InputError: a folder, split, image or mask is missing.
+    """
+    folder, splits = root / "SegmentationClass", voc_splits(root, "Segmentation")
+    masks = {path.stem: path.name for path in visible(folder.iterdir())} if folder.is_dir() else {}
+    if not masks:
+        raise InputError(f"{root} has no masks in SegmentationClass. Put them there, or choose a task of boxes.")
+    if split is None and not splits:
+        identifiers = list(masks)
+    else:
+        identifiers = _of_split(root, split or next((one for one in ("test", "val") if one in splits), None), splits)
+    lines = []
+    for number, identifier in enumerate(identifiers, start=1):
+        if identifier not in masks:
+            raise InputError(f"{folder} holds no mask '{identifier}'. Put it there, or take it out of the split.")
+        image = _found(root, identifier, str(root))
+        cells = {"file": image, "mask": f"SegmentationClass/{masks[identifier]}"}
+        lines.append(Line(number, cells, "image"))
+    return Sheet(root, ["file", "mask"], lines)
+
+
+def _of_split(root: Path, split: str | None, splits: Mapping[str, int], what: str = "Segmentation") -> list[str]:
+    if split not in splits:
+        known = f"no split '{split}'" if split else "several splits"
+        raise InputError(
+            f"{root} has {known} in ImageSets/{what}. Set data.split to one of: {listed(splits) or 'none'}."
+        )
+    file = root / "ImageSets" / what / f"{split}.txt"
+    identifiers = _identifiers(file)
+    unique(file, "the image", identifiers)
+    return identifiers
 
 
 def read_xml(path: Path) -> ElementTree.Element:
@@ -89,13 +131,7 @@ def _chosen(root: Path, split: str | None) -> list[str]:
         if not identifiers:
             raise InputError(f"{root / 'Annotations'} holds no XML. Give the folder of a Pascal VOC set.")
         return identifiers
-    split = split or ("test" if "test" in splits else None)
-    if split not in splits:
-        what = f"no split '{split}'" if split else "several splits"
-        raise InputError(f"{root} has {what} in ImageSets/Main. Set data.split to one of: {listed(splits) or 'none'}.")
-    identifiers = _identifiers(root / "ImageSets" / "Main" / f"{split}.txt")
-    unique(root / "ImageSets" / "Main" / f"{split}.txt", "the image", identifiers)
-    return identifiers
+    return _of_split(root, split or ("test" if "test" in splits else None), splits, "Main")
 
 
 def _identifiers(path: Path) -> list[str]:
@@ -105,9 +141,22 @@ def _identifiers(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read as text. Save it as UTF-8, one image a line.") from error
 
 
+def _plain(root: Path, identifier: str) -> str:
+    """An identifier, which names a file of `Annotations` and nothing else; a folder below it may be part of it."""
+    parts = PurePosixPath(identifier)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in identifier:
+        raise InputError(f"{root}: the split lists '{identifier}', which names no annotation. Correct the list.")
+    return identifier
+
+
 def _image(root: Path, path: Path, identifier: str, document: ElementTree.Element) -> str:
-    for name in (identifier, _text(document, "filename")):
-        if name and (found := locate(root, inside(root, f"JPEGImages/{name}", str(path)))):
+    name = _text(document, "filename")
+    return _found(root, identifier, str(path), *([name] if name else []))
+
+
+def _found(root: Path, identifier: str, where: str, *others: str) -> str:
+    for name in (identifier, *others):
+        if found := locate(root, path_from(root, f"JPEGImages/{name}", where)):
             return found
     raise InputError(f"{root / 'JPEGImages'} holds no image '{identifier}'. Put it there, or take it out of the split.")
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from palpate.annotations import Candidates
 from palpate.errors import InputError
+from palpate.tensors import Tree
 
 
 class BlackBox(nn.Module, ABC):
@@ -45,6 +47,8 @@ class BlackBox(nn.Module, ABC):
 class FromProbabilities(nn.Module):
     """A model that returns probabilities, read as logits: log p of a softmax, log p - log(1 - p) of a sigmoid.
 
+    The model returns one tensor, or `Candidates`, whose scores are turned.
+
     Args:
         model: returns probabilities.
         kind: `softmax` or `sigmoid`.
@@ -54,17 +58,22 @@ class FromProbabilities(nn.Module):
         super().__init__()
         self.model, self.kind = model, kind
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tree:
         """Logits; probabilities nearer to 0 or 1 than rounding are moved away from there.
 
         Raises:
             InputError: an output is no probability.
         """
         found = self.model(images)
+        if isinstance(found, Candidates):
+            return found._replace(logits=self._logits(found.logits))
+        return self._logits(found)
+
+    def _logits(self, found: Tensor) -> Tensor:
         if not isinstance(found, Tensor):
             raise InputError(
                 f'model.outputs: "{self.kind}" is for one tensor of scores, and the model returned '
-                f'{type(found).__name__}. Say outputs = "logits".'
+                f'{type(found).__name__}. Write outputs = "logits", or name the tensor in model.output.'
             )
         slack = 1e-4
         if bool(((found < -slack) | (found > 1 + slack)).any()):

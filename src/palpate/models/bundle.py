@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from palpate.errors import InputError
+from palpate.models.archives import ALLOW
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.safetensors", "model.pth")
@@ -184,7 +185,7 @@ def _network_class(target: str) -> tuple[type[nn.Module] | None, str]:
 def _needs_code(path: Path, place: str, what: str) -> InputError:
     return InputError(
         f"model.bundle: {path}: {place}: {what}, so that loading the bundle could run any code. Write plain values "
-        "there, export the model (models/model.ts), or, if you trust the bundle, allow it explicitly: --allow-pickle."
+        f"there, or export the model (models/model.ts). {ALLOW}."
     )
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import torch
 from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.models.blackbox import BlackBox
-from palpate.models.endpoint_wire import encoded, posted, scores_in
+from palpate.models.endpoint_wire import Asked, encoded, posted, scores_in
+from palpate.models.secrets import hidden, looks_like_key, open_values, places, secrets, values
 
 Send = Literal["npy", "png", "png16"]
+_KEPT = '{env = "MY_KEY"}'
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,13 @@ class Endpoint:
             with 16, for values that are whole numbers in that range and nothing else.
         scores: where the scores stand in the answer: names and places joined by dots, `predictions.0.scores`; empty
             where the answer is the scores.
+        headers: header fields that are sent too, by name: a text, or the place of a key: `{env = "MY_KEY"}` or
+            `{file = "key.txt"}`, with `prefix = "Bearer "` where the service wants one.
+        query: what follows the URL as its query, likewise.
 
     Raises:
-        InputError: the URL is none, or of a host that is not said to be one's own; a number is out of its range.
+        InputError: the URL is none, holds a key, or is of a host that is not said to be one's own; a number is out of
+            its range; a header or a part of the query cannot be sent, or holds a key itself.
     """
 
     url: str
@@ -46,6 +54,8 @@ class Endpoint:
     timeout: float = 30.0
     send: Send = "npy"
     scores: str = "scores"
+    headers: Mapping[str, object] = field(default_factory=dict)
+    query: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = self.parts()
@@ -57,6 +67,13 @@ class Endpoint:
                 raise InputError(f"model.endpoint.{name}: {value:g} must be a finite number above 0.")
         if self.send not in ("npy", "png", "png16"):
             raise InputError(f'model.endpoint.send: "{self.send}" must be npy, png or png16.')
+        kept = [*places("headers", self.headers).values(), *places("query", self.query).values()]
+        if (
+            parts.scheme == "http"
+            and not is_loopback(parts.hostname or "")
+            and any("text" not in dict(p) for p in kept)
+        ):
+            raise InputError("model.endpoint.url: http would send the key for all to read. Use https.")
 
     def parts(self) -> SplitResult:
         """The URL taken apart; raises InputError where it is no URL of a web service."""
@@ -64,7 +81,8 @@ class Endpoint:
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
-            raise InputError(f"model.endpoint.url: it is no URL ({error}).") from error
+            # The error quotes the URL, which may hold a key.
+            raise InputError("model.endpoint.url: it is no URL. For example: http://127.0.0.1:8000/predict.") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not self.url.isascii():
             raise InputError(
                 "model.endpoint.url: it is no URL of a web service. For example: http://127.0.0.1:8000/predict."
@@ -73,13 +91,26 @@ class Endpoint:
             raise InputError("model.endpoint.url: it holds blanks or control characters. Remove them.")
         if parts.username is not None or parts.password is not None:
             raise InputError(
-                "model.endpoint.url: it holds a name or password, which a run folder would keep. Remove it."
+                "model.endpoint.url: it holds a name or password, which a run folder would keep. Remove it, and write "
+                f"headers = {{Authorization = {_KEPT}}}."
+            )
+        if parts.query or parts.fragment or "?" in self.url or "#" in self.url:
+            raise InputError(
+                "model.endpoint.url: it has a query, and a run folder would keep a key there. Remove it, and write "
+                f'query = {{model = "a"}}, or for a key query = {{key = {_KEPT}}}.'
+            )
+        if any(map(looks_like_key, parts.path.split("/"))):
+            raise InputError(
+                "model.endpoint.url: a part of its path looks like a key, which a run folder would keep. Remove it, "
+                f"and let the service take it as headers = {{Authorization = {_KEPT}}}."
             )
         return parts
 
     def identity(self) -> list[str]:
         """What decides the answers; how often and how long it may be asked does not."""
-        return [self.url, self.send, self.scores]
+        told = {**open_values("headers", self.headers), **open_values("query", self.query)}
+        # A key decides who may ask, not what is answered.
+        return [self.url, self.send, self.scores, *(f"{name}: {text}" for name, text in sorted(told.items()))]
 
     def _require_own(self, host: str) -> None:
         if self.own_to_test is None:
@@ -107,15 +138,25 @@ def is_loopback(host: str) -> bool:
 class EndpointModel(BlackBox):
     """The endpoint as a module. It sends pixels and nothing that says whose they are.
 
+    Args:
+        endpoint: which one.
+        root: folder that files with keys start from: the plan's.
+
     Attributes:
         spent: queries since it was made.
+
+    Raises:
+        InputError: a key is not where the plan says.
     """
 
     kind = "an endpoint"
 
-    def __init__(self, endpoint: Endpoint):
+    def __init__(self, endpoint: Endpoint, root: Path = Path()):
         super().__init__()
         self.endpoint = endpoint
+        written = {"headers": endpoint.headers, "query": endpoint.query}
+        self._headers, self._query = (values(field, told, root) for field, told in written.items())
+        self._secrets = tuple(secret for field, told in written.items() for secret in secrets(field, told, root))
         self.spent = 0
         self._next = -math.inf
         self._shape: tuple[int, ...] | None = None
@@ -139,7 +180,13 @@ class EndpointModel(BlackBox):
             )
         self._wait()
         self.spent += 1
-        found = scores_in(posted(endpoint.parts(), body, kind, endpoint.timeout), endpoint.scores)
+        try:
+            asked = Asked(endpoint.parts(), {**self._headers, "Content-Type": kind}, urlencode(self._query), body)
+            found = scores_in(posted(asked, endpoint.timeout), endpoint.scores)
+        except InputError as error:
+            if (text := hidden(str(error), self._secrets)) != str(error):
+                raise InputError(text) from None  # a service may send back what it was sent
+            raise
         if self._shape is not None and found.shape != self._shape:
             raise InputError(
                 f"model.endpoint: it answered with scores of shape {list(found.shape)} and before of shape "

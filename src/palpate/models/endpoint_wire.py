@@ -10,6 +10,8 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -52,12 +54,30 @@ def encoded(image: npt.NDArray[np.float32], send: str) -> tuple[bytes, str]:
     return buffer.getvalue(), "image/png"
 
 
-def posted(parts: SplitResult, body: bytes, kind: str, timeout: float) -> Any:
+@dataclass(frozen=True)
+class Asked:
+    """One question to an endpoint.
+
+    Attributes:
+        parts: its URL, taken apart.
+        headers: header fields, the content type among them.
+        query: what follows the path, encoded; it may hold a key.
+        body: the image.
+    """
+
+    parts: SplitResult
+    headers: Mapping[str, str] = field(repr=False)
+    query: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def posted(asked: Asked, timeout: float) -> Any:
     """The JSON that the endpoint answers to one POST. No redirect is followed and no proxy used.
 
     Raises:
         InputError: it does not listen, is late, answers with an error, at too great length, or with no JSON.
     """
+    parts = asked.parts
     place = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     connection = _connection(parts, timeout)
     # A server that drips its answer would never time out at a single read.
@@ -66,9 +86,9 @@ def posted(parts: SplitResult, body: bytes, kind: str, timeout: float) -> Any:
     begin = time.monotonic()
     try:
         watch.start()
-        headers = {"Content-Type": kind, "Accept": "application/json", "User-Agent": "palpate", "Connection": "close"}
+        headers = {"Accept": "application/json", "User-Agent": "palpate", **asked.headers, "Connection": "close"}
         path = parts.path or "/"
-        connection.request("POST", f"{path}?{parts.query}" if parts.query else path, body, headers)
+        connection.request("POST", f"{path}?{asked.query}" if asked.query else path, asked.body, headers)
         answer = connection.getresponse()
         status, text = answer.status, answer.read(LONGEST + 1)
         cut = time.monotonic() - begin >= timeout

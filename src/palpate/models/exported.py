@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from palpate.errors import InputError
+from palpate.models.archives import ALLOW
 from palpate.models.files import identify
+from palpate.models.programs import checked_program
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _RANDOM = ("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout", "aten.native_dropout", "aten.scaled_dot")
@@ -81,27 +83,27 @@ class Exported(nn.Module):
 def load_exported(path: Path, *, allow_pickle: bool = False) -> Exported:
     """Load a file of `torch.export.save`.
 
-    Such files may hold pickles, which torch loads without asking; here they are refused.
+    Such files may hold pickles, compiled code and text that torch runs without asking; here they are refused.
+
+    Args:
+        path: the file.
+        allow_pickle: let torch load whatever the file holds. It can then run any code on this machine.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind or release, or needs pickle.
+        InputError: the file is missing, damaged, of another kind or release, or can do more than compute.
     """
     file = identify(path)
     if file.kind != "exported":
         raise InputError(f"model.exported: {path} is no exported program. Give a file of torch.export.save.")
-    data = io.BytesIO(path.read_bytes())
+    data = io.BytesIO(path.read_bytes()) if allow_pickle else checked_program(path)
     try:
-        with _quiet():
-            if allow_pickle:
-                program = torch.export.load(data)
-            else:
-                with _no_pickle(path):
-                    program = torch.export.load(data)
+        with _quiet(), nullcontext() if allow_pickle else _no_pickle(path):
+            program = torch.export.load(data)
     except InputError:
         raise
     except Exception as error:  # a damaged zip, another release's schema, a pickle that is refused
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle:
-            raise InputError(f"model.exported: {path} holds pickled objects. {_PICKLE_MEND}") from error
+            raise InputError(f"model.exported: {path} holds pickled objects. {_AGAIN}") from error
         what = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"model.exported: {path} cannot be loaded ({what}). Export it again with torch {torch.__version__}."
@@ -109,16 +111,14 @@ def load_exported(path: Path, *, allow_pickle: bool = False) -> Exported:
     return Exported(program, path)
 
 
-_PICKLE_MEND = (
-    "It needs pickle, which can run code: export it again without, or, if you trust it, allow pickle explicitly."
-)
+_AGAIN = f"They can run code when they are loaded: export the model again, without them. {ALLOW}."
 
 
 @contextmanager
 def _no_pickle(path: Path) -> Iterator[None]:
     # torch.export.load has two ways to a pickle: torch.load, which obeys this variable, and pickle.loads itself.
     def refuse(*_: object, **__: object) -> None:
-        raise InputError(f"model.exported: {path} holds pickled objects. {_PICKLE_MEND}")
+        raise InputError(f"model.exported: {path} holds pickled objects. {_AGAIN}")
 
     before, loads = os.environ.get(_FORCE), pickle.loads
     os.environ[_FORCE] = "1"

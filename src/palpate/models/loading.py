@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,15 +14,16 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.bundle import network_of, weights_of
+from palpate.models.detectors.forms import FromBoxes
 from palpate.models.endpoint import EndpointModel
 from palpate.models.exported import load_exported
 from palpate.models.factory import build, importable
-from palpate.models.files import identify
 from palpate.models.huggingface import load_huggingface
 from palpate.models.onnx_models import OnnxGradients, OnnxModel
 from palpate.models.source import ModelSource
 from palpate.models.states import fit, read_weights
 from palpate.models.timm_networks import build_timm
+from palpate.models.torchscript import load_torchscript
 
 __all__ = ["ModelSource", "load_model", "weights_digest"]
 
@@ -34,19 +34,21 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     Args:
         source: where the model is.
         root: folder that its paths start from: the plan's.
-        allow_pickle: load files that need pickle, and bundles whose configuration is code. Such a file can run any code
-            on this machine.
+        allow_pickle: load files that do more than hold numbers and compute: pickles, bundles whose configuration is
+            code, TorchScript that touches files, exported programs with compiled parts. They can run any code here.
 
     Raises:
         InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
     """
     module = _load(source, root, allow_pickle)
-    return module if source.outputs == "logits" else FromProbabilities(module, source.outputs)
+    if source.outputs != "logits":
+        module = FromProbabilities(module, source.outputs)
+    return module if source.boxes in (None, "fractions") else FromBoxes(module, source.boxes)
 
 
 def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
     whole: dict[str, Callable[[Path], nn.Module]] = {
-        "torchscript": _load_torchscript,
+        "torchscript": partial(load_torchscript, allow_code=allow_pickle),
         "exported": partial(load_exported, allow_pickle=allow_pickle),
         "bundle": partial(_load_bundle, allow_pickle=allow_pickle),
         "huggingface": load_huggingface,
@@ -55,7 +57,7 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
     for name, load in whole.items():
         if (place := getattr(source, name)) is not None:
             return load(root / place)
-    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint)
+    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint, root)
 
 
 def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
@@ -85,43 +87,11 @@ def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Modul
 def _load_bundle(folder: Path, allow_pickle: bool) -> nn.Module:
     network = network_of(folder, allow_code=allow_pickle)
     if network is None:
-        return _load_torchscript(folder / "models" / "model.ts")
+        return load_torchscript(folder / "models" / "model.ts", allow_code=allow_pickle)
     path = weights_of(folder)
     held = read_weights(path, allow_pickle=allow_pickle)
     fit(network, held.state_dict() if isinstance(held, nn.Module) else held, path)
     return network
-
-
-def _load_torchscript(path: Path) -> nn.Module:
-    kind = identify(path).kind
-    if kind == "exported":
-        raise InputError(f"model.torchscript: {path} is an exported program. Give it as exported.")
-    if kind != "torchscript":
-        raise InputError(f"model.torchscript: {path} is no TorchScript. Give a file of torch.jit.save.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            loaded: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except Exception as error:  # a damaged zip, or operators that this release of torch does not have
-        what = " ".join(str(error).split())[:200]
-        raise InputError(f"model.torchscript: {path} cannot be loaded ({what}). Save it again.") from error
-    if _is_stuck_in_training(loaded):
-        raise InputError(
-            f"model.torchscript: {path} was traced in training mode, so that its answers stay random or follow the "
-            "batch. Call model.eval() before torch.jit.trace."
-        )
-    return loaded.eval()  # frozen TorchScript has no mode until it is given one
-
-
-def _is_stuck_in_training(module: Any) -> bool:
-    # Traced code holds the mode as a constant; scripted code looks it up and follows eval().
-    graph = module.inlined_graph
-    modes = {"aten::dropout": 2, "aten::feature_dropout": 2, "aten::batch_norm": 5}
-    return any(
-        list(node.inputs())[place].toIValue() is True
-        for name, place in modes.items()
-        for node in graph.findAllNodes(name)
-    )
 
 
 def weights_digest(module: nn.Module) -> str:

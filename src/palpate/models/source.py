@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from palpate.errors import InputError
 from palpate.models.bundle import bundle_files
+from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.huggingface import huggingface_files
 from palpate.models.onnx_files import onnx_files
@@ -39,6 +40,7 @@ class ModelSource:
         onnx_gradients: make the ONNX file a torch module, so that gradients flow.
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
         outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which are turned back.
+        boxes: what the boxes of a detector are, where they are no corners in fractions.
 
     Paths are relative to the folder of the plan.
 
@@ -59,6 +61,7 @@ class ModelSource:
     onnx_gradients: bool = False
     endpoint: Endpoint | None = None
     outputs: Outputs = "logits"
+    boxes: BoxForm | None = None
 
     def __post_init__(self) -> None:
         for name, text in contradictions(self):

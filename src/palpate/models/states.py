@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from palpate.data.cases import listed
 from palpate.errors import InputError
+from palpate.models.archives import ALLOW
 from palpate.models.files import ModelFile, identify
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
@@ -64,7 +65,7 @@ def _read_torch(file: ModelFile, allow_pickle: bool) -> object:
         if not allow_pickle and file.kind == "pickle":
             raise InputError(
                 f"model.weights: {path} holds pickled objects ({listed(file.imports, _FEW)}), which can run code when "
-                "they are loaded. Save model.state_dict() alone, or, if you trust the file, allow pickle explicitly."
+                f"they are loaded. Save model.state_dict() alone. {ALLOW}."
             ) from error
         if not allow_pickle:
             raise InputError(f"model.weights: {path} is damaged. Copy or save it again.") from error

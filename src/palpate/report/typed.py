@@ -20,7 +20,8 @@ def visible(text: str) -> str:
 def _tame(value: Any) -> Any:
     # JSON as Python reads it may hold NaN and infinity, which no other reader takes.
     if isinstance(value, str):
-        return visible(value)
+        # Texts are shown inside a line; one with a line of its own could pass for a line of the report.
+        return visible(value).replace("\n", " ")
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

@@ -12,6 +12,7 @@ from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.goals import Goal, Untargeted
 from palpate.tasks.heads import Head, Softmax
+from palpate.tasks.output_checks import require_scores
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Classification:
         Raises:
             InputError: the model's outputs are of another width or hold NaN or infinity, or a label is no class.
         """
+        require_scores(outputs, len(targets), "one score per class")
         width = self.head.width(self.classes)
         shape = tuple(outputs.shape)
         if shape != (len(targets), width) and not (width == 1 and shape == (len(targets),)):

@@ -14,6 +14,7 @@ from palpate.tasks.boxes import giou
 from palpate.tasks.candidates import Reading, Scores
 from palpate.tasks.criteria import Criterion
 from palpate.tasks.detection_goals import Degrade, DetectionGoal, missed_and_invented
+from palpate.tasks.output_checks import require_floating
 from palpate.tensors import take
 
 
@@ -150,10 +151,15 @@ class Detection:
         _check_targets(targets, self.classes)
         width = self.classes + (self.head == "softmax")
         if not isinstance(outputs, Candidates):
+            given = f"Tensor of shape {list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             raise InputError(
-                f"model: it returned {type(outputs).__name__}, and detection reads palpate.annotations.Candidates. "
-                "Wrap the model in an adapter of palpate.models.detectors."
+                f"model: it returned {given}, and detection reads palpate.annotations.Candidates: logits and boxes. "
+                "Wrap the model in an adapter of palpate.models.detectors, or choose the task that fits the model."
             )
+        for name, part in zip(("logits", "boxes"), outputs, strict=True):
+            if not isinstance(part, Tensor):
+                raise InputError(f"model: the {name} of its candidates are {type(part).__name__}, not a tensor.")
+            require_floating(part, f"the {name} of its candidates are")
         shape, boxes = list(outputs.logits.shape), list(outputs.boxes.shape)
         count = len(targets.labels)
         if len(shape) != 3 or shape[0] != count or shape[2] != width or not shape[1] or boxes != [*shape[:2], 4]:

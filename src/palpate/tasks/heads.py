@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from palpate.errors import InputError
+
+Probabilities = Literal["softmax", "sigmoid"]
 
 
 class Head(Protocol):
@@ -114,12 +116,25 @@ HEADS: dict[str, type[Softmax] | type[OneLogit] | type[Cumulative]] = {
 }
 
 
-def looks_like_probabilities(outputs: Tensor) -> bool:
-    """Whether raw outputs (B, K, ...) of at least two classes lie between 0 and 1 and sum to one over the classes.
+def probabilities(outputs: Tensor, axis: int = 1) -> Probabilities | None:
+    """What raw outputs look like: `softmax`, `sigmoid`, or None where they are no probabilities.
 
-    Logits practically never do so for every image; a softmax always does.
+    After a softmax every value lies in 0 to 1 and those along `axis` sum to one, which logits practically never do.
+    After a sigmoid every value lies in 0 to 1, which logits may do by chance: ask for more before a model is refused.
+
+    Args:
+        outputs: classes, findings, masks or the logits of candidates; (B, ...).
+        axis: where the classes are.
     """
-    if outputs.ndim < 2 or outputs.shape[1] < 2 or not len(outputs):
-        return False
-    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
-    return inside and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
+    if not outputs.is_floating_point() or not outputs.numel() or not bool(((outputs >= 0) & (outputs <= 1)).all()):
+        return None
+    classes = outputs.shape[axis] if outputs.ndim > axis else 1
+    tolerance = 1e-3 if outputs.dtype in (torch.float32, torch.float64) else 1e-2
+    if classes > 1 and bool(((outputs.double().sum(axis) - 1).abs() < tolerance).all()):
+        return "softmax"
+    return "sigmoid"
+
+
+def looks_like_probabilities(outputs: Tensor) -> bool:
+    """Whether raw outputs (B, K, ...) of at least two classes lie between 0 and 1 and sum to one over the classes."""
+    return probabilities(outputs) == "softmax"

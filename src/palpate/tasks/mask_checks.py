@@ -7,6 +7,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.tasks.mask_reading import Annotation
+from palpate.tasks.output_checks import require_scores
 
 
 def check_labels(truth: Annotation) -> None:
@@ -34,6 +35,7 @@ def check_labels(truth: Annotation) -> None:
 
 def check_outputs(outputs: Tensor, truth: Annotation, resample: bool) -> None:
     """Raise InputError where outputs are no logits of this task on the grid of the masks."""
+    require_scores(outputs, len(truth.labels), "one map of scores per structure")
     widths = {truth.structures + 1, 1} if truth.exclusive and truth.structures == 1 else {_width(truth)}
     count = len(truth.labels)
     if outputs.ndim != 2 + len(truth.spatial) or outputs.shape[1] not in widths or len(outputs) != count:

@@ -11,6 +11,7 @@ from torch import Tensor
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.multilabel_goals import UNKNOWN, AnyFinding, Goal
+from palpate.tasks.output_checks import require_scores
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class MultiLabel:
         Raises:
             InputError: outputs or labels that this task cannot read, or a goal about a finding that it does not have.
         """
+        require_scores(outputs, len(targets), "one score per finding")
         needed = [len(targets), self.findings]
         if list(outputs.shape) != needed:
             raise InputError(

@@ -1,0 +1,170 @@
+"""What people hand to `palpate.attack`, made into what attacks work on; or one sentence on why that cannot be."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from palpate.errors import InputError, nearest
+from palpate.tensors import Tree, mapped
+from palpate.threats.ball import BALLS, Ball
+from palpate.units import Scale, radius
+
+Radii = float | str | Sequence[float | str] | Tensor
+"""A radius for all images or one per image; a text is a share of the range, such as `8/255`."""
+
+
+class Function(nn.Module):
+    """A plain function as a model. The modules that it uses become its parts, so that their modes are kept.
+
+    Args:
+        function: maps images (B, C, *spatial) to logits.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Any]):
+        super().__init__()
+        self.function = function
+        self.used = nn.ModuleList(_modules(function))
+
+    def forward(self, images: Tensor) -> Any:
+        """What the function returns."""
+        return self.function(images)
+
+
+def _modules(function: Callable[[Tensor], Any]) -> list[nn.Module]:
+    """The modules that a function reaches by name, and that of a bound method."""
+    owner = getattr(function, "__self__", None)
+    found = [owner] if isinstance(owner, nn.Module) else []
+    if inspect.isfunction(function):
+        try:
+            names = inspect.getclosurevars(function)
+        except ValueError:  # a name that has no value yet
+            return found
+        found += [value for value in {**names.globals, **names.nonlocals}.values() if isinstance(value, nn.Module)]
+    return found
+
+
+def model_from(given: Any) -> nn.Module:
+    """A module as it is; a function as a module.
+
+    Raises:
+        InputError: it cannot be called with images.
+    """
+    if isinstance(given, nn.Module):
+        return given
+    if isinstance(given, type):
+        raise InputError(f"module: {given.__name__} is a class. Give a model: {given.__name__}().")
+    if not callable(given):
+        raise InputError(f"module: it is {_kind(given)}. Give a torch module, or a function of images.")
+    return Function(given)
+
+
+def images_from(given: Any) -> Tensor:
+    """Images (B, C, *spatial) as a floating-point tensor with the values as they were given; arrays will do.
+
+    Raises:
+        InputError: it is no array of numbers with an axis for the images and one for the channels, or holds nothing.
+    """
+    images = _tensor(given, "images")
+    if images.ndim < 3:
+        raise InputError(
+            f"images: their shape is {list(images.shape)}. Give one tensor of shape (B, C, *spatial); a single grey "
+            "image is images[None, None]."
+        )
+    if not len(images):
+        raise InputError("images: there is none.")
+    if not images.numel():
+        raise InputError(f"images: their shape is {list(images.shape)}, so they hold no pixel.")
+    if images.is_complex():
+        raise InputError(f"images: they are complex ({images.dtype}). Give real values.")
+    if not images.is_floating_point() or images.dtype in (torch.float16, torch.bfloat16):
+        images = images.float()
+    # Tensors made under torch.inference_mode can take part in no gradient; a copy can.
+    return images.clone() if images.is_inference() else images
+
+
+def labels_from(images: Tensor, given: Any) -> Tensor:
+    """Classes (B,) int64, on the device of the images.
+
+    Raises:
+        InputError: they are no whole numbers, one per image.
+    """
+    labels = _tensor(given, "labels").to(images.device)
+    if labels.is_floating_point() or labels.is_complex() or labels.numel() != len(images):
+        raise InputError(
+            f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
+        )
+    return labels.reshape(-1).long()
+
+
+def targets_from(images: Tensor, given: Any) -> Tree:
+    """Targets of a task: arrays become tensors, whole numbers int64; all on the device of the images."""
+    targets = _tensor(given, "targets") if isinstance(given, (np.ndarray, list)) else given
+
+    def ready(tensor: Tensor) -> Tensor:
+        whole = not tensor.is_floating_point() and not tensor.is_complex()
+        moved = tensor.to(images.device, torch.int64 if whole else tensor.dtype)
+        return moved.clone() if moved.is_inference() else moved
+
+    return mapped(ready, targets)
+
+
+def bounds_from(given: Any) -> tuple[float, float]:
+    """Lowest and highest value.
+
+    Raises:
+        InputError: it is no pair of numbers.
+    """
+    try:
+        low, high = (float(bound) for bound in given)
+    except (TypeError, ValueError) as error:
+        text = f"bounds: {given!r} is no pair of numbers. Give the lowest and highest value: (0, 255)."
+        raise InputError(text) from error
+    return low, high
+
+
+def ball_from(norm: str, eps: Any, scale: Scale) -> Ball:
+    """The ball of these radii.
+
+    Raises:
+        InputError: an unknown norm, or a radius that is no positive number or share of the range.
+    """
+    if norm not in BALLS:
+        raise InputError(f"norm: there is no '{norm}'. {nearest(str(norm), BALLS)}")
+    radii = eps.tolist() if isinstance(eps, (Tensor, np.ndarray, np.generic)) else eps
+    if isinstance(radii, Sequence) and not isinstance(radii, str):
+        return BALLS[norm](tuple(_radius(value, scale) for value in radii))
+    return BALLS[norm](_radius(radii, scale))
+
+
+def _radius(written: Any, scale: Scale) -> float:
+    try:
+        return radius(written, scale)
+    except (TypeError, ValueError) as error:
+        why = f"{error}." if isinstance(written, str) else f"{_kind(written)} is no radius."
+        text = f'eps: {why} Give a number of stored values, or a share of the range such as "8/255".'
+        raise InputError(text) from error
+
+
+def _tensor(given: Any, what: str) -> Tensor:
+    if isinstance(given, Tensor):
+        return given
+    try:
+        if isinstance(given, (list, tuple)) and given and isinstance(given[0], Tensor):
+            return torch.stack(list(given))
+        array = np.asarray(given)
+        # Tensors know no unsigned numbers above 8 bits that can be computed with, and no other order of bytes.
+        if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+            array = array.astype(np.int64)
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what}: {_kind(given)} is no array of numbers of one shape. Give one tensor.") from error
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"

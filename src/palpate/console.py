@@ -1,0 +1,75 @@
+"""Where texts leave palpate for a terminal or a log: whatever passes here is shown and never obeyed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from palpate.errors import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def echo(text: object, *, err: bool = False, lines: bool = False) -> None:
+    """Print a text on stdout, or on stderr; `lines` as in `printable`."""
+    import typer
+
+    typer.echo(printable(text, lines=lines), err=err)
+
+
+def echo_lines(text: str) -> None:
+    """Print a text of palpate's own that has several lines on stdout."""
+    for line in text.split("\n"):
+        echo(line)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console of rich that cleans all it draws: texts, cells of tables, words of progress bars."""
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Clean(Console):
+        def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                # The codes of rich itself are segments of their own kind; a line break is how it ends a line.
+                if segment.control or segment.text.isprintable() or segment.text == "\n":
+                    yield segment
+                else:
+                    shown = "\n".join(map(printable, segment.text.split("\n")))
+                    yield Segment(shown, segment.style)
+
+    return Clean(stderr=stderr, highlight=False)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, warnings and log messages of libraries are cleaned too: they quote files."""
+    last = logging.lastResort
+    before = None if last is None else last.formatter
+    with warnings.catch_warnings():
+        warnings.showwarning = _show  # type: ignore[assignment]
+        if last is not None:
+            last.setFormatter(_Clean())
+        try:
+            yield
+        finally:
+            if last is not None:
+                last.setFormatter(before)
+
+
+def _show(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, *_: Any
+) -> None:
+    print(f"{category.__name__}: {printable(message)}", file=file or sys.stderr)
+
+
+class _Clean(logging.Formatter):
+    """The message of a record alone, cleaned."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(record.getMessage())

@@ -1,0 +1,84 @@
+"""`palpate list`: what palpate knows by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from palpate.console import console, echo, echo_lines
+
+lists = typer.Typer(help="What palpate knows by name.", no_args_is_help=True)
+
+
+@lists.command("attacks")
+def list_attacks(
+    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; all of them without.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, parameters included.")] = False,
+) -> None:
+    """The attacks that a plan can name."""
+    from palpate import catalog
+
+    chosen = [catalog.find(name)] if name else list(catalog.attacks().values())
+    if as_json:
+        echo_lines(json.dumps([_described(entry) for entry in chosen], indent=2, ensure_ascii=False))
+    elif name:
+        _show_attack(_described(chosen[0]))
+    else:
+        _attack_table(chosen)
+
+
+def _described(entry: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from palpate import catalog
+
+    return asdict(entry) | {"parameters": {key: p.default for key, p in catalog.parameters(entry).items()}}
+
+
+def _show_attack(entry: dict[str, Any]) -> None:
+    echo(f"{entry['name']}: {entry['summary']}")
+    echo(f"  tasks       {', '.join(entry['tasks'])}{', with a goal' if entry['targeted_only'] else ''}")
+    echo(f"  norms       {', '.join(entry['norms'])}")
+    for key, value in entry["parameters"].items():
+        echo(f"  {key:<11} {'set by the attack' if value is None else json.dumps(value)}")
+    echo(f"  published   {entry['reference']}")
+
+
+def _attack_table(entries: Sequence[Any]) -> None:
+    from rich.table import Table
+
+    from palpate import catalog
+
+    table = Table(
+        "attack", "what it does", "tasks", "norms", "gradient", "random", box=None, pad_edge=False, header_style="bold"
+    )
+    for entry in entries:
+        yes = ("yes" if entry.gradient else "no", "yes" if entry.random else "no")
+        tasks = "all" if entry.tasks == catalog.TASKS else "\n".join(entry.tasks)
+        table.add_row(entry.name, entry.summary, tasks, "\n".join(entry.norms), *yes)
+    console().print(table)
+
+
+@lists.command("handlings")
+def list_handlings() -> None:
+    """What happens to images in a hospital, for survival.after and robust_to in a plan."""
+    from rich.table import Table
+
+    from palpate.handling import known
+
+    table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
+    for name, words in known():
+        table.add_row(name, words)
+    console().print(table)
+
+
+@lists.command("formats")
+def list_formats() -> None:
+    """The formats that images are read from and written back to."""
+    from palpate.data.formats import FORMATS
+
+    for one in FORMATS:
+        echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")

@@ -1,0 +1,94 @@
+"""What a model must return before its values are looked at: one tensor of floating-point scores, or candidates."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from palpate.annotations import Candidates
+from palpate.errors import InputError
+from palpate.tensors import Tree, leaves
+
+_BEYOND = 2.0
+"""A coordinate above this is no fraction of an image, however far a box reaches over its edge."""
+_MOST = 0.5
+_SOME = 0.25
+
+
+def require_scores(outputs: Tree, count: int, reads: str) -> None:
+    """Refuse what is no tensor of scores with an axis for the images.
+
+    Args:
+        outputs: what the model returned.
+        count: of images.
+        reads: what the task reads, such as `one score per class`.
+
+    Raises:
+        InputError: it is candidates of a detector, another container, numbers that are no scores, or what
+            `.squeeze()` leaves of one image.
+    """
+    if isinstance(outputs, Candidates):
+        raise InputError(
+            f"model: it returns boxes (Candidates), as a detector does, and this task reads {reads}. Write task.kind = "
+            '"detection" and name the annotated boxes in [data], or choose the model that fits.'
+        )
+    if not isinstance(outputs, Tensor):
+        raise InputError(
+            f"model: it returned {type(outputs).__name__}, and this task reads {reads}: one tensor. Name the right "
+            "output in model.output, or wrap the model in a module that returns it."
+        )
+    require_floating(outputs, "its output is")
+    require_batch_axis(outputs, count)
+
+
+def require_batch_axis(outputs: Tree, count: int) -> None:
+    """Refuse outputs without an axis for the images, as `.squeeze()` makes them of one image; raises InputError."""
+    for tensor in leaves(outputs):
+        if not tensor.ndim or (count == 1 and len(tensor) != 1):
+            images = "one image" if count == 1 else f"{count} images"
+            raise InputError(
+                f"model: its output for {images} has shape {list(tensor.shape)}, without an axis for the images. A "
+                ".squeeze() without an axis removes that of a single image too: write .squeeze(1), or return a mean "
+                "over the image's own axes only."
+            )
+
+
+def require_floating(outputs: Tensor, what: str) -> None:
+    """Refuse numbers that are no scores: complex ones, and whole numbers, which are decisions; raises InputError."""
+    if outputs.is_complex():
+        raise InputError(f"model: {what} complex ({outputs.dtype}). Return real scores.")
+    if not outputs.is_floating_point():
+        raise InputError(
+            f"model: {what} {str(outputs.dtype).removeprefix('torch.')}: decisions, not scores. Return the logits, "
+            "before argmax or a threshold."
+        )
+
+
+def require_fractions(outputs: Candidates, classes: int, fix: str) -> None:
+    """Refuse candidates whose boxes are no corners in fractions of width and height.
+
+    Only the surest candidate of each image counts, so that padding and wild guesses of no confidence do not.
+
+    Args:
+        outputs: of a model, (B, Q, ...).
+        classes: how many there are, "no object" not counted.
+        fix: how to say what the boxes are, or to change them.
+
+    Raises:
+        InputError: most of them reach far beyond 1, as pixels do; or many have x2 below x1 or y2 below y1.
+    """
+    surest = outputs.logits[..., :classes].amax(-1).argmax(1)
+    boxes = outputs.boxes.gather(1, surest[:, None, None].expand(-1, 1, 4))[:, 0]
+    count = len(boxes)
+    shown = [round(side, 2) for side in boxes[0].tolist()]
+    pixels = int((boxes.abs().amax(1) > _BEYOND).sum())
+    turned = int(((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])).sum())
+    if pixels > _MOST * count:
+        raise InputError(
+            f"model: its boxes look like pixels (the surest one of the first image is {shown}), and palpate reads "
+            f"fractions of width and height, 0 to 1, in the order x1, y1, x2, y2. {fix}"
+        )
+    if turned > _SOME * count:
+        raise InputError(
+            f"model: {turned} of the surest boxes of {count} images have x2 below x1 or y2 below y1, as "
+            f"centre x, centre y, width, height would (the first is {shown}), and palpate reads x1, y1, x2, y2. {fix}"
+        )

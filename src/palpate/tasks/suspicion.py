@@ -1,0 +1,114 @@
+"""Whether a model returns probabilities where its task reads logits, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from palpate.contracts import Task
+from palpate.tasks.classification import Classification
+from palpate.tasks.detection import Detection
+from palpate.tasks.heads import Cumulative, Probabilities, Softmax, probabilities
+from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.segmentation import Segmentation
+from palpate.tensors import Tree
+
+ENOUGH = 2
+"""Rows that sum to one, or outputs that a right model would make negative: so many are no chance."""
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Outputs that look like probabilities.
+
+    Attributes:
+        kind: what they look like.
+        sure: chance does not explain it, and reading them as logits gives wrong figures. Otherwise it is worth a
+            warning.
+        text: what was seen, what it means, and how to say what the outputs are.
+    """
+
+    kind: Probabilities
+    sure: bool
+    text: str
+
+
+def suspect(task: Task, outputs: Tree, targets: Tree, field: str) -> Suspicion | None:
+    """Whether the outputs of a model, valid for its task, are probabilities. None where they are logits.
+
+    A sigmoid is only sure where the task reads each output by its sign, and at least two outputs belong to what is
+    absent: of logits in 0 to 1, every one of these is read wrongly.
+
+    Args:
+        task: what the outputs mean.
+        outputs: the model's.
+        targets: what is annotated.
+        field: what says how outputs are read: `model.outputs` of a plan, `outputs` of a call.
+    """
+    detects = isinstance(task, Detection)
+    logits: Tensor = outputs.logits if detects else outputs
+    kind = probabilities(logits, 2 if detects else 1)
+    if kind is None:
+        return None
+    by_sign = _by_sign(task, logits)
+    if kind == "softmax":
+        rows = logits.numel() // logits.shape[2 if detects else 1]
+        return Suspicion(kind, rows >= ENOUGH, _softmax(field, by_sign))
+    if not by_sign:
+        return Suspicion(kind, False, _sigmoids(field))
+    return Suspicion(kind, _absent(task, logits, targets) >= ENOUGH, _sigmoid(field))
+
+
+def _by_sign(task: Task, logits: Tensor) -> bool:
+    """Whether each output decides by itself whether something is there, by its sign."""
+    if isinstance(task, Classification):
+        return not isinstance(task.head, Softmax)
+    if isinstance(task, Segmentation):
+        return not task.exclusive or logits.shape[1] == 1
+    return isinstance(task, MultiLabel) or (isinstance(task, Detection) and task.head == "sigmoid")
+
+
+def _absent(task: Task, logits: Tensor, targets: Tree) -> int:
+    """How many outputs a model that is right would make negative."""
+    if isinstance(task, Classification):
+        if not isinstance(task.head, Cumulative):
+            return int((targets == 0).sum())
+        return int((targets[:, None] <= torch.arange(task.classes - 1, device=targets.device)).sum())
+    if isinstance(task, MultiLabel):
+        return int((targets == 0).sum())
+    if isinstance(task, Segmentation):
+        return int((task.annotation(targets).labels == 0).sum())
+    return max(0, logits.numel() - int((targets.labels >= 0).sum()))
+
+
+def _softmax(field: str, by_sign: bool) -> str:
+    seen = "model: it returns probabilities of a softmax (each row lies in 0 to 1 and sums to 1)"
+    if by_sign:
+        return (
+            f"{seen}, and this task reads every output by itself. Return the logits of a sigmoid each, or choose the "
+            "task that has one answer among several. "
+            f'If they are logits, say so: {field} = "logits".'
+        )
+    return (
+        f"{seen}, which makes attacks look weaker than they are. Say so, and palpate turns them into logits: "
+        f'{field} = "softmax". Or return the logits, without the last softmax (torch.log of the probabilities will '
+        f'do). If they are logits, say so: {field} = "logits".'
+    )
+
+
+def _sigmoid(field: str) -> str:
+    return (
+        "model: every output lies between 0 and 1, as after a sigmoid. Read as a logit, a probability never says "
+        f'"absent", so every figure would be wrong. Say so, and palpate turns them into logits: {field} = "sigmoid". '
+        f'If they are logits, say that: {field} = "logits".'
+    )
+
+
+def _sigmoids(field: str) -> str:
+    return (
+        "model: every output lies between 0 and 1, as after a sigmoid for each class. Read as logits, probabilities "
+        f'make attacks look weaker than they are. If they are probabilities, say so: {field} = "sigmoid". If they are '
+        f'logits, say that: {field} = "logits".'
+    )
