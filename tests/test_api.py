@@ -340,8 +340,8 @@ def test_what_cannot_be_attacked_gets_one_sentence(given, words):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        (lambda logit: {"logits": logit}, r"returned dict.*model\.output"),
-        (lambda logit: (logit, logit), r"returned tuple.*model\.output"),
+        (lambda logit: {"logits": logit}, r"returned a dict.*model\.output"),
+        (lambda logit: (logit, logit), r"returned a tuple.*model\.output"),
         (lambda logit: None, "returned NoneType"),
         (lambda logit: two(logit).detach().numpy(), "returned ndarray"),
         (lambda logit: two(logit).argmax(1), "decisions, not scores"),

@@ -162,15 +162,17 @@ def init(
     if out.exists() and not force:
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
     from palpate.audit.starter import starting_plan, unfinished
-    from palpate.audit.toml_words import CHECK
+    from palpate.audit.toml_words import CHECK, FILL_IN
     from palpate.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
     echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
-    for number, asked in unfinished(text):
+    waiting = unfinished(text)
+    for number, asked in waiting:
         echo(f"  line {number} waits for you: {asked}")
-    echo(f"Then: palpate audit {out}")
+    first = f"Write the right values there and remove the words {FILL_IN}. " if waiting else ""
+    echo(f"{first}Then: palpate audit {out}")
 
 
 @app.command()

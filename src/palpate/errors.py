@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_LEAST = 3
+"""Letters that a name and a choice must share to be one word written out and shortened."""
+_SLIP = 0.8
+"""Likeness of two names from which one is the other with a slip of the finger."""
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Kinds of characters that act on a terminal instead of being seen: controls, text direction, halves, line ends."""
@@ -29,14 +35,35 @@ class StorageError(PalpateError):
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A closing sentence that proposes the choice nearest to `name`, or lists them all.
 
+    But for a slip of the finger, a choice that `name` abbreviates, writes out or holds as a word is nearer than one
+    that is spelt alike.
+
     >>> nearest("pdg", ["pgd", "fgsm"])
     "Did you mean 'pgd'?"
+    >>> nearest("epsilon", ["eps", "region"])
+    "Did you mean 'eps'?"
+    >>> nearest("num_steps", ["step_rule", "steps"])
+    "Did you mean 'steps'?"
     """
     known = sorted(choices)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=_SLIP) or _spelt_out(name, known)
+    close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
     return f"Known are: {', '.join(known)}."
+
+
+def _spelt_out(name: str, known: Sequence[str]) -> list[str]:
+    """Choices that are the start of `name`, or it of them, or a word of it; those of nearest length first."""
+    given = name.casefold()
+    words = re.split(r"[^a-z0-9]+", given)
+
+    def alike(choice: str) -> bool:
+        other = choice.casefold()
+        short = min(len(given), len(other))
+        return short >= _LEAST and (given[:short] == other[:short] or other in words)
+
+    return sorted(filter(alike, known), key=lambda choice: abs(len(choice) - len(name)))
 
 
 def printable(text: object, *, lines: bool = False) -> str:

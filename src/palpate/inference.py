@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from palpate.allocator import trim_freed_memory
 from palpate.errors import InputError
+from palpate.tensors import shown
 
 Network = Callable[[Tensor], Any]
 Blending = Literal["gaussian", "constant"]
@@ -145,11 +146,11 @@ class SlidingWindow:
         def evaluate(windows: Tensor) -> Tensor:
             outputs = network(windows) if self.inner is None else self.inner(windows, network)
             if not isinstance(outputs, Tensor) or outputs.shape[2:] != windows.shape[2:]:
-                found = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+                found = list(outputs.shape) if isinstance(outputs, Tensor) else shown(outputs)
                 raise InputError(
                     f"inferer: sliding windows blend maps of logits on the grid of the window, and for windows of shape"
-                    f" {list(windows.shape)} the model returned {found}. Wrap the model so that it returns one tensor "
-                    "(B, K, *window), or leave out the inferer."
+                    f" {list(windows.shape)} the model returned {found}. Name the tensor (B, K, *window) in "
+                    "model.output, wrap the model so that it returns one, or leave out the inferer."
                 )
             # MONAI writes into what it is given, which may be what the network still needs, or the input itself.
             return outputs.to(windows.dtype, copy=True)
@@ -308,8 +309,8 @@ class Flips:
             outputs = network(images) if self.inner is None else self.inner(images, network)
             if not isinstance(outputs, Tensor):
                 raise InputError(
-                    f"inferer.flips: logits are averaged, and the model returned {type(outputs).__name__}. Wrap the "
-                    "model so that it returns one tensor, or leave out the inferer."
+                    f"inferer.flips: logits are averaged, and the model returned {shown(outputs)}. Name one "
+                    "tensor in model.output, wrap the model so that it returns one, or leave out the inferer."
                 )
             return outputs.to(images.dtype)
 

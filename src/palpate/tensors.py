@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 Tree = Any
 """A tensor whose first axis is the sample, or a (nested, named) tuple of such; None and plain values pass through."""
+
+_FEW = 8
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
@@ -42,6 +44,27 @@ def leaves(tree: Tree) -> list[Tensor]:
     found: list[Tensor] = []
     mapped(found.append, tree)
     return found
+
+
+def shown(returned: object) -> str:
+    """What a model returned, in words: its kind, the names or places of its parts, and their shapes."""
+    if isinstance(returned, Mapping):
+        return f"a dict with {_parts(returned.items())}"
+    if isinstance(returned, (tuple, list)):
+        return f"a {'tuple' if isinstance(returned, tuple) else 'list'} with {_parts(enumerate(returned))}"
+    return _short(returned)
+
+
+def _parts(named: Iterable[tuple[object, object]]) -> str:
+    texts = [f"{name}: {_short(value)}" for name, value in named]
+    return ", ".join(texts[:_FEW]) + (f" and {len(texts) - _FEW} more" if len(texts) > _FEW else "")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    kind = type(value).__name__
+    return f"{kind} of {len(value)}" if isinstance(value, (tuple, list, Mapping)) else kind
 
 
 def finite(tree: Tree) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped
+from palpate.tensors import Tree, leaves, mapped, shown
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
@@ -221,13 +221,14 @@ class Victim:
         outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
-                f"model: it returned {type(outputs).__name__}, and palpate reads one tensor of logits, or "
-                "palpate.annotations.Candidates of a detector. Name the right output in model.output, or wrap the "
-                "model in a module that returns it."
+                f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
+                f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
+                "wrap the model in a module that returns it."
             )
-        if self._dtype in _COARSE or self._dtype == torch.float64:
-            # Margins and losses are computed in the images' format, whatever the model's own is.
-            return mapped(lambda tensor: tensor.to(images.dtype) if tensor.is_floating_point() else tensor, outputs)
+        # Margins and losses are computed in the images' format, whatever the model's own is.
+        foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
+        if any(isinstance(part, Tensor) and part.dtype in foreign for part in _parts(outputs)):
+            return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs
 
     def _search_copy(self, images: Tensor) -> nn.Module:
@@ -244,6 +245,10 @@ class Victim:
     def _require_entered(self) -> None:
         if not self._depth:
             raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+
+
+def _parts(outputs: Tree) -> Sequence[object]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype | None:

@@ -60,7 +60,10 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
         ('timm = "resnet18"', "", "line 7: model.timm: a name alone is a network that was never trained"),
         ('bundle = "b"\nweights = "w.pt"', "", "line 8: model.weights: bundle brings its own weights"),
         ('huggingface = "h"\narguments = {a = 1}', "", "line 8: model.arguments: only a factory or a network of timm"),
-        ('bundle = "b"\noutput = "p"', "", "line 8: model.output: it belongs to an ONNX file"),
+        ('huggingface = "b"\noutput = "p"', "", "line 8: model.output: the logits of such a model are read by"),
+        ('factory = "m.py:f"\nonnx_gradients = true', "", "line 8: model.onnx_gradients: it belongs to an ONNX file"),
+        ('timm = "a"\nweights = "in factory"', "", 'line 8: model.weights: "in factory" is for a factory'),
+        ('factory = "m.py:f"\noutput = 1.5', "", "line 8: model.output: 1.5 must be"),
         ('onnx = "m"\noutputs = "softmix"', "", 'model.outputs: "softmix" is not one of its values. Did you mean'),
         ("", '[model.endpoint]\nurl = "http://m.example/"', "line 9: model.endpoint.url: m.example is another machine"),
         (

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from palpate.audit.plan import Plan, load_plan
+from palpate.audit.plan import Plan, load_plan, parse_plan
 from palpate.audit.plan_tables import load_table
 from palpate.audit.runner import audit
 from palpate.audit.scales import scale_of
@@ -38,7 +38,7 @@ def made(folder: Path, make: Callable[[Path, int], None], suffix: str, **columns
 def started(folder: Path) -> tuple[str, Plan]:
     text = starting_plan(folder, folder)
     (folder / "plan.toml").write_text(text)
-    return text, load_plan(folder / "plan.toml")
+    return text, parse_plan(text, folder / "plan.toml")
 
 
 def line(text: str, start: str) -> str:
@@ -74,7 +74,7 @@ def test_what_is_proposed_in_comments_can_be_taken(tmp_path: Path) -> None:
     text = re.sub(r"^# (steps = \[|lattice|\[\[gates|metric|eps|at_least)", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^(mean|std) = .*\n", "", text, flags=re.MULTILINE)
     (tmp_path / "plan.toml").write_text(text)
-    plan = load_plan(tmp_path / "plan.toml")
+    plan = parse_plan((tmp_path / "plan.toml").read_text(), tmp_path / "plan.toml")
     assert plan.threat.lattice and plan.model.preprocess.window_values == (-160, 240)
     assert [gate.eps for gate in plan.gates] == ["5 HU"]
 
@@ -141,15 +141,27 @@ def test_budgets_in_steps_are_shares_of_what_images_use(tmp_path: Path) -> None:
     assert plan.calibrated(scale).radii == (2, 4, 8, 15.5) and "0 to 1000" in line(text, "eps")
 
 
-def test_floats_show_what_the_first_image_holds(tmp_path: Path) -> None:
+def test_floats_take_the_extremes_of_all_images_looked_at(tmp_path: Path) -> None:
     def floating(path: Path, seed: int) -> None:
-        values = (clinic.pattern((8, 9, 7), seed) * 3 - 1).astype(np.float32)
+        values = (clinic.pattern((8, 9, 7), seed) * (3 + seed) - 1).astype(np.float32)
         nib.Nifti1Image(values, np.eye(4)).to_filename(path)
 
     made(tmp_path, floating, ".nii")
-    text, _ = started(tmp_path)
+    text, plan = started(tmp_path)
     doubt = line(text, "bounds")
-    assert FILL_IN in doubt and "-1 to 2" in doubt and "stored step" not in text and "# lattice" not in text
+    low, high = plan.model.bounds
+    assert CHECK in doubt and FILL_IN not in doubt and (low, high) == (-1, 5)
+    assert "stored step" not in text and "# lattice" not in text
+    mean, std = line(text, "mean"), line(text, "std")
+    assert mean.startswith("mean = [-1]") and CHECK in mean and "std = [6]" in std and CHECK in std
+
+
+def test_where_no_image_can_be_read_the_range_is_asked_for(tmp_path: Path) -> None:
+    def empty(path: Path, seed: int) -> None:
+        nib.Nifti1Image(np.full((8, 9, 7), np.nan, np.float32), np.eye(4)).to_filename(path)
+
+    made(tmp_path, empty, ".nii")
+    assert FILL_IN in line(started(tmp_path)[0], "bounds")
 
 
 def test_eight_bits_are_as_ever(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ BAD = {
     "truth values": ({"test_images": noise(1, 4, 4) > 9, "test_labels": labels(0)}, "type bool"),
     "complex": ({"test_images": np.ones((1, 4, 4), complex), "test_labels": labels(0)}, "type complex128"),
     "too few labels": ({"test_images": noise(2, 4, 4), "test_labels": labels(0)}, "for 2 images"),
-    "several labels": ({"test_images": noise(1, 4, 4), "test_labels": np.zeros((1, 14))}, "one label an image"),
+    "several labels": ({"test_images": noise(1, 4, 4), "test_labels": np.zeros((1, 14))}, "hold 14 findings an image"),
     "text labels": ({"test_images": noise(1, 4, 4), "test_labels": np.array([["a"]])}, "Give class numbers"),
     "fractions": ({"test_images": noise(2, 4, 4), "test_labels": np.array([0, 0.5])}, r"test_labels\[1\] is 0.5"),
     "negative": ({"test_images": noise(2, 4, 4), "test_labels": np.array([0, -1])}, r"test_labels\[1\] is -1"),

@@ -57,6 +57,17 @@ def test_a_model_no_better_than_the_commonest_class():
     assert finding.level == "warning" and "3 of 6" in finding.text and "50%" in finding.text
 
 
+def test_one_class_alone_passes_nothing_and_no_right_image_fails():
+    alone = clean_baseline(panel([record(row, label=1) for row in range(32)]).images)
+    assert alone.level == "warning" and "right on 32 of 32 images, which are all of one class" in alone.text
+    none = clean_baseline(panel([record(row, label=1, clean_prediction=0) for row in range(32)]).images)
+    assert none.level == "failure" and "right on 0 of 32" in none.text
+    mixed = [record(row, label=row % 2, clean_prediction=1 - row % 2) for row in range(6)]
+    assert clean_baseline(panel(mixed).images).level == "failure"
+    drawn = clean_baseline(panel([dense(row, clean_right=False) for row in range(6)]).images)
+    assert drawn.level == "failure" and "acceptable on 0 of 6" in drawn.text
+
+
 def test_zero_gradients_are_noted_and_blocked_ones_fail():
     fine = [record(row) for row in range(10)]
     assert gradients(panel(fine).outcomes).level == "pass"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from palpate.audit.items import Item
 from palpate.audit.subject import Subject
-from palpate.errors import InputError
+from palpate.contracts import Task
+from palpate.errors import InputError, PalpateError
+from palpate.models.faults import refusal
+from palpate.tasks.output_checks import require_batch_axis
 from palpate.tensors import Tree, finite
 
 
@@ -19,40 +23,57 @@ def attackable(subject: Subject, items: Sequence[Item], batch: int) -> dict[str,
         InputError: an image leaves the bounds or holds NaN or infinity, or the model's output for it does, or its
             annotation is not what the task reads; its file is named.
     """
-    low, high = subject.victim.bounds
     open_rows: dict[str, list[int]] = {item.identity: [] for item in items}
     with subject.victim:
         for rows in subject.batches(range(len(subject.table)), batch):
-            images, targets = subject.images(rows), subject.targets(rows)
-            flat = images.flatten(1)
-            # Comparisons with NaN are false.
-            _refuse(
-                subject,
-                rows,
-                ((flat >= low) & (flat <= high)).all(1),
-                f"it holds values outside the bounds {low:g} to {high:g}, or NaN. Correct model.bounds, or the image.",
-            )
-            outputs = subject.victim.judge(images)
-            _refuse(
-                subject,
-                rows,
-                finite(outputs),
-                "the model's output for it is NaN or infinite. Check the preprocessing and the weights, or take the "
-                "image out.",
-            )
+            outputs, targets = answered(subject, rows, *(item.task for item in items))
             for item in items:
-                _validate(subject, rows, item, outputs, targets)
                 wins = item.task.eligible(targets) & (item.task.margin(outputs, targets) > 0)
                 open_rows[item.identity] += [row for row, win in zip(rows, wins.tolist(), strict=True) if win]
     return open_rows
 
 
-def _validate(subject: Subject, rows: Sequence[int], item: Item, outputs: Tree, targets: Tree) -> None:
+def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree, Tree]:
+    """The model's outputs for some images of one shape, and what is annotated of them. The victim is entered.
+
+    Raises:
+        InputError: an image leaves the bounds or holds NaN or infinity, the model fails on it or its output holds
+            such, or the outputs or annotations are not what these tasks read; the file is named.
+    """
+    low, high = subject.victim.bounds
+    images, targets = subject.images(rows), subject.targets(rows)
+    flat = images.flatten(1)
+    # Comparisons with NaN are false.
+    _refuse(
+        subject,
+        rows,
+        ((flat >= low) & (flat <= high)).all(1),
+        f"it holds values outside the bounds {low:g} to {high:g}, or NaN. Correct model.bounds, or the image.",
+    )
     try:
-        item.task.validate(outputs, targets)
-    except InputError as error:
-        names = subject.table[rows[0]].name + ("" if len(rows) == 1 else f" to {subject.table[rows[-1]].name}")
-        raise InputError(f"{names}: {error}") from error
+        outputs = subject.victim.judge(images)
+        require_batch_axis(outputs, len(rows))
+    except (PalpateError, torch.OutOfMemoryError):
+        raise
+    # Whatever the user's code raises is the user's to read: one sentence, not a traceback into palpate.
+    except Exception as error:
+        raise InputError(f"{_names(subject, rows)}: {refusal(error, images.shape)}") from error
+    _refuse(
+        subject,
+        rows,
+        finite(outputs),
+        "the model's output for it is NaN or infinite. Check the preprocessing and the weights, or take the image out.",
+    )
+    for task in tasks:
+        try:
+            task.validate(outputs, targets)
+        except InputError as error:
+            raise InputError(f"{_names(subject, rows)}: {error}") from error
+    return outputs, targets
+
+
+def _names(subject: Subject, rows: Sequence[int]) -> str:
+    return subject.table[rows[0]].name + ("" if len(rows) == 1 else f" to {subject.table[rows[-1]].name}")
 
 
 def _refuse(subject: Subject, rows: Sequence[int], good: Tensor, text: str) -> None:

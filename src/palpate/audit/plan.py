@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from palpate.audit.plan_checks import problems, wrong_budget
 from palpate.audit.plan_data import DataSection
 from palpate.audit.plan_errors import not_toml, refused
+from palpate.audit.plan_lines import require_filled_in
 from palpate.audit.plan_model import ModelSection
 from palpate.audit.plan_stability import StabilitySection
 from palpate.audit.plan_survival import ExportSection, SurvivalSection
@@ -104,6 +105,9 @@ class RunSection(Section):
     """Where the model runs; `auto` takes a GPU where there is one."""
     random_model: Literal["refuse", "allow"] = "refuse"
     """What to do with a model whose outputs differ from pass to pass."""
+    at_chance: Literal["refuse", "allow"] = "refuse"
+    """What to do with a model that is no better than guessing on up to 64 clean images (up to 512 where 64 leave it
+    open): `refuse` stops before the first attack."""
 
 
 class Plan(Section):
@@ -196,8 +200,8 @@ def load_plan(path: Path) -> Plan:
     """The plan in a TOML file.
 
     Raises:
-        PlanError: it cannot be read, is not TOML, or has fields that are unknown, missing or impossible; every one is
-            named with its line and its mend.
+        PlanError: it cannot be read, is not TOML, has lines marked FILL IN, or fields that are unknown, missing or
+            impossible; every one is named with its line and the fix.
     """
     try:
         if not path.exists():
@@ -208,23 +212,34 @@ def load_plan(path: Path) -> Plan:
         raise
     except InputError as error:
         raise PlanError(str(error)) from error
-    return parse_plan(text, path)
+    document = _document(text, path)
+    require_filled_in(text, path)
+    return _validated(document, text, path)
 
 
 def parse_plan(text: str, origin: Path) -> Plan:
     """The plan in a TOML text; `origin` is the file that it stands for, whose folder its paths are relative to.
 
+    Lines marked FILL IN are allowed: `palpate init` proposes them, and only a plan that is to be carried out has none.
+
     Raises:
         PlanError: as `load_plan`.
     """
+    return _validated(_document(text, origin), text, origin)
+
+
+def _document(text: str, origin: Path) -> dict[str, Any]:
     if too_deep(text.encode(errors="replace")) or long_key(text):
         raise PlanError(f"{origin} is nested too deeply to be a plan. Give the right file.")
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise not_toml(origin, text, error) from error
     except ValueError as error:  # a number of thousands of digits
         raise PlanError(f"{origin} is not TOML: {error}. Correct it.") from error
+
+
+def _validated(document: dict[str, Any], text: str, origin: Path) -> Plan:
     try:
         plan = Plan.model_validate(_tuples(document))
     except ValidationError as error:

@@ -50,6 +50,7 @@ _OF = {
     "field_name": ("masks",),
     "unpaired": ("masks",),
     "values": _STORED,
+    "threshold": ("table", "datalist", "masks"),
     "ignore_value": _STORED,
     "box_mode": ("table", "datalist"),
     "box_unit": ("table",),
@@ -71,7 +72,7 @@ _WORDS = {
 }
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
 _KINDS = {
-    **dict.fromkeys(("mask", "values", "field", "ignore_value"), "segmentation"),
+    **dict.fromkeys(("mask", "values", "threshold", "field", "ignore_value"), "segmentation"),
     **dict.fromkeys(("image_name", "mask_name", "field_name", "unpaired"), "segmentation"),
     **dict.fromkeys(("separator", "ignored"), "multilabel"),
     **dict.fromkeys(("boxes", "box_file", "corners", "box_mode", "box_unit", "difficult"), "detection"),
@@ -93,6 +94,8 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for name, kind in _KINDS.items():
         if name in section.model_fields_set and task.kind != kind:
             yield ("data", name), f'it belongs to kind = "{kind}", and this task is "{task.kind}". Remove it.'
+    if section.threshold is not None:
+        yield from _threshold(section, task)
     for place, size in enumerate(section.spacing or ()):
         if not 0 < size < math.inf:
             yield ("data", "spacing", place), f"{size:g} must be the size of a pixel in mm, above zero."
@@ -128,6 +131,16 @@ def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:
         else:
             text = f"it belongs to {_either(readers)}. Remove it, or name that in data.{readers[0]}."
         yield ("data", name), text
+
+
+def _threshold(section: DataSection, task: TaskSection) -> Iterator[Problem]:
+    for name in ("values", "ignore_value"):
+        if name in section.model_fields_set:
+            yield ("data", "threshold"), f"it takes the place of data.{name}. Remove one of them."
+    several = isinstance(task, SegmentationSection) and len(task.structures) > 1
+    if several and not isinstance(section.mask, tuple) and section.datalist is None:
+        text = "one number cannot tell several structures of one file apart. Give data.values."
+        yield ("data", "threshold"), text
 
 
 def _either(layouts: tuple[str, ...]) -> str:

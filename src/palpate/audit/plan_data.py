@@ -61,7 +61,9 @@ class DataSection(Section):
     mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
     """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
     values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
-    """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background."""
+    """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background. Of colours `0xff0000`."""
+    threshold: float | None = Field(default=None, examples=["threshold = 128"])
+    """Instead of `values`: the structure is where the stored value is at least this, as for masks saved as JPEG."""
     field: str | None = Field(default=None, examples=['field = "fov"'])
     """Column of the CSV, or folder beside `masks`, with masks whose zeros do not count, such as a camera's field of
     view."""

@@ -99,8 +99,9 @@ class ModelSection(Section):
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
     """An ONNX file, as a black box through onnxruntime; attacks that need no gradient can run: `square`, `noise`."""
-    output: str | None = Field(default=None, examples=['output = "logits"'])
-    """Which output of the ONNX file is read, where it has several."""
+    output: str | int | None = Field(default=None, examples=['output = "logits"'])
+    """Which part is read of a model that returns a dict, a tuple or a list, or of an ONNX file with several outputs: a
+    name, a place from 0, or several joined by dots, such as `"aux.0"`."""
     onnx_gradients: bool = False
     """Turn the ONNX file into a torch module by onnx2torch, so that gradient attacks can run. Refused where it and
     onnxruntime disagree."""
@@ -115,8 +116,11 @@ class ModelSection(Section):
     """Of a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
     model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions unless told."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
-    """Weights for the factory's module, or timm's: safetensors, or a file that loads with `weights_only`. Alone: a
-    whole pickled module, which is loaded only with `--allow-pickle`."""
+    """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, of which tensors alone are
+    read. `"in factory"`: the factory loads them by itself. Without a factory: a whole pickled module, which is loaded
+    only with `--allow-pickle`."""
+    weights_entry: str | None = Field(default=None, examples=['weights_entry = "state_dict_ema"'])
+    """Which entry of a checkpoint holds the weights, or which prefix of their names, where there are several."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])

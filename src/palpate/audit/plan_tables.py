@@ -65,7 +65,14 @@ def _folder(plan: Plan) -> Table:
         return table_of_yolo(plan.root / data.yolo, _split(plan), classes=task.names)
     if data.voc is not None:
         return _voc(plan, plan.root / data.voc)
-    return Table.from_medmnist(plan.root / str(data.medmnist), data.split, task.names)
+    return _archive(plan, plan.root / str(data.medmnist))
+
+
+def _archive(plan: Plan, archive: Path) -> Table:
+    task, split = plan.task, plan.data.split
+    if isinstance(task, MultiLabelSection):
+        return Table.from_medmnist(archive, split, findings=task.findings)
+    return Table.from_medmnist(archive, split, task.names)
 
 
 def _voc(plan: Plan, root: Path) -> Table:
@@ -94,6 +101,7 @@ def _paired(plan: Plan, masks: Path) -> Table:
         structures=task.names,
         values=data.values or None,
         ignore_value=data.ignore_value,
+        threshold=data.threshold,
         spacing=data.spacing,
         exclusive=getattr(task, "exclusive", True),
     )
@@ -124,6 +132,7 @@ def _datalist(plan: Plan, path: Path) -> Table:
         keys=Keys(data.file if "file" in data.model_fields_set else "image", str(data.label), mode=data.box_mode),
         values=data.values or None,
         ignore_value=data.ignore_value,
+        threshold=data.threshold,
         exclusive=getattr(task, "exclusive", True),
         spacing=data.spacing,
         about=_about(plan),
@@ -146,6 +155,7 @@ def _listed(plan: Plan, file: Path) -> Table:
             values=data.values or None,
             field=data.field,
             ignore_value=data.ignore_value,
+            threshold=data.threshold,
             spacing=data.spacing,
             group=about.group,
             where=data.where,

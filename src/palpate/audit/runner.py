@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from palpate.audit.baseline import attackable
+from palpate.audit.chance import at_chance
 from palpate.audit.fitting import notices
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
@@ -22,6 +23,7 @@ from palpate.audit.machine import repeatable
 from palpate.audit.model_notes import model_notes
 from palpate.audit.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
+from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
 from palpate.audit.saving import export, exported, settle
@@ -117,8 +119,12 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     images, targets = subject.images(sample), subject.targets(sample)
     stated = "outputs" in plan.model.model_fields_set
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings += at_chance(subject, task, plan.run.batch, plan.run.at_chance)
     findings += notices(plan, subject)
+    findings += [Finding("note", "weights", text) for text in subject.notes]
     findings += model_notes(plan, subject.victim, images)
+    if (listed := unchecked(plan.text)) is not None:
+        findings.append(Finding("note", "plan", listed))
     subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)

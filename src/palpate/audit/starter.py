@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan import parse_plan
+from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
@@ -15,7 +16,7 @@ from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, tex
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.data.inspect_described import find_described
-from palpate.data.seen import UnreadError
+from palpate.data.seen import UnreadError, broken, reasons
 from palpate.errors import InputError
 
 _HEALTHY = re.compile(
@@ -46,7 +47,8 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     Raises:
         InputError: there is no folder, or no labelled images that palpate knows in it.
     """
-    layout, others = _found(folder, kind)
+    refused: list[UnreadError] = []
+    layout, others = _found(folder, kind, refused)
     if isinstance(layout, AnnotatedLayout):
         data, task, attacks = annotated_parts(place, layout)
     else:
@@ -55,15 +57,20 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
     model, threat = model_part(folder, place, layout, values), threat_part(values)
-    parts = [_head(folder, layout, others), model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
+    head = _head(folder, layout, others, [str(error) for error in broken(refused)])
+    parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
 
 
-def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
-    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings."""
-    unread: list[UnreadError] = []
+def _found(
+    folder: Path, kind: str | None, unread: list[UnreadError]
+) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
+    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings.
+
+    To `unread` is added what could not be read.
+    """
     annotated = (*find_described(folder, unread), *find_annotated(folder, unread))
     try:
         tables = find_tables(folder, unread)
@@ -73,11 +80,15 @@ def _found(folder: Path, kind: str | None) -> tuple[Layout | AnnotatedLayout, li
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
     noted = [layout for layout in annotated if layout.kind == "findings"]
-    everything: list[Layout | AnnotatedLayout] = [*drawn, *tables, *noted]
+    # What a table says comes before what the names of folders seem to say.
+    listed = [layout for layout in tables if layout.kind == "csv"]
+    rest = [layout for layout in tables if layout.kind != "csv"]
+    everything: list[Layout | AnnotatedLayout] = [*drawn, *listed, *noted, *rest]
     wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
-        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.")
+        why = "".join(f" {text}" for text in reasons(broken(unread)))
+        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.{why}")
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
 
 
@@ -89,12 +100,17 @@ def _kind(layout: Layout | AnnotatedLayout) -> str:
 
 def unfinished(text: str) -> list[tuple[int, str]]:
     """The lines of a plan that wait for the user: number from 1, and what is asked."""
-    found = ((number, line.partition(f"# {FILL_IN}: ")[2]) for number, line in enumerate(text.splitlines(), 1))
-    return [(number, asked) for number, asked in found if asked]
+    return [(one.line, one.text.partition(f"{FILL_IN}: ")[2] or one.code) for one in marked(text, FILL_IN)]
 
 
-def _head(folder: Path, layout: Layout | AnnotatedLayout, others: Sequence[Layout | AnnotatedLayout]) -> str:
+def _head(
+    folder: Path,
+    layout: Layout | AnnotatedLayout,
+    others: Sequence[Layout | AnnotatedLayout],
+    unread: Sequence[str],
+) -> str:
     also = "".join(f"# Also there, for a {_kind(other)}: {plain(other.words())}\n" for other in others[:3])
+    also += "".join(f"# Not read: {plain(text)}\n" for text in unread[:3])
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
         f"# Found: {plain(layout.words())}\n{also}\n"
@@ -167,7 +183,7 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     if disease:
         lines.append(f"disease = {texts(disease)}  # {CHECK}: the classes that count as disease")
     else:
-        lines.append(f"# disease = {texts(layout.classes[1:])}  # {FILL_IN}: the classes that count as disease")
+        lines.append(f"# disease = {texts(layout.classes[1:])}  # the classes that count as disease, for goals")
     others = ', or "cumulative" for K - 1 thresholds' if graded else ', or "one-logit"' if count == 2 else ""
     lines.append(f'head = "softmax"  # one logit per class{others}')
     return "\n".join(lines) + "\n"

@@ -38,7 +38,8 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     """Data in the layout of another tool, which says by itself what is where."""
-    lines = [f"{layout.layout} = {path_of(layout.path, place)}"]
+    others = f"  # {FILL_IN}: which set? Or {plain(', '.join(layout.others[:6]))}" if layout.others else ""
+    lines = [f"{layout.layout} = {path_of(layout.path, place)}{others}"]
     if layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"split = {text_of(layout.splits[0][0])}  # {others}")
@@ -46,7 +47,8 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
         if layout.images.resolve() != layout.path.parent.resolve():
             lines.append(f"images = {path_of(layout.images, place)}")
         lines.append('# group = "patient"  # key of the patient, where one has several images')
-    if layout.layout == "datalist" and layout.kind == "masks":
+    lines += [f"# {plain(note)}" for note in layout.notes]
+    if layout.layout in ("datalist", "voc") and layout.kind == "masks":
         lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
     lines.append("# limit = 100  # audit at most so many images")
     return lines
@@ -77,7 +79,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -89,7 +91,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
-        lines.append(f"# spacing = [1.0, 1.0]  # {FILL_IN}: size of a pixel in mm, along rows and columns")
+        lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     return lines
 
 
@@ -97,7 +99,20 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
     listing, column = layout.listing or (layout.path, layout.file)
     lines = [f"table = {path_of(listing, place)}", f"file = {text_of(column)}"]
     lines += [f"boxes = {path_of(layout.path, place)}", f"box_file = {text_of(layout.file)}"]
-    lines += [f"label = {text_of(layout.label or '')}", f"corners = {texts(layout.corners or ())}"]
+    if layout.label:
+        asked = f"  # {FILL_IN}: the column of classes; or {plain(', '.join(layout.others))}" if layout.others else ""
+        lines.append(f"label = {text_of(layout.label)}{asked}")
+    lines.append(f"corners = {texts(layout.corners or ())}")
+    if layout.doubtful:
+        lines.append(
+            f'box_mode = "{layout.mode}"  # {FILL_IN}: "xywh": x and y are the left upper corner; "ccwh": the centre. '
+            "Both fit these boxes"
+        )
+    elif layout.mode != "xyxy":
+        what = "x and y are the centre" if layout.mode == "ccwh" else "x and y are the left upper corner"
+        lines.append(f'box_mode = "{layout.mode}"  # {CHECK}: {what}')
+    if layout.fractions:
+        lines.append('box_unit = "fractions"  # of the width and height of the image')
     return lines
 
 

@@ -84,8 +84,8 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
     mean, std = numbers([low]), numbers([high - low])
     said = f"the mean of your training's normalisation, in {values.unit or 'stored values'} ({each})"
     maps = f"{std} alone maps" if low == 0 else f"{mean} and {std} map"
-    lines.append(f"mean = {mean}  # {FILL_IN}: {said}")
-    lines.append(f"std = {std}  # {FILL_IN}: its standard deviation; {maps} to 0..1")
+    lines.append(f"mean = {mean}  # {CHECK}: {said}")
+    lines.append(f"std = {std}  # {CHECK}: its standard deviation; {maps} to 0..1")
     return lines
 
 

@@ -55,7 +55,7 @@ def values_in(layout: Layout | AnnotatedLayout) -> Values:
     if seen.header.unit == "HU":
         return _hounsfield(seen, reach)
     if seen.header.bounds is None:
-        return _unknown(reach)
+        return _unknown(_reach(seen, every=True))
     return _stored(seen, seen.header.bounds, reach)
 
 
@@ -69,7 +69,10 @@ def _by_type(dtype: str) -> Values:
 
 
 def _unknown(reach: tuple[float, float] | None) -> Values:
-    return Values((0, 1), f"{FILL_IN}: lowest and highest value that an image can hold{_first(reach)}")
+    """Floats: the values of the images that were looked at; only where these cannot be read, the user is asked."""
+    if reach is None or not reach[0] < reach[1]:
+        return Values((0, 1), f"{FILL_IN}: lowest and highest value that an image can hold{_first(reach)}")
+    return Values(reach, f"{CHECK}: the lowest and highest value of the images that were looked at; all must fit")
 
 
 def _hounsfield(seen: Seen, reach: tuple[float, float] | None) -> Values:
@@ -99,9 +102,9 @@ def _stored(seen: Seen, storable: tuple[float, float], reach: tuple[float, float
     return Values(storable, doubt, eps, counted, header.unit, lattice)
 
 
-def _reach(seen: Seen) -> tuple[float, float] | None:
+def _reach(seen: Seen, *, every: bool = False) -> tuple[float, float] | None:
     try:
-        return seen.reach()
+        return seen.reach(every=every)
     except InputError:  # the audit says what is wrong with it
         return None
 

@@ -24,7 +24,7 @@ from palpate.contracts import Limits
 from palpate.data.scan import Header
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.models.loading import load_model, weights_digest
+from palpate.models.loading import load_noted, weights_digest
 from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
@@ -54,6 +54,7 @@ class Subject:
         scale: what values mean.
         region: where values may change, as the plan says it.
         structures: names of the annotated structures, for regions.
+        notes: what there is to say of how the model was loaded.
     """
 
     victim: Victim
@@ -70,6 +71,7 @@ class Subject:
     scale: Scale
     region: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -185,7 +187,8 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     _require_regions(plan.threat.region, table, structures)
     source = model_source(plan)
-    module = load_model(source, plan.root, allow_pickle=allow_pickle)
+    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
+    module = loaded.module
     device = device_of(plan.run.device)
     return Subject(
         victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess, inferer=plan.model.inferer.build()),
@@ -202,6 +205,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
         scale=scale,
         region=plan.threat.region,
         structures=structures,
+        notes=loaded.notes,
     )
 
 

@@ -1,12 +1,47 @@
-"""Where a key stands in a TOML text. Python's reader says it of broken text only, not of a wrong value."""
+"""Where keys and comments stand in a TOML text. Python's reader says it of broken text only, and skips comments."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from dataclasses import dataclass
 from typing import Any
 
 Key = tuple[str | int, ...]
 """Path of a value: `("attacks", 0, "steps")`."""
+
+_TEXT_OR_COMMENT = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|' + r"'''.*?'{3,5}|" + r'"(?:\\.|[^"\\\n])*"|' + r"'[^'\n]*'|" + r"#[^\n]*", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment at the end of a line that says something itself.
+
+    Attributes:
+        line: number of the line, from 1.
+        code: what stands before the comment.
+        text: the comment, from its #.
+    """
+
+    line: int
+    code: str
+    text: str
+
+
+def comments(text: str) -> list[Comment]:
+    """The comments behind keys, values and table headers; lines that are a comment only are left out.
+
+    A # inside a text in quotes begins no comment.
+    """
+    found = []
+    for match in _TEXT_OR_COMMENT.finditer(text):
+        if match[0].startswith("#"):
+            before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
+            if before:
+                found.append(Comment(text.count("\n", 0, match.start()) + 1, before, match[0].strip()))
+    return found
 
 
 def line_of(text: str, key: Key) -> int | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from palpate.data.box_modes import BoxMode
 from palpate.data.findings import FindingLists
-from palpate.data.folder_tables import table_of_masks
+from palpate.data.folder_tables import table_of_masks, table_of_voc_masks, table_of_yolo
 from palpate.data.forms import Form
 from palpate.data.mask_pairs import Naming
 from palpate.data.seen import Seen
@@ -36,7 +37,10 @@ class AnnotatedLayout:
         values: stored values other than 0 in the masks that were looked at.
         field: column of field-of-view masks.
         label: column of classes of boxes.
-        corners: columns of left, top, right and bottom of boxes.
+        corners: columns of the four numbers of boxes.
+        mode: what these numbers are.
+        fractions: whether they are fractions of the image and not pixels.
+        doubtful: whether another `mode` fits as well.
         listing: a CSV with one line an image beside that of boxes, and its column of images.
         split: column of splits; of `listing`, if there is one.
         group: column of patients; of `listing`, if there is one.
@@ -72,7 +76,7 @@ class AnnotatedLayout:
     split: str | None = None
     group: str | None = None
     splits: tuple[tuple[str, int], ...] = ()
-    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo"] = "table"
+    layout: Literal["table", "nnunet", "datalist", "coco", "voc", "masks", "yolo", "medmnist"] = "table"
     exclusive: bool = True
     site: str | None = None
     scanner: str | None = None
@@ -84,6 +88,9 @@ class AnnotatedLayout:
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lists: FindingLists | None = None
+    mode: BoxMode = "xyxy"
+    fractions: bool = False
+    doubtful: bool = False
 
     def words(self) -> str:
         """In one line for a terminal."""
@@ -111,26 +118,37 @@ class AnnotatedLayout:
             return Table.from_findings(
                 self.path, self.images, self.names, self.file, self.group, where, lists=self.lists
             )
-        assert self.label is not None and self.corners is not None
+        assert self.corners is not None
         listing, listing_file = self.listing or (None, None)
         return Table.from_boxes(
-            self.path, self.images, self.file, self.label, self.corners, listing=listing, listing_file=listing_file,
+            self.path, self.images, self.file, self.label or "label", self.corners, mode=self.mode,
+            fractions=self.fractions, listing=listing, listing_file=listing_file,
             group=self.group, where=where, classes=self.names,
         )  # fmt: skip
 
     def _described(self, split: str | None) -> Table:
         shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
-        if self.layout == "nnunet":
-            return Table.from_nnunet(self.path, split, structures=self.names)
-        if self.layout == "masks":
-            return table_of_masks(
-                self.images, self.path, naming=self.naming, field=self.view, unpaired="skip", structures=self.names,
-                values=self.values, ignore_value=self.ignore_value,
-            )  # fmt: skip
-        if self.layout == "voc":
-            return Table.from_voc(self.path, split, classes=self.names)
+        if self.layout == "medmnist":
+            return Table.from_medmnist(self.path, split or "test", findings=self.names)
         if self.layout == "coco":
             return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
-        return Table.from_datalist(
-            self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
-        )
+        if self.layout == "datalist":
+            return Table.from_datalist(
+                self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
+            )
+        return self._of_masks(split) if self.kind == "masks" else self._of_boxes(split)
+
+    def _of_masks(self, split: str | None) -> Table:
+        if self.layout == "nnunet":
+            return Table.from_nnunet(self.path, split, structures=self.names)
+        if self.layout == "voc":
+            return table_of_voc_masks(self.path, split, structures=self.names, values=self.values)
+        return table_of_masks(
+            self.images, self.path, naming=self.naming, field=self.view, unpaired="skip", structures=self.names,
+            values=self.values, ignore_value=self.ignore_value,
+        )  # fmt: skip
+
+    def _of_boxes(self, split: str | None) -> Table:
+        if self.layout == "yolo":
+            return table_of_yolo(self.path, split, classes=self.names)
+        return Table.from_voc(self.path, split, classes=self.names)

@@ -1,4 +1,7 @@
-"""MedMNIST archives: one `.npz` with `{split}_images` and `{split}_labels`, read without pickle."""
+"""MedMNIST archives: one `.npz` with `{split}_images` and `{split}_labels`, read without pickle.
+
+Images are 2D, grey or RGB, or volumes; labels are one class an image, or a 1 or 0 for each of several findings.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 import numpy.lib.format as npy
 
 from palpate.data.cases import Case, checked_classes, class_number, label_of, listed, unnamed_classes
+from palpate.data.findings import Findings
 from palpate.data.forms import Array, Form, bit_range, require_size
 from palpate.data.listing import Cases
 from palpate.data.scan import Header
@@ -22,6 +26,8 @@ Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
 
 _TYPES = ("uint8", "uint16", "int16", "float32", "float64")
 _COLOURS = (1, 3)
+_MOST_CHANNELS = 4
+"""A last axis up to here is one of channels; a longer one is the third axis of a volume."""
 
 
 def read_headers(path: Path) -> Headers:
@@ -75,7 +81,7 @@ class Archive:
 
     @cached_property
     def images(self) -> Array:
-        """All images (N, C, H, W) in stored values.
+        """All images (N, C, *spatial) in stored values.
 
         Raises:
             InputError: an image holds NaN or infinity, or the array is damaged.
@@ -89,7 +95,8 @@ class Archive:
                     f"{self.path}: {self.split}_images[{first}] holds NaN or infinity, the first of "
                     f"{int((~finite).sum())}. Repair these images, or take them out of the archive."
                 )
-        planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        coloured = len(self._form.shape) == 3 and images.ndim == 4
+        planes = images.transpose(0, 3, 1, 2) if coloured else images[:, None]
         return np.ascontiguousarray(planes, dtype=images.dtype.newbyteorder("="))
 
     def files(self, case: Case) -> tuple[Path, ...]:
@@ -97,7 +104,7 @@ class Archive:
         return (self.path,)
 
     def read(self, case: Case) -> Array:
-        """A copy of the pixels (C, H, W) of one case."""
+        """A copy of the pixels (C, *spatial) of one case."""
         return np.array(self.images[case.origin])
 
     def form(self, case: Case) -> Form:
@@ -124,7 +131,7 @@ def archive_form(path: Path, split: str, headers: Headers) -> Form:
     """Shape and stored type of the images of a split.
 
     Raises:
-        InputError: the archive has no images of this split, or they are not 2D grey or RGB.
+        InputError: the archive has no images of this split, or they are neither grey, RGB nor volumes.
     """
     for name in (f"{split}_images", f"{split}_labels"):
         if name not in headers:
@@ -132,11 +139,15 @@ def archive_form(path: Path, split: str, headers: Headers) -> Form:
     shape, dtype = headers[f"{split}_images"]
     if dtype.name not in _TYPES:
         raise InputError(f"{path}: {split}_images are of type {dtype.name}. Give one of {listed(_TYPES)}.")
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in _COLOURS):
+    volumes = len(shape) == 4 and shape[3] > _MOST_CHANNELS
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in _COLOURS and not volumes):
         raise InputError(
-            f"{path}: {split}_images have shape {shape}; palpate reads (N, H, W), or (N, H, W, C) with 1 or 3 channels."
+            f"{path}: {split}_images have shape {shape}; palpate reads (N, H, W), (N, H, W, C) with 1 or 3 channels, "
+            "and volumes (N, D0, D1, D2)."
         )
-    require_size(path, shape[1], shape[2])
+    require_size(path, shape[1], shape[2] * shape[3] if volumes else shape[2])
+    if volumes:
+        return Form((1, *shape[1:]), dtype.name)
     return Form((shape[3] if len(shape) == 4 else 1, shape[1], shape[2]), dtype.name)
 
 
@@ -148,9 +159,13 @@ def archive_cases(path: Path, split: str, classes: Sequence[str] | None) -> Case
     shape, dtype = headers[f"{split}_labels"]
     where = f"{path}: {split}_labels"
     if shape not in ((count,), (count, 1)):
-        raise InputError(
-            f"{where} have shape {shape} for {count} images; palpate reads one label an image, ({count}, 1)."
+        several = len(shape) == 2 and shape[0] == count and shape[1] > 1
+        fix = (
+            f'They hold {shape[1]} findings an image: write kind = "multilabel" with {shape[1]} findings in [task].'
+            if several
+            else "Give one label an image."
         )
+        raise InputError(f"{where} have shape {shape} for {count} images; classes need ({count}, 1). {fix}")
     if dtype.kind not in "uif":
         raise InputError(f"{where} are of type {dtype.name}. Give class numbers.")
     if not count:
@@ -174,3 +189,34 @@ def archive_cases(path: Path, split: str, classes: Sequence[str] | None) -> Case
 
 def _label_texts(path: Path, split: str) -> list[str]:
     return [str(value) for value in read_array(path, f"{split}_labels").ravel().tolist()]
+
+
+def findings_in(path: Path, split: str) -> int:
+    """How many findings the labels of a split hold of each image; 0 where they are one class an image.
+
+    Raises:
+        InputError: as `archive_form`.
+    """
+    headers = read_headers(path)
+    archive_form(path, split, headers)
+    shape, _ = headers[f"{split}_labels"]
+    return shape[1] if len(shape) == 2 and shape[1] > 1 else 0
+
+
+def archive_findings(path: Path, split: str, findings: Sequence[str]) -> tuple[Cases, Findings]:
+    """The cases and findings of one split; see `palpate.data.table.Table.from_medmnist`."""
+    names = checked_classes(findings, "findings")
+    count = findings_in(path, split)
+    where = f"{path}: {split}_labels"
+    if len(names) != count:
+        held = f"{count} findings" if count else "one class"
+        raise InputError(f"{where} hold {held} an image, and task.findings names {len(names)}. Name as many.")
+    labels = read_array(path, f"{split}_labels")
+    images = read_headers(path)[f"{split}_images"][0][0]
+    if len(labels) != images or not images:
+        raise InputError(f"{where} are of {len(labels)} images, and there are {images}. Give one line an image.")
+    if labels.dtype.kind not in "uif" or not np.isin(labels, (0, 1)).all():
+        raise InputError(f"{where} hold other values than 0 and 1. Write 1 for a finding that is present and 0 else.")
+    cases = [Case(f"{path.name}[{row}]", -1, f"{path.name}[{row}]", row) for row in range(len(labels))]
+    values = {case.path: tuple(int(value) for value in labels[case.origin]) for case in cases}
+    return (tuple(cases), names), Findings(values)

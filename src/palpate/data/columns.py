@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from palpate.data.listing import locate, visible
+from palpate.data.scattered import scattered_share
 from palpate.data.sheets import Line
 
 SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "train", "training")
 """Names of splits, the one to audit first."""
 FILE_NAMES = ("file", "image", "path", "filename", "file_name", "img")
+IMAGE_NAMES = (*FILE_NAMES, "image_id", "imageid", "image_name", "image index", "id_code", "image_path", "images", "id")
+"""Names of columns of images; the cells of some are identifiers without an ending."""
 LABEL_NAMES = (
     *("label", "class", "diagnosis", "grade", "target", "y", "dx", "finding", "disease", "category", "level"),
     *("labels", "class_name", "classname", "class_id", "pathology", "benign_malignant", "findings", "finding labels"),
@@ -53,9 +56,6 @@ def file_column(
         repeated: whether an image may stand in several lines, as it does where each line is a box.
     """
     bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
-    above = path.parent.resolve()
-    if any(cell.startswith(f"{above.name}/") for cell in lines[0].cells.values()):
-        bases.append(path.parent / "..")  # paths that begin with the name of the table's own folder, as CheXpert's
     found: list[tuple[float, int, int, str, Path]] = []
     for order, column in enumerate(header):
         cells = [line.cells[column] for line in lines]
@@ -66,7 +66,15 @@ def file_column(
             if share >= _FOUND_ENOUGH:
                 found.append((-share, rank(column, FILE_NAMES), order, column, base))
                 break
-    return min(found)[3:] if found else None
+    if found or repeated:
+        return min(found)[3:] if found else None
+    for column in sorted(header, key=lambda column: rank(column, IMAGE_NAMES)):
+        names = [line.cells[column] for line in lines]
+        if column.lower() not in IMAGE_NAMES or len(set(names)) < len(names):
+            continue
+        if scattered_share(path.parent, spread(names)) >= _FOUND_ENOUGH:
+            return column, path.parent
+    return None
 
 
 def is_no_label(column: str) -> bool:

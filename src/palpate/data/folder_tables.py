@@ -30,6 +30,7 @@ def table_of_masks(
     structures: Sequence[str] | None = None,
     values: Sequence[int] | None = None,
     ignore_value: int | None = None,
+    threshold: float | None = None,
     spacing: Sequence[float] | None = None,
     exclusive: bool = True,
 ) -> Table:
@@ -45,6 +46,7 @@ def table_of_masks(
         structures: as `values`, `ignore_value`, `spacing` and `exclusive`; see `Table.from_masks`.
         values: stored value of each structure.
         ignore_value: stored value that becomes `IGNORE`.
+        threshold: instead of `values`; see `Table.from_masks`.
         spacing: mm of a pixel along each axis where files do not say.
         exclusive: give each pixel one structure at most.
 
@@ -52,7 +54,7 @@ def table_of_masks(
         InputError: a folder is missing, files have no counterpart, or values contradict each other.
     """
     view = None if field is None else "field"
-    coding = coded("mask", values, structures, view, ignore_value, exclusive)
+    coding = coded("mask", values, structures, view, ignore_value, exclusive, threshold)
     cases, held = paired_cases(images, masks, naming or Naming(), field, unpaired, coding, structures, spacing)
     return Table(*cases, Folder(images), held)
 

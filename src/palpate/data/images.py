@@ -118,6 +118,12 @@ def kind_of(head: bytes) -> Kind | None:
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
+def is_jpeg(path: Path) -> bool:
+    """Whether a file is JPEG by its first bytes, whatever its name says."""
+    with open(path, "rb") as handle:
+        return kind_of(handle.read(HEAD)) == "JPEG"
+
+
 def looks_like(head: bytes) -> str:
     """What a file that palpate does not read seems to be, as the predicate of a sentence."""
     other = "DICOM" if head[128:132] == b"DICM" else next((n for s, n in _OTHERS.items() if head.startswith(s)), None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from palpate.data.archive import read_headers
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.cases import class_number
 from palpate.data.class_folders import read_class_folders
 from palpate.data.columns import MOST_CLASSES, SPLITS, sorted_splits, spread
@@ -30,6 +30,8 @@ from palpate.data.table_look import TABLE_SUFFIXES, TableLook, other_table
 from palpate.errors import InputError
 
 _SLICES_LOOKED_AT = 32
+_PATIENT = re.compile(r"(patients?|pat|pt|subjects?|subj?|cases?|study|studies|series|p|s)[ _-]?\d+", re.IGNORECASE)
+"""Names of folders that hold the images of a patient or of a study."""
 _STUDY = re.compile(r"(^|/)study\d+_(positive|negative)/", re.IGNORECASE)
 """How MURA names the folders of its studies."""
 
@@ -141,9 +143,8 @@ def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[
 
     tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in TABLE_SUFFIXES])
     refused += [error for path in files if (error := other_table(path)) is not None]
+    folders = looked(_folder_layout, places if tables or not broken(refused) else ())
     archives = looked(_archive_layout, [path for path in files if path.suffix.lower() == ".npz"])
-    described = bool(tables or archives or not broken(refused))
-    folders = looked(_folder_layout, places if described else ())
     found = (*tables, *folders, *archives)
     if not found:
         raise InputError(_nothing(folder, places, refused))
@@ -238,6 +239,11 @@ def _folder_layout(root: Path) -> Layout | None:
         raise OtherKindError(
             f"{root} holds one folder of images, {held.classes[0]}; an audit of classes needs two or more."
         )
+    if len(held.classes) > MOST_CLASSES or all(_PATIENT.fullmatch(name) for name in held.classes):
+        raise OtherKindError(
+            f"{root} holds {len(held.classes)} folders such as {held.classes[0]}, which look like patients or studies "
+            "and not like classes. Put a CSV there with the columns file and label."
+        )
     if told := next((case for case in held.cases if _STUDY.search(case.name)), None):
         raise UnreadError(
             f"{root / told.name}: the label is in the name of the study's folder, and not of the folder in {root}. "
@@ -276,8 +282,11 @@ def _archive_layout(path: Path) -> Layout | None:
         name.removesuffix("_images"): shape[0] for name, (shape, _) in headers.items() if name.endswith("_images")
     }
     ordered = sorted_splits(Counter({name: count for name, count in splits.items() if name in SPLITS and count}))
-    tables = [Table.from_medmnist(path, name) for name, _ in ordered]
-    if not tables:
-        return None
+    if not ordered:
+        raise OtherKindError(f"{path} holds no arrays test_images and test_labels, as MedMNIST has them.")
+    if findings_in(path, ordered[0][0]):
+        raise OtherKindError(f"{path} holds several findings an image.")
+    with reading():
+        tables = [Table.from_medmnist(path, name) for name, _ in ordered]
     counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
     return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)

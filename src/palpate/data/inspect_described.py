@@ -4,39 +4,58 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from palpate.data.annotated import AnnotatedLayout, Kind
+from palpate.data.archive import findings_in, read_headers
 from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
-from palpate.data.inspect_folders import find_folders
+from palpate.data.folder_tables import VOID
+from palpate.data.inspect_folders import find_folders, folders_to, split_rank
+from palpate.data.inspect_foreign import foreign
+from palpate.data.inspect_yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
 from palpate.data.mask_values import stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.table import Table
-from palpate.data.voc import voc_splits
+from palpate.data.voc import voc_masks, voc_splits
 from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+CHEST = (
+    *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
+    *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
+)
+"""The findings of ChestMNIST, in the order of its labels."""
 
 
 def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
-    """nnU-Net and VOC folders, COCO files and datalists of masks or boxes in a folder and one level below.
+    """Annotated images in the layouts of other tools, in a folder and below.
 
-    To `unread` is added what could not be read.
+    nnU-Net and VOC folders, YOLO sets, COCO files, datalists of masks or boxes, and folders of images beside folders
+    of masks. To `unread` is added what could not be read.
     """
-    places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
-    files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() == ".json"]
+    places = list(folders_to(folder, 1))
+    deep = list(folders_to(folder, 2))
+    files = [path for place in places for path in visible(place.iterdir())]
+    documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    for look, candidates in ((_nnunet, places), (_voc, places), (_json, files)):
+    looks = ((_nnunet, deep), (_voc, deep), (yolo_of, deep), (_json, documents), (_archive, archives))
+    for look, candidates in looks:
+        own: list[AnnotatedLayout] = []
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
-                found += _guess(look, path, unread)
+                own += _guess(look, path, unread)
+        found += sorted(own, key=lambda layout: split_rank(layout.path))
+    found = several(found)
+    if unread is not None:
+        unread += foreign(deep)
     taken = {one.path for one in found if one.layout in ("nnunet", "voc")} | {
         one.path.parent for one in found if one.layout == "datalist" and one.kind == "masks"
     }
@@ -76,16 +95,58 @@ def _nnunet(folder: Path) -> Layouts:
 
 
 def _voc(folder: Path) -> Layouts:
-    if not ((folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()):
+    if not (folder / "JPEGImages").is_dir():
         return ()
+    boxes = _voc_boxes(folder) if (folder / "Annotations").is_dir() else ()
+    return (*boxes, *(_voc_masks(folder) if (folder / "SegmentationClass").is_dir() else ()))
+
+
+def _voc_boxes(folder: Path) -> Layouts:
     splits = _ordered(voc_splits(folder))
     tables = [Table.from_voc(folder, split) for split, _ in splits] or [Table.from_voc(folder)]
     names = tuple(sorted({name for table in tables for name in table.classes}))
+    if not names:  # a set of masks may have an XML an image too
+        return ()
     seen = _seen(folder, tables[0])
     count = sum(map(len, tables))
     return (
         AnnotatedLayout(
             "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
+        ),
+    )
+
+
+def _voc_masks(folder: Path) -> Layouts:
+    splits = _ordered(voc_splits(folder, "Segmentation"))
+    sheets = [voc_masks(folder, split) for split, _ in splits] or [voc_masks(folder, None)]
+    masks = [line.cells["mask"] for line in spread(sheets[0].lines)]
+    values = tuple(value for value in stored_values(folder, masks) if value != VOID)
+    if not 1 <= len(values) <= MOST_CLASSES:
+        return ()
+    seen = look_at([folder / line.cells["file"] for line in spread(sheets[0].lines)])
+    count = sum(len(sheet.lines) for sheet in sheets)
+    return (
+        AnnotatedLayout(
+            "masks", folder, folder, "", tuple(map(str, values)), count, seen.form, seen.equal, values=values,
+            splits=splits, layout="voc", seen=seen,
+        ),
+    )  # fmt: skip
+
+
+def _archive(path: Path) -> Layouts:
+    """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
+    if not ordered or not (count := findings_in(path, ordered[0][0])):
+        return ()
+    known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
+    names = known or tuple(f"finding {number}" for number in range(1, count + 1))
+    with reading():
+        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+    images = sum(number for _, number in ordered)
+    return (
+        AnnotatedLayout(
+            "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
         ),
     )
 
@@ -161,6 +222,15 @@ def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
     """Values other than 0 of a few masks; none where labels are no paths."""
     values = stored_values(images, [path_from(images, label, "label") for label in labels])
     return values if len(values) < MOST_CLASSES else ()
+
+
+def several(found: list[AnnotatedLayout]) -> list[AnnotatedLayout]:
+    """The layouts, where the first of several nnU-Net data sets, of which none is better, names the others."""
+    sets = [one for one in found if one.layout == "nnunet"]
+    if len(sets) < 2:
+        return found
+    others = tuple(one.path.name for one in sets[1:])
+    return [replace(one, others=others) if one is sets[0] else one for one in found]
 
 
 def _structures(document: Any, values: tuple[int, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from palpate.data.annotated import AnnotatedLayout
 from palpate.data.cases import Case
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.listing import visible
+from palpate.data.mask_images import is_mask_image, mask_size
 from palpate.data.mask_names import mask_owners
 from palpate.data.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.mask_rules import marked_rules, naming_of, rule_for
@@ -19,7 +20,7 @@ from palpate.data.seen import OtherKindError, UnreadError, look_at, reading
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
-__all__ = ["find_folders"]
+__all__ = ["find_folders", "folders_to", "split_rank"]
 
 _IMAGES = (
     "image",
@@ -63,7 +64,7 @@ def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple
     found = list(_tried(folder, _by_name, UnreadError, unread))
     # Files that are named like masks may be something else, and then their folder holds classes.
     found = found or list(_tried(folder, _by_mark, OtherKindError, unread))
-    return tuple(sorted(found, key=lambda layout: (_rank(layout.images), -layout.count)))
+    return tuple(sorted(found, key=lambda layout: (split_rank(layout.images), -layout.count)))
 
 
 def _tried(
@@ -81,7 +82,7 @@ def _tried(
 
 
 def _by_name(folder: Path) -> Iterator[_Found]:
-    for place in _places(folder, _DEEP):
+    for place in folders_to(folder, _DEEP):
         yield from _candidates(place)
 
 
@@ -90,16 +91,17 @@ def _by_mark(folder: Path) -> Iterator[_Found]:
         yield _Found(place, place)
 
 
-def _places(folder: Path, depth: int) -> Iterator[Path]:
+def folders_to(folder: Path, depth: int) -> Iterator[Path]:
+    """A folder and those below, down to a depth; folders of palpate's own runs are passed over."""
     if not folder.is_dir() or (folder / "run.json").is_file():
         return
     yield folder
     for below in visible(path for path in folder.iterdir() if path.is_dir())[:200] if depth else ():
-        yield from _places(below, depth - 1)
+        yield from folders_to(below, depth - 1)
 
 
 def _words(path: Path) -> list[str]:
-    text = re.sub(r"^(images|labels|masks)(tr|ts)$", r"\1 \2", path.name.lower())
+    text = re.sub(r"^(images|labels|masks)(tr|ts)$", r"\1 \2", path.name.lower())  # of nnU-Net
     return [_PARTS.get(word, word) for word in re.split(r"[\s_\-.]+", text) if word]
 
 
@@ -223,13 +225,15 @@ def _notes(found: _Found, drawn: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _size(root: Path, name: str) -> tuple[int, ...]:
-    return Folder(root).header(Case(name, -1, name, 0)).shape[1:]
+    path = root / name
+    return mask_size(path) if is_mask_image(path) else Folder(root).header(Case(name, -1, name, 0)).shape[1:]
 
 
 def _times(size: Sequence[int]) -> str:
     return " x ".join(map(str, size))
 
 
-def _rank(path: Path) -> int:
+def split_rank(path: Path) -> int:
+    """The place among splits of what a file or folder is named after, by itself or by its folder; last without one."""
     words = [word for part in (path, path.parent) for word in _words(part)]
     return min((SPLITS.index(word) for word in words if word in SPLITS), default=len(SPLITS))

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from palpate.data.annotation import UNKNOWN
+from palpate.data.box_columns import box_names
 from palpate.data.columns import LABEL_NAMES, MOST_CLASSES, is_no_label, named, rank
 from palpate.data.findings import FindingLists, finding, is_no_finding, separated
 from palpate.data.sheets import Line
 
 SEPARATORS = ("|", ";", ",")
 _MOST_FINDINGS = 250
-_BOX = ({"x", "y", "width", "height"}, {"x", "y", "w", "h"}, {"xmin", "ymin", "xmax", "ymax"}, {"x1", "y1", "x2", "y2"})
 
 Columns = Mapping[str, Counter[str]]
 """How often each text stands in each column."""
@@ -40,8 +40,7 @@ class Choice:
 
 def has_boxes(header: Sequence[str]) -> bool:
     """Whether the columns are those of boxes, whose lines are no images."""
-    lowered = {column.lower().replace("_", "") for column in header}
-    return any(corners <= lowered for corners in _BOX)
+    return box_names(header) is not None
 
 
 def classes_of(columns: Columns, lines: Sequence[Line]) -> Choice | tuple[str, ...] | None:

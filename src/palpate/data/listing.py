@@ -11,6 +11,7 @@ from palpate.data.cases import Case, checked_classes, label_of, listed, unnamed_
 from palpate.data.formats import IMAGE_SUFFIXES, SUFFIXES, is_series
 from palpate.data.one_hot import one_hot, one_hot_names
 from palpate.data.places import from_folder
+from palpate.data.scattered import scattered
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
@@ -128,8 +129,7 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
     """The image of each line, as a path from the folder of images; raises InputError where one does not exist."""
     if not images.is_dir():
         raise InputError(f"{images} is not a folder. Give the folder that the paths in {table} start from.")
-    cells = {line.cells[file] for line in lines}
-    places = {cell: locate(images, cell) for cell in cells}
+    places = places_of(images, {line.cells[file] for line in lines})
     found = [places[line.cells[file]] for line in lines]
     if missing := [line for line, name in zip(lines, found, strict=True) if name is None]:
         bare = [line for line in missing if line.cells[file] and os.path.isdir(images / line.cells[file])]
@@ -141,19 +141,28 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
             )
         raise InputError(
             f"{table}: {len(missing)} of {len(lines)} image files do not exist under {images}: first {first}. "
-            f"{_near(images, missing[0].cells[file])}Correct column '{file}', or the folder of the images."
+            f"{near(images, missing[0].cells[file])}Correct column '{file}', or the folder of the images."
         )
     return [name for name in found if name is not None]
+
+
+def places_of(images: Path, cells: Iterable[str]) -> dict[str, str | None]:
+    """The path under `images` that each cell means, as `locate` says; a bare name may lie in any folder below."""
+    places = {cell: locate(images, cell) for cell in cells}
+    return places | scattered(images, [cell for cell, place in places.items() if place is None])
 
 
 def locate(images: Path, cell: str) -> str | None:
     """The path under `images` that a cell means, or None: a file, or the folder of a DICOM series.
 
-    A bare identifier stands for the image of that name.
+    A bare identifier stands for the image of that name. A path may begin with the name of the folder itself, as those
+    of CheXpert and MURA do.
     """
     if not cell or "\0" in cell:
         return None
     found = _existing(images, PurePosixPath(from_folder(images, cell)))
+    if found is None and (below := PurePosixPath(cell).parts[1:]) and cell.startswith(f"{images.resolve().name}/"):
+        return _existing(images, PurePosixPath(*below))
     if found is None and "\\" in cell:  # written on Windows
         return locate(images, cell.replace("\\", "/"))
     return found
@@ -169,7 +178,7 @@ def _existing(images: Path, path: PurePosixPath) -> str | None:
     return path.as_posix() if path.parts and is_series(images / path) else None
 
 
-def _near(images: Path, cell: str) -> str:
+def near(images: Path, cell: str) -> str:
     """A sentence on a file whose name differs from a missing one in upper and lower case, or in its ending only."""
     path = images / PurePosixPath(cell.replace("\\", "/"))
     if not path.name or not os.path.isdir(path.parent):

@@ -9,6 +9,7 @@ import numpy as np
 
 from palpate.data.annotation import IGNORE
 from palpate.data.cases import checked_classes, listed
+from palpate.data.mask_images import COLOURS
 from palpate.errors import InputError
 
 __all__ = ["Coding", "checked_spacing", "coded", "structure_names"]
@@ -28,6 +29,7 @@ class Coding:
         exclusive: whether each pixel is given one structure at most.
         structures: names of the structures, which the segments of DICOM SEG files are matched by; empty where
             `values` are numbers of segments.
+        threshold: a structure is where the stored number is at least this, whatever `values` say; None: as they say.
     """
 
     columns: tuple[str, ...]
@@ -38,6 +40,12 @@ class Coding:
     regions: tuple[tuple[int, ...], ...] = ()
     exclusive: bool = True
     structures: tuple[str, ...] = ()
+    threshold: float | None = None
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the stored values are colours, 0xRRGGBB."""
+        return any(value >= COLOURS for value in self.known)
 
     @property
     def known(self) -> tuple[int, ...]:
@@ -52,11 +60,13 @@ def coded(
     field: str | None,
     ignore_value: int | None,
     exclusive: bool = True,
+    threshold: float | None = None,
 ) -> Coding:
     """How files store masks, from what a caller names; 1 to S, or 1 in each file, where no values are given.
 
     Raises:
-        InputError: a value is 0, stands there twice, or is the ignored one; values and structures differ in number.
+        InputError: a value is 0, stands there twice, or is the ignored one; values and structures differ in number;
+            a threshold is to tell several structures of one file apart.
     """
     columns = (mask,) if isinstance(mask, str) else tuple(mask)
     if not columns or len(set(columns)) < len(columns):
@@ -71,8 +81,15 @@ def coded(
     _check_values(tuple(values), ignore_value, separate)
     if separate and len(values) != len(columns):
         raise InputError(f"values: {len(values)} values for {len(columns)} columns of masks. Give one a column.")
+    if threshold is not None and not separate and len(values) > 1:
+        raise InputError(
+            f"threshold: one number cannot tell {len(values)} structures of one file apart. Give values, or a column "
+            "of masks for each structure."
+        )
     alone = exclusive and not separate
-    return Coding(columns, separate, tuple(values), field, ignore_value, exclusive=alone, structures=matched)
+    return Coding(
+        columns, separate, tuple(values), field, ignore_value, exclusive=alone, structures=matched, threshold=threshold
+    )
 
 
 def structure_names(coding: Coding, structures: Sequence[str] | None) -> tuple[str, ...]:

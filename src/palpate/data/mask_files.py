@@ -10,30 +10,36 @@ import numpy as np
 from palpate.data.cases import Case
 from palpate.data.formats import header_of
 from palpate.data.forms import Array
+from palpate.data.mask_images import is_mask_image, mask_size, read_mask_image
 from palpate.data.source import Folder
 from palpate.data.volumes import is_volume, read_volume_header, same_grid
 from palpate.errors import InputError
 
 
-def stored_mask(root: Path, case: Case, name: str) -> Array:
+def stored_mask(root: Path, case: Case, name: str, *, coloured: bool = False, lossy: bool = False) -> Array:
     """The stored values (*spatial) of a mask file, in any format, of the size and place of its image.
 
     Args:
         root: the folder that paths start from.
         case: the image.
         name: path of the mask.
+        coloured: see `palpate.data.mask_images`.
+        lossy: see there.
 
     Raises:
         InputError: the mask cannot be read, is in colour, or has another size or place than its image.
     """
     folder, mask = Folder(root), Case(name, -1, name, 0)
     path = root / name
-    spatial, own = folder.form(case).shape[1:], folder.header(mask)
-    if own.shape[1:] != spatial:
+    spatial, plain = folder.form(case).shape[1:], is_mask_image(path)
+    own = mask_size(path) if plain else folder.header(mask).shape[1:]
+    if own != spatial:
         raise InputError(
-            f"{path} has the size {_times(own.shape[1:])}, and its image {case.name} {_times(spatial)}. "
+            f"{path} has the size {_times(own)}, and its image {case.name} {_times(spatial)}. "
             "Give each image the mask that was drawn on it."
         )
+    if plain:
+        return read_mask_image(path, coloured=coloured, lossy=lossy)
     _check_place(root, case, path)
     stored = folder.read(mask)
     if (stored != stored[:1]).any():

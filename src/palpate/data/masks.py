@@ -13,8 +13,10 @@ from palpate.data.annotation import IGNORE, Annotation, Labels
 from palpate.data.cases import Case, listed
 from palpate.data.dicom_masks import is_segmentation, segments
 from palpate.data.forms import Array
+from palpate.data.images import is_jpeg
 from palpate.data.mask_coding import Coding
 from palpate.data.mask_files import stored_mask
+from palpate.data.mask_images import COLOURS
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
@@ -78,6 +80,8 @@ class MaskFiles:
             coding += [self.coding.regions, "overlapping"]
         if any(is_segmentation(self.root / name) for name in own[:1]):
             coding.append(self.coding.structures)
+        if self.coding.threshold is not None:
+            coding.append(["threshold", self.coding.threshold])
         parts = [json.dumps([coding, self.spacing]).encode()]
         folder = Folder(self.root)
         parts += [folder.content(Case(name, -1, name, 0)) for name in names]
@@ -126,14 +130,14 @@ class MaskFiles:
         regions = coding.regions or tuple((value,) for value in coding.values)
         if coding.exclusive:
             return self._labels(case, name, regions)
-        stored = stored_mask(self.root, case, name)
+        stored = self._stored(case, name, coding.values[0])
         self._check(name, stored, coding.known)
         ignored = stored == coding.ignore_value if coding.ignore_value is not None else np.zeros_like(stored, bool)
         return np.stack([np.where(ignored, IGNORE, np.isin(stored, region)) for region in regions]).astype(np.int64)
 
     def _labels(self, case: Case, name: str, regions: Sequence[Sequence[int]]) -> Labels:
         """One label a pixel: 1 to S for the structures whose stored values these are."""
-        stored = stored_mask(self.root, case, name)
+        stored = self._stored(case, name, regions[0][0])
         codes = {0: 0} | {value: number for number, region in enumerate(regions, start=1) for value in region}
         self._check(name, stored, [value for region in regions for value in region])
         if self.coding.ignore_value is not None:
@@ -143,17 +147,47 @@ class MaskFiles:
         labels: Labels = np.array([codes[value] for value in known.tolist()], dtype=np.int64)[place]
         return labels
 
+    def _stored(self, case: Case, name: str, present: int) -> Array:
+        """The stored values of one file; where it can only say present or absent, `present` and 0."""
+        limit = self.coding.threshold
+        stored = stored_mask(self.root, case, name, coloured=self.coding.coloured, lossy=limit is not None)
+        if limit is not None and stored.dtype != bool:
+            stored = stored >= limit
+        return np.where(stored, present, 0) if stored.dtype == bool else stored
+
     def _check(self, name: str, stored: Array, values: Sequence[int]) -> None:
         """Refuse stored values that stand for nothing."""
         ignored = self.coding.ignore_value
         strange = ~np.isin(stored, [0, *values, *([] if ignored is None else [ignored])])
         if strange.any():
-            found = listed([f"{value:g}" for value in np.unique(stored[strange]).tolist()], 3)
-            hint = " JPEG changes values: save masks as PNG." if name.lower().endswith((".jpg", ".jpeg")) else ""
-            raise InputError(
-                f"{self.root / name} holds {found} in {int(strange.sum())} pixels; structures are stored as "
-                f"{listed(values)}, and background as 0. Correct the mask, or values.{hint}"
-            )
+            raise InputError(unknown_values(self.root / name, stored, strange, values))
+
+
+def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[int]) -> str:
+    """What is wrong with a mask that holds values that stand for nothing, and what to do."""
+    coloured = stored.max() >= COLOURS
+    word = "0x{:06x}" if coloured else "{:g}"
+    numbers = np.unique(stored[strange])
+    found = listed([word.format(value) for value in numbers.tolist()], 3)
+    text = (
+        f"{path} holds {found} in {int(strange.sum())} pixels; structures are stored as "
+        f"{listed(map(word.format, values))}, and background as 0 (data.values). "
+    )
+    low, high = word.format(stored.min()), word.format(stored.max())
+    if is_jpeg(path):
+        return text + (
+            "JPEG changes values. For one structure on black write data.threshold = 128 in place of data.values; "
+            "otherwise save masks as PNG."
+        )
+    if (numbers != np.rint(numbers)).any() or (len(numbers) > 1 and stored.min() < 0):
+        return text + (
+            f"Its numbers reach from {low} to {high} and look resampled: resample masks with the nearest neighbour. "
+            "For one structure, data.threshold says from which number on it is there."
+        )
+    every = [word.format(value) for value in np.unique(stored[stored != 0]).tolist()]
+    if len(every) == len(values):
+        return text + f"If these are the structures, in their order, write data.values = [{', '.join(every)}]."
+    return text + "Correct data.values, or the mask."
 
 
 def merged(stack: Labels, structures: Sequence[str], where: str) -> Labels:

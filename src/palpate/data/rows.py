@@ -17,6 +17,7 @@ from palpate.data.annotation import Annotation, Annotations
 from palpate.data.cases import Case
 from palpate.data.forms import Array, Form
 from palpate.data.mask_files import region_mask
+from palpate.data.patients import by_patient
 from palpate.data.places import Places
 from palpate.data.scan import Header
 from palpate.data.source import Folder, Source
@@ -140,6 +141,16 @@ class Rows:
         if not isinstance(self.source, Folder):
             return self
         return replace(self, cases=places.named(self.cases, self.source.root))
+
+    def by_patient(self) -> Self:
+        """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
+
+        Raises:
+            InputError: the images are not DICOM.
+        """
+        if not isinstance(self.source, Folder):
+            raise InputError("data.group: images of an archive are not DICOM. Remove it.")
+        return replace(self, cases=by_patient(self.cases, self.source))
 
     def form(self) -> Form:
         """The shape and stored type that all images share, from their headers.

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Form
 from palpate.data.scan import Header
@@ -55,6 +57,7 @@ class Seen:
         header: what it says of itself.
         equal: whether all have its shape and type.
         channels: how many of them have how many channels, fewest channels first.
+        paths: all of them.
         alike: whether all have its unit and the value of its stored step.
         dicom: whether all are DICOM, which tells patients apart.
     """
@@ -65,20 +68,29 @@ class Seen:
     alike: bool
     dicom: bool
     channels: tuple[tuple[int, int], ...] = ()
+    paths: tuple[Path, ...] = ()
 
     @property
     def form(self) -> Form:
         """Shape and type of the first image."""
         return self.header.form
 
-    def reach(self) -> tuple[float, float]:
-        """Lowest and highest value of the first image, which is read for it.
+    def reach(self, *, every: bool = False) -> tuple[float, float]:
+        """Lowest and highest finite value of the first image, or of every one, which are read for it.
 
         Raises:
-            InputError: its pixels cannot be read.
+            InputError: pixels cannot be read, or none of them is finite.
         """
-        values = read_scan(self.first).values
-        return float(values.min()), float(values.max())
+        reaches = [_reach(path) for path in (self.paths if every else (self.first,))]
+        return min(low for low, _ in reaches), max(high for _, high in reaches)
+
+
+def _reach(path: Path) -> tuple[float, float]:
+    values = read_scan(path).values
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise InputError(f"{path}: it holds no finite value.")
+    return float(finite.min()), float(finite.max())
 
 
 def look_at(paths: Sequence[Path]) -> Seen:
@@ -95,4 +107,5 @@ def look_at(paths: Sequence[Path]) -> Seen:
         alike=len({(header.unit, header.step) for header in headers}) == 1,
         dicom=all(header.format.startswith("DICOM") for header in headers),
         channels=tuple(sorted(Counter(header.form.shape[0] for header in headers).items())),
+        paths=tuple(paths),
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from palpate.data.archive import Archive, archive_cases
+from palpate.data.archive import Archive, archive_cases, archive_findings
 from palpate.data.box_modes import BoxMode
 from palpate.data.boxes import BoxColumns, box_cases
 from palpate.data.class_folders import read_class_folders
@@ -18,7 +18,6 @@ from palpate.data.listing import About, class_cases, listed_lines
 from palpate.data.mask_coding import coded
 from palpate.data.mask_table import mask_cases
 from palpate.data.nnunet import nnunet_coding, nnunet_sheet, read_dataset
-from palpate.data.patients import by_patient
 from palpate.data.rows import Rows
 from palpate.data.sheets import read_csv
 from palpate.data.source import Folder, Source
@@ -81,6 +80,7 @@ class Table(Rows):
         values: Sequence[int] | None = None,
         field: str | None = None,
         ignore_value: int | None = None,
+        threshold: float | None = None,
         spacing: Sequence[float] | None = None,
         group: str | None = None,
         where: Mapping[str, object] | None = None,
@@ -91,9 +91,9 @@ class Table(Rows):
     ) -> Table:
         """A table of images or volumes with masks, from a CSV with one line an image.
 
-        Masks are of any format, in grey, on the grid of the image, or DICOM SEG, whose segments are matched to the
-        structures by name, or by number where `values` are given. Files are kept as stored: axes are not reordered,
-        nothing is resampled. A mask of zeros is a valid mask.
+        Masks are of any format, on the grid of the image, or DICOM SEG, whose segments are matched to the structures by
+        name, or by number where `values` are given. Files are kept as stored: no axes are reordered, and nothing is
+        resampled. A mask of zeros is a valid mask.
 
         Args:
             table: the CSV; `file`, `group` and `where` as in `from_csv`.
@@ -105,6 +105,7 @@ class Table(Rows):
                 usual PNG. One column a structure: 1 in each unless told; a single value holds for all.
             field: column of field-of-view masks, whose zeros become `IGNORE`; an empty cell is the whole image.
             ignore_value: stored value that becomes `IGNORE`.
+            threshold: instead of `values`: a structure is where the stored value is at least this (JPEG).
             spacing: mm of a pixel along rows and columns; for volumes the header says it.
             group: column that says which images belong together.
             where: keep lines whose column has this value.
@@ -116,7 +117,7 @@ class Table(Rows):
         Raises:
             InputError: a column or file is not there, values contradict each other, or no line is left.
         """
-        coding = coded(mask, values, structures, field, ignore_value, exclusive)
+        coding = coded(mask, values, structures, field, ignore_value, exclusive, threshold)
         about = About(group, site, scanner, region)
         cases, masks = mask_cases(read_csv(table), images, file, coding, structures, spacing, about, where or {})
         return cls(*cases, Folder(images), masks)
@@ -229,12 +230,27 @@ class Table(Rows):
         return cls(held.cases, held.classes, Folder(root), notes=held.notes)
 
     @classmethod
-    def from_medmnist(cls, archive: Path, split: str = "test", classes: Sequence[str] | None = None) -> Table:
-        """A table from one split of a MedMNIST `.npz`: `{split}_images` (N, H, W[, C]) and `{split}_labels` (N, 1).
+    def from_medmnist(
+        cls,
+        archive: Path,
+        split: str = "test",
+        classes: Sequence[str] | None = None,
+        findings: Sequence[str] | None = None,
+    ) -> Table:
+        """A table from one split of a MedMNIST `.npz`: `{split}_images` and `{split}_labels`.
+
+        Args:
+            archive: images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or (N, findings).
+            split: `train`, `val` or `test`.
+            classes: names of the classes; without them labels are numbers.
+            findings: names of the findings, where labels are a 1 or 0 for each.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
         """
+        if findings is not None:
+            cases, values = archive_findings(archive, split, findings)
+            return cls(*cases, Archive(archive, split), values)
         return cls(*archive_cases(archive, split, classes), Archive(archive, split))
 
     @classmethod
@@ -281,6 +297,7 @@ class Table(Rows):
         keys: Keys | None = None,
         values: Sequence[int] | None = None,
         ignore_value: int | None = None,
+        threshold: float | None = None,
         exclusive: bool = True,
         spacing: Sequence[float] | None = None,
         about: About | None = None,
@@ -300,6 +317,7 @@ class Table(Rows):
             keys: keys of images, labels and boxes; `image`, `label` and `box` unless told.
             values: of masks, as in `from_masks`.
             ignore_value: of masks, as in `from_masks`.
+            threshold: of masks, as in `from_masks`.
             exclusive: of masks, as in `from_masks`.
             spacing: of masks, as in `from_masks`.
             about: keys that say where an image comes from.
@@ -314,7 +332,7 @@ class Table(Rows):
         if shows == "classes":
             return cls(*class_cases(held.images, root, keys.image, keys.label, about, where, names), source)
         if shows == "masks":
-            coding = coded(held.masks, values, names, None, ignore_value, exclusive)
+            coding = coded(held.masks, values, names, None, ignore_value, exclusive, threshold)
             cases, masks = mask_cases(held.images, root, keys.image, coding, names, spacing, about, where)
             return cls(*cases, source, masks)
         if shows == "findings":
@@ -395,13 +413,3 @@ class Table(Rows):
         names = sorted({line.cells["label"] for line in boxes.lines}) if classes is None else classes
         cases, held = box_cases(boxes, root, BoxColumns(), (images, "image"), About(), {}, names)
         return cls(*cases, Folder(root), replace(held, sizes=sizes))
-
-    def by_patient(self) -> Self:
-        """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
-
-        Raises:
-            InputError: the images are not DICOM.
-        """
-        if not isinstance(self.source, Folder):
-            raise InputError("data.group: images of an archive are not DICOM. Remove it.")
-        return replace(self, cases=by_patient(self.cases, self.source))

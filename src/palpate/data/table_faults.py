@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from palpate.data.cases import listed
-from palpate.data.columns import FILE_NAMES, LABEL_NAMES, MOST_CLASSES, rank
+from palpate.data.columns import IMAGE_NAMES, LABEL_NAMES, MOST_CLASSES, rank
 from palpate.data.formats import SUFFIXES
-from palpate.data.listing import locate, visible
+from palpate.data.listing import locate, near, visible
 from palpate.data.seen import OtherKindError, UnreadError
 from palpate.data.sheets import Line
 
-_IDENTIFIERS = (*FILE_NAMES, "image_id", "imageid", "image_name", "image index", "id_code", "image_path", "images")
 _HALF = 0.5
 
 
@@ -51,8 +49,8 @@ def _meant(header: Sequence[str], lines: Sequence[Line]) -> str | None:
     shares = {column: sum(is_image_name(line.cells[column]) for line in lines) / len(lines) for column in header}
     alike = [column for column in header if shares[column] >= _HALF]
     if alike:
-        return min(alike, key=lambda column: rank(column, _IDENTIFIERS))
-    return next((column for column in header if column.lower() in _IDENTIFIERS), None)
+        return min(alike, key=lambda column: rank(column, IMAGE_NAMES))
+    return next((column for column in header if column.lower() in IMAGE_NAMES), None)
 
 
 def _missing(path: Path, column: str, lines: Sequence[Line]) -> UnreadError:
@@ -84,25 +82,12 @@ def hint(images: Path, cell: str) -> str:
     """What is probably wrong with a path that does not exist, and the fix."""
     if not cell:
         return "The cell is empty. Write the image's path there, or remove the line."
-    if "\\" in cell and (images / cell.replace("\\", "/")).is_file():
-        return "The paths are written with backslashes. Write them with forward slashes: a/b.png."
-    if (other := _other_case(images, cell)) is not None:
-        return f"There is '{other}': upper and lower case must be as in the file's name."
+    if close := near(images, cell):
+        return close.strip()
     name = cell.replace("\\", "/").rsplit("/", 1)[-1]
     if name != cell and locate(images, name) is not None:
         return f"There is '{name}' in {images}. Remove what stands before it in the column."
     return "Put the images there, or correct the paths in the column."
-
-
-def _other_case(images: Path, cell: str) -> str | None:
-    """The path that differs from a cell by upper and lower case only."""
-    folder, name = os.path.split(cell)
-    try:
-        names = os.listdir(images / folder)
-    except OSError:
-        return None
-    same = sorted(other for other in names if other.lower() == name.lower())
-    return f"{folder}/{same[0]}" if same and folder else next(iter(same), None)
 
 
 def is_image_name(cell: str) -> bool:

@@ -17,7 +17,7 @@ from palpate.data.columns import (
     spread,
 )
 from palpate.data.label_columns import has_boxes
-from palpate.data.listing import locate
+from palpate.data.listing import places_of
 from palpate.data.seen import OtherKindError, Seen, look_at
 from palpate.data.sheets import read_csv
 from palpate.data.table_faults import is_image_name, why_no_images
@@ -86,14 +86,14 @@ class TableLook:
 
     def look(self) -> Seen:
         """What a few of its images say of themselves; raises UnreadError where one cannot be read."""
-        few = spread(self.lines)
-        return look_at([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])
+        places = places_of(self.images, [line.cells[self.file] for line in spread(self.lines)])
+        return look_at([self.images / name for name in places.values() if name is not None])
 
     @property
     def found(self) -> str:
         """Which images identifiers without an ending stand for, in words; empty where cells are paths."""
         first = self.lines[0].cells[self.file]
-        name = locate(self.images, first)
+        name = places_of(self.images, [first])[first]
         return f"'{first}' stands for {name}" if name is not None and name != first else ""
 
 

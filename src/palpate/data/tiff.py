@@ -51,6 +51,34 @@ def tiff_form(path: Path) -> Form:
         return _form(path, page)
 
 
+def tiff_mask_size(path: Path) -> tuple[int, int]:
+    """Height and width of a mask, whatever it stores."""
+    with _only_page(path) as page:
+        require_size(path, page.imagelength, page.imagewidth)
+        return int(page.imagelength), int(page.imagewidth)
+
+
+def read_tiff_mask(path: Path) -> tuple[Array | None, int]:
+    """The samples (C, H, W) of a one-page mask, and its bits a sample; no samples where Pillow has to read it.
+
+    Raises:
+        InputError: parts are missing, or it stores numbers that stand for nothing by themselves.
+        Exception: whatever the decoder makes of a damaged file; the caller turns it into a sentence.
+    """
+    with _only_page(path) as page:
+        require_size(path, page.imagelength, page.imagewidth)
+        _require_whole(path, page)
+        bits, kind = int(page.bitspersample), page.dtype.kind if page.dtype is not None else "?"
+        if page.imagedepth != 1 or kind not in "biuf":
+            raise InputError(f"{path} stores no mask of one plane of numbers. Save it as grey PNG or TIFF.")
+        if int(page.photometric) == _WHITE_IS_ZERO and bits > 1:
+            raise InputError(f"{path} stores white as 0, which readers invert or not. Save it with black as 0.")
+        if bits < 8 or int(page.photometric) not in (_BLACK_IS_ZERO, _RGB) or int(page.compression) not in _BY_TIFFFILE:
+            return None, bits
+        _require_bounded(path, page)
+        return _by_tifffile(path, page), bits
+
+
 @dataclass(frozen=True)
 class TiffTags:
     """What a copy of a TIFF keeps beside its pixels.
@@ -197,7 +225,8 @@ def _by_tifffile(path: Path, page: Any) -> Array:
 
 def _without_alpha(path: Path, pixels: Array, extra: int) -> Array:
     colours = len(pixels) - extra
-    if extra and (pixels[colours:] != np.iinfo(pixels.dtype).max).any():
+    opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1
+    if extra and (pixels[colours:] != opaque).any():
         raise InputError(
             f"{path} has transparent pixels, and what the model sees behind them is not stored. Save it without alpha."
         )

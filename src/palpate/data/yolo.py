@@ -16,7 +16,7 @@ from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
-__all__ = ["Yolo", "read_yolo", "yolo_boxes", "yolo_images", "yolo_splits"]
+__all__ = ["Yolo", "is_description", "label_file", "read_yolo", "yolo_boxes", "yolo_images", "yolo_splits"]
 
 MAX_BYTES = 2**20
 """Bytes of a data.yaml or of a text of boxes; larger files are something else."""
@@ -51,7 +51,7 @@ def read_yolo(path: Path) -> Yolo:
     """
     if path.is_dir():
         files = [file for file in visible(path.iterdir()) if file.suffix.lower() in (".yaml", ".yml")]
-        described = [file for file in files if _is_description(file)]
+        described = [file for file in files if is_description(file)]
         if len(described) > 1:
             raise InputError(f"{path} holds {listed([one.name for one in described])}. Name one of them in data.yolo.")
         return read_yolo(described[0]) if described else _bare(path)
@@ -157,7 +157,8 @@ def _yaml(path: Path) -> Any:
         raise InputError(f"{path} is no YAML ({reason}). Save it again.") from error
 
 
-def _is_description(path: Path) -> bool:
+def is_description(path: Path) -> bool:
+    """Whether a YAML file names classes and splits; a damaged `data.yaml` counts as one."""
     try:
         document = _yaml(path)
     except InputError:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from palpate.metrics.findings import Finding, Level
-from palpate.metrics.intervals import wilson
+from palpate.metrics.intervals import Share, wilson
 from palpate.metrics.panel import Images, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, within_budget
 
@@ -27,6 +27,7 @@ STEADY = 0.01
 """Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
 """More than this share of attacked images with a defect spoils the figures."""
+_NOTHING = "There is nothing here that an attack could take away, so no figure says anything."
 
 
 def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding:
@@ -71,23 +72,37 @@ def steady_model(panel: Panel) -> Finding:
 
 
 def clean_baseline(images: Images) -> Finding:
-    """The model is better than always answering the commonest class; without classes, right more often than not."""
+    """The model is better than always answering the commonest class; without classes, right more often than not.
+
+    Images of one class cannot show that, however many of them are right.
+    """
     name = "Clean accuracy"
     if not images.count:
         return Finding("failure", name, "There is no image.")
     share = clean_accuracy(images)
     if (images.label < 0).all():
-        text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
-        if share.value < HALF:
-            return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
-        return Finding("pass", "Clean results", text)
+        return _acceptable(share)
+    right = f"The model is right on {share.count} of {share.total} images"
+    if not share.count:
+        return Finding("failure", name, f"{right}. {_NOTHING}")
+    if np.unique(images.label).size == 1:
+        text = f"{right}, which are all of one class. That cannot show whether it tells this class from the others."
+        return Finding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
-    text = (
-        f"The model is right on {share.count} of {share.total} images; the commonest class alone gives {commonest:.0%}."
-    )
-    if share.value <= commonest and np.unique(images.label).size > 1:
+    text = f"{right}; the commonest class alone gives {commonest:.0%}."
+    if share.value <= commonest:
         return Finding("warning", name, f"{text} There is little here that an attack could take away.")
     return Finding("pass", name, text)
+
+
+def _acceptable(share: Share) -> Finding:
+    """Masks, boxes and findings: how many results are acceptable without an attack."""
+    text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
+    if not share.count:
+        return Finding("failure", "Clean results", f"{text} {_NOTHING}")
+    if share.value < HALF:
+        return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
+    return Finding("pass", "Clean results", text)
 
 
 def gradients(outcomes: Sequence[Outcome]) -> Finding:

@@ -90,7 +90,7 @@ def refusal(error: Exception, shape: Sequence[int], where: Where = "plan") -> In
     if found := re.search(r"Expected \dD \(unbatched\) or (\d)D \(batched\) input", text):
         return InputError(_other_dimension(shape, int(found[1]) - 2, where))
     if found := _CHANNELS.search(text):
-        return InputError(_other_channels(int(found[1]), int(found[2]), where))
+        return InputError(_other_channels(int(found[1]), int(found[2]), shape, where))
     said = f"model: it fails on images of shape {list(shape)}: {type(error).__name__}: {first_line(error)}."
     if isinstance(error, TypeError) and (found := _WANTED.search(text)):
         wraps = "Wrap it in a factory" if where == "plan" else "Wrap it"
@@ -122,12 +122,14 @@ def _axes_of_convolution(text: str, shape: Sequence[int]) -> int:
     return len(weight) - 2 if len(weight) != len(shape) and math.prod(given) == math.prod(shape) else 0
 
 
-def _other_channels(expected: int, given: int, where: Where) -> str:
+def _other_channels(expected: int, given: int, shape: Sequence[int], where: Where) -> str:
     fix = "Choose images, or a model, that fit each other"
     if where == "plan":
         fix = f"{fix}; preprocess.channels repeats grey images only."
         if given == 1:
             fix = f"Repeat the grey image: preprocess.channels = {expected}."
+    elif shape[-1] == expected and len(shape) == 4:
+        fix = "The channels come last in these images: images.permute(0, 3, 1, 2)."
     else:
         fix = f"Repeat the grey image in preprocess, {expected} times." if given == 1 else f"{fix}."
     return f"model: it expects images of {expected} channels and was given {given}. {fix}"

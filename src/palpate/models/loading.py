@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,29 @@ from palpate.models.detectors.forms import FromBoxes
 from palpate.models.endpoint import EndpointModel
 from palpate.models.exported import load_exported
 from palpate.models.factory import build, importable
+from palpate.models.fit import fit
 from palpate.models.huggingface import load_huggingface
 from palpate.models.onnx_models import OnnxGradients, OnnxModel
+from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
-from palpate.models.states import fit, read_weights
+from palpate.models.states import Weights, read_weights
 from palpate.models.timm_networks import build_timm
 from palpate.models.torchscript import load_torchscript
 
-__all__ = ["ModelSource", "load_model", "weights_digest"]
+__all__ = ["Loaded", "ModelSource", "load_model", "load_noted", "weights_digest"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and what is to be known of how it was loaded.
+
+    Attributes:
+        module: as `load_model` describes it.
+        notes: which part of a checkpoint was taken, and the like: sentences for the report.
+    """
+
+    module: nn.Module
+    notes: tuple[str, ...] = ()
 
 
 def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> nn.Module:
@@ -40,58 +56,73 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     Raises:
         InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
     """
-    module = _load(source, root, allow_pickle)
+    return load_noted(source, root, allow_pickle=allow_pickle).module
+
+
+def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> Loaded:
+    """As `load_model`, with what is to be said in the report."""
+    loaded = _load(source, root, allow_pickle)
+    module = loaded.module
+    if source.output is not None and source.onnx is None:
+        module = Chosen(module, source.output)
     if source.outputs != "logits":
         module = FromProbabilities(module, source.outputs)
-    return module if source.boxes in (None, "fractions") else FromBoxes(module, source.boxes)
+    if source.boxes not in (None, "fractions"):
+        module = FromBoxes(module, source.boxes)
+    return Loaded(module, loaded.notes)
 
 
-def _load(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
+def _load(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
     whole: dict[str, Callable[[Path], nn.Module]] = {
         "torchscript": partial(load_torchscript, allow_code=allow_pickle),
         "exported": partial(load_exported, allow_pickle=allow_pickle),
-        "bundle": partial(_load_bundle, allow_pickle=allow_pickle),
         "huggingface": load_huggingface,
         "onnx": partial(OnnxGradients if source.onnx_gradients else OnnxModel, output=source.output),
     }
     for name, load in whole.items():
         if (place := getattr(source, name)) is not None:
-            return load(root / place)
-    return _load_built(source, root, allow_pickle) if source.endpoint is None else EndpointModel(source.endpoint, root)
+            return Loaded(load(root / place))
+    if source.bundle is not None:
+        return _load_bundle(root / source.bundle, allow_pickle)
+    if source.endpoint is not None:
+        return Loaded(EndpointModel(source.endpoint, root))
+    return _load_built(source, root, allow_pickle)
 
 
-def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> nn.Module:
+def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
     """A factory's or timm's network with its weights, or a pickled module."""
     module = None
     if source.factory is not None:
         module = build(source.factory, source.arguments, root)
     elif source.timm is not None:
         module = build_timm(source.timm, source.arguments)
-    if source.weights is None:
+    if source.weights_file is None:
         assert module is not None  # ModelSource holds one of the two
-        return module
-    path = root / source.weights
+        return Loaded(module)
+    path = root / source.weights_file
     with importable(root):  # for the classes of a pickled module
-        held = read_weights(path, allow_pickle=allow_pickle)
+        held = read_weights(path, allow_pickle=allow_pickle, entry=source.weights_entry)
     if module is None:
         if isinstance(held, nn.Module):
-            return held
+            return Loaded(held)
         raise InputError(
             f"model.weights: {path} holds weights, and nothing says what network they belong to. "
             'Give factory = "file.py:function", which builds it.'
         )
-    fit(module, held.state_dict() if isinstance(held, nn.Module) else held, path)
-    return module
+    return _fitted(module, held, path)
 
 
-def _load_bundle(folder: Path, allow_pickle: bool) -> nn.Module:
+def _fitted(module: nn.Module, held: Weights | nn.Module, path: Path) -> Loaded:
+    weights = Weights(held.state_dict()) if isinstance(held, nn.Module) else held
+    return Loaded(module, (*weights.notes, *fit(module, weights.tensors, path)))
+
+
+def _load_bundle(folder: Path, allow_pickle: bool) -> Loaded:
     network = network_of(folder, allow_code=allow_pickle)
     if network is None:
-        return load_torchscript(folder / "models" / "model.ts", allow_code=allow_pickle)
+        return Loaded(load_torchscript(folder / "models" / "model.ts", allow_code=allow_pickle))
     path = weights_of(folder)
-    held = read_weights(path, allow_pickle=allow_pickle)
-    fit(network, held.state_dict() if isinstance(held, nn.Module) else held, path)
-    return network
+    return _fitted(network, read_weights(path, allow_pickle=allow_pickle), path)
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -41,7 +41,7 @@ class OnnxModel(BlackBox):
 
     kind = "an ONNX file"
 
-    def __init__(self, path: Path, output: str | None = None):
+    def __init__(self, path: Path, output: str | int | None = None):
         super().__init__()
         onnx_files(path)
         self.path, self.session = path, _session(path)
@@ -110,7 +110,7 @@ class OnnxGradients(nn.Module):
         InputError: a package is missing, or the file has operators that cannot be turned into torch's.
     """
 
-    def __init__(self, path: Path, output: str | None = None):
+    def __init__(self, path: Path, output: str | int | None = None):
         super().__init__()
         self.reference: list[OnnxModel] = [OnnxModel(path, output)]
         self.path = path
@@ -163,7 +163,11 @@ def _session(path: Path) -> Any:
         raise InputError(f"model.onnx: {path} cannot be run ({what}). Export it again.") from error
 
 
-def _chosen(path: Path, outputs: dict[str, str], wanted: str | None) -> str:
+def _chosen(path: Path, outputs: dict[str, str], wanted: str | int | None) -> str:
+    if isinstance(wanted, int):
+        if not -len(outputs) <= wanted < len(outputs):
+            raise InputError(f"model.output: {path} has {len(outputs)} outputs, counted from 0, and no {wanted}.")
+        wanted = list(outputs)[wanted]
     if wanted is not None and wanted not in outputs:
         raise InputError(f"model.output: {path} has no output '{wanted}'. {nearest(wanted, outputs)}")
     if wanted is None and len(outputs) > 1:

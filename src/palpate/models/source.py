@@ -21,6 +21,9 @@ Outputs = Literal["logits", "softmax", "sigmoid"]
 ORIGINS = ("factory", "torchscript", "exported", "bundle", "huggingface", "timm", "onnx", "endpoint")
 """The fields of which one says where the model is."""
 
+IN_FACTORY = "in factory"
+"""As `weights`: the factory loads them by itself, and no file is named."""
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -29,14 +32,17 @@ class ModelSource:
     Attributes:
         factory: `file.py:function`, or `package.module:function`; it is called with `arguments` and returns a module.
         arguments: keyword arguments of the factory, or of `timm.create_model`.
-        weights: safetensors, or a torch file that holds tensors only. Without factory or timm: a pickled module.
+        weights: safetensors, or a torch file that holds tensors; `in factory` where the factory loads them by itself.
+            Without factory or timm: a pickled module.
+        weights_entry: which entry of a checkpoint holds the weights, or which prefix, where there are several.
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
         huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
         timm: name of a network of timm; it needs `weights`.
         onnx: an ONNX file. It is a black box unless `onnx_gradients`.
-        output: which output of the ONNX file is read, where it has several.
+        output: which output is read, where the model returns a dict, a tuple or a list: a name, a place from 0, or
+            several joined by dots.
         onnx_gradients: make the ONNX file a torch module, so that gradients flow.
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
         outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which are turned back.
@@ -51,13 +57,14 @@ class ModelSource:
     factory: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     weights: str | None = None
+    weights_entry: str | None = None
     torchscript: str | None = None
     exported: str | None = None
     bundle: str | None = None
     huggingface: str | None = None
     timm: str | None = None
     onnx: str | None = None
-    output: str | None = None
+    output: str | int | None = None
     onnx_gradients: bool = False
     endpoint: Endpoint | None = None
     outputs: Outputs = "logits"
@@ -66,6 +73,11 @@ class ModelSource:
     def __post_init__(self) -> None:
         for name, text in contradictions(self):
             raise InputError(f"model{f'.{name}' if name else ''}: {text}")
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file of `weights`, where they are in one."""
+        return None if self.weights == IN_FACTORY else self.weights
 
     def digest(self, root: Path) -> str:
         """SHA-256 over the source's fields and the bytes of the files it names: any change of the model's code shows.
@@ -79,7 +91,7 @@ class ModelSource:
         said["arguments"] = dict(self.arguments)
         said["endpoint"] = self.endpoint and self.endpoint.identity()
         try:
-            named = json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
+            named = json.dumps({n: v for n, v in said.items() if v or (n == "output" and v == 0)}, sort_keys=True)
         except TypeError as error:
             raise InputError(
                 f"model.arguments: {error}. Give numbers, texts, truth values, lists or tables."
@@ -100,7 +112,7 @@ class ModelSource:
             InputError: a folder or an ONNX file is not what it is said to be.
         """
         code = factory_file(self.factory, root) if self.factory else None
-        data = (self.weights, self.torchscript, self.exported)
+        data = (self.weights_file, self.torchscript, self.exported)
         found = [*([code] if code else []), *(root / name for name in data if name is not None)]
         if self.bundle is not None:
             found += bundle_files(root / self.bundle)
@@ -135,6 +147,13 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
         yield "weights", f"{given[0]} brings its own weights. Remove one of the two."
     if said.timm is not None and said.weights is None:
         yield "timm", 'a name alone is a network that was never trained. Give weights = "weights.safetensors".'
-    for name in ("output", "onnx_gradients"):
-        if getattr(said, name) and said.onnx is None:
-            yield name, "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
+    if said.weights == IN_FACTORY and said.factory is None:
+        yield "weights", f'"{IN_FACTORY}" is for a factory, and none is named. Name the file of the weights.'
+    if said.weights_entry is not None and said.weights in (None, IN_FACTORY):
+        yield "weights_entry", "it belongs to a file of weights, and none is named. Remove it, or give weights."
+    if said.onnx_gradients and said.onnx is None:
+        yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
+    if said.output is not None and given[:1] == ["endpoint"]:
+        yield "output", "a service says by model.endpoint.scores where its scores stand. Remove it."
+    if said.output is not None and given[:1] == ["huggingface"]:
+        yield "output", "the logits of such a model are read by themselves. Remove it."
