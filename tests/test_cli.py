@@ -146,6 +146,44 @@ def test_gates_set_the_exit_status(limit: str, expected: int, plan: Path, call: 
     assert ("passed" if expected == 0 else "failed") in out
 
 
+def test_gates_and_title_of_a_finished_run_change_no_record(plan: Path, call: Call) -> None:
+    call("audit", plan, "--quiet")
+    run, text = plan.parent / "runs" / "plan", plan.read_text()
+    before = {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
+
+    def gated(limit: str) -> str:
+        return f'{text}[[gates]]\nmetric = "clean_accuracy"\n{limit}\n'
+
+    for written, expected, passed in (
+        (gated("at_least = 1.0"), 1, [False]),
+        (gated("at_least = 0.1"), 0, [True]),
+        (gated("at_least = 0.1").replace('"Tiny"', '"Other"'), 0, [True]),
+        (text, 0, []),
+    ):
+        plan.write_text(written)
+        status, _, err = call("audit", plan, "--quiet")
+        assert status == expected, err
+        told = RunFolder(run).describe()
+        assert [gate["passed"] for gate in told["gates"]] == passed and (run / "plan.toml").read_text() == written
+        assert told["title"] == ("Other" if "Other" in written else "Tiny") in (run / "report.html").read_text()
+    assert {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == before
+
+
+def test_a_quiet_audit_says_on_stderr_why_it_fails(plan: Path, call: Call) -> None:
+    gates = '[[gates]]\nmetric = "clean_accuracy"\nat_least = {}\n'
+    plan.write_text(plan.read_text() + gates.format("1.0") + gates.format("0.1"))
+    status, out, err = call("audit", plan, "-q")
+    assert status == 1 and out.endswith("report.html\n") and len(err.splitlines()) == 1
+    assert err.startswith("Gate failed: clean accuracy: at least 1 (measured 0.9167)")
+    plan.write_text(planned("fgsm", "noise").replace("model.py:build", "model.py:blocked"))
+    status, out, err = call("audit", plan, "-q", "--out", plan.parent / "other")
+    assert status == 3 and len(err.splitlines()) == 1
+    assert err.startswith("Attack failed: fgsm: This attack could not run:") and "no gradient flows" in err
+    report = (plan.parent / "other" / "report.html").read_text()
+    assert "Could not run: fgsm." in report and "Never ran" not in report
+    assert "again: it goes on where it stopped" not in report
+
+
 def test_a_bad_plan_is_one_sentence(plan: Path, call: Call) -> None:
     plan.write_text(planned("pdg"))
     status, out, err = call("audit", plan)

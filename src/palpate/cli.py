@@ -257,6 +257,17 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
 
 
+def _say_failures(outcome: Outcome) -> None:
+    """On stderr, why the exit status is not 0."""
+    for gate in outcome.gates:
+        if not gate.passed:
+            value = "it is not defined" if gate.value is None else f"measured {gate.value:.4g}"
+            echo(f"Gate failed: {gate.text} ({value}).", err=True)
+    for finding in outcome.findings:
+        if finding.level == "failure" and finding.subject in outcome.failed:
+            echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
+
+
 def _conclude(outcome: Outcome, quiet: bool) -> int:
     from palpate.report.html import write_report
     from palpate.runs import RunFolder
@@ -264,6 +275,7 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     run = RunFolder(outcome.folder)
     path = write_report(run)
     if quiet:
+        _say_failures(outcome)
         echo(path)
     else:
         from palpate.report.terminal import show as show_run

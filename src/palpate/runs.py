@@ -7,6 +7,7 @@ disk never meets half a file. Finished work is found again by the identity that 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -150,9 +151,17 @@ class RunFolder:
             )
         return described
 
+    @staticmethod
+    def intact(description: Mapping[str, Any]) -> bool:
+        """Whether what `run.json` says is what palpate wrote; files of an earlier palpate are taken as they are."""
+        return description.get("digest") in (None, _digest(description))
+
     def save_description(self, description: dict[str, Any]) -> None:
-        """Write `run.json` whole."""
-        text = json.dumps({"schema": SCHEMA_VERSION, **description}, indent=2, ensure_ascii=False)
+        """Write `run.json` whole, with a digest of what it says."""
+        told = {"schema": SCHEMA_VERSION, **description}
+        # Of what a reader will get, where keys that are numbers have become texts.
+        told["digest"] = _digest(json.loads(json.dumps(told)))
+        text = json.dumps(told, indent=2, ensure_ascii=False)
         write_atomically(self.path / "run.json", (text + "\n").encode())
 
     def shard(self, identity: str) -> Path:
@@ -281,6 +290,11 @@ def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
     if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in told.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from palpate.audit.plan import parse_plan
-from palpate.audit.starter import starting_plan
+from palpate.audit.starter import starting_plan, unfinished
 from tests.audit import tiny
 
 PREPARED = {"image_mean": [0.5, 0.4, 0.2], "image_std": [0.5, 0.2, 0.1], "size": {"height": 16, "width": 24}}
@@ -72,3 +76,81 @@ def test_an_onnx_file_is_named_where_there_is_nothing_else(images: Path) -> None
     model, text = planned(images)
     assert model.factory == "model.py:build" and model.onnx is None
     assert "# Also there: net.onnx: ONNX, a black box" in text
+
+
+# -- weights beside a factory --------------------------------------------------------------------------------------
+
+
+def weights_line(folder: Path) -> str:
+    _, text = planned(folder)
+    return next(line for line in text.splitlines() if line.lstrip("# ").startswith("weights = "))
+
+
+def test_one_file_of_weights_is_taken(images: Path) -> None:
+    (images / "model.py").write_text(tiny.MODEL)
+    assert weights_line(images).startswith("# weights = ")
+    torch.save({"state_dict": {"a": torch.ones(2)}, "score": np.float64(0.5)}, images / "best.ckpt")
+    assert weights_line(images) == 'weights = "best.ckpt"  # CHECK'
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("model.pth", lambda path: torch.save(nn.Linear(1, 1), path), "a pickle that imports"),
+        ("broken.pt", lambda path: path.write_bytes(b"PK\x03\x04 cut"), "it is damaged, or of another library"),
+        ("model.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "it is damaged, or of another library"),
+        ("best_model.pkl", lambda path: path.write_bytes(b"\x80\x02cos\nsystem\n."), "a pickle that imports os system"),
+    ],
+)
+def test_weights_that_cannot_be_taken_are_asked_about(
+    images: Path, name: str, make: Callable[[Path], object], said: str
+) -> None:
+    (images / "model.py").write_text(tiny.MODEL)
+    make(images / name)
+    line = weights_line(images)
+    assert line.startswith(f'weights = "{name}"  # FILL IN: {said}') and 'or "in factory" where' in line
+    assert ("--allow-pickle" in line) == ("pickle" in said)
+    (asked,) = [text for _, text in unfinished(planned(images)[1]) if said in text]
+    assert "in factory" in asked
+
+
+def test_several_files_of_weights_are_asked_about(images: Path) -> None:
+    (images / "model.py").write_text(tiny.MODEL)
+    for name in ("a.pt", "b.pt"):
+        torch.save({"a": torch.ones(2)}, images / name)
+    assert weights_line(images).startswith('weights = "a.pt"  # FILL IN: which of a.pt, b.pt, or "in factory"')
+
+
+def test_a_factory_that_loads_its_weights_is_believed(images: Path) -> None:
+    torch.save(nn.Linear(1, 1), images / "best.pt")
+    load = '\ndef build_model():\n    return torch.load(Path(__file__).parent / "best.pt")\n'
+    (images / "model.py").write_text(f"import torch\n{load}")
+    assert weights_line(images) == 'weights = "in factory"  # CHECK: model.py loads best.pt itself'
+    assert planned(images)[0].source().weights_file is None
+
+
+def test_a_whole_pickled_model_alone_names_the_flag(images: Path) -> None:
+    torch.save(nn.Linear(1, 1), images / "whole.pth")
+    model, text = planned(images)
+    assert model.weights == "whole.pth" and model.factory is None
+    assert "FILL IN: a pickle that imports" in text and "--allow-pickle" in text
+
+
+def test_weights_without_a_factory_are_named(images: Path) -> None:
+    torch.save({"a": torch.ones(2)}, images / "w.pt")
+    model, text = planned(images)
+    assert model.weights == "w.pt" and 'factory = "model.py:build"  # FILL IN: ' in text
+
+
+def test_several_whole_models_are_asked_about(images: Path) -> None:
+    for name in ("a.ts", "b.ts"):
+        torch.jit.script(nn.Linear(1, 1)).save(images / name)
+    assert 'torchscript = "a.ts"  # FILL IN: which one? There are a.ts, b.ts' in planned(images)[1]
+
+
+def test_a_function_is_proposed_before_the_classes_that_it_makes(images: Path) -> None:
+    code = "import torch\nclass Block(torch.nn.Module): ...\nclass Net(torch.nn.Module):\n    part = Block\n"
+    (images / "model.py").write_text(code)
+    assert planned(images)[0].factory == "model.py:Net"
+    (images / "model.py").write_text(f"{code}def build():\n    return Net()\n")
+    assert planned(images)[0].factory == "model.py:build"

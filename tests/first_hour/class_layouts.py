@@ -15,7 +15,7 @@ import torch
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.bias = torch.nn.Parameter(torch.linspace(0.1, 0.2, {outputs}))
+        self.bias = torch.nn.Parameter(torch.linspace(-3.0, 3.0, {outputs}))
 
     def forward(self, x):
         return x.flatten(1).mean(1, keepdim=True) * self.bias

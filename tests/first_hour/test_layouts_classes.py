@@ -6,17 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import Plan, parse_plan
+from palpate.audit.fitting import notices
+from palpate.audit.plan import Plan, RunSection, parse_plan
+from palpate.audit.runner import audit
 from palpate.audit.starter import starting_plan
 from palpate.audit.subject import load_subject
-from tests.first_hour.class_layouts import LAYOUTS, model
+from palpate.data.table import Table
+from palpate.errors import InputError
+from palpate.runs import RunFolder
+from tests.first_hour.class_layouts import LAYOUTS, model, pictures, sheet
 
 
-def started(folder: Path) -> Plan:
+def started(folder: Path, *, at_chance: bool = False) -> Plan:
     """The plan that `init` writes for a folder, with one quick attack in place of all."""
     text = starting_plan(folder, folder)
     head = text[: text.index("# `palpate list attacks`")]
-    return parse_plan(f'{head}\n[[attacks]]\nattack = "noise"\n', folder / "plan.toml")
+    allowed = '[run]\nat_chance = "allow"\n\n' if at_chance and "at_chance" in RunSection.model_fields else ""
+    return parse_plan(f'{head}\n{allowed}[[attacks]]\nattack = "noise"\n', folder / "plan.toml")
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -39,3 +45,59 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     with subject.victim as victim:
         outputs = victim.glance(subject.images((0, 1)))
     assert outputs.shape == (2, len(plan.task.names))
+
+
+@pytest.mark.parametrize("name", ["isic", "nih", "chestmnist", "organmnist3d", "class folders beside runs"])
+def test_its_audit_runs_to_the_end_and_goes_on_after_that(tmp_path: Path, name: str) -> None:
+    write, outputs, _ = LAYOUTS[name]
+    write(tmp_path)
+    model(tmp_path, outputs)
+    plan = started(tmp_path, at_chance=True)
+    folder = tmp_path / "runs/again"
+    audit(plan, folder)
+    first = RunFolder(folder).describe()["data"]
+    # The run folder now lies among the images, and a second start finds the data as they were.
+    audit(plan, folder)
+    assert RunFolder(folder).describe()["data"] == first
+
+
+def test_masks_beside_images_are_left_out_and_said(tmp_path: Path) -> None:
+    write, outputs, _ = LAYOUTS["busi"]
+    write(tmp_path)
+    model(tmp_path, outputs)
+    text = starting_plan(tmp_path, tmp_path, "classification")
+    plan = parse_plan(text, tmp_path / "plan.toml")
+    said = "9 files in the class folders are masks of other files by their names, and are left out"
+    assert said in text
+    assert said in notices(plan, load_subject(plan))[0].text
+
+
+def test_only_the_named_classes_are_read_and_the_rest_is_said(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{name}/{n}.png" for name in ("normal", "tb", "figures") for n in range(2)])
+    (tmp_path / "covid").mkdir()
+    table = Table.from_folders(tmp_path, ["normal", "tb", "covid"])
+    assert table.counts() == (2, 2, 0)
+    assert table.notes == (
+        "Class 'covid' has no images: its folder is empty or not there.",
+        "Folders with images that are none of the classes are left out: figures.",
+    )
+    with pytest.raises(InputError, match=r"figures is none of the classes normal, tv, and class 'tv' has no folder"):
+        Table.from_folders(tmp_path, ["normal", "tv"])
+
+
+def test_a_doubtful_column_is_asked_for(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{n}.png" for n in range(12)])
+    rows = [f"{n}.png,{n % 3},{'ab'[n % 2]},{'FM'[n % 2]}" for n in range(12)]
+    sheet(tmp_path / "scans.csv", "img,kind,state,sex", rows)
+    text = starting_plan(tmp_path, tmp_path)
+    (asked,) = [line for line in text.splitlines() if line.startswith("label")]
+    assert asked == 'label = "kind"  # FILL IN: which column holds the labels? This one, or state'
+
+
+@pytest.mark.parametrize(
+    ("column", "disease"), [("No Finding", ("0",)), ("normal", ("0",)), ("abnormal", ("1",)), ("pneumonia", ("1",))]
+)
+def test_a_healthy_column_is_no_disease(tmp_path: Path, column: str, disease: tuple[str, ...]) -> None:
+    pictures(tmp_path, [f"{n}.png" for n in range(6)])
+    sheet(tmp_path / "labels.csv", f"file,Sex,{column}", [f"{n}.png,{'FM'[n % 2]},{n % 2}" for n in range(6)])
+    assert parse_plan(starting_plan(tmp_path, tmp_path), tmp_path / "plan.toml").task.disease == disease

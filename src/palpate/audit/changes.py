@@ -13,8 +13,8 @@ _LISTED = 8
 def plan_changes(old: str, plan: Plan) -> list[str]:
     """The fields in which `plan` differs from the plan of an earlier text, each as `field: old -> new`.
 
-    Spelling, order of keys and comments do not count. A text that this palpate cannot read any more counts as one
-    change.
+    Spelling, order of keys and comments do not count, nor do gates and the title: they change no record. A text that
+    this palpate cannot read any more counts as one change.
     """
     try:
         before = parse_plan(old, plan.origin)
@@ -36,7 +36,8 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    document = plan.model_dump(exclude={"data": {"roots"}})  # where files lie does not change what was computed
+    # Where files lie does not change what was computed, nor do gates and the title.
+    document = plan.model_dump(exclude={"data": {"roots"}, "title": True, "gates": True})
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
         section.title: {**section.model_dump(exclude={"name", "parameters"}), **section.parameters}

@@ -47,6 +47,7 @@ class Journal:
         gates: measured limits of a finished run.
         gallery: its pictures.
         exports: adversarial images as files.
+        files: digest of each picture and export, by name.
         trace_seconds: time each stored trace took.
         stability: its traces; None where the plan switches them off.
         finished: when it was finished.
@@ -66,6 +67,7 @@ class Journal:
     gates: list[Gate] = field(default_factory=list)
     gallery: list[dict[str, Any]] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
     trace_seconds: dict[str, float] = field(default_factory=dict)
     stability: dict[str, Any] | None = None
     finished: str | None = None
@@ -117,6 +119,7 @@ class Journal:
             "gallery": self.gallery,
             "export": self.plan.export.model_dump(),
             "exports": self.exports,
+            "files": self.files,
             "stability": self.stability,
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }

@@ -26,6 +26,7 @@ from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
+from palpate.audit.restoring import expected, named, to_redo
 from palpate.audit.saving import export, exported, settle
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
@@ -33,6 +34,7 @@ from palpate.audit.survival import Survival
 from palpate.audit.tasks import task_of
 from palpate.audit.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
+from palpate.kept import digests
 from palpate.metrics.panel import arrange
 from palpate.records import Record
 from palpate.runs import RunFolder
@@ -134,6 +136,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         journal.seconds = _known(before.get("shard_seconds", {}))
         traced = (before.get("stability") or {}).get("items", [])
         journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
+        journal.files = expected(before, plan)
         changed = settle(run, before.get("export"), plan.export)
         if any(run.has(shard.identity) for shard in shards):
             findings += dict.fromkeys([*_remembered(before, plan), *changed])
@@ -199,7 +202,9 @@ class _Audit:
 
     def go(self, before: dict[str, Any] | None) -> Outcome:
         journal, interrupted = self.journal, False
-        missing = [shard for shard in journal.shards if not self._kept(shard)]
+        damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
+        again = {shard.identity for shard in damaged.values()}
+        missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
         if before is not None and (missing or any(not kept(self.run, trail) for trail in self._trails())):
             journal.findings += _moved(before, journal)
         elif before is not None:
@@ -210,6 +215,11 @@ class _Audit:
         for finding in journal.findings:
             if finding.level != "note":
                 self.progress.message(f"{finding.subject}: {finding.text}")
+        if damaged:
+            self.progress.message(
+                f"{len(damaged)} pictures or exported images are missing or damaged ({next(iter(damaged))}), so "
+                f"{len(again)} finished shards are attacked again to make them anew. Their records stay the same."
+            )
         try:
             self._attack(missing)
             self._trace()
@@ -352,4 +362,5 @@ class _Audit:
             journal.finished = finished
             prune(self.run, journal.gallery)
             journal.exports = exported(self.run, journal.shards)
+            journal.files = digests(self.run.path, named(journal.gallery, journal.exports))
         journal.save()

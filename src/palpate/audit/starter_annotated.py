@@ -8,6 +8,7 @@ from palpate.audit.starter_values import origin_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
+from palpate.data.mask_values import MaskValues
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
@@ -49,7 +50,7 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append('# group = "patient"  # key of the patient, where one has several images')
     lines += [f"# {plain(note)}" for note in layout.notes]
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":
-        lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+        lines += MaskValues(layout.values, layout.threshold).lines()
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -74,7 +75,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
             f'unpaired = "refuse"  # {FILL_IN}: {plain(layout.unmatched)}. "skip" leaves them out; "empty" takes '
             "images without a mask as images without a structure"
         )
-    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    lines += MaskValues(layout.values, layout.threshold).lines()
     if layout.ignore_value is not None:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
@@ -87,7 +88,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
 def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     lines.append(f"mask = {text_of(layout.mask or '')}")
-    lines.append(f"values = {list(layout.values)}  # stored value of each structure; 0 is background")
+    lines += MaskValues(layout.values, layout.threshold).lines()
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:

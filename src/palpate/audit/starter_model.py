@@ -8,12 +8,13 @@ from pathlib import Path
 
 from palpate.audit.starter_values import Values, numbers, step_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
+from palpate.data.cases import listed
 from palpate.data.inspect import Layout
 from palpate.data.inspect_annotated import AnnotatedLayout
 from palpate.models.bundle import bundle_facts
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose
-from palpate.models.source import ModelSource
+from palpate.models.source import IN_FACTORY, ModelSource
 
 _WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
 
@@ -40,26 +41,60 @@ def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[s
 def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
     """The lines that name the model."""
     if source is None:
+        if whole := [one for one in candidates if one.unread.startswith("a pickle")]:
+            return [f"weights = {path_of(folder / whole[0].name, place)}  # {_unread(whole[0])}"]
         asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
-        return [f'factory = "model.py:build"  # {asked}', '# weights = "weights.safetensors"']
+        nothing = Candidate(None, "", "")
+        return [f'factory = "model.py:build"  # {asked}', _weights(folder, place, candidates, nothing)]
     for name in _WHOLE:
         if file := getattr(source, name):
-            said = [f"{name} = {path_of(folder / file, place)}  # {CHECK}"]
+            said = [f"{name} = {path_of(folder / file, place)}  # {_doubt(candidates, name)}"]
             gradients = "# onnx_gradients = true  # for attacks with gradients; without it, square and noise can run"
             return [*said, gradients] if name == "onnx" else said
     assert source.factory is not None
     file, _, function = source.factory.rpartition(":")
     named = text_of(f"{json.loads(path_of(folder / file, place))}:{function}")
-    lines = [f"factory = {named}  # {CHECK}: the function or class that makes the network"]
-    if source.weights:
-        lines.append(f"weights = {path_of(folder / source.weights, place)}  # {CHECK}")
-    else:
-        lines.append('# weights = "weights.safetensors"  # where the factory does not load them')
+    lines = [f"factory = {named}  # {CHECK}: the function or class that makes the network; this code is run"]
     chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
+    lines.append(_weights(folder, place, candidates, chosen))
     if chosen.required:
         given = ", ".join(f"{key_of(name)} = 0" for name in chosen.required)
         lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
     return lines
+
+
+def _doubt(candidates: Sequence[Candidate], kind: str) -> str:
+    """What is to be said of a model that is one file or folder."""
+    names = [one.name for one in candidates if one.source is not None and getattr(one.source, kind)]
+    if len(names) > 1:
+        return f"{FILL_IN}: which one? There are {plain(_few(names))}"
+    return f"{CHECK}: a program, which may do more than compute" if kind in ("torchscript", "exported") else CHECK
+
+
+def _weights(folder: Path, place: Path, candidates: Sequence[Candidate], chosen: Candidate) -> str:
+    """The line of a factory's weights. Whatever may be weights and is not used is asked about: else they are random."""
+    held = [one for one in candidates if one.weights or one.unread]
+    if not held:
+        return '# weights = "weights.safetensors"  # where the factory does not load them'
+    own = [one.name for one in held if Path(one.name).name in chosen.loaded]
+    if own:
+        return f'weights = "{IN_FACTORY}"  # {CHECK}: {plain(chosen.name)} loads {plain(_few(own))} itself'
+    first = next((one for one in held if one.weights), held[0])
+    line = f"weights = {path_of(folder / first.name, place)}  # "
+    if len(held) > 1:
+        names = plain(_few([one.name for one in held]))
+        return f'{line}{FILL_IN}: which of {names}, or "{IN_FACTORY}" where the factory loads them itself'
+    return line + (CHECK if first.weights else _unread(first))
+
+
+def _unread(one: Candidate) -> str:
+    flag = one.unread.startswith("a pickle")
+    fix = "where you trust it, audit with --allow-pickle; or save its state_dict alone" if flag else "name another file"
+    return f'{FILL_IN}: {plain(one.unread)}; {fix}; or "{IN_FACTORY}" where the factory loads the weights itself'
+
+
+def _few(names: Sequence[str]) -> str:
+    return listed(names, 5)
 
 
 def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -> list[str]:

@@ -53,6 +53,7 @@ class AnnotatedLayout:
         naming: how files of a folder of masks are named after images.
         view: folder of field-of-view masks beside that of masks.
         ignore_value: stored value of pixels of masks that count for nothing.
+        threshold: from which stored value on masks show their structure, where they do not hold whole values.
         unmatched: images without masks and the other way round, in a sentence; empty where there are none.
         others: folders of masks, or rules for their names, or data sets, that would do as well.
         notes: what the user should know of the images, in sentences.
@@ -84,6 +85,7 @@ class AnnotatedLayout:
     naming: Naming = Naming()
     view: Path | None = None
     ignore_value: int | None = None
+    threshold: float | None = None
     unmatched: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class AnnotatedLayout:
             assert self.mask is not None
             return Table.from_masks(
                 self.path, self.images, self.file, self.mask, structures=self.names, values=self.values,
+                threshold=self.threshold,
                 field=self.field, group=self.group, where=where,
             )  # fmt: skip
         if self.kind == "findings":
@@ -134,7 +137,13 @@ class AnnotatedLayout:
             return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
         if self.layout == "datalist":
             return Table.from_datalist(
-                self.path, split, self.images, shows=shows, names=self.names, values=self.values or None
+                self.path,
+                split,
+                self.images,
+                shows=shows,
+                names=self.names,
+                values=self.values or None,
+                threshold=self.threshold,
             )
         return self._of_masks(split) if self.kind == "masks" else self._of_boxes(split)
 
@@ -145,7 +154,7 @@ class AnnotatedLayout:
             return table_of_voc_masks(self.path, split, structures=self.names, values=self.values)
         return table_of_masks(
             self.images, self.path, naming=self.naming, field=self.view, unpaired="skip", structures=self.names,
-            values=self.values, ignore_value=self.ignore_value,
+            values=self.values, ignore_value=self.ignore_value, threshold=self.threshold,
         )  # fmt: skip
 
     def _of_boxes(self, split: str | None) -> Table:

@@ -53,7 +53,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
             f"{root} holds {len(folders)} folders without images. Their names must end in {listed(SUFFIXES)}."
         )
     names = tuple(found) if given is None else given
-    notes = [] if given is None else _unread(root, given, found, list(held))
+    notes = _empty(folders) if given is None else _unread(root, given, found, list(held))
     masks: list[str] = []
     cases: list[Case] = []
     for number, name in enumerate(names):
@@ -69,6 +69,13 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
             f"first {masks[0]}."
         )
     return ClassFolders(tuple(cases), names, tuple(notes))
+
+
+def _empty(folders: Sequence[Path]) -> list[str]:
+    """What to say of folders that hold nothing: they may stand for classes that the model knows."""
+    names = [path.name for path in folders if not any(path.iterdir())]
+    text = f"Empty folders are no classes here: {listed(names)}. If the model has such a class, add it to task.classes."
+    return [text] if names else []
 
 
 def _unread(root: Path, classes: Sequence[str], found: Sequence[str], folders: Sequence[str]) -> list[str]:

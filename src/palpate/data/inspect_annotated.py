@@ -13,7 +13,7 @@ from palpate.data.columns import (
 from palpate.data.inspect_boxes import boxes_of
 from palpate.data.label_columns import finding_columns, finding_lists
 from palpate.data.listing import locate, visible
-from palpate.data.mask_values import stored_values
+from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.seen import OtherKindError, UnreadError
 from palpate.data.sheet_look import SheetLook
 from palpate.data.table_look import TableLook
@@ -65,32 +65,33 @@ def _masks(path: Path) -> AnnotatedLayout | None:
     mask = named(_MASK_NAMES, others) or next(iter(others), None)
     if mask is None:
         return None
-    values = _stored(sheet, mask)
+    values, threshold = _stored(sheet, mask)
     if not values:
         return None
     names = (mask,) if len(values) == 1 else tuple(str(value) for value in values)
     seen = sheet.look()
     return AnnotatedLayout(
         "masks", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
-        mask=mask, values=values, field=field, split=sheet.split, group=sheet.group, splits=sheet.splits,
+        mask=mask, values=values, threshold=threshold, field=field,
+        split=sheet.split, group=sheet.group, splits=sheet.splits,
         site=sheet.site, scanner=sheet.scanner, seen=seen,
     )  # fmt: skip
 
 
-def _stored(sheet: SheetLook, mask: str) -> tuple[int, ...]:
-    """Values other than 0 of a few masks; none where they are pictures rather than masks."""
+def _stored(sheet: SheetLook, mask: str) -> MaskValues:
+    """What a few masks store; no values where they are pictures rather than masks."""
     few = sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]
-    values = stored_values(sheet.images, [name for line in few if (name := locate(sheet.images, line.cells[mask]))])
-    return values if len(values) < _MOST_STRUCTURES else ()
+    held = stored_values(sheet.images, [name for line in few if (name := locate(sheet.images, line.cells[mask]))])
+    return held if len(held.values) < _MOST_STRUCTURES else MaskValues(())
 
 
-def _findings(path: Path) -> AnnotatedLayout:
+def _findings(path: Path) -> AnnotatedLayout | None:
     """The findings of a table: a column each, or one column whose cells list them."""
     table = TableLook(path)
     listing = finding_lists(table.candidates)
     lists, names = listing if listing is not None else (None, finding_columns(table.candidates))
     if not names:
-        raise OtherKindError(f"{path} holds no columns of findings.")
+        return None
     seen = table.look()
     return AnnotatedLayout(
         "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,

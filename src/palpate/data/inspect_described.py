@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from palpate.data.inspect_foreign import foreign
 from palpate.data.inspect_yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
-from palpate.data.mask_values import stored_values
+from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.table import Table
@@ -120,7 +120,7 @@ def _voc_masks(folder: Path) -> Layouts:
     splits = _ordered(voc_splits(folder, "Segmentation"))
     sheets = [voc_masks(folder, split) for split, _ in splits] or [voc_masks(folder, None)]
     masks = [line.cells["mask"] for line in spread(sheets[0].lines)]
-    values = tuple(value for value in stored_values(folder, masks) if value != VOID)
+    values = tuple(value for value in stored_values(folder, masks).values if value != VOID)
     if not 1 <= len(values) <= MOST_CLASSES:
         return ()
     seen = look_at([folder / line.cells["file"] for line in spread(sheets[0].lines)])
@@ -160,14 +160,11 @@ def _json(path: Path) -> Layouts:
 
 
 def _coco(path: Path, document: dict[str, Any]) -> Layouts:
-    above = path.parent.parent
-    bases = [path.parent, *visible(path.parent.iterdir()), above, *visible(above.iterdir())]
     listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
     if not listed:
         raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
-    found = {base: sum((base / name).is_file() for name in listed) for base in bases if base.is_dir()}
-    images = max(found, key=lambda base: found[base])
-    if not found[images]:
+    images = _images_of(path, listed)
+    if images is None:
         raise InputError(
             f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
             "Put the images there, or correct file_name."
@@ -187,6 +184,16 @@ def _coco(path: Path, document: dict[str, Any]) -> Layouts:
     )
 
 
+def _images_of(path: Path, names: Sequence[str]) -> Path | None:
+    """The folder that holds most of some images: beside a file or below it, or else beside the file's own folder."""
+    for place in (path.parent, path.parent.parent):
+        bases = [base for base in (place, *visible(place.iterdir())) if base.is_dir()]
+        found = {base: sum((base / name).is_file() for name in names) for base in bases}
+        if most := max(found.values()):
+            return next(base for base, count in found.items() if count == most)
+    return None
+
+
 def _datalist(path: Path, document: Any) -> Layouts:
     splits = _ordered(datalist_splits(path, document))
     if not splits:
@@ -195,33 +202,33 @@ def _datalist(path: Path, document: Any) -> Layouts:
     items = document if split is None else document[split]
     images = path.parent
     boxed = all("box" in item for item in items)
-    values: tuple[int, ...] = ()
+    values, threshold = MaskValues(())
     if boxed:
         names = sorted({str(label) for item in items for label in item["label"]})
         if not 1 <= len(names) <= MOST_CLASSES:
             return ()
         table = Table.from_datalist(path, split, shows="boxes", names=names)
     else:
-        values = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
+        values, threshold = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
         if not values:
             return ()
         names = _structures(document, values)
-        table = Table.from_datalist(path, split, shows="masks", names=names, values=values)
+        table = Table.from_datalist(path, split, shows="masks", names=names, values=values, threshold=threshold)
     seen = _seen(images, table)
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)
     return (
         AnnotatedLayout(
             "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
-            values=values, splits=held, layout="datalist", seen=seen,
+            values=values, threshold=threshold, splits=held, layout="datalist", seen=seen,
         ),
     )  # fmt: skip
 
 
-def _values(images: Path, labels: list[Any]) -> tuple[int, ...]:
-    """Values other than 0 of a few masks; none where labels are no paths."""
-    values = stored_values(images, [path_from(images, label, "label") for label in labels])
-    return values if len(values) < MOST_CLASSES else ()
+def _values(images: Path, labels: list[Any]) -> MaskValues:
+    """What a few masks store; no values where labels are no paths."""
+    held = stored_values(images, [path_from(images, label, "label") for label in labels])
+    return held if len(held.values) < MOST_CLASSES else MaskValues(())
 
 
 def several(found: list[AnnotatedLayout]) -> list[AnnotatedLayout]:

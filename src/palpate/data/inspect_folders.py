@@ -191,7 +191,7 @@ def _described(
     if len(drawn) < max(1, len(pairs.masks) // 10):
         raise InputError(f"{found.images} and {found.masks}: {pairs.words()}. Correct their names.")
     few = [mask for own in spread(list(drawn.values()))[:_MASKS_LOOKED_AT] for mask in own]
-    values = stored_values(found.masks, few)
+    values, threshold = stored_values(found.masks, few)
     if not 1 <= len(values) <= MOST_CLASSES:
         raise InputError(
             f"{found.masks}: the files hold {len(values) or 'no'} different whole values besides 0 (first {few[0]}), "
@@ -204,7 +204,8 @@ def _described(
     name = found.masks.name if found.masks != found.images else naming.mask.replace("{stem}", "").strip("_- .*")
     return AnnotatedLayout(
         "masks", found.masks, found.images, "", (name,) if len(values) == 1 else tuple(map(str, values)),
-        len(pairs.masks), seen.form, seen.equal, values=values, layout="masks", seen=seen, naming=naming,
+        len(pairs.masks), seen.form, seen.equal, values=values, threshold=threshold, layout="masks",
+        seen=seen, naming=naming,
         view=field, ignore_value=void, unmatched=pairs.words(), others=(*found.others, *rules),
         notes=_notes(found, drawn),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def classes_of(columns: Columns, lines: Sequence[Line]) -> Choice | tuple[str, .
     if finding_lists(columns) is not None:
         return None
     choice = class_column(columns)
-    if choice is not None and not choice.asked and rank(choice.column, LABEL_NAMES) < len(LABEL_NAMES):
+    if choice is not None and rank(choice.column, LABEL_NAMES) < len(LABEL_NAMES):
         return choice
     if hot := one_hot_columns(columns, lines):
         return hot
@@ -70,7 +70,10 @@ def class_column(columns: Columns) -> Choice | None:
     exact = [column for column in several if rank(column, LABEL_NAMES) < len(LABEL_NAMES)]
     known = named(LABEL_NAMES, few) or named(LABEL_NAMES, exact)
     if known is not None:
-        return Choice(known, tuple(column for column in exact if column != known))
+        others = tuple(column for column in exact if column != known)
+        # Columns that group the images in other ways answer other questions, and only the user knows the model's.
+        groups = sorted(several[known].values())
+        return Choice(known, others, asked=any(sorted(several[column].values()) != groups for column in others))
     return Choice(few[0], tuple(few[1:]), asked=len(few) > 1) if few else None
 
 

@@ -4,18 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from palpate.data.cases import Case
+from palpate.data.forms import Array
+from palpate.data.mask_images import COLOURS, is_mask_image, read_mask_image
 from palpate.data.seen import reading
 from palpate.data.source import Folder
+from palpate.errors import InputError
 
-__all__ = ["stored_values"]
+__all__ = ["MaskValues", "stored_values"]
+
+_FEW = 6
+"""So many different values are structures, however they lie."""
+_MOST = 32
+"""Masks of more different values are changed by JPEG or by scaling, or are pictures."""
+_NEAR = 0.16
+"""How near to one of both ends of its range a value is taken for it, as a share of the range."""
+_BETWEEN = 0.5
+"""Values between both ends, as a share of those at the upper one, that edges may have."""
+_RANGE = 64
+"""Whole values of a smaller range are numbers of structures."""
 
 
-def stored_values(root: Path, names: Sequence[str]) -> tuple[int, ...]:
-    """Values other than 0 of some masks, sorted; none where a value is not whole, as in pictures.
+class MaskValues(NamedTuple):
+    """How masks store what they show.
+
+    Attributes:
+        values: stored values other than 0, sorted; 1 where there is a threshold; none in pictures.
+        threshold: from which number on the only structure is there, where values have been changed; None elsewhere.
+    """
+
+    values: tuple[int, ...]
+    threshold: float | None = None
+
+    def lines(self) -> list[str]:
+        """What a plan says of it."""
+        if self.threshold is not None:
+            why = "CHECK: the masks hold many values near two (JPEG, or resampled); a structure is from this one on"
+            return [f"threshold = {self.threshold:g}  # {why}"]
+        word = "0x{:06x}" if self.values and self.values[-1] >= COLOURS else "{}"
+        listed = ", ".join(map(word.format, self.values))
+        return [f"values = [{listed}]  # stored value of each structure; 0 is background"]
+
+
+def stored_values(root: Path, names: Sequence[str]) -> MaskValues:
+    """What some masks store; no values where they are pictures.
 
     Args:
         root: the folder that paths start from.
@@ -24,9 +60,43 @@ def stored_values(root: Path, names: Sequence[str]) -> tuple[int, ...]:
     Raises:
         UnreadError: a file cannot be read.
     """
-    held: set[float] = set()
-    for name in names:
-        with reading():
-            held |= set(np.unique(Folder(root).read(Case(name, -1, name, 0))).tolist())
+    held: dict[float, int] = {}
+    with reading():
+        grids = [_numbers(root, name) for name in names]
+        if any(_is_coloured(grid) for grid in grids):
+            grids = [_numbers(root, name, coloured=True) for name in names]
+    for grid in grids:
+        for value, count in zip(*(part.tolist() for part in np.unique(grid, return_counts=True)), strict=True):
+            held[value] = held.get(value, 0) + count
     whole = all(value == int(value) and value >= 0 for value in held)
-    return tuple(sorted(int(value) for value in held if value)) if whole else ()
+    changed = not whole or (len(held) > _FEW and _RANGE <= max(held) < COLOURS)
+    if changed and (limit := _between(held)) is not None:
+        return MaskValues((1,), limit)
+    return MaskValues(tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= _MOST else ())
+
+
+def _numbers(root: Path, name: str, *, coloured: bool = False) -> Array:
+    if not is_mask_image(root / name):
+        return Folder(root).read(Case(name, -1, name, 0))
+    try:
+        return read_mask_image(root / name, coloured=coloured, lossy=not coloured)
+    except InputError:
+        if coloured:
+            raise
+        return read_mask_image(root / name, coloured=True)
+
+
+def _is_coloured(grid: Array) -> bool:
+    return bool(grid.size) and grid.dtype == np.int64 and int(grid.max()) >= COLOURS
+
+
+def _between(held: dict[float, int]) -> float | None:
+    """The number halfway between two values that most pixels are close to; None where there are no two such."""
+    low, high = min(held), max(held)
+    reach = (high - low) * _NEAR
+    below = sum(count for value, count in held.items() if value <= low + reach)
+    above = sum(count for value, count in held.items() if value >= high - reach)
+    if not np.isfinite([low, high]).all() or sum(held.values()) - below - above > _BETWEEN * above:
+        return None
+    middle = (low + high) / 2
+    return 128.0 if 120 < middle < 136 else float(f"{middle:.3g}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from palpate.data.cases import listed
-from palpate.data.columns import IMAGE_NAMES, LABEL_NAMES, MOST_CLASSES, rank
+from palpate.data.columns import IMAGE_NAMES, LABEL_NAMES, MOST_CLASSES, file_column, rank
 from palpate.data.formats import SUFFIXES
 from palpate.data.listing import locate, near, visible
 from palpate.data.seen import OtherKindError, UnreadError
@@ -24,12 +24,9 @@ def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> U
         header: names of its columns.
         lines: its lines.
     """
-    if data := [cell for cell in header if is_image_name(cell)]:
-        return UnreadError(
-            f"{path}, line 1: '{data[0]}' looks like an image and not like the name of a column. "
-            "Put a line above it that names the columns, such as file,label."
-        )
-    if (column := _meant(header, lines)) is None:
+    if (headless := without_header(path, header)) is not None:
+        return headless
+    if (column := _meant(path, header, lines)) is None:
         return OtherKindError(
             f"{path}: none of its columns ({listed(header, 6)}) names image files. "
             "Put a column of paths there, relative to the table."
@@ -44,13 +41,30 @@ def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> U
     return _missing(path, column, lines)
 
 
-def _meant(header: Sequence[str], lines: Sequence[Line]) -> str | None:
+def without_header(path: Path, header: Sequence[str]) -> UnreadError | None:
+    """What to say of a table whose first line is no header, or None."""
+    data = [cell for cell in header if is_image_name(cell)]
+    return (
+        UnreadError(
+            f"{path}, line 1: '{data[0]}' looks like an image and not like the name of a column. "
+            "Put a line above it that names the columns, such as file,label."
+        )
+        if data
+        else None
+    )
+
+
+def _meant(path: Path, header: Sequence[str], lines: Sequence[Line]) -> str | None:
     """The column that should name images: by what its cells look like, or by its name."""
     shares = {column: sum(is_image_name(line.cells[column]) for line in lines) / len(lines) for column in header}
     alike = [column for column in header if shares[column] >= _HALF]
     if alike:
         return min(alike, key=lambda column: rank(column, IMAGE_NAMES))
-    return next((column for column in header if column.lower() in IMAGE_NAMES), None)
+    if named := [column for column in header if column.lower() in IMAGE_NAMES]:
+        return named[0]
+    found = file_column(path, header, lines, repeated=True)
+    # Cells such as 0 and 1 may stand for images 0.png and 1.png by chance.
+    return found[0] if found and len({line.cells[found[0]] for line in lines}) > _HALF * len(lines) else None
 
 
 def _missing(path: Path, column: str, lines: Sequence[Line]) -> UnreadError:

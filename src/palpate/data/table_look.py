@@ -20,7 +20,7 @@ from palpate.data.label_columns import has_boxes
 from palpate.data.listing import places_of
 from palpate.data.seen import OtherKindError, Seen, look_at
 from palpate.data.sheets import read_csv
-from palpate.data.table_faults import is_image_name, why_no_images
+from palpate.data.table_faults import is_image_name, why_no_images, without_header
 from palpate.errors import InputError
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -32,6 +32,9 @@ OTHER_TABLES = {
     ".feather": "Write it as CSV.",
 }
 """Tables that palpate does not read, and the fix."""
+
+
+_LONGEST_LINE = 4096
 
 
 class TableLook:
@@ -64,6 +67,8 @@ class TableLook:
             raise OtherKindError(str(error)) from error
         if has_boxes(self.header):
             raise OtherKindError(f"{path} holds boxes.")
+        if (headless := without_header(path, self.header)) is not None:
+            raise headless
         found = file_column(path, self.header, self.lines)
         if found is None:
             raise why_no_images(path, self.header, self.lines)
@@ -99,5 +104,14 @@ class TableLook:
 
 def other_table(path: Path) -> OtherKindError | None:
     """Why a table of another program is not read, or None where the file is no such table."""
+    if path.suffix.lower() == ".txt" and _lists_images(path):
+        return OtherKindError(f"{path} lists images in plain text. Save it as CSV with a header, such as file,label.")
     fix = OTHER_TABLES.get(path.suffix.lower())
     return None if fix is None else OtherKindError(f"{path} is no CSV, which is what palpate reads. {fix}")
+
+
+def _lists_images(path: Path) -> bool:
+    """Whether the first line of a text names an image."""
+    with path.open("rb") as file:
+        line = file.readline(_LONGEST_LINE).decode(errors="replace")
+    return any(is_image_name(word) for word in line.replace(",", " ").split())

@@ -6,7 +6,7 @@ Failure" (2022). Each check reads records only and returns one finding. `metrics
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -30,14 +30,18 @@ MANY = 0.05
 _NOTHING = "There is nothing here that an attack could take away, so no figure says anything."
 
 
-def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding:
+def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel, failed: Collection[str] = frozenset()) -> Finding:
     """Every planned attack has a record for every image and budget.
 
     Args:
         planned: attack name -> budgets.
         panel: the records.
+        failed: attacks that cannot run on this model.
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
+    if unable := [attack for attack in planned if attack in failed]:
+        text = f"Could not run: {_list(unable)}. The reason of each is among the findings, with what to do."
+        return Finding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
     partial = [
         attack
@@ -45,7 +49,7 @@ def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel) -> Finding
         if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
     ]
     if not done:
-        return Finding("failure", name, "There is no record of any attack. Run the audit again; it goes on by itself.")
+        return Finding("failure", name, "No attack has a record yet. Run the same command again to go on.")
     if absent:
         return Finding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
     if partial:

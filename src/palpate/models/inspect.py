@@ -18,6 +18,9 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".ji
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
 _MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
 _SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist", "runs")
+_OTHERS = (".pkl", ".pickle", ".h5", ".hdf5", ".keras", ".pdparams", ".weights", ".npz", ".joblib", ".tar", ".msgpack")
+"""Suffixes of weights that other libraries write, and of much else: a name must speak for them."""
+_TELLING = re.compile(r"model|weight|net|ckpt|checkpoint|best|last|final|epoch|fold", re.IGNORECASE)
 _DEEPEST = 3
 _LARGEST_CODE = 1_000_000
 
@@ -31,7 +34,10 @@ class Candidate:
         name: the file, relative to the folder.
         words: what it is, in words.
         required: arguments without default that a factory asks for.
-        weights: whether it holds weights only, so that a factory must be given beside it.
+        weights: whether it holds weights that are read without a flag, so that a factory must be given beside it.
+        unread: of a file that looks like weights: why it is not read; empty for any other.
+        loaded: names of the files that the code of a factory loads by itself.
+        rank: among factories, the lower the likelier: functions, then classes that no other one is made of.
     """
 
     source: ModelSource | None
@@ -39,6 +45,9 @@ class Candidate:
     words: str
     required: tuple[str, ...] = ()
     weights: bool = False
+    unread: str = ""
+    loaded: tuple[str, ...] = ()
+    rank: int = 0
 
 
 def find_models(folder: Path) -> tuple[Candidate, ...]:
@@ -50,7 +59,7 @@ def find_models(folder: Path) -> tuple[Candidate, ...]:
     owned = [folder / str(found.source.bundle or found.source.huggingface) for found in whole if found.source]
     everything = list(_files(folder, _DEEPEST)) if folder.is_dir() else []
     files = [path for path in everything if not any(path.is_relative_to(other) for other in owned)]
-    stored = [_stored(folder, path) for path in files if path.suffix.lower() in _SUFFIXES]
+    stored = [_stored(folder, path) for path in files if _may_be_model(path)]
     code = [found for path in files if path.suffix == ".py" for found in _factories(folder, path)]
     known = [candidate for candidate in stored if candidate is not None]
     return tuple(sorted((*whole, *known, *code), key=_readiness))
@@ -74,11 +83,11 @@ def propose(candidates: Iterable[Candidate]) -> ModelSource | None:
     return replace(factory, weights=weights)
 
 
-def _readiness(candidate: Candidate) -> tuple[int, int, str]:
+def _readiness(candidate: Candidate) -> tuple[int, int, int, str]:
     source = candidate.source
     kinds = ("exported", "torchscript", "bundle", "huggingface", "factory", "onnx")
     order = next((place for place, kind in enumerate(kinds) if source and getattr(source, kind)), len(kinds))
-    return order, len(candidate.required), candidate.name
+    return order, len(candidate.required), candidate.rank, candidate.name
 
 
 def _folders(folder: Path, depth: int) -> Iterable[Path]:
@@ -115,29 +124,41 @@ def _files(folder: Path, depth: int) -> Iterable[Path]:
 
 
 def _stored(folder: Path, path: Path) -> Candidate | None:
+    name = path.relative_to(folder).as_posix()
     if path.suffix.lower() == ".onnx":
-        name = path.relative_to(folder).as_posix()
         return Candidate(ModelSource(onnx=name), name, "ONNX, a black box")
     try:
         file = identify(path)
     except InputError:
         return None
-    name = path.relative_to(folder).as_posix()
     if file.kind == "exported":
         return Candidate(ModelSource(exported=name), name, "an exported program")
     if file.kind == "torchscript":
         return Candidate(ModelSource(torchscript=name), name, "TorchScript")
+    return _weights(file, name)
+
+
+def _weights(file: ModelFile, name: str) -> Candidate:
     if file.kind == "unknown":
-        return None
-    return Candidate(None, name, _weights_words(file), weights=file.kind != "pickle")
-
-
-def _weights_words(file: ModelFile) -> str:
-    if file.kind == "pickle":
-        names = ", ".join(file.imports[:3])
-        return f"a pickle that imports {names}: it can run code when it is loaded, and needs an explicit flag"
+        why = "it is damaged, or of another library"
+        return Candidate(None, name, f"weights that cannot be read: {why}", unread=why)
+    if file.kind == "pickle" and not _is_checkpoint(file.path):
+        why = f"a pickle that imports {', '.join(file.imports[:3])}: it can run code when it is loaded"
+        return Candidate(None, name, f"{why}, and needs an explicit flag", unread=why)
     kind = "safetensors" if file.kind == "safetensors" else "a torch file of tensors"
-    return f"weights ({kind}), for a factory"
+    return Candidate(None, name, f"weights ({kind}), for a factory", weights=True)
+
+
+def _may_be_model(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in _SUFFIXES or (suffix in _OTHERS and _TELLING.search(path.stem) is not None)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether tensors can be read out of a pickle without making anything else of it."""
+    from palpate.models.states import holds_weights
+
+    return holds_weights(path)
 
 
 # -- code ----------------------------------------------------------------------------------------------------------
@@ -153,6 +174,7 @@ def _factories(folder: Path, path: Path) -> Iterable[Candidate]:
     if not _imports_a_library(tree):
         return
     name = path.relative_to(folder).as_posix()
+    loaded = _loaded(tree)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _looks_like_maker(node):
             kind, required = "function", _required(node.args, skipped=0)
@@ -162,7 +184,24 @@ def _factories(folder: Path, path: Path) -> Iterable[Candidate]:
             continue
         asks = f" that needs {', '.join(required)}" if required else ""
         source = ModelSource(factory=f"{name}:{node.name}")
-        yield Candidate(source, name, f"a {kind}{asks}, line {node.lineno}", required)
+        rank = 0 if kind == "function" else 1 + _is_part(node.name, tree)
+        yield Candidate(source, name, f"a {kind}{asks}, line {node.lineno}", required, loaded=loaded, rank=rank)
+
+
+def _is_part(name: str, tree: ast.Module) -> bool:
+    """Whether another class of the file is made of this one, or builds on it."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != name]
+    return any(isinstance(inner, ast.Name) and inner.id == name for node in classes for inner in ast.walk(node))
+
+
+def _loaded(tree: ast.Module) -> tuple[str, ...]:
+    """Names of files, without folders, that some call of a loader names: `torch.load(here / "best.pt")`."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and "load" in ast.unparse(node.func).rpartition(".")[2]:
+            texts = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)]
+            found += [Path(text).name for text in texts if isinstance(text, str) and Path(text).suffix]
+    return tuple(dict.fromkeys(found))
 
 
 def _imports_a_library(tree: ast.Module) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+import zipfile
 from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,6 +98,15 @@ def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = 
     return held if isinstance(held, nn.Module) else _tensors(file, held, entry)
 
 
+def holds_weights(path: Path) -> bool:
+    """Whether tensors can be read from a torch file without a flag; what is large is left on the disk."""
+    try:
+        held = _read_torch(identify(path), allow_pickle=False, mapped=True)
+        return not isinstance(_tensors(identify(path), held, None), nn.Module)
+    except InputError as error:
+        return "weights_entry" in str(error)
+
+
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
@@ -105,7 +115,7 @@ def _read_safetensors(path: Path) -> object:
         raise InputError(f"model.weights: {path} is damaged ({what}). Copy or save it again.") from error
 
 
-def _read_torch(file: ModelFile, allow_pickle: bool) -> object:
+def _read_torch(file: ModelFile, allow_pickle: bool, *, mapped: bool = False) -> object:
     path = file.path
     if allow_pickle and file.kind == "pickle":
         try:
@@ -118,7 +128,7 @@ def _read_torch(file: ModelFile, allow_pickle: bool) -> object:
         with warnings.catch_warnings(), _passed_over(file.imports):
             # Torch remarks on pickles of other protocols; what is wrong with a file is said below.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         if file.kind == "pickle":
             raise _needs_pickle(file) from error

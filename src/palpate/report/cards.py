@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -29,16 +29,22 @@ def moved(picture: Picture) -> bool:
 
 
 def card(
-    run: RunFolder, picture: Picture, results: Results, *, named: bool, exports: Sequence[Export] = ()
+    run: RunFolder,
+    picture: Picture,
+    results: Results,
+    *,
+    named: bool,
+    exports: Sequence[Export] = (),
+    lost: Collection[str] = (),
 ) -> dict[str, Any]:
-    """One picture of the gallery; its file name only where names were asked for."""
+    """One picture of the gallery; its file name only where names were asked for, and no file that is `lost`."""
     task = results.task
     slices = picture.slices or [
         Slice(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
     ]
     most = max(range(len(slices)), key=lambda place: slices[place].changed)
     shared = {
-        "slices": [_slice(run, picture, one, task) for one in slices],
+        "slices": [_slice(run, picture, one, task, lost) for one in slices],
         "start": most,
         "overlaid": not task.classification,
         "moved": moved(picture),
@@ -72,7 +78,7 @@ def _window(picture: Picture, unit: str) -> str | None:
     return f"{'' if unit else 'stored values '}{low} to {high} shown black to white"
 
 
-def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task) -> dict[str, Any]:
+def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task, lost: Collection[str]) -> dict[str, Any]:
     words = "" if one.axis is None else f"slice {one.index + 1} of {one.count} along axis {one.axis + 1}"
     words += f", {one.changed} pixels changed" if one.axis is not None and one.changed else ""
     drawn = {
@@ -85,7 +91,7 @@ def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task) -> dict[str
         place = f", {words}" if words else ""
         pictures.append(
             {
-                "data": embed(run, path),
+                "data": None if path in lost else embed(run, path),
                 "caption": caption,
                 "alt": f"{caption}, row {picture.row}{place}{_in_words(layers, task.classes)}",
                 "aspect": one.aspect,

@@ -307,6 +307,10 @@ class Description(Model):
     handlings: list[Handling] = Field(default_factory=list)
     """What the records hold the margins after, in their order."""
     exports: list[Export] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict)
+    """Digest of each picture and export; missing in runs of an earlier palpate."""
+    intact: bool = True
+    """Not written: whether the file says what palpate wrote."""
     gallery: list[Picture] = Field(default_factory=list)
     stability: Tracing | None = None
     """Null where the plan switched it off; missing in runs of a palpate that traced nothing."""
@@ -322,6 +326,13 @@ class Description(Model):
         return self
 
 
+def failed_attacks(description: Description) -> set[str]:
+    """The attacks that the audit found unable to run."""
+    return {one.name for one in description.attacks} & {
+        found.subject for found in description.findings if found.level == "failure"
+    }
+
+
 def read_description(run: RunFolder) -> Description:
     """The checked contents of `run.json`.
 
@@ -329,7 +340,8 @@ def read_description(run: RunFolder) -> Description:
         StorageError: there is no run, or a field is missing or not what it must be; the first such field is named.
     """
     try:
-        return Description.model_validate(run.describe())
+        told = run.describe()
+        return Description.model_validate({**told, "intact": run.intact(told)})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "it"

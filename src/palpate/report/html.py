@@ -11,11 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from palpate import kept
 from palpate.report import clinic_figures, figures, part_figures, parts, stability_views, views, wording, words
 from palpate.report.budgets import budget_columns, confined
 from palpate.report.canvas import ROUND
 from palpate.report.cards import card
-from palpate.report.description import Description, read_description
+from palpate.report.description import Description, failed_attacks, read_description
 from palpate.report.results import measure
 from palpate.report.schema import Results
 from palpate.report.typed import visible
@@ -81,7 +82,8 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     environment = _environment()
     script = _source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
-    cards = [card(run, one, results, named=names, exports=description.exports) for one in pictures]
+    lost = kept.lost(run.path, description.files, exports=False)
+    cards = [card(run, one, results, named=names, exports=description.exports, lost=lost) for one in pictures]
     page = environment.get_template("report.html.j2").render(
         r=results,
         words=wording.Wording(results.task),
@@ -94,6 +96,8 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
         volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
         pictures=len(description.gallery),
+        unable=sorted(failed_attacks(description)),
+        gone=kept.sentence(lost),
         exports=len(description.exports),
         plan=_plan(run),
         s=results.stability,

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from palpate import kept
+from palpate.report.description import read_description
 from palpate.report.figures import Scale, scale_of, worst_of
 from palpate.report.parts import Panel, panels
 from palpate.report.reading import UNTARGETED
@@ -49,6 +51,8 @@ def show(run: RunFolder, console: Console) -> None:
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
     _trust(results, console)
+    if gone := kept.sentence(kept.lost(run.path, read_description(run).files, exports=False)):
+        console.print(Text(gone, style="yellow"))
     if run.report.is_file():
         console.print(Text(f"Report: {run.report}"), soft_wrap=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palpate.metrics import health, strength, survival
 from palpate.metrics.findings import Finding, grade
+from palpate.report.description import failed_attacks
 from palpate.report.reading import UNTARGETED, Reading
 from palpate.report.schema import Check, Validity
 
@@ -11,7 +12,7 @@ from palpate.report.schema import Check, Validity
 def judge(reading: Reading) -> Validity:
     """Run all checks and grade what they found."""
     noticed = [Finding(one.level, one.subject, one.text) for one in reading.description.findings]
-    findings = [*_whole_run(reading), *_strength(reading), *noticed]
+    findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
     verdict = grade(findings, reading.description.status == "finished")
     return Validity(
         grade=verdict.letter,
@@ -20,10 +21,22 @@ def judge(reading: Reading) -> Validity:
     )
 
 
+def _damage(reading: Reading) -> list[Finding]:
+    if reading.description.intact:
+        return []
+    text = (
+        "run.json does not say what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
+        "same plan again: it writes the file anew, and attacks nothing again."
+    )
+    return [Finding("failure", "run.json", text)]
+
+
 def _whole_run(reading: Reading) -> list[Finding]:
     panel, told = reading.panel, reading.description
     return [
-        health.attacks_ran({attack.name: attack.eps for attack in told.attacks}, panel),
+        health.attacks_ran(
+            {attack.name: attack.eps for attack in told.attacks}, panel, failed_attacks(reading.description)
+        ),
         health.clean_baseline(panel.images),
         health.sample_size(panel, reading.resampling.clustered),
         health.steady_model(panel),
