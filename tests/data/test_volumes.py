@@ -170,11 +170,11 @@ def test_voxels_that_are_no_single_numbers(tmp_path: Path, dtype: object, words:
         read_volume(tmp_path / "v.nii")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_voxels_that_are_not_finite(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(("value", "word", "fix"), [(np.nan, "NaN", "nan = 0"), (np.inf, "infinity", "Repair it")])
+def test_voxels_that_are_not_finite(tmp_path: Path, value: float, word: str, fix: str) -> None:
     voxels = scan(3, 5, 4).astype(np.float32)
     voxels[1, 2, 3] = value
-    with pytest.raises(InputError, match=r"v\.nii holds NaN or infinity in 1 voxels"):
+    with pytest.raises(InputError, match=rf"v\.nii holds {word} in 1 of 60 voxels\..*{fix}"):
         read_volume(write(tmp_path / "v.nii", voxels))
 
 

@@ -22,7 +22,7 @@ _LEVEL = 1
 
 @dataclass(frozen=True)
 class Nifti:
-    """NIfTI-1 and NIfTI-2 in a single file, plain or gzip: volumes and images of numbers, of one or several channels."""
+    """NIfTI-1 and NIfTI-2 in a single file, plain or gzip: volumes and images of one or several channels."""
 
     name: str = "NIfTI"
     suffix: str = ".nii.gz"

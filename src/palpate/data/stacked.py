@@ -34,7 +34,7 @@ class Stacked(Folder):
     def read(self, case: Case) -> Array:
         """Values of all channels (C, *spatial)."""
         self.header(case)
-        return np.concatenate([read_scan(path).values for path in self.paths(case)])
+        return np.concatenate([read_scan(path, self.nan).values for path in self.paths(case)])
 
     def header(self, case: Case) -> Header:
         """What the files say of the image; a map to values that they do not share is not told.

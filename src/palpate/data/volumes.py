@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from palpate.data.finite import with_finite_values
 from palpate.data.forms import Array, bit_range
-from palpate.data.scan import Header
+from palpate.data.scan import Header, Scan
 from palpate.errors import InputError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
@@ -85,7 +86,7 @@ class VolumeHeader:
     Attributes:
         axes: which axes of the file lie in space, and which one holds channels.
         kind: name of the NumPy type that the file stores, such as `int16`.
-        spacing: mm of a voxel along each axis in space; None where the file does not say: unit unknown, and every size 1.
+        spacing: mm of a voxel along each axis in space; None where the file says no unit and only sizes of 1.
         affine: (4, 4) from voxel indices to positions in the file's unit.
         slope: value of one stored step.
         intercept: value of a stored 0.
@@ -107,7 +108,15 @@ class VolumeHeader:
     def scan(self) -> Header:
         """The same as every format says it."""
         lattice = None if np.dtype(self.kind).kind == "f" else bit_range(self.kind)
-        return Header("NIfTI", (self.axes.channels, *self.shape), self.kind, lattice, self.slope, self.intercept, spacing=self.spacing)
+        return Header(
+            "NIfTI",
+            (self.axes.channels, *self.shape),
+            self.kind,
+            lattice,
+            self.slope,
+            self.intercept,
+            spacing=self.spacing,
+        )
 
 
 class Volume(NamedTuple):
@@ -136,23 +145,18 @@ def read_volume(path: Path) -> Volume:
         InputError: as `read_volume_header`, or the file is truncated, damaged, or holds NaN or infinity.
     """
     header = read_volume_header(path)
-    return Volume(header.scan.values(read_stored(path, header)), header.spacing, header.kind)
+    scan = with_finite_values(path, Scan(header.scan, read_stored(path, header)))
+    return Volume(scan.values, header.spacing, header.kind)
 
 
 def read_stored(path: Path, header: VolumeHeader) -> Array:
     """The numbers (C, *spatial) that the file stores, in their own type, before slope and intercept.
 
     Raises:
-        InputError: the file is truncated, damaged, or its values are NaN or infinity.
+        InputError: the file is truncated or damaged.
     """
     with _one_sentence(path):
-        stored = header.axes.arranged(_voxels(path))
-        bounds = header.scan.bounds  # of whole numbers: none of their values can be beyond
-        finite = bounds is not None and max(map(abs, bounds)) <= np.finfo(np.float32).max
-        bad = 0 if finite else int((~np.isfinite(header.scan.values(stored))).sum())
-    if bad:
-        raise InputError(f"{path} holds NaN or infinity in {bad} voxels. Repair it, or take it out.")
-    return stored
+        return header.axes.arranged(_voxels(path))
 
 
 def read_volume_header(path: Path) -> VolumeHeader:
