@@ -14,7 +14,7 @@ from palpate import catalog
 from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
-from palpate.errors import InputError, PalpateError, nearest
+from palpate.errors import InputError, nearest
 from palpate.handling import Handling
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
@@ -30,6 +30,7 @@ from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
+from palpate.usercode import ModelError
 from palpate.victim import Inferer, Victim
 
 _TRIED = 32
@@ -105,6 +106,7 @@ def attack(
         InputError: images, labels, model or parameters that cannot be used; the text says what to fix.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        _require_types(name, threat, task, goal, seed)
         images = images_from(images)
         victim = _victim(module, bounds, outputs, preprocess=preprocess, inferer=inferer)
         if task is not None and goal is not None:
@@ -117,10 +119,27 @@ def attack(
         _require_fit(name, task)
         task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
         _require_fit(name, task)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(int(seed))
         result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
     _warn(result, name, ball)
     return result
+
+
+def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> None:
+    """Refuse what is of another type than its parameter, before it fails somewhere inside; raises InputError."""
+    classes = isinstance(goal, Integral) or all(hasattr(goal, part) for part in ("wanted", "targeted"))
+    for right, text in (
+        (isinstance(name, str), f'name: {name!r} is no text. Give an attack\'s name, such as "pgd".'),
+        (
+            threat is None or isinstance(threat, Threat),
+            f"threat: {threat!r} is no threat. Give palpate.Confined(eps=...).",
+        ),
+        (task is None or hasattr(task, "margin"), f"task: {task!r} is no task. Leave it out for classes."),
+        (goal is None or task is not None or classes, f"goal: {goal!r} is no goal. Give the number of a class."),
+        (isinstance(seed, Integral), f"seed: {seed!r} is no whole number."),
+    ):
+        if not right:
+            raise InputError(text)
 
 
 def _victim(
@@ -194,11 +213,9 @@ def _looked_at(
 def _tried(victim: Victim, images: Tensor) -> Tree:
     try:
         return victim.judge(images)
-    except (PalpateError, torch.OutOfMemoryError):
-        raise
     # Whatever the user's code raises is the user's to read: one sentence, and the traceback behind it.
-    except Exception as error:
-        raise refusal(error, images.shape, "call") from error
+    except ModelError as error:
+        raise refusal(error.cause, images.shape, "call") from error
 
 
 def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:

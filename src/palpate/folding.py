@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from palpate.memory import out_of_memory
 from palpate.tensors import leaves
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -21,18 +22,36 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
 
     The pairs are found by watching one forward pass of `example`, so any control flow will do. The copy's outputs
     are compared with the original's on the example; where they differ by more than 1e-4 of the largest output
-    (a convolution whose output is used twice, say), a plain copy is returned.
+    (a convolution whose output is used twice, say), or that cannot be computed any more (code that reads the norm's
+    weights), a plain copy is returned; of a network that cannot be copied, the network itself.
     """
-    folded = copy.deepcopy(network)
-    for convolution, norm in _adjacent_pairs(folded, example):
-        fused = fuse_conv_bn_eval(convolution, norm)
-        _replace(folded, convolution, fused)
-        _replace(folded, norm, nn.Identity())
-    with torch.no_grad():
-        pairs = zip(leaves(network(example)), leaves(folded(example)), strict=True)
-    if all((before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1) for before, after in pairs):
-        return folded
-    return copy.deepcopy(network)
+    folded = copied(network)
+    if folded is network:
+        return network
+    try:
+        for convolution, norm in _adjacent_pairs(folded, example):
+            fused = fuse_conv_bn_eval(convolution, norm)
+            _replace(folded, convolution, fused)
+            _replace(folded, norm, nn.Identity())
+        with torch.no_grad():
+            pairs = zip(leaves(network(example)), leaves(folded(example)), strict=True)
+        if all((before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1) for before, after in pairs):
+            return folded
+    # Folding is for speed alone. What the user's own code raises, it raises again where it is evaluated.
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+    return copied(network)
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy of a network; the network itself where it holds what cannot be copied: locks, files, computed tensors."""
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return network
 
 
 def _adjacent_pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any]]:
@@ -59,6 +78,8 @@ def _adjacent_pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any]
     finally:
         for handle in handles:
             handle.remove()
+    # A norm that the network's own code switched to training normalises by the batch, which nothing can stand for.
+    pairs = [(c, n) for c, n in pairs if not (c.training or n.training)]
     return [(c, n) for c, n in pairs if calls[c] == 1 and calls[n] == 1 and n.running_mean is not None]
 
 

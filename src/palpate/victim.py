@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.folding import fold_batch_norms
+from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, shown
+from palpate.usercode import ModelError, UserCode, Watchdog
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]
@@ -70,6 +70,7 @@ class Victim:
         preprocess: differentiable map from stored values (B, C, *spatial) to the module's input; none by default.
         inferer: how the module is evaluated on that input; all at once by default.
         tuning: how the search evaluates the module; exact by default.
+        watchdog: limits how long one pass may take; no limit by default.
 
     Attributes:
         forwards: images passed forward so far.
@@ -87,6 +88,7 @@ class Victim:
         preprocess: Callable[[Tensor], Tensor] | None = None,
         inferer: Inferer | None = None,
         tuning: Tuning = Tuning(),
+        watchdog: Watchdog | None = None,
     ):
         low, high = (float(bounds[0]), float(bounds[1]))
         if not (low < high and high - low < float("inf")):
@@ -96,11 +98,13 @@ class Victim:
         self.preprocess = preprocess
         self.inferer = inferer
         self.tuning = tuning
+        self.watchdog = watchdog
         self.forwards = 0
         self.backwards = 0
         self._depth = 0
         self._copy: nn.Module | None = None
         self._dtype: torch.dtype | None = None
+        self._form: list[tuple[object, ...]] | None = None
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -110,7 +114,8 @@ class Victim:
             self._frozen = [(p, p.requires_grad) for p in self.module.parameters()]
             self._random = torch.get_rng_state()
             self._random_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-            self.module.eval()
+            with self._users_code():
+                self.module.eval()
             self._dtype = dtype_of(self.module)
             for parameter, _ in self._frozen:
                 parameter.requires_grad_(False)
@@ -136,7 +141,12 @@ class Victim:
     # -- passes --------------------------------------------------------------------------------------------------
 
     def judge(self, images: Tensor) -> Tree:
-        """Outputs of the module as it was given, without gradient: every verdict comes from here."""
+        """Outputs of the module as it was given, without gradient: every verdict comes from here.
+
+        Raises:
+            ModelError: the user's code raised; the same holds for every other pass.
+            InputError: its output is of another kind than before, or the pass took longer than the watchdog allows.
+        """
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
@@ -167,18 +177,26 @@ class Victim:
             InputError: no gradient flows from the outputs to the images.
         """
         self.backwards += len(images)
+        total = values.sum()
         try:
-            (gradient,) = torch.autograd.grad(values.sum(), images, retain_graph=keep_graph)
-        except RuntimeError as error:
-            if "does not require grad" not in str(error) and "not have been used" not in str(error):
+            with self._users_code():
+                (gradient,) = torch.autograd.grad(total, images, retain_graph=keep_graph)
+        except ModelError as error:
+            if "does not require grad" not in str(error.cause) and "not have been used" not in str(error.cause):
                 raise
-            place = self.where_blocked(images[:1]) if self._depth else None
+            place = self._place(images[:1])
             raise InputError(
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
                 "Or use an attack that needs no gradient: square, noise."
             ) from error
         # A search in channels-last hands back that layout, in which everything after it would be slower.
         return gradient.contiguous()
+
+    def _place(self, images: Tensor) -> str | None:
+        try:
+            return self.where_blocked(images) if self._depth else None
+        except InputError:  # that no gradient flows is known already
+            return None
 
     def where_blocked(self, images: Tensor) -> str | None:
         """What keeps the gradient from reaching `images` (B, C, *spatial), with its mend; None where nothing does.
@@ -191,11 +209,11 @@ class Victim:
             return step
         if is_opaque(self.module):
             return "the model computes outside torch, a black box that gives outputs alone."
-        with torch.no_grad():
+        with torch.no_grad(), self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
         inputs = inputs.detach().clone()
         inputs = (inputs if self._dtype is None else inputs.to(self._dtype)).requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), self._users_code():
             outputs = self.module(inputs) if self.inferer is None else self.inferer(inputs, self.module)
         floating = [output for output in leaves(outputs) if output.is_floating_point()]
         why = [gradient_missing(output, inputs) for output in floating]
@@ -213,38 +231,82 @@ class Victim:
         return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
     def _run(self, network: nn.Module, images: Tensor) -> Tree:
-        inputs = images if self.preprocess is None else self.preprocess(images)
+        with self._users_code():
+            inputs = images if self.preprocess is None else self.preprocess(images)
+        if not isinstance(inputs, Tensor):
+            raise InputError(f"preprocess: it returned {type(inputs).__name__}. Return one tensor of images.")
+        if _shares_memory(inputs, images):
+            # A model may compute in place; the attack's own images stay as they are.
+            inputs = inputs.clone()
         if network is not self.module and self.tuning.layout == "channels_last":
             inputs = inputs.contiguous(memory_format=_channels_last(inputs))
         if self._dtype is not None and inputs.is_floating_point() and inputs.dtype != self._dtype:
             inputs = inputs.to(self._dtype)
-        outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
+        with self._users_code():
+            outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
                 f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
                 f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
                 "wrap the model in a module that returns it."
             )
+        self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.
         foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
         if any(isinstance(part, Tensor) and part.dtype in foreign for part in _parts(outputs)):
             return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs
 
+    def expect(self, outputs: Tree) -> None:
+        """From now on a pass whose outputs are of another form than these is refused: other axes, types or classes."""
+        self._form = _form(outputs)
+
+    def _require_form(self, outputs: Tree, count: int) -> None:
+        if self._form is None:
+            return
+        tensors = leaves(outputs)
+        if _form(outputs) != self._form or any(tensor.shape[:1] != (count,) for tensor in tensors):
+            shapes = " and ".join(f"{list(tensor.shape)} ({tensor.dtype})".replace("torch.", "") for tensor in tensors)
+            raise InputError(
+                f"model: its output changes in the middle of the run, to {shapes or 'nothing'} for {count} images. "
+                "Axes, number format and classes must be the same in every pass. Correct the model."
+            )
+
+    def _users_code(self) -> UserCode:
+        return UserCode(self.watchdog)
+
     def _search_copy(self, images: Tensor) -> nn.Module:
         if self._copy is None:
-            with torch.no_grad():
+            with torch.no_grad(), self._users_code():
                 example = images[:1] if self.preprocess is None else self.preprocess(images[:1])
                 if self._dtype is not None:
                     example = example.to(self._dtype)
                 if self.inferer is not None:
                     example = self.inferer.example(example)
-            self._copy = prepare_copy(self.module, example, self.tuning)
+            with self._users_code():
+                self._copy = prepare_copy(self.module, example, self.tuning)
         return self._copy
 
     def _require_entered(self) -> None:
         if not self._depth:
             raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+
+
+def _shares_memory(inputs: Tensor, images: Tensor) -> bool:
+    if inputs is images:
+        return True
+    try:
+        return inputs.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
+    except (AttributeError, RuntimeError, NotImplementedError):  # what the user's preprocessing returned has none
+        return False
+
+
+def _form(outputs: Tree) -> list[tuple[object, ...]]:
+    # Of maps and candidates only the classes are fixed; other lengths follow the image.
+    classes = isinstance(outputs, Tensor)
+    return [
+        (tensor.ndim, tensor.is_floating_point(), *(tensor.shape[1:2] if classes else ())) for tensor in leaves(outputs)
+    ]
 
 
 def _parts(outputs: Tree) -> Sequence[object]:
@@ -270,7 +332,9 @@ def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Modul
     plain = tuning.layout == "contiguous" and not tuning.fold
     if isinstance(module, torch.jit.ScriptModule) or plain or is_opaque(module):
         return module
-    network = fold_batch_norms(module, example) if tuning.fold else copy.deepcopy(module)
+    network = fold_batch_norms(module, example) if tuning.fold else copied(module)
+    if network is module:
+        return module
     if tuning.layout == "channels_last":
         network = network.to(memory_format=_channels_last(example))  # type: ignore[call-overload]
     return network.requires_grad_(False)

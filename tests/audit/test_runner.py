@@ -295,13 +295,16 @@ def test_an_error_of_the_model_under_attack_is_a_sentence(tmp_path: Path, monkey
     assert text.endswith("model: it fails under attack: RuntimeError: derivative for aten::strange is not implemented.")
 
 
-def test_too_large_a_batch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_one_image_does_not_fit_into_memory_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     plan = tiny.write(tmp_path / "plan")
     monkeypatch.setattr(shards, "curve", full)
-    assert "run.batch: 3 images at once do not fit into memory" in audit(plan, tmp_path / "run").findings[-1].text
+    outcome = audit(plan, tmp_path / "run")
+    assert outcome.failed == ("pgd", "hiding", "noise")
+    said = [finding.text for finding in outcome.findings if finding.level == "failure"]
+    assert len(said) == 3 and all("memory does not suffice for one image" in text for text in said)
 
 
 def test_an_image_outside_the_bounds_is_named(tmp_path: Path) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
 
 from palpate.audit.items import Item
+from palpate.audit.room import Room
 from palpate.audit.subject import Subject
 from palpate.contracts import Task
-from palpate.errors import InputError, PalpateError
+from palpate.errors import InputError
 from palpate.models.faults import refusal
 from palpate.tasks.output_checks import require_batch_axis
 from palpate.tensors import Tree, finite
 from palpate.units import distinct
+from palpate.usercode import ModelError
 
 
-def attackable(subject: Subject, items: Sequence[Item], batch: int) -> dict[str, list[int]]:
+def attackable(subject: Subject, items: Sequence[Item], room: Room) -> dict[str, list[int]]:
     """The rows that each attack can still win, by the attack's identity.
 
     Raises:
@@ -25,13 +26,21 @@ def attackable(subject: Subject, items: Sequence[Item], batch: int) -> dict[str,
             annotation is not what the task reads; its file is named.
     """
     open_rows: dict[str, list[int]] = {item.identity: [] for item in items}
+    tasks = [item.task for item in items]
     with subject.victim:
-        for rows in subject.batches(range(len(subject.table)), batch):
-            outputs, targets = answered(subject, rows, *(item.task for item in items))
+        for rows, (outputs, targets) in all_answered(subject, range(len(subject.table)), room, tasks):
             for item in items:
                 wins = item.task.eligible(targets) & (item.task.margin(outputs, targets) > 0)
                 open_rows[item.identity] += [row for row, win in zip(rows, wins.tolist(), strict=True) if win]
     return open_rows
+
+
+def all_answered(
+    subject: Subject, rows: Sequence[int], room: Room, tasks: Sequence[Task]
+) -> Iterator[tuple[tuple[int, ...], tuple[Tree, Tree]]]:
+    """As `answered`, for any rows: as many of one shape at once as fit into memory."""
+    for alike in subject.batches(rows, room.wanted):
+        yield from room.each(alike, lambda part: answered(subject, part, *tasks))
 
 
 def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree, Tree]:
@@ -53,12 +62,9 @@ def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree,
         _refuse(subject, rows, inside, f"it holds {held}. Correct model.bounds, or the image.")
     try:
         outputs = subject.victim.judge(images)
-        require_batch_axis(outputs, len(rows))
-    except (PalpateError, torch.OutOfMemoryError):
-        raise
-    # Whatever the user's code raises is the user's to read: one sentence, not a traceback into palpate.
-    except Exception as error:
-        raise InputError(f"{_names(subject, rows)}: {refusal(error, images.shape)}") from error
+    except ModelError as error:
+        raise InputError(f"{_names(subject, rows)}: {refusal(error.cause, images.shape)}") from error
+    require_batch_axis(outputs, len(rows))
     _refuse(
         subject,
         rows,

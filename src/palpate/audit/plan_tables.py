@@ -35,6 +35,8 @@ def load_table(plan: Plan) -> Table:
     table = _whole(plan).placed(places)
     if plan.data.nan is not None:
         table = table.with_nan(plan.data.nan)
+    if plan.data.orientation == "exif":
+        table = table.turned()
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()

@@ -12,13 +12,15 @@ from torch import Tensor
 from palpate import catalog
 from palpate.contracts import Task
 from palpate.errors import InputError, PalpateError
-from palpate.models.faults import first_line, refusal
+from palpate.memory import out_of_memory
+from palpate.models.faults import refusal
 from palpate.preprocess.blocking import findings as preprocessing
 from palpate.tasks.detection import Detection
 from palpate.tasks.output_checks import require_batch_axis, require_fractions
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree, leaves, take
 from palpate.threats.ball import check_bounds
+from palpate.usercode import ModelError, said
 from palpate.victim import Victim, dtype_of
 
 _RELATIVE = 1e-3
@@ -79,6 +81,7 @@ def preflight(
         _boxes(task, outputs)
         random = _randomness(victim, images, outputs, random_model)
         findings += random or _companions(victim, images, outputs)
+        victim.expect(outputs)
         findings += _gradients(victim, task, images, targets)
     return findings
 
@@ -93,11 +96,8 @@ def _mode(victim: Victim) -> list[Finding]:
 def _first_pass(victim: Victim, images: Tensor) -> Tree:
     try:
         return victim.judge(images)
-    except PalpateError:
-        raise
-    # Whatever the user's code raises is the user's to read: one sentence, not a traceback into palpate.
-    except Exception as error:
-        raise refusal(error, images.shape) from error
+    except ModelError as error:
+        raise refusal(error.cause, images.shape) from error
 
 
 def _format(victim: Victim) -> list[Finding]:
@@ -157,11 +157,9 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
         return []
     try:
         alone = victim.judge(images[:1])
-    except PalpateError:
-        raise
-    except Exception as error:
+    except ModelError as error:
         raise InputError(
-            f"model: it answers a batch of {len(images)} images and fails on one image alone ({type(error).__name__}). "
+            f"model: it answers a batch of {len(images)} images and fails on one image alone ({said(error.cause)}). "
             "Batches shrink while an attack runs; let the model take any number of images."
         ) from error
     require_batch_axis(alone, 1)
@@ -186,10 +184,13 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
         if bool(zero.any()):
             blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(outputs, targets)) == 0)
     except (InputError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        failed = error.cause if isinstance(error, ModelError) else error
         why = (
             f"No gradient flows from the model's output to its input: {_place(victim, images) or error}"
-            if isinstance(error, InputError)
-            else f"The model's backward pass fails ({first_line(error)}){_named(_place(victim, images))}"
+            if isinstance(failed, InputError)
+            else f"The model's backward pass fails ({said(failed)}){_named(_place(victim, images))}"
         )
         text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
         return [Finding("failure", "gradients", text)]

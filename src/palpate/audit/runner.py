@@ -27,6 +27,7 @@ from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
 from palpate.audit.progress import Progress, Silence
 from palpate.audit.restoring import expected, named, to_redo
+from palpate.audit.room import Room
 from palpate.audit.saving import export, exported, settle
 from palpate.audit.shards import Shard, run_shard, shards_of
 from palpate.audit.subject import Subject, load_subject
@@ -35,6 +36,7 @@ from palpate.audit.tasks import task_of
 from palpate.audit.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
 from palpate.kept import digests
+from palpate.memory import out_of_memory
 from palpate.metrics.panel import arrange
 from palpate.records import Record
 from palpate.runs import RunFolder
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan import Plan
 
 
-_PROVENANCE, _EXPORTS, _SAVING = "provenance", "exports", "saving"
+_PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "memory"
 
 
 @dataclass(frozen=True)
@@ -109,25 +111,25 @@ def audit(
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
-        journal = _begin(run, plan, subject, before)
+        room = Room(plan.run.batch)
+        journal = _begin(run, plan, subject, before, room)
         with repeatable(subject.device):
-            return _Audit(journal, progress or Silence()).go(before)
+            return _Audit(journal, progress or Silence(), room).go(before)
 
 
-def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None) -> Journal:
+def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose how to search it, and store the plan."""
-    task = task_of(plan.task, "untargeted")
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
-    images, targets = subject.images(sample), subject.targets(sample)
-    stated = "outputs" in plan.model.model_fields_set
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
-    findings += at_chance(subject, task, plan.run.batch, plan.run.at_chance)
+    findings, tuning = room.some(
+        sample, lambda rows: _looked(plan, subject, rows, before), lambda count: subject.spread(sample, count)
+    )
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings += at_chance(subject, task, room, plan.run.at_chance, logits=stated)
     findings += notices(plan, subject)
     findings += [Finding("note", "weights", text) for text in subject.notes]
-    findings += model_notes(plan, subject.victim, images)
     if (listed := unchecked(plan.text)) is not None:
         findings.append(Finding("note", "plan", listed))
-    subject.victim.tuning = tuning = _tuning(plan, subject, images, before)
+    subject.victim.tuning = tuning
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)
     journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
@@ -145,13 +147,24 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     return journal
 
 
+def _looked(
+    plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
+) -> tuple[list[Finding], Tuning]:
+    """What some images show of the model, and how it is searched."""
+    images, targets = subject.images(rows), subject.targets(rows)
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings += model_notes(plan, subject.victim, images)
+    return findings, _tuning(plan, subject, images, before)
+
+
 def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in seconds.items() if value is not None}
 
 
 def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
     """What was noticed while the finished shards were made, which no later start can notice."""
-    wanted = {_PROVENANCE}
+    wanted = {_PROVENANCE, _MEMORY}
     wanted |= {_EXPORTS} if plan.export.images != "none" else set()
     wanted |= {_SAVING} if plan.survival.saved else set()
     return [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
@@ -169,7 +182,9 @@ def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any]
         return Tuning(**chosen)
     try:
         return choose(subject.victim, images, mixed=mixed)
-    except (InputError, RuntimeError):
+    except (InputError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
         return Tuning()
 
@@ -194,8 +209,8 @@ def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
 class _Audit:
     """One start of an audit."""
 
-    def __init__(self, journal: Journal, progress: Progress):
-        self.journal, self.progress = journal, progress
+    def __init__(self, journal: Journal, progress: Progress, room: Room):
+        self.journal, self.progress, self.room = journal, progress, room
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
@@ -252,7 +267,7 @@ class _Audit:
             return
         if not any(self.run.has(shard.identity) for shard in self.journal.shards):
             self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
-        rows = attackable(self.subject, self.journal.items, self.plan.run.batch)
+        rows = attackable(self.subject, self.journal.items, self.room)
         picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
@@ -308,7 +323,7 @@ class _Audit:
         begin = time.perf_counter()
         records: list[Record] = []
         try:
-            for found in run_shard(self.plan, self.survival, shard):
+            for found in run_shard(self.plan, self.survival, shard, self.room):
                 records += found.records
                 shown = found.records[0].row in rows
                 if shown:
@@ -349,6 +364,8 @@ class _Audit:
 
     def _close(self, interrupted: bool) -> None:
         journal = self.journal
+        if (less := self.room.words()) is not None:
+            self._note("note", _MEMORY, less)
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
             self._note("warning", _SAVING, f"{images} could not be saved, so that survival is not known: {reason}")

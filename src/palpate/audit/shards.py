@@ -13,11 +13,14 @@ from palpate.attacks.curve import curve
 from palpate.audit.identity import digest
 from palpate.audit.items import Item
 from palpate.audit.outcomes import Found, outcomes
+from palpate.audit.room import Room
 from palpate.audit.survival import Survival
 from palpate.errors import InputError
+from palpate.memory import out_of_memory
 from palpate.records import SCHEMA_VERSION
 from palpate.seeds import derive
 from palpate.streams import Streams
+from palpate.usercode import ModelError, said
 
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
@@ -65,50 +68,57 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     )
 
 
-def run_shard(plan: Plan, survival: Survival, shard: Shard) -> Iterator[Found]:
+def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[Found]:
     """Attack the rows of a shard, a batch at a time; what it yields is in the order of the rows.
 
     To be called inside `with subject.victim:`, which restores the global random state.
 
+    Args:
+        plan: how.
+        survival: model, images, and what happens to them afterwards.
+        shard: which attack, which rows.
+        room: how many images fit into memory, as earlier shards found it.
+
     Raises:
-        InputError: the attack cannot run on this model, or a batch does not fit into memory.
+        InputError: the attack cannot run on this model, or one image alone does not fit into memory.
     """
-    item, subject = shard.item, survival.subject
-    for rows in subject.batches(shard.rows, plan.run.batch):
-        seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
-        images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
-        # A model that draws random numbers draws the same ones whenever this batch is attacked.
-        torch.manual_seed(seeds[0])
-        with said(
-            f"run.batch: {len(rows)} images at once do not fit into memory. Lower it and go on with "
-            "`palpate audit --update`; what is finished is kept."
-        ):
-            budgets = curve(
-                item.attack,
-                subject.victim,
-                item.task,
-                images,
-                targets,
-                item.eps,
-                order=plan.curve,
-                generator=Streams(seeds),
-                limits=limits,
-            )
-            found = list(outcomes(survival, item, rows, seeds, images, targets, budgets, plan.task.disease_indices))
-        yield from found
+    room = room or Room(plan.run.batch)
+    for rows in survival.subject.batches(shard.rows, plan.run.batch):
+        for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part)):
+            yield from found
+
+
+def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[Found]:
+    subject = survival.subject
+    seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
+    images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
+    # A model that draws random numbers draws the same ones whenever this batch is attacked.
+    torch.manual_seed(seeds[0])
+    with under_attack():
+        budgets = curve(
+            item.attack,
+            subject.victim,
+            item.task,
+            images,
+            targets,
+            item.eps,
+            order=plan.curve,
+            generator=Streams(seeds),
+            limits=limits,
+        )
+        return list(outcomes(survival, item, rows, seeds, images, targets, budgets, plan.task.disease_indices))
 
 
 @contextmanager
-def said(too_large: str) -> Iterator[None]:
+def under_attack() -> Iterator[None]:
     """What the user's model raises is the user's to read: one sentence instead of a traceback into palpate.
 
-    Args:
-        too_large: the sentence for what the memory does not hold.
+    Outputs that torch cannot compute with fail outside the model's own code, with a RuntimeError.
     """
     try:
         yield
-    except RuntimeError as error:
-        what = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in what:
-            raise InputError(too_large) from error
-        raise InputError(f"model: it fails under attack: {type(error).__name__}: {what}.") from error
+    except (ModelError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        cause = error.cause if isinstance(error, ModelError) else error
+        raise InputError(f"model: it fails under attack: {said(cause)}.") from error

@@ -110,6 +110,9 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
         expects = facts.channels if facts and facts.channels else 3
         said = f"channels = {expects}  # where the network expects RGB: the images are grey"
         lines.append(said if facts and facts.channels == 3 else f"# {said}")
+    elif channels == 3:
+        said = "channels = 1  # where the network expects grey: the images are RGB"
+        lines.append(said if facts and facts.channels == 1 else f"# {said}")
     if facts and facts.mean and facts.std:
         lines.append(f"mean = {_rounded(facts.stored_mean)}  # {CHECK}: its image processor's, in stored values")
         lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")

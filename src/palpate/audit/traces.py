@@ -17,10 +17,10 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
 from palpate.audit.identity import digest
 from palpate.audit.items import Item
-from palpate.audit.shards import Shard, said
+from palpate.audit.room import Room
+from palpate.audit.shards import Shard, under_attack
 from palpate.audit.subject import Subject
 from palpate.audit.trace_maps import Map, gathered, maps_of
-from palpate.errors import InputError
 from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import Trace, stabilisation, trace, trace_rows
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MEMORY = 2**28
 """Bytes that the steps of the images that are traced together may take; one image is traced whatever it takes."""
-_MEND = "Lower run.batch, or write stability.images = 0, and go on with `palpate audit --update`; what is done is kept."
 
 
 @dataclass(frozen=True)
@@ -131,19 +130,20 @@ def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> Non
     numbers that the attack has at its smallest budget. To be called inside `with subject.victim:`.
 
     Raises:
-        InputError: the model fails, or the memory does not hold the steps.
+        InputError: the model fails, or the memory does not hold the steps on one image.
         StorageError: the disk is full or refuses.
     """
     rows: list[TraceRow] = []
     maps: list[Map] = []
     draws = False
-    for batch in subject.batches(trail.rows, min(plan.run.batch, _together(subject, trail))):
-        too_large = f"stability: the steps of an attack on {len(batch)} of these images do not fit into memory. {_MEND}"
-        try:
-            with said(too_large):
-                found, seen = _traced(plan, subject, trail.item, batch)
-        except MemoryError as error:
-            raise InputError(too_large) from error
+    # Its steps take more memory than an attack, so what fits here says nothing of run.batch.
+    room = Room(min(plan.run.batch, _together(subject, trail)))
+    batches = (
+        traced
+        for alike in subject.batches(trail.rows, room.wanted)
+        for traced in room.each(alike, lambda part: _traced(plan, subject, trail.item, part))
+    )
+    for batch, (found, seen) in batches:
         cases = [subject.table[row] for row in batch]
         draws |= found.draws
         maps += seen
@@ -166,18 +166,19 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is traced.
     torch.manual_seed(seeds[0])
-    found = trace(
-        at(item.attack, budget(plan)),
-        subject.victim,
-        item.task,
-        images,
-        targets,
-        generator=Streams(seeds),
-        limits=subject.limits(rows),
-        starts=plan.stability.starts,
-        smoothed=plan.stability.smoothed,
-    )
-    return found, maps_of(subject, item, rows, images, targets, found)
+    with under_attack():
+        found = trace(
+            at(item.attack, budget(plan)),
+            subject.victim,
+            item.task,
+            images,
+            targets,
+            generator=Streams(seeds),
+            limits=subject.limits(rows),
+            starts=plan.stability.starts,
+            smoothed=plan.stability.smoothed,
+        )
+        return found, maps_of(subject, item, rows, images, targets, found)
 
 
 def _together(subject: Subject, trail: Trail) -> int:

@@ -1,8 +1,8 @@
 """Images as they are stored: PNG, JPEG and TIFF, 8 and 16 bit, grey and RGB. Never rescaled, never truncated.
 
-What a file is, its first bytes say, not its name. Stored order is kept: an EXIF orientation is not applied, because
-a network in use sees the pixels in the order in which its own reader gives them, which for most readers is the
-stored one. Colour profiles and gamma are not applied either.
+What a file is, its first bytes say, not its name. Stored order is kept: an EXIF orientation is not applied here,
+because a network in use sees the pixels in the order in which its own reader gives them. A plan may ask for it
+(`data.orientation`). Colour profiles and gamma are not applied either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from palpate.data.forms import Array, Form, bit_range, channels_first, require_size
-from palpate.data.tiff import read_tiff, tiff_form
+from palpate.data.orientation import TAG, UPRIGHT
+from palpate.data.png import exif_of
+from palpate.data.tiff import read_tiff, tiff_form, tiff_tags
 from palpate.errors import InputError
 
 __all__ = ["SUFFIXES", "bit_range", "first_bytes", "kind_of", "looks_like", "read_form", "read_image"]
@@ -116,6 +118,24 @@ def first_bytes(path: Path) -> bytes:
 def kind_of(head: bytes) -> Kind | None:
     """PNG, JPEG or TIFF by the first bytes of a file; None for anything else."""
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
+
+
+def orientation_of(path: Path) -> int:
+    """How a viewer turns an image, 1 to 8 as in EXIF; 1 where the file does not say, or not in order."""
+    kind, _ = _recognise(path)
+    try:
+        if kind == "TIFF":
+            return tiff_tags(path).orientation
+        exif = Image.Exif()
+        if kind == "PNG":
+            exif.load(exif_of(path))
+        else:
+            with open(path, "rb") as handle, opened(path, handle, "JPEG") as image:
+                exif = image.getexif()
+        turn = exif.get(TAG, UPRIGHT)
+    except Exception:  # what is wrong with the pixels, reading them says; odd EXIF is no reason to refuse them
+        return UPRIGHT
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else UPRIGHT
 
 
 def is_jpeg(path: Path) -> bool:

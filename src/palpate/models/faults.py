@@ -29,7 +29,7 @@ class _Cause:
 
 _CAUSES = (
     _Cause(
-        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|Expected object of device|"
+        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|expected device|"
         r"is on cuda|CUDA error|Cannot access accelerator|not linked with support for (cuda|mps)",
         "Its code chooses a device by itself (.cuda() or .to(...)). Remove that: palpate moves model and images to "
         "run.device. New tensors in forward take the device of the image.",
@@ -76,7 +76,7 @@ _CAUSES = (
 )
 
 
-def refusal(error: Exception, shape: Sequence[int], where: Where = "plan") -> InputError:
+def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -> InputError:
     """The refusal of a model that raised an exception, in one sentence with the fix that fits its cause.
 
     Args:
@@ -108,7 +108,7 @@ def refusal(error: Exception, shape: Sequence[int], where: Where = "plan") -> In
     return InputError(f"{said} palpate calls model(images) in evaluation mode; try that by hand on this shape. {last}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what an exception says, without a full stop."""
     return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
 
@@ -125,8 +125,10 @@ def _axes_of_convolution(text: str, shape: Sequence[int]) -> int:
 def _other_channels(expected: int, given: int, shape: Sequence[int], where: Where) -> str:
     fix = "Choose images, or a model, that fit each other"
     if where == "plan":
-        fix = f"{fix}; preprocess.channels repeats grey images only."
-        if given == 1:
+        fix = f"{fix}; preprocess.channels repeats grey, or turns RGB into grey."
+        if (expected, given) == (1, 3):
+            fix = "Turn RGB into grey: preprocess.channels = 1."
+        elif given == 1:
             fix = f"Repeat the grey image: preprocess.channels = {expected}."
     elif shape[-1] == expected and len(shape) == 4:
         fix = "The channels come last in these images: images.permute(0, 3, 1, 2)."
