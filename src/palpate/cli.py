@@ -161,12 +161,14 @@ def init(
     out = out or folder / "plan.toml"
     if out.exists() and not force:
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
-    from palpate.audit.starter import starting_plan, unfinished
+    from palpate.audit.starter import seen, starting_plan, unfinished
     from palpate.audit.toml_words import CHECK, FILL_IN
     from palpate.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
+    for line in seen(text):
+        echo(line)
     echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
     waiting = unfinished(text)
     for number, asked in waiting:

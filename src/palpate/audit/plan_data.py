@@ -97,6 +97,9 @@ class DataSection(Section):
     """Column or key that says where an image was taken; carried into the records."""
     scanner: str | None = Field(default=None, examples=['scanner = "scanner"'])
     """Column or key with the scanner; DICOM files say it by themselves."""
+    orientation: Literal["stored", "exif"] = "stored"
+    """`exif`: images are turned as their EXIF tag says, as OpenCV does and Pillow does not; masks and boxes are drawn
+    on the turned images. Copies are stored as the originals are, so that a viewer shows the same."""
     region: str | None = Field(default=None, examples=['region = "lung_mask"'])
     """Column or key with masks that `threat.region` may name."""
     unit: str | None = Field(default=None, examples=['unit = "HU"'])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from palpate.audit.starter_values import origin_lines
+from palpate.audit.starter_values import origin_lines, turned_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
@@ -33,6 +33,7 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.split and layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -53,6 +54,7 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines += [f"# {plain(note)}" for note in layout.notes]
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":
         lines += MaskValues(layout.values, layout.threshold).lines()
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -83,6 +85,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
     if len(layout.form.shape) == 3:
         lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 

@@ -155,3 +155,11 @@ def origin_lines(layout: Layout | AnnotatedLayout) -> list[str]:
     if layout.scanner:
         lines.append(f"scanner = {text_of(layout.scanner)}  # {CHECK}")
     return lines
+
+
+def turned_lines(layout: Layout | AnnotatedLayout) -> list[str]:
+    """How images are read that ask to be turned when they are shown."""
+    if layout.seen is None or not layout.seen.turned:
+        return []
+    why = 'images ask to be turned when they are shown (EXIF). "exif" turns them, as cv2.imread does; Pillow does not'
+    return [f'orientation = "stored"  # {CHECK}: {why}']

@@ -14,10 +14,10 @@ from palpate.data.annotation import IGNORE, Annotation
 from palpate.data.boxes import require_declared
 from palpate.data.cases import Case, checked_classes, listed
 from palpate.data.coco_shapes import drawn
-from palpate.data.formats import header_of
 from palpate.data.json_file import cell, entry, path_from, read_json, unique
 from palpate.data.masks import merged
 from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
 from palpate.errors import InputError, nearest
 
 __all__ = ["Coco", "CocoMasks", "Shape", "coco_boxes", "coco_masks", "read_coco"]
@@ -170,7 +170,7 @@ class CocoMasks:
             InputError: the image has another size than declared, a shape cannot be drawn, or two structures overlap
                 in a task that gives each pixel one.
         """
-        header = header_of(self.root / case.path)
+        header = Folder(self.root).header(case)
         if len(header.shape) != 3:
             raise InputError(f"{self.root / case.path} is a volume, and COCO draws in two dimensions. Give its slices.")
         height, width = header.shape[1:]

@@ -12,6 +12,7 @@ import numpy as np
 
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Form
+from palpate.data.orientation import UPRIGHT
 from palpate.data.scan import Header
 from palpate.errors import InputError
 
@@ -60,6 +61,7 @@ class Seen:
         paths: all of them.
         alike: whether all have its unit and the value of its stored step.
         dicom: whether all are DICOM, which tells patients apart.
+        turned: how many of them ask to be turned when they are shown (EXIF).
     """
 
     first: Path
@@ -69,6 +71,7 @@ class Seen:
     dicom: bool
     channels: tuple[tuple[int, int], ...] = ()
     paths: tuple[Path, ...] = ()
+    turned: int = 0
 
     @property
     def form(self) -> Form:
@@ -108,4 +111,5 @@ def look_at(paths: Sequence[Path]) -> Seen:
         dicom=all(header.format.startswith("DICOM") for header in headers),
         channels=tuple(sorted(Counter(header.form.shape[0] for header in headers).items())),
         paths=tuple(paths),
+        turned=sum(header.orientation != UPRIGHT for header in headers),
     )

@@ -11,6 +11,7 @@ from typing import Protocol
 from palpate.data.cases import Case
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Array, Form
+from palpate.data.orientation import turned, turned_header
 from palpate.data.scan import Header
 from palpate.errors import InputError
 
@@ -54,7 +55,8 @@ class Folder:
 
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
-        return read_scan(self.path(case)).values
+        scan = read_scan(self.path(case))
+        return turned(scan.values, scan.header.orientation) if case.upright else scan.values
 
     def form(self, case: Case) -> Form:
         """Shape and type of the values from the file's header."""
@@ -62,7 +64,8 @@ class Folder:
 
     def header(self, case: Case) -> Header:
         """What the file says of the image."""
-        return header_of(self.path(case))
+        header = header_of(self.path(case))
+        return turned_header(header) if case.upright else header
 
     def content(self, case: Case) -> bytes:
         """The file as it is: cheaper than its pixels, and equal files have equal pixels.
