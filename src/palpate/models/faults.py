@@ -29,7 +29,7 @@ class _Cause:
 
 _CAUSES = (
     _Cause(
-        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|Expected object of device|"
+        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|expected device|"
         r"is on cuda|CUDA error|Cannot access accelerator|not linked with support for (cuda|mps)",
         "Its code chooses a device by itself (.cuda() or .to(...)). Remove that: palpate moves model and images to "
         "run.device. New tensors in forward take the device of the image.",
