@@ -326,11 +326,21 @@ def test_gradients_are_switched_on_for_the_attack_alone(mode):
         ({"bounds": 255}, "bounds: 255 is no pair"),
         ({"bounds": (1, 0)}, "lower one first"),
         ({"outputs": "sigmoids"}, "Did you mean 'sigmoid'"),
+        ({"labels": torch.eye(8).long()}, r"labels\.argmax\(1\)"),
+        ({"eps": True}, "eps: "),
+        ({"eps": "5 HU"}, "eps: .*no unit"),
+        ({"goal": "sick"}, "goal: 'sick' is no goal"),
+        ({"seed": "a"}, "seed: 'a' is no whole number"),
+        ({"task": "binary"}, "task: 'binary' is no task"),
+        ({"threat": "linf"}, "threat: 'linf' is no threat"),
+        ({"task": Segmentation(1)}, "targets: they are for 3 images"),
+        ({"task": Segmentation(1), "labels": None}, "targets: they are None, and there are 8"),
     ],
 )
 def test_what_cannot_be_attacked_gets_one_sentence(given, words):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images, labels = bright_world()
+    labels = torch.zeros(3, 8, 8) if "task" in given else labels
     given = {"images": images, "labels": labels, "eps": 0.1, **given}
     with pytest.raises(InputError, match=words) as caught:
         palpate.attack(network, given.pop("images"), given.pop("labels"), "bim", **given)

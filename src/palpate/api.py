@@ -106,6 +106,7 @@ def attack(
         InputError: images, labels, model or parameters that cannot be used; the text says what to fix.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        _require_types(name, threat, task, goal, seed)
         images = images_from(images)
         victim = _victim(module, bounds, outputs, preprocess=preprocess, inferer=inferer)
         if task is not None and goal is not None:
@@ -118,10 +119,27 @@ def attack(
         _require_fit(name, task)
         task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
         _require_fit(name, task)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(int(seed))
         result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
     _warn(result, name, ball)
     return result
+
+
+def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> None:
+    """Refuse what is of another type than its parameter, before it fails somewhere inside; raises InputError."""
+    classes = isinstance(goal, Integral) or all(hasattr(goal, part) for part in ("wanted", "targeted"))
+    for right, text in (
+        (isinstance(name, str), f'name: {name!r} is no text. Give an attack\'s name, such as "pgd".'),
+        (
+            threat is None or isinstance(threat, Threat),
+            f"threat: {threat!r} is no threat. Give palpate.Confined(eps=...).",
+        ),
+        (task is None or hasattr(task, "margin"), f"task: {task!r} is no task. Leave it out for classes."),
+        (goal is None or task is not None or classes, f"goal: {goal!r} is no goal. Give the number of a class."),
+        (isinstance(seed, Integral), f"seed: {seed!r} is no whole number."),
+    ):
+        if not right:
+            raise InputError(text)
 
 
 def _victim(

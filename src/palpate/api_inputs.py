@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError, nearest
-from palpate.tensors import Tree, mapped
+from palpate.tensors import Tree, leaves, mapped
 from palpate.threats.ball import BALLS, Ball
 from palpate.units import Scale, radius
 
@@ -85,7 +85,7 @@ def images_from(given: Any) -> Tensor:
     if not images.is_floating_point() or images.dtype in (torch.float16, torch.bfloat16):
         images = images.float()
     # Tensors made under torch.inference_mode can take part in no gradient; a copy can.
-    return images.clone() if images.is_inference() else images
+    return images.clone() if images.is_inference() else images.detach()
 
 
 def labels_from(images: Tensor, given: Any) -> Tensor:
@@ -96,22 +96,39 @@ def labels_from(images: Tensor, given: Any) -> Tensor:
     """
     labels = _tensor(given, "labels").to(images.device)
     if labels.is_floating_point() or labels.is_complex() or labels.numel() != len(images):
+        hot = labels.ndim == 2 and len(labels) == len(images)
         raise InputError(
             f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
+            f"{' Of one-hot labels, give labels.argmax(1).' if hot else ''}"
         )
     return labels.reshape(-1).long()
 
 
 def targets_from(images: Tensor, given: Any) -> Tree:
-    """Targets of a task: arrays become tensors, whole numbers int64; all on the device of the images."""
-    targets = _tensor(given, "targets") if isinstance(given, (np.ndarray, list)) else given
+    """Targets of a task, on the device of the images: arrays become tensors, and whole numbers int64.
+
+    Raises:
+        InputError: there is none, or not one per image.
+    """
+    bare = isinstance(given, (np.ndarray, list, Tensor))
+    targets = _tensor(given, "targets") if bare else given
+    if bare and targets.is_floating_point() and bool((targets == targets.round()).all()):
+        targets = targets.long()
 
     def ready(tensor: Tensor) -> Tensor:
         whole = not tensor.is_floating_point() and not tensor.is_complex()
         moved = tensor.to(images.device, torch.int64 if whole else tensor.dtype)
         return moved.clone() if moved.is_inference() else moved
 
-    return mapped(ready, targets)
+    try:
+        made = mapped(ready, targets)
+        counts = {len(tensor) for tensor in leaves(made)}
+    except TypeError as error:
+        raise InputError(f"targets: {error}. Give one tensor, or what the task expects.") from error
+    if counts != {len(images)}:
+        what = f"for {', '.join(map(str, sorted(counts)))} images" if counts else _kind(given)
+        raise InputError(f"targets: they are {what}, and there are {len(images)} images. Give one for each.")
+    return made
 
 
 def bounds_from(given: Any) -> tuple[float, float]:
@@ -144,6 +161,8 @@ def ball_from(norm: str, eps: Any, scale: Scale) -> Ball:
 
 def _radius(written: Any, scale: Scale) -> float:
     try:
+        if isinstance(written, bool):
+            raise TypeError
         return radius(written, scale)
     except (TypeError, ValueError) as error:
         why = f"{error}." if isinstance(written, str) else f"{_kind(written)} is no radius."

@@ -171,12 +171,14 @@ def init(
     out = out or folder / "plan.toml"
     if out.exists() and not force:
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
-    from palpate.audit.starter import starting_plan, unfinished
+    from palpate.audit.starter import seen, starting_plan, unfinished
     from palpate.audit.toml_words import CHECK, FILL_IN
     from palpate.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
+    for line in seen(text):
+        echo(line)
     echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
     waiting = unfinished(text)
     for number, asked in waiting:
@@ -316,10 +318,11 @@ def describe(
     """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
     from dataclasses import asdict
 
+    from palpate.data.extremes import extremes
     from palpate.data.formats import header_of
 
-    header = header_of(file)
-    facts = asdict(header) | {"values": header.bounds, "step": header.step}
+    header, held = header_of(file), extremes(file)
+    facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
         echo(f"{name:<10} {'not known' if value in (None, '') else shown}")

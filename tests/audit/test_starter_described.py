@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from palpate.audit.plan import Plan, parse_plan
 from palpate.audit.plan_tables import load_table
 from palpate.audit.starter import starting_plan
+from palpate.data.annotation import IGNORE
+from palpate.errors import InputError
 from tests.data import layouts
+from tests.data.pictures import noise, save
 from tests.data.test_datalist import pictures, volumes
 
 
@@ -54,6 +58,50 @@ def test_coco_beside_its_pictures(tmp_path: Path) -> None:
     assert boxes.data.coco == "set/annotations/instances.json" and boxes.data.images == "set"
     assert len(load_table(boxes).annotation(0).boxes) == 2  # type: ignore[arg-type]
     assert load_table(masks).annotation(0).overlapping and masks.task.names == ("tool", "polyp")
+
+
+def test_pictures_of_coco_are_looked_for_in_the_folder_alone(tmp_path: Path) -> None:
+    for place in ("beside", "set/train", "set/val"):
+        for number in range(2):
+            save(tmp_path / place / f"{number}.png", noise(6, 8, seed=number))
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(2)],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [{"id": 5, "image_id": 0, "category_id": 1, "bbox": [1, 1, 3, 3]}],
+    }
+    layouts.dump(tmp_path / "set/instances_val.json", document)
+    assert started(tmp_path / "set").data.images == "set/val"
+    (tmp_path / "set/instances_val.json").rename(tmp_path / "set/boxes.json")
+    line = next(line for line in starting_plan(tmp_path / "set", tmp_path).splitlines() if line.startswith("images"))
+    assert line == 'images = "set/train"  # FILL IN: these files are in val too'
+    for place in ("train", "val"):
+        shutil.rmtree(tmp_path / "set" / place)
+    with pytest.raises(InputError, match=r"boxes\.json: the image '0\.png' \(images\[0\]\.file_name\) is neither"):
+        started(tmp_path / "set")
+
+
+def test_masks_of_voc(tmp_path: Path) -> None:
+    for number in range(2):
+        save(tmp_path / f"set/JPEGImages/{number}.jpg", noise(6, 8, seed=number))
+        mask = np.zeros((6, 8), dtype=np.uint8)
+        mask[1:3], mask[3], mask[4:] = 3, 255, 7
+        save(tmp_path / f"set/SegmentationClass/{number}.png", mask)
+    (tmp_path / "set/ImageSets/Segmentation").mkdir(parents=True)
+    (tmp_path / "set/ImageSets/Segmentation/val.txt").write_text("1\n")
+    plan = started(tmp_path / "set")
+    assert (plan.data.voc, plan.data.split, plan.data.values) == ("set", "val", (3, 7))
+    labels = load_table(plan).annotation(0).labels  # type: ignore[union-attr]
+    assert labels is not None and labels[:, 0].tolist() == [0, 1, 1, IGNORE, 2, 2]
+
+
+def test_a_table_says_more_than_folders_of_masks(tmp_path: Path) -> None:
+    for number in range(4):
+        save(tmp_path / f"set/images/{number}.png", noise(6, 8, seed=number))
+        save(tmp_path / f"set/masks/{number}.png", np.eye(6, 8, dtype=np.uint8))
+    lines = [f"images/{n}.png,masks/{n}.png,p{n % 2}" for n in range(4)]
+    (tmp_path / "set/labels.csv").write_text("\n".join(["image,mask,patient", *lines]) + "\n")
+    plan = started(tmp_path / "set")
+    assert plan.data.table == "set/labels.csv" and plan.data.group == "patient"
 
 
 def test_voc(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from palpate.audit.plan import parse_plan
@@ -154,3 +155,10 @@ def test_a_function_is_proposed_before_the_classes_that_it_makes(images: Path) -
     assert planned(images)[0].factory == "model.py:Net"
     (images / "model.py").write_text(f"{code}def build():\n    return Net()\n")
     assert planned(images)[0].factory == "model.py:build"
+
+
+def test_grey_and_rgb_are_proposed_where_the_network_expects_the_other(images: Path) -> None:
+    assert "# channels = 3  # where the network expects RGB" in planned(images)[1]
+    for path in images.glob("*.png"):
+        Image.open(path).convert("RGB").save(path)
+    assert "# channels = 1  # where the network expects grey: the images are RGB" in planned(images)[1]

@@ -176,3 +176,22 @@ def test_real_chest_radiographs() -> None:
     limited = table.limit(100)
     share = table.counts()[0] / len(table)
     assert abs(limited.counts()[0] / 100 - share) < 0.02
+
+
+def test_findings_are_columns_of_the_labels(tmp_path: Path) -> None:
+    path = archive(tmp_path, test_images=noise(3, 4, 4), test_labels=np.array([[1, 0], [0, 0], [1, 1]]))
+    table = Table.from_medmnist(path, findings=["mass", "edema"])
+    assert table.classes == ("mass", "edema") and table[2].label == -1
+    assert [table.annotation(row).findings.tolist() for row in range(3)] == [[1, 0], [0, 0], [1, 1]]  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"hold 2 findings an image, and task.findings names 3"):
+        Table.from_medmnist(path, findings=["mass", "edema", "more"])
+    odd = archive(tmp_path, test_images=noise(1, 4, 4), test_labels=np.array([[1, 2]]))
+    with pytest.raises(InputError, match="other values than 0 and 1"):
+        Table.from_medmnist(odd, findings=["mass", "edema"])
+
+
+def test_a_long_last_axis_is_one_of_space(tmp_path: Path) -> None:
+    volumes = noise(2, 6, 7, 8)
+    table = Table.from_medmnist(archive(tmp_path, test_images=volumes, test_labels=labels(0, 1)))
+    assert table.form().shape == (1, 6, 7, 8) == table.image(1).shape
+    assert (table.image(1)[0] == volumes[1]).all()

@@ -127,9 +127,11 @@ def test_bad_shapes(segmentation: Any, said: str) -> None:
         ({"categories": [{"id": 9, "name": "a"}, {"id": 4, "name": "a"}]}, "the category 'a' stands there twice"),
         ({"annotations": [{"image_id": 1, "category_id": 9}]}, "image_id 1 is none of the images"),
         ({"annotations": [{"image_id": 70, "category_id": "9"}]}, "'category_id' is a text, and must be a whole"),
-        ({"annotations": [{"image_id": 70, "category_id": 9}]}, "annotation 1 has no 'bbox'"),
+        ({"annotations": [{"image_id": 70, "category_id": 9}]}, "annotation 1 has no bbox and no polygon"),
         ({"annotations": [{"image_id": 70, "category_id": 9, "bbox": [1, 2, 3]}]}, r"its bbox is \[1, 2, 3\]"),
         ({"annotations": [{"image_id": 70, "category_id": 9, "bbox": [1, 2, 0, 3]}]}, "annotation 1: .* no area"),
+        ({"annotations": [{"id": 31, "image_id": 70, "category_id": 9, "bbox": [1, 2, 0, 3]}]}, r"annotation id 31: .*"
+         r"no area\. Take it out, or correct its numbers"),
         ({"images": [{"id": 70, "file_name": "gone.png"}], "annotations": []}, "1 of 1 image files do not exist"),
         ({"images": [{"id": 70, "file_name": "/etc/a.png"}], "annotations": []}, "1 of 1 image files do not exist"),
     ],
@@ -155,3 +157,10 @@ def test_an_image_of_another_size_than_was_annotated(tmp_path: Path, shows: Any)
     save(tmp_path / "pictures/0.png", noise(12, 16))
     with pytest.raises(InputError, match=r"says that pictures/0\.png is 8 x 6 .* and the file is 16 x 12"):
         table.annotation(0)
+
+
+def test_polygons_give_the_boxes_that_are_missing(tmp_path: Path) -> None:
+    drawn = [[1, 2, 4, 2, 4, 4], [5, 1, 6, 1, 6, 3]]
+    path = coco(tmp_path, annotations=[{"id": 1, "image_id": 70, "category_id": 9, "segmentation": drawn}])
+    boxes = Table.from_coco(path).annotation(0).boxes  # type: ignore[union-attr]
+    assert boxes is not None and boxes.tolist() == [pytest.approx([1 / 8, 1 / 6, 6 / 8, 4 / 6])]

@@ -60,10 +60,12 @@ def kaggle_chest(folder: Path) -> None:
 
 def busi(folder: Path) -> None:
     """Ultrasound with masks beside the images, one of which has two."""
+    mask = np.zeros((8, 9), np.uint8)
+    mask[2:5, 3:6] = 255
     for name in ("benign", "malignant", "normal"):
-        images = [f"{name} ({n}).png" for n in (1, 2)]
-        masks = [f"{name} ({n})_mask.png" for n in (1, 2)] + [f"{name} (1)_mask_1.png"]
-        pictures(folder, [f"{name}/{one}" for one in images + masks])
+        pictures(folder, [f"{name}/{name} ({n}).png" for n in (1, 2)])
+        for ending in ("(1)_mask", "(2)_mask", "(1)_mask_1"):
+            save(folder / f"{name}/{name} {ending}.png", mask)
 
 
 def isic_one_hot(folder: Path) -> None:
@@ -154,7 +156,6 @@ LAYOUTS: dict[str, Layout] = {
         2,
         {"folders": "chest_xray/chest_xray/test", "disease": ("PNEUMONIA",), "images": 6},
     ),
-    "busi": (busi, 3, {"classes": ("benign", "malignant", "normal"), "images": 6}),
     "isic": (isic_one_hot, 5, {"label": ("MEL", "NV", "BCC", "AKIEC", "UNK"), "kind": "multiclass", "images": 8}),
     "ham10000": (ham10000, 3, {"label": "dx", "classes": ("bcc", "mel", "nv"), "images": 8, "group": "lesion_id"}),
     "chexpert": (

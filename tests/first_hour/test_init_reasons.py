@@ -128,10 +128,10 @@ REASONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "several readers": (several_readers, r"train.csv lists img0 twice, in lines 2 and 3, and 7 other images too"),
     "patients": (patients_as_folders, r"4 folders such as patient000, which look like patients"),
     "mura": (studies_of_mura, r"the label is in the name of the study's folder.*Write a CSV"),
-    "coco, no box": (coco(without_box), r"instances.json, annotation 3 has no 'bbox'"),
+    "coco, no box": (coco(without_box), r"instances.json, annotation id 2 has no bbox"),
     "coco, one image gone": (coco(a_name_too_many), r"instances.json: 1 of 4 image files .*'9.png'"),
     "coco, all images gone": (coco(other_names), r"instances.json: the image 'gone.png' .*images\[0\].file_name"),
-    "coco, an empty box": (coco(an_empty_box), r"instances.json, annotation 2: the box .* has no area"),
+    "coco, an empty box": (coco(an_empty_box), r"instances.json, annotation id 1: the box .* has no area"),
 }
 
 

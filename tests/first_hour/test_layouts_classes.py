@@ -14,7 +14,7 @@ from palpate.audit.subject import load_subject
 from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.runs import RunFolder
-from tests.first_hour.class_layouts import LAYOUTS, model, pictures, sheet
+from tests.first_hour.class_layouts import LAYOUTS, busi, model, pictures, sheet
 
 
 def started(folder: Path, *, at_chance: bool = False) -> Plan:
@@ -47,7 +47,7 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     assert outputs.shape == (2, len(plan.task.names))
 
 
-@pytest.mark.parametrize("name", ["isic", "nih", "chestmnist", "organmnist3d", "class folders beside runs"])
+@pytest.mark.parametrize("name", ["isic", "nih", "chexpert", "chestmnist", "organmnist3d", "class folders beside runs"])
 def test_its_audit_runs_to_the_end_and_goes_on_after_that(tmp_path: Path, name: str) -> None:
     write, outputs, _ = LAYOUTS[name]
     write(tmp_path)
@@ -62,13 +62,13 @@ def test_its_audit_runs_to_the_end_and_goes_on_after_that(tmp_path: Path, name: 
 
 
 def test_masks_beside_images_are_left_out_and_said(tmp_path: Path) -> None:
-    write, outputs, _ = LAYOUTS["busi"]
-    write(tmp_path)
-    model(tmp_path, outputs)
+    busi(tmp_path)
+    model(tmp_path, 3)
     text = starting_plan(tmp_path, tmp_path, "classification")
     plan = parse_plan(text, tmp_path / "plan.toml")
     said = "9 files in the class folders are masks of other files by their names, and are left out"
-    assert said in text
+    assert said in text and plan.task.names == ("benign", "malignant", "normal")
+    assert len(load_subject(plan).table) == 6
     assert said in notices(plan, load_subject(plan))[0].text
 
 

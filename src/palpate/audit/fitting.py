@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from palpate.audit.preflight import Finding
+from palpate.data.orientation import UPRIGHT
 from palpate.data.scan import Header
 from palpate.errors import InputError
 from palpate.threats.lattice import steps_of_least
@@ -63,7 +64,50 @@ def _amount(step: float, steps: float) -> str:
 def notices(plan: Plan, subject: Subject) -> list[Finding]:
     """What files and plan together ask a reader to know."""
     left_out = [Finding("note", "data", text) for text in subject.table.notes]
-    return [*left_out, *_bounds(subject), *_polarity(subject), *_below_a_step(plan, subject)]
+    files = [*_converted(subject), *_channels(subject), *_turned(plan, subject), *_bounds(subject), *_polarity(subject)]
+    return [*left_out, *files, *_below_a_step(plan, subject)]
+
+
+def _converted(subject: Subject) -> list[Finding]:
+    found = sorted({header.format for header in subject.headers} & {"BMP", "GIF", "WEBP"})
+    if not found:
+        return []
+    return [
+        Finding(
+            "note", "files", f"Copies of {' and '.join(found)} images are saved as PNG, which holds the same numbers."
+        )
+    ]
+
+
+def _channels(subject: Subject) -> list[Finding]:
+    names: dict[int, list[str]] = {}
+    for header, case in zip(subject.headers, subject.table, strict=True):
+        names.setdefault(header.shape[0], []).append(case.name)
+    if len(names) < 2:
+        return []
+    parts = [
+        f"{len(own)} of {number} {'channel' if number == 1 else 'channels'} (first {own[0]})"
+        for number, own in sorted(names.items())
+    ]
+    text = (
+        f"The images differ in channels: {', '.join(parts)}. A grey image carries one change, a colour image one "
+        "in each channel, so that equal budgets are not equally strong. Save all of them alike, or audit them apart."
+    )
+    return [Finding("warning", "channels", text)]
+
+
+def _turned(plan: Plan, subject: Subject) -> list[Finding]:
+    sideways = [
+        case.name for header, case in zip(subject.headers, subject.table, strict=True) if header.orientation != UPRIGHT
+    ]
+    if not sideways or plan.data.orientation == "exif":
+        return []
+    text = (
+        f"{len(sideways)} of {len(subject.headers)} images ask to be turned when they are shown (EXIF orientation; "
+        f"first {sideways[0]}), and are read as stored. Where the network in use gets them turned (OpenCV does it), "
+        'write data.orientation = "exif".'
+    )
+    return [Finding("note", "orientation", text)]
 
 
 def _bounds(subject: Subject) -> list[Finding]:

@@ -97,10 +97,15 @@ class DataSection(Section):
     """Column or key that says where an image was taken; carried into the records."""
     scanner: str | None = Field(default=None, examples=['scanner = "scanner"'])
     """Column or key with the scanner; DICOM files say it by themselves."""
+    orientation: Literal["stored", "exif"] = "stored"
+    """`exif`: images are turned as their EXIF tag says, as OpenCV does and Pillow does not; masks and boxes are drawn
+    on the turned images. Copies are stored as the originals are, so that a viewer shows the same."""
     region: str | None = Field(default=None, examples=['region = "lung_mask"'])
     """Column or key with masks that `threat.region` may name."""
     unit: str | None = Field(default=None, examples=['unit = "HU"'])
     """Unit of the values, where the files do not say: NIfTI, PNG. DICOM of CT is in HU by itself."""
+    nan: float | None = Field(default=None, allow_inf_nan=False, examples=["nan = -1024"])
+    """Value that stands for NaN, such as the background of a registered volume. Copies store it in place of NaN."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
     """At most so many images, every class in proportion."""
 

@@ -24,7 +24,7 @@ class PreprocessSection(Section):
     size: tuple[int, ...] | None = Field(default=None, examples=["size = [224, 224]"])
     """Height and width of the network's input; none keeps the stored size."""
     channels: int | None = Field(default=None, ge=1, examples=["channels = 3"])
-    """Repeat a grey image to this many channels."""
+    """Repeat a grey image to this many channels; 1 turns RGB into grey, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
     mean: tuple[float, ...] = Field(default=(0.0,), examples=["mean = [127.5]"])
     """Subtracted, in stored values; one number, or one per channel."""
     std: tuple[float, ...] = Field(default=(1.0,), examples=["std = [127.5]"])

@@ -33,6 +33,10 @@ def load_table(plan: Plan) -> Table:
         if (written := getattr(plan.data, name)) is not None:
             places.require(f"data.{name}", [plan.root / written])
     table = _whole(plan).placed(places)
+    if plan.data.nan is not None:
+        table = table.with_nan(plan.data.nan)
+    if plan.data.orientation == "exif":
+        table = table.turned()
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()

@@ -23,7 +23,7 @@ from palpate.audit.opening import open_run, require_own, require_same_subject, s
 from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding
-from palpate.audit.progress import Progress, Silence
+from palpate.audit.progress import Finer, Progress, Silence
 from palpate.audit.restoring import expected, named, to_redo
 from palpate.audit.room import Room
 from palpate.audit.saving import export, exported, settle
@@ -106,7 +106,8 @@ def audit(
     require_own(folder, plan)
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
-        subject = load_subject(plan, allow_pickle=allow_pickle)
+        progress = progress or Silence()
+        subject = load_subject(plan, allow_pickle=allow_pickle, tell=progress.message)
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
@@ -129,7 +130,8 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     findings, tuning = room.some(
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
-    findings += at_chance(subject, task_of(plan.task, "untargeted"), room, plan.run.at_chance)
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings += at_chance(subject, task, room, plan.run.at_chance, logits=stated)
     findings += notices(plan, subject)
     findings += [Finding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:
@@ -305,7 +307,7 @@ class _Audit:
         journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
-        begin = time.perf_counter()
+        begin = last = time.perf_counter()
         self.current = shard.item
         records: list[Record] = []
         try:
@@ -315,6 +317,9 @@ class _Audit:
                 if shown:
                     draw(self.run, self.subject, shard, found)
                 self._export(shard, found, shown)
+                if isinstance(self.progress, Finer):
+                    before, last = last, time.perf_counter()
+                    self.progress.within(shard.words(), last - before, 1)
         except InputError as error:
             self._fail(shard.item, error)
             return

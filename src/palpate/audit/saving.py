@@ -18,6 +18,8 @@ from palpate.audit.preflight import Finding
 from palpate.audit.subject import Subject
 from palpate.data.formats import format_of, header_of, read_scan
 from palpate.data.forms import Array
+from palpate.data.orientation import UPRIGHT, turned, turned_back
+from palpate.data.raster_formats import Plain
 from palpate.data.scan import Header, Note
 from palpate.errors import InputError, StorageError
 from palpate.runs import fleeting
@@ -73,6 +75,8 @@ def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: N
     if not sources:
         raise InputError(f"{subject.table[row].name}: images of an archive have no file of their own to write.")
     if len(sources) == 1:
+        if (turn := subject.table.turn(row)) != UPRIGHT:
+            image = torch.from_numpy(turned_back(image.cpu().numpy(), turn))
         return _write_copy(sources[0], image, stem, note)
     first = 0
     for number, source in enumerate(sources):
@@ -85,6 +89,8 @@ def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: N
 def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
     suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
     kind = format_of(source)
+    if isinstance(kind, Plain):
+        suffix = kind.suffix
     target = stem.with_name(stem.name + (suffix if kind.suffix and suffix else kind.suffix))
     target.parent.mkdir(parents=True, exist_ok=True)
     kind.write(source, storable(kind.header(source), image), target, note)
@@ -123,6 +129,7 @@ class Saver:
                 written = write_altered(subject, row, image, folder / str(row), note)
                 parts = sorted(written.iterdir()) if len(sources) > 1 else [written]
                 back = np.concatenate([read_scan(part).values for part in parts])
+                back = turned(back, subject.table.turn(row))
         except InputError as error:
             self.refused[str(error)] = self.refused.get(str(error), 0) + 1
             return torch.full_like(image, torch.nan)

@@ -11,7 +11,7 @@ from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
-from palpate.audit.starter_values import origin_lines, threat_part, values_in
+from palpate.audit.starter_values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
@@ -56,6 +56,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
+    data += "".join(f"{line}\n" for line in nan_lines(values))
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
@@ -79,6 +80,7 @@ def _found(
             raise
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
+    drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
     noted = [layout for layout in annotated if layout.kind == "findings"]
     # What a table says comes before what the names of folders seem to say.
     listed = [layout for layout in tables if layout.kind == "csv"]
@@ -103,14 +105,24 @@ def unfinished(text: str) -> list[tuple[int, str]]:
     return [(one.line, one.text.partition(f"{FILL_IN}: ")[2] or one.code) for one in marked(text, FILL_IN)]
 
 
+def seen(text: str) -> list[str]:
+    """What a plan says of the folder that it was written from: what was found, what else, and what was not read."""
+    words = ("# Found: ", "# Also there", "# Not read: ", "# Note: ")
+    return [line.removeprefix("# ") for line in text.partition("title = ")[0].splitlines() if line.startswith(words)]
+
+
 def _head(
     folder: Path,
     layout: Layout | AnnotatedLayout,
     others: Sequence[Layout | AnnotatedLayout],
     unread: Sequence[str],
 ) -> str:
-    also = "".join(f"# Also there, for a {_kind(other)}: {plain(other.words())}\n" for other in others[:3])
+    tasks = [f", with --task {_kind(other)}" if _kind(other) != _kind(layout) else "" for other in others]
+    listed = zip(tasks[:3], others[:3], strict=True)
+    also = "".join(f"# Also there{task}: {plain(other.words())}\n" for task, other in listed)
     also += "".join(f"# Not read: {plain(text)}\n" for text in unread[:3])
+    noted = [*layout.notes, *_unequal(layout)] if isinstance(layout, Layout) else []
+    also += "".join(f"# Note: {plain(text)}\n" for text in noted)
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
         f"# Found: {plain(layout.words())}\n{also}\n"
@@ -137,7 +149,8 @@ def _data(place: Path, layout: Layout) -> str:
             f"medmnist = {path_of(layout.path, place)}",
             f"split = {text_of(layout.splits[0][0])}{_others(layout)}",
         ]
-    lines += [f"# {plain(note)}" for note in layout.notes] + _unequal(layout)
+    lines += [f"# {note}" for note in _unequal(layout)]
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images, every class in proportion")
     return "\n".join(lines) + "\n"
 
@@ -160,11 +173,11 @@ def _unequal(layout: Layout) -> list[str]:
     if len(seen.channels) > 1:
         held = " and ".join(f"{count} with {number}" for number, count in seen.channels)
         return [
-            f"# The images differ in channels ({held}, of those looked at). Where the network expects RGB, "
+            f"The images differ in channels ({held}, of those looked at). Where the network expects RGB, "
             "preprocess.channels = 3 repeats grey."
         ]
     return [
-        "# The images differ in size or depth and are audited as they are. preprocess.size gives the network one size."
+        "The images differ in size or depth and are audited as they are. preprocess.size gives the network one size."
     ]
 
 

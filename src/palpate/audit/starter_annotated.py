@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from palpate.audit.starter_values import origin_lines
+from palpate.audit.starter_values import origin_lines, turned_lines
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.findings import is_no_finding
@@ -33,24 +33,28 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.split and layout.splits:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
 
 def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     """Data in the layout of another tool, which says by itself what is where."""
-    others = f"  # {FILL_IN}: which set? Or {plain(', '.join(layout.others[:6]))}" if layout.others else ""
-    lines = [f"{layout.layout} = {path_of(layout.path, place)}{others}"]
+    others = plain(", ".join(layout.others[:6]))
+    asked = f"  # {FILL_IN}: which set? Or {others}" if others and layout.layout != "coco" else ""
+    lines = [f"{layout.layout} = {path_of(layout.path, place)}{asked}"]
     if layout.splits:
-        others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
-        lines.append(f"split = {text_of(layout.splits[0][0])}  # {others}")
+        counts = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
+        lines.append(f"split = {text_of(layout.splits[0][0])}  # {counts}")
     if layout.layout in ("coco", "datalist"):
-        if layout.images.resolve() != layout.path.parent.resolve():
-            lines.append(f"images = {path_of(layout.images, place)}")
+        asked = f"  # {FILL_IN}: these files are in {others} too" if others else ""
+        if asked or layout.images.resolve() != layout.path.parent.resolve():
+            lines.append(f"images = {path_of(layout.images, place)}{asked}")
         lines.append('# group = "patient"  # key of the patient, where one has several images')
     lines += [f"# {plain(note)}" for note in layout.notes]
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":
         lines += MaskValues(layout.values, layout.threshold).lines()
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 
@@ -81,6 +85,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
     if len(layout.form.shape) == 3:
         lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
+    lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
 

@@ -219,11 +219,13 @@ def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -
     corners = corners_of([_number(table, line, column) for column in columns.corners], columns.mode)
     left, top, right, bottom = corners
     if right <= left or bottom <= top:
-        sized = ' If its numbers are a corner and a size, set data.box_mode = "xywh".' if columns.mode == "xyxy" else ""
-        raise InputError(
-            f"{table}, {line.place}: the box {_words(corners)} has no area. Take the {line.word} out; an image without "
-            f"boxes is a line without corners, or a line of a second table with all images.{sized}"
-        )
+        fix = "Take it out, or correct its numbers."
+        if line.word == "line":
+            fix = (
+                "Take the line out; an image without boxes is a line without corners, or a line of a second table. "
+                'If the numbers are a corner and a size, set data.box_mode = "xywh".'
+            )
+        raise InputError(f"{table}, {line.place}: the box {_words(corners)} has no area. {fix}")
     return Box(line.place, label, corners)
 
 

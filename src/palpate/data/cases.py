@@ -26,6 +26,7 @@ class Case:
         scanner: manufacturer and model; empty where neither a column nor the file says so.
         region: path of a mask that `threat.region` may name, from the table's images; empty where there is none.
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
+        upright: whether the pixels are turned as the file's orientation says.
         file: where the file lies, from the table's images, where that is not the name; empty elsewhere.
     """
 
@@ -37,6 +38,7 @@ class Case:
     scanner: str = ""
     region: str = ""
     file: str = ""
+    upright: bool = False
 
     @property
     def path(self) -> str:

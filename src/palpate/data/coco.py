@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ from palpate.data.annotation import IGNORE, Annotation
 from palpate.data.boxes import require_declared
 from palpate.data.cases import Case, checked_classes, listed
 from palpate.data.coco_shapes import drawn
-from palpate.data.formats import header_of
 from palpate.data.json_file import cell, entry, path_from, read_json, unique
 from palpate.data.masks import merged
 from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
 from palpate.errors import InputError, nearest
 
 __all__ = ["Coco", "CocoMasks", "Shape", "coco_boxes", "coco_masks", "read_coco"]
@@ -26,9 +26,9 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Shape(NamedTuple):
-    """One drawn annotation: its id, its structure from 0, its polygons or run lengths, and whether it is a crowd."""
+    """One drawn annotation: its place for messages, structure from 0, polygons or run lengths, and whether a crowd."""
 
-    number: int
+    place: str
     structure: int
     segmentation: Any
     crowd: bool
@@ -91,19 +91,55 @@ def read_coco(path: Path, images: Path) -> Coco:
 
 
 def coco_boxes(coco: Coco) -> Sheet:
-    """One line a box, `[x, y, width, height]` turned to corners; crowds are passed over."""
+    """One line a box, `[x, y, width, height]` turned to corners; crowds are passed over.
+
+    An annotation without `bbox` that has polygons has the box around them.
+    """
     lines = []
     for number, thing in enumerate(coco.annotations, start=1):
         if thing.get("iscrowd") in (1, True):
             continue
-        box = entry(coco.path, f"annotation {number}", thing, "bbox", list)
-        if len(box) != 4 or not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in box):
-            raise InputError(f"{coco.path}, annotation {number}: its bbox is {box!r}. Give [x, y, width, height].")
-        left, top, width, height = box
-        corners = (repr(one) for one in (left, top, left + width, top + height))
+        line = _named(number, thing)
+        corners = (repr(one) for one in _corners(f"{coco.path}, {line.place}", thing))
         cells = {"image": coco.names[thing["image_id"]], "label": coco.categories[thing["category_id"]]}
-        lines.append(Line(number, cells | dict(zip(_CORNERS, corners, strict=True)), "annotation"))
+        lines.append(replace(line, cells=cells | dict(zip(_CORNERS, corners, strict=True))))
     return Sheet(coco.path, ["image", "label", *_CORNERS], lines)
+
+
+def _named(number: int, thing: dict[str, Any]) -> Line:
+    """A line that messages call by the id of its annotation, which people search for, or by its place."""
+    identifier = thing.get("id")
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        return Line(identifier, {}, "annotation id")
+    return Line(number, {}, "annotation")
+
+
+def _corners(where: str, thing: dict[str, Any]) -> tuple[float, float, float, float]:
+    box = thing.get("bbox")
+    if not box and (points := _points(thing.get("segmentation"))):
+        return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
+    if not box:
+        raise InputError(
+            f"{where} has no bbox and no polygon. Give bbox = [x, y, width, height] in pixels, or remove it."
+        )
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        raise InputError(f"{where}: its bbox is {box!r}. Give [x, y, width, height] in pixels.")
+    left, top, width, height = box
+    return left, top, left + width, top + height
+
+
+def _points(segmentation: Any) -> list[float]:
+    """Coordinates of all polygons in turn; none where there are no polygons."""
+    if not isinstance(segmentation, list) or not all(
+        isinstance(one, list) and len(one) % 2 == 0 for one in segmentation
+    ):
+        return []
+    points = [number for polygon in segmentation for number in polygon]
+    return points if all(map(_is_number, points)) else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -134,7 +170,7 @@ class CocoMasks:
             InputError: the image has another size than declared, a shape cannot be drawn, or two structures overlap
                 in a task that gives each pixel one.
         """
-        header = header_of(self.root / case.path)
+        header = Folder(self.root).header(case)
         if len(header.shape) != 3:
             raise InputError(f"{self.root / case.path} is a volume, and COCO draws in two dimensions. Give its slices.")
         height, width = header.shape[1:]
@@ -142,7 +178,7 @@ class CocoMasks:
         stack = np.zeros((len(self.structures), height, width), dtype=np.int64)
         crowds = np.zeros_like(stack, dtype=bool)
         for shape in self.shapes.get(case.path, ()):
-            mask = drawn(shape.segmentation, height, width, f"{self.path}, annotation {shape.number}")
+            mask = drawn(shape.segmentation, height, width, f"{self.path}, {shape.place}")
             if shape.crowd:
                 crowds[shape.structure] |= mask
             else:
@@ -181,8 +217,9 @@ def coco_masks(
                 f"{coco.path}, annotation {number}: the category '{category}' is none of the structures "
                 f"{listed(structures)}. Add it to task.structures, or take its annotations out."
             )
-        drawing = entry(coco.path, f"annotation {number}", thing, "segmentation", object)
-        shape = Shape(number, structures.index(category), drawing, thing.get("iscrowd") in (1, True))
+        place = _named(number, thing).place
+        drawing = entry(coco.path, place, thing, "segmentation", object)
+        shape = Shape(place, structures.index(category), drawing, thing.get("iscrowd") in (1, True))
         shapes.setdefault(coco.names[thing["image_id"]], []).append(shape)
     given = None if spacing is None else tuple(spacing)
     held = {name: tuple(own) for name, own in shapes.items()}

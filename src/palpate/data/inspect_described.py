@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
 from palpate.data.folder_tables import VOID
-from palpate.data.inspect_folders import find_folders, folders_to, split_rank
+from palpate.data.inspect_folders import find_folders
 from palpate.data.inspect_foreign import foreign
 from palpate.data.inspect_yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
+from palpate.data.mask_candidates import folders_to, split_rank
 from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
@@ -28,6 +32,7 @@ from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
 _MASKS_LOOKED_AT = 10
+_MOST_FOLDERS = 500
 CHEST = (
     *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
     *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
@@ -41,12 +46,18 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     nnU-Net and VOC folders, YOLO sets, COCO files, datalists of masks or boxes, and folders of images beside folders
     of masks. To `unread` is added what could not be read.
     """
-    places = list(folders_to(folder, 1))
-    deep = list(folders_to(folder, 2))
+    places = list(islice(folders_to(folder, 1), _MOST_FOLDERS))
+    deep = list(islice(folders_to(folder, 2), _MOST_FOLDERS))
     files = [path for place in places for path in visible(place.iterdir())]
     documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[AnnotatedLayout] = []
-    looks = ((_nnunet, deep), (_voc, deep), (yolo_of, deep), (_json, documents), (_archive, archives))
+    looks = (
+        (_nnunet, deep),
+        (_voc, deep),
+        (yolo_of, deep),
+        (partial(_json, places=deep), documents),
+        (_archive, archives),
+    )
     for look, candidates in looks:
         own: list[AnnotatedLayout] = []
         for path in candidates:
@@ -135,7 +146,7 @@ def _voc_masks(folder: Path) -> Layouts:
 
 def _archive(path: Path) -> Layouts:
     """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect`'s."""
-    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items()}
+    splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items() if shape}
     ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
     if not ordered or not (count := findings_in(path, ordered[0][0])):
         return ()
@@ -151,24 +162,16 @@ def _archive(path: Path) -> Layouts:
     )
 
 
-def _json(path: Path) -> Layouts:
+def _json(path: Path, places: Sequence[Path]) -> Layouts:
     document = read_json(path)
     if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
         with reading():  # what is wrong with it is said, since these keys are those of nothing else
-            return _coco(path, document)
+            return _coco(path, document, places)
     return _datalist(path, document)
 
 
-def _coco(path: Path, document: dict[str, Any]) -> Layouts:
-    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
-    if not listed:
-        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
-    images = _images_of(path, listed)
-    if images is None:
-        raise InputError(
-            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
-            "Put the images there, or correct file_name."
-        )
+def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layouts:
+    images, others = _images_of(path, document, places)
     coco = read_coco(path, images)
     table = Table.from_coco(path, images)
     seen = _seen(images, table)
@@ -178,20 +181,48 @@ def _coco(path: Path, document: dict[str, Any]) -> Layouts:
     kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
     return tuple(
         AnnotatedLayout(
-            kind, path, images, "", names, len(table), seen.form, seen.equal, layout="coco", exclusive=False, seen=seen
+            kind,
+            path,
+            images,
+            "",
+            names,
+            len(table),
+            seen.form,
+            seen.equal,
+            layout="coco",
+            exclusive=False,
+            seen=seen,
+            others=others,
         )
         for kind in kinds
     )
 
 
-def _images_of(path: Path, names: Sequence[str]) -> Path | None:
-    """The folder that holds most of some images: beside a file or below it, or else beside the file's own folder."""
-    for place in (path.parent, path.parent.parent):
-        bases = [base for base in (place, *visible(place.iterdir())) if base.is_dir()]
-        found = {base: sum((base / name).is_file() for name in names) for base in bases}
-        if most := max(found.values()):
-            return next(base for base, count in found.items() if count == most)
-    return None
+def _images_of(path: Path, document: dict[str, Any], places: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The folder that the names of a COCO file start from, and others that hold as many of them.
+
+    Raises:
+        InputError: it lists no images, or none of the places holds one.
+    """
+    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
+    if not listed:
+        raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
+    own = set(re.split(r"[\W_\d]+", f"{path.parent.name} {path.stem}".lower()))
+    fit = {place: sum((place / name).is_file() for name in listed) for place in dict.fromkeys((path.parent, *places))}
+    most = max(fit.values())
+    if not most:
+        raise InputError(
+            f"{path}: the image '{listed[0]}' (images[0].file_name) is neither beside it nor in a folder next to it. "
+            "Put the images there, or correct file_name."
+        )
+    # `instances_val.json` means val/0.png where train/0.png is there too.
+    alike = {
+        place: len(own & set(re.split(r"[\W_\d]+", place.name.lower())) - {""}) + (place == path.parent)
+        for place, count in fit.items()
+        if count == most
+    }
+    images = max(alike, key=lambda place: alike[place])
+    return images, tuple(place.name for place in alike if place != images and alike[place] == alike[images])
 
 
 def _datalist(path: Path, document: Any) -> Layouts:

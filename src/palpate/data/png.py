@@ -51,6 +51,17 @@ def kept_chunks(path: Path) -> tuple[Chunk, ...]:
     return tuple((kind, data) for kind, data in _chunks(path) if kind in _KEPT)
 
 
+def orientation_chunk(orientation: int) -> Chunk:
+    """An `eXIf` chunk that says how a viewer turns the image, and nothing else."""
+    # One directory of TIFF with one short number: tag 0x0112.
+    return b"eXIf", b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+def exif_of(path: Path) -> bytes:
+    """The EXIF data in front of the pixels of a PNG; empty where there is none."""
+    return next((data for kind, data in _chunks(path) if kind == b"eXIf"), b"")
+
+
 def _packed(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -18,13 +18,12 @@ from PIL import Image, JpegImagePlugin
 
 from palpate.data.copies import SOFTWARE, require_fit
 from palpate.data.forms import Array, bit_range
-from palpate.data.images import Kind, kind_of, one_sentence, opened, read_form, read_image
-from palpate.data.png import encode_png, kept_chunks, text_chunk
+from palpate.data.images import Kind, first_bytes, kind_of, one_sentence, opened, orientation_of, read_form, read_image
+from palpate.data.orientation import TAG, UPRIGHT
+from palpate.data.png import encode_png, kept_chunks, orientation_chunk, text_chunk
 from palpate.data.scan import Header, Note, Scan
 from palpate.data.tiff import TiffTags, tiff_tags
 from palpate.runs import write_atomically
-
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,10 @@ class _Raster(ABC):
     def header(self, path: Path) -> Header:
         """Shape and bit depth; raises InputError as `palpate.data.images.read_form`."""
         form = read_form(path)
-        return Header(self.name, form.shape, form.dtype, bit_range(form.dtype), lossless=self.lossless)
+        return Header(
+            self.name, form.shape, form.dtype, _lattice(form.dtype), lossless=self.lossless,
+            orientation=orientation_of(path),
+        )  # fmt: skip
 
     def read(self, path: Path) -> Scan:
         """The pixels as they are stored; raises InputError as `palpate.data.images.read_image`."""
@@ -67,7 +69,10 @@ class Png(_Raster):
 
     def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
         texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
-        return encode_png(stored, (*kept_chunks(source), *texts))
+        turn = orientation_of(source)
+        asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
+        kept = kept_chunks(source) if self.claims(source, first_bytes(source)) else ()
+        return encode_png(stored, (*kept, *asked, *texts))
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class Jpeg(_Raster):
 
 @dataclass(frozen=True)
 class Tiff(_Raster):
-    """TIFF of one page: 8 and 16 bit, grey and RGB. Copies are plain, or packed by deflate where their source was."""
+    """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated where it was packed."""
 
     name: Kind = "TIFF"
     suffix: str = ".tif"
@@ -112,6 +117,21 @@ class Tiff(_Raster):
         return sink.getvalue()
 
 
+@dataclass(frozen=True)
+class Plain(_Raster):
+    """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can say what they are."""
+
+    name: Kind = "BMP"
+    suffix: str = ".png"
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        return Png()._encoded(source, stored, note)
+
+
+def _lattice(dtype: str) -> tuple[int, int] | None:
+    return None if np.dtype(dtype).kind == "f" else bit_range(dtype)
+
+
 def _channels_last(stored: Array) -> Array:
     return stored[0] if len(stored) == 1 else np.ascontiguousarray(stored.transpose(1, 2, 0))
 
@@ -128,10 +148,10 @@ def _compression(image: Image.Image) -> dict[str, Any]:
         options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)  # rarer ones as 4:4:4, which loses less
     if profile := image.info.get("icc_profile"):
         options["icc_profile"] = profile
-    turned = image.getexif().get(_ORIENTATION, 1)
+    turned = image.getexif().get(TAG, 1)
     if turned != 1:
         options["exif"] = Image.Exif()
-        options["exif"][_ORIENTATION] = turned
+        options["exif"][TAG] = turned
     return options
 
 
@@ -140,5 +160,5 @@ def _placed(tags: TiffTags) -> dict[str, Any]:
     if tags.resolution is not None:
         options["resolution"], options["resolutionunit"] = tags.resolution, tags.unit
     if tags.orientation != 1:
-        options["extratags"] = [(_ORIENTATION, "H", 1, tags.orientation, True)]
+        options["extratags"] = [(TAG, "H", 1, tags.orientation, True)]
     return options

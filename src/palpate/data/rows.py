@@ -131,6 +131,15 @@ class Rows:
         region = (self.source.root / case.region,) if case.region and isinstance(self.source, Folder) else ()
         return (*self.source.files(case), *drawn, *region)
 
+    def turned(self) -> Self:
+        """The rows, with images turned as their files' orientation says; masks and boxes are drawn on these."""
+        return replace(self, cases=tuple(replace(case, upright=True) for case in self.cases))
+
+    def turn(self, row: int) -> int:
+        """The orientation that one row was turned by, which writing has to take back; 1 where it was not."""
+        single = len(self.paths(row)) == 1
+        return self.header(row).orientation if self.cases[row].upright and single else 1
+
     def placed(self, places: Places) -> Self:
         """The rows, all of whose files lie where they may, by names that hold no folder of this machine.
 
@@ -141,6 +150,16 @@ class Rows:
         if not isinstance(self.source, Folder):
             return self
         return replace(self, cases=places.named(self.cases, self.source.root))
+
+    def with_nan(self, value: float) -> Self:
+        """The rows, with a value in place of NaN in their images.
+
+        Raises:
+            InputError: the images lie in an archive.
+        """
+        if not isinstance(self.source, Folder):
+            raise InputError("data.nan: it replaces NaN in files, and these images lie in an archive. Remove it.")
+        return replace(self, source=replace(self.source, nan=value), _digests={})
 
     def by_patient(self) -> Self:
         """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
@@ -215,6 +234,8 @@ class Rows:
     def _digest(self, case: Case) -> bytes:
         if case not in self._digests:
             told = [case.name, case.label, case.group]
+            if case.upright:
+                told += ["upright"]
             if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
                 told += [case.site, case.scanner, case.region]
             named = json.dumps(told).encode()

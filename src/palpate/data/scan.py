@@ -37,6 +37,7 @@ class Header:
         inverted: bright is dark when shown (MONOCHROME1). Values are never inverted by reading.
         lossless: an altered copy in this format holds exactly the numbers that were written; JPEG does not.
         window: lowest and highest value that the file asks to be shown, or None.
+        orientation: how a viewer turns the stored pixels, 1 to 8 as in EXIF; reading does not.
     """
 
     format: str
@@ -52,6 +53,7 @@ class Header:
     inverted: bool = False
     lossless: bool = True
     window: tuple[float, float] | None = None
+    orientation: int = 1
 
     @property
     def rescaled(self) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.formats import header_of, read_scan
+from palpate.data.formats import format_of, header_of
 from palpate.data.forms import Form
+from palpate.data.orientation import UPRIGHT
 from palpate.data.scan import Header
 from palpate.errors import InputError
 
@@ -60,6 +61,7 @@ class Seen:
         paths: all of them.
         alike: whether all have its unit and the value of its stored step.
         dicom: whether all are DICOM, which tells patients apart.
+        turned: how many of them ask to be turned when they are shown (EXIF).
     """
 
     first: Path
@@ -69,6 +71,7 @@ class Seen:
     dicom: bool
     channels: tuple[tuple[int, int], ...] = ()
     paths: tuple[Path, ...] = ()
+    turned: int = 0
 
     @property
     def form(self) -> Form:
@@ -84,9 +87,14 @@ class Seen:
         reaches = [_reach(path) for path in (self.paths if every else (self.first,))]
         return min(low for low, _ in reaches), max(high for _, high in reaches)
 
+    def holding_nan(self) -> int:
+        """How many of the images that were looked at hold NaN; raises InputError where pixels cannot be read."""
+        floating = [path for path in self.paths if header_of(path).lattice is None]
+        return sum(bool(np.isnan(format_of(path).read(path).stored).any()) for path in floating)
+
 
 def _reach(path: Path) -> tuple[float, float]:
-    values = read_scan(path).values
+    values = format_of(path).read(path).values
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise InputError(f"{path}: it holds no finite value.")
@@ -108,4 +116,5 @@ def look_at(paths: Sequence[Path]) -> Seen:
         dicom=all(header.format.startswith("DICOM") for header in headers),
         channels=tuple(sorted(Counter(header.form.shape[0] for header in headers).items())),
         paths=tuple(paths),
+        turned=sum(header.orientation != UPRIGHT for header in headers),
     )

@@ -11,6 +11,7 @@ from typing import Protocol
 from palpate.data.cases import Case
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Array, Form
+from palpate.data.orientation import turned, turned_header
 from palpate.data.scan import Header
 from palpate.errors import InputError
 
@@ -36,9 +37,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """Image files of every format, and folders of DICOM series; a case's name is its path from `root`."""
+    """Image files of every format, and folders of DICOM series; a case's name is its path from `root`.
+
+    Attributes:
+        root: the folder.
+        nan: value that replaces NaN in the images; None where NaN is refused.
+    """
 
     root: Path
+    nan: float | None = None
 
     def path(self, case: Case) -> Path:
         """Where the file, or the folder of the series, lies."""
@@ -54,7 +61,8 @@ class Folder:
 
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
-        return read_scan(self.path(case)).values
+        scan = read_scan(self.path(case), self.nan)
+        return turned(scan.values, scan.header.orientation) if case.upright else scan.values
 
     def form(self, case: Case) -> Form:
         """Shape and type of the values from the file's header."""
@@ -62,7 +70,8 @@ class Folder:
 
     def header(self, case: Case) -> Header:
         """What the file says of the image."""
-        return header_of(self.path(case))
+        header = header_of(self.path(case))
+        return turned_header(header) if case.upright else header
 
     def content(self, case: Case) -> bytes:
         """The file as it is: cheaper than its pixels, and equal files have equal pixels.
@@ -70,11 +79,13 @@ class Folder:
         Of a series the sorted digests of its files, which do not depend on how the files are named.
         """
         path = self.path(case)
+        # What stands for NaN decides the pixels; without it, the bytes are those of the file.
+        told = b"" if self.nan is None else repr(self.nan).encode()
         try:
             if path.is_dir():
                 files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
-                return b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
-            return path.read_bytes()
+                return told + b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
+            return told + path.read_bytes()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
 

@@ -33,8 +33,10 @@ class Stacked(Folder):
 
     def read(self, case: Case) -> Array:
         """Values of all channels (C, *spatial)."""
+        if case.path not in self.channels:
+            return super().read(case)
         self.header(case)
-        return np.concatenate([read_scan(path).values for path in self.paths(case)])
+        return np.concatenate([read_scan(path, self.nan).values for path in self.paths(case)])
 
     def header(self, case: Case) -> Header:
         """What the files say of the image; a map to values that they do not share is not told.
@@ -42,10 +44,10 @@ class Stacked(Folder):
         Raises:
             InputError: a file cannot be read, or is of another size, type, place or spacing than the first.
         """
+        if case.path not in self.channels:
+            return super().header(case)
         first, *others = self.paths(case)
         header = header_of(first)
-        if not others:
-            return header
         headers = [header, *map(header_of, others)]
         for path, other in zip(others, headers[1:], strict=True):
             _check_grid(first, header, path, other)

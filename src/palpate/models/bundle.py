@@ -294,4 +294,4 @@ def _pair(value: Any) -> tuple[float, float] | None:
 
 
 def _order(key: str) -> tuple[bool, int, str]:
-    return (True, int(key), "") if str(key).isdigit() else (False, 0, str(key))
+    return (True, int(key), "") if str(key).isdecimal() else (False, 0, str(key))

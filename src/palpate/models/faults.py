@@ -29,7 +29,7 @@ class _Cause:
 
 _CAUSES = (
     _Cause(
-        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|Expected object of device|"
+        r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|expected device|"
         r"is on cuda|CUDA error|Cannot access accelerator|not linked with support for (cuda|mps)",
         "Its code chooses a device by itself (.cuda() or .to(...)). Remove that: palpate moves model and images to "
         "run.device. New tensors in forward take the device of the image.",
@@ -125,8 +125,10 @@ def _axes_of_convolution(text: str, shape: Sequence[int]) -> int:
 def _other_channels(expected: int, given: int, shape: Sequence[int], where: Where) -> str:
     fix = "Choose images, or a model, that fit each other"
     if where == "plan":
-        fix = f"{fix}; preprocess.channels repeats grey images only."
-        if given == 1:
+        fix = f"{fix}; preprocess.channels repeats grey, or turns RGB into grey."
+        if (expected, given) == (1, 3):
+            fix = "Turn RGB into grey: preprocess.channels = 1."
+        elif given == 1:
             fix = f"Repeat the grey image: preprocess.channels = {expected}."
     elif shape[-1] == expected and len(shape) == 4:
         fix = "The channels come last in these images: images.permute(0, 3, 1, 2)."

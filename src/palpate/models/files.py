@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickletools
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -75,7 +76,7 @@ def _is_safetensors(path: Path, head: bytes, handle: IO[bytes]) -> bool:
     handle.seek(8)
     try:
         return isinstance(json.loads(handle.read(length)), dict)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested a thousand times, which no library writes
         return False
 
 
@@ -94,8 +95,8 @@ def _identify_zip(path: Path) -> ModelFile:
                 return ModelFile(path, "unknown")
             with archive.open(data) as handle:
                 return _by_imports(path, _imports(handle))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError):
-        return ModelFile(path, "unknown")
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError):
+        return ModelFile(path, "unknown")  # damaged, encrypted, or packed in a way that torch does not use
 
 
 def _by_imports(path: Path, imports: set[str]) -> ModelFile:

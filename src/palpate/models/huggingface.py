@@ -149,7 +149,7 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
     names = config.get("id2label")
     named = (
         sorted(names.items(), key=lambda entry: int(entry[0]))
-        if isinstance(names, dict) and all(map(str.isdigit, names))
+        if isinstance(names, dict) and all(map(str.isdecimal, names))
         else []
     )
     normalised = prepared.get("do_normalize", True)

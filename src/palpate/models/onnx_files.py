@@ -19,8 +19,13 @@ def onnx_files(path: Path) -> tuple[Path, ...]:
         InputError: it is missing, no ONNX, needs operators of its own, or names files outside its folder.
     """
     model = read_onnx(path)
+    bodies = (model.graph, *model.functions)
     names = {
-        entry.value for tensor in _tensors(model.graph) for entry in tensor.external_data if entry.key == "location"
+        entry.value
+        for body in bodies
+        for tensor in _tensors(body)
+        for entry in tensor.external_data
+        if entry.key == "location"
     }
     return (path, *(_beside(path, name) for name in sorted(names)))
 
@@ -44,7 +49,8 @@ def read_onnx(path: Path) -> Any:
     if not model.graph.node or not model.graph.output:
         raise InputError(f"model.onnx: {path} holds no network. Give a file of torch.onnx.export, or the like.")
     functions = {function.domain for function in model.functions}
-    foreign = sorted({node.domain for node in _nodes(model.graph)} - set(_OWN) - functions)
+    used = {node.domain for body in (model.graph, *model.functions) for node in _nodes(body)}
+    foreign = sorted(used - set(_OWN) - functions)
     if foreign:
         raise InputError(
             f"model.onnx: {path} needs operators of its own ({', '.join(foreign)}), whose code it does not bring. "
@@ -62,8 +68,9 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
+    """Of a graph, or of the body of a function, which has no tensors of its own beside those of its nodes."""
+    yield from getattr(graph, "initializer", ())
+    for sparse in getattr(graph, "sparse_initializer", ()):
         yield from (sparse.values, sparse.indices)
     for node in graph.node:
         for attribute in node.attribute:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.preprocess.resampling import resized
-from palpate.preprocess.step import Part, axes, by, listed, per_channel, repeated
+from palpate.preprocess.step import Part, axes, by, listed, per_channel, recoloured, repeated
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Preprocess:
 
     Attributes:
         size: spatial size of the network's input; None keeps the stored size. Linear, anti-aliased.
-        channels: repeat a single stored channel this often; None keeps the stored channels.
+        channels: repeat a single stored channel this often; 1 turns RGB into grey, 0.299 R + 0.587 G + 0.114 B (ITU-R
+            BT.601); None keeps the stored channels.
         mean: subtracted, in stored values; one number per input channel, or one for all.
         std: divided by, in stored values; (255,) maps 8-bit images to [0, 1].
 
@@ -77,7 +78,7 @@ class Preprocess:
         if self.size is not None:
             parts.append(f"resize to {by(self.size)}")
         if self.channels is not None:
-            parts.append(f"repeat grey to {self.channels} channels")
+            parts.append(recoloured(self.channels))
         if any(self.mean):
             parts.append(f"subtract {listed(self.mean)}")
         if any(value != 1 for value in self.std):

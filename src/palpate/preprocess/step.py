@@ -14,6 +14,9 @@ from palpate.errors import InputError
 Part = tuple[str, Callable[[Tensor], Tensor]]
 """One step by its name, as a map of a batch (B, C, *spatial)."""
 
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey: ITU-R BT.601, as Pillow's `convert("L")` and OpenCV have them."""
+
 MOST_PIXELS = 2**29
 """Pixels or voxels of one image that a step may make at most."""
 
@@ -96,14 +99,23 @@ def per_channel(place: str, values: tuple[float, ...], images: Tensor) -> Tensor
 
 
 def repeated(place: str, images: Tensor, channels: int) -> Tensor:
-    """Grey images in `channels` equal channels; images that have them already stay."""
+    """Grey images in `channels` equal channels, RGB in one grey channel; images that have them already stay."""
     if images.shape[1] == channels:
         return images
+    if images.shape[1] == len(_LUMINANCE) and channels == 1:
+        shares = images.new_tensor(_LUMINANCE).reshape(1, -1, *[1] * (images.ndim - 2))
+        return (images * shares).sum(1, keepdim=True)
     if images.shape[1] != 1:
         raise InputError(
-            f"{place}: images with {images.shape[1]} channels cannot be repeated to {channels}; only grey images can."
+            f"{place}: images with {images.shape[1]} channels cannot be repeated to {channels}: grey is repeated, and "
+            "RGB becomes one channel."
         )
     return images.expand(-1, channels, *images.shape[2:])
+
+
+def recoloured(channels: int) -> str:
+    """What `repeated` does, in words for a report."""
+    return "turn RGB into grey (ITU-R 601)" if channels == 1 else f"repeat grey to {channels} channels"
 
 
 def by(values: Sequence[float]) -> str:

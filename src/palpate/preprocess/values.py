@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.preprocess.step import listed, per_channel, repeated, rising
+from palpate.preprocess.step import listed, per_channel, recoloured, repeated, rising
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class Invert:
 class ToRGB:
     """Repeat one grey channel: (B, 1, *spatial) -> (B, channels, *spatial). The perturbation stays one.
 
+    With one channel, RGB becomes grey: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
     Attributes:
         channels: of the result; images that have them already stay as they are.
 
@@ -134,12 +136,12 @@ class ToRGB:
             raise InputError(f"preprocess.rgb.channels: {self.channels} must be 1 or more.")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Repeat grey."""
+        """Repeat grey, or turn RGB into grey."""
         return repeated("preprocess.rgb.channels", images, self.channels)
 
     def words(self) -> str:
         """What it does."""
-        return f"repeat grey to {self.channels} channels"
+        return recoloured(self.channels)
 
 
 @dataclass(frozen=True)
