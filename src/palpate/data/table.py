@@ -110,9 +110,7 @@ class Table(Rows):
             group: column that says which images belong together.
             where: keep lines whose column has this value.
             exclusive: give each pixel one structure at most; False gives a mask a structure.
-            site: as `scanner` and `region`, a column; see `from_csv`.
-            scanner: a column.
-            region: a column.
+            site, scanner, region: columns, as in `from_csv`.
 
         Raises:
             InputError: a column or file is not there, values contradict each other, or no line is left.
@@ -199,9 +197,7 @@ class Table(Rows):
             group: column that says which images belong together.
             where: keep lines whose column has this value.
             lists: the one column whose cells list the findings of an image, instead of a column a finding.
-            site: as `scanner` and `region`, a column; see `from_csv`.
-            scanner: a column.
-            region: a column.
+            site, scanner, region: columns, as in `from_csv`.
 
         Raises:
             InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
@@ -212,19 +208,14 @@ class Table(Rows):
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:
-        """A table from one folder a class, its images at any depth below.
-
-        Hidden files, folders without images, run folders and environments are passed over. So are masks beside their
-        image, known by their names (`a.png`, `a_mask.png`); the table's notes say how many.
+        """A table from one folder a class, its images at any depth below; its notes say what was left out.
 
         Args:
-            root: the folder of class folders.
-            classes: names of the folders in the model's order, the only ones that are read; without them all folders
-                with images are classes, numbers count up and names are sorted.
+            root: the folder of class folders; folders without images are no classes, run folders are passed over.
+            classes: names of the folders in the model's order, the only ones that are read; all folders unless told.
 
         Raises:
-            InputError: there are no class folders or no images, images lie outside, or a class has no folder while
-                another folder holds images.
+            InputError: there are no class folders or no images, images lie outside, or a class may be misspelt.
         """
         held = read_class_folders(root, classes)
         return cls(held.cases, held.classes, Folder(root), notes=held.notes)
@@ -239,11 +230,7 @@ class Table(Rows):
     ) -> Table:
         """A table from one split of a MedMNIST `.npz`: `{split}_images` and `{split}_labels`.
 
-        Args:
-            archive: images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or (N, findings).
-            split: `train`, `val` or `test`.
-            classes: names of the classes; without them labels are numbers.
-            findings: names of the findings, where labels are a 1 or 0 for each.
+        Images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or a 1 or 0 for each finding.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
