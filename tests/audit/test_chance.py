@@ -32,6 +32,13 @@ def wrong():
 
 def constant():
     return Bright(0)
+
+class Squashed(Bright):
+    def forward(self, images):
+        return super().forward(images).softmax(1)
+
+def squashed():
+    return Squashed(1)
 """
 
 PLAN = """
@@ -90,6 +97,12 @@ def test_a_model_at_chance_stops_before_the_first_attack_although_no_two_images_
 def test_a_model_that_is_right_is_audited_without_a_word(tmp_path):
     write(tmp_path, 8)
     assert noticed(run(tmp_path, "right"), "clean accuracy") == []
+
+
+def test_a_softmax_is_seen_over_images_of_which_no_two_have_one_shape(tmp_path):
+    write(tmp_path, 8)
+    with pytest.raises(InputError, match=r'model\.outputs = "softmax"'):
+        run(tmp_path, "squashed")
 
 
 def test_too_few_images_to_tell_is_a_note(tmp_path):

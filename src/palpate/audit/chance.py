@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from palpate.audit.baseline import all_answered
 from palpate.audit.preflight import Finding
@@ -19,6 +18,8 @@ from palpate.contracts import Task
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.suspicion import suspect
+from palpate.tensors import Tree
 
 FIRST, MOST = 64, 512
 """Images that are looked at, and at most where the first ones leave it open."""
@@ -47,7 +48,7 @@ class Verdict:
     text: str
 
 
-def at_chance(subject: Subject, task: Task, room: Room, accept: str) -> list[Finding]:
+def at_chance(subject: Subject, task: Task, room: Room, accept: str, *, logits: bool = False) -> list[Finding]:
     """Look at up to 64 images of all shapes and classes, and at up to 512 where that leaves it open.
 
     Args:
@@ -55,14 +56,16 @@ def at_chance(subject: Subject, task: Task, room: Room, accept: str) -> list[Fin
         task: what outputs mean, untargeted.
         room: how many images fit into memory at once.
         accept: `refuse` or `allow`: what to do with a model that is no better than guessing.
+        logits: the user states that outputs are logits, whatever they look like.
 
     Raises:
-        InputError: the model is no better than guessing, and that is not allowed.
+        InputError: the model is no better than guessing, and that is not allowed; or its outputs over all these images
+            are probabilities, which a few of one shape cannot show.
     """
     count = len(subject.table)
-    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room)
+    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room, logits)
     if verdict.kind == "open" and count > FIRST:
-        verdict = _look(subject, task, _sample(subject, min(MOST, count)), room)
+        verdict = _look(subject, task, _sample(subject, min(MOST, count)), room, logits)
     looked = min(count, FIRST)
     if verdict.kind == "above":
         return []
@@ -109,26 +112,30 @@ def _sample(subject: Subject, count: int) -> tuple[int, ...]:
     )
 
 
-def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room) -> Verdict:
+def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits: bool) -> Verdict:
     """Forward passes over some rows, and what they show."""
-    right, predicted, targets = [], [], []
+    right, raw, targets = [], [], []
     alike = sorted(rows, key=lambda row: (subject.shape_of(row), str(subject.spacing_of(row)), row))
     with subject.victim:
         for _, (outputs, annotated) in all_answered(subject, alike, room, [task]):
             if isinstance(task, Classification | MultiLabel):
-                predicted.append(task.predict(outputs))
+                raw.append(outputs)
                 targets.append(annotated)
             else:
+                _require_logits(task, outputs, annotated, logits)
                 right.append(task.right(outputs, annotated)[task.eligible(annotated)])
-    if isinstance(task, Classification):
-        return of_classes(_numbers(predicted), _numbers(targets))
-    if isinstance(task, MultiLabel):
-        return of_findings(_numbers(predicted), _numbers(targets))
-    return of_drawn(torch.cat(right).cpu().numpy())
+    if not isinstance(task, Classification | MultiLabel):
+        return of_drawn(torch.cat(right).cpu().numpy())
+    outputs, labels = torch.cat(raw), torch.cat(targets)
+    _require_logits(task, outputs, labels, logits)
+    decide = of_classes if isinstance(task, Classification) else of_findings
+    return decide(task.predict(outputs).cpu().numpy(), labels.cpu().numpy())
 
 
-def _numbers(parts: Sequence[Tensor]) -> Ints:
-    return torch.cat(list(parts)).cpu().numpy()
+def _require_logits(task: Task, outputs: Tree, targets: Tree, stated: bool) -> None:
+    suspicion = None if stated else suspect(task, outputs, targets, "model.outputs")
+    if suspicion is not None and suspicion.sure:
+        raise InputError(suspicion.text)
 
 
 def of_classes(predicted: Ints, labels: Ints) -> Verdict:

@@ -123,7 +123,8 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     findings, tuning = room.some(
         sample, lambda rows: _looked(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
-    findings += at_chance(subject, task_of(plan.task, "untargeted"), room, plan.run.at_chance)
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings += at_chance(subject, task, room, plan.run.at_chance, logits=stated)
     findings += notices(plan, subject)
     findings += [Finding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:
