@@ -53,8 +53,7 @@ class Table(Rows):
             table: the CSV, in UTF-8; comma, semicolon or tab.
             images: folder that the paths in the column `file` start from.
             file: column of paths; a bare identifier stands for the one image of that name.
-            label: column of labels: names of classes, or their numbers from 0; or one column a class, of which each
-                line has exactly one 1.
+            label: column of labels, names of classes or their numbers from 0; or columns of 1 and 0, one a class.
             group: column that says which images belong together, such as the patient's; none: each image alone.
             where: keep lines whose column has this value, such as `{"split": "test"}`.
             classes: names of the classes in the model's order; without them labels must be numbers.
@@ -110,7 +109,9 @@ class Table(Rows):
             group: column that says which images belong together.
             where: keep lines whose column has this value.
             exclusive: give each pixel one structure at most; False gives a mask a structure.
-            site, scanner, region: columns, as in `from_csv`.
+            site: as `scanner` and `region`, a column; see `from_csv`.
+            scanner: a column.
+            region: a column.
 
         Raises:
             InputError: a column or file is not there, values contradict each other, or no line is left.
@@ -197,7 +198,9 @@ class Table(Rows):
             group: column that says which images belong together.
             where: keep lines whose column has this value.
             lists: the one column whose cells list the findings of an image, instead of a column a finding.
-            site, scanner, region: columns, as in `from_csv`.
+            site: as `scanner` and `region`, a column; see `from_csv`.
+            scanner: a column.
+            region: a column.
 
         Raises:
             InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
@@ -228,9 +231,7 @@ class Table(Rows):
         classes: Sequence[str] | None = None,
         findings: Sequence[str] | None = None,
     ) -> Table:
-        """A table from one split of a MedMNIST `.npz`: `{split}_images` and `{split}_labels`.
-
-        Images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or a 1 or 0 for each finding.
+        """A table from one split of a MedMNIST `.npz`; `palpate.data.archive` says which arrays it reads.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
@@ -384,8 +385,6 @@ class Table(Rows):
         difficult: bool = False,
     ) -> Table:
         """A table of boxes from a Pascal VOC folder: `Annotations`, `JPEGImages`, `ImageSets/Main`.
-
-        Corners count pixels from 1 and belong to the box, which reaches from `xmin - 1` to `xmax`.
 
         Args:
             root: such as `VOC2007`.
