@@ -298,10 +298,11 @@ def describe(
     """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
     from dataclasses import asdict
 
+    from palpate.data.extremes import extremes
     from palpate.data.formats import header_of
 
-    header = header_of(file)
-    facts = asdict(header) | {"values": header.bounds, "step": header.step}
+    header, held = header_of(file), extremes(file)
+    facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
         echo(f"{name:<10} {'not known' if value in (None, '') else shown}")

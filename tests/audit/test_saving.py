@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from palpate.audit import saving
 from palpate.audit.saving import Saver, storable, write_altered
@@ -14,6 +15,7 @@ from palpate.data.cases import Case
 from palpate.data.formats import header_of
 from palpate.data.rows import Rows
 from palpate.data.scan import Header, Note
+from palpate.data.source import Folder
 from palpate.data.stacked import Stacked
 
 NOTE = Note("bim", "1 HU", "identity")
@@ -72,3 +74,16 @@ def test_what_a_file_cannot_hold_is_clipped_and_rounded(tmp_path: Path) -> None:
     assert storable(header, torch.tensor([1e6, -1e6, 2.4, 2.6])).tolist() == [32767, -32768, 2, 3]
     scaled = Header("DICOM", (1, 2, 2), "uint16", (0, 4095), 0.5, -100.0)
     assert storable(scaled, torch.tensor([-500.0, -99.6, 0.0, 9999.0])).tolist() == [0, 1, 200, 4095]
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "webp"])
+def test_what_cannot_say_that_it_is_a_copy_is_saved_as_png(suffix: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 250, (8, 9)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    table = Rows((Case(f"a.{suffix}", 0, "p", 0),), ("a",), Folder(tmp_path))
+    subject = SimpleNamespace(table=table, headers=(table.header(0),), victim=SimpleNamespace(bounds=(0.0, 255.0)))
+    image = torch.from_numpy(table.image(0).astype(np.float32)) + 3
+    written = write_altered(subject, 0, image, tmp_path / "out" / "0", NOTE)
+    assert written.name == "0.png" and written.read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "run").mkdir()
+    assert torch.equal(Saver(subject, tmp_path / "run").saved([0], image[None], [NOTE])[0], image)

@@ -34,6 +34,9 @@ def _pictures(folder: Path) -> None:
         )
     Image.fromarray(noise(8, 9, 3)).quantize(7).save(folder / "palette.png")
     save(folder / "opaque.png", np.concatenate([noise(8, 9, 3), np.full((8, 9, 1), 255, np.uint8)], axis=2))
+    for suffix in ("bmp", "gif", "webp"):
+        save(folder / f"grey.{suffix}", noise(8, 9))
+        save(folder / f"colour.{suffix}", noise(8, 9, 3))
     save(folder / "grey.jpg", noise(16, 17))
     save(folder / "colour.jpg", noise(16, 17, 3), quality=50)
     save(folder / "progressive.jpg", noise(16, 17, 3), progressive=True, subsampling=0)
@@ -58,6 +61,8 @@ def _tiffs(folder: Path) -> None:
                 compression=compression,
                 byteorder="<" if compression else ">",
             )
+    tifffile.imwrite(folder / "floating.tif", noise(8, 9).astype(np.float32) / 7)
+    tifffile.imwrite(folder / "signed.tif", noise(8, 9).astype(np.int16) - 99, compression="zlib")
     tifffile.imwrite(folder / "tiled.tif", noise(20, 33, dtype="uint16"), tile=(16, 16), bigtiff=True)
     tifffile.imwrite(folder / "imagej.tif", noise(8, 9), imagej=True)
     for compression in ("packbits", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_ccitt"):
@@ -69,6 +74,8 @@ def _volumes(folder: Path) -> None:
     for dtype in ("uint8", "int16", "float32"):
         write(folder / f"{dtype}.nii", scan(3, 5, 4).astype(dtype))
     write(folder / "packed.nii.gz", scan(3, 5, 4))
+    write(folder / "channels.nii", scan(3, 5, 4, 2))
+    write(folder / "plane.nii", scan(3, 5))
     changed(write(folder / "scaled.nii", scan(3, 5, 4)), "scl_slope", 0.5, "scl_inter", -3.0)
     for encoding in ("raw", "gzip"):
         fields: dict[str, Any] = {"space": "left-posterior-superior", "space directions": np.eye(3) * 2}

@@ -28,6 +28,9 @@ def test_content_decides_and_not_the_name(tmp_path: Path, name: str) -> None:
         "PNG": save(tmp_path / "1.png"),
         "JPEG": save(tmp_path / "1.jpg"),
         "TIFF": save(tmp_path / "1.tif"),
+        "BMP": save(tmp_path / "1.bmp"),
+        "GIF": save(tmp_path / "1.gif"),
+        "WEBP": save(tmp_path / "1.webp"),
         "NIfTI": write(tmp_path / "1.nii.gz", scan(3, 5, 4)),
         "DICOM": saved(tmp_path / "1.dcm", ct_slice(scan(8, 9), 1.0)),
         "NRRD": nrrd_file(tmp_path / "1.nrrd"),
@@ -71,7 +74,7 @@ def test_a_series_is_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("head", "what"),
-    [(b"GIF89a", "looks like GIF"), (b"\xff\x0a", "is no image that palpate knows"), (b"\0\0\0\x0cjP  ", "JPEG 2000")],
+    [(b"\xff\x0a", "is no image that palpate knows"), (b"\0\0\0\x0cjP  ", "JPEG 2000")],
 )
 def test_other_formats_are_refused(tmp_path: Path, head: bytes, what: str) -> None:
     (tmp_path / "a.png").write_bytes(head.ljust(500, b"\x01"))
@@ -161,7 +164,7 @@ def test_nrrd_of_several_volumes(tmp_path: Path) -> None:
 def test_nrrd_that_is_not_finite(tmp_path: Path) -> None:
     voxels = scan(3, 5, 4).astype(np.float32)
     voxels[0, 1, 2] = np.nan
-    with pytest.raises(InputError, match=r"a\.nrrd holds NaN or infinity in 1 places"):
+    with pytest.raises(InputError, match=r"a\.nrrd holds NaN in 1 of 60 voxels"):
         read_scan(nrrd_file(tmp_path / "a.nrrd", voxels))
 
 

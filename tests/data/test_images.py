@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageFile
 
+from palpate.data.formats import read_scan, write_copy
 from palpate.data.forms import Form
 from palpate.data.images import bit_range, read_form, read_image
+from palpate.data.scan import Note
 from palpate.errors import InputError
 from tests.data.pictures import chunk, noise, png_bytes, save, shared
 
@@ -210,8 +212,8 @@ def test_dicom_is_named(tmp_path: Path) -> None:
     refused(write(tmp_path / "a.png", bytes(128) + b"DICM" + bytes(100)), "looks like DICOM")
 
 
-def test_gif_is_named(tmp_path: Path) -> None:
-    refused(save(tmp_path / "a.gif"), "looks like GIF")
+def test_jpeg_2000_is_named(tmp_path: Path) -> None:
+    refused(write(tmp_path / "a.png", b"\0\0\0\x0cjP  "), "looks like JPEG 2000")
 
 
 def test_sub_byte_grey_png(tmp_path: Path) -> None:
@@ -266,7 +268,7 @@ def test_missing_tile_is_not_read_as_black(tmp_path: Path) -> None:
     refused(write(path, bytes(data)), "truncated: parts of its pixels are missing")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int16", "uint32"])
+@pytest.mark.parametrize("dtype", ["float64", "int32", "uint32", "int8"])
 def test_other_types_of_tiff(tmp_path: Path, dtype: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), dtype))
     refused(tmp_path / "a.tif", dtype)
@@ -386,3 +388,55 @@ def test_real_fundus_photographs_are_what_pillow_decodes() -> None:
     for path in files:
         np.testing.assert_array_equal(read_image(path), np.asarray(Image.open(path)).transpose(2, 0, 1))
         assert read_form(path) == Form((3, 224, 224), "uint8")
+
+
+# -- formats that are saved as another ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("suffix", "options"), [("bmp", {}), ("gif", {}), ("webp", {"lossless": True})])
+def test_bmp_gif_and_webp_are_read_exactly(tmp_path: Path, suffix: str, options: dict, channels: int) -> None:
+    pixels = noise(9, 7) if channels == 1 else np.array(Image.fromarray(noise(9, 7, 3)).quantize(9).convert("RGB"))
+    path = save(tmp_path / f"a.{suffix}", pixels, **options)
+    read = read_image(path)
+    assert read_form(path).shape == read.shape and read.dtype == np.uint8
+    np.testing.assert_array_equal(read[0] if channels == 1 else read.transpose(1, 2, 0), pixels)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "webp"])
+def test_their_copies_are_png_with_the_same_numbers(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a.{suffix}", noise(9, 7))
+    stored = 255 - read_image(path)
+    write_copy(path, stored, tmp_path / "copy.png", Note("pgd", "1/255", "identity"))
+    np.testing.assert_array_equal(read_image(tmp_path / "copy.png"), stored)
+    with Image.open(tmp_path / "copy.png") as copy:
+        assert copy.format == "PNG" and "Synthetic" in copy.info["Comment"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"byteorder": ">"}, {"tile": (16, 16)}])
+def test_tiff_of_measured_values_comes_back_bit_for_bit(tmp_path: Path, dtype: str, options: dict) -> None:
+    stored = ((noise(20, 24).astype(np.float64) - 99) / (7 if dtype == "float32" else 1)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stored, **options)
+    scan = read_scan(tmp_path / "a.tif")
+    assert scan.stored.dtype == dtype and (scan.header.lattice is None) == (dtype == "float32")
+    np.testing.assert_array_equal(scan.values[0], stored)
+    write_copy(tmp_path / "a.tif", scan.stored + scan.stored.dtype.type(1), tmp_path / "b.tif", Note("pgd", "1", "i"))
+    np.testing.assert_array_equal(read_scan(tmp_path / "b.tif").stored[0], stored + 1)
+
+
+def test_holes_in_floating_point_are_named(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[1, np.nan], [np.inf, 0]], np.float32))
+    with pytest.raises(InputError, match=r"a\.tif holds NaN or infinity in 2 pixels"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_what_is_no_still_image_of_bytes_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(noise(8, 8) > 99).save(tmp_path / "a.bmp")
+    refused(tmp_path / "a.bmp", "stores 1 bit")
+    frames = [Image.fromarray(noise(8, 8)), Image.fromarray(255 - noise(8, 8))]
+    for suffix in ("gif", "webp"):
+        frames[0].save(tmp_path / f"b.{suffix}", save_all=True, append_images=frames[1:])
+        refused(tmp_path / f"b.{suffix}", "an animation of 2 frames")
+    whole = save(tmp_path / "c.webp", noise(60, 60)).read_bytes()
+    refused(write(tmp_path / "c.webp", whole[: len(whole) // 2]), "truncated")

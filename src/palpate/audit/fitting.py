@@ -64,8 +64,19 @@ def _amount(step: float, steps: float) -> str:
 def notices(plan: Plan, subject: Subject) -> list[Finding]:
     """What files and plan together ask a reader to know."""
     left_out = [Finding("note", "data", text) for text in subject.table.notes]
-    files = [*_channels(subject), *_turned(plan, subject), *_bounds(subject), *_polarity(subject)]
+    files = [*_converted(subject), *_channels(subject), *_turned(plan, subject), *_bounds(subject), *_polarity(subject)]
     return [*left_out, *files, *_below_a_step(plan, subject)]
+
+
+def _converted(subject: Subject) -> list[Finding]:
+    found = sorted({header.format for header in subject.headers} & {"BMP", "GIF", "WEBP"})
+    if not found:
+        return []
+    return [
+        Finding(
+            "note", "files", f"Copies of {' and '.join(found)} images are saved as PNG, which holds the same numbers."
+        )
+    ]
 
 
 def _channels(subject: Subject) -> list[Finding]:

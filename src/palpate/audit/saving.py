@@ -19,6 +19,7 @@ from palpate.audit.subject import Subject
 from palpate.data.formats import format_of, header_of, read_scan
 from palpate.data.forms import Array
 from palpate.data.orientation import UPRIGHT, turned, turned_back
+from palpate.data.raster_formats import Plain
 from palpate.data.scan import Header, Note
 from palpate.errors import InputError, StorageError
 from palpate.runs import fleeting
@@ -88,6 +89,8 @@ def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: N
 def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
     suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
     kind = format_of(source)
+    if isinstance(kind, Plain):
+        suffix = kind.suffix
     target = stem.with_name(stem.name + (suffix if kind.suffix and suffix else kind.suffix))
     target.parent.mkdir(parents=True, exist_ok=True)
     kind.write(source, storable(kind.header(source), image), target, note)

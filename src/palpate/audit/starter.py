@@ -11,7 +11,7 @@ from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
-from palpate.audit.starter_values import origin_lines, threat_part, turned_lines, values_in
+from palpate.audit.starter_values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
@@ -56,6 +56,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
+    data += "".join(f"{line}\n" for line in nan_lines(values))
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]

@@ -11,12 +11,13 @@ import os
 from pathlib import Path
 
 from palpate.data.dicom import Dicom, DicomSeries
+from palpate.data.finite import with_finite_values
 from palpate.data.forms import Array
 from palpate.data.images import SUFFIXES as IMAGE_SUFFIXES
 from palpate.data.images import first_bytes, looks_like
 from palpate.data.nifti_format import Nifti
 from palpate.data.nrrd_format import Nrrd
-from palpate.data.raster_formats import Jpeg, Png, Tiff
+from palpate.data.raster_formats import Jpeg, Plain, Png, Tiff
 from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
 from palpate.errors import InputError
@@ -40,11 +41,22 @@ BYTES_A_NUMBER = 32
 OVERHEAD = 2**26
 """Bytes of memory that reading takes at most beside that and the file itself."""
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".nrrd", *VOLUME_SUFFIXES)
+SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 
-FORMATS: tuple[Format, ...] = (Dicom(), DicomSeries(), Png(), Jpeg(), Tiff(), Nifti(), Nrrd())
+FORMATS: tuple[Format, ...] = (
+    Dicom(),
+    DicomSeries(),
+    Png(),
+    Jpeg(),
+    Tiff(),
+    Plain(),
+    Plain("GIF"),
+    Plain("WEBP"),
+    Nifti(),
+    Nrrd(),
+)
 """The formats, in the order in which they are asked whether a path is theirs."""
 
 
@@ -77,9 +89,17 @@ def header_of(path: Path) -> Header:
     return format_of(path).header(path)
 
 
-def read_scan(path: Path) -> Scan:
-    """The image of a file or series; raises InputError as `Format.read`."""
-    return format_of(path).read(path)
+def read_scan(path: Path, nan: float | None = None) -> Scan:
+    """The image of a file or series.
+
+    Args:
+        path: the file, or the folder of a series.
+        nan: the value that replaces NaN; without it, NaN is refused.
+
+    Raises:
+        InputError: as `Format.read`, or a value is infinite, or NaN that nothing replaces.
+    """
+    return with_finite_values(path, format_of(path).read(path), nan)
 
 
 def write_copy(source: Path, stored: Array, target: Path, note: Note) -> None:

@@ -1,4 +1,4 @@
-"""Images as they are stored: PNG, JPEG and TIFF, 8 and 16 bit, grey and RGB. Never rescaled, never truncated.
+"""Images as they are stored: PNG, JPEG, TIFF, BMP, GIF and WebP, grey and RGB. Never rescaled, never truncated.
 
 What a file is, its first bytes say, not its name. Stored order is kept: an EXIF orientation is not applied here,
 because a network in use sees the pixels in the order in which its own reader gives them. A plan may ask for it
@@ -29,7 +29,7 @@ __all__ = ["SUFFIXES", "bit_range", "first_bytes", "kind_of", "looks_like", "rea
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Endings of files that are taken for images where a folder is searched."""
 
-Kind = Literal["PNG", "JPEG", "TIFF"]
+Kind = Literal["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"]
 """Formats of plain images."""
 
 HEAD = 1024
@@ -45,11 +45,10 @@ _SIGNATURES: dict[bytes, Kind] = {
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
 }
 _OTHERS = {
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
     b"\0\0\0\x0cjP": "JPEG 2000",
     b"\x1f\x8b": "gzip (NIfTI?)",
     b"\x80\x02": "a pickle",
@@ -75,7 +74,9 @@ def read_image(path: Path) -> Array:
         if kind == "TIFF":
             return read_tiff(path)
         with open(path, "rb") as handle:
-            return channels_first(_read_png(path, handle, head) if kind == "PNG" else _read_jpeg(path, handle))
+            if kind == "PNG":
+                return channels_first(_read_png(path, handle, head))
+            return channels_first(_read_jpeg(path, handle) if kind == "JPEG" else _read_plain(path, handle, kind))
 
 
 def read_form(path: Path) -> Form:
@@ -90,8 +91,8 @@ def read_form(path: Path) -> Form:
             return tiff_form(path)
         if kind == "PNG":
             return _png_form(path, head)
-        with open(path, "rb") as handle, opened(path, handle, "JPEG") as image:
-            return _jpeg_form(path, image)
+        with open(path, "rb") as handle, opened(path, handle, kind) as image:
+            return _jpeg_form(path, image) if kind == "JPEG" else _plain_form(path, image)
 
 
 def first_bytes(path: Path) -> bytes:
@@ -116,7 +117,9 @@ def first_bytes(path: Path) -> bytes:
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """PNG, JPEG or TIFF by the first bytes of a file; None for anything else."""
+    """The format by the first bytes of a file; None for anything that is no plain image."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
@@ -130,7 +133,7 @@ def orientation_of(path: Path) -> int:
         if kind == "PNG":
             exif.load(exif_of(path))
         else:
-            with open(path, "rb") as handle, opened(path, handle, "JPEG") as image:
+            with open(path, "rb") as handle, opened(path, handle, kind) as image:
                 exif = image.getexif()
         turn = exif.get(TAG, UPRIGHT)
     except Exception:  # what is wrong with the pixels, reading them says; odd EXIF is no reason to refuse them
@@ -155,7 +158,8 @@ def _recognise(path: Path) -> tuple[Kind, bytes]:
     if kind := kind_of(head):
         return kind, head
     raise InputError(
-        f"{path} {looks_like(head)}; palpate reads PNG, JPEG and TIFF. Convert it, or take it out of the table."
+        f"{path} {looks_like(head)}; palpate reads PNG, JPEG, TIFF, BMP, GIF and WebP. Save it as PNG, or take it out "
+        "of the table."
     )
 
 
@@ -256,6 +260,29 @@ def _read_jpeg(path: Path, handle: IO[bytes]) -> Array:
     with opened(path, handle, "JPEG") as image:
         _jpeg_form(path, image)
         return np.asarray(image)
+
+
+def _plain_form(path: Path, image: Image.Image) -> Form:
+    if getattr(image, "n_frames", 1) > 1:
+        raise InputError(f"{path} is an animation of {image.n_frames} frames. Save each frame as an image.")  # type: ignore[attr-defined]
+    if image.mode == "1":
+        raise InputError(f"{path} stores 1 bit, which readers take for 1 or for 255. Save it as PNG with 8 bit.")
+    return Form((1 if image.mode in ("L", "LA") else 3, image.height, image.width), "uint8")
+
+
+def _read_plain(path: Path, handle: IO[bytes], kind: str) -> Array:
+    require_end(path, handle, kind)
+    with opened(path, handle, kind) as image:
+        _plain_form(path, image)
+        return np.asarray(_without_alpha(path, image))
+
+
+def require_end(path: Path, handle: IO[bytes], kind: str) -> None:
+    """Refuse a WebP that is cut short, whose missing part its decoder fills by itself; raises InputError."""
+    handle.seek(0)
+    head = handle.read(8)
+    if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size:
+        raise InputError(f"{path} is truncated: its end is missing. Copy it again from its source.")
 
 
 def _scans(handle: IO[bytes]) -> int:

@@ -17,11 +17,12 @@ from palpate.data.coco import read_coco
 from palpate.data.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.datalist import datalist_splits
 from palpate.data.folder_tables import VOID
-from palpate.data.inspect_folders import find_folders, folders_to, split_rank
+from palpate.data.inspect_folders import find_folders
 from palpate.data.inspect_foreign import foreign
 from palpate.data.inspect_yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
+from palpate.data.mask_candidates import folders_to, split_rank
 from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading

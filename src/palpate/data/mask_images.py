@@ -18,7 +18,7 @@ from PIL import Image
 
 from palpate.data.cases import listed
 from palpate.data.forms import Array
-from palpate.data.images import first_bytes, kind_of, one_sentence, opened, read_image
+from palpate.data.images import first_bytes, kind_of, one_sentence, opened, read_image, require_end
 from palpate.data.tiff import read_tiff_mask, tiff_mask_size
 from palpate.errors import InputError
 
@@ -28,7 +28,7 @@ COLOURS = 2**16
 _ORIENTATION = 0x0112
 _MOST_COLOURS = 24
 _COLOUR_STEP = 40
-_OTHERS = {b"GIF8": "GIF", b"BM": "BMP", b"P4": "PPM", b"P5": "PPM", b"P6": "PPM"}
+_OTHERS = {b"P4": "PPM", b"P5": "PPM", b"P6": "PPM"}
 
 
 def is_mask_image(path: Path) -> bool:
@@ -70,8 +70,8 @@ def read_mask_image(path: Path, *, coloured: bool = False, lossy: bool = False) 
             return _grey(path, samples, None, coloured, lossy)
         if kind == "PNG" and head[24] == 16:
             return _grey(path, read_image(path), None, coloured, lossy)
-        if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size:
-            raise InputError(f"{path} is truncated: its end is missing. Copy it again from its source.")
+        with open(path, "rb") as handle:
+            require_end(path, handle, str(kind))
         with open(path, "rb") as handle, opened(path, handle, str(kind)) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path} is an animation. Save each of its frames as a mask.")
@@ -110,8 +110,6 @@ def pillow_samples(path: Path, image: Image.Image) -> tuple[Array, Array | None]
 def _kind(head: bytes) -> str | None:
     if kind := kind_of(head):
         return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
     return next((name for signature, name in _OTHERS.items() if head.startswith(signature)), None)
 
 

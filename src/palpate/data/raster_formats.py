@@ -18,7 +18,7 @@ from PIL import Image, JpegImagePlugin
 
 from palpate.data.copies import SOFTWARE, require_fit
 from palpate.data.forms import Array, bit_range
-from palpate.data.images import Kind, kind_of, one_sentence, opened, orientation_of, read_form, read_image
+from palpate.data.images import Kind, first_bytes, kind_of, one_sentence, opened, orientation_of, read_form, read_image
 from palpate.data.orientation import TAG, UPRIGHT
 from palpate.data.png import encode_png, kept_chunks, orientation_chunk, text_chunk
 from palpate.data.scan import Header, Note, Scan
@@ -40,7 +40,7 @@ class _Raster(ABC):
         """Shape and bit depth; raises InputError as `palpate.data.images.read_form`."""
         form = read_form(path)
         return Header(
-            self.name, form.shape, form.dtype, bit_range(form.dtype), lossless=self.lossless,
+            self.name, form.shape, form.dtype, _lattice(form.dtype), lossless=self.lossless,
             orientation=orientation_of(path),
         )  # fmt: skip
 
@@ -71,7 +71,8 @@ class Png(_Raster):
         texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
         turn = orientation_of(source)
         asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
-        return encode_png(stored, (*kept_chunks(source), *asked, *texts))
+        kept = kept_chunks(source) if self.claims(source, first_bytes(source)) else ()
+        return encode_png(stored, (*kept, *asked, *texts))
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Jpeg(_Raster):
 
 @dataclass(frozen=True)
 class Tiff(_Raster):
-    """TIFF of one page: 8 and 16 bit, grey and RGB. Copies are plain, or packed by deflate where their source was."""
+    """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated where it was packed."""
 
     name: Kind = "TIFF"
     suffix: str = ".tif"
@@ -114,6 +115,21 @@ class Tiff(_Raster):
             **_placed(tags),
         )
         return sink.getvalue()
+
+
+@dataclass(frozen=True)
+class Plain(_Raster):
+    """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can say what they are."""
+
+    name: Kind = "BMP"
+    suffix: str = ".png"
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        return Png()._encoded(source, stored, note)
+
+
+def _lattice(dtype: str) -> tuple[int, int] | None:
+    return None if np.dtype(dtype).kind == "f" else bit_range(dtype)
 
 
 def _channels_last(stored: Array) -> Array:

@@ -283,7 +283,7 @@ class Table(Rows):
         coding = nnunet_coding(dataset, structures, exclusive)
         names = tuple(dataset.labels) if structures is None else structures
         cases, masks = mask_cases(sheet, folder, "file", coding, names, spacing, About(), {})
-        return cls(*cases, Stacked(folder, files), masks)
+        return cls(*cases, Stacked(folder, channels=files), masks)
 
     @classmethod
     def from_datalist(
@@ -328,7 +328,7 @@ class Table(Rows):
         """
         keys, about, where, root = keys or Keys(), about or About(), where or {}, images or path.parent
         held = read_datalist(path, split, root, keys, shows, names)
-        source = Stacked(root, held.files)
+        source = Stacked(root, channels=held.files)
         if shows == "classes":
             return cls(*class_cases(held.images, root, keys.image, keys.label, about, where, names), source)
         if shows == "masks":

@@ -26,6 +26,7 @@ _BY_TIFFFILE = (1, 8, 32773, 32946)  # none, deflate (both numbers), PackBits
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _ALPHA = (1, 2)
 _COPIED = ("Orientation", "ResolutionUnit", "InterColorProfile", "XResolution", "YResolution")
+_TYPES = ("uint8", "uint16", "int16", "float32")
 _PILLOW_MODES = {("uint8", 1): ("L",), ("uint16", 1): ("I;16", "I;16L", "I;16B"), ("uint8", 3): ("RGB", "P")}
 
 
@@ -41,7 +42,7 @@ def read_tiff(path: Path) -> Array:
         _require_whole(path, page)
         _require_bounded(path, page)
         if int(page.compression) in _BY_TIFFFILE and int(page.photometric) != _PALETTE:
-            return _by_tifffile(path, page)
+            return _finite(path, _by_tifffile(path, page))
         return _by_pillow(path, page, form)
 
 
@@ -160,10 +161,15 @@ def _form(path: Path, page: Any) -> Form:
     if photometric == _PALETTE:
         return Form((3, page.imagelength, page.imagewidth), "uint8")
     kind = page.dtype.name if page.dtype is not None else "unknown"
-    if kind not in ("uint8", "uint16") or page.bitspersample not in (8, 16):
+    if kind not in _TYPES or page.bitspersample not in (8, 16, 32):
         raise InputError(
-            f"{path} stores {page.bitspersample}-bit values of type {kind}; palpate reads 8 and 16 bit without sign. "
-            "Save it as one of these, or as a NumPy archive."
+            f"{path} stores {page.bitspersample}-bit values of type {kind}; palpate reads TIFF of {', '.join(_TYPES)}. "
+            "Save it as one of these; float32 holds the values of all but 32-bit and 64-bit numbers exactly."
+        )
+    if kind not in ("uint8", "uint16") and int(page.compression) not in _BY_TIFFFILE:
+        raise InputError(
+            f"{path} stores {kind} with {page.compression.name} compression, which palpate cannot read exactly. "
+            "Save it without compression or with deflate (zip)."
         )
     extra = tuple(int(sample) for sample in page.extrasamples)
     if page.samplesperpixel - len(extra) != channels or len(extra) > 1 or any(s not in _ALPHA for s in extra):
@@ -231,6 +237,13 @@ def _without_alpha(path: Path, pixels: Array, extra: int) -> Array:
             f"{path} has transparent pixels, and what the model sees behind them is not stored. Save it without alpha."
         )
     return pixels[:colours]
+
+
+def _finite(path: Path, pixels: Array) -> Array:
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        count = int((~np.isfinite(pixels)).sum())
+        raise InputError(f"{path} holds NaN or infinity in {count} pixels. Replace them by numbers.")
+    return pixels.astype(pixels.dtype.newbyteorder("="))
 
 
 def _by_pillow(path: Path, page: Any, form: Form) -> Array:
