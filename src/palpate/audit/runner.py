@@ -25,7 +25,7 @@ from palpate.audit.opening import open_run, require_own, require_same_subject, s
 from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding, preflight
-from palpate.audit.progress import Progress, Silence
+from palpate.audit.progress import Finer, Progress, Silence
 from palpate.audit.restoring import expected, named, to_redo
 from palpate.audit.room import Room
 from palpate.audit.saving import export, exported, settle
@@ -107,7 +107,8 @@ def audit(
     require_own(folder, plan)
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
-        subject = load_subject(plan, allow_pickle=allow_pickle)
+        progress = progress or Silence()
+        subject = load_subject(plan, allow_pickle=allow_pickle, tell=progress.message)
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
@@ -320,7 +321,7 @@ class _Audit:
         journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
-        begin = time.perf_counter()
+        begin = last = time.perf_counter()
         records: list[Record] = []
         try:
             for found in run_shard(self.plan, self.survival, shard, self.room):
@@ -329,6 +330,9 @@ class _Audit:
                 if shown:
                     draw(self.run, self.subject, shard, found)
                 self._export(shard, found, shown)
+                if isinstance(self.progress, Finer):
+                    before, last = last, time.perf_counter()
+                    self.progress.within(shard.words(), last - before, 1)
         except InputError as error:
             self._fail(shard.item, error)
             return
