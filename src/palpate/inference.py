@@ -13,8 +13,6 @@ from typing import Any, Literal, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
-from monai.data.utils import compute_importance_map
-from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
@@ -122,12 +120,17 @@ class SlidingWindow:
 
     def weights(self, like: Tensor) -> Tensor:
         """The weights of one window (1, 1, *size), of the type and on the device of `like`."""
+        # Loading MONAI takes seconds, and a plan is read without it.
+        from monai.data.utils import compute_importance_map
+
         weights: Tensor = compute_importance_map(
             self.size, mode=self.mode, sigma_scale=self.sigma_scale, device=like.device, dtype=like.dtype
         )
         return weights[None, None]
 
     def _monai(self, inputs: Tensor, evaluate: Callable[[Tensor, Any], Tensor]) -> Tensor:
+        from monai.inferers.utils import sliding_window_inference
+
         outputs = sliding_window_inference(
             inputs,
             self.size,

@@ -99,6 +99,19 @@ def _plain(amount: float) -> str:
     return f"{amount:.0f}" if amount == round(amount) else f"{amount:.4g}"
 
 
+def distinct(*numbers: float) -> tuple[str, ...]:
+    """Numbers as text, with as many digits as it takes for different numbers to look different.
+
+    >>> distinct(-1024.0, -1024.0004)
+    ('-1024', '-1024.0004')
+    """
+    for digits in range(6, 18):
+        texts = tuple(f"{number:.{digits}g}" for number in numbers)
+        if len(set(texts)) == len({float(number) for number in numbers}):
+            break
+    return texts
+
+
 def amounts(eps: float, scale: Scale) -> tuple[str, ...]:
     """One budget in every unit that the images know, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
 

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from palpate.audit import display
 from palpate.audit.display import displayed
+from palpate.audit.progress import Finer
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -40,3 +41,29 @@ def test_a_log_sees_few_lines_and_the_last(monkeypatch: pytest.MonkeyPatch) -> N
         progress.start(90)
         progress.advance("pgd, images 1 to 30", 2.0, 30)
     assert "30 of 90 done, 15.0 images/s, 4 s left" in screen.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_it_moves_inside_a_shard_and_counts_each_image_once(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display, "EVERY", 0.0)
+    shown, screen = console(terminal=terminal)
+    with displayed(shown) as progress:
+        assert isinstance(progress, Finer)
+        progress.start(6)
+        for _ in range(3):
+            progress.within("pgd, images 1 to 3", 40.0, 1)
+        assert ("3 of 6 done, 40.0 s/image, 120 s left" in screen.getvalue()) or terminal
+        progress.advance("pgd, images 1 to 3", 120.0, 3)
+        progress.within("pgd, images 4 to 6", 40.0, 1)
+        progress.advance("pgd, images 4 to 6", 120.0, 3)
+    assert "40.0 s/image" in screen.getvalue()
+    assert ("6/6" if terminal else "6 of 6 done") in screen.getvalue() and "7" not in screen.getvalue().split("done")[0]
+
+
+def test_the_pace_is_a_number_that_can_be_read() -> None:
+    assert [display.pace(images, seconds) for images, seconds in ((0, 3.0), (1, 90.0), (30, 2.0), (1, 0.0))] == [
+        "",
+        "90.0 s/image",
+        "15.0 images/s",
+        "1000000000.0 images/s",
+    ]

@@ -280,3 +280,10 @@ def test_a_file_is_read_and_its_absence_said(tmp_path: Path) -> None:
         load_plan(path)
     with pytest.raises(PlanError, match="is no file"):
         load_plan(tmp_path)
+
+
+def test_a_file_of_thousands_of_problems_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text("".join(f"key{number} = 1\n" for number in range(3_000)))
+    with pytest.raises(PlanError, match=r"plan\.toml has many problems; the first 30 are:") as said:
+        load_plan(tmp_path / "plan.toml")
+    assert len(str(said.value).splitlines()) == 31

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.formats import format_of
+from palpate.data.formats import format_of, read_scan
 from palpate.data.scan import Note
 from palpate.data.table import Table
 from palpate.errors import InputError
@@ -30,7 +30,7 @@ def exercise(path: Path, target: Path) -> str:
             return f"npz {table.image(0).shape} {table.header(0).form}"
         form = format_of(path)
         header = form.header(path)
-        scan = form.read(path)
+        scan = read_scan(path)
         assert scan.header == header
         assert (scan.stored.shape, scan.stored.dtype.name) == (header.shape, header.dtype)
         assert (scan.values.shape, scan.values.dtype.name) == (header.form.shape, header.form.dtype)

@@ -74,6 +74,8 @@ def _volumes(folder: Path) -> None:
     for dtype in ("uint8", "int16", "float32"):
         write(folder / f"{dtype}.nii", scan(3, 5, 4).astype(dtype))
     write(folder / "packed.nii.gz", scan(3, 5, 4))
+    write(folder / "channels.nii", scan(3, 5, 4, 2))
+    write(folder / "plane.nii", scan(3, 5))
     changed(write(folder / "scaled.nii", scan(3, 5, 4)), "scl_slope", 0.5, "scl_inter", -3.0)
     for encoding in ("raw", "gzip"):
         fields: dict[str, Any] = {"space": "left-posterior-superior", "space directions": np.eye(3) * 2}

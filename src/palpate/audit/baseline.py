@@ -14,6 +14,7 @@ from palpate.errors import InputError
 from palpate.models.faults import refusal
 from palpate.tasks.output_checks import require_batch_axis
 from palpate.tensors import Tree, finite
+from palpate.units import distinct
 from palpate.usercode import ModelError
 
 
@@ -53,12 +54,12 @@ def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree,
     images, targets = subject.images(rows), subject.targets(rows)
     flat = images.flatten(1)
     # Comparisons with NaN are false.
-    _refuse(
-        subject,
-        rows,
-        ((flat >= low) & (flat <= high)).all(1),
-        f"it holds values outside the bounds {low:g} to {high:g}, or NaN. Correct model.bounds, or the image.",
-    )
+    inside = ((flat >= low) & (flat <= high)).all(1)
+    if not bool(inside.all()):
+        first = flat[int((~inside).nonzero()[0])]
+        ends = distinct(low, high, float(first.min()), float(first.max()))
+        held = f"values from {ends[2]} to {ends[3]}, outside the bounds {ends[0]} to {ends[1]}"
+        _refuse(subject, rows, inside, f"it holds {held}. Correct model.bounds, or the image.")
     try:
         outputs = subject.victim.judge(images)
     except ModelError as error:

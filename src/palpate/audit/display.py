@@ -29,22 +29,60 @@ def displayed(console: Console) -> Iterator[Progress]:
         yield Bar(bar)
 
 
+def pace(images: int, seconds: float) -> str:
+    """How fast it goes: images a second, or seconds an image where those are the numbers above 1."""
+    if not images:
+        return ""
+    if seconds > images:
+        return f"{seconds / images:.1f} s/image"
+    return f"{images / max(seconds, 1e-9):.1f} images/s"
+
+
+class _Count:
+    """Units that are done, and the time they took; those of the shard at work are counted once."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds = 0, 0.0
+        self._shard, self._within = "", (0, 0.0)
+
+    def within(self, shard: str, seconds: float, images: int) -> None:
+        """Some units of a shard."""
+        before = self._within if shard == self._shard else (0, 0.0)
+        self._shard, self._within = shard, (before[0] + images, before[1] + seconds)
+        self.images, self.seconds = self.images + images, self.seconds + seconds
+
+    def whole(self, shard: str, seconds: float, images: int) -> None:
+        """All units of a shard, of which some may be counted already."""
+        before = self._within if shard == self._shard else (0, 0.0)
+        self._shard, self._within = "", (0, 0.0)
+        self.images, self.seconds = self.images + images - before[0], self.seconds + seconds - before[1]
+
+
 class Bar:
     """A bar with the shard at work, what is done, the rate and the time left."""
 
     def __init__(self, bar: RichProgress):
-        self._bar, self._seconds, self._images = bar, 0.0, 0
+        self._bar, self._count = bar, _Count()
 
     def start(self, total: int) -> None:
         """Draw a bar; traces follow the attacks with one of their own."""
-        self._seconds, self._images = 0.0, 0
+        self._count = _Count()
         self._task = self._bar.add_task("audit", total=total, rate="")
 
+    def within(self, shard: str, seconds: float, images: int) -> None:
+        """Move it inside a shard."""
+        self._count.within(shard, seconds, images)
+        self._draw(shard)
+
     def advance(self, shard: str, seconds: float, images: int) -> None:
-        """Move it."""
-        self._seconds, self._images = self._seconds + seconds, self._images + images
-        rate = f"{self._images / max(self._seconds, 1e-9):.1f} images/s"
-        self._bar.update(self._task, advance=images, description=printable(shard), rate=rate)
+        """Move it to the end of a shard."""
+        self._count.whole(shard, seconds, images)
+        self._draw(shard)
+
+    def _draw(self, shard: str) -> None:
+        count = self._count
+        rate = pace(count.images, count.seconds)
+        self._bar.update(self._task, completed=count.images, description=printable(shard), rate=rate)
 
     def message(self, text: str) -> None:
         """A line above it."""
@@ -55,23 +93,30 @@ class Lines:
     """Lines, at most one in ten seconds besides the last."""
 
     def __init__(self, console: Console):
-        self._console = console
-        self._total = self._done = 0
-        self._seconds, self._last = 0.0, time.monotonic()
+        self._console, self._count = console, _Count()
+        self._total, self._last = 0, time.monotonic()
 
     def start(self, total: int) -> None:
         """Nothing is done yet; traces follow the attacks with a count of their own."""
-        self._total, self._done, self._seconds = total, 0, 0.0
+        self._total, self._count = total, _Count()
+
+    def within(self, shard: str, seconds: float, images: int) -> None:
+        """A line, when it is time for one; the last is that of the shard's end."""
+        self._count.within(shard, seconds, images)
+        if time.monotonic() - self._last >= EVERY:
+            self._draw(shard)
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         """A line, when it is time for one."""
-        self._done, self._seconds = self._done + images, self._seconds + seconds
-        if time.monotonic() - self._last < EVERY and self._done < self._total:
-            return
-        self._last = time.monotonic()
-        rate = self._done / max(self._seconds, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        self.message(f"{self._done} of {self._total} done, {rate:.1f} images/s, {left:.0f} s left ({shard})")
+        self._count.whole(shard, seconds, images)
+        if time.monotonic() - self._last >= EVERY or self._count.images >= self._total:
+            self._draw(shard)
+
+    def _draw(self, shard: str) -> None:
+        self._last, count = time.monotonic(), self._count
+        left = (self._total - count.images) * count.seconds / max(count.images, 1)
+        rate = pace(count.images, count.seconds)
+        self.message(f"{count.images} of {self._total} done, {rate}, {left:.0f} s left ({shard})")
 
     def message(self, text: str) -> None:
         """The text on a line of its own."""

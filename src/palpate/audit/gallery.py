@@ -216,8 +216,8 @@ def _slices(run: RunFolder, names: Sequence[tuple[str, str, str]]) -> Iterator[d
     for three in names:
         try:
             with Image.open(run.images / three[1]) as picture:
-                note = json.loads(picture.info[_NOTE])
-        except (OSError, KeyError, ValueError):
+                note = dict(json.loads(picture.info[_NOTE]))
+        except (OSError, KeyError, ValueError, TypeError, RecursionError):
             continue
         yield {**note, **{kind: f"images/{name}" for kind, name in zip(_KINDS, three, strict=True)}}
 

@@ -104,6 +104,8 @@ class DataSection(Section):
     """Column or key with masks that `threat.region` may name."""
     unit: str | None = Field(default=None, examples=['unit = "HU"'])
     """Unit of the values, where the files do not say: NIfTI, PNG. DICOM of CT is in HU by itself."""
+    nan: float | None = Field(default=None, allow_inf_nan=False, examples=["nan = -1024"])
+    """Value that stands for NaN, such as the background of a registered volume. Copies store it in place of NaN."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
     """At most so many images, every class in proportion."""
 

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from palpate.audit.toml_lines import Key, line_of
 from palpate.errors import PlanError, nearest
 
+_READ, _LISTED = 200, 30
 _WANTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -40,18 +41,22 @@ def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError
 
 def refused(path: Path, text: str, plan: type[BaseModel], error: ValidationError) -> PlanError:
     """The refusal of a plan, every problem with its line, in the order of the file."""
-    found = [problem for detail in error.errors() for problem in _problems(plan, detail)]
+    # A file that is no plan may have thousands; each line is searched for, and no one reads so many.
+    details = error.errors()[:_READ]
+    found = [problem for detail in details for problem in _problems(plan, detail)]
     # A value that fits none of several types is one problem, however many types it was tried for.
     unique = dict(reversed([(key, sentence) for key, sentence in found]))
     # Pydantic also counts a list as too short by its entries that are wrong.
     wrong = {key[:-1] for key in unique if key and isinstance(key[-1], int)}
     unique = {key: sentence for key, sentence in unique.items() if key not in wrong or "too few" not in sentence}
-    placed = sorted((line_of(text, key) or 0, _name(key), sentence) for key, sentence in unique.items())
+    listed = dict(list(unique.items())[-_LISTED:])
+    placed = sorted((line_of(text, key) or 0, _name(key), sentence) for key, sentence in listed.items())
     if len(placed) == 1:
         line, name, sentence = placed[0]
         return PlanError(f"{path}{f', line {line}' if line else ''}: {name}: {sentence}")
-    listed = "".join(f"\n  {f'line {line}, ' if line else ''}{name}: {sentence}" for line, name, sentence in placed)
-    return PlanError(f"{path} has {len(placed)} problems:{listed}")
+    lines = "".join(f"\n  {f'line {line}, ' if line else ''}{name}: {sentence}" for line, name, sentence in placed)
+    many = f"{len(placed)} problems" if len(placed) == len(unique) else f"many problems; the first {len(placed)} are"
+    return PlanError(f"{path} has {many}:{lines}")
 
 
 def _problems(plan: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[Key, str]]:

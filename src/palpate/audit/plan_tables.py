@@ -33,6 +33,8 @@ def load_table(plan: Plan) -> Table:
         if (written := getattr(plan.data, name)) is not None:
             places.require(f"data.{name}", [plan.root / written])
     table = _whole(plan).placed(places)
+    if plan.data.nan is not None:
+        table = table.with_nan(plan.data.nan)
     if plan.data.orientation == "exif":
         table = table.turned()
     if plan.data.group == DICOM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
@@ -19,6 +19,14 @@ class Progress(Protocol):
 
     def message(self, text: str) -> None:
         """A sentence worth reading now."""
+
+
+@runtime_checkable
+class Finer(Progress, Protocol):
+    """Hears of single images too, while a shard is at work."""
+
+    def within(self, shard: str, seconds: float, images: int) -> None:
+        """Units of the shard at work are done and not stored yet; `advance` counts them again, with all its others."""
 
 
 class Silence:

@@ -11,8 +11,9 @@ from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
 from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
-from palpate.audit.starter_values import origin_lines, threat_part, turned_lines, values_in
+from palpate.audit.starter_values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.data.columns import split_rank
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.data.inspect_described import find_described
@@ -56,6 +57,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
+    data += "".join(f"{line}\n" for line in nan_lines(values))
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
@@ -80,7 +82,9 @@ def _found(
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
     drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
-    noted = [layout for layout in annotated if layout.kind == "findings"]
+    noted = sorted(
+        (layout for layout in annotated if layout.kind == "findings"), key=lambda layout: split_rank(layout.path)
+    )
     # What a table says comes before what the names of folders seem to say.
     listed = [layout for layout in tables if layout.kind == "csv"]
     rest = [layout for layout in tables if layout.kind != "csv"]

@@ -118,12 +118,13 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
         lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")
         return lines
     each = f"one number, or {channels}" if channels > 1 else "one number"
-    low, high = values.bounds
+    low, high = values.used or values.bounds
     mean, std = numbers([low]), numbers([high - low])
     said = f"the mean of your training's normalisation, in {values.unit or 'stored values'} ({each})"
     maps = f"{std} alone maps" if low == 0 else f"{mean} and {std} map"
+    ends = "" if values.used is None else f"{low:.7g} to {high:.7g} "
     lines.append(f"mean = {mean}  # {CHECK}: {said}")
-    lines.append(f"std = {std}  # {CHECK}: its standard deviation; {maps} to 0..1")
+    lines.append(f"std = {std}  # {CHECK}: its standard deviation; {maps} {ends}to 0..1")
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palpate.audit.toml_words import CHECK, FILL_IN, text_of, texts
 from palpate.data.forms import bit_range
@@ -34,6 +34,9 @@ class Values:
         lattice: whether an attack that keeps to stored steps is one that saving leaves as it is.
         window: lowest and highest value that CT is to be shown with; None where it is no CT.
         asked: whether the window is the files' own.
+        used: lowest and highest value that is mapped to 0..1 until the user says how the network was trained; the
+            bounds where nothing narrower is known.
+        nan: how many images that were looked at hold NaN.
     """
 
     bounds: tuple[float, float]
@@ -44,6 +47,8 @@ class Values:
     lattice: bool = False
     window: tuple[float, float] | None = None
     asked: bool = False
+    used: tuple[float, float] | None = None
+    nan: int = 0
 
 
 def values_in(layout: Layout | AnnotatedLayout) -> Values:
@@ -55,7 +60,7 @@ def values_in(layout: Layout | AnnotatedLayout) -> Values:
     if seen.header.unit == "HU":
         return _hounsfield(seen, reach)
     if seen.header.bounds is None:
-        return _unknown(_reach(seen, every=True))
+        return replace(_unknown(_reach(seen, every=True)), nan=seen.holding_nan())
     return _stored(seen, seen.header.bounds, reach)
 
 
@@ -99,7 +104,7 @@ def _stored(seen: Seen, storable: tuple[float, float], reach: tuple[float, float
     steps = dict.fromkeys(max(1, round(share / 255 * (used[1] - used[0]) / header.step)) for share in _SHARES)
     eps = tuple(f"{count} stored step{'' if count == 1 else 's'}" for count in steps)
     counted = f"about {', '.join(f'{share:g}' for share in _SHARES)}/255 of {_pair(used)}"
-    return Values(storable, doubt, eps, counted, header.unit, lattice)
+    return Values(storable, doubt, eps, counted, header.unit, lattice, used=used)
 
 
 def _reach(seen: Seen, *, every: bool = False) -> tuple[float, float] | None:
@@ -114,7 +119,15 @@ def _first(reach: tuple[float, float] | None) -> str:
 
 
 def _pair(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:g} to {pair[1]:g}"
+    return f"{pair[0]:.8g} to {pair[1]:.8g}"
+
+
+def nan_lines(values: Values) -> list[str]:
+    """The value that stands for NaN, where images hold it."""
+    if not values.nan:
+        return []
+    said = f"{CHECK}: what stands for NaN, which {values.nan} of the images that were looked at hold"
+    return [f"nan = {numbers(values.bounds[:1])[1:-1]}  # {said}"]
 
 
 def numbers(values: Sequence[float]) -> str:

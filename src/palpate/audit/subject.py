@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
 from palpate.units import Scale
+from palpate.usercode import Watchdog
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -169,12 +170,18 @@ class Subject:
         return tuple(sorted(row for _, _, row in turns[:count]))
 
 
-def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
+def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str], None] = lambda text: None) -> Subject:
     """Load what a plan audits.
+
+    Args:
+        plan: names the model and the images.
+        allow_pickle: load a model whose file can run any code.
+        tell: hears what is loaded, before it is loaded.
 
     Raises:
         InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
     """
+    tell("Reading the images and their labels.")
     table = load_table(plan)
     headers = tuple(table.header(row) for row in range(len(table)))
     preprocess = plan.model.preprocess.build(plan.root)
@@ -187,11 +194,18 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False) -> Subject:
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     _require_regions(plan.threat.region, table, structures)
     source = model_source(plan)
+    tell(f"Found {len(table)} images. Loading the model.")
     loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
     module = loaded.module
     device = device_of(plan.run.device)
     return Subject(
-        victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess, inferer=plan.model.inferer.build()),
+        victim=Victim(
+            module.to(device),
+            plan.model.bounds,
+            preprocess=preprocess,
+            inferer=plan.model.inferer.build(),
+            watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
+        ),
         table=table,
         preprocess=preprocess,
         model=source.digest(plan.root),

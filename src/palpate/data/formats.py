@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from palpate.data.dicom import Dicom, DicomSeries
+from palpate.data.finite import with_finite_values
 from palpate.data.forms import Array
 from palpate.data.images import SUFFIXES as IMAGE_SUFFIXES
 from palpate.data.images import first_bytes, looks_like
@@ -40,7 +41,7 @@ BYTES_A_NUMBER = 32
 OVERHEAD = 2**26
 """Bytes of memory that reading takes at most beside that and the file itself."""
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".nrrd", *VOLUME_SUFFIXES)
+SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 
@@ -88,9 +89,17 @@ def header_of(path: Path) -> Header:
     return format_of(path).header(path)
 
 
-def read_scan(path: Path) -> Scan:
-    """The image of a file or series; raises InputError as `Format.read`."""
-    return format_of(path).read(path)
+def read_scan(path: Path, nan: float | None = None) -> Scan:
+    """The image of a file or series.
+
+    Args:
+        path: the file, or the folder of a series.
+        nan: the value that replaces NaN; without it, NaN is refused.
+
+    Raises:
+        InputError: as `Format.read`, or a value is infinite, or NaN that nothing replaces.
+    """
+    return with_finite_values(path, format_of(path).read(path), nan)
 
 
 def write_copy(source: Path, stored: Array, target: Path, note: Note) -> None:

@@ -13,7 +13,7 @@ from palpate.data.cases import listed
 from palpate.data.class_folders import image_files
 from palpate.data.formats import SUFFIXES
 from palpate.data.listing import visible
-from palpate.data.mask_names import stem_of
+from palpate.data.mask_names import mask_owners, stem_of
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
@@ -105,7 +105,9 @@ def paired(
     stems, unnamed = _stems(images, naming.image)
     owned = _owned(masks, naming.mask, stems)
     if together:
-        stems = {stem: name for stem, name in stems.items() if name not in owned}
+        # A second annotator's masks are named after the same images, and are no images either.
+        drawn = {*owned, *mask_owners(images)}
+        stems = {stem: name for stem, name in stems.items() if name not in drawn}
         owned = {mask: stem for mask, stem in owned.items() if stem in stems}
     several: dict[str, list[str]] = {name: [] for name in stems.values()}
     for mask in masks:

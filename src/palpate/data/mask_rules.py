@@ -13,7 +13,7 @@ from palpate.data.mask_pairs import STEM, Naming, bare_path
 __all__ = ["marked_rules", "naming_of", "rule_for"]
 
 _LOOKED_AT = 300
-_SEPARATORS = " _.-"
+_SEPARATORS = " _.-/"
 
 
 def naming_of(images: Sequence[str], masks: Sequence[str]) -> Naming | None:
@@ -83,20 +83,15 @@ def _affixes(stems: Sequence[str]) -> list[tuple[str, str]]:
     few = stems[:: max(1, len(stems) // _LOOKED_AT)]
     before = _shared_start(few)
     after = _shared_start([stem[::-1] for stem in few])[::-1]
-    starts = {"", _to_separator(before), re.sub(r"\d+$", "", before)}
-    ends = {"", _from_separator(after), re.sub(r"^\d+", "", after)}
+    starts = {"", re.sub(r"\d+$", "", before), *(before[: place + 1] for place in _separators(before))}
+    ends = {"", re.sub(r"^\d+", "", after), *(after[place:] for place in _separators(after))}
     if len(few) == 1:  # one name shares everything with itself
         ends |= {stem_of(few[0])[len(match["stem"]) :] for match in [MARK.fullmatch(stem_of(few[0]))] if match}
     return sorted(product(starts, ends), key=lambda affix: (len(affix[0]) + len(affix[1]), affix))
 
 
-def _to_separator(text: str) -> str:
-    return text[: max(text.rfind(one) for one in (*_SEPARATORS, "/")) + 1]
-
-
-def _from_separator(text: str) -> str:
-    places = [place for one in _SEPARATORS if (place := text.find(one)) >= 0]
-    return text[min(places) :] if places else ""
+def _separators(text: str) -> list[int]:
+    return [place for place, letter in enumerate(text) if letter in _SEPARATORS]
 
 
 def _shared_start(texts: Sequence[str]) -> str:

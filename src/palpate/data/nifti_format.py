@@ -10,7 +10,7 @@ from pathlib import Path
 from palpate.data.copies import require_fit
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
-from palpate.data.volumes import raw_header, read_stored, read_volume_header
+from palpate.data.volumes import axes_of, raw_header, read_stored, read_volume_header
 from palpate.runs import write_atomically
 
 _GZIP = b"\x1f\x8b"
@@ -22,7 +22,7 @@ _LEVEL = 1
 
 @dataclass(frozen=True)
 class Nifti:
-    """NIfTI-1 and NIfTI-2 in a single file, plain or gzip, of one three-dimensional volume of numbers."""
+    """NIfTI-1 and NIfTI-2 in a single file, plain or gzip: volumes and images of one or several channels."""
 
     name: str = "NIfTI"
     suffix: str = ".nii.gz"
@@ -62,7 +62,8 @@ class Nifti:
                 header[field] = b""
         header["descrip"] = _marker(note)
         header["vox_offset"] = header.single_vox_offset
-        voxels = stored.reshape(header.get_data_shape()).astype(header.get_data_dtype())
+        axes = axes_of(source, header.get_data_shape())
+        voxels = axes.restored(stored).astype(header.get_data_dtype())
         # Between header and voxels stand four bytes: 0 means that there is no extension.
         whole = b"".join((bytes(header.binaryblock), bytes(header.single_vox_offset - header.sizeof_hdr)))
         content = whole + voxels.tobytes(order="F")

@@ -151,6 +151,16 @@ class Rows:
             return self
         return replace(self, cases=places.named(self.cases, self.source.root))
 
+    def with_nan(self, value: float) -> Self:
+        """The rows, with a value in place of NaN in their images.
+
+        Raises:
+            InputError: the images lie in an archive.
+        """
+        if not isinstance(self.source, Folder):
+            raise InputError("data.nan: it replaces NaN in files, and these images lie in an archive. Remove it.")
+        return replace(self, source=replace(self.source, nan=value), _digests={})
+
     def by_patient(self) -> Self:
         """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.formats import header_of, read_scan
+from palpate.data.formats import format_of, header_of
 from palpate.data.forms import Form
 from palpate.data.orientation import UPRIGHT
 from palpate.data.scan import Header
@@ -87,9 +87,14 @@ class Seen:
         reaches = [_reach(path) for path in (self.paths if every else (self.first,))]
         return min(low for low, _ in reaches), max(high for _, high in reaches)
 
+    def holding_nan(self) -> int:
+        """How many of the images that were looked at hold NaN; raises InputError where pixels cannot be read."""
+        floating = [path for path in self.paths if header_of(path).lattice is None]
+        return sum(bool(np.isnan(format_of(path).read(path).stored).any()) for path in floating)
+
 
 def _reach(path: Path) -> tuple[float, float]:
-    values = read_scan(path).values
+    values = format_of(path).read(path).values
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise InputError(f"{path}: it holds no finite value.")

@@ -37,9 +37,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """Image files of every format, and folders of DICOM series; a case's name is its path from `root`."""
+    """Image files of every format, and folders of DICOM series; a case's name is its path from `root`.
+
+    Attributes:
+        root: the folder.
+        nan: value that replaces NaN in the images; None where NaN is refused.
+    """
 
     root: Path
+    nan: float | None = None
 
     def path(self, case: Case) -> Path:
         """Where the file, or the folder of the series, lies."""
@@ -55,7 +61,7 @@ class Folder:
 
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
-        scan = read_scan(self.path(case))
+        scan = read_scan(self.path(case), self.nan)
         return turned(scan.values, scan.header.orientation) if case.upright else scan.values
 
     def form(self, case: Case) -> Form:
@@ -73,11 +79,13 @@ class Folder:
         Of a series the sorted digests of its files, which do not depend on how the files are named.
         """
         path = self.path(case)
+        # What stands for NaN decides the pixels; without it, the bytes are those of the file.
+        told = b"" if self.nan is None else repr(self.nan).encode()
         try:
             if path.is_dir():
                 files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
-                return b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
-            return path.read_bytes()
+                return told + b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
+            return told + path.read_bytes()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
 

@@ -36,7 +36,7 @@ class Stacked(Folder):
         if case.path not in self.channels:
             return super().read(case)
         self.header(case)
-        return np.concatenate([read_scan(path).values for path in self.paths(case)])
+        return np.concatenate([read_scan(path, self.nan).values for path in self.paths(case)])
 
     def header(self, case: Case) -> Header:
         """What the files say of the image; a map to values that they do not share is not told.

@@ -1,5 +1,6 @@
 """Volumes as they are stored: NIfTI (`.nii`, `.nii.gz`) through nibabel. No reorientation, no resampling.
 
+A fourth axis holds channels, such as the sequences of one MR examination. An image of one slice is two-dimensional.
 The axes keep the order of the file, since a network in use sees them as its own reader gives them. Who reorients or
 resamples before the network does so to the files, or as part of the model. Values are the scanner's, such as
 Hounsfield units: the slope and intercept of the header are applied.
@@ -20,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from palpate.data.finite import with_finite_values
 from palpate.data.forms import Array, bit_range
-from palpate.data.scan import Header
+from palpate.data.scan import Header, Scan
 from palpate.errors import InputError
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
@@ -30,6 +32,9 @@ VOLUME_SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 2**29
 """Volumes of more voxels (512 x 512 x 2048) are refused before they are read: a damaged or hostile header."""
 
+MOST_CHANNELS = 16
+"""A fourth axis that is longer counts time or directions, and no channels of one image."""
+
 _GZIP = b"\x1f\x8b"
 _SLACK = 2**20
 _LONGEST_HEADER = 2**26
@@ -37,44 +42,94 @@ _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _APART = 0.1
 
 
+@dataclass(frozen=True)
+class Axes:
+    """The axes of a file.
+
+    Attributes:
+        sizes: numbers along each axis of the file.
+        space: axes that lie in space, three or two.
+        place: axis of the channels; None where there is one channel.
+    """
+
+    sizes: tuple[int, ...]
+    space: tuple[int, ...]
+    place: int | None = None
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Numbers along the axes in space."""
+        return tuple(self.sizes[axis] for axis in self.space)
+
+    @property
+    def channels(self) -> int:
+        """Numbers of one place in space."""
+        return 1 if self.place is None else self.sizes[self.place]
+
+    def arranged(self, numbers: Array) -> Array:
+        """Numbers in the order of the file as (C, *spatial)."""
+        moved = numbers if self.place is None else np.moveaxis(numbers, self.place, 0)
+        return moved.reshape(self.channels, *self.spatial)
+
+    def restored(self, stored: Array) -> Array:
+        """The inverse of `arranged`."""
+        if self.place is None:
+            return stored.reshape(self.sizes)
+        others = [size for axis, size in enumerate(self.sizes) if axis != self.place]
+        return np.moveaxis(stored.reshape(self.channels, *others), 0, self.place)
+
+
 @dataclass(frozen=True, eq=False)
 class VolumeHeader:
     """What a volume is before its voxels are read.
 
     Attributes:
-        shape: voxels along each of the three axes, in the file's order.
+        axes: which axes of the file lie in space, and which one holds channels.
         kind: name of the NumPy type that the file stores, such as `int16`.
-        spacing: mm of a voxel along each axis; None where the file does not say: unit unknown, and every size 1.
+        spacing: mm of a voxel along each axis in space; None where the file says no unit and only sizes of 1.
         affine: (4, 4) from voxel indices to positions in the file's unit.
         slope: value of one stored step.
         intercept: value of a stored 0.
     """
 
-    shape: tuple[int, int, int]
+    axes: Axes
     kind: str
-    spacing: tuple[float, float, float] | None
+    spacing: tuple[float, ...] | None
     affine: npt.NDArray[np.float64]
     slope: float = 1.0
     intercept: float = 0.0
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis in space: three, or two for one slice."""
+        return self.axes.spatial
+
+    @property
     def scan(self) -> Header:
         """The same as every format says it."""
         lattice = None if np.dtype(self.kind).kind == "f" else bit_range(self.kind)
-        return Header("NIfTI", (1, *self.shape), self.kind, lattice, self.slope, self.intercept, spacing=self.spacing)
+        return Header(
+            "NIfTI",
+            (self.axes.channels, *self.shape),
+            self.kind,
+            lattice,
+            self.slope,
+            self.intercept,
+            spacing=self.spacing,
+        )
 
 
 class Volume(NamedTuple):
     """A volume that was read.
 
     Attributes:
-        array: (1, D0, D1, D2) float32 in stored values after the header's slope and intercept.
-        spacing: mm of a voxel along each axis, or None; as `VolumeHeader.spacing`.
+        array: (C, D0, D1, D2) float32, of one slice (C, D0, D1), after the header's slope and intercept.
+        spacing: mm of a voxel along each axis in space, or None; as `VolumeHeader.spacing`.
         kind: name of the NumPy type that the file stores.
     """
 
     array: Array
-    spacing: tuple[float, float, float] | None
+    spacing: tuple[float, ...] | None
     kind: str
 
 
@@ -90,35 +145,30 @@ def read_volume(path: Path) -> Volume:
         InputError: as `read_volume_header`, or the file is truncated, damaged, or holds NaN or infinity.
     """
     header = read_volume_header(path)
-    return Volume(header.scan.values(read_stored(path, header)), header.spacing, header.kind)
+    scan = with_finite_values(path, Scan(header.scan, read_stored(path, header)))
+    return Volume(scan.values, header.spacing, header.kind)
 
 
 def read_stored(path: Path, header: VolumeHeader) -> Array:
-    """The numbers (1, D0, D1, D2) that the file stores, in their own type, before slope and intercept.
+    """The numbers (C, *spatial) that the file stores, in their own type, before slope and intercept.
 
     Raises:
-        InputError: the file is truncated, damaged, or its values are NaN or infinity.
+        InputError: the file is truncated or damaged.
     """
     with _one_sentence(path):
-        stored = _voxels(path).reshape(1, *header.shape)
-        bounds = header.scan.bounds  # of whole numbers: none of their values can be beyond
-        finite = bounds is not None and max(map(abs, bounds)) <= np.finfo(np.float32).max
-        bad = 0 if finite else int((~np.isfinite(header.scan.values(stored))).sum())
-    if bad:
-        raise InputError(f"{path} holds NaN or infinity in {bad} voxels. Repair it, or take it out.")
-    return stored
+        return header.axes.arranged(_voxels(path))
 
 
 def read_volume_header(path: Path) -> VolumeHeader:
     """Shape, stored type and spacing of a NIfTI file, without reading its voxels.
 
     Raises:
-        InputError: the file is missing, no NIfTI, not one three-dimensional volume of numbers, absurdly large, or its
-            voxels have no size or two sizes.
+        InputError: the file is missing, no NIfTI, no image or volume of numbers, absurdly large, or its voxels have no
+            size or two sizes.
     """
     with _one_sentence(path):
         header = raw_header(path)
-        shape, kind = _checked_shape(path, header.get_data_shape()), header.get_data_dtype()
+        axes, kind = axes_of(path, header.get_data_shape()), header.get_data_dtype()
         if kind.kind not in "uif":
             what = "colours" if kind.fields else f"values of type {kind.name}"
             raise InputError(f"{path} stores {what}, and palpate reads volumes of one number a voxel. Convert it.")
@@ -126,16 +176,17 @@ def read_volume_header(path: Path) -> VolumeHeader:
         slope, intercept = header.get_slope_inter()
         if slope is None:  # a slope of 0 stands for numbers that are not scaled
             slope, intercept = 1.0, 0.0
-        spacing = _spacing(path, header, affine)
-        return VolumeHeader(shape, kind.newbyteorder("=").name, spacing, affine, float(slope), float(intercept))
+        spacing = _spacing(path, header, affine, axes)
+        return VolumeHeader(axes, kind.newbyteorder("=").name, spacing, affine, float(slope), float(intercept))
 
 
 def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
     """Whether the voxels of two volumes of one shape lie at the same places, to a tenth of a voxel."""
-    corners = np.array(np.meshgrid(*[(0.0, float(size - 1)) for size in one.shape])).reshape(3, -1)
+    sizes = (*one.shape, 1)[:3]
+    corners = np.array(np.meshgrid(*[(0.0, float(size - 1)) for size in sizes])).reshape(3, -1)
     corners = np.vstack([corners, np.ones(8)])
     apart = np.linalg.norm(((one.affine - other.affine) @ corners)[:3], axis=0).max()
-    return bool(apart <= _APART * np.linalg.norm(one.affine[:3, :3], axis=0).min())
+    return bool(apart <= _APART * np.linalg.norm(one.affine[:3, : len(one.shape)], axis=0).min())
 
 
 @contextmanager
@@ -203,16 +254,32 @@ def _voxels(path: Path) -> Array:
     return stored.astype(stored.dtype.newbyteorder("="), copy=not stored.flags.writeable)
 
 
-def _checked_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    frames = math.prod(shape[3:])
-    words = " x ".join(map(str, shape))
-    if len(shape) > 3 and frames != 1:
-        raise InputError(f"{path} holds {words} voxels, several volumes. Save each volume as a file.")
-    if len(shape) < 3:
-        raise InputError(f"{path} has {len(shape)} axes ({words}), and palpate reads volumes of three. Save it as PNG.")
-    require_voxels(path, shape)
-    first, second, third = (int(size) for size in shape[:3])
-    return first, second, third
+def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
+    """What the axes of a NIfTI file are.
+
+    Channels lie on the first axis beyond the third that is longer than 1: (x, y, z, C), or (x, y, z, 1, C) as ITK
+    writes vectors. Where the fourth axis is longer than `MOST_CHANNELS` and the first is not, they lie on the first.
+    One slice, (x, y, 1), is an image of two dimensions.
+
+    Raises:
+        InputError: there is one axis only, no voxels or absurdly many, or more volumes than channels can be.
+    """
+    sizes = tuple(int(size) for size in shape)
+    words = " x ".join(map(str, sizes))
+    if len(sizes) < 2:
+        raise InputError(f"{path} has one axis ({words}), and an image has two or three. Take it out of the table.")
+    require_voxels(path, sizes)
+    beyond = [axis for axis in range(3, len(sizes)) if sizes[axis] > 1]
+    place = beyond[0] if beyond else None
+    if beyond == [3] and sizes[3] > MOST_CHANNELS >= sizes[0]:
+        place = 0
+    if len(beyond) > 1 or (place is not None and sizes[place] > MOST_CHANNELS):
+        raise InputError(
+            f"{path} holds {words} voxels: a series of volumes. palpate reads up to {MOST_CHANNELS} volumes of a file "
+            "as channels. Save each volume as a file of its own, for example with nibabel's four_to_three."
+        )
+    space = tuple(axis for axis in range(min(len(sizes), 4)) if axis != place)[:3]
+    return Axes(sizes, space[:2] if len(space) == 3 and sizes[space[2]] == 1 else space, place)
 
 
 def require_voxels(path: Path, shape: tuple[int, ...]) -> None:
@@ -227,19 +294,19 @@ def require_voxels(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _spacing(path: Path, header: Any, affine: npt.NDArray[np.float64]) -> tuple[float, float, float] | None:
-    stored = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-    placed = np.linalg.norm(affine[:3, :3], axis=0)
+def _spacing(path: Path, header: Any, affine: npt.NDArray[np.float64], axes: Axes) -> tuple[float, ...] | None:
+    stored = np.asarray([header["pixdim"][axis + 1] for axis in axes.space], dtype=np.float64)
     words = " x ".join(f"{size:g}" for size in stored)
     if not (np.isfinite(stored).all() and (stored > 0).all() and np.isfinite(affine).all()):
         raise InputError(f"{path}: its voxels have the size {words}. Write their size in mm into the header (pixdim).")
-    if not np.allclose(stored, placed, rtol=0.01):
-        raise InputError(
-            f"{path}: its voxels have the size {words} by pixdim, and {' x '.join(f'{size:g}' for size in placed)} by "
-            "its affine. Correct the header, so that mm and ml are right."
-        )
+    if axes.place != 0:  # the affine is about the first three axes
+        placed = np.linalg.norm(affine[:3, :3], axis=0)[list(axes.space)]
+        if not np.allclose(stored, placed, rtol=0.01):
+            raise InputError(
+                f"{path}: its voxels have the size {words} by pixdim, and {' x '.join(f'{size:g}' for size in placed)} "
+                "by its affine. Correct the header, so that mm and ml are right."
+            )
     unit = header.get_xyzt_units()[0]
     if unit == "unknown" and (stored == 1.0).all():
         return None
-    first, second, third = (float(size) * _MILLIMETRES[unit] for size in stored)
-    return first, second, third
+    return tuple(float(size) * _MILLIMETRES[unit] for size in stored)

@@ -7,8 +7,6 @@ import warnings
 
 import numpy as np
 import torch
-from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-from monai.metrics.surface_dice import compute_surface_dice
 from torch import Tensor
 
 from palpate.errors import InputError
@@ -140,6 +138,10 @@ class SegmentationReader:
         if not bool(found.any()) or not bool(true.any()):
             diagonal = np.linalg.norm([(n - 1) * edge for n, edge in zip(true.shape, size, strict=True)])
             return float(diagonal), 0.0
+        # Loading MONAI takes seconds, and a plan is read without it.
+        from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+        from monai.metrics.surface_dice import compute_surface_dice
+
         masks = (found[None, None], true[None, None])
         with warnings.catch_warnings():
             # MONAI 1.6 warns of an argument that it passes to itself; no user can mend that.

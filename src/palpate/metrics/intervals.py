@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy.stats import binomtest
 
 from palpate.metrics.panel import Bools, Floats, Ints
 
@@ -107,6 +106,9 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     """
     if total == 0:
         return float("nan"), float("nan")
+    # Takes a second to load, which a page of help need not wait for.
+    from scipy.stats import binomtest
+
     low, high = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
     return float(low), float(high)
 
@@ -269,6 +271,8 @@ def mcnemar(first: Bools, second: Bools) -> Pairing:
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     discordant = only_first + only_second
+    from scipy.stats import binomtest
+
     p_value = float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
     return Pairing(int((first & second).sum()), only_first, only_second, int((~first & ~second).sum()), p_value)
 

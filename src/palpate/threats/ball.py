@@ -11,6 +11,7 @@ from torch import Tensor
 from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.threats.neighbourhoods import Around, AroundL1, AroundL2, AroundLinf, Unprojected
+from palpate.units import distinct
 
 _AROUND: dict[str, type[Around]] = {"linf": AroundLinf, "l2": AroundL2, "l1": AroundL1}
 
@@ -126,7 +127,8 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
         flat = images.flatten(1)
         row = int((~((flat >= low) & (flat <= high)).all(1)).nonzero()[0])
         what = "NaN or infinity" if not bool(torch.isfinite(flat[row]).all()) else "values outside the bounds"
+        ends = distinct(low, high, least, most)
         raise InputError(
-            f"images: row {row} holds {what} (bounds {low:g} to {high:g}, found {least:g} to {most:g}). "
-            "Give the bounds of the stored values, for example bounds=(0, 255)."
+            f"images: row {row} holds {what} (bounds {ends[0]} to {ends[1]}, found {ends[2]} to {ends[3]}). "
+            "Give the bounds of the stored values: bounds=(0, 255), or in a plan model.bounds = [0, 255]."
         )

@@ -1,0 +1,128 @@
+"""The tutorial, word by word: its commands run in its order, and its lines of a plan are put where it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from palpate.audit.demo import write_demo
+from palpate.runs import RunFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "tutorial" / "first_audit.md").read_text()
+DEMO = Path("palpate-demo/classification")
+
+# `make demo` of five images, one task and two attacks: the set-up and the rest are tested elsewhere.
+MAKE = """#!/bin/sh
+[ "$*" = demo ] || exit 9
+exec .venv/bin/palpate demo --task classification
+"""
+PALPATE = """#!/bin/sh
+exec "{python}" -m palpate "$@"
+"""
+MODEL = """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        bright = x[:, :1, 8:24, 8:24].mean((1, 2, 3)) - 0.45
+        return torch.stack([-20 * bright, 20 * bright], 1)
+
+def build():
+    return Net()
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.format(python=sys.executable))
+    path.chmod(0o755)
+
+
+def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(place / "bin"), os.environ["PATH"]])
+    environment = os.environ | {"PATH": paths, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["sh", "-ec", command], check=False, cwd=place, env=environment, capture_output=True, text=True
+    )
+
+
+def images(folder: Path) -> list[tuple[Path, int]]:
+    """Twelve grey images, bright in the middle where the label is 1."""
+    draw, written = np.random.default_rng(0), []
+    for number in range(12):
+        pixels = draw.integers(60, 90, (32, 32))
+        pixels[8:24, 8:24] += 90 * (number % 2)
+        path = folder / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+        written.append((path, number % 2))
+    return written
+
+
+def with_table(folder: Path) -> None:
+    lines = [f"{path.relative_to(folder)},{label}" for path, label in images(folder / "images")]
+    (folder / "labels.csv").write_text("\n".join(["file,label", *lines]) + "\n")
+
+
+def with_folders(folder: Path) -> None:
+    for path, label in images(folder):
+        place = folder / ("normal", "pneumonia")[label] / path.name
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    executable(tmp_path / "bin" / "make", MAKE)
+    executable(tmp_path / ".venv" / "bin" / "palpate", PALPATE)
+    return tmp_path
+
+
+def test_the_demo_and_its_finer_budgets(place: Path) -> None:
+    demo, finer, *_ = blocks("sh")
+    plan = write_demo(place / DEMO.parent, "classification", images=5)
+    few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n'
+    text = plan.read_text()
+    plan.write_text(text[: text.index("[[attacks]]")] + few)
+    done = run(demo, place)
+    assert done.returncode == 0, done.stderr
+    assert (place / DEMO / "runs" / "plan" / "report.html").is_file()
+    (threat,) = (block for block in blocks("toml") if "[threat]" in block)
+    (budgets,) = re.findall(r"^eps = .*$", threat, re.MULTILINE)
+    plan.write_text(re.sub(r"^eps = .*$", budgets, plan.read_text(), count=1, flags=re.MULTILINE))
+    done = run(finer, place)
+    assert done.returncode == 0, done.stderr
+    stored = [RunFolder(place / DEMO / "runs" / name).frame() for name in ("plan", "finer")]
+    assert [len(set(frame["eps"])) for frame in stored] == [6, 3]
+
+
+@pytest.mark.parametrize("lay", [with_table, with_folders])
+def test_an_own_model_and_a_gate(place: Path, lay) -> None:
+    _, _, init, audit = blocks("sh")
+    folder = place / "my-model"
+    lay(folder)
+    (folder / "model.py").write_text(MODEL)
+    done = run(init, place)
+    assert done.returncode == 0, done.stderr
+    done = run(audit, place)
+    assert done.returncode == 0, done.stderr
+    run_folder = folder / "runs" / "plan"
+    records = {path: path.read_bytes() for path in (run_folder / "records").glob("*.parquet")}
+    assert records
+    # The gate joins the finished plan; nothing is attacked again, and the second audit finds no class in `runs`.
+    plan = folder / "plan.toml"
+    (gate,) = (block for block in blocks("toml") if "[[gates]]" in block)
+    plan.write_text(plan.read_text() + "\n" + gate)
+    done = run(audit, place)
+    assert done.returncode == 1, done.stderr
+    assert {path: path.read_bytes() for path in (run_folder / "records").glob("*.parquet")} == records
