@@ -178,3 +178,25 @@ def test_grey_and_colour_in_one_folder_are_mentioned(tmp_path: Path) -> None:
     save(tmp_path / "tb/9.png", noise(8, 9, 3))
     text = starting_plan(tmp_path, tmp_path)
     assert "differ in channels (6 with 1 and 1 with 3, of those looked at)" in text
+
+
+def test_a_damaged_table_of_patients_is_said_instead_of_taking_them_for_classes(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{name}/{n}.png" for name in ("anna", "bert") for n in range(2)])
+    (tmp_path / "labels.csv").write_text("file,label\nanna/0.png,1\nbert/1.png,0,more\n")
+    with pytest.raises(InputError, match=r"labels.csv, line 3: 3 cells under 2 columns"):
+        starting_plan(tmp_path, tmp_path)
+
+
+def test_splits_inside_class_folders_are_not_mixed(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{name}/{split}/0.png" for name in ("normal", "tb") for split in ("train", "test")])
+    with pytest.raises(InputError, match=r"normal holds the splits test, train.*such as test/NORMAL"):
+        starting_plan(tmp_path, tmp_path)
+
+
+def test_of_two_tables_of_findings_the_one_to_audit_comes_first(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        pictures(tmp_path, [f"{split}/{n}.png" for n in range(4)])
+        rows = [f"{split}/{n}.png,{n % 2},{n // 2},{(n + 1) % 2}" for n in range(4)]
+        sheet(tmp_path / f"{split}.csv", "Path,Edema,Mass,Hernia", rows)
+    text = starting_plan(tmp_path, tmp_path)
+    assert 'table = "valid.csv"' in text and "train.csv" in text

@@ -13,6 +13,7 @@ from palpate.audit.starter_model import model_part
 from palpate.audit.starter_roots import with_roots
 from palpate.audit.starter_values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.data.columns import split_rank
 from palpate.data.inspect import Layout, find_tables
 from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
 from palpate.data.inspect_described import find_described
@@ -81,7 +82,9 @@ def _found(
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
     drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
-    noted = [layout for layout in annotated if layout.kind == "findings"]
+    noted = sorted(
+        (layout for layout in annotated if layout.kind == "findings"), key=lambda layout: split_rank(layout.path)
+    )
     # What a table says comes before what the names of folders seem to say.
     listed = [layout for layout in tables if layout.kind == "csv"]
     rest = [layout for layout in tables if layout.kind != "csv"]

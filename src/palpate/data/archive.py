@@ -1,6 +1,7 @@
 """MedMNIST archives: one `.npz` with `{split}_images` and `{split}_labels`, read without pickle.
 
-Images are 2D, grey or RGB, or volumes; labels are one class an image, or a 1 or 0 for each of several findings.
+Images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2). Labels are (N, 1), one class an image, or (N, findings),
+a 1 or 0 for each of several findings.
 """
 
 from __future__ import annotations

@@ -102,6 +102,12 @@ def is_split(values: Counter[str]) -> bool:
     return len(values) > 1 and all(value.lower() in SPLITS for value in values)
 
 
+def split_rank(path: Path) -> int:
+    """The place of a file or folder that is named after a split among `SPLITS`; their number for others."""
+    name = path.stem.lower()
+    return SPLITS.index(name) if name in SPLITS else len(SPLITS)
+
+
 def sorted_splits(values: Counter[str]) -> tuple[tuple[str, int], ...]:
     """Splits and how often they stand there, the one to audit first."""
     return tuple(sorted(values.items(), key=lambda item: SPLITS.index(item[0].lower())))

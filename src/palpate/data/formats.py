@@ -41,7 +41,7 @@ BYTES_A_NUMBER = 32
 OVERHEAD = 2**26
 """Bytes of memory that reading takes at most beside that and the file itself."""
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".nrrd", *VOLUME_SUFFIXES)
+SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", *VOLUME_SUFFIXES)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 

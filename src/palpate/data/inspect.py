@@ -16,7 +16,7 @@ from typing import Literal
 from palpate.data.archive import findings_in, read_headers
 from palpate.data.cases import class_number
 from palpate.data.class_folders import read_class_folders
-from palpate.data.columns import MOST_CLASSES, SPLITS, sorted_splits, spread
+from palpate.data.columns import MOST_CLASSES, SPLITS, sorted_splits, split_rank, spread
 from palpate.data.findings import finding
 from palpate.data.formats import is_series
 from palpate.data.forms import Form
@@ -163,16 +163,16 @@ def _nothing(folder: Path, places: Sequence[Path], refused: Sequence[UnreadError
     looked = f" Looked at: {' '.join(reasons(refused))}" if refused else ""
     return (
         f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
-        "one folder of images a class, with a MedMNIST .npz, or with data for nnU-Net, MONAI, COCO or Pascal VOC."
+        "one folder of images a class, with a MedMNIST .npz, with images beside their masks, or with data for "
+        "nnU-Net, MONAI, COCO, YOLO or Pascal VOC."
         f"{looked}"
     )
 
 
 def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
     def key(layout: Layout) -> tuple[bool, int, int]:
-        name = layout.path.stem.lower()
         # The form of an answer in a contest, whose labels are placeholders.
-        return ("submission" in name, SPLITS.index(name) if name in SPLITS else len(SPLITS), -layout.count)
+        return ("submission" in layout.path.stem.lower(), split_rank(layout.path), -layout.count)
 
     return sorted((layout for layout in layouts if layout is not None), key=key)
 
@@ -234,6 +234,11 @@ def _folder_layout(root: Path) -> Layout | None:
         return None
     if described := next((path for path in below if _is_described(path)), None):
         raise OtherKindError(f"{described} is a set of images of its own and no class. Give that folder.")
+    if mixed := next((path for path in below if _splits_in(path)), None):
+        raise OtherKindError(
+            f"{mixed} holds the splits {', '.join(_splits_in(mixed))}. Put the class folders of each split into a "
+            "folder of its own, such as test/NORMAL, so that an audit reads one split."
+        )
     held = read_class_folders(root, None)
     if len(held.classes) < 2:
         raise OtherKindError(
@@ -252,6 +257,10 @@ def _folder_layout(root: Path) -> Layout | None:
     table = Table.from_folders(root)
     seen = look_at([root / case.name for case in spread(list(table))])
     return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen, notes=table.notes)
+
+
+def _splits_in(folder: Path) -> list[str]:
+    return [path.name for path in folders_in(folder) if path.name.lower() in SPLITS]
 
 
 def _is_described(folder: Path) -> bool:

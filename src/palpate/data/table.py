@@ -53,8 +53,7 @@ class Table(Rows):
             table: the CSV, in UTF-8; comma, semicolon or tab.
             images: folder that the paths in the column `file` start from.
             file: column of paths; a bare identifier stands for the one image of that name.
-            label: column of labels: names of classes, or their numbers from 0; or one column a class, of which each
-                line has exactly one 1.
+            label: column of labels, names of classes or their numbers from 0; or columns of 1 and 0, one a class.
             group: column that says which images belong together, such as the patient's; none: each image alone.
             where: keep lines whose column has this value, such as `{"split": "test"}`.
             classes: names of the classes in the model's order; without them labels must be numbers.
@@ -212,19 +211,14 @@ class Table(Rows):
 
     @classmethod
     def from_folders(cls, root: Path, classes: Sequence[str] | None = None) -> Table:
-        """A table from one folder a class, its images at any depth below.
-
-        Hidden files, folders without images, run folders and environments are passed over. So are masks beside their
-        image, known by their names (`a.png`, `a_mask.png`); the table's notes say how many.
+        """A table from one folder a class, its images at any depth below; its notes say what was left out.
 
         Args:
-            root: the folder of class folders.
-            classes: names of the folders in the model's order, the only ones that are read; without them all folders
-                with images are classes, numbers count up and names are sorted.
+            root: the folder of class folders; folders without images are no classes, run folders are passed over.
+            classes: names of the folders in the model's order, the only ones that are read; all folders unless told.
 
         Raises:
-            InputError: there are no class folders or no images, images lie outside, or a class has no folder while
-                another folder holds images.
+            InputError: there are no class folders or no images, images lie outside, or a class may be misspelt.
         """
         held = read_class_folders(root, classes)
         return cls(held.cases, held.classes, Folder(root), notes=held.notes)
@@ -237,13 +231,7 @@ class Table(Rows):
         classes: Sequence[str] | None = None,
         findings: Sequence[str] | None = None,
     ) -> Table:
-        """A table from one split of a MedMNIST `.npz`: `{split}_images` and `{split}_labels`.
-
-        Args:
-            archive: images are (N, H, W), (N, H, W, 3) or volumes (N, D0, D1, D2); labels (N, 1), or (N, findings).
-            split: `train`, `val` or `test`.
-            classes: names of the classes; without them labels are numbers.
-            findings: names of the findings, where labels are a 1 or 0 for each.
+        """A table from one split of a MedMNIST `.npz`; `palpate.data.archive` says which arrays it reads.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
@@ -397,8 +385,6 @@ class Table(Rows):
         difficult: bool = False,
     ) -> Table:
         """A table of boxes from a Pascal VOC folder: `Annotations`, `JPEGImages`, `ImageSets/Main`.
-
-        Corners count pixels from 1 and belong to the box, which reaches from `xmin - 1` to `xmax`.
 
         Args:
             root: such as `VOC2007`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from palpate.data.columns import (
 )
 from palpate.data.label_columns import has_boxes
 from palpate.data.listing import places_of
-from palpate.data.seen import OtherKindError, Seen, look_at
+from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at
 from palpate.data.sheets import read_csv
 from palpate.data.table_faults import is_image_name, why_no_images, without_header
 from palpate.errors import InputError
@@ -35,6 +36,8 @@ OTHER_TABLES = {
 
 
 _LONGEST_LINE = 4096
+_MOST_READ = 2**16
+_BETWEEN = re.compile(r"[,;\t\r\n/\\]")
 
 
 class TableLook:
@@ -64,7 +67,7 @@ class TableLook:
         try:
             _, self.header, self.lines = read_csv(path)
         except InputError as error:
-            raise OtherKindError(str(error)) from error
+            raise (UnreadError if _names_what_is_beside(path) else OtherKindError)(str(error)) from error
         if has_boxes(self.header):
             raise OtherKindError(f"{path} holds boxes.")
         if (headless := without_header(path, self.header)) is not None:
@@ -108,6 +111,15 @@ def other_table(path: Path) -> OtherKindError | None:
         return OtherKindError(f"{path} lists images in plain text. Save it as CSV with a header, such as file,label.")
     fix = OTHER_TABLES.get(path.suffix.lower())
     return None if fix is None else OtherKindError(f"{path} is no CSV, which is what palpate reads. {fix}")
+
+
+def _names_what_is_beside(path: Path) -> bool:
+    """Whether a damaged table still shows that it is about the images and folders beside it."""
+    with path.open("rb") as file:
+        text = file.read(_MOST_READ).decode(errors="replace")
+    words = {word.strip().strip('"') for word in _BETWEEN.split(text)}
+    beside = {one.name for one in path.parent.iterdir() if one.is_dir()}
+    return bool(words & beside) or any(is_image_name(word) for word in words)
 
 
 def _lists_images(path: Path) -> bool:
