@@ -9,6 +9,7 @@ import pytest
 
 from palpate.data.forms import Form
 from palpate.data.inspect_annotated import find_annotated
+from palpate.data.seen import UnreadError
 from tests.data.pictures import noise, save, shared
 from tests.data.volumes import scan, write
 
@@ -75,6 +76,25 @@ def test_boxes_with_the_listing_beside_them(tmp_path: Path) -> None:
     assert layout.corners == ("X1", "Y1", "X2", "Y2") and layout.names == ("cell", "clot")
     assert layout.split == "part" and layout.splits == (("test", 4), ("val", 4))
     assert [len(layout.table().annotation(row).classes) for row in range(4)] == [2, 2, 0, 0]  # type: ignore[arg-type]
+
+
+def test_boxes_in_one_cell_are_refused_with_the_fix(tmp_path: Path) -> None:
+    names = pictures(tmp_path)
+    listing(tmp_path, "train.csv", "image_id,width,bbox", [f'{name},6,"[1.0, 2, 3, 4.5]"' for name in names])
+    unread: list[UnreadError] = []
+    assert find_annotated(tmp_path, unread) == ()
+    assert any("column 'bbox' holds the four numbers of a box in one cell" in str(error) for error in unread)
+
+
+def test_boxes_whose_class_could_be_in_several_columns(tmp_path: Path) -> None:
+    names = pictures(tmp_path)
+    lines = [f"{name},{'ab'[n % 2]},{'xyz'[n % 3]},0,0,3,3" for n, name in enumerate(names)]
+    listing(tmp_path, "boxes.csv", "image,kind,shape,x1,y1,x2,y2", lines)
+    (layout,) = find_annotated(tmp_path)
+    assert (layout.label, layout.others, layout.names) == ("kind", ("shape",), ("a", "b"))
+    listing(tmp_path, "boxes.csv", "image,x1,y1,x2,y2", [f"{name},0,0,3,3" for name in names])
+    (layout,) = find_annotated(tmp_path)
+    assert layout.label is None and layout.names == ("object",) and len(layout.table()) == 8
 
 
 def test_findings_are_columns_of_present_and_absent(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def test_paths_as_exports_write_them(tmp_path: Path) -> None:
     assert table_of_yolo(tmp_path).classes == ("0",) and table_of_yolo(tmp_path)[0].name == "valid/images/a.jpg"
 
 
+def test_splits_that_were_never_made_are_passed_over(tmp_path: Path) -> None:
+    path = dataset(tmp_path, YAML + "test: ../test/images\n")
+    assert list(read_yolo(path).splits) == ["val", "train"]
+
+
 def test_a_list_of_images(tmp_path: Path) -> None:
     path = dataset(tmp_path, YAML.replace("images/val", "val.txt"))
     (tmp_path / "val.txt").write_text("./images/val/a.jpg\n\nimages/val/c.jpg\n")
@@ -94,9 +99,9 @@ def test_texts_that_are_damaged(tmp_path: Path, text: str, said: str) -> None:
     ("yaml", "said"),
     [
         ("{", r"data\.yaml is no YAML"),
-        ("names: [a]\n", r"data\.yaml names no images\. Give it the key val"),
+        ("names: [a]\n", r"data\.yaml names no images that are there\.  ?Give it the key val"),
         ("val: images/val\n", r"data\.yaml has no 'names'"),
-        ("val: images/gone\nnames: [a]\n", r"'val' is 'images/gone', and there is no .*gone\. Correct the path"),
+        ("val: images/gone\nnames: [a]\n", r"'val' is 'images/gone', and there is no .*gone\. Give it"),
         ("val: images/val\nnames: {1: a, 2: b}\n", r"the numbers of its names are 1, 2\. Count them from 0"),
         ("val: images/val\nnames: 3\n", r"'names' is '3'\. Give a list of names"),
         ("val: 3\nnames: [a]\n", r"'val' is 3\. Give a folder of images"),

@@ -106,6 +106,13 @@ def test_a_prefix_that_only_the_network_has(tmp_path: Path, prefix: str, said: s
     assert is_small(loaded) and said in loaded.notes[0]
 
 
+def test_a_loss_beside_names_that_lack_the_prefix_of_the_network_is_left_out(tmp_path: Path) -> None:
+    torch.save(under("") | {"criterion.weight": torch.ones(3)}, tmp_path / "w.pt")
+    source = ModelSource(factory="tests.models.test_checkpoints:Wrapped", weights="w.pt")
+    loaded = load_noted(source, tmp_path)
+    assert is_small(loaded) and "left out: criterion.weight." in loaded.notes[1]
+
+
 def test_another_shape_under_a_prefix_is_still_refused(tmp_path: Path) -> None:
     held = under("net.")
     held["net.head.bias"] = torch.ones(7)

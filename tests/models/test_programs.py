@@ -124,6 +124,14 @@ def foreign_operator(held: Any, run: str) -> None:
     node(held)["target"] = "torch.ops.mylab.special.default"
 
 
+def attribute(held: Any, run: str) -> None:
+    node(held)["target"] = "torch.ops.aten.__class__"
+
+
+def attribute_of_an_operator(held: Any, run: str) -> None:
+    node(held)["target"] = "torch.ops.aten.add.__reduce__"
+
+
 def keyword(held: Any, run: str) -> None:
     node(held)["inputs"][1] |= {"kind": 2, "name": f"other={run}, alpha"}
 
@@ -147,7 +155,8 @@ def factory(held: Any, run: str) -> None:
 
 
 SPOILS = [
-    *(size, size_in_a_function, symbol, operator, file_operator, foreign_operator),
+    *(size, size_in_a_function, symbol, operator, file_operator, foreign_operator, attribute),
+    attribute_of_an_operator,
     *(keyword, name, structure, factory),
 ]
 

@@ -43,7 +43,10 @@ BYTES_A_NUMBER = 32
 OVERHEAD = 2**26
 """Bytes of memory that reading takes at most beside that and the file itself."""
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".nrrd", ".mha", ".mhd", ".npy", *VOLUME_SUFFIXES)
+SUFFIXES = (
+    *(*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", ".mha", ".mhd", ".npy"),
+    *VOLUME_SUFFIXES,
+)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 

@@ -163,7 +163,8 @@ def _nothing(folder: Path, places: Sequence[Path], refused: Sequence[UnreadError
     looked = f" Looked at: {' '.join(reasons(refused))}" if refused else ""
     return (
         f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
-        "one folder of images a class, with a MedMNIST .npz, or with data for nnU-Net, MONAI, COCO or Pascal VOC."
+        "one folder of images a class, with a MedMNIST .npz, with images beside their masks, or with data for "
+        "nnU-Net, MONAI, COCO, YOLO or Pascal VOC."
         f"{looked}"
     )
 

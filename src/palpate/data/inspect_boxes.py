@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.data.annotated import AnnotatedLayout
@@ -19,6 +20,8 @@ __all__ = ["ALONE", "boxes_of"]
 ALONE = "object"
 """Name of the class of boxes where no column says one."""
 _LABELS = ("class_name", "label_name", "category_name", "finding label", *LABEL_NAMES, "class_id", "category_id")
+_PACKED = re.compile(r"[\[(]?\s*-?[\d.]+(?:[\s,;]+-?[\d.]+){3}\s*[\])]?")
+"""Four numbers in one cell."""
 _NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
@@ -31,6 +34,11 @@ def boxes_of(path: Path) -> AnnotatedLayout | None:
     _, header, lines = read_csv(path)
     names = box_names(header)
     if names is None:
+        if packed := _packed(header, lines):
+            raise UnreadError(
+                f"{path}: column '{packed}' holds the four numbers of a box in one cell. Write them into four columns, "
+                "such as xmin, ymin, xmax, ymax, or x, y, width, height."
+            )
         return None
     sheet = SheetLook(path, numbers=names.columns, repeated=True)
     boxed = boxed_lines(names, lines)
@@ -52,6 +60,12 @@ def boxes_of(path: Path) -> AnnotatedLayout | None:
         group=whole.group, splits=whole.splits, site=whole.site, scanner=whole.scanner, seen=seen, others=others,
         mode=mode, fractions=fractions, doubtful=doubtful,
     )  # fmt: skip
+
+
+def _packed(header: Sequence[str], lines: Sequence[Line]) -> str:
+    """The column whose cells hold four numbers each; empty where there is none."""
+    held = {column: [line.cells[column] for line in lines if line.cells[column]] for column in header}
+    return next((column for column, cells in held.items() if cells and all(map(_PACKED.fullmatch, cells))), "")
 
 
 def _label(sheet: SheetLook, names: BoxNames, boxed: list[Line]) -> tuple[str | None, tuple[str, ...]]:

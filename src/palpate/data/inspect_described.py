@@ -24,7 +24,7 @@ from palpate.data.json_file import path_from, read_json
 from palpate.data.listing import visible
 from palpate.data.mask_candidates import folders_to, split_rank
 from palpate.data.mask_values import MaskValues, stored_values
-from palpate.data.nnunet import nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.nnunet import Dataset, nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.table import Table
 from palpate.data.voc import voc_masks, voc_splits
@@ -92,6 +92,13 @@ def _nnunet(folder: Path) -> Layouts:
     if not (folder / "dataset.json").is_file():
         return ()
     dataset = read_dataset(folder)
+    if not dataset.current:  # a dataset.json of version 1 may be one of the Decathlon
+        return _nnunet_set(folder, dataset)
+    with reading():
+        return _nnunet_set(folder, dataset)
+
+
+def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
     splits = tuple((split, len(nnunet_sheet(dataset, split)[0].lines)) for split in nnunet_splits(dataset))
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
     table = Table.from_nnunet(folder)

@@ -37,6 +37,7 @@ class Dataset:
         ignore: stored value that counts for nothing, or None.
         ending: of all files.
         listed: cases that it lists itself, with their files; empty where the folders do.
+        current: whether it is of version 2, which nothing but nnU-Net writes.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Dataset:
     ignore: int | None
     ending: str
     listed: Mapping[str, Any]
+    current: bool = False
 
     @property
     def path(self) -> Path:
@@ -78,7 +80,8 @@ def read_dataset(folder: Path) -> Dataset:
     channels = entry(path, "", document, "channel_names" if "channel_names" in document else "modality", dict)
     ending = entry(path, "", document, "file_ending", str) if "file_ending" in document else ".nii.gz"
     cases = entry(path, "", document, "dataset", dict) if "dataset" in document else {}
-    return Dataset(folder, len(channels), structures, regions, ignore[0] if ignore else None, ending, cases)
+    ignored = ignore[0] if ignore else None
+    return Dataset(folder, len(channels), structures, regions, ignored, ending, cases, "channel_names" in document)
 
 
 def nnunet_coding(dataset: Dataset, structures: Sequence[str] | None, exclusive: bool | None) -> Coding:

@@ -58,12 +58,18 @@ def read_yolo(path: Path) -> Yolo:
     document = _yaml(path)
     if not isinstance(document, dict) or "names" not in document:
         raise InputError(f"{path} has no 'names'. Give the data.yaml of a YOLO set, with the names of the classes.")
-    splits = {}
+    splits, missing = {}, []
     for split in _SPLITS:
         if document.get(split):
-            splits[split] = _split(path, document, split)
+            try:
+                splits[split] = _split(path, document, split)
+            except FileNotFoundError as error:  # exports name splits that were never made
+                missing.append(str(error))
     if not splits:
-        raise InputError(f"{path} names no images. Give it the key val or test: a folder of images.")
+        raise InputError(
+            f"{path} names no images that are there. {' '.join(missing[:1])} Give it the key val or test: a folder of "
+            "images, by its path from the folder of this file."
+        )
     folders = [folder for places in splits.values() for folder in places]
     return Yolo(path, _root(path.parent, folders), _names(path, document["names"]), splits, "kpt_shape" in document)
 
@@ -198,10 +204,7 @@ def _split(path: Path, document: dict[Any, Any], split: str) -> tuple[Path, ...]
         tried = [*(one / text for one in bases), path.parent / text, path.parent / plain]
         place = next((one for one in tried if one.exists()), None)
         if place is None:
-            raise InputError(
-                f"{path}: '{split}' is '{text}', and there is no {tried[0]}. Correct the path in data.yaml, from its "
-                "own folder."
-            )
+            raise FileNotFoundError(f"'{split}' is '{text}', and there is no {tried[0]}.")
         places.append(Path(os.path.normpath(place)))
     return tuple(places)
 

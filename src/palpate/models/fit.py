@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -53,15 +54,16 @@ def _named_alike(
     if not _misfits(own, plain):
         return plain, _left(beside)
     ours = _common(own)
-    for lost in dict.fromkeys(("", ours)):  # the module's names as they are, then without their own prefix
+    # The module's names as they are, then without their own prefix; all of the file, then what is not plainly beside.
+    for lost, held in product(dict.fromkeys(("", ours)), (tensors, plain)):
         bare = {name.removeprefix(lost): tensor for name, tensor in own.items()}
-        fitting = [prefix for prefix in _prefixes(bare, tensors) if not _misfits(bare, _under(prefix, tensors))]
+        fitting = [prefix for prefix in _prefixes(bare, held) if not _misfits(bare, _under(prefix, held))]
         if not fitting:
             continue
         _require_one(fitting, tensors, path)
-        taken = {lost + name: tensor for name, tensor in _under(fitting[0], tensors).items()}
-        left = [name for name in tensors if not name.startswith(fitting[0])]
-        return taken, [*_renamed(fitting[0], lost), *_left(left)]
+        taken = _under(fitting[0], held)
+        left = [name for name in tensors if name.removeprefix(fitting[0]) not in taken]
+        return {lost + name: tensor for name, tensor in taken.items()}, [*_renamed(fitting[0], lost), *_left(left)]
     return plain, []
 
 

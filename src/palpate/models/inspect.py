@@ -1,4 +1,4 @@
-"""A look at a folder: which models lie there, for `palpate init` to propose one. Nothing is run or unpickled."""
+"""A look at a folder: which models lie there, for `palpate init` to propose one. Nothing of them is run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class Candidate:
 def find_models(folder: Path) -> tuple[Candidate, ...]:
     """Files of models and functions that look like factories, up to three levels below a folder, the readiest first.
 
-    Python files are parsed, never run; model files are told by their bytes, never unpickled.
+    Python files are parsed, never run; model files are told by their bytes. Of a pickle tensors alone are read, as
+    `read_weights` does without a flag.
     """
     whole = [found for path in _folders(folder, _DEEPEST) if (found := _folder(folder, path))]
     owned = [folder / str(found.source.bundle or found.source.huggingface) for found in whole if found.source]

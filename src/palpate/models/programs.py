@@ -31,6 +31,8 @@ _PROGRAMS = ("models/model.json", "serialized_exported_program.json")
 _CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
 
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|prim|quantized|quantized_decomposed|torchvision)\.\w+(\.\w+)?")
+_UNDER = re.compile(r"__i?(and|or|xor|lshift|rshift|not|getitem|contains|is|isnot|derive_index|range_length)__")
+"""Operators whose names begin with two underscores; any other such name is Python's own."""
 _FILES = ("save", "from_file")
 """Operators of `aten` that read or write a file."""
 _HIGHER = (
@@ -158,7 +160,12 @@ def _wrong_text(text: str, key: str) -> Iterator[str]:
 
 def _is_operator(target: str) -> bool:
     if _OPERATOR.fullmatch(target):
-        return target.split(".")[3] not in _FILES
+        name, *overload = target.split(".")[3:]
+        return (
+            name not in _FILES
+            and (not name.startswith("__") or _UNDER.fullmatch(name) is not None)
+            and not any(part.startswith("__") for part in overload)
+        )
     higher = target.removeprefix("torch.ops.higher_order.")
     return higher in _HIGHER or _PYTHON.fullmatch(target) is not None
 
