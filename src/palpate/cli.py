@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import StrEnum
@@ -16,6 +17,7 @@ import typer
 from palpate.console import console, echo, echo_lines, guarded
 from palpate.errors import InputError, PalpateError
 from palpate.lists import lists
+from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
     from palpate.audit.runner import Outcome
@@ -30,11 +32,14 @@ app = typer.Typer(
 )
 app.add_typer(lists, name="list")
 
-FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console entry: a failure that the user can mend is one sentence on stderr, and exit status 2."""
+    """The console entry: a failure that the user can correct is one sentence on stderr, and exit status 2.
+
+    A fault of palpate itself is a traceback and status 70, so that status 1 means a failed gate and nothing else.
+    """
     # Threads that wait by spinning slow an audit down several times where others use the machine too; asleep they cost
     # next to nothing. OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,10 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(args=None if arguments is None else list(arguments), prog_name="palpate")
     except PalpateError as error:
         _refuse(str(error))
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        _refuse(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror is not None:
+            _refuse(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
+        if out_of_memory(error):
+            _refuse("The memory does not suffice. Close other programs, or use a machine with more memory.")
+        for line in traceback.format_exc().splitlines():
+            echo(line, err=True)
+        echo("palpate: This is a fault of palpate itself. Please report it with the lines above.", err=True)
+        sys.exit(FAULT)
 
 
 def _refuse(sentence: str) -> None:
@@ -101,8 +111,8 @@ def audit(
 ) -> None:
     """Carry out a plan, or go on with it; ends with its report.
 
-    Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 130
-    interrupted.
+    Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 70 a fault
+    of palpate itself, with a traceback; 130 interrupted.
     """
     raise typer.Exit(_carry_out(plan, out, update=update, allow_pickle=allow_pickle, threads=threads, quiet=quiet))
 
@@ -235,18 +245,20 @@ def _carry_out(
         torch.set_num_threads(threads)
     try:
         with nullcontext() if quiet else displayed(console(stderr=True)) as progress:
-            outcome = carry_out(plan, folder, update=update, allow_pickle=allow_pickle, progress=progress)
+            outcome = carry_out(
+                plan, folder, update=update, allow_pickle=allow_pickle, progress=progress, given_up=_give_up
+            )
         if not outcome.interrupted:
             return _conclude(outcome, quiet)
         stored = f"{outcome.done} of {outcome.total} shards are"
         if outcome.done == outcome.total:
             stored = f"all attacks are done, some were not traced yet; {stored}"
     except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
+        if not out_of_memory(error):
             raise
         raise InputError(
-            f"The memory does not hold {plan.run.batch} images at once. Lower run.batch in {path} and go on with "
-            "--update; what is finished is kept."
+            f"The memory does not suffice. Close other programs, lower run.batch in {path} and go on with --update, or "
+            "use a machine with more memory. What is finished is kept."
         ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
@@ -254,9 +266,17 @@ def _carry_out(
     return INTERRUPTED
 
 
-def _is_memory(error: Exception) -> bool:
-    # Torch says so by a class of its own on a GPU, and in words alone on a CPU.
-    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
+def _give_up(text: str) -> None:
+    """End the process from another thread: the model's call cannot be interrupted, and never comes back."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")  # the progress bar had hidden the cursor
+    echo(
+        f"palpate: {text} The process ends here; what is finished is kept. The same command goes on with the other "
+        "attacks first.",
+        err=True,
+    )
+    sys.stderr.flush()
+    os._exit(INCOMPLETE)
 
 
 def _say_failures(outcome: Outcome) -> None:
@@ -283,7 +303,7 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
         from palpate.report.terminal import show as show_run
 
         show_run(run, console())
-    if outcome.failed:
+    if outcome.failed or outcome.status != "finished":
         return INCOMPLETE
     return FINISHED if outcome.passed else GATE_FAILED
 
@@ -303,6 +323,8 @@ def describe(
 
     header, held = header_of(file), extremes(file)
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
+    if header.orientation == 1:  # stored as it is shown
+        del facts["orientation"]
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
         echo(f"{name:<10} {'not known' if value in (None, '') else shown}")

@@ -64,7 +64,14 @@ def _glance_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
 
 
 def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], images: Tensor) -> float:
-    trial = Victim(victim.module, victim.bounds, preprocess=victim.preprocess, inferer=victim.inferer, tuning=tuning)
+    trial = Victim(
+        victim.module,
+        victim.bounds,
+        preprocess=victim.preprocess,
+        inferer=victim.inferer,
+        tuning=tuning,
+        watchdog=victim.watchdog,
+    )
     taken = []
     with trial:
         for _ in range(3):

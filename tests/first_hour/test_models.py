@@ -112,3 +112,33 @@ def test_a_whole_pickled_model_is_asked_about_and_random_weights_are_not_audited
     assert run("audit", tmp_path / "plan.toml") == 2
     assert "--allow-pickle" in capfd.readouterr().err
     assert not (tmp_path / "runs" / "plan" / "records").exists()
+
+
+DICT = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def forward(self, images):
+        score = (images.mean((1, 2, 3)) * 40 - 19)[:, None]
+        logits = torch.cat([-score, score], 1)
+        return {"logits": logits, "aux": [logits * 0, logits.sum(1)]}
+
+def build():
+    return Net()
+"""
+
+
+def test_a_model_that_returns_a_dict_is_audited_by_the_part_that_the_plan_names(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path)
+    (tmp_path / "model.py").write_text(DICT)
+    assert run("init", tmp_path) == 0
+    text = filled(tmp_path / "plan.toml")
+    assert run("audit", tmp_path / "plan.toml") == 2
+    said = capfd.readouterr().err
+    assert "a dict with logits: a tensor of shape [" in said and "aux: list of 2" in said and "model.output" in said
+    (tmp_path / "plan.toml").write_text(text.replace("bounds = ", 'output = "logits"\nbounds = ', 1))
+    assert run("audit", tmp_path / "plan.toml") == 0, capfd.readouterr().err
+    assert RunFolder(tmp_path / "runs" / "plan").frame()["clean_right"].all()

@@ -105,6 +105,11 @@ class RunSection(Section):
     """Where the model runs; `auto` takes a GPU where there is one."""
     random_model: Literal["refuse", "allow"] = "refuse"
     """What to do with a model whose outputs differ from pass to pass."""
+    timeout: float | None = Field(default=None, gt=0, examples=["timeout = 600"])
+    """Seconds that one call of the model may take, for a whole batch; unless told, there is no limit. An attack whose
+    call takes longer could not run, and the others go on. Native code cannot be interrupted: after twice the time
+    the command ends with status 3, and the next start takes the other attacks first. Services
+    (`model.endpoint`) have a limit of their own."""
     at_chance: Literal["refuse", "allow"] = "refuse"
     """What to do with a model that is no better than guessing on up to 64 clean images (up to 512 where 64 leave it
     open): `refuse` stops before the first attack."""

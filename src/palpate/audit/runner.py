@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor
-
 from palpate.audit.baseline import attackable
 from palpate.audit.chance import at_chance
+from palpate.audit.first_look import first_look
 from palpate.audit.fitting import notices
 from palpate.audit.gallery import draw, gallery, pick, prune
 from palpate.audit.gates import Gate, measured
@@ -20,11 +19,10 @@ from palpate.audit.items import Item, items
 from palpate.audit.journal import Journal, now
 from palpate.audit.lock import locked
 from palpate.audit.machine import repeatable
-from palpate.audit.model_notes import model_notes
 from palpate.audit.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
-from palpate.audit.preflight import Finding, preflight
+from palpate.audit.preflight import Finding
 from palpate.audit.progress import Finer, Progress, Silence
 from palpate.audit.restoring import expected, named, to_redo
 from palpate.audit.room import Room
@@ -36,17 +34,15 @@ from palpate.audit.tasks import task_of
 from palpate.audit.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
 from palpate.kept import digests
-from palpate.memory import out_of_memory
 from palpate.metrics.panel import arrange
 from palpate.records import Record
 from palpate.runs import RunFolder
-from palpate.tuning import choose
-from palpate.victim import Precision, Tuning
 
 if TYPE_CHECKING:
     from palpate.audit.plan import Plan
 
 
+_COULD_NOT = "This attack could not run:"
 _PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "memory"
 
 
@@ -87,6 +83,7 @@ def audit(
     update: bool = False,
     allow_pickle: bool = False,
     progress: Progress | None = None,
+    given_up: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Carry out a plan in a run folder, or go on with it; what is finished is never done again.
 
@@ -99,6 +96,8 @@ def audit(
         update: go on although plan, model or images changed since the run was started; what still fits is kept.
         allow_pickle: load a pickled model. Such a file can run any code on this machine.
         progress: hears how it goes on.
+        given_up: called from another thread, with a sentence, where a call of the model takes far longer than
+            `run.timeout` and cannot be interrupted; meant to end the process. The failure is stored before.
 
     Raises:
         InputError: the model or the images cannot be audited.
@@ -113,16 +112,23 @@ def audit(
         if before is not None and not update:
             require_same_subject(run, before, subject)
         room = Room(plan.run.batch)
+        watchdog = subject.victim.watchdog
+        if watchdog is not None and given_up is not None:
+            end, late = given_up, f"{watchdog.words()}. It could not be interrupted."
+            watchdog.given_up = lambda: end(late)
         journal = _begin(run, plan, subject, before, room)
         with repeatable(subject.device):
-            return _Audit(journal, progress or Silence(), room).go(before)
+            one = _Audit(journal, progress or Silence(), room)
+            if watchdog is not None and given_up is not None:
+                watchdog.given_up = lambda: one.give_up(late, end)
+            return one.go(before)
 
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose how to search it, and store the plan."""
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
     findings, tuning = room.some(
-        sample, lambda rows: _looked(plan, subject, rows, before), lambda count: subject.spread(sample, count)
+        sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
     task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
     findings += at_chance(subject, task, room, plan.run.at_chance, logits=stated)
@@ -148,17 +154,6 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     return journal
 
 
-def _looked(
-    plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
-) -> tuple[list[Finding], Tuning]:
-    """What some images show of the model, and how it is searched."""
-    images, targets = subject.images(rows), subject.targets(rows)
-    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
-    findings += model_notes(plan, subject.victim, images)
-    return findings, _tuning(plan, subject, images, before)
-
-
 def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in seconds.items() if value is not None}
 
@@ -171,23 +166,10 @@ def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
     return [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
 
 
-def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
-    """As the plan says. Only a layout of `auto` is timed, and once: a second timing may choose otherwise."""
-    mixed = plan.run.precision == "mixed"
-    if plan.run.layout != "auto":
-        search: Precision = "bfloat16" if mixed else "float32"
-        return Tuning(plan.run.layout, fold=True, search=search, glance=search)
-    stored = (before or {}).get("tuning", {})
-    chosen = {field.name: stored[field.name] for field in fields(Tuning) if field.name in stored}
-    if len(chosen) == len(fields(Tuning)) and stored.get("precision") == plan.run.precision:
-        return Tuning(**chosen)
-    try:
-        return choose(subject.victim, images, mixed=mixed)
-    except (InputError, RuntimeError) as error:
-        if out_of_memory(error):
-            raise
-        # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
-        return Tuning()
+def _could_not_run(before: dict[str, Any] | None) -> set[str]:
+    """The attacks that the last start could not run."""
+    noted = (before or {}).get("findings", [])
+    return {finding["subject"] for finding in noted if finding["text"].startswith(_COULD_NOT)}
 
 
 def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
@@ -215,6 +197,7 @@ class _Audit:
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
+        self.current: Item | None = None
 
     def go(self, before: dict[str, Any] | None) -> Outcome:
         journal, interrupted = self.journal, False
@@ -236,6 +219,9 @@ class _Audit:
                 f"{len(damaged)} pictures or exported images are missing or damaged ({next(iter(damaged))}), so "
                 f"{len(again)} finished shards are attacked again to make them anew. Their records stay the same."
             )
+        # What could not run at the last start is tried again last: it may hang.
+        late = _could_not_run(before)
+        missing.sort(key=lambda shard: shard.item.name in late)
         try:
             self._attack(missing)
             self._trace()
@@ -302,7 +288,7 @@ class _Audit:
         self.progress.start(sum(len(trail.rows) for trail in untraced))
         with self._ready():
             for trail in untraced:
-                begin = time.perf_counter()
+                begin, self.current = time.perf_counter(), trail.item
                 try:
                     run_trail(self.plan, self.subject, self.run, trail)
                 except InputError as error:
@@ -322,6 +308,7 @@ class _Audit:
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
         begin = last = time.perf_counter()
+        self.current = shard.item
         records: list[Record] = []
         try:
             for found in run_shard(self.plan, self.survival, shard, self.room):
@@ -362,9 +349,17 @@ class _Audit:
 
     def _fail(self, item: Item, error: InputError) -> None:
         self.failed[item.name] = str(error)
-        self.journal.findings.append(Finding("failure", item.name, f"This attack could not run: {error}"))
+        self.journal.findings.append(Finding("failure", item.name, f"{_COULD_NOT} {error}"))
         self.journal.save()
         self.progress.message(f"'{item.name}' could not run: {error}")
+
+    def give_up(self, text: str, end: Callable[[str], None]) -> None:
+        """Store that the attack under way could not run, and end; called while its thread hangs inside the model."""
+        if self.current is not None:
+            self.journal.findings.append(Finding("failure", self.current.name, f"{_COULD_NOT} {text}"))
+            self.journal.save()
+            text = f"'{self.current.name}' could not run: {text}"
+        end(text)
 
     def _close(self, interrupted: bool) -> None:
         journal = self.journal

@@ -29,6 +29,7 @@ from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
 from palpate.units import Scale
+from palpate.usercode import Watchdog
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -198,7 +199,13 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str]
     module = loaded.module
     device = device_of(plan.run.device)
     return Subject(
-        victim=Victim(module.to(device), plan.model.bounds, preprocess=preprocess, inferer=plan.model.inferer.build()),
+        victim=Victim(
+            module.to(device),
+            plan.model.bounds,
+            preprocess=preprocess,
+            inferer=plan.model.inferer.build(),
+            watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
+        ),
         table=table,
         preprocess=preprocess,
         model=source.digest(plan.root),
