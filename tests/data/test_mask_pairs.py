@@ -11,7 +11,7 @@ from palpate.data.annotation import IGNORE
 from palpate.data.folder_tables import table_of_masks
 from palpate.data.mask_pairs import Naming, mask_files, paired, picture_files
 from palpate.errors import InputError
-from tests.data.dicom.making import ct_slice, noise, saved
+from tests.data.dicom.making import ct_slice, saved
 from tests.data.pictures import noise, save
 
 
