@@ -323,6 +323,8 @@ def describe(
 
     header, held = header_of(file), extremes(file)
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
+    if header.orientation == 1:  # stored as it is shown
+        del facts["orientation"]
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
         echo(f"{name:<10} {'not known' if value in (None, '') else shown}")

@@ -175,7 +175,7 @@ def test_a_mask_that_was_resampled_is_named_with_its_numbers_and_a_way_out(tmp_p
     write(tmp_path / "v.nii", np.zeros((3, 5, 4), np.int16))
     write(tmp_path / "m.nii", numbers)
     table = listing(tmp_path, "v.nii,m.nii")
-    with pytest.raises(InputError, match=r"m\.nii holds -115\.5, .*-115\.5 to 342 and look resampled.*data\.threshold"):
+    with pytest.raises(InputError, match=r"m\.nii holds -115\.5, .*-115\.5 to 342: .*resampled.*data\.threshold"):
         Table.from_masks(table, tmp_path).annotation(0)
     held = Table.from_masks(table, tmp_path, threshold=100.5).annotation(0)
     np.testing.assert_array_equal(held.labels, numbers >= 100.5)

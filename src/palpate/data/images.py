@@ -143,6 +143,8 @@ def orientation_of(path: Path) -> int:
 
 def is_jpeg(path: Path) -> bool:
     """Whether a file is JPEG by its first bytes, whatever its name says."""
+    if not path.is_file():
+        return False
     with open(path, "rb") as handle:
         return kind_of(handle.read(HEAD)) == "JPEG"
 

@@ -43,7 +43,7 @@ class MaskValues(NamedTuple):
     def lines(self) -> list[str]:
         """What a plan says of it."""
         if self.threshold is not None:
-            why = "CHECK: the masks hold many values near two (JPEG, or resampled); a structure is from this one on"
+            why = "CHECK: JPEG or scaling has changed the masks; the structure is where they hold this or more"
             return [f"threshold = {self.threshold:g}  # {why}"]
         word = "0x{:06x}" if self.values and self.values[-1] >= COLOURS else "{}"
         listed = ", ".join(map(word.format, self.values))

@@ -181,7 +181,8 @@ def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[i
         )
     if (numbers != np.rint(numbers)).any() or (len(numbers) > 1 and stored.min() < 0):
         return text + (
-            f"Its numbers reach from {low} to {high} and look resampled: resample masks with the nearest neighbour. "
+            f"Its numbers reach from {low} to {high}: this is an image, or a mask that was resampled. Resample masks "
+            "with the nearest neighbour. "
             "For one structure, data.threshold says from which number on it is there."
         )
     every = [word.format(value) for value in np.unique(stored[stored != 0]).tolist()]

@@ -161,6 +161,8 @@ def _form(path: Path, page: Any) -> Form:
     if photometric == _PALETTE:
         return Form((3, page.imagelength, page.imagewidth), "uint8")
     kind = page.dtype.name if page.dtype is not None else "unknown"
+    if page.bitspersample < 8:
+        raise InputError(f"{path} stores {page.bitspersample} bit, which readers scale or not. Save it as 8 bit grey.")
     if kind not in _TYPES or page.bitspersample not in (8, 16, 32):
         raise InputError(
             f"{path} stores {page.bitspersample}-bit values of type {kind}; palpate reads TIFF of {', '.join(_TYPES)}. "
