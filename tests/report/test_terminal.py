@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 from rich.console import Console
 
 from palpate.report import show, write_report
+from palpate.runs import RunFolder
 from tests.report.world import FEW, make_run
 
 
@@ -59,3 +61,14 @@ def test_unfinished_and_empty_runs_are_shown(empty, tmp_path):
     partial = make_run(tmp_path / "run", attacks=FEW, leave_out=["pgd"], status="unfinished", pictures=0)
     assert "2 of 3 attacks are complete" in " ".join(printed(partial).split())
     assert row(printed(partial), "pgd")[1] == "–"
+
+
+def test_every_share_says_of_what_it_is_one(run, tmp_path):
+    text = " ".join(printed(run, width=200).split())
+    assert text.count(", and as a share of the range") == text.count("by eps") >= 3
+    told = {key: value for key, value in run.describe().items() if key not in ("schema", "digest")}
+    shutil.copytree(run.path, tmp_path / "run")
+    windowed = RunFolder(tmp_path / "run")
+    windowed.save_description({**told, "data": {**told["data"], "unit": "HU", "window": [0, 100]}})
+    text = " ".join(printed(windowed, width=200).split())
+    assert text.count("by eps in HU, and as a share of the window") == text.count("by eps") >= 3

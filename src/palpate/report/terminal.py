@@ -73,9 +73,10 @@ def _head(results: Results, console: Console) -> None:
 
 
 def _table(title: str, scale: Scale, *leading: str) -> Table:
-    share = "window" if scale.window else "range"
-    known = scale.unit and scale.shares and title.endswith("eps")
-    heading = Text(f"{title} in {scale.unit}, and as a share of the {share}" if known else title)
+    by = "" if title.endswith("by eps") else ", by eps"
+    unit = f" in {scale.unit}" if scale.unit else ""
+    share = f", and as a share of the {'window' if scale.window else 'range'}" if scale.shares else ""
+    heading = Text(f"{title}{by}{unit}{share}")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in leading:
         table.add_column(Text(name), overflow="fold")
