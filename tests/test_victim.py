@@ -1,5 +1,7 @@
 """The victim: the same answers from a tuned copy, nothing left behind, bad models in one sentence."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -128,3 +130,52 @@ def test_preprocess_says_what_does_not_fit(settings, shape, word):
 def test_preprocess_refuses_a_zero_deviation():
     with pytest.raises(InputError, match="std"):
         Preprocess(std=(0.0,))
+
+
+class ReadsTheNorm(nn.Module):
+    """Code that looks at its own norm, which folding would have taken away."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, images):
+        return (self.norm(self.convolution(images)) + self.norm.weight[:, None, None]).flatten(1)
+
+
+class HoldsALock(ReadsTheNorm):
+    """No copy can be made of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+class SwitchesToTraining(ReadsTheNorm):
+    """Normalises by the batch whatever its mode is."""
+
+    def forward(self, images):
+        self.norm.train()
+        return self.norm(self.convolution(images)).flatten(1)
+
+
+@pytest.mark.parametrize("kind", [ReadsTheNorm, HoldsALock, SwitchesToTraining])
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_what_cannot_be_folded_or_copied_is_searched_as_it_is(kind, layout):
+    network, images = kind(), victims.images() / 255
+    with Victim(network, (0, 1), tuning=Tuning(layout, fold=True)) as victim:
+        searched, judged = victim.search(images), victim.judge(images)
+    assert torch.allclose(searched, judged, atol=1e-5)
+
+
+def test_images_stay_as_they_are_where_the_model_computes_in_place():
+    class InPlace(nn.Module):
+        def forward(self, images):
+            return images.mul_(2).flatten(1).relu_()
+
+    images = victims.images() / 255
+    before, place = images.clone(), images.clone().requires_grad_()
+    with Victim(InPlace(), (0, 1)) as victim:
+        victim.judge(images)
+        slope = victim.gradient(victim.search(place).sum(1), place)
+    assert torch.equal(images, before) and torch.equal(slope, torch.full_like(slope, 2.0) * (before > 0))

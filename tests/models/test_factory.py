@@ -208,3 +208,26 @@ def test_digest_of_a_source_tells_changes_of_code_arguments_and_weights(tmp_path
         digest()
     with pytest.raises(InputError, match=r"model.arguments: .*set is not JSON"):
         ModelSource(factory="torch.nn:Linear", arguments={"a": {1}}).digest(tmp_path)
+
+
+LEAVES = ["sys.exit()", "exit(1)", "raise SystemExit", "raise GeneratorExit", "raise StopIteration"]
+LEAVES += ["raise type('Own', (BaseException,), {})('own')"]
+
+
+@pytest.mark.parametrize("act", LEAVES)
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_factory_that_leaves_is_one_sentence(tmp_path: Path, act: str, inside: bool) -> None:
+    body = f"def build():\n    {act}\n" if inside else f"{act}\n\ndef build():\n    pass\n"
+    code(tmp_path, f"import sys\n{body}")
+    with pytest.raises(InputError, match=r"model\.py, line \d.* failed with"):
+        load_model(ModelSource(factory="model.py:build"), tmp_path)
+
+
+def test_a_script_that_switches_the_process_is_put_right(tmp_path: Path) -> None:
+    switches = "torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)\n"
+    code(
+        tmp_path, f"import os\nimport torch\n{switches}os.chdir('/')\n\ndef build():\n    return torch.nn.Identity()\n"
+    )
+    before = Path.cwd()
+    load_model(ModelSource(factory="model.py:build"), tmp_path)
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32 and Path.cwd() == before

@@ -20,6 +20,7 @@ from torch import nn
 
 from palpate.errors import InputError, nearest
 from palpate.models.source import factory_file
+from palpate.usercode import UserCode
 
 _brought: set[str] = set()
 """Modules that an earlier factory's folder brought in: a later one may have its own of the same name."""
@@ -59,7 +60,8 @@ def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
             f'model.factory: "{factory}" is not of the form "file.py:function" or "package.module:function".'
         )
     path = factory_file(factory, root)
-    with importable(path.parent if path else root), _drawn_alike():
+    # UserCode puts back what scripts switch for the whole process: gradients off, another number format, the folder.
+    with importable(path.parent if path else root), _drawn_alike(), UserCode():
         module = _run_file(path) if path else _import(place, factory)
         function = _function(module, name, factory)
         _check_arguments(function, arguments, factory)
@@ -100,7 +102,9 @@ def _named_place(path: Path | None, factory: str, mend: str) -> Iterator[None]:
     # User code may fail in any way, `sys.exit` at the end of a script included.
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = " ".join(str(error).split())[:200]
         said = f"{type(error).__name__}: {what}" if what else type(error).__name__
         raise InputError(f"model.factory: {_place(error, path) or factory} failed with {said}. {mend}.") from error
@@ -142,7 +146,9 @@ def _import(name: str, factory: str) -> ModuleType:
         raise InputError(
             f"model.factory: {factory}: there is no module '{error.name}'. Install it, or correct its name."
         ) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = " ".join(str(error).split())[:200]
         raise InputError(
             f"model.factory: importing {name} failed with {type(error).__name__}: {what}. Mend that module."
