@@ -13,6 +13,7 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from tests.data.dicom.making import ct_slice, image, saved
+from tests.data.meta import meta
 from tests.data.pictures import noise, png_bytes, save
 from tests.data.volumes import changed, scan, write
 
@@ -22,6 +23,7 @@ def specimens(folder: Path) -> dict[str, bytes]:
     _pictures(folder)
     _tiffs(folder)
     _volumes(folder)
+    _others(folder)
     _dicoms(folder)
     np.savez_compressed(folder / "archive.npz", test_images=noise(3, 8, 9), test_labels=np.array([[0], [1], [0]]))
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -82,6 +84,14 @@ def _volumes(folder: Path) -> None:
         nrrd.write(str(folder / f"{encoding}.nrrd"), scan(3, 5, 4), {**fields, "encoding": encoding})
     nrrd.write(str(folder / "plane.nrrd"), noise(9, 8), {"spacings": [0.5, 0.7], "encoding": "raw"})
     nrrd.write(str(folder / "colour.nrrd"), noise(3, 9, 8), {"kinds": ["RGB-color", "domain", "domain"]})
+
+
+def _others(folder: Path) -> None:
+    for packed in (False, True):
+        meta(folder / f"meta{packed}.mha", scan(3, 5, 4), packed=packed)
+    meta(folder / "big.mha", scan(4, 5).astype("float32"), big=True)
+    np.save(folder / "volume.npy", scan(3, 5, 4))
+    np.save(folder / "colour.npy", noise(8, 9, 3).astype("float32"))
 
 
 def _dicoms(folder: Path) -> None:

@@ -18,6 +18,7 @@ from palpate.data.images import MAX_SCANS
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series, ct_slice, saved
+from tests.data.meta import meta
 from tests.data.pictures import noise, save
 from tests.data.volumes import scan, write
 
@@ -34,11 +35,19 @@ def test_content_decides_and_not_the_name(tmp_path: Path, name: str) -> None:
         "NIfTI": write(tmp_path / "1.nii.gz", scan(3, 5, 4)),
         "DICOM": saved(tmp_path / "1.dcm", ct_slice(scan(8, 9), 1.0)),
         "NRRD": nrrd_file(tmp_path / "1.nrrd"),
+        "MetaImage": meta(tmp_path / "1.mha", scan(3, 5, 4)),
+        "npy": npy(tmp_path / "1.npy"),
     }
     for known, path in made.items():
         path.rename(tmp_path / name)
         assert format_of(tmp_path / name).name == read_scan(tmp_path / name).header.format == known
     assert {*made, "DICOM series"} == {one.name for one in FORMATS}
+
+
+def npy(path: Path) -> Path:
+    """An array of 3 x 5 x 4."""
+    np.save(path, scan(3, 5, 4))
+    return path
 
 
 def nrrd_file(path: Path, voxels: np.ndarray | None = None, **fields: Any) -> Path:

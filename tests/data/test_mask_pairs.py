@@ -11,6 +11,7 @@ from palpate.data.annotation import IGNORE
 from palpate.data.folder_tables import table_of_masks
 from palpate.data.mask_pairs import Naming, mask_files, paired, picture_files
 from palpate.errors import InputError
+from tests.data.dicom.making import ct_slice, saved
 from tests.data.pictures import noise, save
 
 
@@ -97,11 +98,19 @@ def test_a_folder_of_fields_of_view(tmp_path: Path) -> None:
     assert labels is not None and labels[0, 0] == 1 and labels[4, 4] == 0 and labels[5, 5] == IGNORE
 
 
+def test_dicom_without_an_ending_may_be_a_mask(tmp_path: Path) -> None:
+    for name in ("images/1.2.840", "masks/7"):
+        saved(tmp_path / name, ct_slice(np.zeros((8, 8), dtype=np.int16), 0))
+    (tmp_path / "masks/note").write_text("no image")
+    assert mask_files(tmp_path) == ["images/1.2.840", "masks/7"]
+
+
 def test_folders_of_runs_are_no_images(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     save(tmp_path / "runs/one/images/a.png")
     (tmp_path / "runs/one/run.json").write_text("{}")
     (tmp_path / "a.txt").write_text("")
+    (tmp_path / "up").symlink_to(tmp_path)
     assert picture_files(tmp_path) == ["a.png"] == mask_files(tmp_path)
     with pytest.raises(InputError, match=r"gone is not a folder\. Give the folder of the masks"):
         mask_files(tmp_path / "gone")

@@ -88,6 +88,7 @@ def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: N
 
 def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
     suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
+    suffix = ".mha" if suffix == ".mhd" else suffix  # a copy is one file
     kind = format_of(source)
     if isinstance(kind, Plain):
         suffix = kind.suffix

@@ -15,8 +15,10 @@ from palpate.data.finite import with_finite_values
 from palpate.data.forms import Array
 from palpate.data.images import SUFFIXES as IMAGE_SUFFIXES
 from palpate.data.images import first_bytes, looks_like
+from palpate.data.metaimage_format import MetaImage
 from palpate.data.nifti_format import Nifti
 from palpate.data.nrrd_format import Nrrd
+from palpate.data.numpy_format import Npy
 from palpate.data.raster_formats import Jpeg, Plain, Png, Tiff
 from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
@@ -41,7 +43,10 @@ BYTES_A_NUMBER = 32
 OVERHEAD = 2**26
 """Bytes of memory that reading takes at most beside that and the file itself."""
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", *VOLUME_SUFFIXES)
+SUFFIXES = (
+    *(*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", ".mha", ".mhd", ".npy"),
+    *VOLUME_SUFFIXES,
+)
 """Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
 
 
@@ -56,6 +61,8 @@ FORMATS: tuple[Format, ...] = (
     Plain("WEBP"),
     Nifti(),
     Nrrd(),
+    MetaImage(),
+    Npy(),
 )
 """The formats, in the order in which they are asked whether a path is theirs."""
 

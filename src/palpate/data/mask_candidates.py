@@ -12,7 +12,7 @@ from palpate.data.class_folders import image_files
 from palpate.data.columns import SPLITS
 from palpate.data.listing import visible
 from palpate.data.mask_names import mask_owners, stem_of
-from palpate.data.mask_pairs import MASK_SUFFIXES, STEM, Naming, bare_path, mask_files
+from palpate.data.mask_pairs import STEM, Naming, bare_path, files_in, folders_below, mask_files
 from palpate.data.mask_rules import naming_of
 
 __all__ = ["Found", "by_mark", "by_name", "folders_to", "split_rank"]
@@ -85,13 +85,8 @@ def folders_to(folder: Path, depth: int) -> Iterator[Path]:
     if not folder.is_dir() or (folder / "run.json").is_file():
         return
     yield folder
-    for below in visible(path for path in folder.iterdir() if path.is_dir()) if depth else ():
+    for below in folders_below(folder) if depth else ():
         yield from folders_to(below, depth - 1)
-
-
-def _direct(folder: Path) -> list[str]:
-    """Names of the files of a folder that may be images or masks."""
-    return [path.name for path in visible(folder.iterdir()) if path.name.lower().endswith(MASK_SUFFIXES)]
 
 
 def _few(folder: Path) -> list[Path]:
@@ -176,7 +171,7 @@ def _mixed(folder: Path) -> Iterator[Path]:
 def _of_cases(place: Path) -> Naming | None:
     """The rule of a folder of cases, each with one image and one mask of the same names: `case_1/imaging.nii.gz`."""
     cases = visible(path for path in place.iterdir() if path.is_dir())[:_CASES_LOOKED_AT]
-    held = [{stem_of(name) for name in _direct(case)} for case in cases]
+    held = [{stem_of(name) for name in files_in(case)} for case in cases]
     same = set.intersection(*held) if len(held) > 1 else set()
     masks = [stem for stem in same if set(_words_in(stem)) & set(_MASKS)]
     images = [stem for stem in same if stem not in masks]
@@ -187,7 +182,7 @@ def _of_cases(place: Path) -> Naming | None:
 
 def _of_beginnings(place: Path) -> Naming | None:
     """The rule of a folder of images and masks that differ in how their names begin: `volume-1`, `segmentation-1`."""
-    files = _direct(place)
+    files = files_in(place)
     masks = [name for name in files if set(_words_in(bare_path(name))) & set(_MASKS)]
     images = [name for name in files if name not in masks]
     if not masks or len(images) != len(masks):

@@ -16,14 +16,15 @@ _WORDS = (
 _AFTER = r"(?:[ _.-]?\d{1,3}|[ _.-]?\(\d{1,3}\))?"
 MARK = re.compile(rf"(?P<stem>.+?)(?P<mark>[ _.-]+(?:{_WORDS})){_AFTER}", re.IGNORECASE)
 """A stem that ends as those of masks do: the image's own stem, the mark, and perhaps the number of the mask."""
+_ENDING = re.compile(rf"({'|'.join(map(re.escape, sorted(SUFFIXES, key=len, reverse=True)))})$", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?P<mark>(?:{_WORDS})[ _.-]+)(?P<stem>.+)", re.IGNORECASE)
 
 
 def stem_of(name: str) -> str:
     """The last part of a path without the ending of an image: `a` for `x/a.nii.gz`."""
-    last = PurePosixPath(name).name
-    ending = max((one for one in SUFFIXES if last.lower().endswith(one)), key=len, default="")
-    return last[: len(last) - len(ending)] if ending else PurePosixPath(last).stem
+    last = name.rpartition("/")[2]
+    match = _ENDING.search(last)
+    return last[: match.start()] if match else PurePosixPath(last).stem
 
 
 def mask_owners(names: Iterable[str]) -> dict[str, str]:
@@ -52,4 +53,4 @@ def mask_owners(names: Iterable[str]) -> dict[str, str]:
 
 
 def _folder(name: str) -> str:
-    return PurePosixPath(name).parent.as_posix()
+    return name.rpartition("/")[0]

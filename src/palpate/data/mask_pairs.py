@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from palpate.data.cases import listed
@@ -17,7 +17,18 @@ from palpate.data.mask_names import mask_owners, stem_of
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
-__all__ = ["Naming", "Pairs", "Unpaired", "bare_path", "beside", "mask_files", "paired", "pairs_sheet", "picture_files"]
+__all__ = [
+    "Naming",
+    "Pairs",
+    "Unpaired",
+    "bare_path",
+    "beside",
+    "folders_below",
+    "mask_files",
+    "paired",
+    "pairs_sheet",
+    "picture_files",
+]
 
 Unpaired = Literal["refuse", "skip", "empty"]
 STEM = "{stem}"
@@ -163,19 +174,40 @@ def mask_files(folder: Path, what: str = "masks") -> list[str]:
     """Files of a folder and below it that may be masks, as paths from it."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Give the folder of the {what}.")
-    found = set()
+    found = []
     for place in _places(folder):
-        files = visible(path for path in place.iterdir() if path.is_file())
-        found |= {path for path in files if path.name.lower().endswith(MASK_SUFFIXES)}
-        found.update(image_files(place, deep=False))
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+        below = place.relative_to(folder).as_posix()
+        found += [name if below == "." else f"{below}/{name}" for name in files_in(place)]
+    return sorted(found)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Sorted names of the files of a folder that may be masks, by their endings or as DICOM without one."""
+    with os.scandir(folder) as entries:
+        names = sorted(one.name for one in entries if not one.name.startswith((".", "__")) and one.is_file())
+    known = [name for name in names if name.lower().endswith(MASK_SUFFIXES)]
+    if not any("." not in name or name.rpartition(".")[2].isdigit() for name in names):
+        return known
+    return sorted({*known, *(path.name for path in image_files(folder, deep=False))})
 
 
 def _places(folder: Path) -> Iterable[Path]:
     yield folder
-    for below in visible(path for path in folder.iterdir() if path.is_dir()):
-        if not (below / "run.json").is_file():
-            yield from _places(below)
+    for below in folders_below(folder):
+        yield from _places(below)
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """Folders in a folder without hidden ones, palpate's own runs, those that cannot be opened, and links upwards."""
+
+    def fit(path: Path) -> bool:
+        if (path / "run.json").is_file() or not os.access(path, os.R_OK | os.X_OK):
+            return False
+        return not (path.is_symlink() and folder.resolve().is_relative_to(path.resolve()))
+
+    with os.scandir(folder) as entries:
+        names = [one.name for one in entries if one.is_dir()]
+    return visible(path for path in (folder / name for name in names) if fit(path))
 
 
 def beside(folder: str, name: str) -> str:
@@ -230,4 +262,5 @@ def _literal(text: str) -> str:
 
 def bare_path(name: str) -> str:
     """A path without the ending of an image: `x/a` for `x/a.nii.gz`."""
-    return (PurePosixPath(name).parent / stem_of(name)).as_posix()
+    place, slash, last = name.rpartition("/")
+    return f"{place}{slash}{stem_of(last)}"

@@ -11,6 +11,7 @@ from typing import Protocol
 from palpate.data.cases import Case
 from palpate.data.formats import header_of, read_scan
 from palpate.data.forms import Array, Form
+from palpate.data.metaimage_format import data_files
 from palpate.data.orientation import turned, turned_header
 from palpate.data.scan import Header
 from palpate.errors import InputError
@@ -57,7 +58,7 @@ class Folder:
 
     def files(self, case: Case) -> tuple[Path, ...]:
         """The paths, and the members of a series that are links: they may lead elsewhere."""
-        return tuple(file for path in self.paths(case) for file in (path, *_links(path)))
+        return tuple(file for path in self.paths(case) for file in (path, *_links(path), *data_files(path)))
 
     def read(self, case: Case) -> Array:
         """Values: pixels (C, H, W); of a volume (1, D0, D1, D2) float32."""
@@ -85,7 +86,7 @@ class Folder:
             if path.is_dir():
                 files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
                 return told + b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
-            return told + path.read_bytes()
+            return told + b"".join(file.read_bytes() for file in (path, *data_files(path)))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
 
