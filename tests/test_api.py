@@ -235,6 +235,10 @@ def test_a_sigmoid_at_the_end_is_refused_or_turned_into_a_logit():
     right = bright_attack(Bright(lambda logit: logit[:, None]))
     assert bright_attack(model, outputs="sigmoid").robust_accuracy == right.robust_accuracy == 0
     assert model.training, "the mode in which it was given"
+    frozen = nn.Sequential(Bright(two), nn.Dropout(0.9), nn.Softmax(1))
+    frozen[1].eval()
+    assert bright_attack(frozen, outputs="softmax").robust_accuracy == 0
+    assert frozen[0].training and not frozen[1].training, "the mode of every part"
     with pytest.warns(UserWarning, match="No image was attacked"):
         assert bright_attack(model, labels=torch.zeros(8).long(), outputs="logits").robust_accuracy == 0
 

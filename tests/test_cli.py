@@ -114,8 +114,6 @@ def test_an_audit_ends_with_its_report_beside_the_plan(plan: Path, call: Call) -
     assert status == 0
     assert str(run / "report.html") in out and (run / "report.html").is_file() and (run / "results.json").is_file()
     assert "12 of 12 done" in err
-    told = ["Reading the images and their labels.", "Found 12 images. Loading the model."]
-    assert err.splitlines()[:2] == told, "something is said before anything takes long"
 
     records = {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert call("audit", plan, "--quiet") == (0, f"{run / 'report.html'}\n", "")

@@ -179,3 +179,16 @@ def test_images_stay_as_they_are_where_the_model_computes_in_place():
         victim.judge(images)
         slope = victim.gradient(victim.search(place).sum(1), place)
     assert torch.equal(images, before) and torch.equal(slope, torch.full_like(slope, 2.0) * (before > 0))
+
+
+def test_a_norm_that_trains_inside_forward_keeps_no_other_from_being_folded():
+    class Both(SwitchesToTraining):
+        def __init__(self):
+            super().__init__()
+            self.first, self.calm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, images):
+            return super().forward(self.calm(self.first(images)))
+
+    folded = fold_batch_norms(Both().eval(), victims.images()[:2] / 255)
+    assert isinstance(folded.calm, nn.Identity) and isinstance(folded.norm, nn.BatchNorm2d)

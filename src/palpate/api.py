@@ -162,8 +162,7 @@ def _victim(
         raise InputError(
             "module: it was made under torch.inference_mode, which forbids gradients for good. Build it outside."
         )
-    # What wraps the model must not change the mode in which it was given.
-    wrapped = FromProbabilities(model, str(outputs)).train(model.training) if probabilities else model
+    wrapped = FromProbabilities(model, str(outputs)) if probabilities else model
     return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer)
 
 

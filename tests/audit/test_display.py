@@ -1,11 +1,15 @@
 import io
+import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from palpate.audit import display
 from palpate.audit.display import displayed
-from palpate.audit.progress import Finer
+from palpate.audit.progress import Finer, loading
+from palpate.audit.runner import audit
+from tests.audit import tiny
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -67,3 +71,30 @@ def test_the_pace_is_a_number_that_can_be_read() -> None:
         "15.0 images/s",
         "1000000000.0 images/s",
     ]
+
+
+def test_what_is_loaded_is_said_at_once_in_a_terminal_and_in_a_log_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for terminal, patience, said in ((True, 60.0, True), (False, 60.0, False), (False, 0.0, True)):
+        monkeypatch.setattr(display, "PATIENCE", patience)
+        shown, screen = console(terminal=terminal)
+        with displayed(shown) as progress:
+            loading(progress, "Loading the model.")
+            time.sleep(0.2)
+            assert ("Loading the model." in screen.getvalue()) == said
+            progress.start(1)
+
+
+def test_an_audit_tells_what_it_loads(tmp_path: Path) -> None:
+    class Listener(tiny.Heard):
+        def within(self, shard: str, seconds: float, images: int) -> None:
+            self.moved = getattr(self, "moved", 0) + images
+
+        def loading(self, text: str) -> None:
+            self.messages.append(text)
+
+    heard = Listener(stop_after=2)
+    audit(tiny.write(tmp_path / "plan"), tmp_path / "run", progress=heard)
+    assert heard.messages[:2] == ["Reading the images and their labels.", "Found 12 images. Loading the model."]
+    assert heard.moved == 10, "two shards of five images"

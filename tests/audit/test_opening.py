@@ -2,14 +2,18 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from palpate.audit.before import read_before
 from palpate.audit.opening import open_run
 from palpate.audit.plan import Plan
 from palpate.audit.runner import audit
 from palpate.errors import StorageError
+from palpate.report.description import read_description
+from palpate.report.results import measure
 from palpate.runs import RunFolder
 from tests.audit import tiny
 
@@ -134,3 +138,46 @@ def test_a_temporary_name_that_is_a_link_is_not_written_through(plan: Plan, tmp_
     assert (tmp_path / "letter.txt").read_text() == "mine"
     assert json.loads((run / "run.json").read_text())["title"] == "new"
     assert not (run / "run.json").is_symlink()
+
+
+@pytest.mark.parametrize("stored", [b"\xff\xfe", b"a = " + b"[" * 5000, b"n = " + b"9" * 5000, b"", b"[" * 40])
+def test_a_stored_plan_that_cannot_be_read_is_a_change_and_no_traceback(
+    plan: Plan, tmp_path: Path, stored: bytes
+) -> None:
+    audit(plan, tmp_path, progress=tiny.Heard(stop_after=1))
+    (tmp_path / "plan.toml").write_bytes(stored)
+    with pytest.raises(StorageError, match=r"the stored plan\.toml is no plan that this palpate reads"):
+        audit(plan, tmp_path)
+
+
+WRONG = [None, 5, -1, 1.5, float("nan"), 10**30, "x", "", [], ["x"], [[1]], {}, {"a": 1}, True, "../../etc/passwd"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("palpate", "created", "finished", "shards", "shard_seconds", "model", "data", "findings", "tuning"),
+        *("versions", "machine", "export", "exports", "gallery", "files", "stability", "attacks", "task", "threat"),
+        *("gates", "title", "status", "handlings", "seed"),
+    ],
+)
+def test_a_wrong_type_in_run_json_is_one_sentence_everywhere(plan: Plan, field: str) -> None:
+    whole = _finished(plan)
+    good = json.loads(whole)
+    run = RunFolder(plan.root / "shown")
+    for number, value in enumerate(WRONG):
+        (run.path / "run.json").write_text(json.dumps({**good, field: value}))
+        # Figures take long, so every fourth value goes that far.
+        shown = (lambda: measure(run)) if number % 4 == 0 else (lambda: read_description(run))
+        for read in (shown, lambda: read_before(run)):
+            # Anything else than a StorageError is a traceback for the user.
+            with suppress(StorageError):
+                read()
+    (run.path / "run.json").write_text(whole)
+
+
+def _finished(plan: Plan) -> str:
+    """The `run.json` of a run that is finished once for all of these tests."""
+    if not (plan.root / "shown" / "run.json").is_file():
+        audit(plan, plan.root / "shown", progress=tiny.Heard())
+    return (plan.root / "shown" / "run.json").read_text()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit import runner, shards
+from palpate.audit import first_look, shards
 from palpate.audit.machine import repeatable
 from palpate.audit.runner import Outcome, audit
 from palpate.errors import InputError, StorageError
@@ -130,7 +130,7 @@ def test_the_first_choice_of_tuning_stays(tmp_path: Path, monkeypatch: pytest.Mo
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("timed again")
 
-    monkeypatch.setattr(runner, "choose", never)
+    monkeypatch.setattr(first_look, "choose", never)
     audit(plan, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["tuning"] == chosen
 
@@ -142,7 +142,7 @@ def test_a_layout_that_is_named_leaves_nothing_to_timing(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("timed")
 
-    monkeypatch.setattr(runner, "choose", never)
+    monkeypatch.setattr(first_look, "choose", never)
     text = tiny.PLAN.replace('layout = "contiguous"', f'layout = "channels_last"\nprecision = "{precision}"')
     audit(tiny.write(tmp_path / "plan", text), tmp_path / "run")
     tuning = json.loads((tmp_path / "run" / "run.json").read_text())["tuning"]
@@ -312,7 +312,7 @@ def test_an_image_outside_the_bounds_is_named(tmp_path: Path) -> None:
     pixels = np.full((8, 8), 100, dtype=np.uint8)
     pixels[3, 5] = 240
     Image.fromarray(pixels).save(tmp_path / "plan" / "image7.png")
-    with pytest.raises(InputError, match=r"image7\.png: it holds values outside the bounds 0 to 230"):
+    with pytest.raises(InputError, match=r"image7\.png: it holds values from 100 to 240, outside the bounds 0 to 230"):
         audit(plan, tmp_path / "run")
 
 

@@ -41,6 +41,12 @@ def test_each_form_becomes_corners_in_fractions_and_keeps_its_gradient(form, box
     assert bool((model.box.grad != 0).any())
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_what_wraps_a_model_is_in_its_mode(training):
+    model = Fixed(0.1, 0.2, 0.5, 0.8).train(training)
+    assert FromBoxes(model, "pixels").training is FromProbabilities(model, "sigmoid").training is training
+
+
 def test_what_are_no_candidates_are_refused():
     with pytest.raises(InputError, match=r"model\.boxes: .*the model returned Tensor"):
         FromBoxes(nn.Identity(), "pixels")(IMAGES)

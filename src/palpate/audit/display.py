@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -15,13 +16,19 @@ from palpate.errors import printable
 
 EVERY = 10.0
 """Seconds between two lines of a log."""
+PATIENCE = 5.0
+"""Seconds until a log says what is being loaded."""
 
 
 @contextmanager
 def displayed(console: Console) -> Iterator[Progress]:
     """A progress that draws on `console` while the block runs: a bar on a terminal, lines elsewhere."""
     if not console.is_terminal:
-        yield Lines(console)
+        lines = Lines(console)
+        try:
+            yield lines
+        finally:
+            lines.loaded()
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     shown = TextColumn("{task.description}", markup=False)
@@ -84,6 +91,10 @@ class Bar:
         rate = pace(count.images, count.seconds)
         self._bar.update(self._task, completed=count.images, description=printable(shard), rate=rate)
 
+    def loading(self, text: str) -> None:
+        """A line above it, at once: somebody waits."""
+        self.message(text)
+
     def message(self, text: str) -> None:
         """A line above it."""
         self._bar.console.print(printable(text), markup=False)
@@ -95,10 +106,25 @@ class Lines:
     def __init__(self, console: Console):
         self._console, self._count = console, _Count()
         self._total, self._last = 0, time.monotonic()
+        self._waiting: Timer | None = None
 
     def start(self, total: int) -> None:
         """Nothing is done yet; traces follow the attacks with a count of their own."""
+        self.loaded()
         self._total, self._count = total, _Count()
+
+    def loading(self, text: str) -> None:
+        """A line once it takes long; a log has no use for what is over in a moment."""
+        self.loaded()
+        self._waiting = Timer(PATIENCE, self.message, [text])
+        self._waiting.daemon = True
+        self._waiting.start()
+
+    def loaded(self) -> None:
+        """Nothing is being loaded any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def within(self, shard: str, seconds: float, images: int) -> None:
         """A line, when it is time for one; the last is that of the shard's end."""

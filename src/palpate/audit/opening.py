@@ -72,7 +72,7 @@ def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict
     before = read_before(run)
     run.sweep()
     if not update and run.plan.is_file():
-        changes = plan_changes(run.plan.read_text(encoding="utf-8"), plan)
+        changes = plan_changes(run.plan.read_bytes().decode("utf-8", "replace"), plan)
         if changes:
             raise StorageError(f"{folder} was started with another plan. Changed: {listed(changes)}. {_MEND}")
     return run, before

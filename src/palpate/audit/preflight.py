@@ -40,7 +40,7 @@ class Finding:
     subject: str
     """What it is about."""
     text: str
-    """What was seen, what it means, and the mend."""
+    """What was seen, what it means, and the fix."""
 
 
 def preflight(

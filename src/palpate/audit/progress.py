@@ -23,7 +23,10 @@ class Progress(Protocol):
 
 @runtime_checkable
 class Finer(Progress, Protocol):
-    """Hears of single images too, while a shard is at work."""
+    """Hears of what is loaded before the attacks, and of single images while a shard is at work."""
+
+    def loading(self, text: str) -> None:
+        """What is loaded now; it may take a moment or minutes."""
 
     def within(self, shard: str, seconds: float, images: int) -> None:
         """Units of the shard at work are done and not stored yet; `advance` counts them again, with all its others."""
@@ -40,3 +43,9 @@ class Silence:
 
     def message(self, text: str) -> None:
         """Nothing."""
+
+
+def loading(progress: Progress, text: str) -> None:
+    """Tell what is loaded now, to those that want to hear it."""
+    if isinstance(progress, Finer):
+        progress.loading(text)

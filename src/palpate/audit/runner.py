@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from palpate.audit.opening import open_run, require_own, require_same_subject, s
 from palpate.audit.outcomes import Found
 from palpate.audit.plan_lines import unchecked
 from palpate.audit.preflight import Finding
-from palpate.audit.progress import Finer, Progress, Silence
+from palpate.audit.progress import Finer, Progress, Silence, loading
 from palpate.audit.restoring import expected, named, to_redo
 from palpate.audit.room import Room
 from palpate.audit.saving import export, exported, settle
@@ -107,7 +108,7 @@ def audit(
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         progress = progress or Silence()
-        subject = load_subject(plan, allow_pickle=allow_pickle, tell=progress.message)
+        subject = load_subject(plan, allow_pickle=allow_pickle, tell=partial(loading, progress))
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)

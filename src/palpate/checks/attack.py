@@ -15,6 +15,7 @@ from palpate.contracts import Attack, AttackResult, Threat
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import BALLS
+from palpate.usercode import ModelError
 from palpate.victim import Tuning, Victim
 
 _BOUNDS = (0.0, 255.0)
@@ -176,7 +177,7 @@ def victim_untouched(subject: Subject) -> None:
     _run(subject.at("linf"), victim, images, labels, 4)
     require(_state(network) == before, "victim untouched", "the module's state changed")
     breaker = network.register_forward_hook(_break_after(3))
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, ModelError):
         _run(subject.at("linf"), victim, images, labels, 4)
     breaker.remove()
     require(_state(network) == before, "victim untouched", "the module's state changed after an exception")

@@ -57,6 +57,7 @@ class FromProbabilities(nn.Module):
     def __init__(self, model: nn.Module, kind: str):
         super().__init__()
         self.model, self.kind = model, kind
+        self.training = model.training
 
     def forward(self, images: Tensor) -> Tree:
         """Logits; probabilities nearer to 0 or 1 than rounding are moved away from there.

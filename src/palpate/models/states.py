@@ -94,14 +94,22 @@ def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = 
         raise InputError(
             f"model.weights: {path} is neither safetensors nor a whole torch file. Save model.state_dict() again."
         )
-    held = _read_safetensors(path) if file.kind == "safetensors" else _read_torch(file, allow_pickle)
+    if file.kind == "safetensors":
+        return _tensors(file, _read_safetensors(path), entry)
+    try:
+        return _tensors(file, _read_torch(file), entry)
+    except InputError:
+        # What can be read without running anything is, also where more is allowed.
+        if not allow_pickle or file.kind != "pickle":
+            raise
+    held = _unpickled(path)
     return held if isinstance(held, nn.Module) else _tensors(file, held, entry)
 
 
 def holds_weights(path: Path) -> bool:
     """Whether tensors can be read from a torch file without a flag; what is large is left on the disk."""
     try:
-        held = _read_torch(identify(path), allow_pickle=False, mapped=True)
+        held = _read_torch(identify(path), mapped=True)
         return not isinstance(_tensors(identify(path), held, None), nn.Module)
     except InputError as error:
         return "weights_entry" in str(error)
@@ -115,13 +123,15 @@ def _read_safetensors(path: Path) -> object:
         raise InputError(f"model.weights: {path} is damaged ({what}). Copy or save it again.") from error
 
 
-def _read_torch(file: ModelFile, allow_pickle: bool, *, mapped: bool = False) -> object:
+def _unpickled(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:  # a class that cannot be imported, or anything else that a pickle may do
+        raise _unreadable(path, error) from error
+
+
+def _read_torch(file: ModelFile, *, mapped: bool = False) -> object:
     path = file.path
-    if allow_pickle and file.kind == "pickle":
-        try:
-            return torch.load(path, map_location="cpu", weights_only=False)
-        except Exception as error:  # a class that cannot be imported, or anything else that a pickle may do
-            raise _unreadable(path, error) from error
     if any(map(_ACTING.fullmatch, file.imports)):
         raise _needs_pickle(file)
     try:

@@ -25,6 +25,7 @@ class FromBoxes(nn.Module):
     def __init__(self, model: nn.Module, form: BoxForm):
         super().__init__()
         self.model, self.form = model, form
+        self.training = model.training
 
     def forward(self, images: Tensor) -> Candidates:
         """The candidates, with corners in fractions of width and height.
