@@ -65,6 +65,7 @@ def notices(plan: Plan, subject: Subject) -> list[Finding]:
     """What files and plan together ask a reader to know."""
     left_out = [Finding("note", "data", text) for text in subject.table.notes]
     files = [*_converted(subject), *_channels(subject), *_turned(plan, subject), *_bounds(subject), *_polarity(subject)]
+    files += _rescales(subject)
     return [*left_out, *files, *_below_a_step(plan, subject)]
 
 
@@ -127,6 +128,17 @@ def _bounds(subject: Subject) -> list[Finding]:
         "when it is saved; give bounds that every file can hold."
     )
     return [Finding("warning", "bounds", text)]
+
+
+def _rescales(subject: Subject) -> list[Finding]:
+    own = sum(header.format == "DICOM series" and header.lattice is None for header in subject.headers)
+    if not own:
+        return []
+    text = (
+        f"{own} of {len(subject.headers)} series have slices with rescales of their own, as PET has. Values are read "
+        "exactly; a saved copy holds the value next to each that its slice can store."
+    )
+    return [Finding("note", "rescale", text)]
 
 
 def _polarity(subject: Subject) -> list[Finding]:

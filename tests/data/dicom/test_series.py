@@ -14,6 +14,7 @@ from pydicom.uid import generate_uid
 
 from palpate.data.dicom import Dicom, DicomSeries
 from palpate.data.dicom.series import slices_of
+from palpate.data.formats import header_of
 from palpate.data.scan import Format
 from palpate.errors import InputError, StorageError
 from tests.data.dicom.making import NOTE, ct_series, ct_slice, image, noise, saved
@@ -185,8 +186,12 @@ REFUSED = [
     ("lie at one position \\(0.00 mm", ct_slice(OTHER, 0)),
     ("slices are missing between .* at 7.50 mm and zz.dcm at 12.50 mm: 5.00 mm, where", ct_slice(OTHER, 12.5)),
     ("the spacing is uneven between .* and zz.dcm at 9.00 mm: 1.50 mm, where .* 2.50 mm", ct_slice(OTHER, 9)),
-    ("different rescales .* intercept -1024, and slope 1, intercept 0", ct_slice(OTHER, 10, RescaleIntercept=0)),
-    ("different rescales", ct_slice(OTHER, 10, RescaleSlope=2)),
+    (
+        "zz.dcm is a localizer .* and the other 6 files",
+        ct_slice(OTHER, 10, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+    ),
+    ("is a copy of zz.dcm. Remove", ct_slice(volume()[2], 0, WindowWidth=401)),
+    ("in different units \\(HU and OD\\)", ct_slice(OTHER, 10, RescaleType="OD")),
     ("with different bits", ct_slice(OTHER.astype("uint16"), 10)),
     ("with different bits", ct_slice(OTHER, 10, PhotometricInterpretation="MONOCHROME1")),
     ("pixels of different spacing", ct_slice(OTHER, 10, PixelSpacing=[1, 1])),
@@ -206,6 +211,32 @@ def test_what_is_not_one_even_volume_is_refused(tmp_path: Path, message: str, da
         assert str(folder) in str(caught.value)
         for uid in ("SeriesInstanceUID", "SOPInstanceUID", "StudyInstanceUID"):
             assert str(dataset[uid].value) not in str(caught.value)
+
+
+def test_a_copy_of_a_slice_is_named_as_a_copy(tmp_path: Path) -> None:
+    folder = ct_series(tmp_path / "ct", volume())
+    first = sorted(folder.iterdir())[0]
+    (folder / f"{first.stem}(1).dcm").write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=rf"{first.stem}\(1\)\.dcm is a copy of {first.name}\. Remove the copies"):
+        SERIES.read(folder)
+
+
+def test_slices_with_rescales_of_their_own_are_read_exactly(tmp_path: Path) -> None:
+    numbers = volume()
+    maps = [(1.0 + 0.1 * place, 7.0 * place) for place in range(len(numbers))]
+    for place, (slope, intercept) in enumerate(maps):
+        more = {"RescaleSlope": slope, "RescaleIntercept": intercept, "Modality": "PT", "Units": "BQML"}
+        saved(tmp_path / "pet" / f"{place}.dcm", ct_slice(numbers[place], place * 2.5, **more))
+    read = SERIES.read(tmp_path / "pet")
+    expected = np.stack([slab * slope + intercept for slab, (slope, intercept) in zip(numbers, maps, strict=True)])
+    np.testing.assert_array_equal(read.values[0], expected.astype(np.float32))
+    assert (read.header.unit, read.header.lattice, read.header.lossless) == ("Bq/ml", None, False)
+    assert header_of(tmp_path / "pet").form.dtype == "float32"
+    SERIES.write(tmp_path / "pet", read.stored, tmp_path / "copy", NOTE)
+    np.testing.assert_array_equal(SERIES.read(tmp_path / "copy").stored, read.stored)
+    SERIES.write(tmp_path / "pet", read.stored + 0.3, tmp_path / "copy", NOTE)
+    apart = np.abs(SERIES.read(tmp_path / "copy").stored - read.stored - 0.3)
+    assert (apart.max(axis=(0, 2, 3)) <= np.array([slope for slope, _ in maps]) / 2 + 1e-9).all()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """DICOM files opened safely: one sentence for whatever is wrong, no warning of pydicom, and bounded memory.
 
 Memory: reading takes the attributes that palpate asks for and the pixels, nothing else of the file; files that hold far
-more bytes than their pixels need are refused (`palpate.data.dicom.header`). A deflated file is inflated up to
-`MAX_INFLATED` and refused beyond. A file of an old archive without the preamble is given one in memory.
+more bytes than their pixels need are refused (`palpate.data.dicom.header`). A deflated file is inflated no further than
+twice the pixels that it declares and `MAX_SURPLUS`, at most `MAX_INFLATED`. A file of an old archive without the
+preamble is given one in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import struct
@@ -25,6 +27,10 @@ from palpate.errors import InputError
 MAX_INFLATED = 2**30
 """Bytes that a deflated file may inflate to, or that a file without preamble may have; more is refused."""
 
+MAX_SURPLUS = 2**26
+"""Bytes that a file may hold beyond twice its pixels; more is refused before it is read."""
+
+_FIRST_INFLATED = 2**22
 _MAGIC, _PREAMBLE = b"DICM", 128
 _PIXELS, _FLOAT_PIXELS = 0x7FE00010, (0x7FE00008, 0x7FE00009)
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -229,17 +235,39 @@ def _inflated(path: Path, handle: IO[bytes]) -> IO[bytes]:
         raise InputError(f"{path}: its file meta information has no length. Copy the file again from its source.")
     handle.seek(_PREAMBLE + 4 + 12 + length)
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = engine.decompress(handle.read(), MAX_INFLATED)
-    if engine.unconsumed_tail:
-        raise InputError(
-            f"{path} inflates to more than {MAX_INFLATED:,} bytes. Store it uncompressed, or take it out of the table."
-        )
-    if not engine.eof:
-        raise InputError(f"{path} is a truncated DICOM file: its deflated part has no end. Copy it again.")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = DicomBytesIO()
     write_file_meta_info(buffer, meta, enforce_standard=False)
-    return BytesIO(bytes(_PREAMBLE) + _MAGIC + buffer.getvalue() + content)
+    content = BytesIO()
+    content.write(bytes(_PREAMBLE) + _MAGIC + buffer.getvalue())
+    content.write(engine.decompress(handle.read(), min(_FIRST_INFLATED, MAX_INFLATED)))
+    most = _most_inflated(content.getvalue())
+    if engine.unconsumed_tail and (rest := most - content.tell()) > 0:
+        content.write(engine.decompress(engine.unconsumed_tail, rest))
+    if engine.unconsumed_tail:
+        raise InputError(
+            f"{path} inflates to more than {most:,} bytes, far more than the pixels that it declares. Store it "
+            "uncompressed, or take it out of the table."
+        )
+    if not engine.eof:
+        raise InputError(f"{path} is a truncated DICOM file: its deflated part has no end. Copy it again.")
+    content.seek(0)
+    return content
+
+
+def _most_inflated(begin: bytes) -> int:
+    """Bytes that a deflated file may inflate to, by what its beginning declares of the pixels."""
+    from pydicom import dcmread
+    from pydicom.tag import Tag
+
+    numbers = {"Rows": 0, "Columns": 0, "SamplesPerPixel": 1, "BitsAllocated": 8, "NumberOfFrames": 1}
+    try:
+        tags = [Tag(keyword) for keyword in numbers]
+        dataset = dcmread(BytesIO(begin), stop_before_pixels=True, specific_tags=tags)
+        found = [int(dataset.get(keyword) or default) for keyword, default in numbers.items()]
+    except Exception:  # pydicom fails in many ways on what it does not understand; then nothing is declared
+        found = [0]
+    return min(MAX_INFLATED, max(0, math.prod(found)) // 4 + MAX_SURPLUS)
 
 
 def _pixels_at(handle: IO[bytes], dataset: Any) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from palpate.data.dicom.files import Opened, one_sentence, open_header
+from palpate.data.dicom.files import MAX_SURPLUS, Opened, one_sentence, open_header
 from palpate.data.dicom.frames import Groups, numbers, stacked
 from palpate.data.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
 from palpate.data.forms import require_size
@@ -33,9 +33,6 @@ IMAGE_KEYWORDS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "FrameOfReferenceUID"),
 )
 """The attributes that reading an image needs; reading what a file says fetches no other."""
-
-MAX_SURPLUS = 2**26
-"""Bytes that a file may hold beyond twice its pixels; more is refused before it is read."""
 
 _MODALITIES = (
     "BDUS BI BMD CD CF CR CT DD DF DG DM DMS DS DX EC ES FA FS GM IO IVOCT IVUS LP LS MA MG MR MS NM OAM OCT OP "

@@ -13,6 +13,7 @@ from palpate.data.dicom.files import is_image_file, one_sentence, open_pixels
 from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
 from palpate.data.dicom.header import Described, describe
 from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
+from palpate.data.dicom.strays import require_no_copies, require_no_strays
 from palpate.data.dicom.writing import derived, replaced_folder, require_range
 from palpate.data.forms import Array
 from palpate.data.scan import Header, Note, Scan
@@ -31,9 +32,8 @@ _LOOKED_AT = 256
 class DicomSeries:
     """A folder of single-slice files of one series: (C, slices, rows, columns), sorted along the normal.
 
-    Files that are no DICOM, hidden files, folders and DICOMDIR are passed over. Slices must have one rescale: slices
-    with slopes of their own (PET, some MR) have no common lattice, so that a change that one slice can store could
-    not be stored in the next.
+    Files that are no DICOM, hidden files, folders and DICOMDIR are passed over. Slices with rescales of their own (PET,
+    some MR) have no common lattice: they are read as values, and a copy holds what each slice can store next to them.
     """
 
     name: str = "DICOM series"
@@ -57,7 +57,8 @@ class DicomSeries:
         stored = np.empty(header.shape, header.dtype)
         for place, each in enumerate(slices):
             with one_sentence(each.path):
-                stored[:, place] = decoded(each.path, open_pixels(each.path, PIXEL_TAGS), each.header, each.order)
+                numbers = decoded(each.path, open_pixels(each.path, PIXEL_TAGS), each.header, each.order)
+            stored[:, place] = numbers if header.lattice else numbers * each.header.slope + each.header.intercept
         return Scan(header, stored)
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
@@ -69,10 +70,12 @@ class DicomSeries:
         """
         header, slices = slices_of(source)
         require_fit(source, header, stored, target)
-        require_range(source, header, stored)
+        if header.lattice is not None:
+            require_range(source, header, stored)
         with replaced_folder(target) as folder:
             for place, each in enumerate(slices):
-                write_atomically(folder / f"{place + 1:04d}.dcm", derived(each, stored[:, place], note, place))
+                numbers = stored[:, place] if header.lattice else _nearest(each.header, stored[:, place])
+                write_atomically(folder / f"{place + 1:04d}.dcm", derived(each, numbers, note, place))
 
 
 def slices_of(folder: Path) -> tuple[Header, list[Described]]:
@@ -82,17 +85,29 @@ def slices_of(folder: Path) -> tuple[Header, list[Described]]:
         InputError: as `DicomSeries.header`.
     """
     slices = [describe(path) for path in _files(folder)]
+    require_no_strays(folder, slices)
     _require_one_series(folder, slices)
     for each in slices[1:]:
         _require_alike(folder, slices[0], each)
     planes = [_plane(folder, each) for each in slices]
+    require_no_copies(folder, slices, planes)
     order, distance = stacked(folder, planes, [each.path.name for each in slices])
     slices = [slices[place] for place in order]
     first = slices[0].header
     shape = (first.shape[0], len(slices), *first.shape[1:])
     if int(np.prod(shape[1:], dtype=np.int64)) > MAX_VOXELS:
         raise InputError(f"{folder} holds {shape[1:]} voxels, and palpate reads up to {MAX_VOXELS:,}. Crop the series.")
-    return replace(first, format="DICOM series", shape=shape, spacing=_spacing(slices[0], distance)), slices
+    header = replace(first, format="DICOM series", shape=shape, spacing=_spacing(slices[0], distance))
+    if len({(each.header.slope, each.header.intercept) for each in slices}) > 1:
+        header = replace(header, dtype="float64", lattice=None, slope=1.0, intercept=0.0, lossless=False)
+    return header, slices
+
+
+def _nearest(header: Header, values: Array) -> Array:
+    """The numbers of one slice that stand for the nearest values that it can store."""
+    low, high = header.lattice or (0, 0)
+    numbers = np.rint((values - header.intercept) / header.slope).clip(low, high)
+    return np.asarray(numbers.astype(header.dtype))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -109,14 +124,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _require_one_series(folder: Path, slices: Sequence[Described]) -> None:
-    firsts: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
     for each in slices:
-        firsts.setdefault(str(each.dataset.get("SeriesInstanceUID") or ""), each.path.name)
-    if len(firsts) > 1:
-        names = list(firsts.values())
+        names.setdefault(str(each.dataset.get("SeriesInstanceUID") or ""), []).append(each.path.name)
+    if len(names) > 1:
+        parts = [f"{len(files)} such as {files[0]}" for files in list(names.values())[:4]]
         raise InputError(
-            f"{folder} holds slices of {len(firsts)} series ({names[0]} and {names[1]} are of different ones). "
-            "Put each series into its own folder."
+            f"{folder} holds slices of {len(names)} series: {'; '.join(parts)}. Put each series into its own folder."
         )
 
 
@@ -129,11 +143,10 @@ def _require_alike(folder: Path, first: Described, other: Described) -> None:
         )
     if (one.dtype, one.lattice, one.inverted) != (two.dtype, two.lattice, two.inverted):
         raise InputError(f"{folder}: {names} store their pixels with different bits. Put one volume into a folder.")
-    if (one.slope, one.intercept, one.unit) != (two.slope, two.intercept, two.unit):
+    if one.unit != two.unit:
         raise InputError(
-            f"{folder}: {names} have different rescales (slope {one.slope:g}, intercept {one.intercept:g}, and slope "
-            f"{two.slope:g}, intercept {two.intercept:g}), so that no one lattice of values fits both. Convert the "
-            "series to one rescale, such as NIfTI in int16."
+            f"{folder}: {names} have values in different units ({one.unit or 'none'} and {two.unit or 'none'}). "
+            "Put one volume into a folder."
         )
     if (one.spacing is None) != (two.spacing is None) or (
         one.spacing is not None and two.spacing is not None and not np.allclose(one.spacing, two.spacing, rtol=1e-3)
@@ -149,7 +162,8 @@ def _plane(folder: Path, each: Described) -> Plane:
     if plane is None:
         raise InputError(
             f"{folder}: {each.path.name} does not say where it lies (ImagePositionPatient, ImageOrientationPatient). "
-            "Take it out of the folder, or name the files as single images."
+            "The order of its slices is then not known. Export the series again with positions, convert it to NIfTI, "
+            "or name the files as single images."
         )
     return plane
 
