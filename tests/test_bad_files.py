@@ -134,8 +134,8 @@ def volume(*shape: int, dtype: str = "int16") -> Callable[[Path], None]:
     ("name", "make", "sentence"),
     [
         ("bomb.png", bomb, "declares 60000 x 60000 pixels"),
-        ("four.nii.gz", volume(4, 5, 6, 3), "several volumes"),
-        ("flat.nii.gz", volume(5, 6), "has 2 axes"),
+        ("five.nii.gz", volume(4, 5, 6, 3, 2), "a series of volumes"),
+        ("line.nii.gz", volume(5), "has one axis"),
         ("pickle.png", lambda path: path.write_bytes(pickle.dumps({})), "looks like a pickle"),
         ("pipe.png", os.mkfifo, "is a pipe or a device"),
         ("text.jpg", lambda path: path.write_text("hello"), "is no image that palpate knows"),
