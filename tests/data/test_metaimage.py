@@ -17,6 +17,7 @@ from palpate.data.source import Folder
 from palpate.errors import InputError
 from tests.data.exercise import exercise
 from tests.data.meta import KINDS, meta
+from tests.data.pictures import save
 from tests.data.volumes import scan
 
 NOTE = Note("pgd", "2 HU", "identity")
@@ -64,6 +65,13 @@ def test_the_file_beside_a_header_counts_for_its_identity(tmp_path: Path) -> Non
     assert folder.files(case) == (tmp_path / "a.mhd", tmp_path / "a.raw")
     (tmp_path / "a.raw").write_bytes((scan(3, 5, 4) + 1).tobytes(order="F"))
     assert folder.content(case) != before
+
+
+def test_what_a_name_says_does_not_matter(tmp_path: Path) -> None:
+    save(tmp_path / "a.png").rename(tmp_path / "a.mha")
+    folder, case = Folder(tmp_path), Case("a.mha", 0, "a.mha", 0)
+    assert folder.files(case) == (tmp_path / "a.mha",)
+    assert folder.content(case) == (tmp_path / "a.mha").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 
 from palpate.data.copies import require_fit
 from palpate.data.forms import Array, bit_range
-from palpate.data.images import one_sentence
+from palpate.data.images import first_bytes, one_sentence
 from palpate.data.metaimage import MetaHeader, is_meta, meta_header, meta_numbers
 from palpate.data.scan import Header, Note, Scan
 from palpate.runs import write_atomically
@@ -67,7 +67,7 @@ def data_files(path: Path) -> tuple[Path, ...]:
     Raises:
         InputError: the header is one of MetaImage, and damaged.
     """
-    if path.suffix.lower() not in (".mhd", ".mha"):
+    if path.suffix.lower() not in (".mhd", ".mha") or not path.is_file() or not is_meta(first_bytes(path)):
         return ()
     data = meta_header(path).data
     return () if data == path else (data,)
