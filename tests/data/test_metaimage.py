@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,11 @@ def test_compressed_numbers_are_unpacked_no_further_than_the_header_says(tmp_pat
     bomb = zlib.compress(bytes(2**26))
     path = meta(tmp_path / "a.mhd", scan(3, 5, 4), packed=True)
     (tmp_path / "a.zraw").write_bytes(bomb)
+    tracemalloc.start()
     with pytest.raises(InputError, match=r"a\.zraw holds more bytes of numbers"):
         read_scan(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
     (tmp_path / "a.zraw").write_bytes(zlib.compress(bytes(120))[:-6])
     with pytest.raises(InputError, match=r"a\.zraw is truncated"):
         read_scan(path)
