@@ -80,12 +80,11 @@ def test_two_columns_of_masks_are_asked_about(tmp_path: Path, capsys: pytest.Cap
     sheet(tmp_path / "labels.csv", "image,disc,cup", [f"images/{n}.png,disc/{n}.png,cup/{n}.png" for n in range(4)])
     model(tmp_path, 2)
     _, _, plan = init(tmp_path, capsys)
-    assert (
-        'mask = "disc"  # FILL IN: or cup; or mask = ["disc", "cup"], a structure each, named in task.structures'
-        in plan
-    )
+    asked = 'or mask = ["disc", "cup"], each named in task.structures, with task.exclusive = false'
+    assert f'mask = "disc"  # FILL IN: or cup; {asked}' in plan
     fixed = re.sub("^mask = .*$", 'mask = ["disc", "cup"]', plan, flags=re.MULTILINE)
-    (tmp_path / "plan.toml").write_text(fixed.replace('structures = ["disc"]', 'structures = ["disc", "cup"]'))
+    fixed = fixed.replace('structures = ["disc"]', 'structures = ["disc", "cup"]')
+    (tmp_path / "plan.toml").write_text(fixed.replace("exclusive = true", "exclusive = false"))
     assert load_table(load_plan(tmp_path / "plan.toml")).classes == ("disc", "cup")
 
 

@@ -107,7 +107,7 @@ def _asked(layout: AnnotatedLayout) -> str:
         return ""
     every = texts((layout.mask or "", *layout.others))
     others = plain(", ".join(layout.others))
-    return f"  # {FILL_IN}: or {others}; or mask = {every}, a structure each, named in task.structures"
+    return f"  # {FILL_IN}: or {others}; or mask = {every}, each named in task.structures, with task.exclusive = false"
 
 
 def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
