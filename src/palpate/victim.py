@@ -199,7 +199,7 @@ class Victim:
             return None
 
     def where_blocked(self, images: Tensor) -> str | None:
-        """What keeps the gradient from reaching `images` (B, C, *spatial), with its mend; None where nothing does.
+        """What keeps the gradient from reaching `images` (B, C, *spatial), with its fix; None where nothing does.
 
         Each step of the preprocessing is tried by itself, then the module as it is evaluated. Passes are not counted.
         """

@@ -117,7 +117,7 @@ def test_a_plan_made_in_code_is_checked_too() -> None:
         Plan.model_validate(document)
 
 
-# What is edited, and what the refusal says: the field, then the mend. The line is that of the marker `new`.
+# What is edited, and what the refusal says: the field, then the fix. The line is that of the marker `new`.
 BAD = [
     ("seed = 7", "seed = true", "seed: true must be a whole number"),
     ("seed = 7", "sead = 7", "sead: there is no such field. Did you mean 'seed'?"),

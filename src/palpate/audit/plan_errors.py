@@ -1,4 +1,4 @@
-"""What is wrong with a plan, in sentences: file, line, field, and the mend."""
+"""What is wrong with a plan, in sentences: file, line, field, and the fix."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         folder: where images and model lie; read, never written to.
         place: the plan's own folder, which its paths are relative to.
         kind: `classification`, `multilabel`, `segmentation` or `detection`; masks and boxes before classes before
-            findings unless told.
+            findings by default.
 
     Raises:
         InputError: there is no folder, or no labelled images that palpate knows in it.
