@@ -96,11 +96,10 @@ def test_a_bad_dicom_file_is_named(
         (lambda folder: changed(slice_of(folder, 2), SeriesInstanceUID="1.9"), "holds slices of 2 series"),
         (lambda folder: slice_of(folder, 2).unlink(), "slices are missing between"),
         (lambda folder: changed(slice_of(folder, 2), PixelSpacing=[0.9, 0.9]), "pixels of different spacing"),
-        (lambda folder: changed(slice_of(folder, 2), RescaleSlope=2), "have different rescales"),
         (lambda folder: changed(slice_of(folder, 2), ImagePositionPatient=None), "does not say where it lies"),
         (
             lambda folder: (folder / "again.dcm").write_bytes(slice_of(folder, 0).read_bytes()),
-            "lie at one position",
+            "again.dcm is a copy of",
         ),
     ],
 )

@@ -37,11 +37,18 @@ def test_content_decides_and_not_the_name(tmp_path: Path, name: str) -> None:
         "NRRD": nrrd_file(tmp_path / "1.nrrd"),
         "MetaImage": meta(tmp_path / "1.mha", scan(3, 5, 4)),
         "npy": npy(tmp_path / "1.npy"),
+        "npz": npz(tmp_path / "1.npz"),
     }
     for known, path in made.items():
         path.rename(tmp_path / name)
         assert format_of(tmp_path / name).name == read_scan(tmp_path / name).header.format == known
     assert {*made, "DICOM series"} == {one.name for one in FORMATS}
+
+
+def npz(path: Path) -> Path:
+    """An archive of one array."""
+    np.savez(path, scan(3, 5, 4))
+    return path
 
 
 def npy(path: Path) -> Path:

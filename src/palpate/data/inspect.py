@@ -232,7 +232,9 @@ def _folder_layout(root: Path) -> Layout | None:
     names = {path.name.lower() for path in below}
     if not below or names & {*ANNOTATED, *SPLITS} or any(map(_is_volume, below)):
         return None
-    if described := next((path for path in below if _is_described(path)), None):
+    sets = [path for path in below if _is_described(path)]
+    # Class folders that each hold images and their masks are classes; one such folder among others is a set of its own.
+    if described := next((path for path in sets if len(sets) < len(below) or (path / "dataset.json").exists()), None):
         raise OtherKindError(f"{described} is a set of images of its own and no class. Give that folder.")
     if mixed := next((path for path in below if _splits_in(path)), None):
         raise OtherKindError(
