@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from palpate.audit.plan_places import belongs
 from palpate.audit.toml_lines import Key, line_of
 from palpate.errors import PlanError, nearest
 
@@ -32,6 +33,13 @@ _WANTED = {
 def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError:
     """The refusal of a text that is no TOML."""
     reason = str(error)
+    if twice := re.match(r"Cannot declare \((.+?),?\) twice", reason):
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        reason = reason.replace(
+            twice[0],
+            f"the section [{name}] is declared here and before, by another [{name}] or by lines that start with "
+            f"'{name}.'; write all its fields below one [{name}], without '{name}.' before them;",
+        )
     if found := re.search(r" \(at line (\d+), column (\d+)\)", reason):
         line, reason = int(found[1]), reason.replace(found[0], f" in column {found[2]}")
     else:
@@ -66,6 +74,9 @@ def _problems(plan: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[Key
     key, owner, field = _follow(plan, detail["loc"])
     if detail["type"].startswith("union_tag"):
         key = (*key, "kind")
+    if detail["type"] == "extra_forbidden" and (place := belongs(key, plan)):
+        yield key, f"there is no such field here. {place}"
+        return
     yield key, _sentence(detail, key, owner, field)
 
 

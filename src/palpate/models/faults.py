@@ -129,7 +129,7 @@ def _other_channels(expected: int, given: int, shape: Sequence[int], where: Wher
         if (expected, given) == (1, 3):
             fix = "Turn RGB into grey: preprocess.channels = 1."
         elif given == 1:
-            fix = f"Repeat the grey image: preprocess.channels = {expected}."
+            fix = f"Repeat the grey image: write channels = {expected} in [model.preprocess]."
     elif shape[-1] == expected and len(shape) == 4:
         fix = "The channels come last in these images: images.permute(0, 3, 1, 2)."
     else:
