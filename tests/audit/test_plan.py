@@ -140,7 +140,7 @@ BAD = [
     (
         "[data]",
         'run.at_chance = "allow"\n[data]',
-        "[run] is a section of its own: write its fields below a line with [run].",
+        "model.preprocess.run: there is no such field here. [run] is a section of its own: ",
     ),
     ("bounds = [0, 255]", "bounds = [255, 0]", "model.bounds: (255, 0) must be two finite numbers"),
     ("bounds = [0, 255]", "bounds = [0]", "model.bounds"),

@@ -33,17 +33,16 @@ _WANTED = {
 def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError:
     """The refusal of a text that is no TOML."""
     reason = str(error)
-    if twice := re.match(r"Cannot declare \((.+?),?\) twice", reason):
-        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
-        reason = reason.replace(
-            twice[0],
-            f"the section [{name}] is declared here and before, by another [{name}] or by lines that start with "
-            f"'{name}.'; write all its fields below one [{name}], without '{name}.' before them;",
-        )
     if found := re.search(r" \(at line (\d+), column (\d+)\)", reason):
         line, reason = int(found[1]), reason.replace(found[0], f" in column {found[2]}")
     else:
         line, reason = max(1, len(text.splitlines())), reason.replace(" (at end of document)", " at the end")
+    if twice := re.match(r"Cannot declare \((.+?),?\) twice", reason):
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        return PlanError(
+            f"{path}, line {line}: the section [{name}] is declared here and before, by another [{name}] or by lines "
+            f"that start with '{name}.'. Write all its fields below one [{name}], without '{name}.' before them."
+        )
     return PlanError(f"{path}, line {line}: this is not TOML: {reason}. Texts need quotes, lists brackets.")
 
 
