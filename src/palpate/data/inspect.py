@@ -206,7 +206,7 @@ def _csv_layout(path: Path) -> Layout | None:
         "csv", path, classes, counts, seen.form, seen.equal, table.images, table.file, label,
         table.split, table.group, table.splits, table.site, table.scanner, seen,
         one_hot=hot, others=choice.others if choice else (), asked=choice.asked if choice else False,
-        notes=(table.found,) if table.found else (),
+        notes=(*filter(None, (table.found,)), *table.left_out),
     )  # fmt: skip
 
 
