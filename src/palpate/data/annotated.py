@@ -103,7 +103,7 @@ class AnnotatedLayout:
         return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}{more}"
 
     def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
+        """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
             InputError: as the constructors of `palpate.data.table.Table`.

@@ -100,7 +100,7 @@ class Layout:
         return f"{self.path}: {self.count} images, {form}; classes {classes}"
 
     def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
+        """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
             InputError: as the constructors of `palpate.data.table.Table`.

@@ -99,15 +99,18 @@ def _nnunet(folder: Path) -> Layouts:
 
 
 def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
-    splits = tuple((split, len(nnunet_sheet(dataset, split)[0].lines)) for split in nnunet_splits(dataset))
+    sheets = {split: nnunet_sheet(dataset, split) for split in nnunet_splits(dataset)}
+    splits = tuple((split, len(sheet.lines)) for split, (sheet, _) in sheets.items())
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
     table = Table.from_nnunet(folder)
     with reading():
         form = table.source.form(table[0])
+    # Channels in files of their own are one image only together; else each file says what its values are.
+    seen = None if any(files for _, files in sheets.values()) else _seen(folder, table)
     return (
         AnnotatedLayout(
-            "masks", folder, folder, "", names, count, form, True,
-            splits=splits, layout="nnunet", exclusive=not dataset.regions,
+            "masks", folder, folder, "", names, count, seen.form if seen else form, seen.equal if seen else True,
+            splits=splits, layout="nnunet", exclusive=not dataset.regions, seen=seen,
         ),
     )  # fmt: skip
 

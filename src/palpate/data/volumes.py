@@ -191,7 +191,7 @@ def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
 
 @contextmanager
 def _one_sentence(path: Path) -> Iterator[None]:
-    # nibabel logs what it mends in a header; whatever matters here is raised.
+    # nibabel logs what it fixes in a header; whatever matters here is raised.
     logger = logging.getLogger("nibabel.global")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
