@@ -247,7 +247,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "another spacing": (
         lambda root: edited(of_xrays(root), ("[data]", "[data]\nspacing = [0.5, 0.5]")),
-        "data.spacing: [0.5, 0.5] is told, and case0.dcm stores [0.7, 0.7]",
+        "data.spacing: [0.5, 0.5] is given, and case0.dcm stores [0.7, 0.7]",
     ),
     "another unit": (
         lambda root: edited(

@@ -94,7 +94,7 @@ def attack(
         inferer: how the module is evaluated on whole images: sliding windows, flips.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Where it is not said and outputs look like probabilities, they are refused.
-        task: what the outputs mean; a classification unless told, recognised by its output.
+        task: what the outputs mean; a classification by default, recognised by its output.
         goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
         seed: makes random attacks repeatable.
         parameters: the attack's own, for example steps=20.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -53,6 +54,18 @@ def shown(returned: object) -> str:
     if isinstance(returned, (tuple, list)):
         return f"a {'tuple' if isinstance(returned, tuple) else 'list'} with {_parts(enumerate(returned))}"
     return _short(returned)
+
+
+def what_to_name(returned: object) -> str:
+    """What to do about a model that returned several things: which line of a plan names the first tensor of them."""
+    named: Iterable[tuple[object, object]] = returned.items() if isinstance(returned, Mapping) else ()
+    if isinstance(returned, (tuple, list)):
+        named = enumerate(returned)
+    names = [name for name, value in named if isinstance(value, Tensor)]
+    if boxes := [name for name in names if "box" in str(name).lower()]:
+        return f"Return palpate.annotations.Candidates(logits=..., boxes=...), with the boxes of '{boxes[0]}'."
+    such = f", such as output = {json.dumps(names[0])} in [model]" if names else ""
+    return f"Name the right part in model.output{such}, or wrap the model in a module that returns it."
 
 
 def _parts(named: Iterable[tuple[object, object]]) -> str:

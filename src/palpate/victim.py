@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped, shown
+from palpate.tensors import Tree, leaves, mapped, shown, what_to_name
 from palpate.usercode import ModelError, UserCode, Watchdog
 
 Precision = Literal["float32", "bfloat16"]
@@ -199,7 +199,7 @@ class Victim:
             return None
 
     def where_blocked(self, images: Tensor) -> str | None:
-        """What keeps the gradient from reaching `images` (B, C, *spatial), with its mend; None where nothing does.
+        """What keeps the gradient from reaching `images` (B, C, *spatial), with its fix; None where nothing does.
 
         Each step of the preprocessing is tried by itself, then the module as it is evaluated. Passes are not counted.
         """
@@ -254,8 +254,7 @@ class Victim:
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             raise InputError(
                 f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
-                f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
-                "wrap the model in a module that returns it."
+                f"palpate.annotations.Candidates of a detector. {what_to_name(outputs)}"
             )
         self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.

@@ -100,7 +100,7 @@ class Layout:
         return f"{self.path}: {self.count} images, {form}; classes {classes}"
 
     def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
+        """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
             InputError: as the constructors of `palpate.data.table.Table`.
@@ -206,7 +206,7 @@ def _csv_layout(path: Path) -> Layout | None:
         "csv", path, classes, counts, seen.form, seen.equal, table.images, table.file, label,
         table.split, table.group, table.splits, table.site, table.scanner, seen,
         one_hot=hot, others=choice.others if choice else (), asked=choice.asked if choice else False,
-        notes=(table.found,) if table.found else (),
+        notes=(*filter(None, (table.found,)), *table.left_out),
     )  # fmt: skip
 
 

@@ -126,6 +126,19 @@ class Classification:
         """The labels of some rows."""
         return targets.index_select(0, rows)
 
+    def _fitting(self, shape: tuple[int, ...]) -> str:
+        """What to write in the plan for outputs of another shape (B, *other)."""
+        given = shape[1] if len(shape) == 2 else 1 if len(shape) == 1 else 0
+        if self.classes == 2 and given in (1, 2) and given != self.head.width(2):
+            fitting = "one-logit" if given == 1 else "softmax"
+            return f'If the model is right, write head = "{fitting}" in [task].'
+        if given > 1:
+            return (
+                f"Name the {given} classes of the model in task.classes, in the order of its outputs, or choose the "
+                "model that fits."
+            )
+        return "Correct task.classes or task.head, or choose the model that fits."
+
     def validate(self, outputs: Tensor, targets: Tensor) -> None:
         """Check shapes, labels and finiteness.
 
@@ -138,8 +151,7 @@ class Classification:
         if shape != (len(targets), width) and not (width == 1 and shape == (len(targets),)):
             raise InputError(
                 f"model: its output has shape {list(shape)} for {len(targets)} images, and a {self.head.name} head "
-                f"with {self.classes} classes needs [{len(targets)}, {width}]. "
-                "Correct task.classes or task.head, or choose the model that fits."
+                f"with {self.classes} classes needs [{len(targets)}, {width}]. {self._fitting(shape)}"
             )
         if targets.dtype != torch.int64 or targets.ndim != 1:
             raise InputError(
