@@ -253,3 +253,22 @@ def test_init_writes_roots_where_the_images_lie_elsewhere(link: bool, tmp_path: 
     assert f'roots = ["{"data" if link else "../scans"}"]' in text
     assert len(load_table(parse_plan(text, home / "plan.toml"))) == 8
     assert "\nroots = " not in starting_plan(away, away)
+
+
+@pytest.mark.parametrize(
+    ("whole", "field"), [("labels", "yolo"), ("labels/0.txt", "yolo"), ("Annotations/0.xml", "voc")]
+)
+def test_a_link_among_descriptions_is_refused_before_a_message_can_quote_it(
+    whole: str, field: str, tmp_path: Path
+) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    (home / "set/images").mkdir(parents=True)
+    (home / "set" / whole).parent.mkdir(exist_ok=True)
+    away.mkdir()
+    for name in ("secret", "0.txt"):
+        (away / name).write_text("a secret text")
+    (home / "set" / whole).symlink_to(away if whole == "labels" else away / "secret")
+    task = 'kind = "detection"\nclasses = ["a"]'
+    with pytest.raises(InputError, match=rf"data.{field}: 1 of 2 files lie outside") as refused:
+        load_table(plan(home, f'{field} = "set"', f"[task]\n{task}"))
+    assert "a secret" not in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,20 @@ NAMED = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "m
 """Fields of `[data]` that hold the path of a file or folder."""
 
 
+DESCRIBED = ("voc", "yolo")
+"""Fields of layouts that describe each image in a text of its own."""
+_TEXTS = (".txt", ".xml", ".yaml", ".yml")
+_TEXT_FOLDERS = ("labels", "annotations", "imagesets")
+
+
 def load_table(plan: Plan) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
     places = Places(plan.root, plan.data.roots)
     for name in NAMED:
         if (written := getattr(plan.data, name)) is not None:
             places.require(f"data.{name}", [plan.root / written])
+            if name in DESCRIBED:
+                places.require(f"data.{name}", [plan.root / written, *_linked_texts(plan.root / written)])
     table = _whole(plan).placed(places)
     if plan.data.nan is not None:
         table = table.with_nan(plan.data.nan)
@@ -40,6 +49,16 @@ def load_table(plan: Plan) -> Table:
     if plan.data.group == DICOM:
         table = table.by_patient()
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
+
+
+def _linked_texts(place: Path) -> list[Path]:
+    """Links among the descriptions of a set, and among the folders that hold them: messages may quote such texts."""
+    found = []
+    for folder, folders, files in os.walk(place if place.is_dir() else place.parent):
+        names = [name for name in files if name.lower().endswith(_TEXTS)]
+        names += [name for name in folders if name.lower() in _TEXT_FOLDERS]
+        found += [path for name in names if (path := Path(folder, name)).is_symlink()]
+    return found
 
 
 def _whole(plan: Plan) -> Table:
