@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped, shown
+from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
 
 Precision = Literal["float32", "bfloat16"]
@@ -245,11 +245,8 @@ class Victim:
         with self._users_code():
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
-            raise InputError(
-                f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
-                f"palpate.annotations.Candidates of a detector. Name the right part in model.output, or "
-                "wrap the model in a module that returns it."
-            )
+            reads = "palpate reads one tensor of logits, or palpate.annotations.Candidates of a detector"
+            raise InputError(not_read(outputs, reads))
         self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.
         foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE

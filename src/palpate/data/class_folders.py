@@ -37,7 +37,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder. Give the folder that holds one folder a class.")
-    folders = folders_in(root)
+    folders = folders_in(root, classes or ())
     if stray := image_files(root, deep=False):
         raise InputError(
             f"{root} holds {len(stray)} images outside any class folder: first {stray[0].name}. "

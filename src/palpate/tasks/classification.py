@@ -138,8 +138,7 @@ class Classification:
         if shape != (len(targets), width) and not (width == 1 and shape == (len(targets),)):
             raise InputError(
                 f"model: its output has shape {list(shape)} for {len(targets)} images, and a {self.head.name} head "
-                f"with {self.classes} classes needs [{len(targets)}, {width}]. "
-                "Correct task.classes or task.head, or choose the model that fits."
+                f"with {self.classes} classes needs [{len(targets)}, {width}]. {_fitting(shape, self.classes)}"
             )
         if targets.dtype != torch.int64 or targets.ndim != 1:
             raise InputError(
@@ -157,3 +156,14 @@ class Classification:
                 f"model: its output is NaN or infinite for {len(bad)} of {len(targets)} images (first: row "
                 f"{int(bad[0])}). Check the preprocessing and the weights."
             )
+
+
+def _fitting(shape: tuple[int, ...], classes: int) -> str:
+    """What to change so that outputs of a wrong shape are read."""
+    if len(shape) > 2 and all(size == 1 for size in shape[2:]):
+        return "Remove the axes of length 1 at the end: outputs.flatten(1)."
+    if classes == 2 and shape[1:] in ((), (1,)):
+        return 'One logit decides between two classes: task.head = "one-logit".'
+    if classes == 2 and shape[1:] == (2,):
+        return 'The model has one logit per class: task.head = "softmax".'
+    return "Correct task.classes or task.head, or choose the model that fits."
