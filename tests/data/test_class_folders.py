@@ -76,7 +76,8 @@ def test_splits_are_looked_for_below(tmp_path: Path) -> None:
 def test_pictures_that_training_wrote_are_no_class(tmp_path: Path, folder: str) -> None:
     for name in ("normal", "sick", folder):
         save(tmp_path / name / f"{name[0]}.png")
-    assert read_class_folders(tmp_path, None).classes == ("normal", "sick")
+    held = read_class_folders(tmp_path, None)
+    assert held.classes == ("normal", "sick") and folder.partition("/")[0] in held.notes[0]
     # A plan that names it means it.
     named = folder.partition("/")[0]
     assert read_class_folders(tmp_path, ("normal", "sick", named)).classes == ("normal", "sick", named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from palpate.data.columns import SPLITS
@@ -35,13 +35,13 @@ def is_searched(folder: Path) -> bool:
     return not run and not os.path.isfile(folder / "pyvenv.cfg")
 
 
-def folders_in(folder: Path, named: Collection[str] = ()) -> list[Path]:
+def folders_in(folder: Path, *, produced: bool = False) -> list[Path]:
     """The sorted folders in a folder that are searched.
 
-    Those that training writes (`results`, `wandb`) are left out where there are others, unless they are `named`.
+    Those that training writes (`results`, `wandb`) are left out where there are others, unless `produced`.
     """
     found = [path for path in visible(path for path in folder.iterdir() if path.is_dir()) if is_searched(path)]
-    return [path for path in found if path.name in named or path.name.lower() not in PRODUCED] or found
+    return [path for path in found if produced or path.name.lower() not in PRODUCED] or found
 
 
 def searched_folders(folder: Path) -> list[Path]:
