@@ -96,11 +96,10 @@ def test_a_bad_dicom_file_is_named(
         (lambda folder: changed(slice_of(folder, 2), SeriesInstanceUID="1.9"), "holds slices of 2 series"),
         (lambda folder: slice_of(folder, 2).unlink(), "slices are missing between"),
         (lambda folder: changed(slice_of(folder, 2), PixelSpacing=[0.9, 0.9]), "pixels of different spacing"),
-        (lambda folder: changed(slice_of(folder, 2), RescaleSlope=2), "have different rescales"),
         (lambda folder: changed(slice_of(folder, 2), ImagePositionPatient=None), "does not say where it lies"),
         (
             lambda folder: (folder / "again.dcm").write_bytes(slice_of(folder, 0).read_bytes()),
-            "lie at one position",
+            "again.dcm is a copy of",
         ),
     ],
 )
@@ -248,7 +247,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "another spacing": (
         lambda root: edited(of_xrays(root), ("[data]", "[data]\nspacing = [0.5, 0.5]")),
-        "data.spacing: [0.5, 0.5] is told, and case0.dcm stores [0.7, 0.7]",
+        "data.spacing: [0.5, 0.5] is given, and case0.dcm stores [0.7, 0.7]",
     ),
     "another unit": (
         lambda root: edited(

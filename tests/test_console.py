@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -121,3 +123,23 @@ def test_facts_of_an_image_are_shown_and_not_obeyed(
         cli.main(["describe", str(tmp_path / "a.png")])
     said = capsys.readouterr()
     assert not NASTY & set(said.out) and r"\x1b[2J" in said.out
+
+
+def test_what_fails_beside_the_audit_is_said_once_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("thread \x1b[2J")
+
+    class Ends:
+        def __del__(self) -> None:
+            raise OSError("object \x1b[2J")
+
+    before = threading.excepthook, sys.unraisablehook
+    with guarded():
+        for thread in [threading.Thread(target=fail) for _ in range(3)]:
+            thread.start()
+            thread.join()
+        one = Ends()
+        del one
+    said = capsys.readouterr().err
+    assert said.count("\\x1b[2J") == 2 and "\x1b" not in said and "Traceback" not in said
+    assert (threading.excepthook, sys.unraisablehook) == before

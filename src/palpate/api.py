@@ -100,7 +100,7 @@ def attack(
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Where it is not said and outputs look like probabilities, they are refused.
         output: of a model that returns a dict, a tuple or a list: name or place of the part that is read, `aux.0`.
-        task: what the outputs mean; a classification unless told, recognised by its output.
+        task: what the outputs mean; a classification by default, recognised by its output.
         goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
         seed: makes random attacks repeatable.
         parameters: the attack's own, for example steps=20.

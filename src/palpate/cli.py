@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, OSError) and error.strerror is not None:
             _refuse(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}.")
         if out_of_memory(error):
-            _refuse("The memory does not suffice. Close other programs, or use a machine with more memory.")
+            _refuse("There is not enough memory. Close other programs, or use a machine with more memory.")
         for line in traceback.format_exc().splitlines():
             echo(line, err=True)
         echo("palpate: This is a fault of palpate itself. Please report it with the lines above.", err=True)
@@ -85,16 +85,14 @@ def _common(
 
 Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
 Run = Annotated[Path, typer.Argument(help="The run folder.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; its own choice unless told.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 
 
 @app.command()
 def audit(
     plan: Plan,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/<plan's name> beside the plan unless told.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/<plan's name> beside the plan by default.")] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Go on although plan, model or images changed; keep what still fits.")
     ] = False,
@@ -127,7 +125,7 @@ class DemoTask(StrEnum):
 
 @app.command()
 def demo(
-    task: Annotated[DemoTask | None, typer.Option(help="One task; all three unless told.")] = None,
+    task: Annotated[DemoTask | None, typer.Option(help="One task; all three by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for images, models, plans and runs.")] = Path("palpate-demo"),
     threads: Threads = None,
     quiet: Quiet = False,
@@ -161,7 +159,7 @@ class TaskKind(StrEnum):
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the labelled images and the model.")],
-    out: Annotated[Path | None, typer.Option(help="The plan to write; DIR/plan.toml unless told.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The plan to write; DIR/plan.toml by default.")] = None,
     task: Annotated[
         TaskKind | None, typer.Option(help="What the model does, where the folder holds annotations of several kinds.")
     ] = None,
@@ -257,7 +255,7 @@ def _carry_out(
         if not out_of_memory(error):
             raise
         raise InputError(
-            f"The memory does not suffice. Close other programs, lower run.batch in {path} and go on with --update, or "
+            f"There is not enough memory. Close other programs, lower run.batch in {path} and go on with --update, or "
             "use a machine with more memory. What is finished is kept."
         ) from error
     except KeyboardInterrupt:

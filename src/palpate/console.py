@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -48,9 +49,15 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, warnings and log messages of libraries are cleaned too: they quote files."""
+    """Inside, warnings and log messages of libraries are cleaned too: they quote files.
+
+    So are exceptions that no one can catch: of threads of a model, of objects that go. Each kind is said once.
+    """
     last = logging.lastResort
     before = None if last is None else last.formatter
+    hooks = threading.excepthook, sys.unraisablehook
+    lost = _Lost()
+    threading.excepthook = sys.unraisablehook = lost
     with warnings.catch_warnings():
         warnings.showwarning = _show  # type: ignore[assignment]
         if last is not None:
@@ -58,8 +65,27 @@ def guarded() -> Iterator[None]:
         try:
             yield
         finally:
+            threading.excepthook, sys.unraisablehook = hooks
             if last is not None:
                 last.setFormatter(before)
+
+
+class _Lost:
+    """Says an exception that ended a thread, or was raised where nothing can be raised."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, lost: Any, /) -> None:
+        name = lost.exc_type.__name__
+        if sys.stderr is None or issubclass(lost.exc_type, SystemExit) or name in self._said:
+            return
+        self._said.add(name)
+        try:
+            text = f"{name}: {lost.exc_value}"
+        except BaseException:  # its own text fails
+            text = name
+        echo(f"palpate: something that runs beside the audit failed with {text}", err=True)
 
 
 def _show(

@@ -153,7 +153,7 @@ class Threat(Protocol):
         """Radius for all samples, or one per sample."""
 
     def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Neighbourhood:
-        """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`; of `limits` it heeds what it was told to."""
+        """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`; it obeys its part of `limits`."""
 
     def words(self) -> str:
         """The threat in one phrase for a report."""
@@ -339,5 +339,5 @@ class Attack(Protocol):
             targets: what the task expects: a tensor or a named tuple of tensors, with a first axis of B.
             generator: source of randomness, per batch or per sample; the global one is never touched.
             start: images to try before the attack proper starts.
-            limits: what confines the change of each image, for threats that heed it.
+            limits: what confines the change of each image, for threats that obey it.
         """

@@ -1,4 +1,4 @@
-"""What palpate says when it cannot go on: one clear sentence that names the place and the mend."""
+"""What palpate says when it cannot go on: one clear sentence that names the place and the fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 class PalpateError(Exception):
-    """A failure that the user can mend. Its text is shown as it is, without a traceback."""
+    """A failure that the user can fix. Its text is shown as it is, without a traceback."""
 
 
 class InputError(PalpateError, ValueError):

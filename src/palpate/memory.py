@@ -1,4 +1,4 @@
-"""Whether an exception says that the memory does not suffice. Every library says it in its own way."""
+"""Whether an exception says that there is not enough memory. Every library says it in its own way."""
 
 from __future__ import annotations
 

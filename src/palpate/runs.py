@@ -188,7 +188,7 @@ class RunFolder:
         """Every finished record of the current plan as columns, in the plan's order.
 
         Args:
-            keep: which shards to read; all of them unless told.
+            keep: which shards to read; all of them by default.
 
         Raises:
             StorageError: `run.json` or a shard cannot be read.
@@ -264,13 +264,13 @@ class RunFolder:
             StorageError: the file is missing or damaged.
         """
         path = self.trace(identity).with_suffix(".npz")
-        mend = _REDO.format(file=self.trace(identity))
+        fix = _REDO.format(file=self.trace(identity))
         if not path.is_file():
-            raise StorageError(f"{path} is missing. {mend}")
+            raise StorageError(f"{path} is missing. {fix}")
         try:
             return read_archive(path)
         except DamagedError as error:
-            raise StorageError(f"{path} is damaged ({error}). {mend}") from error
+            raise StorageError(f"{path} is damaged ({error}). {fix}") from error
 
     def foreign_maps(self, identity: str) -> StorageError:
         """What to say of arrays that can be read and are not those of a trace."""

@@ -88,24 +88,27 @@ def part_named(returned: object, depth: int = 3) -> str | int | None:
 def not_read(returned: object, reads: str) -> str:
     """The sentence on what a model returned where `reads` is read: what it is, and the fix that fits."""
     text = f"model: it returned {shown(returned)}, and {reads}."
-    if isinstance(returned, (tuple, list, Mapping)) and _proposes_boxes(returned):
+    if _proposes_boxes(returned):
         return (
             f"{text} A detector is wrapped in an adapter of palpate.models.detectors, which gives the "
             "candidates before their suppression."
         )
     part = part_named(returned)
+    if isinstance(returned, Mapping) and (boxes := [name for name in returned if "box" in str(name).lower()]):
+        return f"{text} Return palpate.annotations.Candidates(logits=..., boxes=...), with the boxes of '{boxes[0]}'."
     if part is None:
         return f"{text} Return one tensor of logits."
     named = part if isinstance(part, int) else f'"{part}"'
     return (
-        f"{text} Name the right part, such as model.output = {named} (output={named} in palpate.attack), or wrap the "
-        "model in a module that returns it."
+        f"{text} Name the right part in model.output, such as output = {named} in [model] (output={named} in "
+        "palpate.attack), or wrap the model in a module that returns it."
     )
 
 
 def _proposes_boxes(returned: object) -> bool:
-    held = returned[0] if isinstance(returned, (tuple, list)) and returned else returned
-    return isinstance(held, Mapping) and any("boxes" in str(name) for name in held)
+    """Whether it is what a detector of torchvision gives: a table for each image."""
+    held = returned[0] if isinstance(returned, (tuple, list)) and returned else None
+    return isinstance(held, Mapping) and any("box" in str(name).lower() for name in held)
 
 
 def _parts(named: Iterable[tuple[object, object]]) -> str:

@@ -34,7 +34,9 @@ def said(error: BaseException) -> str:
     """The class of an exception and the first line of what it says, without a full stop."""
     try:
         lines = str(error).strip().splitlines()
-    except Exception:  # a class of the user's whose own text fails
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a class of the user's whose own text fails, or ends the process
         lines = []
     name = type(error).__name__
     return f"{name}: {lines[0].strip()[:300]}".rstrip(". ") if lines else name

@@ -182,7 +182,7 @@ class Victim:
             with self._users_code():
                 (gradient,) = torch.autograd.grad(total, images, retain_graph=keep_graph)
         except ModelError as error:
-            if "does not require grad" not in str(error.cause) and "not have been used" not in str(error.cause):
+            if "does not require grad" not in str(error) and "not have been used" not in str(error):
                 raise
             place = self._place(images[:1])
             raise InputError(
@@ -199,13 +199,15 @@ class Victim:
             return None
 
     def where_blocked(self, images: Tensor) -> str | None:
-        """What keeps the gradient from reaching `images` (B, C, *spatial), with its mend; None where nothing does.
+        """What keeps the gradient from reaching `images` (B, C, *spatial), with its fix; None where nothing does.
 
         Each step of the preprocessing is tried by itself, then the module as it is evaluated. Passes are not counted.
         """
         self._require_entered()
         images = images.detach()
-        if (step := where_blocked(self.preprocess, images)) is not None:
+        with self._users_code():
+            step = where_blocked(self.preprocess, images)
+        if step is not None:
             return step
         if is_opaque(self.module):
             return "the model computes outside torch, a black box that gives outputs alone."
@@ -216,7 +218,8 @@ class Victim:
         with torch.enable_grad(), self._users_code():
             outputs = self.module(inputs) if self.inferer is None else self.inferer(inputs, self.module)
         floating = [output for output in leaves(outputs) if output.is_floating_point()]
-        why = [gradient_missing(output, inputs) for output in floating]
+        with self._users_code():
+            why = [gradient_missing(output, inputs) for output in floating]
         if floating and not all(why):
             return None
         said = why[0] if why else "its outputs are whole numbers"
@@ -244,6 +247,10 @@ class Victim:
             inputs = inputs.to(self._dtype)
         with self._users_code():
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
+            if isinstance(outputs, Tensor) and type(outputs) is not Tensor:
+                # A class of the user's brings methods of its own, which would run outside of this boundary.
+                with torch._C.DisableTorchFunctionSubclass():
+                    outputs = outputs.as_subclass(Tensor)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             reads = "palpate reads one tensor of logits, or palpate.annotations.Candidates of a detector"
             raise InputError(not_read(outputs, reads))

@@ -9,6 +9,7 @@ import torch
 
 from palpate import cli
 from palpate.audit.runner import Outcome, audit
+from palpate.report.html import write_report
 from palpate.runs import RunFolder
 from tests.audit import tiny
 
@@ -27,6 +28,15 @@ class Base(BaseException):
 class Mute(Exception):
     def __str__(self):
         raise RuntimeError("no text")
+
+class Ends(Exception):
+    def __str__(self):
+        raise SystemExit(1)
+
+class Sub(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, *_, **__):
+        raise ValueError("a class of its own")
 
 class Slope(torch.autograd.Function):
     @staticmethod
@@ -92,6 +102,7 @@ RAISED = {
     "raising(Own('mine'))": "Own: mine",
     "raising(Base('mine'))": "Base: mine",
     "raising(Mute())": "Mute",
+    "raising(Ends())": "Ends",
     "sys.exit()": "SystemExit",
     "sys.exit(0)": "SystemExit: 0",
     "exit()": "SystemExit",
@@ -132,6 +143,7 @@ HARMLESS = [
     "(os.chdir('/'), logits(images))[1]",
     "(print('noise ' * 100), logits(images))[1]",
     "(self.train(), logits(images))[1]",
+    "logits(images).as_subclass(Sub)",
     "(logits(images), self.requires_grad_(True))[0]",
     "(logits(images), torch.set_grad_enabled(False))[0]",
 ]
@@ -167,6 +179,13 @@ def test_outputs_that_are_nan_under_attack_never_count_as_success(tmp_path: Path
     assert frame["non_finite"].any()
     for name in ("margin", "clean_margin"):
         assert np.isfinite(frame[name].astype(float)).all()
+    assert write_report(RunFolder(tmp_path / "run")).is_file(), "paths without a length have no place in a figure"
+
+
+def test_a_hook_that_raises_stops_no_other_attack(tmp_path: Path) -> None:
+    hook = "images.requires_grad and images.register_hook(lambda slope: raising(KeyError('hook')))"
+    outcome = audited(tmp_path, f"({hook}, logits(images))[1]", always=True)
+    assert set(outcome.failed) == {"pgd", "hiding"} and outcome.done
 
 
 def test_ctrl_c_inside_the_model_stays_an_interrupt(tmp_path: Path) -> None:

@@ -117,11 +117,31 @@ def test_a_plan_made_in_code_is_checked_too() -> None:
         Plan.model_validate(document)
 
 
-# What is edited, and what the refusal says: the field, then the mend. The line is that of the marker `new`.
+def test_a_section_that_is_written_twice_is_named() -> None:
+    with pytest.raises(PlanError, match=r"section \[model\] is declared here and before.* without 'model.'"):
+        parse_plan(edited("seed = 7", 'model.outputs = "logits"'), ORIGIN)
+
+
+# What is edited, and what the refusal says: the field, then the fix. The line is that of the marker `new`.
 BAD = [
     ("seed = 7", "seed = true", "seed: true must be a whole number"),
     ("seed = 7", "sead = 7", "sead: there is no such field. Did you mean 'seed'?"),
     ("[data]", "[daat]", "daat: there is no such field. Did you mean 'data'?"),
+    (
+        "seed = 7",
+        "preprocess.channels = 3",
+        "preprocess: there is no such field here. It is a section of its own: write its ",
+    ),
+    (
+        "std = [127.5]",
+        'outputs = "logits"',
+        "model.preprocess.outputs: there is no such field here. It belongs to [model].",
+    ),
+    (
+        "[data]",
+        'run.at_chance = "allow"\n[data]',
+        "model.preprocess.run: there is no such field here. [run] is a section of its own: ",
+    ),
     ("bounds = [0, 255]", "bounds = [255, 0]", "model.bounds: (255, 0) must be two finite numbers"),
     ("bounds = [0, 255]", "bounds = [0]", "model.bounds"),
     ("bounds = [0, 255]", 'bounds = [0, "255"]', 'model.bounds[1]: "255" must be a number. For example: bounds ='),

@@ -123,10 +123,10 @@ def test_one_logit_that_loses_the_axis_of_a_single_image_is_refused() -> None:
         look(Brightness(lambda logits: logits.squeeze()).eval())
 
 
-@pytest.mark.parametrize(("given", "mend"), [(1, r"preprocess\.channels = 3"), (2, "fit each other")])
-def test_wrong_channels_name_expected_and_given(given: int, mend: str) -> None:
+@pytest.mark.parametrize(("given", "fix"), [(1, r"write channels = 3 in \[model\.preprocess\]"), (2, "fit each other")])
+def test_wrong_channels_name_expected_and_given(given: int, fix: str) -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-    with pytest.raises(InputError, match=f"expects images of 3 channels and was given {given}.*{mend}"):
+    with pytest.raises(InputError, match=f"expects images of 3 channels and was given {given}.*{fix}"):
         look(model, channels=given)
 
 

@@ -1,4 +1,4 @@
-"""Memory that does not suffice: half as many images at once, and the same records."""
+"""Not enough memory: half as many images at once, and the same records."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_every_way_to_say_it_is_understood(tmp_path: Path, error: str) -> None:
 
 def test_one_image_that_does_not_fit_is_refused_before_the_first_attack(tmp_path: Path) -> None:
     _, plan = short(tmp_path / "a", most=0)
-    with pytest.raises(InputError, match="memory does not suffice for one image at a time"):
+    with pytest.raises(InputError, match="not enough memory for one image at a time"):
         audit(plan, tmp_path / "run")
 
 

@@ -304,7 +304,7 @@ def test_where_one_image_does_not_fit_into_memory_it_is_said(tmp_path: Path, mon
     outcome = audit(plan, tmp_path / "run")
     assert outcome.failed == ("pgd", "hiding", "noise")
     said = [finding.text for finding in outcome.findings if finding.level == "failure"]
-    assert len(said) == 3 and all("memory does not suffice for one image" in text for text in said)
+    assert len(said) == 3 and all("not enough memory for one image" in text for text in said)
 
 
 def test_an_image_outside_the_bounds_is_named(tmp_path: Path) -> None:

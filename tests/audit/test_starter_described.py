@@ -31,6 +31,13 @@ def test_nnunet(tmp_path: Path, below: str) -> None:
     assert plan.task.names == ("front", "back") and len(load_table(plan)) == 2
 
 
+def test_images_of_nnunet_in_one_file_say_what_their_values_are(tmp_path: Path) -> None:
+    layouts.nnunet(tmp_path / "set", channels=1)
+    text = starting_plan(tmp_path / "set", tmp_path)
+    assert "FILL IN" not in "".join(line for line in text.splitlines() if line.startswith("bounds"))
+    assert parse_plan(text, tmp_path / "plan.toml").model.bounds[1] > 1
+
+
 def test_regions_of_nnunet_overlap(tmp_path: Path) -> None:
     layouts.nnunet(tmp_path / "set", labels={"background": 0, "whole": [1, 2], "core": [2]})
     plan = started(tmp_path / "set")

@@ -71,8 +71,10 @@ def test_a_bundle_brings_its_windows_and_says_what_it_expects(images: Path) -> N
 
 def test_an_onnx_file_is_named_where_there_is_nothing_else(images: Path) -> None:
     (images / "net.onnx").write_bytes(b"anything")
-    model, _ = planned(images)
+    model, text = planned(images)
     assert model.onnx == "net.onnx"
+    proposed = [attack.attack for attack in parse_plan(text, images / "plan.toml").attacks]
+    assert proposed == ["noise", "square"], "without gradients, no other attack could run"
     (images / "model.py").write_text(tiny.MODEL)
     model, text = planned(images)
     assert model.factory == "model.py:build" and model.onnx is None

@@ -190,8 +190,8 @@ def test_a_renamed_attack_keeps_its_trace_under_the_new_name(tmp_path: Path) -> 
     ("error", "said"),
     [
         (RuntimeError("strange derivative\nmore"), "model: it fails under attack: RuntimeError: strange derivative."),
-        (torch.OutOfMemoryError("CUDA out of memory"), "memory does not suffice for one image at a time"),
-        (MemoryError(), "memory does not suffice for one image at a time"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory for one image at a time"),
+        (MemoryError(), "not enough memory for one image at a time"),
     ],
 )
 def test_a_trace_that_fails_is_a_finding_and_is_tried_again(

@@ -50,7 +50,7 @@ def noise(*shape: int, dtype: str = "uint8", seed: int = 0) -> np.ndarray:
 
 
 def save(path: Path, pixels: np.ndarray | None = None, **options: object) -> Path:
-    """Write a picture with Pillow; 8 x 9 of grey noise unless told."""
+    """Write a picture with Pillow; 8 x 9 of grey noise by default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(noise(8, 9) if pixels is None else pixels).save(path, **options)
     return path

@@ -1,4 +1,4 @@
-"""Which format a file is, its content says; what is refused is refused in a sentence that names the mend."""
+"""Which format a file is, its content says; what is refused is refused in a sentence that names the fix."""
 
 from __future__ import annotations
 
@@ -37,11 +37,18 @@ def test_content_decides_and_not_the_name(tmp_path: Path, name: str) -> None:
         "NRRD": nrrd_file(tmp_path / "1.nrrd"),
         "MetaImage": meta(tmp_path / "1.mha", scan(3, 5, 4)),
         "npy": npy(tmp_path / "1.npy"),
+        "npz": npz(tmp_path / "1.npz"),
     }
     for known, path in made.items():
         path.rename(tmp_path / name)
         assert format_of(tmp_path / name).name == read_scan(tmp_path / name).header.format == known
     assert {*made, "DICOM series"} == {one.name for one in FORMATS}
+
+
+def npz(path: Path) -> Path:
+    """An archive of one array."""
+    np.savez(path, scan(3, 5, 4))
+    return path
 
 
 def npy(path: Path) -> Path:
@@ -51,7 +58,7 @@ def npy(path: Path) -> Path:
 
 
 def nrrd_file(path: Path, voxels: np.ndarray | None = None, **fields: Any) -> Path:
-    """An NRRD file; 3 x 5 x 4 voxels of 0.5 x 2 x 3 mm unless told."""
+    """An NRRD file; 3 x 5 x 4 voxels of 0.5 x 2 x 3 mm by default."""
     placed = {"space": "left-posterior-superior", "space directions": np.diag([0.5, 2.0, 3.0])}
     nrrd.write(str(path), scan(3, 5, 4) if voxels is None else voxels, fields or placed)
     return path

@@ -25,7 +25,7 @@ def table(**columns: str | list[str]) -> tuple[dict[str, Counter[str]], list[Lin
 
 
 def test_a_name_decides_and_other_names_are_told() -> None:
-    columns, _ = table(view="abab", grade="0012", target="0101")
+    columns, _ = table(view="abababab", grade="00112200", target="01010101")
     assert class_column(columns) == Choice("grade", ("target",), asked=True)
     same, _ = table(dx="abab", target="0101")
     assert class_column(same) == Choice("target", ("dx",), asked=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.data.mask_names import mask_owners, stem_of
+from palpate.data.mask_names import mask_owners, owners_beside, stem_of
 
 
 def test_the_masks_of_a_class_folder() -> None:
@@ -43,6 +43,12 @@ def test_usual_marks(image: str, mask: str) -> None:
 )
 def test_a_mask_needs_its_image_and_a_mark(names: list[str]) -> None:
     assert mask_owners(names) == {}
+
+
+def test_the_masks_in_a_folder_beside_that_of_the_images() -> None:
+    names = ["c/images/1.png", "c/masks/1.png", "c/masks/2.png", "n/3.png", "n/Mask/3_mask.png", "n/other/3.png"]
+    assert owners_beside(names) == {"c/masks/1.png": "c/images/1.png", "n/Mask/3_mask.png": "n/3.png"}
+    assert owners_beside(["masks/1.png", "images/1.png"]) == {"masks/1.png": "images/1.png"}
 
 
 def test_a_stem_ends_before_both_endings_of_a_volume() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,33 @@ def test_arrays_are_read_and_written_back(
     again = np.load(tmp_path / "b.npy")
     np.testing.assert_array_equal(again, array)
     assert again.dtype == array.dtype and b"Synthetic: altered by palpate" in (tmp_path / "b.npy").read_bytes()
+
+
+def test_an_archive_of_one_array_is_an_image(tmp_path: Path) -> None:
+    array = scan(3, 5, 4)
+    for pack, name in ((np.savez, "plain"), (np.savez_compressed, "packed")):
+        pack(tmp_path / f"{name}.npz", array)
+        np.testing.assert_array_equal(read_scan(tmp_path / f"{name}.npz").stored[0], array)
+    source, copy = tmp_path / "packed.npz", tmp_path / "copy.npz"
+    format_of(source).write(source, read_scan(source).stored + 1, copy, NOTE)
+    with np.load(copy, allow_pickle=False) as again:
+        np.testing.assert_array_equal(again["arr_0"], array + 1)
+    with zipfile.ZipFile(copy) as archive:
+        assert archive.comment.startswith(b"Synthetic: altered by palpate")
+
+
+def test_an_archive_of_several_arrays_says_what_to_do(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", image=scan(3, 5, 4), label=scan(3, 5, 4))
+    with pytest.raises(InputError, match=r"a\.npz holds 2 arrays \(image, label\).*with numpy\.save"):
+        read_scan(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-40], lambda data: data[:120] + b"\0" * 30 + data[150:]])
+def test_a_damaged_archive_is_refused_in_a_sentence(tmp_path: Path, change: Any) -> None:
+    np.savez(tmp_path / "a.npz", scan(8, 9, 4))
+    (tmp_path / "a.npz").write_bytes(change((tmp_path / "a.npz").read_bytes()))
+    with pytest.raises(InputError, match=r"a\.npz"):
+        read_scan(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(

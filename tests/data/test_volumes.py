@@ -99,6 +99,7 @@ def test_one_frame_behind_a_fourth_axis_is_a_volume(tmp_path: Path) -> None:
         ((3, 5, 4, 2), (2, 3, 5, 4), 3),
         ((3, 5, 4, 1, 2), (2, 3, 5, 4), 4),  # as ITK writes vectors
         ((2, 3, 5, 17), (2, 3, 5, 17), 0),
+        ((2, 5, 6, 4), (2, 5, 6, 4), 0),
         ((3, 5, 1, 2), (2, 3, 5), 3),
         ((3, 5, 1), (1, 3, 5), None),
         ((3, 5), (1, 3, 5), None),

@@ -16,7 +16,7 @@ def scan(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def write(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE, *, unit: str = "mm") -> Path:
-    """Write a NIfTI file with nibabel; voxels of 0.5 x 2 x 3 mm unless told."""
+    """Write a NIfTI file with nibabel; voxels of 0.5 x 2 x 3 mm by default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nibabel.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units(unit)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from palpate.audit.fitting import notices
 from palpate.audit.plan import Plan, parse_plan
@@ -70,6 +72,20 @@ def test_masks_beside_images_are_left_out_and_said(tmp_path: Path) -> None:
     assert said in text and plan.task.names == ("benign", "malignant", "normal")
     assert len(load_subject(plan).table) == 6
     assert said in notices(plan, load_subject(plan))[0].text
+
+
+def test_masks_in_a_folder_of_each_class_are_left_out_and_said(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{name}/images/{n}.png" for name in ("A", "B") for n in (1, 2)])
+    for image in sorted(tmp_path.glob("*/images/*.png")):
+        mask = image.parents[1] / "masks" / image.name
+        mask.parent.mkdir(exist_ok=True)
+        width, height = Image.open(image).size
+        Image.fromarray(np.tri(height, width, dtype=np.uint8) * 255).save(mask)
+    model(tmp_path, 2)
+    plan = parse_plan(starting_plan(tmp_path, tmp_path, "classification"), tmp_path / "plan.toml")
+    table = load_subject(plan).table
+    assert [case.name for case in table] == ["A/images/1.png", "A/images/2.png", "B/images/1.png", "B/images/2.png"]
+    assert "4 files in the class folders are masks" in table.notes[0]
 
 
 def test_only_the_named_classes_are_read_and_the_rest_is_said(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ BAD = {
     "no function at all": ("model.py:number", "there is no function 'number'"),
     "no such module": ("no_such_package.net:build", "there is no module 'no_such_package'. Install it"),
     "no module": ("model.py:nothing", "returned NoneType. Return one torch.nn.Module"),
-    "an error": ("model.py:fails", r"model.py, line 19, in helper failed with KeyError: 'missing'. Mend the code"),
+    "an error": ("model.py:fails", r"model.py, line 19, in helper failed with KeyError: 'missing'. Correct the code"),
 }
 
 
@@ -135,7 +135,10 @@ def test_bad_factories(tmp_path: Path, name: str) -> None:
 
 BAD_CODE = {
     "syntax": ("import torch\ndef build(:\n", r"model.py, line 2 failed with SyntaxError"),
-    "at import": ("import torch\n\n1 / 0\n", r"model.py, line 3 failed with ZeroDivisionError: division by zero. Mend"),
+    "at import": (
+        "import torch\n\n1 / 0\n",
+        r"model.py, line 3 failed with ZeroDivisionError: .* Correct",
+    ),
     "missing import": ("import no_such_package\n", "line 1 failed with ModuleNotFoundError: .*no_such_package"),
     "a script": ("import sys\nsys.exit(2)\n", "line 2 failed with SystemExit: 2"),
     "no function": ("_x = 1\n", "there is no function 'build'. Define it there"),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.archives import members_of, packed
 from palpate.models.loading import ModelSource, load_model
 from palpate.models.torchscript import reaching_out
 from tests.models.networks import images, repack, scripted, small
@@ -105,7 +106,13 @@ def test_frozen_and_traced_programs_are_looked_at_too(tmp_path: Path) -> None:
         (b"o = ops\n", "passes torch.ops on"),
         (b"rpc_async(a, b)", "other machines"),
         (b'getattr(torch, "\\x73ave")', "spells names in numbers"),
+        (b'getattr(torch, "sa" "ve")', "texts in pieces"),
+        (b"getattr(torch, 'sa'  # as\n 've')", "texts in pieces"),
+        (b'getattr(torch, """save""")', "texts in pieces"),
+        (b'print("\\033[2J")', "prints codes that a terminal obeys"),
+        (b"torch.warn(torch.chr(27))", "prints codes that a terminal obeys"),
         (b"a : __torch__.torch.classes.mylab.Runner", "objects of torch.classes.mylab"),
+        (b"a : (__torch__.torch.classes  # of\n .mylab.Runner)", "objects of torch.classes.mylab"),
     ],
 )
 def test_ways_to_hide_an_operator(code: bytes, said: str) -> None:
@@ -120,10 +127,34 @@ def test_ways_to_hide_an_operator(code: bytes, said: str) -> None:
         b"y = ops.prim.data(x); z = ops.quantized.linear(x, w); w = ops.torchvision.nms(b, s, t)",
         b"a : __torch__.torch.classes.quantized.LinearPackedParamsBase",
         b'_0 = getattr(self, "0")',
+        b"torch.warn('low contrast\\n')  # m\xc3\xbcller.py: \"warn\"\n",
+        b'_0 = ["a", "", "b"]; print(x)',
     ],
 )
 def test_what_only_computes_needs_no_flag(code: bytes) -> None:
     assert reaching_out({"code/__torch__/m.py": code}) == []
+
+
+def test_a_pickle_may_name_a_class_in_two_parts() -> None:
+    data = b"\x80\x02c__torch__.torch.classes\nmylab.Runner\n."
+    assert reaching_out({"constants.pkl": data}) == ["it holds objects of torch.classes.mylab"]
+    assert reaching_out({"data.pkl": b"\x80\x02X\x07\x00\x00\x00classesq\x00."}) == []
+
+
+def test_a_name_in_pieces_would_reach_the_operator(tmp_path: Path) -> None:
+    """Why such texts are refused: torch itself joins them."""
+    path = scripted(Around(nn.ReLU()).eval(), tmp_path / "m.ts")
+    members, mark = members_of(path, "model.torchscript"), tmp_path / "mark"
+    name = next(name for name, data in members.items() if name.endswith(".py") and b"return" in data)
+    spoilt = members[name].replace(
+        b"    return ", f'    getattr(torch, "sa" "ve")(images, "{mark}")\n    return '.encode()
+    )
+    path.write_bytes(packed({**members, name: spoilt}).getvalue())
+    with pytest.raises(InputError, match="it writes texts in pieces"):
+        load(path)
+    assert not mark.exists()
+    load(path, allow_pickle=True)(images())
+    assert mark.exists()
 
 
 def test_a_bundle_s_torchscript_is_looked_at_too(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from palpate.audit.baseline import all_answered
+from palpate.audit.chance_hints import hint
 from palpate.audit.preflight import Finding
 from palpate.audit.room import Room
 from palpate.audit.subject import Subject
@@ -30,6 +31,9 @@ FEWEST_DRAWN = 4
 DOUBT = 0.05
 """A model that guesses is right as often as this one in a larger share of all cases: then nothing is shown."""
 _SHUFFLES = 999
+_NO_WEIGHTS = (
+    'The plan names no weights, so they are random, unless the factory loads them: write weights = "FILE" in [model].'
+)
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -42,13 +46,24 @@ class Verdict:
     Attributes:
         kind: `above` chance, `at` chance, `open` (too little difference), `one class`, or `few` (too few images).
         text: what was seen.
+        reason: the likely reason; empty where the answers show none.
     """
 
     kind: Literal["above", "at", "open", "one class", "few"]
     text: str
+    reason: str = ""
 
 
-def at_chance(subject: Subject, task: Task, room: Room, accept: str, *, logits: bool = False) -> list[Finding]:
+def at_chance(
+    subject: Subject,
+    task: Task,
+    room: Room,
+    accept: str,
+    *,
+    logits: bool = False,
+    names: Sequence[str] = (),
+    weights: bool = True,
+) -> list[Finding]:
     """Look at up to 64 images of all shapes and classes, and at up to 512 where that leaves it open.
 
     Args:
@@ -57,21 +72,24 @@ def at_chance(subject: Subject, task: Task, room: Room, accept: str, *, logits: 
         room: how many images fit into memory at once.
         accept: `refuse` or `allow`: what to do with a model that is no better than guessing.
         logits: the user states that outputs are logits, whatever they look like.
+        names: the classes, for what the answers say of their order.
+        weights: the plan says where the weights come from, or the model cannot be without.
 
     Raises:
         InputError: the model is no better than guessing, and that is not allowed; or its outputs over all these images
             are probabilities, which a few of one shape cannot show.
     """
     count = len(subject.table)
-    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room, logits)
+    verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room, logits, names)
     if verdict.kind == "open" and count > FIRST:
-        verdict = _look(subject, task, _sample(subject, min(MOST, count)), room, logits)
+        verdict = _look(subject, task, _sample(subject, min(MOST, count)), room, logits, names)
     looked = min(count, FIRST)
     if verdict.kind == "above":
         return []
     # With few images, a model that is right now and then cannot be told from one that guesses: a warning.
     if verdict.kind == "at" or (verdict.kind == "open" and looked == FIRST):
-        text = f"{verdict.text} {_look_at(task)}"
+        said = (verdict.text, verdict.reason, "" if weights else _NO_WEIGHTS, _look_at(task))
+        text = " ".join(part for part in said if part)
         if accept == "allow":
             return [Finding("warning", "clean accuracy", text)]
         raise InputError(f'model: {text} To audit it all the same: run.at_chance = "allow".')
@@ -112,7 +130,7 @@ def _sample(subject: Subject, count: int) -> tuple[int, ...]:
     )
 
 
-def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits: bool) -> Verdict:
+def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits: bool, names: Sequence[str]) -> Verdict:
     """Forward passes over some rows, and what they show."""
     right, raw, targets = [], [], []
     alike = sorted(rows, key=lambda row: (subject.shape_of(row), str(subject.spacing_of(row)), row))
@@ -128,8 +146,10 @@ def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits:
         return of_drawn(torch.cat(right).cpu().numpy())
     outputs, labels = torch.cat(raw), torch.cat(targets)
     _require_logits(task, outputs, labels, logits)
-    decide = of_classes if isinstance(task, Classification) else of_findings
-    return decide(task.predict(outputs).cpu().numpy(), labels.cpu().numpy())
+    answers, truth = task.predict(outputs).cpu().numpy(), labels.cpu().numpy()
+    if not isinstance(task, Classification):
+        return of_findings(answers, truth)
+    return replace(of_classes(answers, truth), reason=hint(answers, truth, names) if names else "")
 
 
 def _require_logits(task: Task, outputs: Tree, targets: Tree, stated: bool) -> None:

@@ -50,7 +50,7 @@ def _spacing(header: Header, told: Spacing, name: str) -> Spacing:
             "Give one number an axis."
         )
     if header.spacing is not None and not np.allclose(told, header.spacing, rtol=0.01):
-        raise InputError(f"data.spacing: {list(told)} is told, and {name} stores {list(header.spacing)}. Remove it.")
+        raise InputError(f"data.spacing: {list(told)} is given, and {name} stores {list(header.spacing)}. Remove it.")
     return header.spacing or told
 
 

@@ -43,7 +43,7 @@ class AttackSection(Section):
     attack: str = Field(examples=['attack = "pgd"'])
     """Name in the catalog: `palpate list attacks`."""
     name: str = ""
-    """What the report calls it; the catalog's name unless told. No two attacks share one."""
+    """What the report calls it; the catalog's name by default. No two attacks share one."""
     goal: str = "untargeted"
     """`untargeted`; of classes `hide disease`, `invent disease`, `towards: ` and a class; of findings
     `all findings`, `miss: `, `invent: `; of masks `erase: `, `insert: `, `shift: `, `swap: `; of boxes `vanish`,
@@ -106,7 +106,7 @@ class RunSection(Section):
     random_model: Literal["refuse", "allow"] = "refuse"
     """What to do with a model whose outputs differ from pass to pass."""
     timeout: float | None = Field(default=None, gt=0, examples=["timeout = 600"])
-    """Seconds that one call of the model may take, for a whole batch; unless told, there is no limit. An attack whose
+    """Seconds that one call of the model may take, for a whole batch; by default there is no limit. An attack whose
     call takes longer could not run, and the others go on. Native code cannot be interrupted: after twice the time
     the command ends with status 3, and the next start takes the other attacks first. Services
     (`model.endpoint`) have a limit of their own."""

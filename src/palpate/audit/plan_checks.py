@@ -10,6 +10,7 @@ from palpate.audit.items import item
 from palpate.audit.plan_checks_data import data_problems
 from palpate.audit.plan_checks_model import model_problems
 from palpate.audit.plan_checks_threat import threat_problems
+from palpate.audit.plan_places import belongs
 from palpate.audit.plan_problems import Problem, split
 from palpate.audit.plan_tasks import ClassificationSection, DetectionSection, SegmentationSection
 from palpate.audit.tasks import task_of
@@ -90,7 +91,7 @@ def _attacks(plan: Plan) -> Iterator[Problem]:
         try:
             made = item(plan, section)
         except InputError as error:
-            yield _attack_problem(key, section, error)
+            yield _attack_problem(key, section, error, type(plan))
             continue
         if section.title in (ANY, CLEAN):
             yield (*key, "name"), f"'{section.title}' has a meaning of its own in gates. Choose another name."
@@ -102,7 +103,7 @@ def _attacks(plan: Plan) -> Iterator[Problem]:
         same.setdefault(made.identity, section.title)
 
 
-def _attack_problem(key: Key, section: AttackSection, error: InputError) -> Problem:
+def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: type[Plan]) -> Problem:
     text = str(error)
     if section.attack not in catalog.attacks():
         return (*key, "attack"), text
@@ -112,7 +113,7 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError) -> Prob
     known = catalog.parameters(catalog.find(section.attack))
     for name in section.parameters:
         if name not in known:
-            hint = nearest(name, [*known, "name", "goal"])
+            hint = belongs((*key, name), plan) or nearest(name, [*known, "name", "goal"])
             return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
     for name in section.parameters:
         if text.startswith(f"{name}: ") or f": {name} = " in text:

@@ -44,7 +44,7 @@ class DataSection(Section):
     """Folders beside the plan's own that images, masks and tables may be read from, relative to the plan or absolute.
     A file that leads anywhere else is refused, also by a symbolic link."""
     file: str = "file"
-    """Column of the CSV with the paths; key of a datalist's images, `image` there unless told."""
+    """Column of the CSV with the paths; key of a datalist's images, `image` there by default."""
     label: str | tuple[str, ...] = "label"
     """Column of the CSV, or key of a datalist, with the labels: names of classes, or their numbers from 0. Of a CSV
     also a list of columns, one per class in the order of `task.classes`, of which each line has exactly one 1."""
@@ -61,7 +61,7 @@ class DataSection(Section):
     mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
     """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
     values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
-    """Stored value of each structure in the masks; 1, 2, ... unless told. 0 is background. Of colours `0xff0000`."""
+    """Stored value of each structure in the masks; 1, 2, ... by default. 0 is background. Of colours `0xff0000`."""
     threshold: float | None = Field(default=None, examples=["threshold = 128"])
     """Instead of `values`: the structure is where the stored value is at least this, as for masks saved as JPEG."""
     field: str | None = Field(default=None, examples=['field = "fov"'])

@@ -1,4 +1,4 @@
-"""What is wrong with a plan, in sentences: file, line, field, and the mend."""
+"""What is wrong with a plan, in sentences: file, line, field, and the fix."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from palpate.audit.plan_places import belongs
 from palpate.audit.toml_lines import Key, line_of
 from palpate.errors import PlanError, nearest
 
@@ -36,6 +37,12 @@ def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError
         line, reason = int(found[1]), reason.replace(found[0], f" in column {found[2]}")
     else:
         line, reason = max(1, len(text.splitlines())), reason.replace(" (at end of document)", " at the end")
+    if twice := re.match(r"Cannot declare \((.+?),?\) twice", reason):
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        return PlanError(
+            f"{path}, line {line}: the section [{name}] is declared here and before, by another [{name}] or by lines "
+            f"that start with '{name}.'. Write all its fields below one [{name}], without '{name}.' before them."
+        )
     return PlanError(f"{path}, line {line}: this is not TOML: {reason}. Texts need quotes, lists brackets.")
 
 
@@ -66,6 +73,9 @@ def _problems(plan: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[Key
     key, owner, field = _follow(plan, detail["loc"])
     if detail["type"].startswith("union_tag"):
         key = (*key, "kind")
+    if detail["type"] == "extra_forbidden" and (place := belongs(key, plan)):
+        yield key, f"there is no such field here. {place}"
+        return
     yield key, _sentence(detail, key, owner, field)
 
 

@@ -114,7 +114,7 @@ class ModelSection(Section):
         default=None, examples=['boxes = "pixels"']
     )
     """Of a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
-    model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions unless told."""
+    model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions by default."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, of which tensors alone are
     read. `"in factory"`: the factory loads them by itself. Without a factory: a whole pickled module, which is loaded

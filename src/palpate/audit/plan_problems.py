@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan_model import ModelSection
 
 Problem = tuple[Key, str]
-"""Where, and one or two sentences: what is wrong and the mend."""
+"""Where, and one or two sentences: what is wrong and the fix."""
 
 
 def one_of(section: ModelSection | DataSection, table: str, names: tuple[str, ...]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ class ClassificationSection(Section):
     head: Literal["softmax", "one-logit", "cumulative"] = "softmax"
     """How raw outputs become class scores: a logit per class, one for two classes, or one per threshold of grades."""
     threshold: float | None = Field(default=None, examples=["threshold = 0.5"])
-    """Operating point of a `one-logit` head, as a probability of the second class; 0.5 unless told."""
+    """Operating point of a `one-logit` head, as a probability of the second class; 0.5 by default."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class SegmentationSection(_WithoutDisease):
     floor: float = Field(default=0.5, gt=0, lt=1, examples=["floor = 0.5"])
     """An image is beaten when its score is at or below this; images that are there already are not attacked."""
     structure: str | None = Field(default=None, examples=['structure = "left lung"'])
-    """The structure whose score counts; the mean over those that are in the image unless told."""
+    """The structure whose score counts; the mean over those that are in the image by default."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Operating point of sigmoid heads, as a probability."""
     resample: bool = False

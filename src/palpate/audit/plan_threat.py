@@ -25,7 +25,7 @@ class ThreatSection(Section):
     """Where values may change; all must hold. `inside` or `outside`, then `body`, `text` (burnt in), the name of an
     annotated structure, or `column` for the masks of data.region."""
     channels: tuple[float, ...] = Field(default=(), examples=["channels = [1, 1, 0]"])
-    """Share of the budget that each channel has, from 0 to 1; the whole in each unless told."""
+    """Share of the budget that each channel has, from 0 to 1; the whole in each by default."""
     tied: bool = False
     """One change for all channels, for grey images that are stored as RGB."""
     smooth: float = Field(default=0.0, ge=0, examples=["smooth = 2.0"])

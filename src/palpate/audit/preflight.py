@@ -216,7 +216,7 @@ def _named(place: str | None) -> str:
 
 
 def _place(victim: Victim, images: Tensor) -> str | None:
-    """What blocks the gradient, with its mend, where that can be told."""
+    """What blocks the gradient, with its fix, where that can be told."""
     try:
         return victim.where_blocked(images)
     # The question is only where; that something is wrong is already known.

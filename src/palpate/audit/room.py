@@ -14,7 +14,7 @@ from palpate.memory import out_of_memory
 Result = TypeVar("Result")
 
 _ONE = (
-    "The memory does not suffice for one image at a time. Use a machine with more memory, smaller images "
+    "There is not enough memory for one image at a time. Use a machine with more memory, smaller images "
     "(preprocess.size), or sliding windows (model.inferer)."
 )
 

@@ -132,7 +132,15 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
     task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
-    findings += at_chance(subject, task, room, plan.run.at_chance, logits=stated)
+    findings += at_chance(
+        subject,
+        task,
+        room,
+        plan.run.at_chance,
+        logits=stated,
+        names=getattr(plan.task, "classes", ()),
+        weights=plan.model.factory is None or plan.model.weights is not None,
+    )
     findings += notices(plan, subject)
     findings += [Finding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from palpate.audit.plan import parse_plan
 from palpate.audit.plan_lines import marked
 from palpate.audit.starter_annotated import annotated_parts
-from palpate.audit.starter_model import model_part
+from palpate.audit.starter_model import black_box_attacks, gives_gradients, model_part
 from palpate.audit.starter_roots import with_roots
 from palpate.audit.starter_values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.audit.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
@@ -43,7 +43,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         folder: where images and model lie; read, never written to.
         place: the plan's own folder, which its paths are relative to.
         kind: `classification`, `multilabel`, `segmentation` or `detection`; masks and boxes before classes before
-            findings unless told.
+            findings by default.
 
     Raises:
         InputError: there is no folder, or no labelled images that palpate knows in it.
@@ -59,6 +59,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     values = values_in(layout)
     data += "".join(f"{line}\n" for line in nan_lines(values))
     model, threat = model_part(folder, place, layout, values), threat_part(values)
+    attacks = attacks if gives_gradients(folder) else black_box_attacks()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
     text = "\n".join(parts)

@@ -53,7 +53,7 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append('# group = "patient"  # key of the patient, where one has several images')
     lines += [f"# {plain(note)}" for note in layout.notes]
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":
-        lines += MaskValues(layout.values, layout.threshold).lines()
+        lines += MaskValues(layout.values, layout.threshold, layout.doubt).lines()
     lines += turned_lines(layout)
     lines.append("# limit = 100  # audit at most so many images")
     return lines
@@ -79,7 +79,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
             f'unpaired = "refuse"  # {FILL_IN}: {plain(layout.unmatched)}. "skip" leaves them out; "empty" takes '
             "images without a mask as images without a structure"
         )
-    lines += MaskValues(layout.values, layout.threshold).lines()
+    lines += MaskValues(layout.values, layout.threshold, layout.doubt).lines()
     if layout.ignore_value is not None:
         lines.append(f"ignore_value = {layout.ignore_value}  # {CHECK}: pixels of this value do not count")
     lines += [f"# {CHECK}: {plain(note)}" for note in layout.notes]
@@ -92,13 +92,21 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
-    lines.append(f"mask = {text_of(layout.mask or '')}")
-    lines += MaskValues(layout.values, layout.threshold).lines()
+    lines.append(f"mask = {text_of(layout.mask or '')}{_asked(layout)}")
+    lines += MaskValues(layout.values, layout.threshold, layout.doubt).lines()
     if layout.field:
         lines.append(f"field = {text_of(layout.field)}  # {CHECK}: zeros of these masks do not count")
     if len(layout.form.shape) == 3:
         lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     return lines
+
+
+def _asked(layout: AnnotatedLayout) -> str:
+    """The question where several columns hold masks."""
+    if not layout.others:
+        return ""
+    every = texts((layout.mask or "", *layout.others))
+    return f"  # {FILL_IN}: or {plain(', '.join(layout.others))}; or mask = {every}, a structure each"
 
 
 def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:

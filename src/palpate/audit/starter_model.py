@@ -34,6 +34,20 @@ def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout, valu
     return "\n".join(lines) + "\n"
 
 
+def gives_gradients(folder: Path) -> bool:
+    """Whether attacks with gradients can run on the model that the plan names first."""
+    source = propose(find_models(folder)) if folder.is_dir() else None
+    return source is None or source.onnx is None
+
+
+def black_box_attacks() -> str:
+    """`[[attacks]]` that need outputs alone, for every kind of task."""
+    return (
+        "# The model gives no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
+        '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n'
+    )
+
+
 def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
     return [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
 
@@ -49,7 +63,7 @@ def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: 
     for name in _WHOLE:
         if file := getattr(source, name):
             said = [f"{name} = {path_of(folder / file, place)}  # {_doubt(candidates, name)}"]
-            gradients = "# onnx_gradients = true  # for attacks with gradients; without it, square and noise can run"
+            gradients = "# onnx_gradients = true  # for attacks with gradients, such as pgd; it needs onnx2torch"
             return [*said, gradients] if name == "onnx" else said
     assert source.factory is not None
     file, _, function = source.factory.rpartition(":")

@@ -18,6 +18,8 @@ HOUNSFIELD = (-1024.0, 3071.0)
 _SHARES = (0.5, 1, 2, 4)
 _IN_255 = tuple(f"{share:g}/255" for share in _SHARES)
 _HU = ("2 HU", "5 HU", "10 HU")
+_EXACT = 2.0**24
+"""Files that can store more than single precision tells apart use a small part of it."""
 _SOFT_TISSUE = (-160.0, 240.0)
 
 
@@ -98,6 +100,11 @@ def _stored(seen: Seen, storable: tuple[float, float], reach: tuple[float, float
     header = seen.header
     doubt = f"{CHECK}: what the files can store{_first(reach)}"
     lattice = header.lossless and header.step is not None
+    if max(map(abs, storable)) > _EXACT and (every := _reach(seen, every=True)) and every[0] < every[1]:
+        storable, doubt = (
+            every,
+            f"{CHECK}: the lowest and highest value of the images that were looked at; all must fit",
+        )
     if not seen.alike or header.step is None:
         return Values(storable, doubt, unit=header.unit, lattice=lattice)
     used = reach if reach and reach[1] > reach[0] else storable

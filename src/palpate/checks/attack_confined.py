@@ -173,7 +173,7 @@ def lattice_oracle(subject: Subject, variant: Variant) -> None:
             require(found.success.all(), "lattice oracle", f"lost above it: {found.margin.tolist()}")
 
 
-def balls_heed_no_limits(subject: Subject, variant: Variant) -> None:
+def balls_ignore_limits(subject: Subject, variant: Variant) -> None:
     """An attack in a plain ball finds the same bytes with limits as without."""
     if variant != VARIANTS["smooth"]:
         return
@@ -185,7 +185,7 @@ def balls_heed_no_limits(subject: Subject, variant: Variant) -> None:
         attack(victim, task, clean, labels, generator=Streams(range(len(clean))), limits=given)
         for given in (limits(clean), None)
     )
-    require(torch.equal(with_limits.images, without.images), "balls heed no limits", "limits changed what was found")
+    require(torch.equal(with_limits.images, without.images), "balls ignore limits", "limits changed what was found")
 
 
 ATTACK_CONFINED_CONTRACTS: dict[str, Callable[[Subject, Variant], None]] = {
@@ -196,7 +196,7 @@ ATTACK_CONFINED_CONTRACTS: dict[str, Callable[[Subject, Variant], None]] = {
         start_is_delivered,
         confined_batch_is_one_by_one,
         lattice_oracle,
-        balls_heed_no_limits,
+        balls_ignore_limits,
     )
 }
 

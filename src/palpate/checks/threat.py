@@ -16,7 +16,7 @@ _DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
 def _around(threat: Threat, images: Tensor, bounds: tuple[float, float]) -> Neighbourhood:
-    """The neighbourhood; where it heeds limits, in every other column and in steps of a thousandth of the range."""
+    """The neighbourhood; where it obeys limits, in every other column and in steps of a thousandth of the range."""
     region = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
     region[..., ::2] = True
     step = torch.full((len(images),), (bounds[1] - bounds[0]) / 1000, dtype=torch.float64)

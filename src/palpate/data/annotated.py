@@ -54,8 +54,9 @@ class AnnotatedLayout:
         view: folder of field-of-view masks beside that of masks.
         ignore_value: stored value of pixels of masks that count for nothing.
         threshold: from which stored value on masks show their structure, where they do not hold whole values.
+        doubt: why 0 may be a structure in the masks; empty where nothing speaks for it.
         unmatched: images without masks and the other way round, in a sentence; empty where there are none.
-        others: folders of masks, or rules for their names, or data sets, that would do as well.
+        others: folders or columns of masks, or rules for their names, or data sets, that would do as well.
         notes: what the user should know of the images, in sentences.
         lists: the column of a CSV whose cells list findings.
     """
@@ -86,6 +87,7 @@ class AnnotatedLayout:
     view: Path | None = None
     ignore_value: int | None = None
     threshold: float | None = None
+    doubt: str = ""
     unmatched: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -101,7 +103,7 @@ class AnnotatedLayout:
         return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}{more}"
 
     def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
+        """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
             InputError: as the constructors of `palpate.data.table.Table`.

@@ -156,7 +156,9 @@ def box_cases(
         if path in boxes and not _empty(line, columns):
             boxes[path].append(_box(sheet.path, line, columns, names))
     if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
-        raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. Check its column '{columns.image}'.")
+        described = sheet.path.suffix.lower() == ".json"
+        fix = "Give the boxes of these images." if described else f"Check its column '{columns.image}'."
+        raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. {fix}")
     held = {name: tuple(own) for name, own in boxes.items() if own}
     return (tuple(cases), names), BoxLines(sheet.path, images, held, fractions=columns.fractions)
 
@@ -203,9 +205,10 @@ def _require_pixels(sheet: Sheet, lines: Sequence[Line], columns: BoxColumns) ->
     """Refuse boxes that are fractions where pixels are expected: they would all lie in the first pixel."""
     numbers = [_number(sheet.path, line, column) for line in lines for column in columns.corners]
     if numbers and max(numbers) <= 1 and any(number % 1 for number in numbers):
+        table = lines[0].word == "line"
+        fix = 'Set data.box_unit = "fractions".' if table else "Multiply them by the width and the height of the image."
         raise InputError(
-            f"{sheet.path}: all boxes lie between 0 and 1, so they are fractions of the image and not pixels. "
-            'Set data.box_unit = "fractions".'
+            f"{sheet.path}: all boxes lie between 0 and 1, so they are fractions of the image and not pixels. {fix}"
         )
 
 

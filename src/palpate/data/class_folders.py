@@ -9,7 +9,7 @@ from pathlib import Path
 from palpate.data.cases import Case, checked_classes, class_number, listed
 from palpate.data.formats import SUFFIXES
 from palpate.data.listing import visible
-from palpate.data.mask_names import mask_owners
+from palpate.data.mask_names import mask_owners, owners_beside
 from palpate.data.searched import folders_in
 from palpate.errors import InputError, nearest
 
@@ -59,7 +59,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
     for number, name in enumerate(names):
         files = held.get(name, [])
         named = [path.relative_to(root).as_posix() for path in files]
-        drawn = mask_owners(named)
+        drawn = mask_owners(named) | owners_beside(named)
         masks += drawn
         for relative in (relative for relative in named if relative not in drawn):
             cases.append(Case(relative, number, relative, len(cases)))

@@ -77,6 +77,11 @@ def file_column(
     return None
 
 
+def is_blank(cell: str) -> bool:
+    """Whether a cell of labels says nothing: empty, or what tools write for a missing value."""
+    return cell.lower() in ("", "nan", "n/a", "na", "null", "<na>", "#n/a")
+
+
 def is_no_label(column: str) -> bool:
     """Whether a column's name says that it describes the patient or the picture, or it has none, as an index has."""
     lowered = column.lower().strip()

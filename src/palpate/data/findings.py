@@ -21,6 +21,7 @@ __all__ = ["FindingLists", "Findings", "finding", "finding_cases", "is_no_findin
 _NOTHING = re.compile(r"no ?findings?|none|normal|healthy|no abnormality|unremarkable|nothing", re.IGNORECASE)
 _UNKNOWN = ("", "u", "uncertain", "unknown", "nan")
 _VALUES = {0.0: 0, 1.0: 1, -1.0: UNKNOWN}
+_WORDS = {"true": 1, "false": 0, "yes": 1, "no": 0}
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def finding(cell: str) -> int | None:
     """What a cell says of a finding: 1 present, 0 absent, `UNKNOWN` not judged, or None: no such word."""
     if cell.lower() in _UNKNOWN:
         return UNKNOWN
+    if cell.lower() in _WORDS:
+        return _WORDS[cell.lower()]
     try:
         return _VALUES.get(float(cell))
     except ValueError:

@@ -18,7 +18,7 @@ from palpate.data.images import first_bytes, looks_like
 from palpate.data.metaimage_format import MetaImage
 from palpate.data.nifti_format import Nifti
 from palpate.data.nrrd_format import Nrrd
-from palpate.data.numpy_format import Npy
+from palpate.data.numpy_format import Npy, Npz
 from palpate.data.raster_formats import Jpeg, Plain, Png, Tiff
 from palpate.data.scan import Format, Header, Note, Scan
 from palpate.data.volumes import VOLUME_SUFFIXES, is_volume
@@ -63,6 +63,7 @@ FORMATS: tuple[Format, ...] = (
     Nrrd(),
     MetaImage(),
     Npy(),
+    Npz(),
 )
 """The formats, in the order in which they are asked whether a path is theirs."""
 

@@ -100,7 +100,7 @@ class Layout:
         return f"{self.path}: {self.count} images, {form}; classes {classes}"
 
     def table(self, split: str | None = None) -> Table:
-        """The table of one split (the first of `splits` unless told), as this layout reads it.
+        """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
             InputError: as the constructors of `palpate.data.table.Table`.
@@ -206,7 +206,7 @@ def _csv_layout(path: Path) -> Layout | None:
         "csv", path, classes, counts, seen.form, seen.equal, table.images, table.file, label,
         table.split, table.group, table.splits, table.site, table.scanner, seen,
         one_hot=hot, others=choice.others if choice else (), asked=choice.asked if choice else False,
-        notes=(table.found,) if table.found else (),
+        notes=(*filter(None, (table.found,)), *table.left_out),
     )  # fmt: skip
 
 
@@ -232,7 +232,9 @@ def _folder_layout(root: Path) -> Layout | None:
     names = {path.name.lower() for path in below}
     if not below or names & {*ANNOTATED, *SPLITS} or any(map(_is_volume, below)):
         return None
-    if described := next((path for path in below if _is_described(path)), None):
+    sets = [path for path in below if _is_described(path)]
+    # Class folders that each hold images and their masks are classes; one such folder among others is a set of its own.
+    if described := next((path for path in sets if len(sets) < len(below) or (path / "dataset.json").exists()), None):
         raise OtherKindError(f"{described} is a set of images of its own and no class. Give that folder.")
     if mixed := next((path for path in below if _splits_in(path)), None):
         raise OtherKindError(

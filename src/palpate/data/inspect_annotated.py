@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from palpate.data.annotated import AnnotatedLayout
@@ -11,11 +11,12 @@ from palpate.data.columns import (
     path_columns,
 )
 from palpate.data.inspect_boxes import boxes_of
-from palpate.data.label_columns import finding_columns, finding_lists
+from palpate.data.label_columns import finding_columns, finding_lists, has_boxes
 from palpate.data.listing import locate, visible
 from palpate.data.mask_values import MaskValues, stored_values
 from palpate.data.seen import OtherKindError, UnreadError
 from palpate.data.sheet_look import SheetLook
+from palpate.data.sheets import read_csv
 from palpate.data.table_look import TableLook
 from palpate.errors import InputError
 
@@ -58,6 +59,8 @@ def _guess(
 
 
 def _masks(path: Path) -> AnnotatedLayout | None:
+    if has_boxes(read_csv(path).header):
+        return None
     sheet = SheetLook(path)
     columns = [column for column in path_columns(sheet.images, sheet.header, sheet.lines) if column != sheet.file]
     field = named(_FIELD_NAMES, columns)
@@ -65,17 +68,24 @@ def _masks(path: Path) -> AnnotatedLayout | None:
     mask = named(_MASK_NAMES, others) or next(iter(others), None)
     if mask is None:
         return None
-    values, threshold = _stored(sheet, mask)
+    values, threshold, doubt = _stored(sheet, mask)
     if not values:
         return None
     names = (mask,) if len(values) == 1 else tuple(str(value) for value in values)
     seen = sheet.look()
     return AnnotatedLayout(
         "masks", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
-        mask=mask, values=values, threshold=threshold, field=field,
+        mask=mask, values=values, threshold=threshold, doubt=doubt, field=field, others=_like(sheet, mask, others),
         split=sheet.split, group=sheet.group, splits=sheet.splits,
         site=sheet.site, scanner=sheet.scanner, seen=seen,
     )  # fmt: skip
+
+
+def _like(sheet: SheetLook, mask: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns of masks that would do as well: named like masks if that one is, and holding few values."""
+    known = named(_MASK_NAMES, [mask]) is not None
+    alike = [column for column in columns if column != mask and (not known or named(_MASK_NAMES, [column]))]
+    return tuple(column for column in alike if _stored(sheet, column).values)
 
 
 def _stored(sheet: SheetLook, mask: str) -> MaskValues:
@@ -96,5 +106,5 @@ def _findings(path: Path) -> AnnotatedLayout | None:
     return AnnotatedLayout(
         "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
         split=table.split, group=table.group, splits=table.splits, site=table.site, scanner=table.scanner, seen=seen,
-        lists=lists,
+        lists=lists, notes=table.left_out,
     )  # fmt: skip

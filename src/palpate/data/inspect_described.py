@@ -99,15 +99,18 @@ def _nnunet(folder: Path) -> Layouts:
 
 
 def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
-    splits = tuple((split, len(nnunet_sheet(dataset, split)[0].lines)) for split in nnunet_splits(dataset))
+    sheets = {split: nnunet_sheet(dataset, split) for split in nnunet_splits(dataset)}
+    splits = tuple((split, len(sheet.lines)) for split, (sheet, _) in sheets.items())
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
     table = Table.from_nnunet(folder)
     with reading():
         form = table.source.form(table[0])
+    # Channels in files of their own are one image only together; else each file says what its values are.
+    seen = None if any(files for _, files in sheets.values()) else _seen(folder, table)
     return (
         AnnotatedLayout(
-            "masks", folder, folder, "", names, count, form, True,
-            splits=splits, layout="nnunet", exclusive=not dataset.regions,
+            "masks", folder, folder, "", names, count, seen.form if seen else form, seen.equal if seen else True,
+            splits=splits, layout="nnunet", exclusive=not dataset.regions, seen=seen,
         ),
     )  # fmt: skip
 
@@ -171,7 +174,8 @@ def _archive(path: Path) -> Layouts:
 
 def _json(path: Path, places: Sequence[Path]) -> Layouts:
     document = read_json(path)
-    if isinstance(document, dict) and {"images", "annotations", "categories"} <= set(document):
+    keys = {"images", "annotations", "categories"}
+    if isinstance(document, dict) and len(keys & set(document)) > 1 and isinstance(document.get("images"), list):
         with reading():  # what is wrong with it is said, since these keys are those of nothing else
             return _coco(path, document, places)
     return _datalist(path, document)
@@ -211,7 +215,8 @@ def _images_of(path: Path, document: dict[str, Any], places: Sequence[Path]) -> 
     Raises:
         InputError: it lists no images, or none of the places holds one.
     """
-    listed = [str(image.get("file_name", "")) for image in spread(document["images"])]
+    pictures = [image for image in document["images"] if isinstance(image, dict)]
+    listed = [str(image.get("file_name", "")).replace("\\", "/") for image in spread(pictures)]
     if not listed:
         raise InputError(f"{path} lists no images. Give a COCO file whose images are not empty.")
     own = set(re.split(r"[\W_\d]+", f"{path.parent.name} {path.stem}".lower()))
@@ -240,14 +245,14 @@ def _datalist(path: Path, document: Any) -> Layouts:
     items = document if split is None else document[split]
     images = path.parent
     boxed = all("box" in item for item in items)
-    values, threshold = MaskValues(())
+    values, threshold, doubt = MaskValues(())
     if boxed:
         names = sorted({str(label) for item in items for label in item["label"]})
         if not 1 <= len(names) <= MOST_CLASSES:
             return ()
         table = Table.from_datalist(path, split, shows="boxes", names=names)
     else:
-        values, threshold = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
+        values, threshold, doubt = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
         if not values:
             return ()
         names = _structures(document, values)
@@ -258,7 +263,7 @@ def _datalist(path: Path, document: Any) -> Layouts:
     return (
         AnnotatedLayout(
             "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
-            values=values, threshold=threshold, splits=held, layout="datalist", seen=seen,
+            values=values, threshold=threshold, doubt=doubt, splits=held, layout="datalist", seen=seen,
         ),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from palpate.data.annotated import AnnotatedLayout
 from palpate.data.cases import Case
 from palpate.data.columns import MOST_CLASSES, spread
+from palpate.data.images import is_jpeg
 from palpate.data.mask_candidates import Found, by_mark, by_name, split_rank
 from palpate.data.mask_images import is_mask_image, mask_size
 from palpate.data.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
@@ -85,7 +86,12 @@ def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, r
     if len(drawn) < max(1, len(pairs.masks) // 10):
         raise InputError(f"{found.images} and {found.masks}: {pairs.words()}. Correct their names.")
     few = [mask for own in spread(list(drawn.values()))[:_MASKS_LOOKED_AT] for mask in own]
-    values, threshold = stored_values(found.masks, few)
+    values, threshold, doubt = stored_values(found.masks, few)
+    if not values and any(is_jpeg(found.masks / name) for name in few):
+        raise InputError(
+            f"{found.masks / few[0]}: JPEG has changed the values of the masks, and several structures cannot be told "
+            "apart in them. Save the masks as PNG from their source, or one file of 0 and 255 for each structure."
+        )
     if not 1 <= len(values) <= MOST_CLASSES:
         raise InputError(
             f"{found.masks}: the files hold {len(values) or 'no'} different whole values besides 0 (first {few[0]}), "
@@ -103,7 +109,7 @@ def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, r
     return AnnotatedLayout(
         "masks", found.masks, found.images, "", (name,) if len(values) == 1 else tuple(map(str, values)),
         len(pairs.masks), seen.form, seen.equal, values=values, threshold=threshold, layout="masks",
-        seen=seen, naming=naming,
+        seen=seen, naming=naming, doubt=doubt,
         view=field, ignore_value=void, unmatched=pairs.words(), others=(*found.others, *rules),
         notes=_notes(found, drawn),
     )  # fmt: skip

@@ -70,6 +70,8 @@ def path_from(images: Path, text: Any, where: str) -> str:
     """
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{where}: a path is {_kind(text)}. Give the path of a file, from {images}.")
+    if "\\" in text and not os.path.lexists(images / text):  # written on Windows
+        text = text.replace("\\", "/")
     flat = os.path.normpath(from_folder(images, text)).replace(os.sep, "/")
     if flat in ("..", ".") or flat.endswith("/.."):
         raise InputError(f"{where}: '{text}' is a folder. Give the path of a file, from {images}.")

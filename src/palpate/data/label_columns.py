@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from palpate.data.annotation import UNKNOWN
 from palpate.data.box_columns import box_names
-from palpate.data.columns import LABEL_NAMES, MOST_CLASSES, is_no_label, named, rank
+from palpate.data.columns import LABEL_NAMES, MOST_CLASSES, is_blank, is_no_label, named, rank
 from palpate.data.findings import FindingLists, finding, is_no_finding, separated
 from palpate.data.sheets import Line
 
@@ -63,7 +63,7 @@ def class_column(columns: Columns) -> Choice | None:
     several = {
         column: values
         for column, values in columns.items()
-        if "" not in values and 2 <= len(values) <= MOST_CLASSES and not is_no_label(column)
+        if not any(map(is_blank, values)) and 2 <= len(values) <= MOST_CLASSES and not is_no_label(column)
     }
     few = [column for column, values in several.items() if len(values) <= values.total() // 2]
     # In a table of a handful of studies a class may stand there once: then its name must say what the column is.

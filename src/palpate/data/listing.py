@@ -111,7 +111,7 @@ def listed_lines(
     for (_, line), name in zip(kept, names, strict=True):
         if name in seen:
             numbers = f"{line.word}s {seen[name].number} and {line.number}"
-            raise InputError(f"{sheet.path} lists {name} twice, in {numbers}. Keep one {line.word} an image.")
+            raise InputError(f"{sheet.path} lists {name} twice, in {numbers}. Keep one of them.")
         seen[name] = line
     return [
         (line, about.case(sheet, images, line, name, origin)) for (origin, line), name in zip(kept, names, strict=True)

@@ -35,10 +35,12 @@ class MaskValues(NamedTuple):
     Attributes:
         values: stored values other than 0, sorted; 1 where there is a threshold; none in pictures.
         threshold: from which number on the only structure is there, where values have been changed; None elsewhere.
+        doubt: why 0 may be a structure and no background; empty where nothing speaks for it.
     """
 
     values: tuple[int, ...]
     threshold: float | None = None
+    doubt: str = ""
 
     def lines(self) -> list[str]:
         """What a plan says of it."""
@@ -47,7 +49,8 @@ class MaskValues(NamedTuple):
             return [f"threshold = {self.threshold:g}  # {why}"]
         word = "0x{:06x}" if self.values and self.values[-1] >= COLOURS else "{}"
         listed = ", ".join(map(word.format, self.values))
-        return [f"values = [{listed}]  # stored value of each structure; 0 is background"]
+        said = f"FILL IN: {self.doubt}" if self.doubt else "stored value of each structure; 0 is background"
+        return [f"values = [{listed}]  # {said}"]
 
 
 def stored_values(root: Path, names: Sequence[str]) -> MaskValues:
@@ -72,7 +75,27 @@ def stored_values(root: Path, names: Sequence[str]) -> MaskValues:
     changed = not whole or (len(held) > _FEW and _RANGE <= max(held) < COLOURS)
     if changed and (limit := _between(held)) is not None:
         return MaskValues((1,), limit)
-    return MaskValues(tuple(sorted(int(value) for value in held if value)) if whole and len(held) <= _MOST else ())
+    if not whole or len(held) > _MOST:
+        return MaskValues(())
+    return MaskValues(tuple(sorted(int(value) for value in held if value)), None, _doubt(grids))
+
+
+def _doubt(grids: Sequence[Array]) -> str:
+    """Why 0 may be a structure: masks hold it inside, and another value all around (REFUGE draws black on white)."""
+    around = {value for grid in grids for value in np.unique(_edge(grid)).tolist()}
+    if len(around) != 1 or 0 in around or not any((grid == 0).any() for grid in grids):
+        return ""
+    outside = int(around.pop())
+    return (
+        f"every mask that was looked at holds {outside} along its whole edge, and 0 inside, and palpate takes 0 for "
+        "background. If 0 is a structure, save the masks with 0 outside and give each structure a value of its own"
+    )
+
+
+def _edge(grid: Array) -> Array:
+    """The outermost values of the last two axes."""
+    plane = grid.reshape(-1, *grid.shape[-2:])
+    return np.concatenate([plane[:, 0], plane[:, -1], plane[..., 0], plane[..., -1]], axis=None)
 
 
 def _numbers(root: Path, name: str, *, coloured: bool = False) -> Array:

@@ -85,7 +85,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def nnunet_coding(dataset: Dataset, structures: Sequence[str] | None, exclusive: bool | None) -> Coding:
-    """How the masks are stored, for structures in the model's order; in that of `dataset.json` unless told.
+    """How the masks are stored, for structures in the model's order; in that of `dataset.json` by default.
 
     Raises:
         InputError: the structures are not those of the dataset, or overlap where they must not.
@@ -119,7 +119,7 @@ def nnunet_sheet(dataset: Dataset, split: str | None) -> tuple[Sheet, Files]:
 
     Args:
         dataset: what `dataset.json` says.
-        split: `train` or `test`; the first that is there with labels unless told: test, then train.
+        split: `train` or `test`; the first that is there with labels by default: test, then train.
 
     Raises:
         InputError: the split is not there, or a channel or label is missing.

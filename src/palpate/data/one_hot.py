@@ -9,6 +9,7 @@ from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
 _VALUES = {0.0: 0, 1.0: 1}
+_WORDS = {"true": 1, "false": 0, "yes": 1, "no": 0}
 
 
 def one_hot_names(columns: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def _value(sheet: Sheet, line: Line, column: str) -> int:
     try:
         value = _VALUES.get(float(line.cells[column]))
     except ValueError:
-        value = None
+        value = _WORDS.get(line.cells[column].lower())
     if value is None:
         raise InputError(
             f"{sheet.path}, {line.place}: column '{column}' holds '{line.cells[column]}'. Write 1 for the class of the "

@@ -71,7 +71,7 @@ def burnt_in_text(values: Values, *, margin: int | None = None) -> Mask:
 
     Args:
         values: (C, *spatial); volumes are read plane by plane along their first axis.
-        margin: pixels to grow by; 1/100 of the shorter side, at least 2, unless told.
+        margin: pixels to grow by; 1/100 of the shorter side, at least 2, by default.
 
     Returns:
         (*spatial) bool.

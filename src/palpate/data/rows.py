@@ -219,7 +219,7 @@ class Rows:
         return self.take(sorted(row for _, _, row in sorted(keys)[:count]))
 
     def fingerprint(self, rows: Sequence[int] | None = None) -> str:
-        """SHA-256 over names, labels, groups, images and annotations of these rows (all unless told): their identity.
+        """SHA-256 over names, labels, groups, images and annotations of these rows (all by default): their identity.
 
         Each image is hashed once in the life of the table and of what was taken from it.
 

@@ -169,14 +169,14 @@ class Format(Protocol):
         """What the file says, without decoding its pixels.
 
         Raises:
-            InputError: one sentence that names the file and the mend.
+            InputError: one sentence that names the file and the fix.
         """
 
     def read(self, path: Path) -> Scan:
         """The image.
 
         Raises:
-            InputError: one sentence that names the file and the mend.
+            InputError: one sentence that names the file and the fix.
         """
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:

@@ -47,7 +47,7 @@ class SheetLook:
         self.group = named(GROUP_NAMES, [column for column in filled if column != self.split])
         self.splits = sorted_splits(values[self.split]) if self.split else ()
         self.site, self.scanner = (
-            named(names, [column for column in self.header if column != self.file])
+            named(names, [column for column in named_images if column != self.file])
             for names in (SITE_NAMES, SCANNER_NAMES)
         )
         self.values = values

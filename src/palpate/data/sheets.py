@@ -97,6 +97,15 @@ def read_csv(table: Path) -> Sheet:
     return Sheet(table, [name for name in header if name], lines)
 
 
+def first_cells(table: Path) -> list[str]:
+    """The cells of the first line of a table that `read_csv` refuses; none where it is no text."""
+    try:
+        delimiter, text = _delimited(decoded(table, read_bytes(table, "CSV"), "CSV"))
+    except InputError:
+        return []
+    return [cell.strip().strip('"') for cell in _END.split(text.lstrip(), 1)[0].split(delimiter)]
+
+
 def _delimited(text: str) -> tuple[str, str]:
     """What separates cells, and the text of the table; Excel may name it in a line before the header."""
     first = _END.split(text, 1)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -46,7 +46,7 @@ class Folder:
     """
 
     root: Path
-    nan: float | None = None
+    nan: float | None = field(default=None, kw_only=True)
 
     def path(self, case: Case) -> Path:
         """Where the file, or the folder of the series, lies."""

@@ -99,9 +99,9 @@ class Table(Rows):
             images: folder that the paths of images and of masks start from.
             file: column of images.
             mask: column of masks; or one column a structure, where structures may overlap.
-            structures: names of the structures; the numbers 1 to S, or the columns of masks, unless told.
-            values: stored value of each structure; 0 is background. One column: 1 to S unless told, (255,) for a
-                usual PNG. One column a structure: 1 in each unless told; a single value holds for all.
+            structures: names of the structures; the numbers 1 to S, or the columns of masks, by default.
+            values: stored value of each structure; 0 is background. One column: 1 to S by default, (255,) for a
+                usual PNG. One column a structure: 1 in each by default; a single value holds for all.
             field: column of field-of-view masks, whose zeros become `IGNORE`; an empty cell is the whole image.
             ignore_value: stored value that becomes `IGNORE`.
             threshold: instead of `values`: a structure is where the stored value is at least this (JPEG).
@@ -155,7 +155,7 @@ class Table(Rows):
             mode: what the four numbers are: `xyxy`, `xywh`, `xxyy` or `ccwh`.
             fractions: whether they are fractions of the image and not pixels.
             listing: a second CSV with one line an image; none takes the images from the CSV of boxes.
-            listing_file: its column of images; `file` unless told.
+            listing_file: its column of images; `file` by default.
             group: column that says which images belong together; of the listing, if there is one.
             where: keep lines whose column has this value; of the listing, if there is one.
             classes: names of the classes in the model's order; without them labels must be numbers.
@@ -215,7 +215,7 @@ class Table(Rows):
 
         Args:
             root: the folder of class folders; folders without images are no classes, run folders are passed over.
-            classes: names of the folders in the model's order, the only ones that are read; all folders unless told.
+            classes: names of the folders in the model's order, the only ones that are read; all folders by default.
 
         Raises:
             InputError: there are no class folders or no images, images lie outside, or a class may be misspelt.
@@ -258,9 +258,9 @@ class Table(Rows):
 
         Args:
             folder: such as `Dataset001_Hippo`.
-            split: `train` (Tr) or `test` (Ts); unless told `test` where labelsTs holds files, else `train`.
-            structures: the names of `dataset.json` in the order of the model's outputs; in its order unless told.
-            exclusive: give each pixel one structure at most; unless told as `dataset.json` says.
+            split: `train` (Tr) or `test` (Ts); by default `test` where labelsTs holds files, else `train`.
+            structures: the names of `dataset.json` in the order of the model's outputs; in its order by default.
+            exclusive: give each pixel one structure at most; by default as `dataset.json` says.
             spacing: mm of a pixel along each axis where files do not say.
 
         Raises:
@@ -298,11 +298,11 @@ class Table(Rows):
 
         Args:
             path: the JSON.
-            split: key of the list, such as `validation`; unless told the only one whose items are labelled.
-            images: folder that paths start from; the JSON's own unless told.
+            split: key of the list, such as `validation`; by default the only one whose items are labelled.
+            images: folder that paths start from; the JSON's own by default.
             shows: what labels are.
             names: classes, structures or findings, in the order of the model's outputs.
-            keys: keys of images, labels and boxes; `image`, `label` and `box` unless told.
+            keys: keys of images, labels and boxes; `image`, `label` and `box` by default.
             values: of masks, as in `from_masks`.
             ignore_value: of masks, as in `from_masks`.
             threshold: of masks, as in `from_masks`.
@@ -352,9 +352,9 @@ class Table(Rows):
 
         Args:
             path: the JSON.
-            images: folder that `file_name` starts from; the JSON's own unless told.
+            images: folder that `file_name` starts from; the JSON's own by default.
             shows: its boxes, or masks from its polygons and run lengths.
-            names: categories in the order of the model's outputs; in the order of their ids unless told.
+            names: categories in the order of the model's outputs; in the order of their ids by default.
             exclusive: of masks: give each pixel one structure at most.
             spacing: of masks: mm of a pixel along rows and columns where files do not say.
             about: keys of images that say where they come from.
@@ -388,8 +388,8 @@ class Table(Rows):
 
         Args:
             root: such as `VOC2007`.
-            split: a list in `ImageSets/Main`; unless told `test`, or all annotations where there are no lists.
-            classes: names of the classes in the model's order; sorted unless told.
+            split: a list in `ImageSets/Main`; by default `test`, or all annotations where there are no lists.
+            classes: names of the classes in the model's order; sorted by default.
             difficult: keep boxes that are marked as difficult.
 
         Raises:

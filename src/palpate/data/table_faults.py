@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from palpate.data.cases import listed
-from palpate.data.columns import IMAGE_NAMES, LABEL_NAMES, MOST_CLASSES, file_column, rank
+from palpate.data.columns import IMAGE_NAMES, LABEL_NAMES, MOST_CLASSES, file_column, is_blank, rank
 from palpate.data.formats import SUFFIXES
 from palpate.data.listing import locate, near, visible
 from palpate.data.seen import OtherKindError, UnreadError
@@ -98,9 +98,11 @@ def hint(images: Path, cell: str) -> str:
         return "The cell is empty. Write the image's path there, or remove the line."
     if close := near(images, cell):
         return close.strip()
-    name = cell.replace("\\", "/").rsplit("/", 1)[-1]
-    if name != cell and locate(images, name) is not None:
-        return f"There is '{name}' in {images}. Remove what stands before it in the column."
+    parts = cell.replace("\\", "/").split("/")
+    for count in range(1, len(parts)):
+        if locate(images, name := "/".join(parts[count:])) is not None:
+            before = "/".join(parts[:count])
+            return f"There is '{name}' in {images}. Remove '{before}/' before it in the column."
     return "Put the images there, or correct the paths in the column."
 
 
@@ -121,9 +123,10 @@ def why_no_labels(path: Path, file: str, columns: Mapping[str, Counter[str]], li
     exact = [column for column in columns if rank(column, LABEL_NAMES) < len(LABEL_NAMES)]
     for column in exact:
         values = columns[column]
-        if empty := [line.number for line in lines if not line.cells[column]]:
+        if empty := [line for line in lines if is_blank(line.cells[column])]:
+            held = f"holds '{empty[0].cells[column]}'" if empty[0].cells[column] else "is empty"
             return UnreadError(
-                f"{path}, line {empty[0]}: column '{column}' is empty ({len(empty)} of {len(lines)} lines). "
+                f"{path}, line {empty[0].number}: column '{column}' {held} ({len(empty)} of {len(lines)} lines). "
                 "Fill it in, or remove the line."
             )
         if len(values) == 1:

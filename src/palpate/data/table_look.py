@@ -20,7 +20,7 @@ from palpate.data.columns import (
 from palpate.data.label_columns import has_boxes
 from palpate.data.listing import places_of
 from palpate.data.seen import OtherKindError, Seen, UnreadError, look_at
-from palpate.data.sheets import read_csv
+from palpate.data.sheets import first_cells, read_csv
 from palpate.data.table_faults import is_image_name, why_no_images, without_header
 from palpate.errors import InputError
 
@@ -67,6 +67,8 @@ class TableLook:
         try:
             _, self.header, self.lines = read_csv(path)
         except InputError as error:
+            if (headless := without_header(path, first_cells(path))) is not None:
+                raise headless from error
             raise (UnreadError if _names_what_is_beside(path) else OtherKindError)(str(error)) from error
         if has_boxes(self.header):
             raise OtherKindError(f"{path} holds boxes.")
@@ -88,9 +90,16 @@ class TableLook:
     def candidates(self) -> dict[str, Counter[str]]:
         """The columns that could hold labels: those that are for nothing else."""
         # A cell `1` finds an image 1.png too: only what looks like a path is one.
-        paths = {column for column, held in self.values.items() if any(is_image_name(text) for text in held)}
-        taken = {self.split, self.group, self.site, self.scanner, *paths}
+        taken = {self.split, self.group, self.site, self.scanner, *self._paths()}
         return {column: held for column, held in self.values.items() if column not in taken}
+
+    def _paths(self) -> list[str]:
+        return [column for column, held in self.values.items() if any(is_image_name(text) for text in held)]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Further columns of images, which an audit of this table does not read, in words."""
+        return tuple(f"column '{name}' names images too, and they are left out" for name in self._paths())
 
     def look(self) -> Seen:
         """What a few of its images say of themselves; raises UnreadError where one cannot be read."""

@@ -191,7 +191,7 @@ def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
 
 @contextmanager
 def _one_sentence(path: Path) -> Iterator[None]:
-    # nibabel logs what it mends in a header; whatever matters here is raised.
+    # nibabel logs what it fixes in a header; whatever matters here is raised.
     logger = logging.getLogger("nibabel.global")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -258,7 +258,8 @@ def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
     """What the axes of a NIfTI file are.
 
     Channels lie on the first axis beyond the third that is longer than 1: (x, y, z, C), or (x, y, z, 1, C) as ITK
-    writes vectors. Where the fourth axis is longer than `MOST_CHANNELS` and the first is not, they lie on the first.
+    writes vectors. They lie on the first of four where that is the shortest, or the only one of at most
+    `MOST_CHANNELS` of these two.
     One slice, (x, y, 1), is an image of two dimensions.
 
     Raises:
@@ -271,7 +272,7 @@ def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
     require_voxels(path, sizes)
     beyond = [axis for axis in range(3, len(sizes)) if sizes[axis] > 1]
     place = beyond[0] if beyond else None
-    if beyond == [3] and sizes[3] > MOST_CHANNELS >= sizes[0]:
+    if beyond == [3] and sizes[0] <= MOST_CHANNELS and (sizes[3] > MOST_CHANNELS or sizes[0] < min(sizes[1:])):
         place = 0
     if len(beyond) > 1 or (place is not None and sizes[place] > MOST_CHANNELS):
         raise InputError(

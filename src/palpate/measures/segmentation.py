@@ -144,7 +144,7 @@ class SegmentationReader:
 
         masks = (found[None, None], true[None, None])
         with warnings.catch_warnings():
-            # MONAI 1.6 warns of an argument that it passes to itself; no user can mend that.
+            # MONAI 1.6 warns of an argument that it passes to itself; no user can fix that.
             warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
             far = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=size)
             near = compute_surface_dice(*masks, [self.tolerance], include_background=True, spacing=size)

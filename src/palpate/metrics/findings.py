@@ -38,7 +38,7 @@ def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
     if not finished:
         return Grade("C", "The run is unfinished, so attacks or images are missing from every figure.")
     if failures:
-        return Grade("C", f"{_checks(failures)} failed: {_names(failures)}. Mend this before relying on the figures.")
+        return Grade("C", f"{_checks(failures)} failed: {_names(failures)}. Fix this before you rely on the figures.")
     if warnings:
         return Grade("B", f"{_checks(warnings)} raised a warning: {_names(warnings)}. Read the figures with care.")
     return Grade("A", "Every check passed: nothing in the records speaks against the figures.")

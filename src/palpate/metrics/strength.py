@@ -66,7 +66,7 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> Fi
         name,
         free,
         guided,
-        "The gradients of this model mislead the attacks; its robust accuracy is an illusion until that is mended.",
+        "The gradients of this model mislead the attacks; its robust accuracy is an illusion until that is fixed.",
         strict=True,
     )
 

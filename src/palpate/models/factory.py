@@ -65,7 +65,7 @@ def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
         module = _run_file(path) if path else _import(place, factory)
         function = _function(module, name, factory)
         _check_arguments(function, arguments, factory)
-        with _named_place(path, factory, "Mend the code, or model.arguments"):
+        with _named_place(path, factory, "Correct the code, or model.arguments"):
             return function(**arguments)
 
 
@@ -98,7 +98,7 @@ def _drawn_alike() -> Iterator[None]:
 
 
 @contextmanager
-def _named_place(path: Path | None, factory: str, mend: str) -> Iterator[None]:
+def _named_place(path: Path | None, factory: str, fix: str) -> Iterator[None]:
     # User code may fail in any way, `sys.exit` at the end of a script included.
     try:
         yield
@@ -107,7 +107,7 @@ def _named_place(path: Path | None, factory: str, mend: str) -> Iterator[None]:
     except BaseException as error:
         what = " ".join(str(error).split())[:200]
         said = f"{type(error).__name__}: {what}" if what else type(error).__name__
-        raise InputError(f"model.factory: {_place(error, path) or factory} failed with {said}. {mend}.") from error
+        raise InputError(f"model.factory: {_place(error, path) or factory} failed with {said}. {fix}.") from error
 
 
 def _place(error: BaseException, path: Path | None) -> str | None:
@@ -134,7 +134,7 @@ def _run_file(path: Path) -> ModuleType:
         raise InputError(f"model.factory: {path} is no Python file. Give a file that ends in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _named_place(path, str(path), "Mend the file"):
+    with _named_place(path, str(path), "Correct the file"):
         spec.loader.exec_module(module)
     return module
 
@@ -151,7 +151,7 @@ def _import(name: str, factory: str) -> ModuleType:
     except BaseException as error:
         what = " ".join(str(error).split())[:200]
         raise InputError(
-            f"model.factory: importing {name} failed with {type(error).__name__}: {what}. Mend that module."
+            f"model.factory: importing {name} failed with {type(error).__name__}: {what}. Correct that module."
         ) from error
 
 

@@ -20,7 +20,7 @@ _WANTED = re.compile(r"missing \d+ required (?:positional |keyword-only )?argume
 
 @dataclass(frozen=True)
 class _Cause:
-    """What an exception says, and what mends it in a plan and in a call."""
+    """What an exception says, and what fixes it in a plan and in a call."""
 
     says: str
     plan: str
@@ -75,8 +75,8 @@ _CAUSES = (
     ),
     _Cause(
         r"allocate memory|out of memory",
-        "The memory does not suffice. Lower run.batch, or the size of the images.",
-        "The memory does not suffice. Give fewer images at once.",
+        "There is not enough memory. Lower run.batch, or the size of the images.",
+        "There is not enough memory. Give fewer images at once.",
     ),
 )
 
@@ -133,7 +133,7 @@ def _other_channels(expected: int, given: int, shape: Sequence[int], where: Wher
         if (expected, given) == (1, 3):
             fix = "Turn RGB into grey: preprocess.channels = 1."
         elif given == 1:
-            fix = f"Repeat the grey image: preprocess.channels = {expected}."
+            fix = f"Repeat the grey image: write channels = {expected} in [model.preprocess]."
     elif shape[-1] == expected and len(shape) == 4:
         fix = "The channels come last in these images: images.permute(0, 3, 1, 2)."
     else:

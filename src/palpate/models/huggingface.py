@@ -92,12 +92,12 @@ def huggingface_files(folder: Path) -> tuple[Path, ...]:
         weights = [listing, *(folder / name for name in names)]
     else:
         others = [path.name for path in folder.glob("*.bin")]
-        mend = (
+        fix = (
             f"It has {others[0]}, a pickle; save it again with model.save_pretrained(folder), which writes safetensors."
             if others
             else "Download model.safetensors too."
         )
-        raise InputError(f"model.huggingface: {folder} has no model.safetensors. {mend}")
+        raise InputError(f"model.huggingface: {folder} has no model.safetensors. {fix}")
     return (folder / "config.json", *weights)
 
 

@@ -23,10 +23,20 @@ name."""
 _REMOTE = re.compile(rb"\b(rpc_async|rpc_sync|rpc_remote)\b")
 _SPACE = re.compile(rb"(?<![\w.])ops\b(?:\s*\.\s*(\w+))?")
 _CLASS = re.compile(rb"\bclasses\s*\.\s*(\w+)")
+_PICKLED_CLASS = re.compile(rb"\bclasses[.\s]+(\w+)")
+"""In a pickle the name of a class may be in two parts with a line break between them."""
 _KNOWN_SPACES = (b"aten", b"prim", b"prims", b"quantized", b"mkldnn", b"mkldnn_prepacked", b"onednn", b"torchvision")
 """Spaces of operators that only compute."""
 _KNOWN_CLASSES = (b"quantized", b"rnn", b"mkldnn", b"xnnpack")
 _HIDDEN = re.compile(rb"\\[x0-7uUN]")
+_TEXT = rb'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
+_TEXT_OR_COMMENT = re.compile(rb"(" + _TEXT + rb")|#[^\n]*|\\\n")
+_TEXTS = re.compile(rb"(?:" + _TEXT + rb")((?:\s*(?:" + _TEXT + rb"))*)")
+"""A text, and those that follow it directly: torch joins them to one."""
+_SHOWS = re.compile(rb"\b(print|warn)\b")
+_CHR = re.compile(rb"\bchr\b")
+_CONTROLS = re.compile(rb"\\[abfrvx0-7uUN]|[\x00-\x08\x0b-\x1f\x7f-\xff]")
+"""How a text of a program comes to hold what a terminal obeys."""
 _EXTRA = "extra/"
 
 
@@ -74,9 +84,11 @@ def reaching_out(members: Mapping[str, bytes]) -> list[str]:
     found: dict[str, None] = {}
     for name, data in members.items():
         if name.startswith("code/") and name.endswith(".py"):
+            data = _TEXT_OR_COMMENT.sub(lambda match: match[1] or b" ", data)
             found |= dict.fromkeys(_in_code(data))
         if name.endswith((".py", ".pkl")):
-            others = [match[1].decode() for match in _CLASS.finditer(data) if match[1] not in _KNOWN_CLASSES]
+            pattern = _CLASS if name.endswith(".py") else _PICKLED_CLASS
+            others = [match[1].decode() for match in pattern.finditer(data) if match[1] not in _KNOWN_CLASSES]
             found |= dict.fromkeys(f"it holds objects of torch.classes.{other}" for other in others)
     return list(found)
 
@@ -91,6 +103,11 @@ def _in_code(text: bytes) -> Iterator[str]:
             yield f"torch.ops.{match[1].decode()} is not torch's own" if match[1] else "it passes torch.ops on"
     if b"getattr" in text and _HIDDEN.search(text):
         yield "it spells names in numbers, as if to hide them"
+    texts = list(_TEXTS.finditer(text))
+    if any(match[1] for match in texts):
+        yield "it writes texts in pieces, as if to hide names"
+    if _SHOWS.search(text) and (_CHR.search(text) or any(_CONTROLS.search(match[0]) for match in texts)):
+        yield "it prints codes that a terminal obeys"
 
 
 def _is_stuck_in_training(module: Any) -> bool:

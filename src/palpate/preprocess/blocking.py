@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import PalpateError
 from palpate.preprocess.chain import Chain
-from palpate.preprocess.monai_parts import MEND
+from palpate.preprocess.monai_parts import FIX
 from palpate.preprocess.simple import Preprocess
 from palpate.preprocess.step import Part
 
@@ -92,7 +92,7 @@ def findings(
 
 
 def where_blocked(preprocess: Callable[[Tensor], Tensor] | None, images: Tensor) -> str | None:
-    """The first preprocessing step that blocks gradients, in a phrase with its mend; None where all of them pass."""
+    """The first preprocessing step that blocks gradients, in a phrase with its fix; None where all of them pass."""
     if getattr(preprocess, "straight_through", False):
         return None
     found = blocked(preprocess, images)
@@ -100,8 +100,8 @@ def where_blocked(preprocess: Callable[[Tensor], Tensor] | None, images: Tensor)
 
 
 def _sentence(preprocess: object, one: Blocked) -> str:
-    mend = MEND if hasattr(preprocess, "straight_through") else "Replace that step."
-    return f"the preprocessing step {one.step} blocks gradients: {one.why}. {mend}"
+    fix = FIX if hasattr(preprocess, "straight_through") else "Replace that step."
+    return f"the preprocessing step {one.step} blocks gradients: {one.why}. {fix}"
 
 
 def _parts(preprocess: Callable[[Tensor], Tensor] | None) -> tuple[Part, ...]:

@@ -69,14 +69,14 @@ class Applied:
                 'whose only key is "image".'
             )
         if image.requires_grad and "inplace" in said.replace("-", ""):
-            return f"preprocess.monai: {self.name} blocks gradients: it writes into its input. {MEND}"
+            return f"preprocess.monai: {self.name} blocks gradients: it writes into its input. {FIX}"
         return (
             f"preprocess.monai: {self.name} fails on an image of shape {list(image.shape)}: {type(error).__name__}: "
-            f"{said[:200]}. Mend the transforms."
+            f"{said[:200]}. Correct the transforms."
         )
 
 
-MEND = (
+FIX = (
     "Replace it, or pass gradients on as if it were not there: straight_through = true in [model.preprocess]. "
     "Attacks may then be weaker than they could be."
 )

@@ -15,7 +15,7 @@ from palpate.report.description import Attack, TracedItem, Tracing
 from palpate.report.reading import Reading
 from palpate.report.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
 from palpate.report.stability_maps import Maps
-from palpate.report.stability_traces import Traces, mend, read_traces, tables
+from palpate.report.stability_traces import Traces, fix, read_traces, tables
 from palpate.report.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.typed import Figure
 from palpate.runs import Frame, RunFolder
@@ -31,7 +31,7 @@ _DRAWN = ("kl_clean", "kl_final", "kl_smoothed", "loss", "penalty", "value")
 def measure_stability(run: RunFolder, reading: Reading) -> Stability:
     """All that the traces of a run say; without traces, why there are none.
 
-    A trace that cannot be read is named with its mend; the others are measured all the same.
+    A trace that cannot be read is named with its fix; the others are measured all the same.
     """
     told = reading.description.stability
     if told is None:
@@ -67,7 +67,7 @@ def _attack(reading: Reading, told: Tracing, traces: Traces, attack: Attack) -> 
         return nothing.model_copy(update=_traced(item, traces, told.eps))
     except InputError:
         # Its rows do not belong together.
-        return nothing.model_copy(update={"state": "damaged", "sentence": mend(item.identity)})
+        return nothing.model_copy(update={"state": "damaged", "sentence": fix(item.identity)})
 
 
 def _traced(item: TracedItem, traces: Traces, eps: float) -> dict[str, object]:

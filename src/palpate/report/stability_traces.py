@@ -22,7 +22,7 @@ class Traces:
     """The rows of images that the attack could win."""
     maps: Mapping[str, Maps]
     damaged: Mapping[str, str]
-    """Attacks whose trace cannot be read, with the sentence that names the file and the mend."""
+    """Attacks whose trace cannot be read, with the sentence that names the file and the fix."""
 
 
 def read_traces(run: RunFolder, items: Sequence[TracedItem]) -> Traces:
@@ -41,11 +41,11 @@ def read_traces(run: RunFolder, items: Sequence[TracedItem]) -> Traces:
             )
         except StorageError:
             frames.pop(item.attack, None)
-            damaged[item.attack] = mend(item.identity)
+            damaged[item.attack] = fix(item.identity)
     return Traces(frames, maps, damaged)
 
 
-def mend(identity: str) -> str:
+def fix(identity: str) -> str:
     """What to do about a trace that cannot be read. Its place is told inside the run folder, as reports travel."""
     return (
         f"Its trace is missing or damaged. Delete stability/{identity}.parquet and stability/{identity}.npz in the run "

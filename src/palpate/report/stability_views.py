@@ -84,11 +84,9 @@ def _drawn(traces: Traces, results: Results, traced: Sequence[AttackStability], 
 def _planes(traces: Traces, traced: Sequence[AttackStability]) -> list[tuple[AttackStability, Markup, str]]:
     images = sorted({course.row for one in traced for course in one.courses})
     paths = [_paths(traces.frames[one.attack], images) for one in traced]
-    drawn = [axis for some in paths for _, *axes in some for axis in axes]
-    reach = (
-        min((float(np.nanmin(one)) for one in drawn), default=0.0),
-        max((float(np.nanmax(one)) for one in drawn), default=1.0),
-    )
+    drawn = np.concatenate([np.zeros(0), *(axis for some in paths for _, *axes in some for axis in axes)])
+    drawn = drawn[np.isfinite(drawn)]  # a model that answered with NaN has steps of no length
+    reach = (float(drawn.min(initial=0.0)), float(drawn.max(initial=1.0)))
     return [
         (one, Markup(plane(one, some, reach, f"plane-{place}")), held(one.courses))
         for place, (one, some) in enumerate(zip(traced, paths, strict=True))

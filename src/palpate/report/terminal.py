@@ -1,4 +1,4 @@
-"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and what to heed."""
+"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and what to watch for."""
 
 from __future__ import annotations
 

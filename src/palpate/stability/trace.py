@@ -109,7 +109,7 @@ def trace(
         targets: what the task expects.
         generator: source of randomness. The first start is the one that the attack itself would make with it; the
             others have numbers of their own, derived from the seeds of the first.
-        limits: what confines the change of each image, for threats that heed it.
+        limits: what confines the change of each image, for threats that obey it.
         starts: independent starts; an attack that draws nothing is run once, and its start repeated.
         smoothed: look at the smoothed image too (`kl_smoothed`), at one forward pass a step.
 

@@ -126,6 +126,21 @@ class Classification:
         """The labels of some rows."""
         return targets.index_select(0, rows)
 
+    def _fitting(self, shape: tuple[int, ...]) -> str:
+        """What to write in the plan for outputs of another shape (B, *other)."""
+        if len(shape) > 2 and all(size == 1 for size in shape[2:]):
+            return "Remove the axes of length 1 at the end: outputs.flatten(1)."
+        given = shape[1] if len(shape) == 2 else 1 if len(shape) == 1 else 0
+        if self.classes == 2 and given in (1, 2) and given != self.head.width(2):
+            fitting = "one-logit" if given == 1 else "softmax"
+            return f'If the model is right, write head = "{fitting}" in [task].'
+        if given > 1:
+            return (
+                f"Name the {given} classes of the model in task.classes, in the order of its outputs, or choose the "
+                "model that fits."
+            )
+        return "Correct task.classes or task.head, or choose the model that fits."
+
     def validate(self, outputs: Tensor, targets: Tensor) -> None:
         """Check shapes, labels and finiteness.
 
@@ -138,7 +153,7 @@ class Classification:
         if shape != (len(targets), width) and not (width == 1 and shape == (len(targets),)):
             raise InputError(
                 f"model: its output has shape {list(shape)} for {len(targets)} images, and a {self.head.name} head "
-                f"with {self.classes} classes needs [{len(targets)}, {width}]. {_fitting(shape, self.classes)}"
+                f"with {self.classes} classes needs [{len(targets)}, {width}]. {self._fitting(shape)}"
             )
         if targets.dtype != torch.int64 or targets.ndim != 1:
             raise InputError(
@@ -156,14 +171,3 @@ class Classification:
                 f"model: its output is NaN or infinite for {len(bad)} of {len(targets)} images (first: row "
                 f"{int(bad[0])}). Check the preprocessing and the weights."
             )
-
-
-def _fitting(shape: tuple[int, ...], classes: int) -> str:
-    """What to change so that outputs of a wrong shape are read."""
-    if len(shape) > 2 and all(size == 1 for size in shape[2:]):
-        return "Remove the axes of length 1 at the end: outputs.flatten(1)."
-    if classes == 2 and shape[1:] in ((), (1,)):
-        return 'One logit decides between two classes: task.head = "one-logit".'
-    if classes == 2 and shape[1:] == (2,):
-        return 'The model has one logit per class: task.head = "softmax".'
-    return "Correct task.classes or task.head, or choose the model that fits."

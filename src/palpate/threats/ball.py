@@ -39,7 +39,7 @@ class Ball:
                 raise InputError(f"eps: {radius:g} must be a positive finite number, in stored values.")
 
     def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Around:
-        """The allowed images around `clean` (B, C, *spatial); a ball heeds no limits.
+        """The allowed images around `clean` (B, C, *spatial); a ball ignores limits.
 
         Raises:
             InputError: there are not as many radii as samples, an L-inf radius is wider than the range, or the

@@ -1,4 +1,4 @@
-"""Every DICOM file that cannot be read, or cannot be trusted, gives one sentence that names it and the mend."""
+"""Every DICOM file that cannot be read, or cannot be trusted, gives one sentence that names it and the fix."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ NOTE = Note("pgd", "2 HU", "abc")
 
 
 def bare(path: Path, *, meta: bool, implicit: bool = False) -> Path:
-    """The file without its preamble, and without group 0002 unless told."""
+    """The file without its preamble, and without group 0002 by default."""
     dataset = dcmread(path)
     if implicit:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian

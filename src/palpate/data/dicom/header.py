@@ -185,7 +185,7 @@ def _lattice(path: Path, dataset: Any) -> tuple[str, tuple[int, int]]:
             "Convert it."
         )
     if high != stored - 1:
-        raise InputError(f"{path}: its highest bit is {high}, where {stored} bits stored end at {stored - 1}. Mend it.")
+        raise InputError(f"{path}: its highest bit is {high}, where {stored} bits end at {stored - 1}. Correct it.")
     bits = allocated if _padding_outside(dataset, stored, signed) else stored
     lattice = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     return f"{'' if signed else 'u'}int{allocated}", lattice

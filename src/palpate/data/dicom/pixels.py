@@ -89,10 +89,10 @@ def require_decoder(path: Path, dataset: Any) -> None:
     if decoder.is_native or set(decoder.available_plugins) - ({"pillow"} if extended else set()):
         return
     if syntax in _JPEG2000:
-        mend = "pip install 'palpate[jpeg2000]'"
+        fix = "pip install 'palpate[jpeg2000]'"
     else:
-        mend = "pip install pyjpegls" if syntax in _JPEG_LS else "pip install python-gdcm"
-    raise InputError(f"{path} is stored as {syntax.name}, and no decoder for it is installed. Install one: {mend}")
+        fix = "pip install pyjpegls" if syntax in _JPEG_LS else "pip install python-gdcm"
+    raise InputError(f"{path} is stored as {syntax.name}, and no decoder for it is installed. Install one: {fix}")
 
 
 def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) -> Array:
