@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 import os
 import subprocess
@@ -403,3 +405,14 @@ def test_what_a_command_does_not_need_is_not_loaded(module: str, absent: set[str
     code = f"import sys, {module}; print(*(name for name in sys.modules if '.' not in name))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & absent
+
+
+def test_a_log_that_takes_no_sentence_leaves_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["show", str(tmp_path)])
+    assert ended.value.code == cli.BAD_INPUT

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _refuse(sentence: str) -> None:
-    echo(f"palpate: {sentence}", err=True, lines=True)
+    # A log on a full disk takes no sentence. The status must still say what happened, and not that a gate failed.
+    with suppress(OSError, ValueError):
+        echo(f"palpate: {sentence}", err=True, lines=True)
     sys.exit(BAD_INPUT)
 
 

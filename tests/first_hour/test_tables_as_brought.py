@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from palpate.audit.plan import load_plan
+from palpate.audit.plan_tables import load_table
 from palpate.cli import main
 from tests.data.pictures import noise, save
-from tests.first_hour.class_layouts import pictures, sheet
+from tests.data.volumes import write
+from tests.first_hour.class_layouts import model, pictures, sheet
 
 NAMES = [f"images/{n}.png" for n in range(8)]
 
@@ -74,8 +78,14 @@ def test_two_columns_of_masks_are_asked_about(tmp_path: Path, capsys: pytest.Cap
         save(tmp_path / f"disc/{n}.png", block(0, 1))
         save(tmp_path / f"cup/{n}.png", block(0, 1))
     sheet(tmp_path / "labels.csv", "image,disc,cup", [f"images/{n}.png,disc/{n}.png,cup/{n}.png" for n in range(4)])
+    model(tmp_path, 2)
     _, _, plan = init(tmp_path, capsys)
-    assert 'mask = "disc"  # FILL IN: or cup; or mask = ["disc", "cup"], a structure each' in plan
+    asked = 'or mask = ["disc", "cup"], each named in task.structures, with task.exclusive = false'
+    assert f'mask = "disc"  # FILL IN: or cup; {asked}' in plan
+    fixed = re.sub("^mask = .*$", 'mask = ["disc", "cup"]', plan, flags=re.MULTILINE)
+    fixed = fixed.replace('structures = ["disc"]', 'structures = ["disc", "cup"]')
+    (tmp_path / "plan.toml").write_text(fixed.replace("exclusive = true", "exclusive = false"))
+    assert load_table(load_plan(tmp_path / "plan.toml")).classes == ("disc", "cup")
 
 
 def test_a_missing_value_is_no_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,3 +173,16 @@ def test_faults_of_coco_files(tmp_path: Path, case: str, capsys: pytest.CaptureF
     change(document)
     (tmp_path / "a.json").write_text(json.dumps(document))
     assert sentence in init(tmp_path, capsys)[1].replace("\n", " ")
+
+
+def test_a_mask_with_nan_gets_a_fix_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(3):
+        write(tmp_path / f"img{n}.nii.gz", np.full((8, 8, 5), n, np.int16))
+        write(tmp_path / f"seg{n}.nii.gz", np.where(np.arange(5) > 1, 1, np.nan) * np.ones((8, 8, 1), np.float32))
+    sheet(tmp_path / "labels.csv", "file,mask", [f"img{n}.nii.gz,seg{n}.nii.gz" for n in range(3)])
+    status, told, _ = init(tmp_path, capsys)
+    assert status == 2
+    assert "seg0.nii.gz is a mask and holds NaN in 128 of 320 voxels. Write 0 there" in told
+    for n in range(3):
+        write(tmp_path / f"seg{n}.nii.gz", np.broadcast_to(np.arange(5) > 1, (8, 8, 5)).astype(np.float32))
+    assert 'mask = "mask"' in init(tmp_path, capsys)[2]

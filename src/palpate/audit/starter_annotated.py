@@ -106,7 +106,8 @@ def _asked(layout: AnnotatedLayout) -> str:
     if not layout.others:
         return ""
     every = texts((layout.mask or "", *layout.others))
-    return f"  # {FILL_IN}: or {plain(', '.join(layout.others))}; or mask = {every}, a structure each"
+    others = plain(", ".join(layout.others))
+    return f"  # {FILL_IN}: or {others}; or mask = {every}, each named in task.structures, with task.exclusive = false"
 
 
 def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:

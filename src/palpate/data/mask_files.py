@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from palpate.data.cases import Case
-from palpate.data.formats import header_of
+from palpate.data.finite import with_finite_values
+from palpate.data.formats import format_of, header_of
 from palpate.data.forms import Array
 from palpate.data.mask_images import is_mask_image, mask_size, read_mask_image
 from palpate.data.source import Folder
@@ -41,11 +42,23 @@ def stored_mask(root: Path, case: Case, name: str, *, coloured: bool = False, lo
     if plain:
         return read_mask_image(path, coloured=coloured, lossy=lossy)
     _check_place(root, case, path)
-    stored = folder.read(mask)
+    stored = mask_numbers(path)
     if (stored != stored[:1]).any():
         raise InputError(f"{path} stores colours. Save the mask as grey, each structure by its value.")
     grey: Array = stored[0]
     return grey
+
+
+def mask_numbers(path: Path) -> Array:
+    """The values (C, *spatial) of a mask that is no picture; raises InputError where it holds NaN, or as a format."""
+    scan = format_of(path).read(path)
+    count = int(np.isnan(scan.stored).sum()) if scan.stored.dtype.kind == "f" else 0
+    if count:
+        raise InputError(
+            f"{path} is a mask and holds NaN in {count} of {scan.stored.size} voxels. Write 0 there if nothing is "
+            "drawn, for example with numpy.nan_to_num(mask, nan=0), and save it again."
+        )
+    return with_finite_values(path, scan).values
 
 
 def region_mask(root: Path, case: Case) -> Array | None:

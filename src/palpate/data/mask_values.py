@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from palpate.data.cases import Case
 from palpate.data.forms import Array
+from palpate.data.mask_files import mask_numbers
 from palpate.data.mask_images import COLOURS, is_mask_image, read_mask_image
 from palpate.data.seen import reading
-from palpate.data.source import Folder
 from palpate.errors import InputError
 
 __all__ = ["MaskValues", "stored_values"]
@@ -100,7 +99,7 @@ def _edge(grid: Array) -> Array:
 
 def _numbers(root: Path, name: str, *, coloured: bool = False) -> Array:
     if not is_mask_image(root / name):
-        return Folder(root).read(Case(name, -1, name, 0))
+        return mask_numbers(root / name)
     try:
         return read_mask_image(root / name, coloured=coloured, lossy=not coloured)
     except InputError:

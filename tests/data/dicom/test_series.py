@@ -221,6 +221,19 @@ def test_a_copy_of_a_slice_is_named_as_a_copy(tmp_path: Path) -> None:
         SERIES.read(folder)
 
 
+def test_a_slice_without_the_rescale_of_the_others_is_refused(tmp_path: Path) -> None:
+    for place, slab in enumerate(volume()):
+        slope = {} if place == 1 else {"RescaleSlope": 1.5, "RescaleIntercept": 0.0}
+        made = ct_slice(slab, place * 2.5, Modality="PT", Units="BQML", **slope)
+        if not slope:
+            for keyword in ("RescaleSlope", "RescaleIntercept"):
+                if keyword in made:
+                    delattr(made, keyword)
+        saved(tmp_path / "pet" / f"{place}.dcm", made)
+    with pytest.raises(InputError, match=r"1\.dcm has no RescaleSlope, and other slices have one \(1 of "):
+        SERIES.read(tmp_path / "pet")
+
+
 def test_slices_with_rescales_of_their_own_are_read_exactly(tmp_path: Path) -> None:
     numbers = volume()
     maps = [(1.0 + 0.1 * place, 7.0 * place) for place in range(len(numbers))]

@@ -99,8 +99,19 @@ def slices_of(folder: Path) -> tuple[Header, list[Described]]:
         raise InputError(f"{folder} holds {shape[1:]} voxels, and palpate reads up to {MAX_VOXELS:,}. Crop the series.")
     header = replace(first, format="DICOM series", shape=shape, spacing=_spacing(slices[0], distance))
     if len({(each.header.slope, each.header.intercept) for each in slices}) > 1:
+        _require_rescales(folder, slices)
         header = replace(header, dtype="float64", lattice=None, slope=1.0, intercept=0.0, lossless=False)
     return header, slices
+
+
+def _require_rescales(folder: Path, slices: Sequence[Described]) -> None:
+    """Refuse a series of which some slices say how numbers become values, and others do not."""
+    silent = [each.path.name for each in slices if each.dataset.get("RescaleSlope") in (None, "")]
+    if silent and len(silent) < len(slices):
+        raise InputError(
+            f"{folder}: {silent[0]} has no RescaleSlope, and other slices have one ({len(silent)} of {len(slices)} "
+            "lack it). Its numbers then have no known value. Write the slope into the file, or export the series again."
+        )
 
 
 def _nearest(header: Header, values: Array) -> Array:
