@@ -10,6 +10,7 @@ import palpate
 from palpate.annotations import Boxes, Candidates
 from palpate.checks import victims
 from palpate.errors import InputError
+from palpate.models.detectors.forms import FromBoxes
 from palpate.tasks.detection import Detection
 from palpate.tasks.segmentation import Segmentation
 
@@ -85,7 +86,7 @@ def test_bad_images_and_labels_get_one_sentence():
         ((images * 255).byte(), labels, "bounds"),
         (images, labels + 9, "row 0"),
         (images, labels[:3], "one per image"),
-        (images, labels.float(), "integer classes"),
+        (images, labels + 0.5, "integer classes"),
         (images[:0], labels[:0], "there is none"),
     ]
     for bad, wrong, word in cases:
@@ -397,5 +398,7 @@ def test_pixel_boxes_are_refused():
 
     images, labels = bright_world()
     boxes = Boxes(torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(8, 1, 4), labels[:, None] - 1)
-    with pytest.raises(InputError, match=r"look like pixels.*divide x by the width"):
+    with pytest.raises(InputError, match=r"look like pixels.*FromBoxes"):
         palpate.attack(Pixels(), images, boxes, "bim", eps=0.1, task=Detection(1))
+    named = FromBoxes(Pixels(), "pixels")
+    assert len(palpate.attack(named, images, boxes, "bim", eps=0.1, steps=1, task=Detection(1))) == 8

@@ -19,6 +19,7 @@ from palpate.handling import Handling
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.faults import refusal
+from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
 from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
@@ -35,6 +36,8 @@ from palpate.victim import Inferer, Victim
 
 _TRIED = 32
 """Images that the model is tried on before it is attacked."""
+_FEWEST = 4
+"""Images of one answer that are no chance."""
 
 
 def attack(
@@ -52,6 +55,7 @@ def attack(
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
     outputs: Outputs | None = None,
+    output: str | int | None = None,
     task: Task | None = None,
     goal: Goal | int | None = None,
     seed: int = 0,
@@ -75,7 +79,8 @@ def attack(
 
     Args:
         module: a model that returns logits (candidates, if a detector), or a function that does; or a `Victim`, which
-            brings its own bounds. Modules that a function reaches by name are put into evaluation mode.
+            brings its own bounds. Modules that a function reaches, by name or inside an object, are put into evaluation
+            mode.
         images: (B, C, *spatial), a tensor or array of stored values inside `bounds`; whole numbers become float32.
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
@@ -94,6 +99,7 @@ def attack(
         inferer: how the module is evaluated on whole images: sliding windows, flips.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Where it is not said and outputs look like probabilities, they are refused.
+        output: of a model that returns a dict, a tuple or a list: name or place of the part that is read, `aux.0`.
         task: what the outputs mean; a classification by default, recognised by its output.
         goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
         seed: makes random attacks repeatable.
@@ -108,7 +114,7 @@ def attack(
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
         images = images_from(images)
-        victim = _victim(module, bounds, outputs, preprocess=preprocess, inferer=inferer)
+        victim = _victim(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
@@ -120,7 +126,10 @@ def attack(
         task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
         _require_fit(name, task)
         generator = torch.Generator().manual_seed(int(seed))
-        result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
+        try:
+            result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
+        except ModelError as error:
+            raise refusal(error.cause, images.shape, "call") from error
     _warn(result, name, ball)
     return result
 
@@ -146,6 +155,7 @@ def _victim(
     module: Any,
     bounds: tuple[float, float],
     outputs: Outputs | None,
+    output: str | int | None,
     *,
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
@@ -154,15 +164,25 @@ def _victim(
         raise InputError(f"outputs: {outputs!r} is not one of its values. {nearest(str(outputs), get_args(Outputs))}")
     probabilities = outputs not in (None, "logits")
     if isinstance(module, Victim):
-        if probabilities:
-            raise InputError("outputs: a Victim brings its own module. Give the module, its bounds and preprocess.")
+        given = {
+            "outputs": probabilities,
+            "output": output is not None,
+            "preprocess": preprocess is not None,
+            "inferer": inferer is not None,
+            "bounds": bounds_from(bounds) not in ((0.0, 1.0), module.bounds),
+        }
+        if taken := next((name for name, wanted in given.items() if wanted), None):
+            raise InputError(f"{taken}: a Victim brings its own. Leave it out, or give the bare module.")
         return module
+    if not (preprocess is None or callable(preprocess)):
+        raise InputError(f"preprocess: {preprocess!r} cannot be called. Give a function of images, or leave it out.")
     model = model_from(module)
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise InputError(
             "module: it was made under torch.inference_mode, which forbids gradients for good. Build it outside."
         )
-    wrapped = FromProbabilities(model, str(outputs)) if probabilities else model
+    part = model if output is None else Chosen(model, output)
+    wrapped = FromProbabilities(part, str(outputs)) if probabilities else part
     return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer)
 
 
@@ -200,13 +220,31 @@ def _looked_at(
     task = task or _task(outputs, len(rows), goal)
     task.validate(outputs, some := task.take(targets, rows))
     if isinstance(task, Detection):
-        require_fractions(outputs, task.classes, "Return such boxes: divide x by the width and y by the height.")
+        require_fractions(
+            outputs,
+            task.classes,
+            "Convert them in the model: palpate.models.detectors.forms.FromBoxes(model, FORM) does it, with FORM "
+            '"pixels", "centres" or "pixel centres".',
+        )
     suspicion = suspect(task, outputs, some, "outputs") if kind_of(task) is not None else None
     if suspicion is not None and not stated:
         if suspicion.sure:
             raise InputError(suspicion.text)
         warnings.warn(suspicion.text, stacklevel=4)
+    elif isinstance(task, Classification):
+        _warn_of_one_answer(task.predict(outputs), some)
     return task
+
+
+def _warn_of_one_answer(predicted: Tensor, labels: Tensor) -> None:
+    """Warn where all images get one answer: the figures are then those of half a model."""
+    count = len(labels)
+    if count >= _FEWEST and bool((predicted == predicted[0]).all()) and not bool((labels == labels[0]).all()):
+        warnings.warn(
+            f"The model answers class {int(predicted[0])} to all {count} images that were tried, whose labels differ. "
+            "Check the weights, preprocess, bounds, and outputs (logits or probabilities).",
+            stacklevel=5,
+        )
 
 
 def _tried(victim: Victim, images: Tensor) -> Tree:
@@ -219,6 +257,11 @@ def _tried(victim: Victim, images: Tensor) -> Tree:
 
 def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:
     require_scores(outputs, count, "one score per class (unless you give another task)")
+    if outputs.ndim > 2 and all(size == 1 for size in outputs.shape[2:]):
+        raise InputError(
+            f"model: its output has shape {list(outputs.shape)}. Remove the axes of length 1 at the end: "
+            "outputs.flatten(1)."
+        )
     if outputs.ndim > 2:
         raise InputError(
             f"model: its output has shape {list(outputs.shape)}, which is no score per class. Give the task that reads "

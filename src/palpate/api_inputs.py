@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ from palpate.units import Scale, radius
 
 Radii = float | str | Sequence[float | str] | Tensor
 """A radius for all images or one per image; a text is a share of the range, such as `8/255`."""
+
+
+_DEEPEST = 5
+"""Steps from a function to the modules that it uses."""
+_MOST = 1000
+"""Values of one table or object that are looked at."""
 
 
 class Function(nn.Module):
@@ -37,16 +45,44 @@ class Function(nn.Module):
 
 
 def _modules(function: Callable[[Tensor], Any]) -> list[nn.Module]:
-    """The modules that a function reaches by name, and that of a bound method."""
-    owner = getattr(function, "__self__", None)
-    found = [owner] if isinstance(owner, nn.Module) else []
-    if inspect.isfunction(function):
-        try:
-            names = inspect.getclosurevars(function)
-        except ValueError:  # a name that has no value yet
-            return found
-        found += [value for value in {**names.globals, **names.nonlocals}.values() if isinstance(value, nn.Module)]
-    return found
+    """The modules that a function or an object reaches: by name, as attributes, in tables, through other functions."""
+    found: dict[int, nn.Module] = {}
+    seen: set[int] = set()
+    near: list[Any] = [function]
+    for _ in range(_DEEPEST):
+        near = [value for held in near for value in _held(held) if id(value) not in seen]
+        seen.update(map(id, near))
+        found |= {id(value): value for value in near if isinstance(value, nn.Module)}
+    return list(found.values())
+
+
+def _held(value: Any) -> Sequence[Any]:
+    """What a value holds, one step deep; nothing is run. A module holds its parts by itself."""
+    held: Sequence[Any] = ()
+    if isinstance(value, Mapping):
+        held = [*value.values()]
+    elif isinstance(value, (list, tuple, set)):
+        held = [*value]
+    elif isinstance(value, partial):
+        held = [value.func, *value.args, *value.keywords.values()]
+    elif inspect.ismethod(value):
+        held = [value.__self__, value.__func__]
+    elif inspect.isfunction(value):
+        held = _used(value)
+    elif not isinstance(value, (nn.Module, ModuleType, type)):
+        own = vars(type(value)).get("__call__")
+        held = [*getattr(value, "__dict__", {}).values(), own]
+    return held[:_MOST]
+
+
+def _used(function: Callable[..., Any]) -> list[Any]:
+    """What a function reaches by name, and what its arguments are by default."""
+    given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    try:
+        names = inspect.getclosurevars(function)
+    except ValueError:  # a name that has no value yet
+        return given
+    return [*names.globals.values(), *names.nonlocals.values(), *given]
 
 
 def model_from(given: Any) -> nn.Module:
@@ -94,9 +130,9 @@ def labels_from(images: Tensor, given: Any) -> Tensor:
     Raises:
         InputError: they are no whole numbers, one per image.
     """
-    labels = _tensor(given, "labels").to(images.device)
+    labels = _whole(_tensor(given, "labels").to(images.device))
     if labels.is_floating_point() or labels.is_complex() or labels.numel() != len(images):
-        hot = labels.ndim == 2 and len(labels) == len(images)
+        hot = labels.ndim == 2 and len(labels) == len(images) and labels.shape[1] > 1
         raise InputError(
             f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
             f"{' Of one-hot labels, give labels.argmax(1).' if hot else ''}"
@@ -111,9 +147,7 @@ def targets_from(images: Tensor, given: Any) -> Tree:
         InputError: there is none, or not one per image.
     """
     bare = isinstance(given, (np.ndarray, list, Tensor))
-    targets = _tensor(given, "targets") if bare else given
-    if bare and targets.is_floating_point() and bool((targets == targets.round()).all()):
-        targets = targets.long()
+    targets = _whole(_tensor(given, "targets")) if bare else given
 
     def ready(tensor: Tensor) -> Tensor:
         whole = not tensor.is_floating_point() and not tensor.is_complex()
@@ -131,6 +165,11 @@ def targets_from(images: Tensor, given: Any) -> Tree:
     return made
 
 
+def _whole(values: Tensor) -> Tensor:
+    """Whole numbers that are stored as floating point, as those of a binary loss are, become int64."""
+    return values.long() if values.is_floating_point() and bool((values == values.round()).all()) else values
+
+
 def bounds_from(given: Any) -> tuple[float, float]:
     """Lowest and highest value.
 
@@ -138,6 +177,8 @@ def bounds_from(given: Any) -> tuple[float, float]:
         InputError: it is no pair of numbers.
     """
     try:
+        if isinstance(given, str):
+            raise TypeError
         low, high = (float(bound) for bound in given)
     except (TypeError, ValueError) as error:
         text = f"bounds: {given!r} is no pair of numbers. Give the lowest and highest value: (0, 255)."
@@ -182,7 +223,9 @@ def _tensor(given: Any, what: str) -> Tensor:
             array = array.astype(np.int64)
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{what}: {_kind(given)} is no array of numbers of one shape. Give one tensor.") from error
+        other = ", or what the task expects, such as palpate.annotations.Boxes" if what == "targets" else ""
+        text = f"{what}: {_kind(given)} is no array of numbers of one shape. Give one tensor{other}."
+        raise InputError(text) from error
 
 
 def _kind(value: Any) -> str:

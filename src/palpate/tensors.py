@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -51,21 +51,64 @@ def shown(returned: object) -> str:
     """What a model returned, in words: its kind, the names or places of its parts, and their shapes."""
     if isinstance(returned, Mapping):
         return f"a dict with {_parts(returned.items())}"
-    if isinstance(returned, (tuple, list)):
+    if isinstance(returned, (tuple, list)) and not hasattr(returned, "_fields"):
         return f"a {'tuple' if isinstance(returned, tuple) else 'list'} with {_parts(enumerate(returned))}"
+    if names := _attributes(returned):
+        return f"{type(returned).__name__} with {_parts(names.items())}"
     return _short(returned)
 
 
-def what_to_name(returned: object) -> str:
-    """What to do about a model that returned several things: which line of a plan names the first tensor of them."""
-    named: Iterable[tuple[object, object]] = returned.items() if isinstance(returned, Mapping) else ()
-    if isinstance(returned, (tuple, list)):
-        named = enumerate(returned)
-    names = [name for name, value in named if isinstance(value, Tensor)]
-    if boxes := [name for name in names if "box" in str(name).lower()]:
-        return f"Return palpate.annotations.Candidates(logits=..., boxes=...), with the boxes of '{boxes[0]}'."
-    such = f", such as output = {json.dumps(names[0])} in [model]" if names else ""
-    return f"Name the right part in model.output{such}, or wrap the model in a module that returns it."
+def _attributes(value: object) -> dict[str, object]:
+    """The fields of a dataclass or a named tuple."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}
+    return dict(value._asdict()) if isinstance(value, tuple) and hasattr(value, "_asdict") else {}
+
+
+def part_named(returned: object, depth: int = 3) -> str | int | None:
+    """What names the first tensor of scores among the parts of what a model returned.
+
+    A name, a place, or several of them joined by dots (`out.logits`); None where there is no such part.
+    """
+    if isinstance(returned, Mapping):
+        named: list[tuple[object, object]] = [*returned.items()]
+    elif attributes := _attributes(returned):
+        named = [*attributes.items()]
+    else:
+        named = [*enumerate(returned)] if isinstance(returned, (tuple, list)) else []
+    for name, value in named:
+        if isinstance(value, Tensor) and value.ndim and value.is_floating_point():
+            return name if isinstance(name, int) else str(name)
+    for name, value in named if depth > 1 else []:
+        if (inner := part_named(value, depth - 1)) is not None:
+            return f"{name}.{inner}"
+    return None
+
+
+def not_read(returned: object, reads: str) -> str:
+    """The sentence on what a model returned where `reads` is read: what it is, and the fix that fits."""
+    text = f"model: it returned {shown(returned)}, and {reads}."
+    if _proposes_boxes(returned):
+        return (
+            f"{text} A detector is wrapped in an adapter of palpate.models.detectors, which gives the "
+            "candidates before their suppression."
+        )
+    part = part_named(returned)
+    if isinstance(returned, Mapping) and (boxes := [name for name in returned if "box" in str(name).lower()]):
+        return f"{text} Return palpate.annotations.Candidates(logits=..., boxes=...), with the boxes of '{boxes[0]}'."
+    if part is None:
+        return f"{text} Return one tensor of logits."
+    named = part if isinstance(part, int) else f'"{part}"'
+    return (
+        f"{text} Name the right part in model.output, such as output = {named} in [model] (output={named} in "
+        "palpate.attack), or wrap the model in a module that returns it."
+    )
+
+
+def _proposes_boxes(returned: object) -> bool:
+    """Whether it is what a detector of torchvision gives: a table for each image."""
+    held = returned[0] if isinstance(returned, (tuple, list)) and returned else None
+    return isinstance(held, Mapping) and any("box" in str(name).lower() for name in held)
 
 
 def _parts(named: Iterable[tuple[object, object]]) -> str:

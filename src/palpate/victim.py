@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from palpate.errors import InputError
 from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
-from palpate.tensors import Tree, leaves, mapped, shown, what_to_name
+from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
 
 Precision = Literal["float32", "bfloat16"]
@@ -252,10 +252,8 @@ class Victim:
                 with torch._C.DisableTorchFunctionSubclass():
                     outputs = outputs.as_subclass(Tensor)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
-            raise InputError(
-                f"model: it returned {shown(outputs)}, and palpate reads one tensor of logits, or "
-                f"palpate.annotations.Candidates of a detector. {what_to_name(outputs)}"
-            )
+            reads = "palpate reads one tensor of logits, or palpate.annotations.Candidates of a detector"
+            raise InputError(not_read(outputs, reads))
         self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.
         foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE

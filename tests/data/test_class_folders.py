@@ -13,19 +13,26 @@ from tests.data.pictures import save
 
 
 def test_folders_without_images_runs_and_environments_are_no_classes(tmp_path: Path) -> None:
-    for name in ("b/1.png", "a/2.png", "runs/one/images/x.png", "env/site/y.png", "__pycache__/z.png", ".hidden/w.png"):
+    for name in (
+        "b/1.png",
+        "a/2.png",
+        "audits/one/images/x.png",
+        "env/site/y.png",
+        "__pycache__/z.png",
+        ".hidden/w.png",
+    ):
         save(tmp_path / name)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/model.bin").write_bytes(b"0")
     (tmp_path / "env/pyvenv.cfg").write_text("")
     for name in ("run.json", "plan.toml"):
-        (tmp_path / "runs/one" / name).write_text("")
+        (tmp_path / "audits/one" / name).write_text("")
     held = read_class_folders(tmp_path, None)
     assert held.classes == ("a", "b") and [case.name for case in held.cases] == ["a/2.png", "b/1.png"]
     assert held.notes == ()
     # A plan.toml alone makes no run folder.
-    (tmp_path / "runs/one/run.json").unlink()
-    assert read_class_folders(tmp_path, None).classes == ("a", "b", "runs")
+    (tmp_path / "audits/one/run.json").unlink()
+    assert read_class_folders(tmp_path, None).classes == ("a", "audits", "b")
 
 
 def test_an_empty_folder_may_be_a_class_of_the_model(tmp_path: Path) -> None:
@@ -63,3 +70,15 @@ def test_splits_are_looked_for_below(tmp_path: Path) -> None:
     names = [path.relative_to(tmp_path).as_posix() for path in searched_folders(tmp_path)]
     assert "data/data/Test" in names and "data/data/train" in names
     assert not any(name.endswith("/a") for name in names)
+
+
+@pytest.mark.parametrize("folder", ["results", "wandb", "runs/train"])
+def test_pictures_that_training_wrote_are_no_class(tmp_path: Path, folder: str) -> None:
+    for name in ("normal", "sick", folder):
+        save(tmp_path / name / f"{name[0]}.png")
+    held = read_class_folders(tmp_path, None)
+    assert held.classes == ("normal", "sick") and folder.partition("/")[0] in held.notes[0]
+    # A plan that names it means it.
+    named = folder.partition("/")[0]
+    assert read_class_folders(tmp_path, ("normal", "sick", named)).classes == ("normal", "sick", named)
+    assert len(read_class_folders(tmp_path, ("normal", "sick", named)).cases) == 3

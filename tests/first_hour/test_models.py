@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,21 @@ def filled(plan: Path) -> str:
     return plan.read_text()
 
 
+class Settings(dict[str, Any]):
+    """Settings as yacs, mmcv and many others keep them: a dict of a class of its own, with attributes."""
+
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self.frozen = True
+
+
 CHECKPOINTS: dict[str, Callable[[], Any]] = {
     "numpy": lambda: {"state_dict": good(), "best_score": np.float64(0.93), "epoch": 3},
     "arguments": lambda: {"model": good(), "args": argparse.Namespace(lr=1e-3, out=Path("runs"))},
     "nnU-Net": lambda: {"network_weights": good(), "trainer_name": "nnUNetTrainer", "current_epoch": 3},
     "Lightning": lambda: {"state_dict": good("model.") | {"criterion.pos_weight": torch.ones(1)}, "epoch": 3},
+    "settings": lambda: {"state_dict": good("model."), "hyper_parameters": Settings(lr=1e-3, name="net")},
+    "profiled": lambda: {"state_dict": good() | {"total_ops": torch.ones(1), "c.total_params": torch.ones(1)}},
     "averaged": lambda: {"state_dict_ema": good("module.")},
 }
 
@@ -96,6 +107,23 @@ def test_the_weights_of_a_checkpoint_are_audited(tmp_path: Path, name: str, capf
     assert "The weights are the entry" in held
     frame = RunFolder(tmp_path / "runs" / "plan").frame()
     assert len(frame) and frame["clean_right"].all()
+
+
+@pytest.mark.parametrize("name", ["model.pth.tar", "checkpoint_best.tar", "net.weights", "deep/runs/exp/best.pt"])
+def test_weights_are_found_under_the_names_that_training_gives_them(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": good()}, tmp_path / name)
+    assert run("init", tmp_path) == 0
+    assert f'weights = "{name}"  # CHECK' in (tmp_path / "plan.toml").read_text()
+
+
+def test_an_archive_without_weights_is_none(tmp_path: Path) -> None:
+    write(tmp_path)
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        archive.add(tmp_path / "images")
+    assert run("init", tmp_path) == 0
+    assert "images.tar" not in (tmp_path / "plan.toml").read_text()
 
 
 def test_a_whole_pickled_model_is_asked_about_and_random_weights_are_not_audited(

@@ -69,7 +69,7 @@ def test_the_named_part_is_read(kind: str, output: str | int, factor: int) -> No
 
 @pytest.mark.parametrize(("kind", "output"), [("dict", "logits"), ("tuple", 2), ("list", "a"), ("answer", "_fields")])
 def test_a_part_that_is_not_there_is_said_with_those_that_are(kind: str, output: str | int) -> None:
-    with pytest.raises(InputError, match=r"model.output: the model returned a .* of shape \[2, 3\].* no '") as caught:
+    with pytest.raises(InputError, match=r"model.output: the model returned .* of shape \[2, 3\].* no '") as caught:
         Chosen(Giving(kind), output)(images())
     assert "There is no" in str(caught.value)
 

@@ -94,7 +94,7 @@ def test_what_is_present_alone_is_no_proof():
     ("made", "words"),
     [
         (lambda outputs: candidates(logits(6, 5, 2)), "as a detector does"),
-        (lambda outputs: [outputs], r"returned list.*model\.output"),
+        (lambda outputs: [outputs], r"returned a list.*model\.output"),
         (lambda outputs: outputs.sign().long(), "int64: decisions, not scores"),
         (lambda outputs: outputs > 0, "bool: decisions, not scores"),
         (lambda outputs: outputs.to(torch.complex64), "complex"),

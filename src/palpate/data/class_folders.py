@@ -37,7 +37,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder. Give the folder that holds one folder a class.")
-    folders = folders_in(root)
+    folders = folders_in(root, produced=classes is not None)
     if stray := image_files(root, deep=False):
         raise InputError(
             f"{root} holds {len(stray)} images outside any class folder: first {stray[0].name}. "
@@ -53,7 +53,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
             f"{root} holds {len(folders)} folders without images. Their names must end in {listed(SUFFIXES)}."
         )
     names = tuple(found) if given is None else given
-    notes = _empty(folders) if given is None else _unread(root, given, found, list(held))
+    notes = [*_empty(folders), *_produced(root, folders)] if given is None else _unread(root, given, found, list(held))
     masks: list[str] = []
     cases: list[Case] = []
     for number, name in enumerate(names):
@@ -76,6 +76,14 @@ def _empty(folders: Sequence[Path]) -> list[str]:
     names = [path.name for path in folders if not any(path.iterdir())]
     text = f"Empty folders are no classes here: {listed(names)}. If the model has such a class, add it to task.classes."
     return [text] if names else []
+
+
+def _produced(root: Path, folders: Sequence[Path]) -> list[str]:
+    """What to say of folders with pictures that are no class because of their names."""
+    others = [path for path in folders_in(root, produced=True) if path not in folders and image_files(path, deep=True)]
+    names = listed([path.name for path in others])
+    text = f"Folders named as training names what it writes are no classes: {names}. If one is, list all task.classes."
+    return [text] if others else []
 
 
 def _unread(root: Path, classes: Sequence[str], found: Sequence[str], folders: Sequence[str]) -> list[str]:

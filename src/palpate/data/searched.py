@@ -15,6 +15,13 @@ ANNOTATED = (
 )
 """Names of folders that hold images or masks of an annotated set, and no class."""
 
+PRODUCED = (
+    *("runs", "results", "outputs", "output", "logs", "lightning_logs", "tb_logs", "tensorboard", "wandb", "mlruns"),
+    *("checkpoints", "checkpoint", "ckpt", "ckpts", "weights", "models", "figures", "figs", "plots", "gradcam"),
+    *("heatmaps", "predictions", "src", "scripts", "notebooks"),
+)
+"""Names of folders that training and its tools write, or that hold code: pictures in them are no class."""
+
 _MOST_FOLDERS = 64
 _DEEP = 3
 
@@ -28,9 +35,13 @@ def is_searched(folder: Path) -> bool:
     return not run and not os.path.isfile(folder / "pyvenv.cfg")
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """The sorted folders in a folder that are searched."""
-    return [path for path in visible(path for path in folder.iterdir() if path.is_dir()) if is_searched(path)]
+def folders_in(folder: Path, *, produced: bool = False) -> list[Path]:
+    """The sorted folders in a folder that are searched.
+
+    Those that training writes (`results`, `wandb`) are left out where there are others, unless `produced`.
+    """
+    found = [path for path in visible(path for path in folder.iterdir() if path.is_dir()) if is_searched(path)]
+    return [path for path in found if produced or path.name.lower() not in PRODUCED] or found
 
 
 def searched_folders(folder: Path) -> list[Path]:

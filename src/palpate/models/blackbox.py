@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from palpate.annotations import Candidates
 from palpate.errors import InputError
-from palpate.tensors import Tree
+from palpate.tensors import Tree, shown
 
 
 class BlackBox(nn.Module, ABC):
@@ -67,14 +67,19 @@ class FromProbabilities(nn.Module):
         """
         found = self.model(images)
         if isinstance(found, Candidates):
-            return found._replace(logits=self._logits(found.logits))
-        return self._logits(found)
+            return found._replace(logits=self._logits(found.logits, -1))
+        return self._logits(found, 1)
 
-    def _logits(self, found: Tensor) -> Tensor:
+    def _logits(self, found: Tensor, axis: int) -> Tensor:
         if not isinstance(found, Tensor):
             raise InputError(
                 f'model.outputs: "{self.kind}" is for one tensor of scores, and the model returned '
                 f'{type(found).__name__}. Write outputs = "logits", or name the tensor in model.output.'
+            )
+        if self.kind == "softmax" and (found.ndim < 2 or found.shape[axis] == 1):
+            raise InputError(
+                f'model.outputs: "softmax" needs one score per class, and the model returned {shown(found)}. One '
+                'probability alone is that of a sigmoid: outputs = "sigmoid".'
             )
         slack = 1e-4
         if bool(((found < -slack) | (found > 1 + slack)).any()):

@@ -54,6 +54,11 @@ _CAUSES = (
         ".eval() itself.",
     ),
     _Cause(
+        r"numpy\(\) on Tensor that requires grad",
+        "It computes with numpy inside forward, and no gradient flows through that. Write it with torch, or use "
+        "attacks that need no gradient: square, noise.",
+    ),
+    _Cause(
         r"Inference tensors",
         "It was made under torch.inference_mode, which forbids gradients for good. Build it outside.",
     ),
@@ -100,11 +105,10 @@ def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -
     for cause in _CAUSES:
         if re.search(cause.says, text):
             return InputError(f"{said} {cause.call if where == 'call' and cause.call else cause.plan}")
-    last = (
-        "Correct preprocess.size, preprocess.channels or the model."
-        if where == "plan"
-        else "Correct the images or the model."
-    )
+    last = "Correct preprocess.size, preprocess.channels or the model."
+    if where == "call":
+        grey = "Grey images (B, H, W) need an axis for the channels: images[:, None]."
+        last = grey if len(shape) == 3 else "Correct the images or the model."
     return InputError(f"{said} palpate calls model(images) in evaluation mode; try that by hand on this shape. {last}")
 
 
@@ -142,7 +146,7 @@ def _other_dimension(shape: Sequence[int], axes: int, where: Where) -> str:
         f"model: it is a network for {axes}D images, [B, C, {', '.join('DHW'[3 - axes :] if axes < 4 else '...')}]"
     )
     given = f"{expects}, and was given images of shape {list(shape)}."
-    if where == "call" and len(shape) == axes + 1:
+    if where == "call" and len(shape) == axes + 1 and shape[1] > 3:
         return f"{given} Add the axis of the channels: images[:, None]."
     if len(shape) > axes + 2:
         return f"{given} Audit single slices, or choose a network for volumes."

@@ -16,8 +16,10 @@ from palpate.errors import InputError
 _FEW = 3
 _COUNTER = "num_batches_tracked"
 """Counters that no one reads, absent from old files."""
-_BESIDE = re.compile(r"(criterion|crit|loss\w*|\w*_loss|\w*metrics?|(train|val|valid|test)_\w+)\..*")
-"""What trainers keep beside a network."""
+_BESIDE = re.compile(
+    r"(criterion|crit|loss\w*|\w*_loss|\w*metrics?|(train|val|valid|test)_\w+)\..*|(.*\.)?total_(ops|params)"
+)
+"""What trainers keep beside a network, and the counts that profilers leave in it."""
 
 
 def fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> list[str]:

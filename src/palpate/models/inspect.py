@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from palpate.data.searched import is_searched
 from palpate.errors import InputError
 from palpate.models.bundle import is_bundle
 from palpate.models.files import ModelFile, identify
@@ -17,7 +18,7 @@ from palpate.models.source import ModelSource
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit", ".onnx")
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
 _MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
-_SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist", "runs")
+_SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist")
 _OTHERS = (".pkl", ".pickle", ".h5", ".hdf5", ".keras", ".pdparams", ".weights", ".npz", ".joblib", ".tar", ".msgpack")
 """Suffixes of weights that other libraries write, and of much else: a name must speak for them."""
 _TELLING = re.compile(r"model|weight|net|ckpt|checkpoint|best|last|final|epoch|fold", re.IGNORECASE)
@@ -93,11 +94,11 @@ def _readiness(candidate: Candidate) -> tuple[int, int, int, str]:
 
 def _folders(folder: Path, depth: int) -> Iterable[Path]:
     """The folder itself and those below it."""
-    if not folder.is_dir() or (folder / "pyvenv.cfg").exists():
+    if not folder.is_dir():
         return
     yield folder
     for path in sorted(folder.iterdir()) if depth else []:
-        if path.is_dir() and not path.name.startswith(".") and path.name not in _SKIPPED:
+        if path.is_dir() and path.name not in _SKIPPED and is_searched(path):
             yield from _folders(path, depth - 1)
 
 
@@ -117,7 +118,7 @@ def _files(folder: Path, depth: int) -> Iterable[Path]:
             continue
         if path.is_file():
             yield path
-        elif depth and path.is_dir() and not (path / "pyvenv.cfg").exists():
+        elif depth and path.is_dir() and is_searched(path):
             yield from _files(path, depth - 1)
 
 
@@ -151,8 +152,19 @@ def _weights(file: ModelFile, name: str) -> Candidate:
 
 
 def _may_be_model(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return suffix in _SUFFIXES or (suffix in _OTHERS and _TELLING.search(path.stem) is not None)
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if not suffixes or suffixes[-1] not in (*_SUFFIXES, *_OTHERS):
+        return False
+    # `checkpoint.pth.tar` is what many training scripts write; it is no archive of tar.
+    return not set(suffixes).isdisjoint(_SUFFIXES) or _TELLING.search(path.name) is not None or _holds_tensors(path)
+
+
+def _holds_tensors(path: Path) -> bool:
+    """Whether the bytes of a file are those of torch or safetensors, whatever its name says."""
+    try:
+        return identify(path).kind in ("weights", "safetensors")
+    except InputError:
+        return False
 
 
 def _is_checkpoint(path: Path) -> bool:

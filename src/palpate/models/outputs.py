@@ -34,7 +34,10 @@ class Chosen(nn.Module):
         for step in self._steps(returned):
             held = _part(held, step)
             if held is None:
-                raise InputError(f"model.output: the model returned {shown(returned)}. There is no '{self.output}'.")
+                there = "Leave model.output out." if isinstance(returned, Tensor) else "Name one of its parts."
+                raise InputError(
+                    f"model.output: the model returned {shown(returned)}. There is no '{self.output}'. {there}"
+                )
         return held
 
     def _steps(self, returned: Any) -> list[str]:

@@ -7,7 +7,8 @@ import re
 import warnings
 import zipfile
 from _compat_pickle import IMPORT_MAPPING
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,14 @@ class Passed:
 
     def __setstate__(self, state: object) -> None:
         """The object's contents are passed over too."""
+
+
+class Filled(Passed):
+    """Stands for an object that the file fills like a dict: it becomes a plain one."""
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        """A table of the one kind that torch fills and gives attributes to."""
+        return OrderedDict()
 
 
 def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = None) -> Weights | nn.Module:
@@ -134,11 +143,21 @@ def _read_torch(file: ModelFile, *, mapped: bool = False) -> object:
     path = file.path
     if any(map(_ACTING.fullmatch, file.imports)):
         raise _needs_pickle(file)
+    tables: set[str] = set()
     try:
-        with warnings.catch_warnings(), _passed_over(file.imports):
-            # Torch remarks on pickles of other protocols; what is wrong with a file is said below.
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
+        while True:
+            try:
+                with warnings.catch_warnings(), _passed_over(file.imports, tables):
+                    # Torch remarks on pickles of other protocols; what is wrong with a file is said below.
+                    warnings.simplefilter("ignore")
+                    mapping = mapped and zipfile.is_zipfile(path)
+                    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapping)
+            except pickle.UnpicklingError as error:
+                # Settings are often a dict of a class of their own, and torch fills nothing but its own kinds.
+                filled = {name for name in file.imports if f"{name}'" in str(error) and "SETITEM" in str(error)}
+                if filled <= tables:
+                    raise
+                tables |= filled
     except pickle.UnpicklingError as error:
         if file.kind == "pickle":
             raise _needs_pickle(file) from error
@@ -148,8 +167,8 @@ def _read_torch(file: ModelFile, *, mapped: bool = False) -> object:
 
 
 @contextmanager
-def _passed_over(imports: tuple[str, ...]) -> Iterator[None]:
-    """Let `weights_only` meet these names, which stand for nothing."""
+def _passed_over(imports: tuple[str, ...], tables: Collection[str]) -> Iterator[None]:
+    """Let `weights_only` meet these names, which stand for nothing; those of `tables` for a plain table."""
     allowing = getattr(torch.serialization, "safe_globals", None)
     if allowing is None or not imports:  # torch before 2.5 refuses such files
         yield
@@ -158,13 +177,17 @@ def _passed_over(imports: tuple[str, ...]) -> Iterator[None]:
     for name in imports:
         module, _, item = name.partition(" ")
         # Pickles name builtins as Python 2 did.
-        names += [(_stand_in(name), f"{place}.{item}") for place in {module, IMPORT_MAPPING.get(module, module)}]
+        stand_in = _stand_in(name, name in tables)
+        names += [(stand_in, f"{place}.{item}") for place in {module, IMPORT_MAPPING.get(module, module)}]
     with allowing(names):
         yield
 
 
-def _stand_in(name: str) -> Any:
-    return _empty if name == "collections defaultdict" else Passed
+def _stand_in(name: str, table: bool) -> Any:
+    if name == "collections defaultdict":
+        return _empty
+    # Named after what it stands for, so that torch says which one it cannot fill.
+    return type(name, (Filled if table else Passed,), {})
 
 
 def _empty(*_: object) -> dict[Any, Any]:

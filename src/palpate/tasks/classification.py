@@ -128,6 +128,8 @@ class Classification:
 
     def _fitting(self, shape: tuple[int, ...]) -> str:
         """What to write in the plan for outputs of another shape (B, *other)."""
+        if len(shape) > 2 and all(size == 1 for size in shape[2:]):
+            return "Remove the axes of length 1 at the end: outputs.flatten(1)."
         given = shape[1] if len(shape) == 2 else 1 if len(shape) == 1 else 0
         if self.classes == 2 and given in (1, 2) and given != self.head.width(2):
             fitting = "one-logit" if given == 1 else "softmax"

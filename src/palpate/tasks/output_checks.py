@@ -6,7 +6,7 @@ from torch import Tensor
 
 from palpate.annotations import Candidates
 from palpate.errors import InputError
-from palpate.tensors import Tree, leaves
+from palpate.tensors import Tree, leaves, not_read
 
 _BEYOND = 2.0
 """A coordinate above this is no fraction of an image, however far a box reaches over its edge."""
@@ -29,13 +29,11 @@ def require_scores(outputs: Tree, count: int, reads: str) -> None:
     if isinstance(outputs, Candidates):
         raise InputError(
             f"model: it returns boxes (Candidates), as a detector does, and this task reads {reads}. Write task.kind = "
-            '"detection" and name the annotated boxes in [data], or choose the model that fits.'
+            '"detection" and name the annotated boxes in [data] (task=Detection(...) in palpate.attack), or choose the '
+            "model that fits."
         )
     if not isinstance(outputs, Tensor):
-        raise InputError(
-            f"model: it returned {type(outputs).__name__}, and this task reads {reads}: one tensor. Name the right "
-            "output in model.output, or wrap the model in a module that returns it."
-        )
+        raise InputError(not_read(outputs, f"this task reads {reads}: one tensor"))
     require_floating(outputs, "its output is")
     require_batch_axis(outputs, count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,8 @@ from palpate.errors import InputError
 from palpate.threats.neighbourhoods import Around, AroundL1, AroundL2, AroundLinf, Unprojected
 from palpate.units import distinct
 
+_WIDE = 16
+"""Images that span more are proposed whole numbers for their bounds."""
 _AROUND: dict[str, type[Around]] = {"linf": AroundLinf, "l2": AroundL2, "l1": AroundL1}
 
 
@@ -126,9 +129,18 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
     if not (least >= low and most <= high):
         flat = images.flatten(1)
         row = int((~((flat >= low) & (flat <= high)).all(1)).nonzero()[0])
-        what = "NaN or infinity" if not bool(torch.isfinite(flat[row]).all()) else "values outside the bounds"
+        if not bool(torch.isfinite(flat).all()):
+            row = int((~torch.isfinite(flat).all(1)).nonzero()[0])
+            raise InputError(
+                f"images: row {row} holds NaN or infinity. Replace them before the audit, such as with "
+                "images.nan_to_num(0)."
+            )
         ends = distinct(low, high, least, most)
+        if most - least > _WIDE:
+            least, most = math.floor(least), math.ceil(most)
+        wide = f"{min(low, least):.9g}, {max(high, most):.9g}"
         raise InputError(
-            f"images: row {row} holds {what} (bounds {ends[0]} to {ends[1]}, found {ends[2]} to {ends[3]}). "
-            "Give the bounds of the stored values: bounds=(0, 255), or in a plan model.bounds = [0, 255]."
+            f"images: row {row} holds values outside the bounds (bounds {ends[0]} to {ends[1]}, found {ends[2]} to "
+            f"{ends[3]}). Give the lowest and highest value that can be stored: model.bounds = [{wide}] in a plan, "
+            f"bounds=({wide}) in palpate.attack holds these images."
         )
