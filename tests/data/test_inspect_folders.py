@@ -107,3 +107,12 @@ def test_folders_of_runs_and_of_other_layouts_are_passed_over(tmp_path: Path) ->
     (tmp_path / "runs/a/run.json").write_text("{}")
     (tmp_path / "set/dataset.json").write_text("{}")
     assert find_folders(tmp_path) == ()
+
+
+def test_a_split_that_nobody_drew_by_hand_has_fields_of_view_and_no_masks(tmp_path: Path) -> None:
+    tree(tmp_path / "training", "images/#_training.png", "1st_manual/#_manual1.gif", "mask/#_training_mask.gif")
+    tree(tmp_path / "test", "images/#_test.png", "mask/#_test_mask.gif")
+    (layout,) = found(tmp_path)
+    assert layout.path == tmp_path / "training" / "1st_manual"
+    (alone,) = find_folders(tmp_path / "test")
+    assert alone.path == tmp_path / "test" / "mask", "alone, a folder of that name holds masks"

@@ -168,45 +168,57 @@ def _listed(plan: Plan, file: Path) -> Table:
     images = file.parent if data.images is None else plan.root / data.images
     more = {"site": about.site, "scanner": about.scanner, "region": about.region}
     if isinstance(task, SegmentationSection):
-        assert data.mask is not None
-        return Table.from_masks(
-            file,
-            images,
-            data.file,
-            data.mask,
-            structures=task.structures,
-            values=data.values or None,
-            field=data.field,
-            ignore_value=data.ignore_value,
-            threshold=data.threshold,
-            spacing=data.spacing,
-            group=about.group,
-            where=data.where,
-            exclusive=task.exclusive,
-            **more,
-        )
+        return _listed_masks(plan, task, file, images, more)
     if isinstance(task, DetectionSection):
-        # The list of images has those without boxes too; where there is none, images are those that have a box.
-        listing = None if data.boxes == data.table else file
-        return Table.from_boxes(
-            plan.root / str(data.boxes),
-            images,
-            data.box_file,
-            str(data.label),
-            data.corners,
-            mode=data.box_mode,
-            fractions=data.box_unit == "fractions",
-            listing=listing,
-            listing_file=data.file,
-            group=about.group,
-            where=data.where,
-            classes=task.classes,
-            **more,
-        )
+        return _listed_boxes(plan, task, file, images, more)
     if isinstance(task, MultiLabelSection):
         lists = None if data.separator is None else FindingLists(str(data.label), data.separator, data.ignored)
         return Table.from_findings(file, images, task.findings, data.file, about.group, data.where, lists=lists, **more)
     return Table.from_csv(file, images, data.file, data.label, about.group, data.where, task.classes, **more)
+
+
+def _listed_masks(
+    plan: Plan, task: SegmentationSection, file: Path, images: Path, more: dict[str, str | None]
+) -> Table:
+    data = plan.data
+    assert data.mask is not None
+    return Table.from_masks(
+        file,
+        images,
+        data.file,
+        data.mask,
+        structures=task.structures,
+        values=data.values or None,
+        field=data.field,
+        ignore_value=data.ignore_value,
+        threshold=data.threshold,
+        spacing=data.spacing,
+        group=_about(plan).group,
+        where=data.where,
+        exclusive=task.exclusive,
+        **more,
+    )
+
+
+def _listed_boxes(plan: Plan, task: DetectionSection, file: Path, images: Path, more: dict[str, str | None]) -> Table:
+    data = plan.data
+    # The list of images has those without boxes too; where there is none, images are those that have a box.
+    listing = None if data.boxes == data.table else file
+    return Table.from_boxes(
+        plan.root / str(data.boxes),
+        images,
+        data.box_file,
+        str(data.label),
+        data.corners,
+        mode=data.box_mode,
+        fractions=data.box_unit == "fractions",
+        listing=listing,
+        listing_file=data.file,
+        group=_about(plan).group,
+        where=data.where,
+        classes=task.classes,
+        **more,
+    )
 
 
 def _about(plan: Plan) -> About:

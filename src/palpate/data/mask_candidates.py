@@ -56,7 +56,7 @@ def by_name(folder: Path) -> Iterator[Found]:
     places = list(islice(folders_to(folder, _DEEP), _MOST_FOLDERS))
     cases: dict[tuple[Path, str, str], list[Found]] = {}
     for place in places:
-        for found in _candidates(place):
+        for found in _candidates(place, beside=place != folder):
             own = [] if _splits(place) else _few(found.images)
             key = (place.parent, found.images.name, found.masks.name) if len(own) == 1 else None
             if key is None or place == folder:
@@ -103,14 +103,16 @@ def _words(path: Path) -> set[str]:
     return set(_words_in(path.name))
 
 
-def _candidates(place: Path) -> Iterator[Found]:
+def _candidates(place: Path, *, beside: bool) -> Iterator[Found]:
+    """The sets of one folder; `beside` allows a look at the other splits beside it."""
     if (place / "dataset.json").is_file() or (place / "JPEGImages").is_dir():
         return  # of nnU-Net, Decathlon or VOC, which have readers of their own
-    folders = visible(path for path in place.iterdir() if path.is_dir())
+    folders = _folders(place)
     drawn = [path for path in folders if _words(path) & set(_MASKS)]
     fields = [path for path in folders if _words(path) & set(_FIELDS)]
     # Sets of vessels draw by hand, and call the field of view `mask`.
-    if manual := [path for path in drawn if "manual" in _words(path)]:
+    manual = _by_hand(drawn)
+    if manual or (beside and any(_by_hand(_folders(split)) for split in _other_splits(place))):
         fields += [path for path in drawn if path not in manual]
         drawn = manual
     for images in _shown(folders, drawn, fields):
@@ -119,6 +121,18 @@ def _candidates(place: Path) -> Iterator[Found]:
             first = "1st" in one.name.lower()
             others = () if first else tuple(path.name for path in masks[1:])
             yield from _by_split(images, one, _nearest(images, fields), others)
+
+
+def _folders(place: Path) -> list[Path]:
+    return visible(path for path in place.iterdir() if path.is_dir())
+
+
+def _by_hand(folders: Sequence[Path]) -> list[Path]:
+    return [path for path in folders if "manual" in _words(path)]
+
+
+def _other_splits(place: Path) -> list[Path]:
+    return [path for path in _folders(place.parent) if path != place and _splits(path)] if _splits(place) else []
 
 
 def _shown(folders: Sequence[Path], drawn: Sequence[Path], fields: Sequence[Path]) -> list[Path]:

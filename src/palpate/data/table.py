@@ -91,8 +91,7 @@ class Table(Rows):
         """A table of images or volumes with masks, from a CSV with one line an image.
 
         Masks are of any format, on the grid of the image, or DICOM SEG, whose segments are matched to the structures by
-        name, or by number where `values` are given. Files are kept as stored: no axes are reordered, and nothing is
-        resampled. A mask of zeros is a valid mask.
+        name, or by number where `values` are given. Nothing is reordered or resampled. A mask of zeros is valid.
 
         Args:
             table: the CSV; `file`, `group` and `where` as in `from_csv`.
