@@ -96,7 +96,7 @@ class RunSection(Section):
     """`rising` attacks what stands at every budget. `bisect` lets each image search for its own smallest beating
     budget: cheaper with many budgets, but below the largest one that held, an image is not attacked again. `each`
     attacks every image at every budget and lets attacks run to their end, also after the image is beaten: Dice, HD95
-    and average precision under attack are then what the attack can reach. Unless told, `each` for masks and boxes and
+    and average precision under attack are then what the attack can reach. Without it, `each` for masks and boxes and
     `rising` for classes and findings, where an image that is beaten cannot become more so."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for a run folder; with a
