@@ -14,6 +14,8 @@ from PIL import Image
 from palpate.audit.demo import write_demo
 from palpate.runs import RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial" / "first_audit.md").read_text()
 DEMO = Path("palpate-demo/classification")

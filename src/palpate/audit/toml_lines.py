@@ -47,25 +47,32 @@ def comments(text: str) -> list[Comment]:
 def line_of(text: str, key: Key) -> int | None:
     """The line, from 1, on which the value at `key` begins, or its nearest enclosing table; None where neither is.
 
-    The text is read again and again, one line longer each time: the value begins on the line after the last
-    readable text that lacks it. That costs milliseconds on a plan, and knows every spelling that TOML allows.
+    A longer beginning of the text holds all that a shorter one holds, so the first beginning that holds the value is
+    found by halving: the value begins on the line after the last readable one that lacks it. That knows every spelling
+    that TOML allows.
     """
     lines = text.splitlines(keepends=True)
-    found: dict[int, int] = {}
-    start = 1
-    for count in range(1, len(lines) + 1):
-        try:
-            document = tomllib.loads("".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            # Inside a value of several lines; it counts from its first.
-            continue
-        depth = _depth(document, key)
-        for reached in range(1, depth + 1):
-            found.setdefault(reached, start)
-        if depth == len(key):
-            break
-        start = count + 1
-    return found[max(found)] if found else None
+    wanted = _held(lines, len(lines), key) or 0
+    if not wanted:
+        return None
+    lacking, below, holding = 0, 0, len(lines)
+    while holding - below > 1:
+        middle = (below + holding) // 2
+        # A beginning that ends inside a value of several lines cannot be read; the next shorter one can.
+        readable = next((count for count in range(middle, lacking, -1) if _held(lines, count, key) is not None), None)
+        if readable is not None and (_held(lines, readable, key) or 0) >= wanted:
+            holding = readable
+        else:
+            below, lacking = middle, lacking if readable is None else readable
+    return lacking + 1
+
+
+def _held(lines: list[str], count: int, key: Key) -> int | None:
+    """How many parts of `key` the first lines hold; None where they are no whole TOML."""
+    try:
+        return _depth(tomllib.loads("".join(lines[:count])), key)
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _depth(value: Any, key: Key) -> int:
