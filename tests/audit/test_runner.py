@@ -183,10 +183,11 @@ def test_what_changes_results_changes_every_identity(
     assert not {f"{name}.parquet" for name in described["shards"]} & finished[2].keys()
 
 
-def test_a_changed_attack_changes_its_own_identities_only(
-    tmp_path: Path, finished: tuple[Path, Outcome, dict[str, bytes]]
+@pytest.mark.parametrize(("old", "new"), [("steps = 3", "steps = 4"), ("hide disease", "invent disease")])
+def test_a_changed_attack_or_goal_changes_its_own_identities_only(
+    tmp_path: Path, old: str, new: str, finished: tuple[Path, Outcome, dict[str, bytes]]
 ) -> None:
-    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace("steps = 3", "steps = 4"))
+    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace(old, new))
     audit(plan, tmp_path / "run", progress=Heard(stop_after=1))
     described = json.loads((tmp_path / "run" / "run.json").read_text())
     kept = {f"{name}.parquet" for name in described["shards"]} & finished[2].keys()
