@@ -60,7 +60,7 @@ def _of_file(path: Path) -> str:
 
 
 def sentence(names: list[str]) -> str:
-    """What a reader is told of lost files; empty where there are none."""
+    """The sentence about lost files for a reader; empty where there are none."""
     if not names:
         return ""
     several = len(names) > 1
