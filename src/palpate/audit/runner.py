@@ -119,7 +119,7 @@ def audit(
             watchdog.given_up = lambda: end(late)
         journal = _begin(run, plan, subject, before, room)
         with repeatable(subject.device):
-            one = _Audit(journal, progress or Silence(), room)
+            one = _Audit(journal, progress, room)
             if watchdog is not None and given_up is not None:
                 watchdog.given_up = lambda: one.give_up(late, end)
             return one.go(before)
