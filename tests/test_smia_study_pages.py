@@ -42,7 +42,7 @@ def figures(cache):
 
 def series(cache, attack, mode="steps", world="fundus_dr"):
     gather = study("gather")
-    found = next(one for one in gather.settings(gather.cells(cache)) if one.world == world)
+    found = next(one for one in gather.settings(gather.finished_cells(cache)) if one.world == world)
     return found.series[attack, mode]
 
 
