@@ -8,16 +8,17 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.stability_spreads import estimated
 from palpate.errors import InputError
 from palpate.metrics.intervals import Estimate, Resampling, undefined
 from palpate.metrics.panel import Bools, Floats
-from palpate.metrics.spreads import NO_IMAGE, check, estimated, mean
+from palpate.metrics.spreads import NO_IMAGE, check, mean
 
-FEW_WORLDS = "A spread over worlds needs two of them."
+FEW_MODALITIES = "A spread over modalities needs two of them."
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class Modality:
     """One modality and task: how hard the attack hits each of its images at the budget that is matched."""
 
     strength: Floats
@@ -30,34 +31,35 @@ class World:
 class AcrossModalities:
     """Third meaning: how unequally an attack fares over modalities and tasks."""
 
-    worlds: Mapping[str, Estimate]
-    """Mean strength in each world."""
+    modalities: Mapping[str, Estimate]
+    """Mean strength in each modality."""
     mean: Estimate
-    """Mean of the worlds' means, each world weighing the same."""
+    """Mean of the modalities' means, each modality weighing the same."""
     spread: Estimate
-    """Standard deviation of the worlds' means, with n - 1."""
+    """Standard deviation of the modalities' means, with n - 1."""
     extent: Estimate
     """Largest mean minus smallest."""
     noise: float
     """The spread that sampling images alone would give: root mean square of the means' bootstrap standard errors."""
 
 
-def across_modalities(worlds: Mapping[str, World]) -> AcrossModalities:
-    """How an attack's mean strength spreads over worlds at matched budgets.
+def across_modalities(modalities: Mapping[str, Modality]) -> AcrossModalities:
+    """How an attack's mean strength spreads over modalities at matched budgets.
 
-    Intervals by a stratified bootstrap: groups are drawn anew within every world, worlds are not drawn. They tell the
-    uncertainty for these worlds and say nothing of worlds to come. A world without images that count is left out.
+    Intervals by a stratified bootstrap: groups are drawn anew within every modality, modalities are not drawn. They
+    give the uncertainty for these modalities and say nothing of others. A modality without images that count is left
+    out.
 
     Args:
-        worlds: by name; at least two for a spread.
+        modalities: by name; at least two for a spread.
     """
-    means, drawn = _world_means(worlds)
+    means, drawn = _means(modalities)
     known = {name: estimate for name, estimate in means.items() if not np.isnan(estimate.value)}
     values = np.array([estimate.value for estimate in known.values()])
     table = np.stack([drawn[name] for name in known]) if known else np.zeros((0, 0))
     noise = float(np.sqrt(np.mean([_variance(row) for row in table]))) if known else float("nan")
     return AcrossModalities(
-        worlds=means,
+        modalities=means,
         mean=_between(values, table, _average, least=1),
         spread=_between(values, table, _deviation),
         extent=_between(values, table, _extent),
@@ -65,48 +67,48 @@ def across_modalities(worlds: Mapping[str, World]) -> AcrossModalities:
     )
 
 
-def compare_modalities(first: Mapping[str, World], second: Mapping[str, World]) -> Estimate:
-    """The first attack's spread over worlds minus the second's, on the same images: below 0, the first is steadier.
+def compare_modalities(first: Mapping[str, Modality], second: Mapping[str, Modality]) -> Estimate:
+    """The first attack's spread over modalities minus the second's, on the same images: below 0, the first is steadier.
 
     Both are resampled together: each draw of images serves both attacks. Images that one attack lacks do not count.
 
     Raises:
-        InputError: the attacks have different worlds, or a world has different groups.
+        InputError: the attacks have different modalities, or a modality has different groups.
     """
     if list(first) != list(second) or any(
         not np.array_equal(first[name].resampling.group, second[name].resampling.group) for name in first
     ):
-        raise InputError("Two attacks are compared over the same worlds with the same images.")
-    pairs = {name: _known_to_both(world, second[name]) for name, world in first.items()}
-    (one, ones), (two, twos) = (_world_means({name: pair[of] for name, pair in pairs.items()}) for of in (0, 1))
+        raise InputError("Two attacks are compared over the same modalities with the same images.")
+    pairs = {name: _known_to_both(modality, second[name]) for name, modality in first.items()}
+    (one, ones), (two, twos) = (_means({name: pair[of] for name, pair in pairs.items()}) for of in (0, 1))
     known = [name for name in one if not np.isnan(one[name].value + two[name].value)]
     if len(known) < 2:
-        return undefined(FEW_WORLDS)
+        return undefined(FEW_MODALITIES)
     values = [np.array([means[name].value for name in known])[:, None] for means in (one, two)]
     tables = [np.stack([drawn[name] for name in known]) for drawn in (ones, twos)]
     difference = _deviation(values[0]) - _deviation(values[1])
     return estimated(float(difference[0]), _deviation(tables[0]) - _deviation(tables[1]), len(known))
 
 
-def _world_means(worlds: Mapping[str, World]) -> tuple[dict[str, Estimate], dict[str, Floats]]:
-    """Each world's mean and its resamples (replicates,); each world draws with a seed of its own."""
+def _means(modalities: Mapping[str, Modality]) -> tuple[dict[str, Estimate], dict[str, Floats]]:
+    """Each modality's mean and its resamples (replicates,); each modality draws with a seed of its own."""
     means, drawn = {}, {}
-    for place, (name, world) in enumerate(worlds.items()):
-        values = np.asarray(world.strength, np.float64)
-        check(world.resampling, values)
-        # Worlds of as many groups would otherwise share their draws, and their errors would go together.
-        seed = int(np.random.SeedSequence([world.resampling.seed, place]).generate_state(1)[0])
-        own, counts = replace(world.resampling, seed=seed), np.isfinite(values)
+    for place, (name, modality) in enumerate(modalities.items()):
+        values = np.asarray(modality.strength, np.float64)
+        check(modality.resampling, values)
+        # Modalities of as many groups would otherwise share their draws, and their errors would go together.
+        seed = int(np.random.SeedSequence([modality.resampling.seed, place]).generate_state(1)[0])
+        own, counts = replace(modality.resampling, seed=seed), np.isfinite(values)
         means[name] = own.mean(values, counts, NO_IMAGE)
         drawn[name] = own.resampled(partial(_mean_among, values=values, among=counts))
     return means, drawn
 
 
-def _known_to_both(first: World, second: World) -> tuple[World, World]:
+def _known_to_both(first: Modality, second: Modality) -> tuple[Modality, Modality]:
     """Both with what either lacks left out, and with the first's draws."""
     lost = np.asarray(first.strength, np.float64) + np.asarray(second.strength, np.float64)
-    one, two = (np.where(np.isfinite(lost), world.strength, np.nan) for world in (first, second))
-    return World(one, first.resampling), World(two, first.resampling)
+    one, two = (np.where(np.isfinite(lost), modality.strength, np.nan) for modality in (first, second))
+    return Modality(one, first.resampling), Modality(two, first.resampling)
 
 
 def _mean_among(weights: Floats, values: Floats, among: Bools) -> Floats:
@@ -114,9 +116,9 @@ def _mean_among(weights: Floats, values: Floats, among: Bools) -> Floats:
 
 
 def _between(values: Floats, table: Floats, figure: Callable[[Floats], Floats], least: int = 2) -> Estimate:
-    """A figure of the worlds' means (W,) with its interval from their resamples (W, replicates)."""
+    """A figure of the modalities' means (M,) with its interval from their resamples (M, replicates)."""
     if values.size < least:
-        return undefined(NO_IMAGE if least == 1 else FEW_WORLDS)
+        return undefined(NO_IMAGE if least == 1 else FEW_MODALITIES)
     return estimated(float(figure(values[:, None])[0]), figure(table), values.size)
 
 

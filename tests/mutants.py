@@ -27,13 +27,26 @@ Square spends as much as all others together and shares no loop with them, so it
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong edit: in `file`, `right` becomes `wrong`; `tests` ought to notice."""
+    """A wrong edit: in `file`, `right` becomes `wrong`; `tests` ought to notice.
+
+    `file` is in the package, or in the repository where it begins with `benchmarks/`.
+    """
 
     mistake: str
     file: str
     right: str
     wrong: str
     tests: str = CONTRACTS
+
+    @property
+    def outside(self) -> bool:
+        """Whether the file is one of the benchmarks, which import the package."""
+        return self.file.startswith("benchmarks/")
+
+    @property
+    def path(self) -> Path:
+        """The file, from the folder that the package lies in."""
+        return Path(self.file) if self.outside else Path("palpate", self.file)
 
 
 def mutants() -> list[Mutant]:
@@ -44,15 +57,17 @@ def mutants() -> list[Mutant]:
 
 def places(mutant: Mutant) -> int:
     """How often what a mutant edits stands in its file; it must be once."""
-    return (ROOT / "src" / "palpate" / mutant.file).read_text().count(mutant.right)
+    return ((ROOT if mutant.outside else ROOT / "src") / mutant.path).read_text().count(mutant.right)
 
 
 def killers(mutant: Mutant) -> list[str]:
     """The tests that notice the mutant, run on a copy of the package."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "palpate"
-        shutil.copytree(ROOT / "src" / "palpate", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        file = copy / mutant.file
+        # The tests find the benchmarks beside themselves, so both are copied.
+        for part in ("src/palpate", *(("benchmarks", "tests") if mutant.outside else ())):
+            ignored = shutil.ignore_patterns("__pycache__", ".cache")
+            shutil.copytree(ROOT / part, Path(folder, Path(part).name), ignore=ignored)
+        file = Path(folder) / mutant.path
         source = file.read_text()
         if (found := places(mutant)) != 1:
             raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
@@ -72,8 +87,9 @@ def killers(mutant: Mutant) -> list[str]:
             *depth,
         ]
         command += ["-o", "addopts="]
+        cwd = folder if mutant.outside else ROOT
         environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     found = re.findall(r"^(?:FAILED|ERROR) \S*::(\S+)", done.stdout, flags=re.MULTILINE)
     if done.returncode not in (0, 1) and not found:
         raise SystemExit(f"'{mutant.mistake}': the tests could not run\n{done.stdout}{done.stderr}")

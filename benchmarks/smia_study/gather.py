@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.stability_measures import change_spread
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Resampling
 from palpate.metrics.panel import Bools, Floats
-from palpate.metrics.stability import by_group, change_spread
+from palpate.metrics.stability import by_group
 
 STEPS, PASSES, BOTH = "steps", "passes", "both"
 """Equal steps, equal passes; `both` where they are the same rows."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from benchmarks.smia_study.comparisons import rate, rounded, told
 from benchmarks.smia_study.gather import BOTH, PASSES, STEPS, TRANSFER, Series, Setting
+from benchmarks.stability_measures import across_models, after_the_clinic
 from palpate.metrics.intervals import Share
-from palpate.metrics.stability import across_images, across_models, across_restarts, after_the_clinic
+from palpate.metrics.stability import across_images, across_restarts
 
 NONE = "no image counts here"
 Figures = dict[str, Any]

@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.smia_study.comparisons import compared, rounded, told
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
+from benchmarks.stability_modalities import Modality, across_modalities, compare_modalities
 from palpate.metrics.intervals import Estimate, holm
 from palpate.metrics.panel import Bools
 from palpate.metrics.spreads import deviation
-from palpate.metrics.stability_worlds import World, across_modalities, compare_modalities
 
 SMIA, BIM, OURS = "smia", "bim", "steadfast"
 LEVEL = 0.05
@@ -148,7 +148,7 @@ def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
     ]
     names = [attack for one in chosen[:1] for attack in one.attacks]
     worlds = {
-        attack: {one.world: _world(one.series[attack, mode]) for one in chosen}
+        attack: {one.world: _modality(one.series[attack, mode]) for one in chosen}
         for attack in names
         if all((attack, mode) in one.series for one in chosen)
     }
@@ -162,10 +162,10 @@ def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
     return figures
 
 
-def _world(series: Series) -> World:
+def _modality(series: Series) -> Modality:
     among = series.among("before")[: series.images]
     strength = np.where(among, series.per_image(series.beaten("before")), np.nan)
-    return World(strength, series.over_images)
+    return Modality(strength, series.over_images)
 
 
 def strongest_peer(setting: Setting, mode: str = PASSES) -> str | None:
