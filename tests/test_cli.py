@@ -13,8 +13,9 @@ import torch
 
 import palpate
 from palpate import catalog, cli
-from palpate.audit import demo, runner
-from palpate.audit.plan import load_plan
+from palpate.audit.demo import folder as demo
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run import runner
 from palpate.cli import DemoTask
 from palpate.runs import RunFolder
 from tests.audit.tiny import PLAN, write
@@ -395,8 +396,8 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("palpate.audit.starter", {"monai", "matplotlib", "transformers", "sklearn"}),
-        ("palpate.audit.runner", {"monai", "matplotlib", "transformers"}),
+        ("palpate.audit.starter.plan", {"monai", "matplotlib", "transformers", "sklearn"}),
+        ("palpate.audit.run.runner", {"monai", "matplotlib", "transformers"}),
         ("palpate.data.formats", {"torch", "monai", "scipy", "matplotlib"}),
         ("palpate.report.terminal", {"torch", "monai", "transformers"}),
     ],

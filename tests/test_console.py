@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palpate import cli
-from palpate.audit.display import Bar, Lines, displayed
+from palpate.audit.run.display import Bar, Lines, displayed
 from palpate.console import console, echo, guarded
 from palpate.errors import printable
 from tests.audit.tiny import write

@@ -9,8 +9,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.cli import main
 from palpate.data.formats import header_of
 from palpate.errors import PalpateError

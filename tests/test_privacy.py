@@ -11,8 +11,8 @@ import pydicom
 import pytest
 from PIL import Image
 
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.cli import main
 from palpate.data.dicom import Dicom
 from palpate.errors import InputError

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from benchmarks.smia_study.prepare import prepare
 from benchmarks.smia_study.transfer_networks import network_of
 from benchmarks.smia_study.worlds import World
-from palpate.audit.identity import encode
-from palpate.audit.items import items
-from palpate.audit.plan import Plan, load_plan
-from palpate.audit.saving import as_stored
-from palpate.audit.subject import Subject, load_subject
+from palpate.audit.plan.identity import encode
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import Plan, load_plan
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.saving import as_stored
 from palpate.contracts import Task
 from palpate.handling import Handling, parse
 from palpate.models.loading import weights_digest

@@ -27,7 +27,7 @@ from benchmarks.smia_study.attacks import cost, settings_of
 from benchmarks.smia_study.cells import Cell
 from benchmarks.smia_study.ground import Ground
 from benchmarks.smia_study.worlds import second_name
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
 from palpate.runs import write_atomically
 from palpate.seeds import derive

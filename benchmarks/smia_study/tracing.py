@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from benchmarks.smia_study import measure
 from benchmarks.smia_study.cells import TRACED_IMAGES, TRACED_STARTS, Cell
 from benchmarks.smia_study.ground import Ground
-from palpate.audit.identity import digest
-from palpate.audit.tasks import goal_words
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.tasks import goal_words
 from palpate.runs import write_atomically
 from palpate.seeds import derive
 from palpate.stability import trace, trace_rows

@@ -20,7 +20,7 @@ from palpate.lists import lists
 from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
-    from palpate.audit.runner import Outcome
+    from palpate.audit.run.runner import Outcome
 
 app = typer.Typer(
     name="palpate",
@@ -133,7 +133,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Whole audits in about a minute each, offline: digital phantoms and small networks for three tasks."""
-    from palpate.audit.demo import write_demo
+    from palpate.audit.demo.folder import write_demo
 
     worst, told = FINISHED, []
     for name in DemoTask if task is None else (task,):
@@ -171,8 +171,8 @@ def init(
     out = out or folder / "plan.toml"
     if out.exists() and not force:
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
-    from palpate.audit.starter import seen, starting_plan, unfinished
-    from palpate.audit.toml_words import CHECK, FILL_IN
+    from palpate.audit.plan.toml_words import CHECK, FILL_IN
+    from palpate.audit.starter.plan import seen, starting_plan, unfinished
     from palpate.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
@@ -233,9 +233,9 @@ def _carry_out(
     import torch
 
     from palpate.allocator import choose_allocation
-    from palpate.audit.display import displayed
-    from palpate.audit.plan import load_plan
-    from palpate.audit.runner import audit as carry_out
+    from palpate.audit.plan.plan import load_plan
+    from palpate.audit.run.display import displayed
+    from palpate.audit.run.runner import audit as carry_out
 
     plan = load_plan(path)
     folder = out or _run_folder(path)

@@ -13,7 +13,7 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.ledger import Ledger
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.robust import robust
-from palpate.audit.identity import decode, digest, encode
+from palpate.audit.plan.identity import decode, digest, encode
 from palpate.checks import ATTACK_CONTRACTS, Subject, victims
 from palpate.contracts import Limits
 from palpate.errors import InputError

@@ -14,7 +14,7 @@ from palpate.attacks.robust import robust
 from palpate.attacks.routes import Weighted, routes
 from palpate.attacks.steadfast import steadfast
 from palpate.attacks.steps import Cosine
-from palpate.audit.identity import decode, digest, encode
+from palpate.audit.plan.identity import decode, digest, encode
 from palpate.checks import victims
 from palpate.contracts import Limits
 from palpate.errors import InputError

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

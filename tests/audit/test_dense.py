@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from palpate.audit.goals import detection_goal, mask_goal
-from palpate.audit.plan import load_plan
-from palpate.audit.plan_tasks import DetectionSection, SegmentationSection
-from palpate.audit.runner import audit
+from palpate.audit.plan.goals import detection_goal, mask_goal
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.sections.tasks import DetectionSection, SegmentationSection
+from palpate.audit.run.runner import audit
 from palpate.errors import InputError, PlanError
 from palpate.runs import RunFolder
 from tests.audit import tiny_dense

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from palpate.audit.gallery import PER_ATTACK, amplification
-from palpate.audit.planes import png
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
+from palpate.audit.work.gallery import PER_ATTACK, amplification
+from palpate.audit.work.planes import png
 from palpate.report.description import read_description
 from palpate.report.shown import Picture
 from palpate.runs import RunFolder

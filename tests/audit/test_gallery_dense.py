@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
 from palpate.report.description import Description, read_description
 from palpate.report.shown import Slice
 from palpate.runs import RunFolder

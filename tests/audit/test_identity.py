@@ -19,7 +19,7 @@ from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving
-from palpate.audit.identity import NAMES, decode, digest, encode
+from palpate.audit.plan.identity import NAMES, decode, digest, encode
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palpate import cli
-from palpate.audit.runner import Outcome, audit
+from palpate.audit.run.runner import Outcome, audit
 from palpate.report.html import write_report
 from palpate.runs import RunFolder
 from tests.audit import tiny

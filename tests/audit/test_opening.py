@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.before import read_before
-from palpate.audit.opening import open_run
-from palpate.audit.plan import Plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import Plan
+from palpate.audit.run.before import read_before
+from palpate.audit.run.opening import open_run
+from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
 from palpate.report.description import read_description
 from palpate.report.results import measure

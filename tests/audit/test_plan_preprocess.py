@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from palpate.audit.identity import digest
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_preprocess import PreprocessSection
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.sections.preprocess import PreprocessSection
 from palpate.errors import InputError, PlanError
 from palpate.preprocess import (
     CentreCrop,

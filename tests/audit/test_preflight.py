@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from palpate.audit.preflight import Finding, preflight
+from palpate.audit.subject.preflight import Finding, preflight
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification

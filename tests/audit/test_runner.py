@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit import first_look, shards
-from palpate.audit.machine import repeatable
-from palpate.audit.runner import Outcome, audit
+from palpate.audit.run.runner import Outcome, audit
+from palpate.audit.subject import first_look
+from palpate.audit.subject.machine import repeatable
+from palpate.audit.work import shards
 from palpate.errors import InputError, StorageError
 from palpate.metrics.panel import arrange
 from palpate.report.description import read_description

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit import saving
-from palpate.audit.saving import Saver, storable, write_altered
+from palpate.audit.work import saving
+from palpate.audit.work.saving import Saver, storable, write_altered
 from palpate.data.cases import Case
 from palpate.data.formats import header_of
 from palpate.data.rows import Rows

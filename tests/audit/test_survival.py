@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from palpate.audit.items import items
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
-from palpate.audit.subject import load_subject
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.subject import load_subject
 from palpate.data.formats import read_scan
 from palpate.handling import parse
 from palpate.runs import RunFolder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
 from palpate.runs import RunFolder
 from tests.audit import tiny_dense
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
 from palpate.report.html import write_report
 from palpate.runs import RunFolder

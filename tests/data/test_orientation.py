@@ -11,12 +11,12 @@ import tifffile
 import torch
 from PIL import Image, ImageOps
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.saving import Saver, write_altered
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import Subject
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.fitting import notices
+from palpate.audit.subject.subject import Subject
+from palpate.audit.work.saving import Saver, write_altered
 from palpate.data.formats import header_of, read_scan
 from palpate.data.orientation import TAG, turned, turned_back
 from palpate.data.png import orientation_chunk

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.runner import audit
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import load_subject
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.fitting import notices
+from palpate.audit.subject.subject import load_subject
 from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.runs import RunFolder

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from palpate.audit.identity import decode, encode
+from palpate.audit.plan.identity import decode, encode
 from palpate.errors import InputError
 from palpate.handling import NAMES, known, parse
 from palpate.handling.codecs import Jpeg2000

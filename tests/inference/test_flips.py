@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from palpate.annotations import Candidates
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
 from palpate.inference import Flips, SlidingWindow
 from palpate.victim import Victim

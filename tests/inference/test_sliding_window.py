@@ -10,7 +10,7 @@ from torch import nn
 
 from palpate.annotations import Candidates
 from palpate.attacks import recipes
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
 from palpate.inference import Flips, SlidingWindow
 from palpate.tasks.classification import Classification

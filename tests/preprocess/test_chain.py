@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from palpate.audit.identity import NAMES, decode, digest, encode
+from palpate.audit.plan.identity import NAMES, decode, digest, encode
 from palpate.errors import InputError
 from palpate.preprocess import (
     CentreCrop,

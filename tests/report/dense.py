@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from palpate.audit.marks import outlines
+from palpate.audit.work.marks import outlines
 from palpate.records import Record
 from palpate.runs import RunFolder, write_atomically
 from tests.report.world import HOSTILE, Patients, _png, describe
