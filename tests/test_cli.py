@@ -399,7 +399,7 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
         ("palpate.audit.starter.plan", {"monai", "matplotlib", "transformers", "sklearn"}),
         ("palpate.audit.run.runner", {"monai", "matplotlib", "transformers"}),
         ("palpate.data.formats", {"torch", "monai", "scipy", "matplotlib"}),
-        ("palpate.report.terminal", {"torch", "monai", "transformers"}),
+        ("palpate.report.page.terminal", {"torch", "monai", "transformers"}),
     ],
 )
 def test_what_a_command_does_not_need_is_not_loaded(module: str, absent: set[str]) -> None:

@@ -14,7 +14,7 @@ from palpate.audit.run.runner import audit
 from palpate.cli import main
 from palpate.data.formats import header_of
 from palpate.errors import PalpateError
-from palpate.report.html import write_report
+from palpate.report.page.html import write_report
 from palpate.runs import RunFolder
 from tests import clinic
 

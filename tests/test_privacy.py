@@ -16,7 +16,7 @@ from palpate.audit.run.runner import audit
 from palpate.cli import main
 from palpate.data.dicom import Dicom
 from palpate.errors import InputError
-from palpate.report.html import write_report
+from palpate.report.page.html import write_report
 from palpate.runs import RunFolder
 from tests import clinic
 

@@ -190,7 +190,7 @@ def init(
 @app.command()
 def show(run: Run) -> None:
     """The result of a run, in the terminal."""
-    from palpate.report.terminal import show as show_run
+    from palpate.report.page.terminal import show as show_run
     from palpate.runs import RunFolder
 
     show_run(RunFolder(run), console())
@@ -204,7 +204,7 @@ def report(
     ] = False,
 ) -> None:
     """Write the report of a run again: report.html and results.json."""
-    from palpate.report.html import write_report
+    from palpate.report.page.html import write_report
     from palpate.runs import RunFolder
 
     echo(write_report(RunFolder(run), names=names))
@@ -215,7 +215,7 @@ def _run_folder(plan: Path) -> Path:
 
 
 def _lessons(run: Path) -> list[str]:
-    from palpate.report.lessons import lessons
+    from palpate.report.compute.lessons import lessons
     from palpate.runs import RunFolder
 
     return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
@@ -291,7 +291,7 @@ def _say_failures(outcome: Outcome) -> None:
 
 
 def _conclude(outcome: Outcome, quiet: bool) -> int:
-    from palpate.report.html import write_report
+    from palpate.report.page.html import write_report
     from palpate.runs import RunFolder
 
     run = RunFolder(outcome.folder)
@@ -300,7 +300,7 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
         _say_failures(outcome)
         echo(path)
     else:
-        from palpate.report.terminal import show as show_run
+        from palpate.report.page.terminal import show as show_run
 
         show_run(run, console())
     if outcome.failed or outcome.status != "finished":

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from palpate.audit.run.runner import audit
-from palpate.report.description import Description, read_description
-from palpate.report.shown import Slice
+from palpate.report.model.description import Description, read_description
+from palpate.report.model.shown import Slice
 from palpate.runs import RunFolder
 from tests.audit import tiny_dense
 

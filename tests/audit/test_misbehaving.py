@@ -9,7 +9,7 @@ import torch
 
 from palpate import cli
 from palpate.audit.run.runner import Outcome, audit
-from palpate.report.html import write_report
+from palpate.report.page.html import write_report
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

@@ -12,8 +12,8 @@ from palpate.audit.run.before import read_before
 from palpate.audit.run.opening import open_run
 from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
-from palpate.report.description import read_description
-from palpate.report.results import measure
+from palpate.report.compute.results import measure
+from palpate.report.model.description import read_description
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

@@ -10,7 +10,7 @@ import pytest
 from palpate import cli
 from palpate.audit.plan.plan import Plan
 from palpate.audit.run.runner import audit
-from palpate.report.html import write_report
+from palpate.report.page.html import write_report
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

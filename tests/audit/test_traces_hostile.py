@@ -11,7 +11,7 @@ import pytest
 
 from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
-from palpate.report.html import write_report
+from palpate.report.page.html import write_report
 from palpate.runs import RunFolder
 from tests.audit import tiny
 

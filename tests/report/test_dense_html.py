@@ -7,13 +7,16 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from palpate.report import figures, part_figures, show, views, write_report
-from palpate.report.cards import card
-from palpate.report.description import read_description
-from palpate.report.html import render
-from palpate.report.parts import froc_attack, panels
-from palpate.report.results import measure
-from palpate.report.schema import Results
+from palpate.report import show, write_report
+from palpate.report.compute.parts import froc_attack, panels
+from palpate.report.compute.results import measure
+from palpate.report.draw import figures
+from palpate.report.draw import parts as part_figures
+from palpate.report.model.description import read_description
+from palpate.report.model.schema import Results
+from palpate.report.page import views
+from palpate.report.page.cards import card
+from palpate.report.page.html import render
 from palpate.runs import RunFolder
 from tests.report.dense import STRENGTH, WORLDS, make_dense
 from tests.report.test_html import Page

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from palpate.report import pictures
-from palpate.report.pictures import embed
+from palpate.report.page import pictures
+from palpate.report.page.pictures import embed
 from palpate.runs import RunFolder
 
 DATA = pictures.PNG + b"the rest"

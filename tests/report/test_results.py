@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from palpate.errors import StorageError
-from palpate.report.results import summarise
-from palpate.report.schema import Results, json_schema
+from palpate.report.compute.results import summarise
+from palpate.report.model.schema import Results, json_schema
 from palpate.runs import RunFolder
 from tests.report.world import ATTACKS, DISEASE, EPS, FEW, make_run
 
