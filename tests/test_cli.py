@@ -398,7 +398,7 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
     [
         ("palpate.audit.starter.plan", {"monai", "matplotlib", "transformers", "sklearn"}),
         ("palpate.audit.run.runner", {"monai", "matplotlib", "transformers"}),
-        ("palpate.data.formats", {"torch", "monai", "scipy", "matplotlib"}),
+        ("palpate.data.formats.registry", {"torch", "monai", "scipy", "matplotlib"}),
         ("palpate.report.page.terminal", {"torch", "monai", "transformers"}),
     ],
 )

@@ -114,7 +114,7 @@ def test_facts_of_an_image_are_shown_and_not_obeyed(
 ) -> None:
     from dataclasses import replace
 
-    from palpate.data import formats
+    from palpate.data.formats import registry as formats
 
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     real = formats.header_of

@@ -25,5 +25,7 @@ def test_every_noun_is_where_the_page_says() -> None:
     for names, module in rows:
         for name in re.findall(r"\w+", names):
             # Protocols stand in the contracts; the package named holds what keeps to them.
-            places = [importlib.import_module(one) for one in (module, "palpate.contracts", "palpate.data.scan")]
+            places = [
+                importlib.import_module(one) for one in (module, "palpate.contracts", "palpate.data.formats.scan")
+            ]
             assert any(hasattr(place, name) for place in places), (name, module)

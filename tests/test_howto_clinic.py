@@ -12,7 +12,7 @@ import pytest
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.cli import main
-from palpate.data.formats import header_of
+from palpate.data.formats.registry import header_of
 from palpate.errors import PalpateError
 from palpate.report.page.html import write_report
 from palpate.runs import RunFolder

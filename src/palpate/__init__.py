@@ -25,11 +25,11 @@ _HOMES = {
     "Limits": "palpate.contracts",
     "Linf": "palpate.threats.ball",
     "MonaiChain": "palpate.preprocess",
-    "Note": "palpate.data.scan",
+    "Note": "palpate.data.formats.scan",
     "PalpateError": "palpate.errors",
     "Preprocess": "palpate.preprocess",
     "Scale": "palpate.units",
-    "Scan": "palpate.data.scan",
+    "Scan": "palpate.data.formats.scan",
     "Streams": "palpate.streams",
     "Trace": "palpate.stability",
     "Tuning": "palpate.victim",
@@ -37,9 +37,9 @@ _HOMES = {
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
     "parse_handling": "palpate.handling:parse",
-    "read_scan": "palpate.data.formats",
+    "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
-    "write_copy": "palpate.data.formats",
+    "write_copy": "palpate.data.formats.registry",
 }
 
 __all__ = [
@@ -77,8 +77,8 @@ if TYPE_CHECKING:
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
-    from palpate.data.formats import read_scan, write_copy
-    from palpate.data.scan import Note, Scan
+    from palpate.data.formats.registry import read_scan, write_copy
+    from palpate.data.formats.scan import Note, Scan
     from palpate.errors import InputError, PalpateError
     from palpate.handling import parse as parse_handling
     from palpate.preprocess import Chain, MonaiChain, Preprocess

@@ -318,8 +318,8 @@ def describe(
     """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
     from dataclasses import asdict
 
-    from palpate.data.extremes import extremes
-    from palpate.data.formats import header_of
+    from palpate.data.formats.extremes import extremes
+    from palpate.data.formats.registry import header_of
 
     header, held = header_of(file), extremes(file)
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held

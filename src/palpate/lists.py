@@ -78,7 +78,7 @@ def list_handlings() -> None:
 @lists.command("formats")
 def list_formats() -> None:
     """The formats that images are read from and written back to."""
-    from palpate.data.formats import FORMATS
+    from palpate.data.formats.registry import FORMATS
 
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")

@@ -10,7 +10,7 @@ from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
-from palpate.data.formats import read_scan
+from palpate.data.formats.registry import read_scan
 from palpate.handling import parse
 from palpate.runs import RunFolder
 from tests import clinic

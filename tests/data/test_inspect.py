@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.forms import Form
-from palpate.data.inspect import find_tables
+from palpate.data.formats.forms import Form
+from palpate.data.inspect.folder import find_tables
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.forms import Form
-from palpate.data.inspect_annotated import find_annotated
-from palpate.data.seen import UnreadError
+from palpate.data.formats.forms import Form
+from palpate.data.inspect.annotated import find_annotated
+from palpate.data.inspect.seen import UnreadError
 from tests.data.pictures import noise, save, shared
 from tests.data.volumes import scan, write
 

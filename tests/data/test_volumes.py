@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palpate.data.formats import read_scan, write_copy
-from palpate.data.scan import Note
+from palpate.data.formats.registry import read_scan, write_copy
+from palpate.data.formats.scan import Note
+from palpate.data.formats.volumes import MAX_VOXELS, is_volume, read_volume, read_volume_header, same_grid
 from palpate.data.table import Folder, Table
-from palpate.data.volumes import MAX_VOXELS, is_volume, read_volume, read_volume_header, same_grid
 from palpate.errors import InputError
 from tests.data.volumes import AFFINE, changed, scan, write
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from palpate.contracts import Limits
-from palpate.data.scan import Header
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import lengths

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from palpate.data.cases import Case
-from palpate.data.formats import header_of, read_scan
-from palpate.data.forms import Array
-from palpate.data.scan import Header
+from palpate.data.formats.forms import Array
+from palpate.data.formats.registry import header_of, read_scan
+from palpate.data.formats.scan import Header
+from palpate.data.formats.volumes import is_volume, read_volume_header, same_grid
 from palpate.data.source import Folder
-from palpate.data.volumes import is_volume, read_volume_header, same_grid
 from palpate.errors import InputError
 
 

@@ -19,7 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from palpate.data.dicom import Dicom
-from palpate.data.scan import Format
+from palpate.data.formats.scan import Format
 from palpate.errors import InputError
 from tests.data.dicom.making import NOTE, enhanced, image, item, noise, saved
 from tests.data.dicom.making import segmentation as seg

@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 
 from palpate.data.dicom import Dicom, DicomSeries
 from palpate.data.dicom.series import slices_of
-from palpate.data.formats import header_of
-from palpate.data.scan import Format
+from palpate.data.formats.registry import header_of
+from palpate.data.formats.scan import Format
 from palpate.errors import InputError, StorageError
 from tests.data.dicom.making import NOTE, ct_series, ct_slice, image, noise, saved
 from tests.data.pictures import shared

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from palpate.audit.plan.checks.problems import Problem
 from palpate.audit.plan.sections.tasks import SegmentationSection
-from palpate.data import regions as found
-from palpate.data.annotation import IGNORE
+from palpate.data.annotations import regions as found
+from palpate.data.annotations.annotation import IGNORE
 from palpate.data.rows import Rows
 from palpate.errors import InputError, nearest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from palpate.data.scan import Header
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 from palpate.units import Scale
 

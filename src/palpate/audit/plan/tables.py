@@ -12,11 +12,11 @@ from palpate.audit.plan.sections.tasks import (
     MultiLabelSection,
     SegmentationSection,
 )
-from palpate.data.datalist import Keys, Shows
-from palpate.data.findings import FindingLists
-from palpate.data.folder_tables import VOID, table_of_masks, table_of_voc_masks, table_of_yolo
+from palpate.data.annotations.findings import FindingLists
+from palpate.data.annotations.mask_pairs import Naming
+from palpate.data.layouts.datalist import Keys, Shows
+from palpate.data.layouts.folder_tables import VOID, table_of_masks, table_of_voc_masks, table_of_yolo
 from palpate.data.listing import About
-from palpate.data.mask_pairs import Naming
 from palpate.data.places import Places
 from palpate.data.table import Table
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.audit.starter.values import origin_lines, turned_lines
-from palpate.data.annotated import AnnotatedLayout
-from palpate.data.findings import is_no_finding
-from palpate.data.mask_values import MaskValues
+from palpate.data.annotations.findings import is_no_finding
+from palpate.data.inspect.mask_values import MaskValues
+from palpate.data.layouts.annotated import AnnotatedLayout
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
-from palpate.data.inspect import Layout
-from palpate.data.inspect_annotated import AnnotatedLayout
+from palpate.data.inspect.annotated import AnnotatedLayout
+from palpate.data.inspect.folder import Layout
 from palpate.models.bundle import bundle_facts
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose

@@ -13,11 +13,11 @@ from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.model import black_box_attacks, gives_gradients, model_part
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
-from palpate.data.columns import split_rank
-from palpate.data.inspect import Layout, find_tables
-from palpate.data.inspect_annotated import AnnotatedLayout, find_annotated
-from palpate.data.inspect_described import find_described
-from palpate.data.seen import UnreadError, broken, reasons
+from palpate.data.inspect.annotated import AnnotatedLayout, find_annotated
+from palpate.data.inspect.columns import split_rank
+from palpate.data.inspect.described import find_described
+from palpate.data.inspect.folder import Layout, find_tables
+from palpate.data.inspect.seen import UnreadError, broken, reasons
 from palpate.errors import InputError
 
 _HEALTHY = re.compile(

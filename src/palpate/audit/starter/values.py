@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, text_of, texts
-from palpate.data.forms import bit_range
-from palpate.data.inspect import Layout
-from palpate.data.inspect_annotated import AnnotatedLayout
-from palpate.data.seen import Seen
+from palpate.data.formats.forms import bit_range
+from palpate.data.inspect.annotated import AnnotatedLayout
+from palpate.data.inspect.folder import Layout
+from palpate.data.inspect.seen import Seen
 from palpate.errors import InputError
 
 HOUNSFIELD = (-1024.0, 3071.0)

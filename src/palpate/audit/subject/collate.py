@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from palpate.annotations import Boxes, Masks
-from palpate.data.annotation import Annotation, Labels
-from palpate.data.scan import Header
+from palpate.data.annotations.annotation import Annotation, Labels
+from palpate.data.formats.scan import Header
 from palpate.data.table import Table
 from palpate.errors import InputError
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from palpate.audit.subject.preflight import Finding
-from palpate.data.orientation import UPRIGHT
-from palpate.data.scan import Header
+from palpate.data.formats.orientation import UPRIGHT
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 from palpate.threats.lattice import steps_of_least
 

@@ -21,7 +21,7 @@ from palpate.audit.subject import collate
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
 from palpate.contracts import Limits
-from palpate.data.scan import Header
+from palpate.data.formats.scan import Header
 from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.models.loading import load_noted, weights_digest

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from palpate.audit.subject.preflight import Finding
 from palpate.audit.subject.subject import Subject
-from palpate.data.formats import format_of, header_of, read_scan
-from palpate.data.forms import Array
-from palpate.data.orientation import UPRIGHT, turned, turned_back
-from palpate.data.raster_formats import Plain
-from palpate.data.scan import Header, Note
+from palpate.data.formats.forms import Array
+from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
+from palpate.data.formats.raster import Plain
+from palpate.data.formats.registry import format_of, header_of, read_scan
+from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError, StorageError
 from palpate.runs import fleeting
 from palpate.units import amounts

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from palpate.data.copies import require_fit
 from palpate.data.dicom.files import is_dicom, one_sentence, open_pixels
 from palpate.data.dicom.header import describe
 from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.dicom.writing import derived
-from palpate.data.forms import Array
-from palpate.data.scan import Header, Note, Scan
+from palpate.data.formats.copies import require_fit
+from palpate.data.formats.forms import Array
+from palpate.data.formats.scan import Header, Note, Scan
 from palpate.runs import write_atomically
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from palpate.data.dicom.files import MAX_SURPLUS, Opened, one_sentence, open_header
 from palpate.data.dicom.frames import Groups, numbers, stacked
 from palpate.data.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
-from palpate.data.forms import require_size
-from palpate.data.scan import Header
-from palpate.data.volumes import MAX_VOXELS
+from palpate.data.formats.forms import require_size
+from palpate.data.formats.scan import Header
+from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
 
 IMAGE_KEYWORDS = (

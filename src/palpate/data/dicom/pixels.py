@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from palpate.data.forms import Array
-from palpate.data.scan import Header
+from palpate.data.formats.forms import Array
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 
 GREY, PALETTE, COLOUR = "grey", "palette", "colour"

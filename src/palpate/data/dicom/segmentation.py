@@ -15,7 +15,7 @@ from palpate.data.dicom.header import SEGMENTATIONS, describe, frame_size
 from palpate.data.dicom.kept import plain
 from palpate.data.dicom.pixels import PIXEL_TAGS, bounded_pixels, require_decoder
 from palpate.data.dicom.series import slices_of
-from palpate.data.volumes import MAX_VOXELS
+from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
 
 MAX_LABELS = 4 * MAX_VOXELS

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.copies import require_fit
 from palpate.data.dicom.files import is_image_file, one_sentence, open_pixels
 from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
 from palpate.data.dicom.header import Described, describe
 from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.dicom.strays import require_no_copies, require_no_strays
 from palpate.data.dicom.writing import derived, replaced_folder, require_range
-from palpate.data.forms import Array
-from palpate.data.scan import Header, Note, Scan
-from palpate.data.volumes import MAX_VOXELS
+from palpate.data.formats.copies import require_fit
+from palpate.data.formats.forms import Array
+from palpate.data.formats.scan import Header, Note, Scan
+from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
 from palpate.runs import write_atomically
 
