@@ -25,7 +25,7 @@ from palpate.attacks import recipes
 from palpate.attacks.objectives import Deviation, Stabilised
 from palpate.contracts import Moment, Objective, Point
 from palpate.data.phantoms.fundus import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.preprocess.values import Normalise
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf

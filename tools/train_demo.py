@@ -33,7 +33,9 @@ from torch.nn import functional
 from palpate.annotations import Boxes
 from palpate.data.phantoms import endoscopy_set, fundus_set, thorax_set
 from palpate.data.phantoms.folder import OFFSET, labelled
-from palpate.models import demo, demo_endoscopy, demo_thorax
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
 from palpate.models.detectors import centre_loss
 from palpate.seeds import derive
 from palpate.tasks.boxes import suppressed

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load as read_safetensors
 
 from palpate.data.phantoms import COUNTS, fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 
 
 @pytest.fixture(scope="module")

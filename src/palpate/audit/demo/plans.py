@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from palpate.models import demo, demo_endoscopy, demo_thorax
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
 
 _Attacks = tuple[tuple[str, str, str], ...]
 

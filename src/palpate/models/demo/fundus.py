@@ -9,7 +9,7 @@ from __future__ import annotations
 from monai.networks.nets.resnet import ResNet
 from torch import nn
 
-from palpate.models.shipped import load_shipped
+from palpate.models.demo.shipped import load_shipped
 
 SIZE = 128
 """Width and height of the images it takes, in pixels."""

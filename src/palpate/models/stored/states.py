@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from palpate.data.cases import listed
 from palpate.errors import InputError
-from palpate.models.archives import ALLOW
-from palpate.models.files import ModelFile, identify
+from palpate.models.stored.archives import ALLOW
+from palpate.models.stored.files import ModelFile, identify
 
 _ENTRIES = (
     "state_dict",

@@ -6,8 +6,8 @@ defence. It says nothing about any patient.
 
 from __future__ import annotations
 
+from palpate.models.demo.shipped import load_shipped
 from palpate.models.detectors import CentreDetector
-from palpate.models.shipped import load_shipped
 
 SIZE = 128
 """Width and height of the images it was trained on, in pixels."""

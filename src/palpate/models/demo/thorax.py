@@ -9,7 +9,7 @@ from __future__ import annotations
 from monai.networks.nets.unet import UNet
 from torch import nn
 
-from palpate.models.shipped import load_shipped
+from palpate.models.demo.shipped import load_shipped
 
 SIZE = 128
 """Width and height of the slices it was trained on, in pixels; multiples of 8 will do."""

@@ -17,9 +17,9 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from palpate.errors import InputError
-from palpate.models.archives import ALLOW
-from palpate.models.files import identify
-from palpate.models.programs import checked_program
+from palpate.models.stored.archives import ALLOW
+from palpate.models.stored.files import identify
+from palpate.models.stored.programs import checked_program
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _RANDOM = ("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout", "aten.native_dropout", "aten.scaled_dot")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from palpate.errors import InputError
-from palpate.models.archives import ALLOW, members_of, packed
+from palpate.models.stored.archives import ALLOW, members_of, packed
 
 _MEMBERS = re.compile(
     r"archive_format|archive_version|byteorder|version|\.format_version|\.storage_alignment"

@@ -13,8 +13,8 @@ from torch import nn
 
 from palpate.data.cases import listed
 from palpate.errors import InputError
-from palpate.models.archives import ALLOW, members_of, packed
-from palpate.models.files import identify
+from palpate.models.stored.archives import ALLOW, members_of, packed
+from palpate.models.stored.files import identify
 
 _FIELD = "model.torchscript"
 _FILES = re.compile(rb"\b(save|from_file)\b")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from palpate.data.cases import listed
 from palpate.errors import InputError, nearest
 from palpate.models.blackbox import BlackBox
-from palpate.models.onnx_files import onnx_files, read_onnx
+from palpate.models.stored.onnx_files import onnx_files, read_onnx
 
 _TYPES = {
     "tensor(float)": np.float32,

@@ -1,0 +1,1 @@
+"""The demo's three small networks, with their weights."""
