@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from palpate.attacks.objectives_pieces import CosPGD, SegPGD
 from palpate.checks import victims
 from palpate.contracts import Point
-from palpate.tasks.mask_goals import Degrade, Erase
+from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
 
 IGNORE = 255

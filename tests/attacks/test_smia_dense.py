@@ -11,7 +11,7 @@ from palpate.attacks.smoothing import gaussian
 from palpate.checks import victims
 from palpate.checks.worlds import LOST, boxes
 from palpate.contracts import Point
-from palpate.tasks.mask_goals import Erase
+from palpate.tasks.masks.goals import Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.victim import Victim

@@ -5,8 +5,8 @@ import torch
 
 from palpate.annotations import Masks
 from palpate.checks import TASK_CONTRACTS
-from palpate.tasks.mask_goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
-from palpate.tasks.mask_reading import AimedMasks
+from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.multilabel_goals import AllFindings, AnyFinding, Invent, Miss
 from palpate.tasks.segmentation import Segmentation

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
-from palpate.tasks import mask_shift
-from palpate.tasks.mask_goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
-from palpate.tasks.mask_reading import AimedMasks
+from palpate.tasks.masks import shift as mask_shift
+from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.segmentation import Segmentation
 
 ROW = torch.tensor([[[1, 1, 1, 1, 0, 0, 2, 2]]])

@@ -7,7 +7,7 @@ import torch
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
-from palpate.tasks.mask_goals import Erase
+from palpate.tasks.masks.goals import Erase
 from palpate.tasks.segmentation import Segmentation
 
 TRUE = torch.tensor([[[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [2, 2, 0, 0]]])

@@ -16,7 +16,7 @@ from palpate.checks.violation import require
 from palpate.checks.worlds import LOST, WORLD_KINDS, WORLDS, World
 from palpate.contracts import Attack, AttackResult, Threat
 from palpate.streams import Streams
-from palpate.tasks.mask_goals import Degrade, Erase
+from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import leaves
 from palpate.victim import Victim

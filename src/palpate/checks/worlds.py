@@ -12,7 +12,7 @@ from palpate.annotations import Boxes
 from palpate.checks import victims
 from palpate.contracts import Task
 from palpate.tasks.detection import Detection
-from palpate.tasks.mask_goals import Erase
+from palpate.tasks.masks.goals import Erase
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree

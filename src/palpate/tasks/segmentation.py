@@ -11,11 +11,11 @@ from torch import Tensor
 from palpate.annotations import Masks
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
-from palpate.tasks.mask_checks import check_labels, check_outputs
-from palpate.tasks.mask_goal import Goal, Scoring
-from palpate.tasks.mask_goals import Degrade
-from palpate.tasks.mask_reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
-from palpate.tasks.mask_shift import carry
+from palpate.tasks.masks.checks import check_labels, check_outputs
+from palpate.tasks.masks.goal import Goal, Scoring
+from palpate.tasks.masks.goals import Degrade
+from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
+from palpate.tasks.masks.shift import carry
 from palpate.tensors import Tree, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from palpate.errors import PlanError, nearest
-from palpate.tasks import detection_goals, mask_goals, multilabel_goals
+from palpate.tasks import detection_goals, multilabel_goals
 from palpate.tasks.goals import Goal, Towards, Untargeted, hide_disease, invent_disease
+from palpate.tasks.masks import goals as mask_goals
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.tasks import (

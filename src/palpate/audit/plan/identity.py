@@ -23,12 +23,13 @@ from palpate.handling.export import EightBit, Rewindowed, Rounded
 from palpate.handling.grids import Blurred, Resampled
 from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Chain, MonaiChain, Preprocess, body, geometry, statistics, values
-from palpate.tasks import detection_goals, mask_goals, multilabel_goals
+from palpate.tasks import detection_goals, multilabel_goals
 from palpate.tasks.classification import Classification
 from palpate.tasks.criteria import Bipartite
 from palpate.tasks.detection import Detection
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
+from palpate.tasks.masks import goals as mask_goals
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf, LinfSteps

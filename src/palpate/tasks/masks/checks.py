@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.mask_reading import Annotation
+from palpate.tasks.masks.reading import Annotation
 from palpate.tasks.output_checks import require_scores
 
 

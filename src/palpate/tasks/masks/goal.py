@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.mask_reading import Annotation, Score, inside, overlap
+from palpate.tasks.masks.reading import Annotation, Score, inside, overlap
 
 
 @dataclass(frozen=True)

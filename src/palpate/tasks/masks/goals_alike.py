@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.mask_goal import Scoring, check_axes, check_share, check_structure
-from palpate.tasks.mask_reading import Annotation, overlap
+from palpate.tasks.masks.goal import Scoring, check_axes, check_share, check_structure
+from palpate.tasks.masks.reading import Annotation, overlap
 
 
 class _Alike(ABC):
@@ -161,7 +161,7 @@ class Wanted(_Alike):
 def _handed(truth: Annotation) -> Tensor:
     if truth.wanted is None:
         raise InputError(
-            "goal: 'wanted masks' needs targets that hold them. Pass palpate.tasks.mask_reading.AimedMasks(labels, "
+            "goal: 'wanted masks' needs targets that hold them. Pass palpate.tasks.masks.reading.AimedMasks(labels, "
             "wanted, spacing)."
         )
     return truth.wanted

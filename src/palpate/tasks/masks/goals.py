@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.mask_goal import Goal, Scoring, check_axes, check_share, check_structure, share, spacing_along
-from palpate.tasks.mask_goals_alike import Swap, Toward, Wanted
-from palpate.tasks.mask_reading import Annotation, amount
-from palpate.tasks.mask_shift import remembered, resized
+from palpate.tasks.masks.goal import Goal, Scoring, check_axes, check_share, check_structure, share, spacing_along
+from palpate.tasks.masks.goals_alike import Swap, Toward, Wanted
+from palpate.tasks.masks.reading import Annotation, amount
+from palpate.tasks.masks.shift import remembered, resized
 
 __all__ = ["Degrade", "Erase", "Goal", "Insert", "Shift", "Swap", "Toward", "Wanted"]
 
