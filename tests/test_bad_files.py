@@ -20,7 +20,7 @@ from pydicom.uid import JPEGLSLossless
 from palpate import cli
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests import clinic
 from tests.test_clinic import WORLDS
 

@@ -17,7 +17,7 @@ from palpate.audit.demo import folder as demo
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run import runner
 from palpate.cli import DemoTask
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit.tiny import PLAN, write
 
 ROOT = Path(__file__).resolve().parents[1]

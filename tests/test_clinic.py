@@ -13,7 +13,7 @@ from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.data.formats.registry import read_scan
 from palpate.report.page.html import write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 WORLDS = {

@@ -17,7 +17,7 @@ from palpate.audit.run.runner import audit
 from palpate.errors import InputError
 from palpate.handling import parse
 from palpate.models.endpoint_wire import encoded
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from palpate.units import Scale
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "black_box.md").read_text()

@@ -15,7 +15,7 @@ from palpate.cli import main
 from palpate.data.formats.registry import header_of
 from palpate.errors import PalpateError
 from palpate.report.page.html import write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "clinic.md").read_text()

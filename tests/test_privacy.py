@@ -17,7 +17,7 @@ from palpate.cli import main
 from palpate.data.dicom import Dicom
 from palpate.errors import InputError
 from palpate.report.page.html import write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 PLANTED = [*clinic.SECRETS.values(), "private remark 4242", "SECRET MAKER", "1.2.3.4.5"]

@@ -15,8 +15,8 @@ from benchmarks.smia_study.attacks import PASSES, Peer, cost, peer_of, study
 from benchmarks.smia_study.worlds import World
 from PIL import Image
 
-from palpate.traces import FIELD_NAMES
-from palpate.victim import Tuning
+from palpate.storage.traces import FIELD_NAMES
+from palpate.victim.victim import Tuning
 
 MODEL = """
 import torch

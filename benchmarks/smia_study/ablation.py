@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from scipy.stats import rankdata
 
 from benchmarks.smia_study.attacks import Peer, family
-from palpate.runs import write_atomically
+from palpate.storage.runs import write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.smia_study.cells import Cell

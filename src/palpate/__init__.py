@@ -32,8 +32,8 @@ _HOMES = {
     "Scan": "palpate.data.formats.scan",
     "Streams": "palpate.streams",
     "Trace": "palpate.stability",
-    "Tuning": "palpate.victim",
-    "Victim": "palpate.victim",
+    "Tuning": "palpate.victim.victim",
+    "Victim": "palpate.victim.victim",
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
     "parse_handling": "palpate.handling:parse",
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from palpate.threats.ball import L1, L2, Linf
     from palpate.threats.confined import Confined
     from palpate.units import Scale
-    from palpate.victim import Tuning, Victim
+    from palpate.victim.victim import Tuning, Victim
 
 
 def __getattr__(name: str) -> Any:

@@ -173,7 +173,7 @@ def init(
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
     from palpate.audit.plan.toml_words import CHECK, FILL_IN
     from palpate.audit.starter.plan import seen, starting_plan, unfinished
-    from palpate.runs import write_atomically
+    from palpate.storage.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
@@ -191,7 +191,7 @@ def init(
 def show(run: Run) -> None:
     """The result of a run, in the terminal."""
     from palpate.report.page.terminal import show as show_run
-    from palpate.runs import RunFolder
+    from palpate.storage.runs import RunFolder
 
     show_run(RunFolder(run), console())
 
@@ -205,7 +205,7 @@ def report(
 ) -> None:
     """Write the report of a run again: report.html and results.json."""
     from palpate.report.page.html import write_report
-    from palpate.runs import RunFolder
+    from palpate.storage.runs import RunFolder
 
     echo(write_report(RunFolder(run), names=names))
 
@@ -216,7 +216,7 @@ def _run_folder(plan: Path) -> Path:
 
 def _lessons(run: Path) -> list[str]:
     from palpate.report.compute.lessons import lessons
-    from palpate.runs import RunFolder
+    from palpate.storage.runs import RunFolder
 
     return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
 
@@ -292,7 +292,7 @@ def _say_failures(outcome: Outcome) -> None:
 
 def _conclude(outcome: Outcome, quiet: bool) -> int:
     from palpate.report.page.html import write_report
-    from palpate.runs import RunFolder
+    from palpate.storage.runs import RunFolder
 
     run = RunFolder(outcome.folder)
     path = write_report(run)

@@ -22,7 +22,7 @@ from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
 from palpate.units import Scale
-from palpate.victim import Victim
+from palpate.victim.victim import Victim
 
 SCALE = Scale((0.0, 255.0), step=1.0, known=True)
 BLUR, JPEG = parse("blur1", SCALE), parse("jpeg75", SCALE)

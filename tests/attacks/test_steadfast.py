@@ -24,7 +24,7 @@ from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
 from palpate.units import Scale
-from palpate.victim import Victim
+from palpate.victim.victim import Victim
 
 
 def small(bounds=(0.0, 255.0), spatial=2):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from palpate.audit.run.runner import audit
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 ATTACKS = """

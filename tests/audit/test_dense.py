@@ -12,7 +12,7 @@ from palpate.audit.plan.plan import load_plan
 from palpate.audit.plan.sections.tasks import DetectionSection, SegmentationSection
 from palpate.audit.run.runner import audit
 from palpate.errors import InputError, PlanError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
 KINDS = tuple(tiny_dense.TASKS)

@@ -15,7 +15,7 @@ from palpate.audit.work.gallery import PER_ATTACK, amplification
 from palpate.audit.work.planes import png
 from palpate.report.model.description import read_description
 from palpate.report.model.shown import Picture
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from palpate.audit.run.runner import audit
 from palpate.report.model.description import Description, read_description
 from palpate.report.model.shown import Slice
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
 Made = tuple[RunFolder, Description]

@@ -12,7 +12,7 @@ from palpate.audit.plan.plan import parse_plan
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.runner import audit
 from palpate.metrics.panel import Panel, arrange
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 Rows = dict[tuple[str, float, int], dict[str, Any]]

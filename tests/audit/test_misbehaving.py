@@ -10,7 +10,7 @@ import torch
 from palpate import cli
 from palpate.audit.run.runner import Outcome, audit
 from palpate.report.page.html import write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 MODEL = (

@@ -14,7 +14,7 @@ from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
 from palpate.report.compute.results import measure
 from palpate.report.model.description import read_description
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 HEX = "0123456789abcdef" * 4

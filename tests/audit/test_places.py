@@ -17,7 +17,7 @@ from palpate.audit.plan.tables import load_table
 from palpate.audit.run.runner import audit
 from palpate.audit.starter.plan import starting_plan
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.test_plan_tables import BOXES, CLASSES, MASKS, POLYPS, REST
 from tests.data import layouts

@@ -11,7 +11,7 @@ from palpate import cli
 from palpate.audit.plan.plan import Plan
 from palpate.audit.run.runner import audit
 from palpate.report.page.html import write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 TEXT = (

@@ -16,7 +16,7 @@ from palpate.audit.work import shards
 from palpate.errors import InputError, StorageError
 from palpate.metrics.panel import arrange
 from palpate.report.model.description import read_description
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.tiny import Heard
 

@@ -10,7 +10,7 @@ from palpate.audit.plan.tables import load_table
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 CSV = 'table = "labels.csv"\ngroup = "patient"\nwhere = {split = "test"}'

@@ -12,7 +12,7 @@ from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
 from palpate.data.formats.registry import read_scan
 from palpate.handling import parse
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 MODEL = "bounds = [0, 65535]\n[model.preprocess]\nmean = [30000]\nstd = [20000]"

@@ -16,9 +16,9 @@ from palpate.audit.subject.subject import load_subject
 from palpate.audit.work import traces
 from palpate.audit.work.trace_maps import Map, gathered
 from palpate.errors import StorageError
-from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import trace
+from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from tests.audit import tiny
 from tests.audit.tiny import Heard

@@ -15,7 +15,7 @@ from palpate.audit.subject.fitting import notices
 from palpate.audit.subject.subject import load_subject
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.first_hour.class_layouts import LAYOUTS, busi, model, pictures, sheet
 
 

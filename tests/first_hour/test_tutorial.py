@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from palpate.audit.demo.folder import write_demo
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ from palpate.annotations import Candidates
 from palpate.attacks import recipes
 from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
-from palpate.inference import Flips, SlidingWindow
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.tuning import choose
-from palpate.victim import Tuning, Victim
+from palpate.victim.inference import Flips, SlidingWindow
+from palpate.victim.tuning import choose
+from palpate.victim.victim import Tuning, Victim
 
 
 class Net(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 
 from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.clinic import make_ct, make_endoscopy
 from tests.report.world import FEW, make_run
 

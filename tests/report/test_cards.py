@@ -8,7 +8,7 @@ import pytest
 from palpate.report.compute.results import measure
 from palpate.report.model.description import read_description
 from palpate.report.page.cards import LETTER, card, link, spread_scores
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, make_dense, records
 from tests.report.test_clinic import page
 

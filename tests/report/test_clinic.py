@@ -17,7 +17,7 @@ from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
 from palpate.report.page.html import render
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
 from tests.report.test_html import Page

@@ -17,7 +17,7 @@ from palpate.report.model.schema import Results
 from palpate.report.page import views
 from palpate.report.page.cards import card
 from palpate.report.page.html import render
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.dense import STRENGTH, WORLDS, make_dense
 from tests.report.test_html import Page
 from tests.report.world import HOSTILE

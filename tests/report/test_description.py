@@ -7,7 +7,7 @@ import pytest
 from palpate.errors import StorageError
 from palpate.report.model.description import read_description
 from palpate.report.model.typed import visible
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.world import Patients, describe
 
 

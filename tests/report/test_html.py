@@ -16,7 +16,7 @@ from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.page import views
 from palpate.report.page.html import render
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
 

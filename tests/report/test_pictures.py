@@ -6,7 +6,7 @@ import pytest
 
 from palpate.report.page import pictures
 from palpate.report.page.pictures import embed
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 DATA = pictures.PNG + b"the rest"
 

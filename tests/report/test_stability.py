@@ -23,8 +23,8 @@ from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, read_maps, thi
 from palpate.report.model.schema_stability import AttackStability, Beside, Course, Summary
 from palpate.report.model.typed import Figure
 from palpate.report.page.stability_views import held
-from palpate.runs import RunFolder
-from palpate.traces import TraceRow
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TraceRow
 from tests.report.dense import make_dense
 from tests.report.test_clinic import page
 from tests.report.test_html import Page, make

@@ -14,7 +14,7 @@ from palpate.report.compute import survival_words
 from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.clinic import HANDLINGS, dress, make_ct
 from tests.report.test_clinic import page
 from tests.report.test_html import Page

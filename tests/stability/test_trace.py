@@ -18,12 +18,12 @@ from palpate.checks.worlds import WORLD_KINDS, WORLDS
 from palpate.errors import InputError
 from palpate.stability import trace, trace_rows
 from palpate.stability.trace import COLUMNS
+from palpate.storage.traces import FIELD_NAMES
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.traces import FIELD_NAMES
 from palpate.units import Scale
-from palpate.victim import Victim
+from palpate.victim.victim import Victim
 
 EPS, TASK = 4.0, Classification(4)
 GRADIENT = [name for name, entry in catalog.attacks().items() if entry.gradient]

@@ -4,6 +4,6 @@ import sys
 from pathlib import Path
 
 from palpate.report.model.schema import json_schema
-from palpate.runs import write_atomically
+from palpate.storage.runs import write_atomically
 
 write_atomically(Path(sys.argv[1]), json_schema())

@@ -21,7 +21,6 @@ from palpate.errors import InputError
 from palpate.handling.codecs import Jpeg, Jpeg2000
 from palpate.handling.export import EightBit, Rewindowed, Rounded
 from palpate.handling.grids import Blurred, Resampled
-from palpate.inference import Flips, SlidingWindow
 from palpate.preprocess import Chain, MonaiChain, Preprocess, body, geometry, statistics, values
 from palpate.tasks import detection_goals, multilabel_goals
 from palpate.tasks.classification import Classification
@@ -36,6 +35,7 @@ from palpate.threats.ball import L1, L2, Linf, LinfSteps
 from palpate.threats.confined import Confined
 from palpate.threats.frequency import Frequency
 from palpate.units import Scale
+from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),

@@ -17,9 +17,9 @@ from palpate.audit.subject.preflight import Finding
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from palpate.units import amounts
-from palpate.victim import Tuning
+from palpate.victim.victim import Tuning
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

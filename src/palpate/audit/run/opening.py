@@ -13,8 +13,8 @@ from palpate.audit.run import lock
 from palpate.audit.run.before import read_before
 from palpate.audit.subject.subject import Subject
 from palpate.errors import StorageError
-from palpate.leftovers import FOLDERS
-from palpate.runs import RunFolder, write_atomically
+from palpate.storage.leftovers import FOLDERS
+from palpate.storage.runs import RunFolder, write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

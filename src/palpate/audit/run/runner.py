@@ -34,10 +34,10 @@ from palpate.audit.work.shards import Shard, run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.audit.work.traces import Trail, described, kept, run_trail, trails
 from palpate.errors import InputError
-from palpate.kept import digests
 from palpate.metrics.panel import arrange
-from palpate.records import Record
-from palpate.runs import RunFolder
+from palpate.storage.kept import digests
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

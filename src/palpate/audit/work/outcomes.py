@@ -12,7 +12,7 @@ from torch import Tensor
 from palpate.attacks.budgets import Budget
 from palpate.audit.plan.items import Item
 from palpate.audit.work.survival import Survival
-from palpate.records import Record
+from palpate.storage.records import Record
 from palpate.tasks.classification import Classification
 from palpate.tensors import Tree, lengths, mapped
 

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from palpate import kept
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard
-from palpate.runs import RunFolder
+from palpate.storage import kept
+from palpate.storage.runs import RunFolder
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

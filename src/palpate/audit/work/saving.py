@@ -22,7 +22,7 @@ from palpate.data.formats.raster import Plain
 from palpate.data.formats.registry import format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError, StorageError
-from palpate.runs import fleeting
+from palpate.storage.runs import fleeting
 from palpate.units import amounts
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan.sections.survival import ExportSection
     from palpate.audit.work.outcomes import Found
     from palpate.audit.work.shards import Shard
-    from palpate.runs import RunFolder
+    from palpate.storage.runs import RunFolder
 
 FOLDER = "exports"
 _MORE = ("none", "shown", "all")

@@ -17,8 +17,8 @@ from palpate.audit.work.outcomes import Found, outcomes
 from palpate.audit.work.survival import Survival
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
-from palpate.records import SCHEMA_VERSION
 from palpate.seeds import derive
+from palpate.storage.records import SCHEMA_VERSION
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
 

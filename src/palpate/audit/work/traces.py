@@ -21,11 +21,11 @@ from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard, under_attack
 from palpate.audit.work.trace_maps import Map, gathered, maps_of
-from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import Trace, stabilisation, trace, trace_rows
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TRACE_VERSION, TraceRow
 from palpate.streams import Streams
-from palpate.traces import TRACE_VERSION, TraceRow
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

@@ -12,7 +12,7 @@ from palpate.data.dicom.writing import derived
 from palpate.data.formats.copies import require_fit
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
-from palpate.runs import write_atomically
+from palpate.storage.runs import write_atomically
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
 from palpate.metrics.panel import Bools, Floats, Outcome, Panel, arrange
 from palpate.report.model.description import Attack, Description, read_description
 from palpate.report.model.typed import Figure, visible
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 UNTARGETED = "untargeted"
 FEWER = 200

@@ -56,7 +56,7 @@ from palpate.report.model.schema import (
     WorstDirections,
     WorstPoint,
 )
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 NOTICE = "Synthetic images; not for diagnosis. Adversarial images are made from the audited images to test a model."
 

@@ -18,7 +18,7 @@ from palpate.report.draw.stability_maps import Maps
 from palpate.report.model.description import Attack, TracedItem, Tracing
 from palpate.report.model.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
 from palpate.report.model.typed import Figure
-from palpate.runs import Frame, RunFolder
+from palpate.storage.runs import Frame, RunFolder
 
 SAME_PATH = 1e-3
 """Relative difference of margin, loss and size up to which two paths are the same: rounding grows along a run."""

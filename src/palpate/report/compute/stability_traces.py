@@ -11,7 +11,7 @@ from palpate.errors import StorageError
 from palpate.metrics.panel import Floats
 from palpate.report.draw.stability_maps import Maps, read_maps
 from palpate.report.model.description import TracedItem
-from palpate.runs import Frame, RunFolder
+from palpate.storage.runs import Frame, RunFolder
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from palpate.metrics.panel import Floats
 from palpate.report.model.words import amount, in_unit
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 SIDE = 160
 """Pixels of a map's longer side at most. Of larger images every k-th pixel is shown: a mean would change the values."""

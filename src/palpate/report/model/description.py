@@ -11,7 +11,7 @@ from palpate.errors import StorageError
 from palpate.report.model.shown import Picture
 from palpate.report.model.typed import Model, Names, Number, Text, Tree, Word
 from palpate.report.model.words import in_unit
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from palpate.units import Scale
 
 CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})

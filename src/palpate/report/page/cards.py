@@ -12,7 +12,7 @@ from palpate.report.model.shown import Mark, Picture, Slice
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import NOTHING, amount, in_unit, ratio
 from palpate.report.page.pictures import embed
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 HEIGHT = 1000
 """Height of a drawing over a picture, in its own units."""

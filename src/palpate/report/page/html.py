@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from palpate import kept
 from palpate.report.compute import parts
 from palpate.report.compute.budgets import budget_columns, confined
 from palpate.report.compute.results import measure
@@ -25,7 +24,8 @@ from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
 from palpate.report.page import stability_views, views
 from palpate.report.page.cards import card
-from palpate.runs import RunFolder, write_atomically
+from palpate.storage import kept
+from palpate.storage.runs import RunFolder, write_atomically
 
 SECTIONS = (
     ("tested", "What was tested"),

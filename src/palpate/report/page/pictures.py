@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 16 * 2**20

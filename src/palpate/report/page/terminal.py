@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from palpate import kept
 from palpate.report.compute.parts import Panel, panels
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.compute.results import measure
@@ -17,7 +16,8 @@ from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
 from palpate.report.model.words import NOTHING, amount, duration, interval, percent, share_of
 from palpate.report.page.views import by_gravity, complete_attacks, outside
-from palpate.runs import RunFolder
+from palpate.storage import kept
+from palpate.storage.runs import RunFolder
 
 _COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "red"}
 _GRADES = {"A": "bold green", "B": "bold yellow", "C": "bold red"}

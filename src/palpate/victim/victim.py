@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.folding import copied, fold_batch_norms
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
+from palpate.victim.folding import copied, fold_batch_norms
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["contiguous", "channels_last"]

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from palpate.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.errors import StorageError
-from palpate.leftovers import sweep
-from palpate.records import SCHEMA_VERSION, Record
-from palpate.traces import TRACE_VERSION, TraceRow
+from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
+from palpate.storage.leftovers import sweep
+from palpate.storage.records import SCHEMA_VERSION, Record
+from palpate.storage.traces import TRACE_VERSION, TraceRow
 
 Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.allocator import keep_freed_memory
 from palpate.tensors import leaves
-from palpate.victim import Layout, Tuning, Victim
+from palpate.victim.victim import Layout, Tuning, Victim
 
 _IMAGES = 8
 _WORTH_IT = 0.97
