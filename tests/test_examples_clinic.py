@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.data.dicom import read_segmentation
+from palpate.data.formats.dicom import read_segmentation
 from palpate.data.formats.registry import read_scan, write_copy
 from palpate.data.formats.scan import Note
 from tests import clinic

@@ -14,7 +14,7 @@ from PIL import Image
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.cli import main
-from palpate.data.dicom import Dicom
+from palpate.data.formats.dicom import Dicom
 from palpate.errors import InputError
 from palpate.report.page.html import write_report
 from palpate.storage.runs import RunFolder

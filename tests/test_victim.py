@@ -9,9 +9,9 @@ from torch import nn
 from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
+from palpate.victim import Tuning, Victim
 from palpate.victim.folding import fold_batch_norms
 from palpate.victim.tuning import choose
-from palpate.victim.victim import Tuning, Victim
 
 
 def test_tuned_copies_compute_the_same():

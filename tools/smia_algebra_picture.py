@@ -29,7 +29,7 @@ from palpate.models.demo import fundus as demo
 from palpate.preprocess.values import Normalise
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 COLOURS = {0.0: "#1f5fa8", 0.5: "#d98c3f", 0.8: "#c2571a", 1.0: "#222222", 1.5: "#a02040"}
 NAMES = {0.0: "BIM", 0.5: "α = 0.5", 0.8: "α = 0.8", 1.0: "α = 1 vanishes", 1.5: "α = 1.5 reverses"}

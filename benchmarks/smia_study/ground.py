@@ -24,7 +24,7 @@ from palpate.contracts import Task
 from palpate.handling import Handling, parse
 from palpate.models.loading import weights_digest
 from palpate.tensors import Tree
-from palpate.victim.victim import Tuning, Victim
+from palpate.victim import Tuning, Victim
 
 TRIED = ("8bit", "jpeg90", "blur1")
 """Handlings of validation images."""

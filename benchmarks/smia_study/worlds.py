@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.smia_study.transfer_networks import EXAMPLES, NAMES
-from palpate.victim.victim import Tuning
+from palpate.victim import Tuning
 
 FLAT = ("8bit", "jpeg90", "jpeg75", "half", "blur1")
 VOLUMES = ("8bit", "half", "blur1")

@@ -11,7 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from palpate._moved import install as _install_moved
+
 __version__ = "0.1.0"
+
+_install_moved()
 
 _HOMES = {
     "Ascent": "palpate.attacks.ascent",
@@ -32,8 +36,8 @@ _HOMES = {
     "Scan": "palpate.data.formats.scan",
     "Streams": "palpate.streams",
     "Trace": "palpate.stability",
-    "Tuning": "palpate.victim.victim",
-    "Victim": "palpate.victim.victim",
+    "Tuning": "palpate.victim",
+    "Victim": "palpate.victim",
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
     "parse_handling": "palpate.handling:parse",
@@ -89,7 +93,7 @@ if TYPE_CHECKING:
     from palpate.threats.ball import L1, L2, Linf
     from palpate.threats.confined import Confined
     from palpate.units import Scale
-    from palpate.victim.victim import Tuning, Victim
+    from palpate.victim import Tuning, Victim
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,7 @@ from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
 from palpate.usercode import ModelError
-from palpate.victim.victim import Inferer, Victim
+from palpate.victim import Inferer, Victim
 
 _TRIED = 32
 """Images that the model is tried on before it is attacked."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from palpate.streams import Streams
 from palpate.tensors import Tree
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 Agreement = Literal["label", "distribution"]
 

@@ -15,7 +15,7 @@ from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Towards, hide_disease
 from palpate.threats.ball import L2, Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 def linear(radius, **settings):

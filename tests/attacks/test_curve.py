@@ -13,7 +13,7 @@ from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 EPS = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
 

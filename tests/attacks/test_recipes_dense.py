@@ -14,7 +14,7 @@ from palpate.errors import InputError
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.threats.frequency import Frequency
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 WITH_REFERENCE = ["dice-pgd", "segpgd", "cospgd", "dag"]
 

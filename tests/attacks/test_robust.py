@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.decoding import decode
 
 from palpate import catalog
 from palpate.attacks import recipes
@@ -13,7 +14,7 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.ledger import Ledger
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.robust import robust
-from palpate.audit.plan.identity import decode, digest, encode
+from palpate.audit.plan.identity import digest, encode
 from palpate.checks import ATTACK_CONTRACTS, Subject, victims
 from palpate.contracts import Limits
 from palpate.errors import InputError
@@ -22,7 +23,7 @@ from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
 from palpate.units import Scale
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 SCALE = Scale((0.0, 255.0), step=1.0, known=True)
 BLUR, JPEG = parse("blur1", SCALE), parse("jpeg75", SCALE)

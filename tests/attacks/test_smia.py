@@ -11,7 +11,7 @@ from palpate.contracts import Point
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 def net(classes=4):

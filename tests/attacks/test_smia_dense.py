@@ -14,7 +14,7 @@ from palpate.contracts import Point
 from palpate.tasks.masks.goals import Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 def net(classes=3):

@@ -14,7 +14,7 @@ from palpate.checks.worlds import LOST, WORLDS
 from palpate.contracts import Point
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import L1, L2, Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 COUNT, STEPS = 12, 8
 THREATS = {"linf": Linf(6.0), "l2": L2(60.0), "l1": L1(600.0)}

@@ -17,7 +17,7 @@ from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
 from palpate.threats.neighbourhoods import AroundLinf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 BOUNDS = (0.0, 255.0)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.decoding import decode
 
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
@@ -14,7 +15,7 @@ from palpate.attacks.robust import robust
 from palpate.attacks.routes import Weighted, routes
 from palpate.attacks.steadfast import steadfast
 from palpate.attacks.steps import Cosine
-from palpate.audit.plan.identity import decode, digest, encode
+from palpate.audit.plan.identity import digest, encode
 from palpate.checks import victims
 from palpate.contracts import Limits
 from palpate.errors import InputError
@@ -24,7 +25,7 @@ from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
 from palpate.units import Scale
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 def small(bounds=(0.0, 255.0), spatial=2):

@@ -10,7 +10,7 @@ from palpate.audit.subject.subject import Subject, load_subject
 from palpate.audit.work.shards import run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.storage.records import Record
-from palpate.victim.victim import Tuning
+from palpate.victim import Tuning
 from tests.audit import tiny
 
 EPS = 'eps = ["6/255", "16/255"]'

@@ -11,7 +11,7 @@ from torch import nn
 
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.subject.notes import model_notes
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 from tests.audit import tiny
 
 INFERER = {"_target_": "SlidingWindowInferer", "roi_size": [64, 32], "overlap": 0.5, "mode": "gaussian"}

@@ -10,7 +10,7 @@ from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification
 from palpate.tasks.heads import OneLogit
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 COUNT = 12
 TWO = Classification(2)

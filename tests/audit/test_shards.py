@@ -12,7 +12,7 @@ from palpate.audit.subject.subject import Subject, load_subject
 from palpate.audit.work.shards import run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.preprocess import Preprocess
-from palpate.victim.victim import Tuning, Victim
+from palpate.victim import Tuning, Victim
 from tests.audit import tiny
 
 

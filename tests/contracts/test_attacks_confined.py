@@ -15,7 +15,7 @@ from palpate.errors import PlanError
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.confined import Confined
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 PROJECTED = [name for name, entry in catalog.attacks().items() if entry.projected]
 

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from palpate.audit.plan.identity import decode, encode
+from palpate.audit.plan.identity import encode
 from palpate.errors import InputError
 from palpate.handling import NAMES, known, parse
 from palpate.handling.codecs import Jpeg2000
 from palpate.units import Scale
+from tests.decoding import decode
 
 EIGHT = Scale((0.0, 255.0), step=1.0, known=True)
 UNIT = Scale((0.0, 1.0), step=1 / 255, known=True)

@@ -9,8 +9,8 @@ from torch import nn
 from palpate.annotations import Candidates
 from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
+from palpate.victim import Victim
 from palpate.victim.inference import Flips, SlidingWindow
-from palpate.victim.victim import Victim
 from tests.inference.test_sliding_window import gradient, network
 
 ALL_OF_2D = ((0,), (1,), (0, 1))

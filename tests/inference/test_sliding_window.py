@@ -14,9 +14,9 @@ from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
+from palpate.victim import Tuning, Victim
 from palpate.victim.inference import Flips, SlidingWindow
 from palpate.victim.tuning import choose
-from palpate.victim.victim import Tuning, Victim
 
 
 class Net(nn.Module):

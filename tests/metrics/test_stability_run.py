@@ -17,7 +17,7 @@ from palpate.storage.traces import FIELD_NAMES
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 NAN = float("nan")
 TEXT = {"image", "group", "attack", "item", "goal"}

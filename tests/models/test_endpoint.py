@@ -25,7 +25,7 @@ from palpate.models.endpoint import Endpoint, EndpointModel
 from palpate.models.loading import ModelSource, load_model
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 Answer = Callable[[bytes], tuple[int, dict[str, str], bytes]]
 

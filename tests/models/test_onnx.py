@@ -17,8 +17,8 @@ from palpate.models.stored.onnx_files import onnx_files
 from palpate.models.stored.onnx_models import OnnxModel
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
+from palpate.victim import Tuning, Victim
 from palpate.victim.tuning import choose
-from palpate.victim.victim import Tuning, Victim
 from tests.models.onnx_made import Twin, write
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")

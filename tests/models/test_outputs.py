@@ -14,7 +14,7 @@ from palpate.errors import InputError
 from palpate.models.endpoint import Endpoint
 from palpate.models.loading import ModelSource, load_model
 from palpate.models.outputs import Chosen
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 from tests.models.networks import images, small
 
 

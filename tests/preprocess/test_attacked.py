@@ -12,7 +12,7 @@ from palpate.errors import InputError
 from palpate.preprocess import Chain, MonaiChain, PerImage, Resample, Resize, ToRGB, Window
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 TASK = Classification(2)
 COUNT = 6

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from palpate.audit.plan.identity import NAMES, decode, digest, encode
+from palpate.audit.plan.identity import NAMES, digest, encode
 from palpate.errors import InputError
 from palpate.preprocess import (
     CentreCrop,
@@ -27,6 +27,7 @@ from palpate.preprocess import (
     ToRGB,
     Window,
 )
+from tests.decoding import decode
 
 CT = Chain((Window(-160.0, 240.0), Resize((8, 8)), ToRGB(3), Normalise((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))))
 

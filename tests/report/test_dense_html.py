@@ -55,7 +55,7 @@ def test_a_page_has_the_sections_of_its_task_and_no_other(made, kind):
 def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
     _, results, page = made[kind]
     scale = figures.scale_of(results)
-    for panel in panels(results, scale):
+    for panel in panels(results, scale.eps):
         assert panel.title in page.text
         for row in panel.rows:
             order = {"higher": min, "lower": max}[row.series.better]
@@ -68,15 +68,15 @@ def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
 def test_charts_are_well_formed_named_and_in_the_page_s_colours(made, kind):
     _, results, _ = made[kind]
     scale = figures.scale_of(results)
-    drawn = [part_figures.chart(results, panel, scale) for panel in panels(results, scale)]
+    drawn = [part_figures.chart(results, panel, scale) for panel in panels(results, scale.eps)]
     if kind == "detection":
-        drawn.append(part_figures.froc(results, scale, froc_attack(results, scale)))
+        drawn.append(part_figures.froc(results, scale, froc_attack(results, scale.eps)))
     for svg in drawn:
         root = ElementTree.fromstring(svg)
         title, description = (root.find(f"{{http://www.w3.org/2000/svg}}{name}") for name in ("title", "desc"))
         assert title.text and description.text and "nan" not in description.text
         assert not re.findall(r"#[0-9a-f]{6}", svg)
-    assert drawn[0] == part_figures.chart(results, panels(results, scale)[0], scale)
+    assert drawn[0] == part_figures.chart(results, panels(results, scale.eps)[0], scale)
 
 
 def test_outlines_and_boxes_lie_over_both_pictures_and_not_over_the_change(made):
@@ -217,5 +217,5 @@ def test_the_terminal_shows_the_leading_series_in_eighty_columns(made, kind):
     text = sink.getvalue()
     assert max(map(len, text.splitlines())) <= 80 and "Robust accuracy" not in text
     scale = figures.scale_of(results)
-    for panel in panels(results, scale):
+    for panel in panels(results, scale.eps):
         assert (f"{panel.title}, {panel.order}" in " ".join(text.split())) == panel.leading

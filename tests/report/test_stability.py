@@ -16,10 +16,11 @@ from palpate.metrics.stability_run import along_the_run
 from palpate.report import show
 from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
+from palpate.report.compute.stability_maps import read_maps
 from palpate.report.compute.stability_traces import known
 from palpate.report.compute.stability_words import HEADING, UNRELATED, independent, sentence
 from palpate.report.draw.stability import decades
-from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, read_maps, thinned
+from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, thinned
 from palpate.report.model.schema_stability import AttackStability, Beside, Course, Summary
 from palpate.report.model.typed import Figure
 from palpate.report.page.stability_views import held

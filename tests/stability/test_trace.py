@@ -23,7 +23,7 @@ from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.units import Scale
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 EPS, TASK = 4.0, Classification(4)
 GRADIENT = [name for name, entry in catalog.attacks().items() if entry.gradient]

@@ -12,7 +12,7 @@ from palpate.tasks.criteria import Bipartite
 from palpate.tasks.detection import Detection
 from palpate.tasks.detection_goals import Degrade, Fabricate, Mislabel, Vanish
 from palpate.threats.ball import Linf
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 GOALS = [Degrade(), Vanish(), Vanish((1,)), Fabricate(2), Mislabel()]
 

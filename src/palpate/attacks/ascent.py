@@ -29,7 +29,7 @@ from palpate.contracts import (
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped, spread, take
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
 _CHECK_EVERY_ELSEWHERE = 4

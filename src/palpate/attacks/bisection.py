@@ -14,7 +14,7 @@ from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import spread, take
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 class Bisection:

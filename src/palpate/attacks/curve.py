@@ -16,7 +16,7 @@ from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import take
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 Order = Literal["rising", "bisect", "each"]
 

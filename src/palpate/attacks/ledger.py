@@ -7,7 +7,7 @@ from torch import Tensor
 
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tensors import Tree, mapped
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 class Ledger:

@@ -13,7 +13,7 @@ from palpate.attacks.ledger import Ledger
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 @dataclass(frozen=True)

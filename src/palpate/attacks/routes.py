@@ -11,7 +11,7 @@ from palpate.errors import InputError
 from palpate.handling import Handling, parse
 from palpate.tensors import Tree
 from palpate.units import Scale
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from palpate.contracts import AttackResult, Limits, Neighbourhood, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import Tree, spread, take
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries of 10000 after which the squares cover half of what they covered; other budgets are scaled to it."""

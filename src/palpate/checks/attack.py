@@ -16,7 +16,7 @@ from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import BALLS
 from palpate.usercode import ModelError
-from palpate.victim.victim import Tuning, Victim
+from palpate.victim import Tuning, Victim
 
 _BOUNDS = (0.0, 255.0)
 _RADII = {"linf": 4.0, "l2": 30.0, "l1": 300.0}

@@ -15,7 +15,7 @@ from palpate.contracts import Attack, AttackResult, Limits, Threat
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.confined import Confined
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 _BOUNDS = (0.0, 255.0)
 _RADII = {"linf": 6.5, "l2": 40.0, "l1": 400.0}

@@ -19,7 +19,7 @@ from palpate.streams import Streams
 from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import leaves
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 
 @dataclass(frozen=True, eq=False)

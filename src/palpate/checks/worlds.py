@@ -16,7 +16,7 @@ from palpate.tasks.masks.goals import Erase
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 _BOUNDS = (0.0, 255.0)
 _COUNT = 5

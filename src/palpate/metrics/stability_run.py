@@ -74,7 +74,7 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     """Curves over the steps and summary figures of one attack's traces.
 
     Args:
-        frame: rows of traces as columns named as in `palpate.storage.traces.TraceRow`; rows of other attacks are passed over.
+        frame: rows of traces as columns, named as in `storage.traces.TraceRow`; rows of other attacks are passed over.
         attack: name of the attack.
         seed: of the bootstrap.
 

@@ -20,7 +20,7 @@ class BlackBox(nn.Module, ABC):
     """
 
     opaque: ClassVar[bool] = True
-    """Read by `palpate.victim.victim`: nothing of it can be folded, laid out otherwise, or computed in other arithmetic."""
+    """Read by `palpate.victim`: nothing of it can be folded, laid out otherwise, or computed in other arithmetic."""
     kind: ClassVar[str] = "a black box"
 
     def forward(self, images: Tensor) -> Tensor:

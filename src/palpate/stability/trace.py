@@ -16,7 +16,7 @@ from palpate.stability.terms import Terms
 from palpate.stability.watch import Recorder
 from palpate.streams import Streams
 from palpate.tensors import Tree
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 COLUMNS = (
     "margin",
@@ -40,7 +40,7 @@ COLUMNS = (
 class Trace:
     """The steps of an attack on a batch, per start and sample, on the CPU.
 
-    The columns are (starts, B, T + 1) float64, at t = 0 .. T, and mean what `palpate.storage.traces.TraceRow` says of them.
+    The columns are (starts, B, T + 1) float64, at t = 0 .. T, and mean what `storage.traces.TraceRow` says.
     Samples that are not eligible are NaN throughout.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Identities: values as plain JSON, back again, and their hash. What changes a result changes the hash."""
+"""Identities: values as plain JSON, and their hash. What changes a result changes the hash."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ _TYPES: tuple[type, ...] = (
 )
 
 
-def _short(kind: type) -> str:
-    """Its name; with its module's where two types share it."""
-    shared = sum(other.__name__ == kind.__name__ for other in _TYPES) > 1
-    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" if shared else kind.__name__
+_STORED_AS: Mapping[type, str] = {
+    mask_goals.Degrade: "mask_goals.Degrade",
+    detection_goals.Degrade: "detection_goals.Degrade",
+}
+"""Stored names that are not the name of the class. A class that is renamed keeps its stored name here."""
 
-
-NAMES: Mapping[str, type] = {_short(kind): kind for kind in _TYPES}
-"""The only types that `decode` ever makes, by the name that they are stored under."""
+NAMES: Mapping[str, type] = {_STORED_AS.get(kind, kind.__name__): kind for kind in _TYPES}
+"""The types of palpate that have an identity, by the name that they are stored under. Stored names never change."""
 _STORED = {kind: name for name, kind in NAMES.items()}
 
 
 def encode(value: Any) -> Any:
     """A value as JSON: frozen dataclasses, tuples, mappings with text keys, numbers, text, None. Floats stay exact.
 
-    Types outside palpate (attacks of other packages) are named by module; they can be hashed, but not decoded.
+    Types outside palpate (attacks of other packages) are named by module; they have a hash too.
 
     Raises:
         InputError: something in it is no such value, so that it has no identity.
@@ -91,29 +91,6 @@ def encode(value: Any) -> Any:
         f"identity: {type(value).__name__} is no frozen dataclass, number or text, so what was computed with it "
         "cannot be recognised again. Describe attacks by frozen dataclasses."
     )
-
-
-def decode(data: Any) -> Any:
-    """The value that `encode` made into JSON; lists come back as tuples.
-
-    Raises:
-        InputError: it names a type that is not palpate's, or fields that the type does not have.
-    """
-    if isinstance(data, list):
-        return tuple(decode(entry) for entry in data)
-    if not isinstance(data, dict):
-        return data
-    if set(data) == {"float"}:
-        return float(data["float"])
-    if set(data) == {"map"}:
-        return {key: decode(entry) for key, entry in data["map"].items()}
-    if set(data) != {"type", "fields"} or data["type"] not in NAMES:
-        raise InputError(f"identity: {str(data.get('type', data))[:80]!r} is no type of palpate's. Nothing was made.")
-    kind = NAMES[data["type"]]
-    try:
-        return kind(**{name: decode(entry) for name, entry in data["fields"].items()})
-    except TypeError as error:
-        raise InputError(f"identity: {data['type']} has other fields than those that are stored: {error}.") from error
 
 
 def digest(value: Any) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palpate.errors import StorageError
 from palpate.storage.runs import RunFolder
-from palpate.victim.victim import Precision
+from palpate.victim import Precision
 
 _Seconds = Annotated[float | None, Field(allow_inf_nan=False)]
 

@@ -19,7 +19,7 @@ from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
 from palpate.storage.runs import RunFolder
 from palpate.units import amounts
-from palpate.victim.victim import Tuning
+from palpate.victim import Tuning
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

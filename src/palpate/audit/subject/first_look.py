@@ -14,8 +14,8 @@ from palpate.audit.subject.preflight import Finding, preflight
 from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
+from palpate.victim import Precision, Tuning
 from palpate.victim.tuning import choose
-from palpate.victim.victim import Precision, Tuning
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

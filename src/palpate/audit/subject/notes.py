@@ -11,7 +11,7 @@ from torch import Tensor
 from palpate.audit.subject.preflight import Finding
 from palpate.models.bundle import BundleFacts, bundle_facts
 from palpate.models.huggingface import huggingface_facts
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

@@ -21,7 +21,7 @@ from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree, leaves, take
 from palpate.threats.ball import check_bounds
 from palpate.usercode import ModelError, said
-from palpate.victim.victim import Victim, dtype_of
+from palpate.victim import Victim, dtype_of
 
 _RELATIVE = 1e-3
 """Outputs that differ by more than this share of the largest one differ for a reason, not by rounding."""

@@ -30,7 +30,7 @@ from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
 from palpate.units import Scale
 from palpate.usercode import Watchdog
-from palpate.victim.victim import Victim
+from palpate.victim import Victim
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

@@ -44,7 +44,7 @@ def segments(path: Path, reference: Path, structures: Sequence[str], values: Seq
     Raises:
         InputError: the file cannot be read, is not of this image, or has segments that are no structure.
     """
-    from palpate.data.dicom import read_segmentation
+    from palpate.data.formats.dicom import read_segmentation
 
     found = read_segmentation(path, reference)
     stack = np.asarray(found.labels, dtype=np.int64)
@@ -66,7 +66,7 @@ def _by_name(path: Path, names: Sequence[str], structures: Sequence[str]) -> lis
 
 
 def _by_number(path: Path, names: Sequence[str], values: Sequence[int]) -> list[list[int]]:
-    from palpate.data.dicom.files import one_sentence, open_header
+    from palpate.data.formats.dicom.files import one_sentence, open_header
 
     with one_sentence(path):
         sequence = open_header(path, ("SegmentSequence",)).dataset.SegmentSequence

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from palpate.data.dicom import Dicom, DicomSeries
+from palpate.data.formats.dicom import Dicom, DicomSeries
 from palpate.data.formats.finite import with_finite_values
 from palpate.data.formats.forms import Array
 from palpate.data.formats.images import SUFFIXES as IMAGE_SUFFIXES

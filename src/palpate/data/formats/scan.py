@@ -1,6 +1,6 @@
 """What a file says of its image: stored numbers, what they mean, and how an altered copy is written back.
 
-Every format (`palpate.data.formats.registry`) reads a file into a `Scan` and writes stored numbers into a copy of a file.
+Every format (`palpate.data.formats.registry`) reads a file into a `Scan` and writes stored numbers into a copy.
 Between the two, images are *values*: `slope * stored + intercept`, such as Hounsfield units; attacks search in values.
 """
 

@@ -32,7 +32,7 @@ def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tup
     """The layouts of annotated images in a folder and one level below: masks, then boxes, then findings.
 
     A CSV may be listed twice, such as one with a column of masks beside columns of findings; and it may be one of
-    classes too, which `palpate.data.inspect.folder.find_tables` tells. Empty where there are none. To `unread` is added what
+    classes too, which `inspect.folder.find_tables` finds. Empty where there are none. To `unread` is added what
     could not be read.
     """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []

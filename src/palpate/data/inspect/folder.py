@@ -273,7 +273,7 @@ def _is_described(folder: Path) -> bool:
 
 def _is_volume(folder: Path) -> bool:
     """Whether a folder holds the slices of one DICOM series, which are one image and no class of images."""
-    from palpate.data.dicom.files import is_image_file, one_sentence, open_header
+    from palpate.data.formats.dicom.files import is_image_file, one_sentence, open_header
 
     asked = ("SeriesInstanceUID", "ImagePositionPatient")
     found: list[tuple[str, bool]] = []

@@ -123,13 +123,13 @@ def image_files(folder: Path, *, deep: bool) -> list[Path]:
 
 def _is_bare_dicom(path: Path) -> bool:
     """Whether a file is DICOM that has no ending, as scanners and archives name them."""
-    from palpate.data.dicom.files import is_image_file
+    from palpate.data.formats.dicom.files import is_image_file
 
     return (not path.suffix or path.suffix[1:].isdigit()) and is_image_file(path)
 
 
 def _is_one_series(folder: Path) -> bool:
-    from palpate.data.dicom.files import is_image_file, one_sentence, open_header
+    from palpate.data.formats.dicom.files import is_image_file, one_sentence, open_header
 
     files = visible(folder.iterdir())
     if len(files) < 2 or not all(path.is_file() and is_image_file(path) for path in files):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palpate.report.compute.headlines import Extreme, extreme
-from palpate.report.draw.figures import Scale
 from palpate.report.model.schema import Results, Series
 from palpate.report.model.wording import Wording, title
 
@@ -39,7 +38,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Panel:
+class PartTable:
     """One figure of all structures or findings.
 
     Attributes:
@@ -67,34 +66,34 @@ def kept_attacks(results: Results) -> list[str]:
     return [attack.name for attack in results.attacks if attack.points and not attack.outside_budget]
 
 
-def panels(results: Results, scale: Scale) -> list[Panel]:
+def panels(results: Results, budgets: Sequence[float]) -> list[PartTable]:
     """The panels of a report, in the order of its series."""
     groups: dict[tuple[str, str], list[Series]] = {}
     for series in results.series:
         groups.setdefault((series.name, series.statistic), []).append(series)
     kept, words = kept_attacks(results), Wording(results.task)
     return [
-        Panel(
+        PartTable(
             identity=f"part-{number}",
             title=title(mine[0]),
             order=_BETTER[mine[0].better],
-            rows=tuple(_row(series, scale, kept, words.whole) for series in mine),
+            rows=tuple(_row(series, budgets, kept, words.whole) for series in mine),
             leading=mine[0].name == results.task.score or mine[0].statistic in {"share", "pooled"},
         )
         for number, mine in enumerate(groups.values())
     ]
 
 
-def _row(series: Series, scale: Scale, kept: Sequence[str], whole: str) -> Row:
-    worst = tuple(extreme(series, eps, kept) for eps in scale.eps)
+def _row(series: Series, budgets: Sequence[float], kept: Sequence[str], whole: str) -> Row:
+    worst = tuple(extreme(series, eps, kept) for eps in budgets)
     return Row(series.part or whole, not series.part, series, worst)
 
 
-def froc_attack(results: Results, scale: Scale) -> str:
+def froc_attack(results: Results, budgets: Sequence[float]) -> str:
     """The attack under which fewest boxes are found at the largest budget; empty where there is no such figure."""
     kept = kept_attacks(results)
     recall = next((one for one in results.series if one.name == "recall" and not one.part), None)
-    if recall is None or not scale.eps:
+    if recall is None or not budgets:
         return kept[0] if kept else ""
-    worst = extreme(recall, scale.eps[-1], kept)
+    worst = extreme(recall, budgets[-1], kept)
     return "" if worst is None else worst.attack

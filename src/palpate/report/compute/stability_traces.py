@@ -9,7 +9,7 @@ import numpy as np
 
 from palpate.errors import StorageError
 from palpate.metrics.panel import Floats
-from palpate.report.draw.stability_maps import Maps, read_maps
+from palpate.report.compute.stability_maps import Maps, read_maps
 from palpate.report.model.description import TracedItem
 from palpate.storage.runs import Frame, RunFolder
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from palpate.metrics.survival import SAVED
 from palpate.report.draw.canvas import ACCENT, DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, Canvas, shorten
-from palpate.report.draw.figures import Scale
+from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival, Subgroups
 from palpate.report.model.typed import Figure
@@ -38,7 +38,7 @@ def handling_colours(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def survival(results: Results, attack: AttackSurvival, scale: Scale, identity: str) -> str:
+def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identity: str) -> str:
     """Success of one attack against the budget: before any handling, and after each."""
     # Without an attack no eligible image is beaten, but a handling may beat some by itself.
     start, first = scale.place(0.0), attack.points[0]

@@ -31,7 +31,7 @@ LOG_SPAN = 8
 
 
 @dataclass(frozen=True)
-class Scale:
+class BudgetAxis:
     """Where budgets stand on the horizontal axis; 0 is the clean image, drawn one step before the smallest."""
 
     eps: tuple[float, ...]
@@ -96,12 +96,12 @@ class Scale:
             )  # fmt: skip
 
 
-def scale_of(results: Results) -> Scale:
+def scale_of(results: Results) -> BudgetAxis:
     """The axis that all drawings of a report share."""
     found = {point.eps for case in results.worst_case for point in case.points}
     data, window = results.data, results.data.scale.window
     extent = data.extent if window is None else window[1] - window[0]
-    return Scale(tuple(sorted(found)), extent, data.unit, window is not None, results.threat.norm == "linf")
+    return BudgetAxis(tuple(sorted(found)), extent, data.unit, window is not None, results.threat.norm == "linf")
 
 
 def styles(results: Results) -> dict[str, dict[str, Any]]:
@@ -126,7 +126,7 @@ def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) 
     return [(eps, figure) for eps, figure in [*start, *points] if figure is not None and figure.value is not None]
 
 
-def _draw(canvas: Canvas, scale: Scale, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
+def _draw(canvas: Canvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
     places = [scale.place(eps) for eps, _ in curve]
     values = [figure.value if figure.value is not None else math.nan for _, figure in curve]
     if band:
@@ -176,7 +176,7 @@ def robustness(results: Results) -> str:
         return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
 
 
-def _label_ends(canvas: Canvas, scale: Scale, ends: Sequence[tuple[float, str, str, str]]) -> None:
+def _label_ends(canvas: Canvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
     axes, (_, right) = canvas.axes, canvas.axes.get_xlim()
     width, last = right - axes.get_xlim()[0], scale.place(scale.eps[-1])
     placed = spread_labels([height for height, *_ in ends], min(0.05, 1 / len(ends)))
@@ -204,7 +204,7 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
         return canvas.svg(title, _in_words(curve, scale), identity)
 
 
-def _in_words(curve: Curve, scale: Scale) -> str:
+def _in_words(curve: Curve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {percent(figure.value)}" for eps, figure in curve)
 
 
@@ -273,5 +273,5 @@ def grading(results: Results, name: str) -> str:
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))
 
 
-def _ratios(curve: Curve, scale: Scale) -> str:
+def _ratios(curve: Curve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {figure.value:.2f}" for eps, figure in curve)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from palpate.report.compute.parts import Panel, Row
+from palpate.report.compute.parts import PartTable, Row
 from palpate.report.draw.canvas import DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, Canvas
-from palpate.report.draw.figures import Scale
+from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
 
@@ -27,7 +27,7 @@ def look(place: int | None) -> dict[str, Any]:
     }
 
 
-def chart(results: Results, panel: Panel, scale: Scale) -> str:
+def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
     """The worst figure over all attacks against the budget, one line per part."""
     with Canvas(420, 230, (52, 28, 14, 12)) as canvas:
         if fractional(panel.rows[0].series):
@@ -54,14 +54,14 @@ def _place(results: Results, row: Row) -> int:
     return names.index(row.series.part) if row.series.part in names else len(names)
 
 
-def _points(row: Row, scale: Scale) -> list[tuple[float, float]]:
+def _points(row: Row, scale: BudgetAxis) -> list[tuple[float, float]]:
     clean = row.series.clean
     start = [(scale.place(0.0), clean.value)] if clean is not None and clean.value is not None else []
     found = zip(scale.eps, row.worst, strict=True)
     return [*start, *((scale.place(eps), one.value) for eps, one in found if one is not None)]
 
 
-def _in_words(panel: Panel, scale: Scale) -> str:
+def _in_words(panel: PartTable, scale: BudgetAxis) -> str:
     texts = []
     for row in panel.rows:
         last = next(((eps, one) for eps, one in zip(scale.eps[::-1], row.worst[::-1], strict=True) if one), None)
@@ -72,7 +72,7 @@ def _in_words(panel: Panel, scale: Scale) -> str:
     return "; ".join(texts)
 
 
-def froc(results: Results, scale: Scale, attack: str) -> str:
+def froc(results: Results, scale: BudgetAxis, attack: str) -> str:
     """Boxes found against false boxes per image over all confidences: clean, and one attack at each budget."""
     curves = [one for one in results.froc if one.attack is None or one.attack == attack]
     with Canvas(560, 330, (46, 48, 120, 14)) as canvas:

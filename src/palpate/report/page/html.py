@@ -168,12 +168,12 @@ def _picks(results: Results) -> dict[str, Any]:
         "paired": views.paired(results),
         "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},
         "sources": views.sources(results),
-        "panels": parts.panels(results, scale) if scale.eps else [],
+        "panels": parts.panels(results, scale.eps) if scale.eps else [],
         "operating": _operating(results),
         "columns": budget_columns(results.budgets, results.data),
         "handling_looks": clinic_figures.handling_colours(results),
         "confined": confined(results.threat, results.data),
-        "froc_attack": parts.froc_attack(results, scale),
+        "froc_attack": parts.froc_attack(results, scale.eps),
     }
 
 
@@ -182,8 +182,8 @@ def _drawings(results: Results) -> dict[str, Any]:
     ran = [attack for attack in results.attacks if attack.points]
     has_directions = bool(results.worst_directions)
     scale = figures.scale_of(results)
-    charts = parts.panels(results, scale) if scale.eps else []
-    free, attack_of_froc = bool(results.froc) and bool(ran), parts.froc_attack(results, scale)
+    charts = parts.panels(results, scale.eps) if scale.eps else []
+    free, attack_of_froc = bool(results.froc) and bool(ran), parts.froc_attack(results, scale.eps)
     panels = [(attack, figures.attack_panel(results, attack, f"panel-{index}")) for index, attack in enumerate(ran)]
     return {
         "robustness": _safe(figures.robustness(results)) if untargeted else None,

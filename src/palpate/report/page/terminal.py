@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from palpate.report.compute.parts import Panel, panels
+from palpate.report.compute.parts import PartTable, panels
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.compute.results import measure
-from palpate.report.draw.figures import Scale, scale_of, worst_of
+from palpate.report.draw.figures import BudgetAxis, scale_of, worst_of
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.typed import Figure
@@ -47,7 +47,7 @@ def show(run: RunFolder, console: Console) -> None:
             console.print(_directions(results, scale))
         _survival(results, console)
         _stability(results, console)
-        for panel in panels(results, scale):
+        for panel in panels(results, scale.eps):
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
     _trust(results, console)
@@ -72,7 +72,7 @@ def _head(results: Results, console: Console) -> None:
     console.print()
 
 
-def _table(title: str, scale: Scale, *leading: str) -> Table:
+def _table(title: str, scale: BudgetAxis, *leading: str) -> Table:
     by = "" if title.endswith("by eps") else ", by eps"
     unit = f" in {scale.unit}" if scale.unit else ""
     share = f", and as a share of the {'window' if scale.window else 'range'}" if scale.shares else ""
@@ -86,12 +86,12 @@ def _table(title: str, scale: Scale, *leading: str) -> Table:
     return table
 
 
-def _row(figures: dict[float, Figure | None], scale: Scale, style: str = "") -> list[Text]:
+def _row(figures: dict[float, Figure | None], scale: BudgetAxis, style: str = "") -> list[Text]:
     found = [figures.get(eps) for eps in scale.eps]
     return [Text(percent(figure.value) if figure else NOTHING, style=style) for figure in found]
 
 
-def _untargeted(results: Results, scale: Scale) -> Table:
+def _untargeted(results: Results, scale: BudgetAxis) -> Table:
     clean = percent(results.clean.accuracy.value)
     table = _attack_table(f"{Wording(results.task).robust}, {clean} without an attack, by eps", scale)
     worst = worst_of(results)
@@ -105,7 +105,7 @@ def _untargeted(results: Results, scale: Scale) -> Table:
     return table
 
 
-def _aimed(results: Results, scale: Scale) -> list[Table]:
+def _aimed(results: Results, scale: BudgetAxis) -> list[Table]:
     tables = []
     for goal in dict.fromkeys(attack.goal for attack in results.attacks if attack.goal != UNTARGETED):
         table = _attack_table(f'Success rate of the goal "{goal}" by eps', scale)
@@ -116,14 +116,14 @@ def _aimed(results: Results, scale: Scale) -> list[Table]:
     return tables
 
 
-def _attack_table(title: str, scale: Scale) -> Table:
+def _attack_table(title: str, scale: BudgetAxis) -> Table:
     table = _table(title, scale, "attack")
     table.add_column(Text("median\neps"), justify="right", no_wrap=True)
     table.add_column(Text("time"), justify="right", no_wrap=True)
     return table
 
 
-def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None], scale: Scale) -> None:
+def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None], scale: BudgetAxis) -> None:
     style = "dim" if attack.outside_budget else ""
     name = f"{attack.name} †" if attack.outside_budget else attack.name
     costs = [
@@ -133,7 +133,7 @@ def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None],
     table.add_row(Text(name, style=style), *_row(cells, scale, style), *costs)
 
 
-def _notes(results: Results, scale: Scale, console: Console) -> None:
+def _notes(results: Results, scale: BudgetAxis, console: Console) -> None:
     if outside(results):
         console.print(Text("† leaves its budget: no figures at the same eps.", style="dim"))
     worst = worst_of(results)
@@ -144,7 +144,7 @@ def _notes(results: Results, scale: Scale, console: Console) -> None:
     console.print()
 
 
-def _directions(results: Results, scale: Scale) -> Table:
+def _directions(results: Results, scale: BudgetAxis) -> Table:
     table = _table("Clinical direction, worst case over all attacks, by eps", scale, "direction", "clean")
     for name in ("missed_disease", "invented_disease"):
         clean: Figure = getattr(results.clean.directions, name)
@@ -170,7 +170,7 @@ def _stability(results: Results, console: Console) -> None:
             console.print(Text(f"{one.attack}: {one.sentence}", style="yellow"))
 
 
-def _panel(panel: Panel, words: Wording, scale: Scale) -> Table:
+def _panel(panel: PartTable, words: Wording, scale: BudgetAxis) -> Table:
     """One figure of each structure, finding or class of boxes: without an attack, and the worst at each budget."""
     leading = (words.part, "clean") if panel.clean else (words.part,)
     table = _table(f"{panel.title}, {panel.order} over all attacks", scale, *leading)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from palpate.report.compute.reading import FEWER, UNTARGETED
-from palpate.report.draw.figures import Scale
+from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import AttackResults, Check, Results
 from palpate.report.model.shown import Picture
 from palpate.report.model.typed import Figure
@@ -126,7 +126,7 @@ def paired(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def lowest(results: Results, name: str, scale: Scale) -> list[tuple[str, Figure | None]]:
+def lowest(results: Results, name: str, scale: BudgetAxis) -> list[tuple[str, Figure | None]]:
     """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only.
 
     No attack is named where none lowers the clean figure.

@@ -11,8 +11,8 @@ from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.preprocess import PreprocessSection
 from palpate.models.endpoint import Endpoint
 from palpate.models.source import ORIGINS, ModelSource
+from palpate.victim import Inferer
 from palpate.victim.inference import Flips, SlidingWindow
-from palpate.victim.victim import Inferer
 
 
 class InfererSection(Section):

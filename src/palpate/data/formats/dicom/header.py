@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from palpate.data.dicom.files import MAX_SURPLUS, Opened, one_sentence, open_header
-from palpate.data.dicom.frames import Groups, numbers, stacked
-from palpate.data.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
+from palpate.data.formats.dicom.files import MAX_SURPLUS, Opened, one_sentence, open_header
+from palpate.data.formats.dicom.frames import Groups, numbers, stacked
+from palpate.data.formats.dicom.pixels import GREY, PALETTE, require_decoder, require_photometric
 from palpate.data.formats.forms import require_size
 from palpate.data.formats.scan import Header
 from palpate.data.formats.volumes import MAX_VOXELS
@@ -71,7 +71,7 @@ class Described:
 
     Attributes:
         path: the file.
-        dataset: the attributes of `IMAGE_KEYWORDS`; they never leave `palpate.data.dicom`.
+        dataset: the attributes of `IMAGE_KEYWORDS`; they never leave `palpate.data.formats.dicom`.
         header: what palpate knows of the image.
         order: which stored frame each slice of the volume is.
     """

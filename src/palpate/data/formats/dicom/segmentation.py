@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from palpate.data.dicom.files import Opened, one_sentence, open_header, open_pixels
-from palpate.data.dicom.frames import TURNED, Groups, Plane, numbers
-from palpate.data.dicom.header import SEGMENTATIONS, describe, frame_size
-from palpate.data.dicom.kept import plain
-from palpate.data.dicom.pixels import PIXEL_TAGS, bounded_pixels, require_decoder
-from palpate.data.dicom.series import slices_of
+from palpate.data.formats.dicom.files import Opened, one_sentence, open_header, open_pixels
+from palpate.data.formats.dicom.frames import TURNED, Groups, Plane, numbers
+from palpate.data.formats.dicom.header import SEGMENTATIONS, describe, frame_size
+from palpate.data.formats.dicom.kept import plain
+from palpate.data.formats.dicom.pixels import PIXEL_TAGS, bounded_pixels, require_decoder
+from palpate.data.formats.dicom.series import slices_of
 from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
 

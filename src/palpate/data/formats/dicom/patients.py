@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from palpate.data.dicom.files import is_image_file, one_sentence, open_header
-from palpate.data.dicom.writing import PATIENT_ID
+from palpate.data.formats.dicom.files import is_image_file, one_sentence, open_header
+from palpate.data.formats.dicom.writing import PATIENT_ID
 
 
 def patient_key(path: Path) -> str | None:

@@ -1,8 +1,8 @@
 """DICOM files opened safely: one sentence for whatever is wrong, no warning of pydicom, and bounded memory.
 
 Memory: reading takes the attributes that palpate asks for and the pixels, nothing else of the file; files that hold far
-more bytes than their pixels need are refused (`palpate.data.dicom.header`). A deflated file is inflated no further than
-twice the pixels that it declares and `MAX_SURPLUS`, at most `MAX_INFLATED`. A file of an old archive without the
+more bytes than their pixels need are refused (`palpate.data.formats.dicom.header`). A deflated file is inflated to at
+most twice the pixels that it declares and `MAX_SURPLUS`, at most `MAX_INFLATED`. A file of an old archive without the
 preamble is given one in memory.
 """
 

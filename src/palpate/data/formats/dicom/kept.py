@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from palpate.data.dicom.frames import numbers
+from palpate.data.formats.dicom.frames import numbers
 
 NUMBERS = (
     # How pixels are mapped and shown.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.dicom.files import is_image_file, one_sentence, open_pixels
-from palpate.data.dicom.frames import Groups, Plane, numbers, stacked
-from palpate.data.dicom.header import Described, describe
-from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
-from palpate.data.dicom.strays import require_no_copies, require_no_strays
-from palpate.data.dicom.writing import derived, replaced_folder, require_range
 from palpate.data.formats.copies import require_fit
+from palpate.data.formats.dicom.files import is_image_file, one_sentence, open_pixels
+from palpate.data.formats.dicom.frames import Groups, Plane, numbers, stacked
+from palpate.data.formats.dicom.header import Described, describe
+from palpate.data.formats.dicom.pixels import PIXEL_TAGS, decoded
+from palpate.data.formats.dicom.strays import require_no_copies, require_no_strays
+from palpate.data.formats.dicom.writing import derived, replaced_folder, require_range
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.volumes import MAX_VOXELS

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.dicom.files import one_sentence, open_pixels
-from palpate.data.dicom.frames import SAME_PLACE, Plane
-from palpate.data.dicom.header import Described
+from palpate.data.formats.dicom.files import one_sentence, open_pixels
+from palpate.data.formats.dicom.frames import SAME_PLACE, Plane
+from palpate.data.formats.dicom.header import Described
 from palpate.errors import InputError
 
 

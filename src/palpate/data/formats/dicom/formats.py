@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from palpate.data.dicom.files import is_dicom, one_sentence, open_pixels
-from palpate.data.dicom.header import describe
-from palpate.data.dicom.pixels import PIXEL_TAGS, decoded
-from palpate.data.dicom.writing import derived
 from palpate.data.formats.copies import require_fit
+from palpate.data.formats.dicom.files import is_dicom, one_sentence, open_pixels
+from palpate.data.formats.dicom.header import describe
+from palpate.data.formats.dicom.pixels import PIXEL_TAGS, decoded
+from palpate.data.formats.dicom.writing import derived
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.storage.runs import write_atomically
@@ -31,7 +31,7 @@ class Dicom:
         return path.is_file() and is_dicom(path, head)
 
     def header(self, path: Path) -> Header:
-        """What the file says, without decoding its pixels; see `palpate.data.dicom.header.describe`."""
+        """What the file says, without decoding its pixels; see `palpate.data.formats.dicom.header.describe`."""
         return describe(path).header
 
     def read(self, path: Path) -> Scan:
@@ -43,7 +43,7 @@ class Dicom:
             )
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
-        """A derived copy in Explicit VR Little Endian, uncompressed; see `palpate.data.dicom.writing.derived`."""
+        """A derived copy in Explicit VR Little Endian, uncompressed; see `dicom.writing.derived`."""
         described = describe(source)
         require_fit(source, described.header, stored, target)
         write_atomically(target, derived(described, stored, note))

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from palpate.data.dicom.files import one_sentence, open_before_pixels, open_header
-from palpate.data.dicom.frames import Groups
-from palpate.data.dicom.header import Described
-from palpate.data.dicom.kept import FRAME_TYPES, KEPT, keep, keep_groups, plain
 from palpate.data.formats.copies import SOFTWARE
+from palpate.data.formats.dicom.files import one_sentence, open_before_pixels, open_header
+from palpate.data.formats.dicom.frames import Groups
+from palpate.data.formats.dicom.header import Described
+from palpate.data.formats.dicom.kept import FRAME_TYPES, KEPT, keep, keep_groups, plain
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError, StorageError
