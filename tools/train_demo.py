@@ -1,7 +1,7 @@
 """Make the weights of one of the demo's models: `python tools/train_demo.py TASK`, some minutes on two cores.
 
 Draws digital phantoms, trains a small network on them without any defence (no adversarial training: the demo must
-show what ordinary networks do), writes `src/palpate/models/weights/*_demo.safetensors`, loads what was written and
+show what ordinary networks do), writes `src/palpate/models/demo/weights/*_demo.safetensors`, loads what was written and
 prints how it does on fresh phantoms, which were never trained on.
 
 TASK is `classification` (grades of fundus phantoms), `segmentation` (lungs and lesions of thorax phantoms)
