@@ -49,7 +49,7 @@ def planned(*attacks: str) -> str:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
-    """A plan of one attack that takes a moment."""
+    """A plan of one attack that takes a event."""
     write(tmp_path / "tiny", planned("fgsm"))
     return tmp_path / "tiny" / "plan.toml"
 
@@ -242,7 +242,7 @@ def test_interrupted_while_tracing_says_that_the_attacks_are_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "run_trail", stopped)
+        patched.setattr(runner, "run_trace_job", stopped)
         status, _, err = call("audit", plan)
     assert status == 130 and "all attacks are done, some were not traced yet" in err
     assert call("audit", plan, "--quiet")[0] == 0

@@ -15,8 +15,8 @@ from palpate.audit.demo.folder import write_demo
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.errors import InputError
-from palpate.handling import parse
 from palpate.models.endpoint_wire import encoded
+from palpate.postprocessing import parse
 from palpate.storage.runs import RunFolder
 from palpate.units import Scale
 

@@ -40,7 +40,7 @@ _HOMES = {
     "Victim": "palpate.victim",
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
-    "parse_handling": "palpate.handling:parse",
+    "parse_handling": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
     "write_copy": "palpate.data.formats.registry",
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from palpate.data.formats.registry import read_scan, write_copy
     from palpate.data.formats.scan import Note, Scan
     from palpate.errors import InputError, PalpateError
-    from palpate.handling import parse as parse_handling
+    from palpate.postprocessing import parse as parse_handling
     from palpate.preprocess import Chain, MonaiChain, Preprocess
     from palpate.stability import Trace
     from palpate.stability import trace as trace_attack

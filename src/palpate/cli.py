@@ -20,7 +20,7 @@ from palpate.lists import lists
 from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
-    from palpate.audit.run.runner import Outcome
+    from palpate.audit.run.runner import AuditOutcome
 
 app = typer.Typer(
     name="palpate",
@@ -279,7 +279,7 @@ def _give_up(text: str) -> None:
     os._exit(INCOMPLETE)
 
 
-def _say_failures(outcome: Outcome) -> None:
+def _say_failures(outcome: AuditOutcome) -> None:
     """On stderr, why the exit status is not 0."""
     for gate in outcome.gates:
         if not gate.passed:
@@ -290,7 +290,7 @@ def _say_failures(outcome: Outcome) -> None:
             echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
 
 
-def _conclude(outcome: Outcome, quiet: bool) -> int:
+def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
     from palpate.report.page.html import write_report
     from palpate.storage.runs import RunFolder
 

@@ -67,7 +67,7 @@ def list_handlings() -> None:
     """What happens to images in a hospital, for survival.after and robust_to in a plan."""
     from rich.table import Table
 
-    from palpate.handling import known
+    from palpate.postprocessing import known
 
     table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
     for name, words in known():

@@ -81,10 +81,10 @@ def test_goals_in_words_name_what_the_plan_names():
     lungs = SegmentationSection(kind="segmentation", structures=("left", "right", "lesion"))
     cells = DetectionSection(kind="detection", classes=("red", "white"))
     erase, swap = mask_goal("erase: lesion, into left", lungs), mask_goal("swap: left, right", lungs)
-    assert (erase.structure, erase.into, erase.words()) == (2, 0, "erase lesion")
-    assert (swap.first, swap.second, swap.words()) == (0, 1, "swap left and right")
+    assert (erase.structure, erase.into, erase.describe()) == (2, 0, "erase lesion")
+    assert (swap.first, swap.second, swap.describe()) == (0, 1, "swap left and right")
     assert detection_goal("fabricate: white", cells).classes == (1,)
-    assert detection_goal("mislabel", cells).words() == "mislabel"
+    assert detection_goal("mislabel", cells).describe() == "mislabel"
 
 
 def test_measures_have_the_units_of_the_files(tmp_path):

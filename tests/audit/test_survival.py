@@ -11,7 +11,7 @@ from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
 from palpate.data.formats.registry import read_scan
-from palpate.handling import parse
+from palpate.postprocessing import parse
 from palpate.storage.runs import RunFolder
 from tests import clinic
 

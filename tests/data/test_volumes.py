@@ -281,5 +281,5 @@ def test_tables_of_classes_hold_volumes_too(tmp_path: Path) -> None:
     table = Table.from_csv(tmp_path / "labels.csv", tmp_path)
     assert isinstance(table.source, Folder) and [case.name for case in table] == ["a.nii.gz", "b.nii.gz"]
     assert table.shape() == table.shape_of(1) == table.image(1).shape == (1, 3, 5, 4)
-    assert table.form().words() == "grey, 3 x 5 x 4 voxels, float32"
+    assert table.form().describe() == "grey, 3 x 5 x 4 voxels, float32"
     assert is_volume("A.NII.GZ") and not is_volume("a.gz")

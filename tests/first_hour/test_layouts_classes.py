@@ -45,7 +45,7 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     assert len(subject.table) == expected.pop("images")
     assert {name: said[name] for name in expected if name != "images"} == expected
     with subject.victim as victim:
-        outputs = victim.glance(subject.images((0, 1)))
+        outputs = victim.forward_no_grad(subject.images((0, 1)))
     assert outputs.shape == (2, len(plan.task.names))
 
 

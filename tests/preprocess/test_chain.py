@@ -39,11 +39,11 @@ def test_the_steps_are_taken_in_order() -> None:
         expected = step(expected)
     assert torch.equal(CT(values), expected) and expected.shape == (2, 3, 8, 8)
     assert [name for name, _ in CT.parts] == ["Window", "Resize", "ToRGB", "Normalise"]
-    assert CT.words() == (
+    assert CT.describe() == (
         "window -160 to 240 onto 0 to 1; resize to 8 x 8; repeat grey to 3 channels; "
         "subtract 0.5, 0.4, 0.3, divide by 0.2, 0.2, 0.2"
     )
-    assert Chain().words() == "none" and torch.equal(Chain()(values), values)
+    assert Chain().describe() == "none" and torch.equal(Chain()(values), values)
 
 
 @pytest.mark.parametrize(

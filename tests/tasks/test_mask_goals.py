@@ -174,7 +174,7 @@ def test_soft_score_falls_along_the_way_to_every_goal():
         place = logits_of(labels).requires_grad_()
         (gradient,) = torch.autograd.grad(task.loss(place, targets).sum(), place)
         moved = place + 0.1 * gradient / gradient.abs().max()
-        assert task.soft_score(moved, targets) < task.soft_score(place, targets), goal.words()
+        assert task.soft_score(moved, targets) < task.soft_score(place, targets), goal.describe()
 
 
 def test_pieces_stand_by_their_cosine_with_what_is_wanted():
@@ -231,7 +231,7 @@ def test_what_is_no_goal_is_said(make, words):
 
 def test_words():
     goals = (Degrade(), Erase(0, name="lesion"), Insert(1, (0.5, 0.5), 3), Shift(0, -2), Toward((0, 3)), Swap(0, 1))
-    assert [goal.words() for goal in goals] == [
+    assert [goal.describe() for goal in goals] == [
         "untargeted",
         "erase lesion",
         "insert structure 1",

@@ -184,8 +184,8 @@ class Rows:
             other = self.source.form(case)
             if other != first:
                 raise InputError(
-                    f"data: {self.cases[0].name} is {first.words()}, and {case.name} is {other.words()}; images of one "
-                    "audit need one shape and bit depth. Resize or convert them, or list only equal ones."
+                    f"data: {self.cases[0].name} is {first.describe()}, and {case.name} is {other.describe()}; images "
+                    "of one audit need one shape and bit depth. Resize or convert them, or list only equal ones."
                 )
         return first
 

@@ -1,6 +1,6 @@
 """One row per step of a watched attack: the schema of `stability/*.parquet`, in plain Python.
 
-`kl(p, q)` stands for `Task.disagreement`: KL(p || q) of classes, its mean over the pixels that count, or the sum over
+`kl(p, q)` is `Task.consistency_loss`: KL(p || q) of classes, its mean over the pixels that count, or the sum over
 candidate boxes per object. x is the clean image, x_t the image delivered at step t, x_T the last one, xs_t = x_{t-1} +
 W * (x_t - x_{t-1}) with W a 3x3 Gaussian of sigma 1 (SMIA's own smoothing where the attack is a SMIA), d_t = x_t - x.
 What is not defined, or was not asked for, is NaN.

@@ -17,7 +17,7 @@ UNKNOWN = -1
 """Label of a finding that nobody annotated."""
 
 
-class Goal(Protocol):
+class FindingGoal(Protocol):
     """Picks findings whose reading is to turn over; a value."""
 
     @property
@@ -28,7 +28,7 @@ class Goal(Protocol):
     def one_is_enough(self) -> bool:
         """Whether one turned finding reaches the goal; otherwise all that it is about must turn."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The goal in a phrase."""
 
     def about(self, labels: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class AnyFinding:
         """True."""
         return True
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
@@ -72,7 +72,7 @@ class AllFindings:
         """False."""
         return False
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`all findings`."""
         return "all findings"
 
@@ -127,7 +127,7 @@ class Miss(_Chosen):
     findings: tuple[int, ...]
     name: str = ""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`miss <findings>`."""
         return self._named("miss")
 
@@ -151,7 +151,7 @@ class Invent(_Chosen):
     findings: tuple[int, ...]
     name: str = ""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`invent <findings>`."""
         return self._named("invent")
 

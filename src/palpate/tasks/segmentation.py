@@ -12,7 +12,7 @@ from palpate.annotations import Masks
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.masks.checks import check_labels, check_outputs
-from palpate.tasks.masks.goal import Goal, Scoring
+from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
@@ -57,7 +57,7 @@ class Segmentation:
 
     structures: int
     exclusive: bool = True
-    goal: Goal = Degrade()
+    goal: MaskGoal = Degrade()
     metric: Score = "dice"
     floor: float = 0.5
     structure: int | None = None
@@ -119,7 +119,9 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None) -> Tensor:
+    def consistency_loss(
+        self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None
+    ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,), averaged over the counted pixels.
 
         `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs). Without targets

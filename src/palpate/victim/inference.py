@@ -32,7 +32,7 @@ class _Inner(Protocol):
 
     def example(self, inputs: Tensor) -> Tensor: ...
 
-    def words(self) -> str: ...
+    def describe(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class SlidingWindow:
             padded = padded.narrow(axis, 0, length)
         return padded.contiguous() if self.inner is None else self.inner.example(padded.contiguous())
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The windows in a phrase."""
         size = " x ".join(str(n) for n in self.size)
         blending = "Gaussian" if self.mode == "gaussian" else "equal"
-        each = "" if self.inner is None else f", each window by {self.inner.words()}"
+        each = "" if self.inner is None else f", each window by {self.inner.describe()}"
         return f"sliding windows of {size}, overlap {self.overlap:g}, {blending} weights{each}"
 
     def weights(self, like: Tensor) -> Tensor:
@@ -298,11 +298,11 @@ class Flips:
         """One image, or one window of it."""
         return inputs[:1] if self.inner is None else self.inner.example(inputs)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The average in a phrase."""
         what = "logits" if self.average == "logits" else "probabilities"
         flips = ", ".join("+".join(str(axis) for axis in flip) for flip in self.axes)
-        inside = "" if self.inner is None else f", each by {self.inner.words()}"
+        inside = "" if self.inner is None else f", each by {self.inner.describe()}"
         return f"the average of {what} over the image and its flips (axes {flips}){inside}"
 
     def _seen(self, inputs: Tensor, axes: list[int], network: Network) -> Tensor:

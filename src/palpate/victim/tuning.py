@@ -45,9 +45,9 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Layou
         taken = _step_seconds(victim, sample, candidate)
         if taken < seconds * _WORTH_IT:
             best, seconds = candidate, taken
-    glancing = replace(best, glance="bfloat16")
-    if _glance_seconds(victim, sample, glancing) < _glance_seconds(victim, sample, best) * _WORTH_IT:
-        best = glancing
+    cheaper = replace(best, forward_no_grad="bfloat16")
+    if _forward_seconds(victim, sample, cheaper) < _forward_seconds(victim, sample, best) * _WORTH_IT:
+        best = cheaper
     return best
 
 
@@ -59,8 +59,8 @@ def _step_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
     return _seconds(victim, tuning, step, images)
 
 
-def _glance_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
-    return _seconds(victim, tuning, lambda trial: trial.glance(images), images)
+def _forward_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
+    return _seconds(victim, tuning, lambda trial: trial.forward_no_grad(images), images)
 
 
 def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], images: Tensor) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,23 @@ class Tuning:
         layout: memory layout of the search copy; which one is faster depends on the network.
         fold: fold batch norms into the convolutions before them.
         search: arithmetic of the search's forward and backward passes.
-        glance: arithmetic of extra forward passes without gradient (SMIA's smoothed branch).
+        forward_no_grad: arithmetic of extra forward passes without gradient (SMIA's smoothed branch).
     """
 
     layout: Layout = "contiguous"
     fold: bool = False
     search: Precision = "float32"
-    glance: Precision = "float32"
+    forward_no_grad: Precision = "float32"
+
+    def stored(self) -> dict[str, Any]:
+        """As a run folder keeps it; `glance` is the stored name of `forward_no_grad`."""
+        return {"layout": self.layout, "fold": self.fold, "search": self.search, "glance": self.forward_no_grad}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> Tuning | None:
+        """From what a run folder keeps; None where something is missing."""
+        names = ("layout", "fold", "search", "glance")
+        return cls(*(stored[name] for name in names)) if all(name in stored for name in names) else None
 
     @property
     def exact(self) -> bool:
@@ -52,7 +62,7 @@ class Inferer(Protocol):
     def example(self, inputs: Tensor) -> Tensor:
         """One input as the network itself sees it: a window of `inputs`."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
 
 
@@ -163,12 +173,12 @@ class Victim:
         with torch.no_grad():
             return self.search(images)
 
-    def glance(self, images: Tensor) -> Tree:
-        """Outputs without gradient, in the arithmetic of `tuning.glance`; never for a verdict."""
+    def forward_no_grad(self, images: Tensor) -> Tree:
+        """Outputs without gradient, in the arithmetic of `tuning.forward_no_grad`; never for a verdict."""
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
-            return self._run_tuned(images, self.tuning.glance)
+            return self._run_tuned(images, self.tuning.forward_no_grad)
 
     def gradient(self, values: Tensor, images: Tensor, *, keep_graph: bool = False) -> Tensor:
         """Gradient of the sum of per-sample `values` (B,) with respect to `images` (B, ...).

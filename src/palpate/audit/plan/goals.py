@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from palpate.errors import PlanError, nearest
 from palpate.tasks import detection_goals, multilabel_goals
-from palpate.tasks.goals import Goal, Towards, Untargeted, hide_disease, invent_disease
+from palpate.tasks.goals import ClassGoal, Towards, Untargeted, hide_disease, invent_disease
 from palpate.tasks.masks import goals as mask_goals
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MASK_GOALS = (
 DETECTION_GOALS = (UNTARGETED, "vanish", "vanish: a class", "fabricate", "fabricate: a class", "mislabel")
 
 
-def class_goal(words: str, section: ClassificationSection) -> Goal:
+def class_goal(words: str, section: ClassificationSection) -> ClassGoal:
     """The goal of an attack on a classification.
 
     Raises:
@@ -54,7 +54,7 @@ def class_goal(words: str, section: ClassificationSection) -> Goal:
     return Towards((_index(name, section.classes, "class"),), f"towards {name}")
 
 
-def finding_goal(words: str, section: MultiLabelSection) -> multilabel_goals.Goal:
+def finding_goal(words: str, section: MultiLabelSection) -> multilabel_goals.FindingGoal:
     """The goal of an attack on findings; raises PlanError where there is none such."""
     if words == UNTARGETED:
         return multilabel_goals.AnyFinding()
@@ -68,7 +68,7 @@ def finding_goal(words: str, section: MultiLabelSection) -> multilabel_goals.Goa
     return kind(chosen, ", ".join(names))
 
 
-def mask_goal(words: str, section: SegmentationSection) -> mask_goals.Goal:
+def mask_goal(words: str, section: SegmentationSection) -> mask_goals.MaskGoal:
     """The goal of an attack on masks; raises PlanError where there is none such, or where its numbers are missing."""
     if words == UNTARGETED:
         return mask_goals.Degrade()

@@ -14,13 +14,13 @@ from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translatio
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
-from palpate.attacks.routes import Weighted
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
+from palpate.attacks.transforms import Weighted
 from palpate.errors import InputError
-from palpate.handling.codecs import Jpeg, Jpeg2000
-from palpate.handling.export import EightBit, Rewindowed, Rounded
-from palpate.handling.grids import Blurred, Resampled
+from palpate.postprocessing.codecs import Jpeg, Jpeg2000
+from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
+from palpate.postprocessing.grids import Blurred, Resampled
 from palpate.preprocess import Chain, MonaiChain, Preprocess, body, geometry, statistics, values
 from palpate.tasks import detection_goals, multilabel_goals
 from palpate.tasks.classification import Classification

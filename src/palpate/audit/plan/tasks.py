@@ -100,7 +100,7 @@ def reader_of(section: TaskSection, task: Task, grid: Grid) -> Reader:
 def goal_words(task: Task) -> str:
     """The goal in words, as records have it."""
     assert isinstance(task, Classification | MultiLabel | Segmentation | Detection)
-    return task.goal.words()
+    return task.goal.describe()
 
 
 def family(section: TaskSection) -> str:

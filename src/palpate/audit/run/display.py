@@ -114,7 +114,7 @@ class Lines:
         self._total, self._count = total, _Count()
 
     def loading(self, text: str) -> None:
-        """A line once it takes long; a log has no use for what is over in a moment."""
+        """A line once it takes long; a log has no use for what is over in a event."""
         self.loaded()
         self._waiting = Timer(PATIENCE, self.message, [text])
         self._waiting.daemon = True

@@ -13,7 +13,7 @@ from palpate.audit.plan.items import Item
 from palpate.audit.plan.tasks import head_words, operating, score_words
 from palpate.audit.run.gates import Gate
 from palpate.audit.subject.machine import machine, versions
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
@@ -63,7 +63,7 @@ class Journal:
     tuning: Tuning
     created: str = field(default_factory=now)
     seconds: dict[str, float] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     gallery: list[dict[str, Any]] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Journal:
             "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],
             "tuning": {
-                **asdict(self.tuning),
+                **self.tuning.stored(),
                 "precision": self.plan.run.precision,
                 "batch": self.plan.run.batch,
                 "curve": self.plan.curve,
@@ -174,9 +174,9 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "sha256": subject.weights,
         "files_sha256": subject.model,
         "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
-        "preprocess": subject.preprocess.words(),
+        "preprocess": subject.preprocess.describe(),
         "preprocess_sha256": digest(encode(subject.preprocess)),
-        "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.words(),
+        "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.describe(),
     }
 
 
@@ -212,7 +212,7 @@ def _threat(plan: Plan) -> dict[str, Any]:
     return {
         "norm": threat.norm,
         "eps": list(radii),
-        "words": replace(threat.build(radii[0]), eps=radii).words(),
+        "words": replace(threat.build(radii[0]), eps=radii).describe(),
         "amounts": [list(amounts(eps, plan.scale)) for eps in radii],
         "lattice": threat.lattice,
         "region": list(threat.region),
@@ -242,4 +242,4 @@ def _summary(item: Item) -> str:
     if not item.entry.own_threat:
         return item.entry.summary
     threat = replace(item.attack.threat, eps=item.eps)  # type: ignore[type-var]
-    return f"{item.entry.summary} Its own threat: {threat.words()}."
+    return f"{item.entry.summary} Its own threat: {threat.describe()}."

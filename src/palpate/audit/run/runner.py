@@ -23,16 +23,16 @@ from palpate.audit.subject.chance import at_chance
 from palpate.audit.subject.first_look import first_look
 from palpate.audit.subject.fitting import notices
 from palpate.audit.subject.machine import repeatable
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject, load_subject
 from palpate.audit.work.gallery import draw, gallery, pick, prune
-from palpate.audit.work.outcomes import Found
+from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.restoring import expected, named, to_redo
 from palpate.audit.work.saving import export, exported, settle
 from palpate.audit.work.shards import Shard, run_shard, shards_of
 from palpate.audit.work.survival import Survival
-from palpate.audit.work.traces import Trail, described, kept, run_trail, trails
+from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
@@ -48,7 +48,7 @@ _PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "me
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AuditOutcome:
     """How an audit ended.
 
     Attributes:
@@ -69,7 +69,7 @@ class Outcome:
     interrupted: bool
     failed: tuple[str, ...]
     gates: tuple[Gate, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
     @property
     def passed(self) -> bool:
@@ -85,7 +85,7 @@ def audit(
     allow_pickle: bool = False,
     progress: Progress | None = None,
     given_up: Callable[[str], None] | None = None,
-) -> Outcome:
+) -> AuditOutcome:
     """Carry out a plan in a run folder, or go on with it; what is finished is never done again.
 
     Stopped at any moment, by Ctrl-C or by force, the next call goes on where it was and leaves the same records,
@@ -115,7 +115,7 @@ def audit(
         room = Room(plan.run.batch)
         watchdog = subject.victim.watchdog
         if watchdog is not None and given_up is not None:
-            end, late = given_up, f"{watchdog.words()}. It could not be interrupted."
+            end, late = given_up, f"{watchdog.describe()}. It could not be interrupted."
             watchdog.given_up = lambda: end(late)
         journal = _begin(run, plan, subject, before, room)
         with repeatable(subject.device):
@@ -142,9 +142,9 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         weights=plan.model.factory is None or plan.model.weights is not None,
     )
     findings += notices(plan, subject)
-    findings += [Finding("note", "weights", text) for text in subject.notes]
+    findings += [AuditFinding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:
-        findings.append(Finding("note", "plan", listed))
+        findings.append(AuditFinding("note", "plan", listed))
     subject.victim.tuning = tuning
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)
@@ -167,12 +167,12 @@ def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
     return {key: value for key, value in seconds.items() if value is not None}
 
 
-def _remembered(before: dict[str, Any], plan: Plan) -> list[Finding]:
+def _remembered(before: dict[str, Any], plan: Plan) -> list[AuditFinding]:
     """What was noticed while the finished shards were made, which no later start can notice."""
     wanted = {_PROVENANCE, _MEMORY}
     wanted |= {_EXPORTS} if plan.export.images != "none" else set()
     wanted |= {_SAVING} if plan.survival.saved else set()
-    return [Finding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
+    return [AuditFinding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
 
 
 def _could_not_run(before: dict[str, Any] | None) -> set[str]:
@@ -181,7 +181,7 @@ def _could_not_run(before: dict[str, Any] | None) -> set[str]:
     return {finding["subject"] for finding in noted if finding["text"].startswith(_COULD_NOT)}
 
 
-def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
+def _moved(before: dict[str, Any], journal: Journal) -> list[AuditFinding]:
     """A note where attacks go on with other versions or on another machine than before."""
     changes = [
         f"{key} {was.get(key, 'none')} -> {here.get(key, 'none')}"
@@ -195,7 +195,7 @@ def _moved(before: dict[str, Any], journal: Journal) -> list[Finding]:
     if not changes:
         return []
     text = f"The run went on elsewhere than before ({'; '.join(changes)}), so last digits may differ."
-    return [Finding("note", _PROVENANCE, text)]
+    return [AuditFinding("note", _PROVENANCE, text)]
 
 
 class _Audit:
@@ -208,12 +208,12 @@ class _Audit:
         self.failed: dict[str, str] = {}
         self.current: Item | None = None
 
-    def go(self, before: dict[str, Any] | None) -> Outcome:
+    def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
         missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
-        if before is not None and (missing or any(not kept(self.run, trail) for trail in self._trails())):
+        if before is not None and (missing or any(not kept(self.run, job) for job in self._trace_jobs())):
             journal.findings += _moved(before, journal)
         elif before is not None:
             # Nothing runs here and now.
@@ -237,7 +237,7 @@ class _Audit:
         except KeyboardInterrupt:
             interrupted = True
         self._close(interrupted)
-        return Outcome(
+        return AuditOutcome(
             folder=self.run.path,
             status="finished" if journal.finished else "unfinished",
             done=sum(self.run.has(shard.identity) for shard in journal.shards),
@@ -284,35 +284,35 @@ class _Audit:
                 victim.score(self.subject.images([0]))
             yield
 
-    def _trails(self) -> tuple[Trail, ...]:
-        return trails(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
+    def _trace_jobs(self) -> tuple[TraceJob, ...]:
+        return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
 
     def _trace(self) -> None:
         """Trace the attacks that are done; one that cannot be traced is a finding."""
-        wanted = self._trails()
-        untraced = [trail for trail in wanted if not kept(self.run, trail)]
+        wanted = self._trace_jobs()
+        untraced = [job for job in wanted if not kept(self.run, job)]
         self._tell(wanted)
         if not untraced:
             return
-        self.progress.start(sum(len(trail.rows) for trail in untraced))
+        self.progress.start(sum(len(job.rows) for job in untraced))
         with self._ready():
-            for trail in untraced:
-                begin, self.current = time.perf_counter(), trail.item
+            for job in untraced:
+                begin, self.current = time.perf_counter(), job.item
                 try:
-                    run_trail(self.plan, self.subject, self.run, trail)
+                    run_trace_job(self.plan, self.subject, self.run, job)
                 except InputError as error:
-                    self._note("warning", trail.item.name, f"Its steps could not be traced: {error}")
+                    self._note("warning", job.item.name, f"Its steps could not be traced: {error}")
                     continue
                 seconds = time.perf_counter() - begin
-                self.journal.trace_seconds[trail.identity] = round(seconds, 6)
+                self.journal.trace_seconds[job.identity] = round(seconds, 6)
                 self._tell(wanted)
                 self.journal.save()
-                self.progress.advance(trail.words(), seconds, len(trail.rows))
+                self.progress.advance(job.describe(), seconds, len(job.rows))
 
-    def _tell(self, wanted: Sequence[Trail]) -> None:
+    def _tell(self, wanted: Sequence[TraceJob]) -> None:
         """Enter the traces that are stored."""
         journal = self.journal
-        done = [trail for trail in wanted if self.run.has_trace(trail.identity)]
+        done = [job for job in wanted if self.run.has_trace(job.identity)]
         journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
@@ -328,7 +328,7 @@ class _Audit:
                 self._export(shard, found, shown)
                 if isinstance(self.progress, Finer):
                     before, last = last, time.perf_counter()
-                    self.progress.within(shard.words(), last - before, 1)
+                    self.progress.within(shard.describe(), last - before, 1)
         except InputError as error:
             self._fail(shard.item, error)
             return
@@ -336,9 +336,9 @@ class _Audit:
         self.run.write_shard(shard.identity, records)
         self.journal.seconds[shard.identity] = round(seconds, 6)
         self.journal.save()
-        self.progress.advance(shard.words(), seconds, len(shard.rows))
+        self.progress.advance(shard.describe(), seconds, len(shard.rows))
 
-    def _export(self, shard: Shard, found: Found, shown: bool) -> None:
+    def _export(self, shard: Shard, found: ImageOutcome, shown: bool) -> None:
         wanted = self.plan.export.images
         if not self.subject.table.paths(found.records[0].row):
             if wanted == "all":
@@ -352,27 +352,27 @@ class _Audit:
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
         """Notice something once."""
-        finding = Finding(level, subject, text)
+        finding = AuditFinding(level, subject, text)
         if finding not in self.journal.findings:
             self.journal.findings.append(finding)
 
     def _fail(self, item: Item, error: InputError) -> None:
         self.failed[item.name] = str(error)
-        self.journal.findings.append(Finding("failure", item.name, f"{_COULD_NOT} {error}"))
+        self.journal.findings.append(AuditFinding("failure", item.name, f"{_COULD_NOT} {error}"))
         self.journal.save()
         self.progress.message(f"'{item.name}' could not run: {error}")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
         """Store that the attack under way could not run, and end; called while its thread hangs inside the model."""
         if self.current is not None:
-            self.journal.findings.append(Finding("failure", self.current.name, f"{_COULD_NOT} {text}"))
+            self.journal.findings.append(AuditFinding("failure", self.current.name, f"{_COULD_NOT} {text}"))
             self.journal.save()
             text = f"'{self.current.name}' could not run: {text}"
         end(text)
 
     def _close(self, interrupted: bool) -> None:
         journal = self.journal
-        if (less := self.room.words()) is not None:
+        if (less := self.room.describe()) is not None:
             self._note("note", _MEMORY, less)
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"

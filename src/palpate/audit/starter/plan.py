@@ -123,13 +123,13 @@ def _head(
 ) -> str:
     tasks = [f", with --task {_kind(other)}" if _kind(other) != _kind(layout) else "" for other in others]
     listed = zip(tasks[:3], others[:3], strict=True)
-    also = "".join(f"# Also there{task}: {plain(other.words())}\n" for task, other in listed)
+    also = "".join(f"# Also there{task}: {plain(other.describe())}\n" for task, other in listed)
     also += "".join(f"# Not read: {plain(text)}\n" for text in unread[:3])
     noted = [*layout.notes, *_unequal(layout)] if isinstance(layout, Layout) else []
     also += "".join(f"# Note: {plain(text)}\n" for text in noted)
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
-        f"# Found: {plain(layout.words())}\n{also}\n"
+        f"# Found: {plain(layout.describe())}\n{also}\n"
         f"title = {text_of(f'Robustness audit: {folder.resolve().name}')}\n"
         "seed = 0\n"
     )

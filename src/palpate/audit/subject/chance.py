@@ -12,7 +12,7 @@ import torch
 
 from palpate.audit.subject.baseline import all_answered
 from palpate.audit.subject.chance_hints import hint
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
 from palpate.contracts import Task
@@ -63,7 +63,7 @@ def at_chance(
     logits: bool = False,
     names: Sequence[str] = (),
     weights: bool = True,
-) -> list[Finding]:
+) -> list[AuditFinding]:
     """Look at up to 64 images of all shapes and classes, and at up to 512 where that leaves it open.
 
     Args:
@@ -91,11 +91,11 @@ def at_chance(
         said = (verdict.text, verdict.reason, "" if weights else _NO_WEIGHTS, _look_at(task))
         text = " ".join(part for part in said if part)
         if accept == "allow":
-            return [Finding("warning", "clean accuracy", text)]
+            return [AuditFinding("warning", "clean accuracy", text)]
         raise InputError(f'model: {text} To audit it all the same: run.at_chance = "allow".')
     if verdict.kind == "few":
-        return [Finding("note", "clean accuracy", verdict.text)]
-    return [Finding("warning", "one class" if verdict.kind == "one class" else "clean accuracy", verdict.text)]
+        return [AuditFinding("note", "clean accuracy", verdict.text)]
+    return [AuditFinding("warning", "one class" if verdict.kind == "one class" else "clean accuracy", verdict.text)]
 
 
 def _look_at(task: Task) -> str:

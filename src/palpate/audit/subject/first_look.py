@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.subject.notes import model_notes
-from palpate.audit.subject.preflight import Finding, preflight
+from palpate.audit.subject.preflight import AuditFinding, preflight
 from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 def first_look(
     plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
-) -> tuple[list[Finding], Tuning]:
+) -> tuple[list[AuditFinding], Tuning]:
     """What some images show of the model, and how it is searched."""
     images, targets = subject.images(rows), subject.targets(rows)
     task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
@@ -37,11 +36,11 @@ def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any]
     mixed = plan.run.precision == "mixed"
     if plan.run.layout != "auto":
         search: Precision = "bfloat16" if mixed else "float32"
-        return Tuning(plan.run.layout, fold=True, search=search, glance=search)
+        return Tuning(plan.run.layout, fold=True, search=search, forward_no_grad=search)
     stored = (before or {}).get("tuning", {})
-    chosen = {field.name: stored[field.name] for field in fields(Tuning) if field.name in stored}
-    if len(chosen) == len(fields(Tuning)) and stored.get("precision") == plan.run.precision:
-        return Tuning(**chosen)
+    chosen = Tuning.restored(stored)
+    if chosen is not None and stored.get("precision") == plan.run.precision:
+        return chosen
     try:
         return choose(subject.victim, images, mixed=mixed)
     except (InputError, RuntimeError) as error:

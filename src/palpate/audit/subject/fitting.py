@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.data.formats.orientation import UPRIGHT
 from palpate.data.formats.scan import Header
 from palpate.errors import InputError
@@ -61,26 +61,26 @@ def _amount(step: float, steps: float) -> str:
     return '"1 stored step"' if steps == 1 else f"{math.ceil(step * steps * 1000) / 1000:g}"
 
 
-def notices(plan: Plan, subject: Subject) -> list[Finding]:
+def notices(plan: Plan, subject: Subject) -> list[AuditFinding]:
     """What files and plan together ask a reader to know."""
-    left_out = [Finding("note", "data", text) for text in subject.table.notes]
+    left_out = [AuditFinding("note", "data", text) for text in subject.table.notes]
     files = [*_converted(subject), *_channels(subject), *_turned(plan, subject), *_bounds(subject), *_polarity(subject)]
     files += _rescales(subject)
     return [*left_out, *files, *_below_a_step(plan, subject)]
 
 
-def _converted(subject: Subject) -> list[Finding]:
+def _converted(subject: Subject) -> list[AuditFinding]:
     found = sorted({header.format for header in subject.headers} & {"BMP", "GIF", "WEBP"})
     if not found:
         return []
     return [
-        Finding(
+        AuditFinding(
             "note", "files", f"Copies of {' and '.join(found)} images are saved as PNG, which holds the same numbers."
         )
     ]
 
 
-def _channels(subject: Subject) -> list[Finding]:
+def _channels(subject: Subject) -> list[AuditFinding]:
     names: dict[int, list[str]] = {}
     for header, case in zip(subject.headers, subject.table, strict=True):
         names.setdefault(header.shape[0], []).append(case.name)
@@ -94,10 +94,10 @@ def _channels(subject: Subject) -> list[Finding]:
         f"The images differ in channels: {', '.join(parts)}. A grey image carries one change, a colour image one "
         "in each channel, so that equal budgets are not equally strong. Save all of them alike, or audit them apart."
     )
-    return [Finding("warning", "channels", text)]
+    return [AuditFinding("warning", "channels", text)]
 
 
-def _turned(plan: Plan, subject: Subject) -> list[Finding]:
+def _turned(plan: Plan, subject: Subject) -> list[AuditFinding]:
     sideways = [
         case.name for header, case in zip(subject.headers, subject.table, strict=True) if header.orientation != UPRIGHT
     ]
@@ -108,10 +108,10 @@ def _turned(plan: Plan, subject: Subject) -> list[Finding]:
         f"first {sideways[0]}), and are read as stored. Where the network in use gets them turned (OpenCV does it), "
         'write data.orientation = "exif".'
     )
-    return [Finding("note", "orientation", text)]
+    return [AuditFinding("note", "orientation", text)]
 
 
-def _bounds(subject: Subject) -> list[Finding]:
+def _bounds(subject: Subject) -> list[AuditFinding]:
     low, high = subject.victim.bounds
     beyond = [
         (header, case.name)
@@ -127,10 +127,10 @@ def _bounds(subject: Subject) -> list[Finding]:
         f"{header.bounds[1]:g} ({len(beyond)} of {len(subject.headers)} images). What an attack puts beyond is clipped "
         "when it is saved; give bounds that every file can hold."
     )
-    return [Finding("warning", "bounds", text)]
+    return [AuditFinding("warning", "bounds", text)]
 
 
-def _rescales(subject: Subject) -> list[Finding]:
+def _rescales(subject: Subject) -> list[AuditFinding]:
     own = sum(header.format == "DICOM series" and header.lattice is None for header in subject.headers)
     if not own:
         return []
@@ -138,10 +138,10 @@ def _rescales(subject: Subject) -> list[Finding]:
         f"{own} of {len(subject.headers)} series have slices with rescales of their own, as PET has. Values are read "
         "exactly; a saved copy holds the value next to each that its slice can store."
     )
-    return [Finding("note", "rescale", text)]
+    return [AuditFinding("note", "rescale", text)]
 
 
-def _polarity(subject: Subject) -> list[Finding]:
+def _polarity(subject: Subject) -> list[AuditFinding]:
     inverted = sum(header.inverted for header in subject.headers)
     if not inverted:
         return []
@@ -151,15 +151,15 @@ def _polarity(subject: Subject) -> list[Finding]:
             f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; "
             "a network that was not given them so in use sees negatives. Audit them apart, with an invert step."
         )
-        return [Finding("warning", "polarity", text)]
+        return [AuditFinding("warning", "polarity", text)]
     text = (
         "The images are MONOCHROME1, where bright is stored as dark, and are read as stored. Where the network in use "
         "is given them inverted, add the step invert to model.preprocess."
     )
-    return [Finding("note", "polarity", text)]
+    return [AuditFinding("note", "polarity", text)]
 
 
-def _below_a_step(plan: Plan, subject: Subject) -> list[Finding]:
+def _below_a_step(plan: Plan, subject: Subject) -> list[AuditFinding]:
     step = subject.scale.step
     small = [] if step is None or plan.threat.norm != "linf" else [eps for eps in plan.radii if eps < step / 2]
     if not small or step is None:
@@ -168,4 +168,4 @@ def _below_a_step(plan: Plan, subject: Subject) -> list[Finding]:
         f"Budgets below half a stored step of {step:g} ({', '.join(f'{eps:g}' for eps in small)}) round to nothing "
         "when the file is saved: they say what the network would do with images that no file can hold."
     )
-    return [Finding("warning", "stored steps", text)]
+    return [AuditFinding("warning", "stored steps", text)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.models.bundle import BundleFacts, bundle_facts
 from palpate.models.huggingface import huggingface_facts
 from palpate.victim import Victim
@@ -20,7 +20,7 @@ _SLACK = 0.01
 """Share of the range by which inputs may leave what the metadata say: resizing overshoots, and people round."""
 
 
-def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[Finding]:
+def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[AuditFinding]:
     """Where a bundle's metadata, a Hugging Face folder's configuration, or an endpoint ask for a second look.
 
     Args:
@@ -51,7 +51,7 @@ def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[Finding]:
             f"The model is a service, and what stands behind {model.named} can change unseen. It was asked at "
             f"most {model.endpoint.per_second:g} times a second, and {model.endpoint.budget} times in one start."
         )
-    return [Finding("note", "model", text) for text in texts]
+    return [AuditFinding("note", "model", text) for text in texts]
 
 
 def _inputs(facts: BundleFacts, inputs: Tensor) -> Iterator[str]:

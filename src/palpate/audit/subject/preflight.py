@@ -32,7 +32,7 @@ _TRIED = 4
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """What was noticed before the audit, worth a line in the report."""
 
     level: Literal["failure", "warning", "note"]
@@ -51,7 +51,7 @@ def preflight(
     *,
     random_model: str = "refuse",
     logits: bool = False,
-) -> list[Finding]:
+) -> list[AuditFinding]:
     """Try the model on some images: what makes an audit impossible is refused, what weakens it is found.
 
     The victim is entered here; enter it before and the mode in which it was given cannot be seen any more.
@@ -86,11 +86,11 @@ def preflight(
     return findings
 
 
-def _mode(victim: Victim) -> list[Finding]:
+def _mode(victim: Victim) -> list[AuditFinding]:
     if not any(part.training for part in victim.module.modules()):
         return []
     text = "The model came in train mode; it is audited in evaluation mode, and its mode is restored afterwards."
-    return [Finding("note", "train mode", text)]
+    return [AuditFinding("note", "train mode", text)]
 
 
 def _first_pass(victim: Victim, images: Tensor) -> Tree:
@@ -100,7 +100,7 @@ def _first_pass(victim: Victim, images: Tensor) -> Tree:
         raise refusal(error.cause, images.shape) from error
 
 
-def _format(victim: Victim) -> list[Finding]:
+def _format(victim: Victim) -> list[AuditFinding]:
     """A model in half or double precision is audited as it is, and that is worth knowing."""
     dtype = dtype_of(victim.module)
     if dtype in (None, torch.float32):
@@ -111,10 +111,10 @@ def _format(victim: Victim) -> list[Finding]:
     )
     if dtype != torch.float64:
         text += " Small gradients round to zero there; audit it in float32 (.float()) too, where attacks search better."
-    return [Finding("note", "number format", text)]
+    return [AuditFinding("note", "number format", text)]
 
 
-def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> list[Finding]:
+def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> list[AuditFinding]:
     """Cross-entropy of a softmax is nearly flat; a sigmoid read as a logit decides for one class always."""
     suspicion = suspect(task, outputs, targets, "model.outputs")
     if suspicion is None:
@@ -122,7 +122,7 @@ def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> li
     if suspicion.sure and not stated:
         raise InputError(suspicion.text)
     text = suspicion.text.removeprefix("model: ")
-    return [Finding("warning", "probabilities", text[0].upper() + text[1:])]
+    return [AuditFinding("warning", "probabilities", text[0].upper() + text[1:])]
 
 
 def _boxes(task: Task, outputs: Tree) -> None:
@@ -135,7 +135,7 @@ def _boxes(task: Task, outputs: Tree) -> None:
         )
 
 
-def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[Finding]:
+def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[AuditFinding]:
     difference = _difference(victim.judge(images), outputs)
     if difference == 0:
         return []
@@ -145,14 +145,14 @@ def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str
             f"In evaluation mode {seen}. The model draws random numbers, so a success may be luck, and a robust "
             "image too; average the model over many draws for figures that repeat."
         )
-        return [Finding("warning", "random model", text)]
+        return [AuditFinding("warning", "random model", text)]
     raise InputError(
         f"model: {seen} in evaluation mode, so it draws random numbers (dropout that stays on, random crops). "
         'Turn that off, average over many draws inside the model, or accept it: run.random_model = "allow".'
     )
 
 
-def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
+def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFinding]:
     if len(images) < 2:
         return []
     try:
@@ -171,13 +171,13 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[Finding]:
         f"The output for one image changes by {difference:.3g} with the other images of its batch (a batch norm "
         "without running statistics does this). Verdicts then depend on the batch; normalise each image by itself."
     )
-    return [Finding("failure", "batch dependence", text)]
+    return [AuditFinding("failure", "batch dependence", text)]
 
 
-def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[Finding]:
+def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[AuditFinding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
     seen = preprocessing(victim.preprocess, images[:_TRIED])
-    through = [Finding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
+    through = [AuditFinding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
         blocked = zero
@@ -193,7 +193,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
             else f"The model's backward pass fails ({said(failed)}){_named(_place(victim, images))}"
         )
         text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
-        return [Finding("failure", "gradients", text)]
+        return [AuditFinding("failure", "gradients", text)]
     count, none = len(images), int(blocked.sum())
     if none > _MANY * count:
         place = _place(victim, images) or "rounding or a threshold on the way; remove that step for the audit."
@@ -201,13 +201,13 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
             f"The gradient is exactly zero for {none} of {count} images: {place} Gradient attacks cannot move them; "
             f"attacks without gradient: {free}."
         )
-        return [*through, Finding("failure" if none == count else "warning", "gradients", text)]
+        return [*through, AuditFinding("failure" if none == count else "warning", "gradients", text)]
     if int(zero.sum()) > _MANY * count:
         text = (
             f"The loss is so saturated that its gradient is exactly zero for {int(zero.sum())} of {count} images. "
             "Attacks climb the margin's gradient there instead, so nothing is lost."
         )
-        return [*through, Finding("warning", "saturation", text)]
+        return [*through, AuditFinding("warning", "saturation", text)]
     return through
 
 

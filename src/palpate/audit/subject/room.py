@@ -61,7 +61,7 @@ class Room:
             part = fewer(self.batch)
         return result[0]
 
-    def words(self) -> str | None:
+    def describe(self) -> str | None:
         """What to tell, where less than the plan's batch fits."""
         if self.batch == self.wanted:
             return None

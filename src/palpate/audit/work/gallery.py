@@ -21,7 +21,7 @@ from torch import Tensor
 
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.marks import Mark, Stack, boxes_of, outlines, stack_of
-from palpate.audit.work.outcomes import Found
+from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.planes import Plane, planes, png, window
 from palpate.audit.work.shards import Shard
 from palpate.storage.runs import Frame, RunFolder, write_atomically
@@ -71,7 +71,7 @@ def pick(subject: Subject, rows: Sequence[int]) -> frozenset[int]:
     return frozenset(subject.spread(rows, PER_ATTACK))
 
 
-def draw(run: RunFolder, subject: Subject, shard: Shard, found: Found) -> None:
+def draw(run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome) -> None:
     """Write the pictures of one image: three, or of a volume three for each slice that goes on show.
 
     Raises:

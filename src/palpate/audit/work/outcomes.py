@@ -18,7 +18,7 @@ from palpate.tensors import Tree, lengths, mapped
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageOutcome:
     """What an attack found for one image: its records, smallest budget first, and the image that goes on show.
 
     Attributes:
@@ -50,7 +50,7 @@ def outcomes(
     targets: Tree,
     budgets: Sequence[Budget],
     disease: Sequence[int],
-) -> Iterator[Found]:
+) -> Iterator[ImageOutcome]:
     """What an attack found for some rows of one shape, in their order."""
     subject = survival.subject
     measured = survival.columns(item, rows, images, targets, budgets)
@@ -85,7 +85,7 @@ def outcomes(
         result = budgets[best].result
         decided = (_row(result.prediction, place), _row(result.clean_prediction, place))
         found = tuple(budget.result.images[place] for budget in budgets)
-        yield Found(records, found, best, *decided)
+        yield ImageOutcome(records, found, best, *decided)
 
 
 def _row(tree: Tree, place: int) -> Tree:

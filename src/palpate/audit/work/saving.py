@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palpate.audit.subject.preflight import Finding
+from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
 from palpate.data.formats.forms import Array
 from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
@@ -28,7 +28,7 @@ from palpate.units import amounts
 if TYPE_CHECKING:
     from palpate.audit.plan.items import Item
     from palpate.audit.plan.sections.survival import ExportSection
-    from palpate.audit.work.outcomes import Found
+    from palpate.audit.work.outcomes import ImageOutcome
     from palpate.audit.work.shards import Shard
     from palpate.storage.runs import RunFolder
 
@@ -138,7 +138,9 @@ class Saver:
         return torch.from_numpy(back.astype(np.float32)).clamp(low, high)
 
 
-def export(run: RunFolder, subject: Subject, shard: Shard, found: Found, which: str, *, identifiers: bool) -> None:
+def export(
+    run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome, which: str, *, identifiers: bool
+) -> None:
     """Write one image's adversarial files into the run folder: at all budgets, or at the one that goes on show.
 
     Raises:
@@ -154,7 +156,7 @@ def export(run: RunFolder, subject: Subject, shard: Shard, found: Found, which: 
         )
 
 
-def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[Finding]:
+def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[AuditFinding]:
     """What becomes of the files of a run that goes on with another `[export]`: images of finished shards are gone.
 
     Files that hold identifiers which the plan no longer asks for are removed, and so is every file where it asks for
@@ -186,7 +188,7 @@ def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -
         "The plan's [export] changed after images were attacked, and of those that are finished no image is kept to "
         "write: their files are missing, or are as the earlier plan asked. Give a new run folder to have all of them."
     )
-    return [Finding("warning", "exports", text)]
+    return [AuditFinding("warning", "exports", text)]
 
 
 def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from palpate.attacks.curve import curve
 from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
-from palpate.audit.work.outcomes import Found, outcomes
+from palpate.audit.work.outcomes import ImageOutcome, outcomes
 from palpate.audit.work.survival import Survival
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
@@ -40,7 +40,7 @@ class Shard:
     rows: tuple[int, ...]
     identity: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """For progress: `pgd, images 33 to 64`."""
         return f"{self.item.name}, images {self.rows[0] + 1} to {self.rows[-1] + 1}"
 
@@ -68,7 +68,7 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     )
 
 
-def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[Found]:
+def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[ImageOutcome]:
     """Attack the rows of a shard, a batch at a time; what it yields is in the order of the rows.
 
     To be called inside `with subject.victim:`, which restores the global random state.
@@ -88,7 +88,7 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = 
             yield from found
 
 
-def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[Found]:
+def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[ImageOutcome]:
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)

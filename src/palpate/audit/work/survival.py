@@ -17,8 +17,8 @@ from palpate.audit.plan.items import Item
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.saving import Saver, as_stored, note_of
 from palpate.errors import InputError
-from palpate.handling import Handling, parse
 from palpate.measures.quality import psnr, ssim
+from palpate.postprocessing import PostProcessing, parse
 from palpate.seeds import derive
 from palpate.tensors import Tree, lengths
 
@@ -43,7 +43,7 @@ class Survival:
     """
 
     subject: Subject
-    handlings: tuple[Handling, ...]
+    handlings: tuple[PostProcessing, ...]
     saver: Saver | None
     _clean: dict[tuple[str, int], tuple[list[float], list[float]]] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class Survival:
     def described(self) -> list[dict[str, str]]:
         """Name and words of each handling, in the order of the records."""
         saved = [{"name": SAVED, "words": _SAVED_WORDS}] if self.saver else []
-        return saved + [{"name": one.name, "words": one.words()} for one in self.handlings]
+        return saved + [{"name": one.name, "words": one.describe()} for one in self.handlings]
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ MEMORY = 2**28
 
 
 @dataclass(frozen=True)
-class Trail:
+class TraceJob:
     """One attack, to be traced on some images.
 
     Attributes:
@@ -53,7 +53,7 @@ class Trail:
         """Steps that the attack takes, from each start."""
         return self.item.attack.steps if isinstance(self.item.attack, Ascent) else 0
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """For progress: `pgd, step by step on 4 images`."""
         return f"{self.item.name}, step by step on {len(self.rows)} image{'' if len(self.rows) == 1 else 's'}"
 
@@ -68,9 +68,9 @@ def budget(plan: Plan) -> float:
     return plan.radii[(len(plan.radii) - 1) // 2]
 
 
-def trails(
+def trace_jobs(
     plan: Plan, subject: Subject, run: RunFolder, items: Sequence[Item], shards: Sequence[Shard]
-) -> tuple[Trail, ...]:
+) -> tuple[TraceJob, ...]:
     """What is to be traced, in the plan's order: each attack whose records are all there, where it can win any image.
 
     Raises:
@@ -93,7 +93,7 @@ def trails(
                 "seed": plan.seed,
                 "precision": plan.run.precision,
             }
-            found.append(Trail(item, rows, digest({**decides, **subject.identity(rows)})))
+            found.append(TraceJob(item, rows, digest({**decides, **subject.identity(rows)})))
     return tuple(found)
 
 
@@ -107,23 +107,21 @@ def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
     return sorted(rows)
 
 
-def kept(run: RunFolder, trail: Trail) -> bool:
+def kept(run: RunFolder, job: TraceJob) -> bool:
     """Whether the trace is stored; its rows take the attack's present name.
 
     Raises:
         StorageError: it cannot be read.
     """
-    if not run.has_trace(trail.identity):
+    if not run.has_trace(job.identity):
         return False
-    stored = run.read_trace(trail.identity)
-    if set(stored["attack"].to_pylist()) - {trail.item.name}:
-        run.write_trace(
-            trail.identity, [replace(TraceRow(**row), attack=trail.item.name) for row in stored.to_pylist()]
-        )
+    stored = run.read_trace(job.identity)
+    if set(stored["attack"].to_pylist()) - {job.item.name}:
+        run.write_trace(job.identity, [replace(TraceRow(**row), attack=job.item.name) for row in stored.to_pylist()])
     return True
 
 
-def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> None:
+def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -> None:
     """Trace one attack and store what was seen.
 
     Images of one shape are traced together, as many as `MEMORY` holds the steps of. The first start has the random
@@ -137,11 +135,11 @@ def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> Non
     maps: list[Map] = []
     draws = False
     # Its steps take more memory than an attack, so what fits here says nothing of run.batch.
-    room = Room(min(plan.run.batch, _together(subject, trail)))
+    room = Room(min(plan.run.batch, _together(subject, job)))
     batches = (
         traced
-        for alike in subject.batches(trail.rows, room.wanted)
-        for traced in room.each(alike, lambda part: _traced(plan, subject, trail.item, part))
+        for alike in subject.batches(job.rows, room.wanted)
+        for traced in room.each(alike, lambda part: _traced(plan, subject, job.item, part))
     )
     for batch, (found, seen) in batches:
         cases = [subject.table[row] for row in batch]
@@ -152,12 +150,12 @@ def run_trail(plan: Plan, subject: Subject, run: RunFolder, trail: Trail) -> Non
             images=[case.name for case in cases],
             rows=batch,
             groups=[case.group for case in cases],
-            attack=trail.item.name,
-            item=trail.item.identity,
-            goal=trail.item.goal,
+            attack=job.item.name,
+            item=job.item.identity,
+            goal=job.item.goal,
             eps=budget(plan),
         )
-    run.write_trace(trail.identity, rows, gathered(maps, draws=draws))
+    run.write_trace(job.identity, rows, gathered(maps, draws=draws))
 
 
 def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tuple[Trace, list[Map]]:
@@ -181,16 +179,16 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
         return found, maps_of(subject, item, rows, images, targets, found)
 
 
-def _together(subject: Subject, trail: Trail) -> int:
+def _together(subject: Subject, job: TraceJob) -> int:
     """How many images are traced together: their changes at every step are held, and the outputs for them."""
-    largest = max(math.prod(subject.shape_of(row)) for row in trail.rows)
-    outputs = 1 + int(getattr(trail.item.task, "structures", 0))
-    images = (trail.steps + 1) * (1 + outputs)
+    largest = max(math.prod(subject.shape_of(row)) for row in job.rows)
+    outputs = 1 + int(getattr(job.item.task, "structures", 0))
+    images = (job.steps + 1) * (1 + outputs)
     return max(1, MEMORY // (4 * largest * images))
 
 
 def described(
-    plan: Plan, items: Sequence[Item], done: Sequence[Trail], run: RunFolder, seconds: dict[str, float]
+    plan: Plan, items: Sequence[Item], done: Sequence[TraceJob], run: RunFolder, seconds: dict[str, float]
 ) -> dict[str, Any] | None:
     """What `run.json` says of the traces that are stored; None where the plan switches them off.
 
@@ -204,23 +202,23 @@ def described(
         "eps": budget(plan),
         "items": [
             {
-                "attack": trail.item.name,
-                "item": trail.item.identity,
-                "identity": trail.identity,
-                "draws": _draws(run, trail),
-                "weight": _weight(trail.item),
-                "seconds": seconds.get(trail.identity),
+                "attack": job.item.name,
+                "item": job.item.identity,
+                "identity": job.identity,
+                "draws": _draws(run, job),
+                "weight": _weight(job.item),
+                "seconds": seconds.get(job.identity),
             }
-            for trail in done
+            for job in done
         ],
         "untraced": [item.name for item in items if not traceable(item)],
     }
 
 
-def _draws(run: RunFolder, trail: Trail) -> bool:
-    found = run.trace_maps(trail.identity).get("draws")
+def _draws(run: RunFolder, job: TraceJob) -> bool:
+    found = run.trace_maps(job.identity).get("draws")
     if found is None or found.size != 1:
-        raise run.foreign_maps(trail.identity)
+        raise run.foreign_maps(job.identity)
     return bool(found)
 
 

@@ -72,7 +72,7 @@ class Pairs:
         """Images without a mask."""
         return tuple(name for name, masks in self.masks.items() if not masks)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What does not fit, in a sentence; empty where all is paired."""
         whole = f" of {len(self.masks)} images"
         found = (
@@ -141,7 +141,7 @@ def pairs_sheet(images: Path, masks: Path, field: Path | None, pairs: Pairs, unp
     Raises:
         InputError: something has no counterpart and the plan does not say what that means, or no image is left.
     """
-    if unpaired == "refuse" and (what := pairs.words()):
+    if unpaired == "refuse" and (what := pairs.describe()):
         raise InputError(
             f"{images} and {masks}: {what}. Correct the names, or data.mask_name and data.image_name; or say in "
             'data.unpaired what it means: "skip" leaves these files out, "empty" takes images without a mask as '

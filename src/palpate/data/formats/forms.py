@@ -32,7 +32,7 @@ class Form:
     shape: tuple[int, ...]
     dtype: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """In words for messages: `RGB, 224 x 224 (height x width), 8 bit`."""
         channels, *spatial = self.shape
         size = " x ".join(map(str, spatial)) + (" (height x width)" if len(spatial) == 2 else " voxels")

@@ -253,7 +253,7 @@ def _by_pillow(path: Path, page: Any, form: Form) -> Array:
         turned = image.getexif().get(0x0112, 1) != 1  # Pillow would apply the orientation of a TIFF, and only of a TIFF
         if turned or page.extrasamples or image.mode not in _PILLOW_MODES.get((form.dtype, form.shape[0]), ()):
             raise InputError(
-                f"{path} is a {form.words()} TIFF with {page.compression.name} compression, which palpate cannot read "
-                "exactly. Save it without compression or with deflate (zip)."
+                f"{path} is a {form.describe()} TIFF with {page.compression.name} compression, which palpate cannot "
+                "read exactly. Save it without compression or with deflate (zip)."
             )
         return channels_first(np.asarray(image.convert("RGB") if image.mode == "P" else image))

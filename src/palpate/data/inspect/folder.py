@@ -93,10 +93,10 @@ class Layout:
         """Whether the classes are known by number only, so that a plan need not list them."""
         return self.classes == tuple(str(number) for number in range(len(self.classes)))
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """In one line for a terminal."""
         classes = "; ".join(f"{name} ({count})" for name, count in zip(self.classes, self.counts, strict=True))
-        form = self.form.words() if self.equal else f"sizes differ, the first {self.form.words()}"
+        form = self.form.describe() if self.equal else f"sizes differ, the first {self.form.describe()}"
         return f"{self.path}: {self.count} images, {form}; classes {classes}"
 
     def table(self, split: str | None = None) -> Table:

@@ -84,7 +84,7 @@ def _layout(found: Found) -> AnnotatedLayout:
 def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, rules: Sequence[str]) -> AnnotatedLayout:
     drawn = {name: own for name, own in pairs.masks.items() if own}
     if len(drawn) < max(1, len(pairs.masks) // 10):
-        raise InputError(f"{found.images} and {found.masks}: {pairs.words()}. Correct their names.")
+        raise InputError(f"{found.images} and {found.masks}: {pairs.describe()}. Correct their names.")
     few = [mask for own in spread(list(drawn.values()))[:_MASKS_LOOKED_AT] for mask in own]
     values, threshold, doubt = stored_values(found.masks, few)
     if not values and any(is_jpeg(found.masks / name) for name in few):
@@ -110,7 +110,7 @@ def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, r
         "masks", found.masks, found.images, "", (name,) if len(values) == 1 else tuple(map(str, values)),
         len(pairs.masks), seen.form, seen.equal, values=values, threshold=threshold, layout="masks",
         seen=seen, naming=naming, doubt=doubt,
-        view=field, ignore_value=void, unmatched=pairs.words(), others=(*found.others, *rules),
+        view=field, ignore_value=void, unmatched=pairs.describe(), others=(*found.others, *rules),
         notes=_notes(found, drawn),
     )  # fmt: skip
 

@@ -96,9 +96,9 @@ class AnnotatedLayout:
     fractions: bool = False
     doubtful: bool = False
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """In one line for a terminal."""
-        form = self.form.words() if self.equal else f"sizes differ, the first {self.form.words()}"
+        form = self.form.describe() if self.equal else f"sizes differ, the first {self.form.describe()}"
         more = "".join(f"; {words}" for words in (self.unmatched, *self.notes) if words)
         return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}{more}"
 

@@ -121,7 +121,7 @@ class Archive:
     def content(self, case: Case) -> bytes:
         """The bytes that make the pixels what they are."""
         pixels: bytes = self.images[case.origin].tobytes()
-        return self.form(case).words().encode() + pixels
+        return self.form(case).describe().encode() + pixels
 
     @cached_property
     def _form(self) -> Form:

@@ -8,7 +8,7 @@ import numpy as np
 
 from palpate.metrics.detection import COCO, Matches
 from palpate.metrics.intervals import Statistic
-from palpate.report.compute.reading import Reading
+from palpate.report.compute.reading import RunReading
 from palpate.report.compute.states import Look, State, States, along
 from palpate.report.model.schema import Froc, Series
 from palpate.report.model.typed import Figure
@@ -21,7 +21,7 @@ POINTS = 80
 class _Detector:
     """The detections of a run, matched once per attack and budget."""
 
-    def __init__(self, reading: Reading):
+    def __init__(self, reading: RunReading):
         task = reading.description.task
         self.reading, self.classes = reading, len(task.classes)
         self.confidence = task.operating.confidence if task.operating.confidence is not None else 0.5
@@ -79,7 +79,7 @@ class _Detector:
         return Froc(attack=attack, eps=eps, false_positives=alarms[kept].tolist(), recall=found[kept].tolist())
 
 
-def box_series(reading: Reading, states: States) -> tuple[list[Series], list[Froc]]:
+def box_series(reading: RunReading, states: States) -> tuple[list[Series], list[Froc]]:
     """Boxes found, false boxes and average precision, of all classes together and of each; FROC of all together."""
     detector = _Detector(reading)
     parts: list[tuple[str, int | None]] = [("", None)]

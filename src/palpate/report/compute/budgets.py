@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from palpate.metrics.closeness import closeness
 from palpate.metrics.health import leaves_budget
 from palpate.metrics.panel import Outcome
-from palpate.report.compute.reading import Reading
-from palpate.report.model.description import Data, Description, Threat
+from palpate.report.compute.reading import RunReading
+from palpate.report.model.description import Data, Description, ThreatDescription
 from palpate.report.model.schema_clinic import Budget, Closeness
 from palpate.report.model.typed import visible
 from palpate.report.model.words import NOTHING, amount, in_unit, part, share_of
@@ -51,7 +51,7 @@ def change_in_words(told: Description, eps: float) -> str:
     return f"at most {written}: {share_in_words(data, eps)}"
 
 
-def budgets(reading: Reading) -> list[Budget]:
+def budgets(reading: RunReading) -> list[Budget]:
     """Every budget of the records, smallest first."""
     told = reading.description
     kept = [outcome for outcome in reading.panel.outcomes if not leaves_budget(outcome)]
@@ -107,7 +107,7 @@ def _in_column(text: str, unit: str) -> bool:
     return text.removesuffix("s").endswith(unit) if unit == _COLUMNS[0] else text.endswith(unit)
 
 
-def confined(threat: Threat, data: Data) -> list[str]:
+def confined(threat: ThreatDescription, data: Data) -> list[str]:
     """What else a change had to keep to, each as the end of `The change was confined:`."""
     texts = []
     if threat.lattice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palpate.report.model.description import Task
+from palpate.report.model.description import TaskDescription
 from palpate.report.model.schema import Series, SeriesPoint
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
@@ -46,7 +46,7 @@ def extreme(series: Series, eps: float, kept: Sequence[str]) -> Extreme | None:
     return min(found, key=order[series.better], default=None)
 
 
-def headline(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def headline(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     """What changes at a budget, as the end of a sentence whose subject, in the plural, is the change.
 
     Returns:
@@ -57,7 +57,7 @@ def headline(task: Task, series: Sequence[Series], eps: float, kept: Sequence[st
     return None if tell is None else tell(task, series, eps, kept)
 
 
-def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _structure(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == task.score and one.statistic == "mean" and _known(one.clean)]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
     # The structure that is scored, or else that loses most; the image's mean only where none has figures of its own.
@@ -73,7 +73,7 @@ def _structure(task: Task, series: Sequence[Series], eps: float, kept: Sequence[
     return f"bring the {what} from {before} down to {after} under {worst.attack}"
 
 
-def _finding(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _finding(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == "success" and one.part]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
     if not found:
@@ -85,7 +85,7 @@ def _finding(task: Task, series: Sequence[Series], eps: float, kept: Sequence[st
     )
 
 
-def _boxes(task: Task, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _boxes(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     recall = next((one for one in series if one.name == "recall" and not one.part), None)
     worst = None if recall is None else extreme(recall, eps, kept)
     if recall is None or recall.clean is None or worst is None:

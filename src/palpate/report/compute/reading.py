@@ -10,7 +10,7 @@ import numpy as np
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
 from palpate.metrics.panel import Bools, Floats, Outcome, Panel, arrange
-from palpate.report.model.description import Attack, Description, read_description
+from palpate.report.model.description import AttackDescription, Description, read_description
 from palpate.report.model.typed import Figure, visible
 from palpate.storage.runs import RunFolder
 
@@ -20,14 +20,14 @@ FEWER = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class RunReading:
     """What all parts of the report are computed from."""
 
     description: Description
     panel: Panel
     resampling: Resampling
 
-    def outcome(self, attack: Attack) -> Outcome | None:
+    def outcome(self, attack: AttackDescription) -> Outcome | None:
         """The records of a planned attack, or None where it has none."""
         return next((one for one in self.panel.outcomes if visible(one.attack) == attack.name), None)
 
@@ -62,7 +62,7 @@ class Reading:
         return _figure(replace(self.resampling, replicates=FEWER).estimate(statistic, note))
 
 
-def read(run: RunFolder) -> Reading:
+def read(run: RunFolder) -> RunReading:
     """Read a run folder.
 
     Raises:
@@ -83,7 +83,7 @@ def read(run: RunFolder) -> Reading:
         _check_classes(run, columns, len(description.task.classes))
     _check_lists(run, description, panel)
     _check_handlings(run, description, panel)
-    return Reading(description, panel, Resampling(panel.images.group))
+    return RunReading(description, panel, Resampling(panel.images.group))
 
 
 def _check_classes(run: RunFolder, columns: Sequence[np.ndarray], classes: int) -> None:

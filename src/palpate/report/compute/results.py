@@ -34,14 +34,14 @@ from palpate.metrics.robustness import (
 )
 from palpate.metrics.strength import compare, kind
 from palpate.report.compute.budgets import budgets
-from palpate.report.compute.reading import UNTARGETED, Reading, read
+from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
 from palpate.report.compute.stability import measure_stability
 from palpate.report.compute.subgroups import all_subgroups
 from palpate.report.compute.survival import measure_survival
 from palpate.report.compute.validity import judge
 from palpate.report.compute.verdict import pronounce
-from palpate.report.model.description import Attack
+from palpate.report.model.description import AttackDescription
 from palpate.report.model.schema import (
     AttackPoint,
     AttackResults,
@@ -111,7 +111,7 @@ def measure(run: RunFolder) -> Results:
     )
 
 
-def _clean(reading: Reading) -> Clean:
+def _clean(reading: RunReading) -> Clean:
     images, share = reading.panel.images, clean_accuracy(reading.panel.images)
     everyone = np.ones(images.count, dtype=bool)
     disease = reading.description.task.disease
@@ -123,7 +123,7 @@ def _clean(reading: Reading) -> Clean:
     )
 
 
-def _directions(reading: Reading, shares: dict[str, Share]) -> Directions | None:
+def _directions(reading: RunReading, shares: dict[str, Share]) -> Directions | None:
     if not reading.description.task.directions:
         return None
     return Directions(
@@ -132,7 +132,7 @@ def _directions(reading: Reading, shares: dict[str, Share]) -> Directions | None
     )
 
 
-def _grading(reading: Reading, prediction: Ints, score: Floats, among: Bools) -> Grading:
+def _grading(reading: RunReading, prediction: Ints, score: Floats, among: Bools) -> Grading:
     task, label = reading.description.task, reading.panel.images.label
     kappa = sens = spec = area = None
     if task.kind == "ordinal":
@@ -148,7 +148,7 @@ def _grading(reading: Reading, prediction: Ints, score: Floats, among: Bools) ->
     return Grading(quadratic_kappa=kappa, sensitivity=sens, specificity=spec, area_under_roc=area)
 
 
-def _attack(reading: Reading, attack: Attack) -> AttackResults:
+def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
     outcome = reading.outcome(attack)
     shared = {name: getattr(attack, name) for name in ("name", "item", "catalog", "goal", "summary", "parameters")}
     shared |= {"reference": attack.reference, "robust_to": attack.robust_to, "seconds": attack.seconds}
@@ -172,7 +172,7 @@ def _attack(reading: Reading, attack: Attack) -> AttackResults:
     )
 
 
-def _point(reading: Reading, outcome: Outcome, budget: int) -> AttackPoint:
+def _point(reading: RunReading, outcome: Outcome, budget: int) -> AttackPoint:
     images, eps = reading.panel.images, float(outcome.eps[budget])
     success = success_rate(outcome, budget)
     robust = robust_accuracy(images, outcome, budget) if outcome.goal == UNTARGETED else None
@@ -201,7 +201,7 @@ def budgets_of(outcomes: Sequence[Outcome]) -> list[float]:
     return sorted({float(eps) for outcome in outcomes for eps in outcome.eps})
 
 
-def _worst(reading: Reading, goal: str) -> WorstCase:
+def _worst(reading: RunReading, goal: str) -> WorstCase:
     images, outcomes = reading.panel.images, reading.panel.of(goal)
     share = worst_case if goal == UNTARGETED else worst_success
     points = []
@@ -228,7 +228,7 @@ def _worst(reading: Reading, goal: str) -> WorstCase:
     )
 
 
-def _worst_directions(reading: Reading) -> list[WorstDirections]:
+def _worst_directions(reading: RunReading) -> list[WorstDirections]:
     images, outcomes = reading.panel.images, reading.panel.outcomes
     rows = []
     for eps in budgets_of(outcomes):
@@ -238,7 +238,7 @@ def _worst_directions(reading: Reading) -> list[WorstDirections]:
     return rows
 
 
-def _comparisons(reading: Reading, goal: str) -> list[Comparison]:
+def _comparisons(reading: RunReading, goal: str) -> list[Comparison]:
     """Every pair of attacks at the budget where attacks differ most visibly: joint success nearest to one half.
 
     Attacks that left their budget are left out: at the same eps they were not under the same constraint.

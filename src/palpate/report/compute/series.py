@@ -10,9 +10,9 @@ import numpy as np
 from palpate.metrics import measures
 from palpate.metrics.measures import FindingRead
 from palpate.report.compute.box_series import box_series
-from palpate.report.compute.reading import Reading
+from palpate.report.compute.reading import RunReading
 from palpate.report.compute.states import State, States, along
-from palpate.report.model.description import Measure
+from palpate.report.model.description import MeasureDescription
 from palpate.report.model.schema import Froc, Series
 from palpate.report.model.typed import Figure
 
@@ -21,7 +21,7 @@ LONG_TAILED = frozenset({"hd95"})
 ABSENT = "It is defined in no image that counts here."
 
 
-def score_series(reading: Reading, states: States) -> list[Series]:
+def score_series(reading: RunReading, states: States) -> list[Series]:
     """The mean score of the images, under the score's name."""
     task = reading.description.task
 
@@ -32,7 +32,7 @@ def score_series(reading: Reading, states: States) -> list[Series]:
     return [along(states, task.score, "", "mean", "", "higher", look)] if not task.classification else []
 
 
-def measure_series(reading: Reading, states: States) -> list[Series]:
+def measure_series(reading: RunReading, states: States) -> list[Series]:
     """Mean of every measure of the records, and the median of those with a long tail."""
     series: list[Series] = []
     # Of boxes the figures over all images say more than counts per image.
@@ -45,7 +45,7 @@ def measure_series(reading: Reading, states: States) -> list[Series]:
 
 
 def _measured(
-    reading: Reading, states: States, index: int, measure: Measure, statistic: Literal["mean", "median"]
+    reading: RunReading, states: States, index: int, measure: MeasureDescription, statistic: Literal["mean", "median"]
 ) -> Series:
     def look(state: State) -> tuple[Figure, int]:
         values = state.measures[:, index]
@@ -57,7 +57,7 @@ def _measured(
     return along(states, measure.name, measure.part, statistic, measure.unit, measure.better, look)
 
 
-def structure_series(reading: Reading, states: States) -> list[Series]:
+def structure_series(reading: RunReading, states: States) -> list[Series]:
     """Success per structure: at or below the task's floor now, above it before."""
     task, images = reading.description.task, reading.panel.images
     floor = task.floor
@@ -76,7 +76,7 @@ def structure_series(reading: Reading, states: States) -> list[Series]:
     return series
 
 
-def finding_series(reading: Reading, states: States) -> list[Series]:
+def finding_series(reading: RunReading, states: States) -> list[Series]:
     """Sensitivity, specificity, area under the ROC curve and success of every finding of a multi-label model."""
     task, images = reading.description.task, reading.panel.images
     if task.kind != "multilabel":
@@ -95,7 +95,7 @@ def finding_series(reading: Reading, states: States) -> list[Series]:
     return made
 
 
-def _finding(reading: Reading, states: States, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
+def _finding(reading: RunReading, states: States, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
     before = read(states.clean)
 
     def sensitivity(state: State) -> tuple[Figure, int]:
@@ -119,7 +119,7 @@ def _finding(reading: Reading, states: States, name: str, read: Callable[[State]
     ]
 
 
-def all_series(reading: Reading) -> tuple[list[Series], list[Froc]]:
+def all_series(reading: RunReading) -> tuple[list[Series], list[Froc]]:
     """Every series of a run, in the order in which a report shows them, and its FROC curves.
 
     There are none for a classification, and none without a record.

@@ -11,11 +11,11 @@ from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Bools, Floats, Ints, Outcome
 from palpate.metrics.stability import across_images, across_restarts, by_group
 from palpate.metrics.stability_run import Band, RunCurves, along_the_run, mean_known
-from palpate.report.compute.reading import Reading
+from palpate.report.compute.reading import RunReading
 from palpate.report.compute.stability_maps import Maps
 from palpate.report.compute.stability_traces import Traces, fix, read_traces, tables
 from palpate.report.compute.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
-from palpate.report.model.description import Attack, TracedItem, Tracing
+from palpate.report.model.description import AttackDescription, TracedItem, Tracing
 from palpate.report.model.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
 from palpate.report.model.typed import Figure
 from palpate.storage.runs import Frame, RunFolder
@@ -28,7 +28,7 @@ _SMOOTHING = {"smooth": "step", "size": 3, "sigma": 1.0}
 _DRAWN = ("kl_clean", "kl_final", "kl_smoothed", "loss", "penalty", "value")
 
 
-def measure_stability(run: RunFolder, reading: Reading) -> Stability:
+def measure_stability(run: RunFolder, reading: RunReading) -> Stability:
     """All that the traces of a run say; without traces, why there are none.
 
     A trace that cannot be read is named with its fix; the others are measured all the same.
@@ -50,7 +50,7 @@ def measure_stability(run: RunFolder, reading: Reading) -> Stability:
     )  # fmt: skip
 
 
-def _attack(reading: Reading, told: Tracing, traces: Traces, attack: Attack) -> AttackStability:
+def _attack(reading: RunReading, told: Tracing, traces: Traces, attack: AttackDescription) -> AttackStability:
     item = next((one for one in told.items if one.attack == attack.name), None)
     outcome = reading.outcome(attack)
     nothing = AttackStability(
@@ -112,7 +112,7 @@ def _summary(name: str, estimate: Estimate) -> Summary:
 
 
 def _beside(
-    one: AttackStability, measured: Sequence[AttackStability], reading: Reading, traces: Traces
+    one: AttackStability, measured: Sequence[AttackStability], reading: RunReading, traces: Traces
 ) -> Beside | None:
     """A stabilised attack held against the plain one that is most like it, image by image."""
     plain = [two for two in measured if two.state == "traced" and not two.weight and two.goal == one.goal]
@@ -172,7 +172,7 @@ def _across_restarts(maps: Maps, mine: Frame, eps: float, *, draws: bool) -> lis
     return [_summary("differing", found.differing), _summary("change", found.change)]
 
 
-def _across_images(reading: Reading, outcome: Outcome, eps: float) -> list[Summary]:
+def _across_images(reading: RunReading, outcome: Outcome, eps: float) -> list[Summary]:
     at = np.flatnonzero(outcome.eps == eps)
     if not at.size:
         return []

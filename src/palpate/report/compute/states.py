@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from palpate.metrics.panel import Bools, Floats, Lists, Outcome
-from palpate.report.compute.reading import Reading
+from palpate.report.compute.reading import RunReading
 from palpate.report.model.schema import Series, SeriesPoint
 from palpate.report.model.typed import Figure, visible
 
@@ -37,7 +37,7 @@ class State:
 class States:
     """The images as stored and under every attack at every budget, each laid out once."""
 
-    def __init__(self, reading: Reading):
+    def __init__(self, reading: RunReading):
         self.clean = clean_state(reading)
         self.attacked = {
             visible(outcome.attack): [(float(eps), attacked_state(outcome, at)) for at, eps in enumerate(outcome.eps)]
@@ -45,7 +45,7 @@ class States:
         }
 
 
-def clean_state(reading: Reading) -> State:
+def clean_state(reading: RunReading) -> State:
     """The images as stored."""
     images = reading.panel.images
     return State(np.ones(images.count, dtype=bool), images.measures, images.found, images.score)

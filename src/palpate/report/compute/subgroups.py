@@ -9,12 +9,12 @@ import numpy as np
 from palpate.metrics.intervals import Share, difference
 from palpate.metrics.robustness import clean_accuracy, worst_case
 from palpate.metrics.subgroups import Subgroup, subgroups
-from palpate.report.compute.reading import UNTARGETED, Reading
+from palpate.report.compute.reading import UNTARGETED, RunReading
 from palpate.report.model.schema_clinic import SubgroupRow, Subgroups
 from palpate.report.model.typed import Figure, visible
 
 
-def all_subgroups(reading: Reading, eps: float | None) -> list[Subgroups]:
+def all_subgroups(reading: RunReading, eps: float | None) -> list[Subgroups]:
     """One table by site and one by scanner, each only where images come from more than one.
 
     Args:
@@ -31,7 +31,7 @@ def all_subgroups(reading: Reading, eps: float | None) -> list[Subgroups]:
     ]
 
 
-def _row(reading: Reading, group: Subgroup, eps: float | None) -> SubgroupRow:
+def _row(reading: RunReading, group: Subgroup, eps: float | None) -> SubgroupRow:
     images, mask = reading.panel.images, group.mask
     nothing = Share(np.zeros(images.count, dtype=bool), np.zeros(images.count, dtype=bool))
     share = nothing if eps is None else worst_case(images, reading.panel.of(UNTARGETED), eps)

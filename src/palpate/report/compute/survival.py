@@ -11,9 +11,9 @@ from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.robustness import success_rate, within_budget
 from palpate.metrics.survival import Survival as Shares
 from palpate.metrics.survival import saved_difference, survival, together
-from palpate.report.compute.reading import Reading
+from palpate.report.compute.reading import RunReading
 from palpate.report.compute.survival_words import sentences
-from palpate.report.model.description import Attack, Handling
+from palpate.report.model.description import AttackDescription, PostProcessingDescription
 from palpate.report.model.schema_clinic import AttackSurvival, Bought, BoughtRow, Survival, SurvivalCell, SurvivalPoint
 
 NO_IMAGE = "No image could be attacked."
@@ -21,7 +21,7 @@ NOT_MEASURED = "Not measured on any image."
 NO_SUCCESS = "No image was beaten before."
 
 
-def measure_survival(reading: Reading, eps: float | None) -> Survival:
+def measure_survival(reading: RunReading, eps: float | None) -> Survival:
     """All that the records say of survival.
 
     Args:
@@ -47,7 +47,9 @@ def measure_survival(reading: Reading, eps: float | None) -> Survival:
     )
 
 
-def _attack(reading: Reading, attack: Attack, outcome: Outcome, handlings: Sequence[Handling]) -> AttackSurvival:
+def _attack(
+    reading: RunReading, attack: AttackDescription, outcome: Outcome, handlings: Sequence[PostProcessingDescription]
+) -> AttackSurvival:
     points = [
         SurvivalPoint(
             eps=float(eps),
@@ -60,7 +62,7 @@ def _attack(reading: Reading, attack: Attack, outcome: Outcome, handlings: Seque
     return AttackSurvival(attack=attack.name, goal=attack.goal, robust_to=attack.robust_to, points=points)
 
 
-def _together(reading: Reading, goal: str, handlings: Sequence[Handling]) -> AttackSurvival:
+def _together(reading: RunReading, goal: str, handlings: Sequence[PostProcessingDescription]) -> AttackSurvival:
     outcomes, count = reading.panel.of(goal), reading.panel.images.count
     points = []
     for eps in sorted({float(eps) for outcome in outcomes for eps in outcome.eps}):
@@ -90,7 +92,7 @@ def _beaten(outcomes: Sequence[Outcome], eps: float, images: int) -> Share:
     return Share(hits, among)
 
 
-def _cell(reading: Reading, name: str, shares: Shares) -> SurvivalCell:
+def _cell(reading: RunReading, name: str, shares: Shares) -> SurvivalCell:
     return SurvivalCell(
         handling=name,
         before=reading.proportion(shares.before, NOT_MEASURED),
@@ -100,7 +102,7 @@ def _cell(reading: Reading, name: str, shares: Shares) -> SurvivalCell:
     )
 
 
-def _bought(reading: Reading, eps: float) -> tuple[list[Bought], list[str]]:
+def _bought(reading: RunReading, eps: float) -> tuple[list[Bought], list[str]]:
     """Each attack with `robust_to` beside the one that differs from it in nothing else, and those without one."""
     told = reading.description.attacks
     bought, unpaired = [], []
@@ -116,7 +118,7 @@ def _bought(reading: Reading, eps: float) -> tuple[list[Bought], list[str]]:
     return bought, unpaired
 
 
-def _same(first: Attack, second: Attack) -> bool:
+def _same(first: AttackDescription, second: AttackDescription) -> bool:
     settings = [
         (one.catalog, one.goal, {key: value for key, value in one.parameters.items() if key != "robust_to"})
         for one in (first, second)
@@ -124,7 +126,9 @@ def _same(first: Attack, second: Attack) -> bool:
     return settings[0] == settings[1]
 
 
-def _pair(reading: Reading, robust: tuple[Attack, Outcome], plain: tuple[Attack, Outcome], eps: float) -> Bought:
+def _pair(
+    reading: RunReading, robust: tuple[AttackDescription, Outcome], plain: tuple[AttackDescription, Outcome], eps: float
+) -> Bought:
     (attack, first), (other, second) = robust, plain
     at, there = int(np.searchsorted(first.eps, eps)), int(np.searchsorted(second.eps, eps))
     pairs = [("", success_rate(first, at), success_rate(second, there))]

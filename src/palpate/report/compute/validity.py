@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from palpate.metrics import health, strength, survival
-from palpate.metrics.findings import Finding, grade
-from palpate.report.compute.reading import UNTARGETED, Reading
+from palpate.metrics.findings import HealthFinding, grade
+from palpate.report.compute.reading import UNTARGETED, RunReading
 from palpate.report.model.description import failed_attacks
 from palpate.report.model.schema import Check, Validity
 
 
-def judge(reading: Reading) -> Validity:
+def judge(reading: RunReading) -> Validity:
     """Run all checks and grade what they found."""
-    noticed = [Finding(one.level, one.subject, one.text) for one in reading.description.findings]
+    noticed = [HealthFinding(one.level, one.subject, one.text) for one in reading.description.findings]
     findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
     verdict = grade(findings, reading.description.status == "finished")
     return Validity(
@@ -21,17 +21,17 @@ def judge(reading: Reading) -> Validity:
     )
 
 
-def _damage(reading: Reading) -> list[Finding]:
+def _damage(reading: RunReading) -> list[HealthFinding]:
     if reading.description.intact:
         return []
     text = (
         "run.json does not say what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
         "same plan again: it writes the file anew, and attacks nothing again."
     )
-    return [Finding("failure", "run.json", text)]
+    return [HealthFinding("failure", "run.json", text)]
 
 
-def _whole_run(reading: Reading) -> list[Finding]:
+def _whole_run(reading: RunReading) -> list[HealthFinding]:
     panel, told = reading.panel, reading.description
     return [
         health.attacks_ran(
@@ -49,7 +49,7 @@ def _whole_run(reading: Reading) -> list[Finding]:
     ]
 
 
-def _strength(reading: Reading) -> list[Finding]:
+def _strength(reading: RunReading) -> list[HealthFinding]:
     images, told = reading.panel.images, reading.description
     kinds: dict[str, strength.Kind] = {}
     for attack in told.attacks:

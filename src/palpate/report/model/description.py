@@ -18,7 +18,7 @@ CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
 """Kinds of tasks that decide for one class per image."""
 
 
-class Measure(Model):
+class MeasureDescription(Model):
     """One figure that the records hold of every image."""
 
     name: Text
@@ -42,7 +42,7 @@ class Operating(Model):
     """Probability above which a finding is read as present: one for all, or one each."""
 
 
-class Task(Model):
+class TaskDescription(Model):
     """What the model's output means."""
 
     kind: Literal["multiclass", "binary", "ordinal", "multilabel", "segmentation", "detection"]
@@ -57,7 +57,7 @@ class Task(Model):
     """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
     floor: Number = None
     """A result at or below this score is not acceptable; null where the task has no floor."""
-    measures: list[Measure] = Field(default_factory=list)
+    measures: list[MeasureDescription] = Field(default_factory=list)
     """What the records hold of every image, in their order."""
     operating: Operating = Operating()
     """The operating point, where the task has one of its own."""
@@ -65,7 +65,7 @@ class Task(Model):
     """The structure whose score alone counts; empty where the mean over structures does."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Task:
+    def _consistent(self) -> TaskDescription:
         if any(index not in range(len(self.classes)) for index in self.disease):
             raise ValueError(f"disease {self.disease} must name classes 0 to {len(self.classes) - 1}")
         if self.classification and len(self.classes) < 2:
@@ -160,7 +160,7 @@ class Data(Model):
         return Scale(self.bounds, self.unit, step, window, known=True)
 
 
-class Threat(Model):
+class ThreatDescription(Model):
     """What an attack was allowed to change."""
 
     norm: Literal["linf", "l2", "l1"]
@@ -183,7 +183,7 @@ class Threat(Model):
     """Width in pixels of the Gaussian that smooths a change; 0 where any is allowed."""
 
 
-class Attack(Model):
+class AttackDescription(Model):
     """One attack of the plan."""
 
     name: Text
@@ -214,7 +214,7 @@ class Attack(Model):
         return steps if isinstance(steps, int) else None
 
 
-class Handling(Model):
+class PostProcessingDescription(Model):
     """What happened to adversarial images after the attack, before they were scored again."""
 
     name: Text
@@ -274,7 +274,7 @@ class Noticed(Model):
     """What was seen."""
 
 
-class Gate(Model):
+class GateDescription(Model):
     """A limit that the plan set."""
 
     text: Text
@@ -294,17 +294,17 @@ class Description(Model):
     created: Text
     finished: Text | None
     seed: int
-    task: Task
+    task: TaskDescription
     model: AuditedModel
     data: Data
-    threat: Threat
-    attacks: list[Attack]
+    threat: ThreatDescription
+    attacks: list[AttackDescription]
     findings: list[Noticed]
-    gates: list[Gate]
+    gates: list[GateDescription]
     tuning: Tree = Field(default_factory=dict)
     versions: dict[str, Text]
     machine: Tree = Field(default_factory=dict)
-    handlings: list[Handling] = Field(default_factory=list)
+    handlings: list[PostProcessingDescription] = Field(default_factory=list)
     """What the records hold the margins after, in their order."""
     exports: list[Export] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from palpate.report.model.description import AuditedModel, Data, Gate, Task, Threat
+from palpate.report.model.description import AuditedModel, Data, GateDescription, TaskDescription, ThreatDescription
 from palpate.report.model.schema_clinic import Budget, Subgroups, Survival
 from palpate.report.model.schema_stability import Stability
 from palpate.report.model.typed import Figure, Model, Number, Text, Tree
@@ -271,13 +271,13 @@ class Results(Model):
     created: Text
     finished: Text | None
     seed: int
-    task: Task
+    task: TaskDescription
     model: AuditedModel
     data: Data
-    threat: Threat
+    threat: ThreatDescription
     verdict: Verdict
     validity: Validity
-    gates: list[Gate]
+    gates: list[GateDescription]
     clean: Clean
     attacks: list[AttackResults]
     worst_case: list[WorstCase]

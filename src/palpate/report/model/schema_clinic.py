@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from palpate.report.model.description import Handling
+from palpate.report.model.description import PostProcessingDescription
 from palpate.report.model.typed import Figure, Model, Number, Text
 
 
@@ -116,7 +116,7 @@ class BoughtRow(Model):
 class Survival(Model):
     """Success before and after what happens to files."""
 
-    handlings: list[Handling]
+    handlings: list[PostProcessingDescription]
     """What was done to the images, in the order of the cells; empty where nothing was measured."""
     eps: float | None
     """The budget of the sentences."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palpate.report.model.description import Task
+from palpate.report.model.description import TaskDescription
 from palpate.report.model.schema import Series
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, percent, ratio
@@ -47,7 +47,7 @@ FRACTIONS = frozenset(
 class Wording:
     """The words of one task."""
 
-    task: Task
+    task: TaskDescription
 
     @property
     def kind(self) -> str:

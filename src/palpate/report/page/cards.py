@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from palpate.report.model.description import Export, Task
+from palpate.report.model.description import Export, TaskDescription
 from palpate.report.model.schema import Results
 from palpate.report.model.shown import Mark, Picture, Slice
 from palpate.report.model.wording import Wording
@@ -78,7 +78,9 @@ def _window(picture: Picture, unit: str) -> str | None:
     return f"{'' if unit else 'stored values '}{low} to {high} shown black to white"
 
 
-def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task, lost: Collection[str]) -> dict[str, Any]:
+def _slice(
+    run: RunFolder, picture: Picture, one: Slice, task: TaskDescription, lost: Collection[str]
+) -> dict[str, Any]:
     words = "" if one.axis is None else f"slice {one.index + 1} of {one.count} along axis {one.axis + 1}"
     words += f", {one.changed} pixels changed" if one.axis is not None and one.changed else ""
     drawn = {
@@ -106,7 +108,7 @@ def _slice(run: RunFolder, picture: Picture, one: Slice, task: Task, lost: Colle
     return {"words": words, "pictures": pictures}
 
 
-def _known(mark: Mark, task: Task) -> bool:
+def _known(mark: Mark, task: TaskDescription) -> bool:
     return 0 <= mark.part < len(task.classes) and len(mark.points) > 1
 
 
@@ -174,7 +176,7 @@ def _in_words(layers: Sequence[tuple[str, Sequence[Mark]]], classes: Sequence[st
     return "; " + "; ".join(texts) if any(marks for _, marks in layers) else ""
 
 
-def _table(picture: Picture, task: Task) -> dict[str, Any]:
+def _table(picture: Picture, task: TaskDescription) -> dict[str, Any]:
     """What changed, part by part."""
     if task.kind == "multilabel" and picture.truth:
         return {"heads": ["annotated", "before", "after"], "table": _findings(picture, task)}
@@ -190,11 +192,11 @@ def _table(picture: Picture, task: Task) -> dict[str, Any]:
     return {}
 
 
-def _fell(task: Task, before: float | None, after: float | None) -> bool:
+def _fell(task: TaskDescription, before: float | None, after: float | None) -> bool:
     return None not in (before, after, task.floor) and (before or 0) > (task.floor or 0) >= (after or 0)
 
 
-def _findings(picture: Picture, task: Task) -> list[dict[str, Any]]:
+def _findings(picture: Picture, task: TaskDescription) -> list[dict[str, Any]]:
     given = task.operating.thresholds or [0.5]
     thresholds = given * len(task.classes) if len(given) == 1 else given
     rows = []
@@ -206,7 +208,7 @@ def _findings(picture: Picture, task: Task) -> list[dict[str, Any]]:
     return rows
 
 
-def _boxes(one: Slice, task: Task) -> list[dict[str, Any]]:
+def _boxes(one: Slice, task: TaskDescription) -> list[dict[str, Any]]:
     layers = (one.marks.truth, one.marks.clean, one.marks.adversarial)
     rows = []
     for index, name in enumerate(task.classes):

@@ -43,14 +43,14 @@ class Scoring:
         return torch.where(self.present(truth), mean, scores.amin(1))
 
 
-class Goal(Protocol):
+class MaskGoal(Protocol):
     """Where an attack wants the masks; a value."""
 
     @property
     def targeted(self) -> bool:
         """Whether the attack climbs toward wanted masks, rather than away from the true ones."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The goal in a phrase."""
 
     def check(self, truth: Annotation) -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.tasks.masks.goal import Goal, Scoring, check_axes, check_share, check_structure, share, spacing_along
+from palpate.tasks.masks.goal import MaskGoal, Scoring, check_axes, check_share, check_structure, share, spacing_along
 from palpate.tasks.masks.goals_alike import Swap, Toward, Wanted
 from palpate.tasks.masks.reading import Annotation, amount
 from palpate.tasks.masks.shift import remembered, resized
 
-__all__ = ["Degrade", "Erase", "Goal", "Insert", "Shift", "Swap", "Toward", "Wanted"]
+__all__ = ["Degrade", "Erase", "Insert", "MaskGoal", "Shift", "Swap", "Toward", "Wanted"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Degrade:
         """False."""
         return False
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
@@ -82,7 +82,7 @@ class Erase:
         """True."""
         return True
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`erase <structure>`."""
         return f"erase {self.name or f'structure {self.structure}'}"
 
@@ -143,7 +143,7 @@ class Insert:
         """True."""
         return True
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`insert <structure>`."""
         return f"insert {self.name or f'structure {self.structure}'}"
 
@@ -215,7 +215,7 @@ class Shift:
         """True."""
         return True
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`shift <structure> by <ml> ml`."""
         return f"shift {self.name or f'structure {self.structure}'} by {self.ml:+g} ml"
 
@@ -223,10 +223,10 @@ class Shift:
         """Raise InputError where there is no such structure, no volume, or no spacing."""
         check_structure(self.structure, truth)
         if len(truth.spatial) != 3:
-            raise InputError(f"goal: '{self.words()}' needs volumes, and these images are {len(truth.spatial)}D.")
+            raise InputError(f"goal: '{self.describe()}' needs volumes, and these images are {len(truth.spatial)}D.")
         if truth.spacing is None:
             raise InputError(
-                f"goal: '{self.words()}' needs the size of a voxel, and the masks have no spacing. Give masks with "
+                f"goal: '{self.describe()}' needs the size of a voxel, and the masks have no spacing. Give masks with "
                 "spacing in mm (NIfTI has it), or choose another goal."
             )
 

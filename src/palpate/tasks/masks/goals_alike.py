@@ -63,7 +63,7 @@ class Toward(_Alike):
         if not any(self.step):
             raise InputError(f"goal.step: {self.step} moves nothing; give pixels along each axis.")
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`move by <pixels>`."""
         return f"move by {' '.join(map(str, self.step))} px"
 
@@ -107,7 +107,7 @@ class Swap(_Alike):
         if self.first == self.second:
             raise InputError(f"goal: structure {self.first} cannot be swapped with itself; name another one.")
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`swap <one> and <other>`."""
         names = self.names or (f"structure {self.first}", f"structure {self.second}")
         return f"swap {' and '.join(names)}"
@@ -145,7 +145,7 @@ class Wanted(_Alike):
     def __post_init__(self) -> None:
         check_share("reached", self.reached)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`wanted masks`."""
         return "wanted masks"
 

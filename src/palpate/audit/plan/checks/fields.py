@@ -16,8 +16,8 @@ from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSe
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.plan.toml_lines import Key
 from palpate.errors import InputError, nearest
-from palpate.handling import Handling, parse
-from palpate.handling.grids import Blurred, Resampled
+from palpate.postprocessing import PostProcessing, parse
+from palpate.postprocessing.grids import Blurred, Resampled
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: t
 
 
 def _survival(plan: Plan) -> Iterator[Problem]:
-    seen: dict[Handling, str] = {}
+    seen: dict[PostProcessing, str] = {}
     for place, name in enumerate(plan.survival.after):
         key = ("survival", "after", place)
         try:

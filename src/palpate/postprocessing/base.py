@@ -12,7 +12,7 @@ from torch import Tensor
 from palpate.units import Scale
 
 
-class Handling(Protocol):
+class PostProcessing(Protocol):
     """Something that happens to images on their way through a hospital: a frozen value with a scale.
 
     Images are values (B, C, *spatial) inside `scale.bounds`; what comes back has the same shape and lies inside the
@@ -21,13 +21,13 @@ class Handling(Protocol):
 
     @property
     def name(self) -> str:
-        """As plans and records have it; `palpate.handling.parse` makes the handling from it again."""
+        """As plans and records have it; `palpate.postprocessing.parse` makes the handling from it again."""
 
     @property
     def scale(self) -> Scale:
         """What the values mean."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A small world of every kind of task: a victim, images, and targets that it gets right but for one sample."""
+"""A small scenario of every kind of task: a victim, images, and targets that it gets right but for one sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOST = 2
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class Scenario:
     """What an attack is checked on.
 
     Attributes:
@@ -48,43 +48,43 @@ class World:
     targeted: bool = False
 
 
-def masks_2d() -> World:
+def masks_2d() -> Scenario:
     """Two structures and background, with ignored rows of pixels; nothing is annotated in the last image."""
     victim, images, outputs = _decided(victims.small_masks())
     labels = outputs.argmax(1)
     labels[LOST] = (labels[LOST] + 1) % 3
     labels[-1] = 0
     labels[:, :2] = 255
-    return World("masks in 2D", "segmentation", victim, Segmentation(2, floor=_FLOOR), images, labels)
+    return Scenario("masks in 2D", "segmentation", victim, Segmentation(2, floor=_FLOOR), images, labels)
 
 
-def masks_3d() -> World:
+def masks_3d() -> Scenario:
     """One structure in a volume, from one logit."""
     victim, images, outputs = _decided(victims.small_masks(1, 1, 3), 1, 3)
     labels = (outputs[:, 0] > 0).long()
     labels[LOST] = 1 - labels[LOST]
-    return World("masks in 3D", "segmentation", victim, Segmentation(1, floor=_FLOOR), images, labels)
+    return Scenario("masks in 3D", "segmentation", victim, Segmentation(1, floor=_FLOOR), images, labels)
 
 
-def erased_masks() -> World:
+def erased_masks() -> Scenario:
     """Overlapping structures, one of which shall vanish."""
     victim, images, outputs = _decided(victims.small_masks(3, 2))
     labels = (outputs > 0).long()
     labels[LOST, 0] = 0
     task = Segmentation(2, exclusive=False, goal=Erase(0, left=0.9))
-    return World("a structure to erase", "segmentation", victim, task, images, labels, targeted=True)
+    return Scenario("a structure to erase", "segmentation", victim, task, images, labels, targeted=True)
 
 
-def findings() -> World:
+def findings() -> Scenario:
     """Four findings, one of them unknown for every other image."""
     victim, images, outputs = _decided(victims.small_net())
     labels = (outputs > 0).long()
     labels[LOST] = 1 - labels[LOST]
     labels[::2, 3] = -1
-    return World("findings", "multilabel", victim, MultiLabel(4), images, labels)
+    return Scenario("findings", "multilabel", victim, MultiLabel(4), images, labels)
 
 
-def boxes() -> World:
+def boxes() -> Scenario:
     """Two classes of boxes, as the detector finds them."""
     victim, images, outputs = _decided(victims.small_boxes())
     task = Detection(2, floor=_FLOOR)
@@ -92,7 +92,7 @@ def boxes() -> World:
     boxes, labels = found.boxes.clone(), found.labels.clone()
     labels[LOST, 1:], labels[LOST, 0] = -1, 0
     boxes[LOST, 0] = torch.tensor([0.0, 0.0, 0.02, 0.02])
-    return World("boxes", "detection", victim, task, images, Boxes(boxes, labels))
+    return Scenario("boxes", "detection", victim, task, images, Boxes(boxes, labels))
 
 
 def _decided(network: torch.nn.Module, channels: int = 3, spatial: int = 2) -> tuple[Victim, Tensor, Tree]:
@@ -102,14 +102,14 @@ def _decided(network: torch.nn.Module, channels: int = 3, spatial: int = 2) -> t
         return victim, images, victim.judge(images)
 
 
-WORLDS: dict[str, Callable[[], World]] = {
+SCENARIOS: dict[str, Callable[[], Scenario]] = {
     build.__name__: build for build in (masks_2d, masks_3d, erased_masks, findings, boxes)
 }
-WORLD_KINDS: dict[str, tuple[str, bool]] = {
+SCENARIO_KINDS: dict[str, tuple[str, bool]] = {
     "masks_2d": ("segmentation", False),
     "masks_3d": ("segmentation", False),
     "erased_masks": ("segmentation", True),
     "findings": ("multilabel", False),
     "boxes": ("detection", False),
 }
-"""The kind of each world, and whether its goal is targeted, known before anything is built."""
+"""The kind of each scenario, and whether its goal is targeted, known before anything is built."""

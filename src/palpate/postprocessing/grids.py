@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.handling.base import through
+from palpate.postprocessing.base import through
 from palpate.units import Scale
 
 _WIDEST = 32.0
@@ -43,7 +43,7 @@ class Resampled:
         """`half`, or with its factor `resample0.75`."""
         return "half" if self.factor == 0.5 else f"resample{self.factor:g}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"resampled to {self.factor:g} of the grid and back, bilinear"
 
@@ -88,7 +88,7 @@ class Blurred:
         """`blur1`."""
         return f"blur{self.sigma:g}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"smoothed by a Gaussian of {self.sigma:g} pixel{'' if self.sigma == 1 else 's'}"
 

@@ -14,7 +14,7 @@ from PIL import Image, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.handling.base import each, levels, span, span_words, through, top_level, values
+from palpate.postprocessing.base import each, levels, span, span_words, through, top_level, values
 from palpate.units import Scale
 
 Codec = Callable[[Image.Image], Image.Image]
@@ -49,7 +49,7 @@ class Jpeg:
         """`jpeg75`."""
         return f"jpeg{self.quality}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"JPEG at quality {self.quality}, from 8 bits over {span_words(self.scale)}"
 
@@ -102,7 +102,7 @@ class Jpeg2000:
         """`jpeg2000`, or with its ratio `jpeg2000-20`."""
         return "jpeg2000" if self.ratio == 10 else f"jpeg2000-{self.ratio:g}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         low, high, top = self._stored
         what = "stored numbers" if (low, high) != span(self.scale) else f"{span_words(self.scale)}"

@@ -5,7 +5,7 @@ parse("jpeg75", Scale((0, 255)))(images)
 
 from __future__ import annotations
 
-from palpate.handling.base import Handling
-from palpate.handling.names import NAMES, known, parse
+from palpate.postprocessing.base import PostProcessing
+from palpate.postprocessing.names import NAMES, known, parse
 
-__all__ = ["NAMES", "Handling", "known", "parse"]
+__all__ = ["NAMES", "PostProcessing", "known", "parse"]

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from palpate.audit.plan.identity import encode
 from palpate.errors import InputError
-from palpate.handling import NAMES, known, parse
-from palpate.handling.codecs import Jpeg2000
+from palpate.postprocessing import NAMES, known, parse
+from palpate.postprocessing.codecs import Jpeg2000
 from palpate.units import Scale
 from tests.decoding import decode
 
@@ -155,8 +155,8 @@ def test_jpeg_2000_ignores_the_window_of_stored_numbers() -> None:
     handled = parse("jpeg2000", CT)(images)
     assert handled.min() < -160 and handled.max() > 240
     assert torch.equal(handled, handled.round())
-    assert Jpeg2000(CT).words() == "JPEG 2000 at ratio 10, from 16 bits of stored numbers"
-    assert parse("jpeg2000", EIGHT).words() == "JPEG 2000 at ratio 10, from 8 bits of 0 to 255"
+    assert Jpeg2000(CT).describe() == "JPEG 2000 at ratio 10, from 16 bits of stored numbers"
+    assert parse("jpeg2000", EIGHT).describe() == "JPEG 2000 at ratio 10, from 8 bits of 0 to 255"
 
 
 @pytest.mark.parametrize(("name", "factor"), [("half", 0.5), ("resample0.75", 0.75)])
@@ -213,7 +213,7 @@ def test_names_are_read_back() -> None:
         assert handling.name == name
         assert handling == parse(handling.name, EIGHT) and hash(handling) == hash(parse(name, EIGHT))
         assert decode(encode(handling)) == handling
-        assert len(handling.words()) > 5
+        assert len(handling.describe()) > 5
     assert parse("resample0.5", EIGHT) == parse("half", EIGHT)
     assert len(known()) == len({form for form, _ in known()})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.handling.base import each, levels, span, span_words, through, top_level, values
+from palpate.postprocessing.base import each, levels, span, span_words, through, top_level, values
 from palpate.units import Scale
 
 
@@ -35,7 +35,7 @@ class Rounded:
         """`rounded`."""
         return "rounded"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"rounded to stored steps of {self.scale.step:g} {self.scale.unit}".rstrip()
 
@@ -66,7 +66,7 @@ class EightBit:
         """`8bit`."""
         return "8bit"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"exported to 8 bits over {span_words(self.scale)}"
 
@@ -111,7 +111,7 @@ class Rewindowed:
         """`rewindow`, or with its width `rewindow1.2`."""
         return "rewindow" if self.width == 0.9 else f"rewindow{self.width:g}"
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
         return f"exported to 8 bits over a window {self.width:g} times as wide as {span_words(self.scale)}"
 

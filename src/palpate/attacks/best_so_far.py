@@ -10,7 +10,7 @@ from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
 
-class Ledger:
+class BestSoFar:
     """Keeps the image of smallest task margin per sample, or of best merit, and judges it.
 
     The attack's own objective is never asked: it contains the attack's own penalties. Once a sample is beaten its

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 
 from palpate.errors import InputError, nearest
-from palpate.handling.base import Handling
-from palpate.handling.codecs import Jpeg, Jpeg2000
-from palpate.handling.export import EightBit, Rewindowed, Rounded
-from palpate.handling.grids import Blurred, Resampled
+from palpate.postprocessing.base import PostProcessing
+from palpate.postprocessing.codecs import Jpeg, Jpeg2000
+from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
+from palpate.postprocessing.grids import Blurred, Resampled
 from palpate.units import Scale
 
-Maker = Callable[[Scale, str], Handling]
+Maker = Callable[[Scale, str], PostProcessing]
 _NUMBER = r"(\d{1,4}(?:\.\d{1,4})?)"
 
 _KNOWN: tuple[tuple[str, str, str, Maker], ...] = (
@@ -61,7 +61,7 @@ def known() -> tuple[tuple[str, str], ...]:
     return tuple((form, words) for form, _, words, _ in _KNOWN)
 
 
-def parse(name: str, scale: Scale) -> Handling:
+def parse(name: str, scale: Scale) -> PostProcessing:
     """The handling of this name for images of this scale.
 
     Raises:

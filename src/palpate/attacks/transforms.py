@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.handling import Handling, parse
+from palpate.postprocessing import PostProcessing, parse
 from palpate.tensors import Tree
 from palpate.units import Scale
 from palpate.victim import Victim
@@ -26,7 +26,7 @@ class Weighted:
         InputError: a weight that is not above zero and finite.
     """
 
-    handling: Handling | str
+    handling: PostProcessing | str
     weight: float
 
     def __post_init__(self) -> None:
@@ -34,12 +34,12 @@ class Weighted:
             raise InputError(f"weight: {self.weight:g} must be above zero and finite.")
 
 
-Way = Handling | str | Weighted
-"""What happens to images on a way: a handling, or its name where the model's bounds are all that it needs."""
+Transform = PostProcessing | str | Weighted
+"""What happens to images on a transform: a handling, or its name where the model's bounds are all that it needs."""
 
 
 @dataclass(frozen=True, eq=False)
-class Route:
+class TransformedModel:
     """The victim f after one handling h, seen as the model f(h(x)) of the very same images x.
 
     Attributes:
@@ -49,7 +49,7 @@ class Route:
     """
 
     victim: Victim
-    handling: Handling | None = None
+    handling: PostProcessing | None = None
     weight: float = 1.0
 
     def search(self, images: Tensor) -> Tree:
@@ -60,13 +60,13 @@ class Route:
         """What `search` computes, without gradient."""
         return self.victim.score(images if self.handling is None else self.handling(images))
 
-    def glance(self, images: Tensor) -> Tree:
+    def forward_no_grad(self, images: Tensor) -> Tree:
         """Outputs without gradient, in the cheapest arithmetic."""
-        return self.victim.glance(images if self.handling is None else self.handling(images))
+        return self.victim.forward_no_grad(images if self.handling is None else self.handling(images))
 
 
-def routes(victim: Victim, ways: Sequence[Way] = ()) -> tuple[Route, ...]:
-    """The plain route first, then one per way.
+def transformed_models(victim: Victim, transforms: Sequence[Transform] = ()) -> tuple[TransformedModel, ...]:
+    """The plain route first, then one per transform.
 
     A handling that is only named is made for the victim's bounds, and for its window where its preprocessing has one.
 
@@ -74,11 +74,11 @@ def routes(victim: Victim, ways: Sequence[Way] = ()) -> tuple[Route, ...]:
         InputError: an unknown name, or a handling that was made for values in other bounds.
     """
     scale = Scale(victim.bounds, window=getattr(victim.preprocess, "window", None))
-    return Route(victim), *(_route(victim, way, scale) for way in ways)
+    return TransformedModel(victim), *(_transformed(victim, one, scale) for one in transforms)
 
 
-def _route(victim: Victim, way: Way, scale: Scale) -> Route:
-    handling, weight = (way.handling, way.weight) if isinstance(way, Weighted) else (way, 1.0)
+def _transformed(victim: Victim, transform: Transform, scale: Scale) -> TransformedModel:
+    handling, weight = (transform.handling, transform.weight) if isinstance(transform, Weighted) else (transform, 1.0)
     handling = parse(handling, scale) if isinstance(handling, str) else handling
     low, high = handling.scale.bounds
     if (low, high) != victim.bounds:
@@ -86,10 +86,10 @@ def _route(victim: Victim, way: Way, scale: Scale) -> Route:
             f"robust_to: {handling.name} was made for values from {low:g} to {high:g}, and the model takes "
             f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
         )
-    return Route(victim, handling, weight)
+    return TransformedModel(victim, handling, weight)
 
 
-def name_of(way: Way) -> str:
-    """The name of what happens on a way."""
-    handling = way.handling if isinstance(way, Weighted) else way
+def name_of(transform: Transform) -> str:
+    """The name of what happens on a transform."""
+    handling = transform.handling if isinstance(transform, Weighted) else transform
     return handling if isinstance(handling, str) else handling.name
