@@ -91,9 +91,9 @@ def attack(
             alike in all channels, or smooth.
         limits: what such a threat needs to know of each image: where it may change (B, 1 or C, *spatial), and how far
             apart the values are that its file can store (B,).
-        robust_to: what the found images shall survive, for gradient attacks: names as `palpate list handlings` has
-            them, which round over the model's window or the range; or handlings, where images have stored steps:
-            `palpate.parse_handling("jpeg2000", palpate.Scale(bounds, step=1))`.
+        robust_to: what the found images must survive, for gradient attacks: names from `palpate list
+            post-processing`, which round over the model's window or the range; or post-processing steps, where images
+            have stored steps: `palpate.parse_post_processing("jpeg2000", palpate.Scale(bounds, step=1))`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.

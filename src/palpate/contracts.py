@@ -6,6 +6,7 @@ that leaves the batch takes its rows of every state along.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.streams import Streams
 from palpate.tensors import Tree
 from palpate.victim import Victim
@@ -35,6 +37,12 @@ class Pieces(NamedTuple):
     margin: Tensor
     unbroken: Tensor
     weight: Tensor
+
+    @property
+    def standing(self) -> Tensor:
+        """Deprecated: `unbroken`."""
+        warnings.warn("Pieces.standing is now Pieces.unbroken.", DeprecationWarning, stacklevel=2)
+        return self.unbroken
 
 
 class Task(Protocol):
@@ -341,3 +349,6 @@ class Attack(Protocol):
             start: images to try before the attack proper starts.
             limits: what confines the change of each image, for threats that obey it.
         """
+
+
+__getattr__ = renamed(__name__)

@@ -10,7 +10,7 @@ from palpate.attacks import recipes
 from palpate.attacks.objectives import Stabilised
 from palpate.attacks.smoothing import gaussian
 from palpate.checks import victims
-from palpate.checks.scenarios import LOST, WORLDS
+from palpate.checks.scenarios import LOST, SCENARIOS
 from palpate.contracts import ObjectiveInputs
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import L1, L2, Linf
@@ -116,7 +116,7 @@ def test_the_first_step_of_soft_agreement_is_bims_where_step_or_perturbation_is_
     assert not torch.equal(ours[-1], bim[-1])
 
 
-@pytest.mark.parametrize("build", [pytest.param(build, id=name) for name, build in WORLDS.items()])
+@pytest.mark.parametrize("build", [pytest.param(build, id=name) for name, build in SCENARIOS.items()])
 def test_on_every_task_weight_zero_is_bim_and_any_other_is_not(build):
     world = build()
     arguments = (world.victim, world.task, world.images, world.targets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
@@ -151,3 +152,6 @@ def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
         kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
     else:
         kept[rows] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new.to(kept.dtype), kept[rows])
+
+
+__getattr__ = renamed(__name__)

@@ -20,7 +20,7 @@ def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) 
 
     Args:
         attack: a gradient ascent.
-        names: such as `jpeg75`, `blur1`; `palpate list handlings` has them all. Handlings stand for themselves.
+        names: such as `jpeg75`, `blur1`; `palpate list post-processing` has them all. Handlings stand for themselves.
         scale: what the values of the images mean.
 
     Raises:

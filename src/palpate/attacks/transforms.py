@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 from palpate.postprocessing import PostProcessing, parse
 from palpate.tensors import Tree
@@ -93,3 +94,6 @@ def name_of(transform: Transform) -> str:
     """The name of what happens on a transform."""
     handling = transform.handling if isinstance(transform, Weighted) else transform
     return handling if isinstance(handling, str) else handling.name
+
+
+__getattr__ = renamed(__name__)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.annotations import Boxes
 from palpate.checks import victims
 from palpate.contracts import Task
@@ -113,3 +114,6 @@ SCENARIO_KINDS: dict[str, tuple[str, bool]] = {
     "boxes": ("detection", False),
 }
 """The kind of each scenario, and whether its goal is targeted, known before anything is built."""
+
+
+__getattr__ = renamed(__name__)

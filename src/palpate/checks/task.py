@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from palpate.checks.renamed import require_new_names
 from palpate.checks.violation import require
 from palpate.contracts import Task
 from palpate.tensors import Tree, leaves, mapped, take
@@ -131,5 +132,6 @@ def check_task(task: Task, outputs: Tree, targets: Any, reached: Reached) -> Non
     Raises:
         ContractError: a contract is not kept; the text names it.
     """
+    require_new_names(task)
     for contract in TASK_CONTRACTS.values():
         contract(task, outputs, targets, reached)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from palpate.checks.renamed import require_new_names
 from palpate.checks.violation import require
 from palpate.contracts import Limits, Neighbourhood, Threat
 from palpate.streams import Streams
@@ -120,5 +121,7 @@ def check_threat(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[f
     Raises:
         ContractError: a law is not kept; the text names it.
     """
+    require_new_names(threat)
+    require_new_names(threat.around(images, bounds))
     for law in THREAT_CONTRACTS.values():
         law(threat, images, points, bounds)

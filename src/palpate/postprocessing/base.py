@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.units import Scale
 
 
@@ -82,3 +83,6 @@ def values(numbers: Tensor, low: float, high: float, top: int, like: Tensor, bou
 def each(images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """`function` of every sample (C, *spatial), so that no more than one is held in float64 at a time."""
     return torch.stack([function(image) for image in images.detach()])
+
+
+__getattr__ = renamed(__name__)

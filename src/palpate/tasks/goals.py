@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 
 
@@ -111,3 +112,6 @@ def _others(disease: tuple[int, ...], classes: int) -> tuple[int, ...]:
             "and not all of them."
         )
     return healthy
+
+
+__getattr__ = renamed(__name__)

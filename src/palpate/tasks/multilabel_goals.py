@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 
 UNKNOWN = -1
@@ -158,3 +159,6 @@ class Invent(_Chosen):
     def about(self, labels: Tensor) -> Tensor:
         """Those that are absent."""
         return self._with(labels, 0)
+
+
+__getattr__ = renamed(__name__)

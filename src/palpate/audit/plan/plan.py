@@ -50,7 +50,7 @@ class AttackSection(Section):
     `fabricate`, `mislabel`."""
     robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
     """What the found image shall survive: the attack climbs the mean over the image as it is and after each of these
-    (`palpate list handlings`). It takes that many times as long, and runs to its end."""
+    (`palpate list post-processing`). It takes that many times as long, and runs to its end."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Not written as such: every other key of the table is a parameter of the attack."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 from palpate.tasks.masks.goal import MaskGoal, Scoring, check_axes, check_share, check_structure, share, spacing_along
 from palpate.tasks.masks.goals_alike import Swap, Toward, Wanted
@@ -268,3 +269,6 @@ class Shift:
             voxel = voxel * spacing_along(truth, axis)[:, 0]
         # A change of exactly so many voxels must not become one more by rounding.
         return (abs(self.ml) * 1000 / voxel * (1 - 1e-6)).ceil().clamp(min=1).long()
+
+
+__getattr__ = renamed(__name__)

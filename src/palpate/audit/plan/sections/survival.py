@@ -18,7 +18,7 @@ class SurvivalSection(Section):
     """Write every adversarial image in the format that it came in, read it again with the ordinary reader, and score
     it."""
     after: tuple[str, ...] = Field(default=USUAL, examples=['after = ["8bit", "jpeg75", "blur1"]'])
-    """What else happens to images in a hospital; `palpate list handlings` names them. An empty list measures none."""
+    """What else happens to images in a hospital: names from `palpate list post-processing`. An empty list: nothing."""
 
 
 class ExportSection(Section):
