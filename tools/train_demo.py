@@ -40,7 +40,7 @@ from palpate.models.detectors import centre_loss
 from palpate.seeds import derive
 from palpate.tasks.boxes import suppressed
 
-MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models"
+MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models/demo"
 CHUNK = 250
 """Phantoms drawn under one derived seed."""
 

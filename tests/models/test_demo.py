@@ -11,7 +11,7 @@ from palpate.models.demo import fundus as demo
 
 @pytest.fixture(scope="module")
 def shipped():
-    return resources.files("palpate.models").joinpath(demo.WEIGHTS).read_bytes()
+    return resources.files("palpate.models.demo").joinpath(demo.WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def normalised(module, images):
 
 
 def shipped(module):
-    return resources.files("palpate.models").joinpath(module.WEIGHTS).read_bytes()
+    return resources.files("palpate.models.demo").joinpath(module.WEIGHTS).read_bytes()
 
 
 def test_all_weights_together_are_below_two_megabytes():

@@ -10,7 +10,7 @@ from torch import nn
 
 def load_shipped(network: nn.Module, name: str) -> nn.Module:
     """`network` with the weights of the package's file `name`, in eval mode, float32, on the CPU."""
-    stored = read_safetensors(resources.files("palpate.models").joinpath(name).read_bytes())
+    stored = read_safetensors(resources.files("palpate.models.demo").joinpath(name).read_bytes())
     network.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in stored.items()}
     )
