@@ -12,6 +12,7 @@ import torch
 from benchmarks.smia_study import __main__ as command
 from benchmarks.smia_study import ablation, cells, measure, run
 from benchmarks.smia_study.attacks import PASSES, Peer, cost, peer_of, study
+from benchmarks.smia_study.cell import STAGES
 from benchmarks.smia_study.worlds import World
 from PIL import Image
 
@@ -105,7 +106,7 @@ def lines(cell, root):
 
 
 def test_names_and_keys_of_cells_are_their_own():
-    for stage in cells.STAGES:
+    for stage in STAGES:
         found = cells.cells(stage, command.WORLDS)
         assert len({(cell.world.name, cell.name) for cell in found}) == len(found)
         assert all("/" not in cell.name for cell in found)

@@ -42,7 +42,7 @@ def figures(cache):
 
 def series(cache, attack, mode="steps", world="fundus_dr"):
     gather = study("gather")
-    found = next(one for one in gather.settings(gather.cells(cache)) if one.world == world)
+    found = next(one for one in gather.settings(gather.finished_cells(cache)) if one.world == world)
     return found.series[attack, mode]
 
 
@@ -220,8 +220,8 @@ def test_drawings_are_the_same_bytes_every_time(figures, tmp_path):
 
 @pytest.mark.skipif(not RESULTS.is_file(), reason="the study has not been run yet")
 def test_the_committed_pages_are_what_the_committed_figures_say():
-    pages, documents = study("pages"), ROOT / "docs" / "explanation"
+    pages = study("pages")
     for name, text in pages.render(json.loads(RESULTS.read_text())).items():
-        page = (documents / name).read_text()
+        page = pages.page(ROOT / "docs", name).read_text()
         expected = text if name in pages.PAGES else pages.inserted(page, text)
         assert page == expected, "run: python -m benchmarks.smia_study --tables"

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.measure import say
 from benchmarks.smia_study import ablation, cells, run
+from benchmarks.smia_study.cell import STAGES, Cell
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
 from benchmarks.smia_study.worlds import WORLDS
 from palpate.allocator import keep_freed_memory
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.add_argument("--stage", action="append", choices=cells.STAGES, help="only this stage; may be repeated")
+    parser.add_argument("--stage", action="append", choices=STAGES, help="only this stage; may be repeated")
     parser.add_argument("--worlds", nargs="+", choices=[world.name for world in WORLDS], help="only these")
     parser.add_argument("--only", metavar="WORLD/ATTACK/EPS/MODE/SEED", help="run this cell again, as --list names it")
     parser.add_argument("--list", action="store_true", help="list the cells with their commands")
@@ -59,24 +60,24 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder with the sets")
     parser.add_argument("--cache", type=Path, default=CACHE)
     options = parser.parse_args(arguments)
-    options.stage = options.stage or list(cells.STAGES)
+    options.stage = options.stage or list(STAGES)
     return options
 
 
-def _only(found: list[cells.Cell], key: str) -> list[cells.Cell]:
+def _only(found: list[Cell], key: str) -> list[Cell]:
     """The cell of this name and, where its rows are another one's, that one."""
     chosen = [cell for cell in found if cell.key == key]
     names = {(cell.world.name, cell.source) for cell in chosen}
     return [cell for cell in found if (cell.world.name, cell.name) in names] + [c for c in chosen if c.linked]
 
 
-def _listed(found: list[cells.Cell]) -> None:
+def _listed(found: list[Cell]) -> None:
     for cell in found:
         same = f"   # the rows of {cell.source}" if cell.linked else f"   # {cell.steps} steps, {cell.seconds:.0f} s"
         print(cell.command + same)
 
 
-def _summed_up(stage: str, found: list[cells.Cell], root: Path) -> None:
+def _summed_up(stage: str, found: list[Cell], root: Path) -> None:
     if stage == "scan":
         ablation.scanned(found, root)
     elif stage == "ablation":

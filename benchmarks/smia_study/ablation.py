@@ -13,17 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import rankdata
 
 from benchmarks.smia_study.attacks import Peer, family
+from benchmarks.smia_study.cell import Cell
 from palpate.runs import write_atomically
-
-if TYPE_CHECKING:
-    from benchmarks.smia_study.cells import Cell
 
 WORLDS = ("fundus_dr", "covid_ct", "polyps", "polyp_boxes")
 SMOOTHED = ("step", "perturbation", "image")

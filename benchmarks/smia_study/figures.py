@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.smia_study import verdict
-from benchmarks.smia_study.gather import Cell, Setting, cells, settings
+from benchmarks.smia_study.gather import FinishedCell, Setting, finished_cells, settings
 from benchmarks.smia_study.tables import setting_figures, setting_key
 from benchmarks.smia_study.traced import frames, traced_figures
 from palpate.errors import StorageError
@@ -22,7 +22,7 @@ def collect(cache: Path) -> Figures:
     Raises:
         StorageError: the cache has no finished cell of the study, or holds cells that do not fit together.
     """
-    found = cells(cache)
+    found = finished_cells(cache)
     if not found:
         raise StorageError(f"'{cache}' holds no finished cell. Run python -m benchmarks.smia_study first.")
     own = ordered(settings(found))
@@ -68,7 +68,7 @@ def stored(path: Path) -> Any:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def worlds(found: list[Cell]) -> Figures:
+def worlds(found: list[FinishedCell]) -> Figures:
     """What each world is, in the study's order, and the minutes that its cells took."""
     from benchmarks.smia_study.worlds import WORLDS, second_name
 

@@ -25,7 +25,7 @@ Columns = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class FinishedCell:
     """One attack on all images of one world with one seed."""
 
     about: dict[str, Any]
@@ -40,7 +40,7 @@ class Cell:
         return self.about["world"], float(self.about["eps"])
 
 
-def cells(cache: Path) -> list[Cell]:
+def finished_cells(cache: Path) -> list[FinishedCell]:
     """All finished cells of the study.
 
     Raises:
@@ -49,7 +49,7 @@ def cells(cache: Path) -> list[Cell]:
     return [_cell(path) for path in sorted((cache / "rows").glob("*/*.json")) if not path.name.startswith("trace_")]
 
 
-def _cell(path: Path) -> Cell:
+def _cell(path: Path) -> FinishedCell:
     about = json.loads(path.read_text())
     rows = path.with_name(about["rows"] + ".parquet")
     if not rows.is_file():
@@ -62,7 +62,7 @@ def _cell(path: Path) -> Cell:
             # One array where shapes agree, else one for each image.
             one = "change" in arrays
             changes = list(arrays["change"]) if one else [arrays[f"change_{k}"] for k in range(len(arrays.files))]
-    return Cell(about, columns, [np.asarray(change, np.float64) for change in changes])
+    return FinishedCell(about, columns, [np.asarray(change, np.float64) for change in changes])
 
 
 @lru_cache(maxsize=64)
@@ -81,7 +81,7 @@ class Series:
 
     attack: str
     mode: str
-    seeds: tuple[Cell, ...]
+    seeds: tuple[FinishedCell, ...]
 
     def __post_init__(self) -> None:
         first = self.seeds[0].columns["row"]
@@ -209,19 +209,19 @@ def is_peer(attack: str) -> bool:
     return not attack.startswith(("smia", "steadfast"))
 
 
-def settings(found: Iterable[Cell]) -> list[Setting]:
+def settings(found: Iterable[FinishedCell]) -> list[Setting]:
     """The worlds, each budget by itself, with their attacks at equal steps and at equal passes.
 
     Raises:
         StorageError: two attacks of a world hold different images.
     """
-    held: dict[tuple[str, float], dict[tuple[str, str], list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    held: dict[tuple[str, float], dict[tuple[str, str], list[FinishedCell]]] = defaultdict(lambda: defaultdict(list))
     for cell in found:
         held[cell.setting][cell.about["attack"], cell.about["mode"]].append(cell)
     return [_setting(world, eps, own) for (world, eps), own in held.items()]
 
 
-def _setting(world: str, eps: float, held: Mapping[tuple[str, str], list[Cell]]) -> Setting:
+def _setting(world: str, eps: float, held: Mapping[tuple[str, str], list[FinishedCell]]) -> Setting:
     series = {}
     for attack, mode in sorted(held, key=lambda key: (*rank(key[0]), key[1] != STEPS)):
         seeds = sorted(held[attack, mode], key=lambda cell: int(cell.about["seed"]))

@@ -24,7 +24,7 @@ from torch import Tensor
 
 import palpate
 from benchmarks.smia_study.attacks import cost, settings_of
-from benchmarks.smia_study.cells import Cell
+from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground
 from benchmarks.smia_study.worlds import second_name
 from palpate.audit.identity import digest

@@ -22,9 +22,11 @@ PROSE = Path(__file__).parent / "prose"
 RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"
 DOCS = ROOT / "docs"
 BEGIN, END = "<!-- study -->", "<!-- end of study -->"
-PAGES = ("smia_study.md", "smia_study_tables.md", "smia_verdict.md", "smia_defaults.md")
-SECTIONS = ("steadfast.md",)
-"""Pages of which only what stands between the two marks is written here."""
+PAGES = {"smia_study.md": "research", "smia_study_tables.md": "research", "smia_verdict.md": "research"}
+PAGES |= {"smia_defaults.md": "explanation"}
+"""Pages that are written whole, each with its folder in the documentation."""
+SECTIONS = {"steadfast.md": "explanation"}
+"""Pages of which only the part between the two marks is written here."""
 Figures = dict[str, Any]
 
 
@@ -48,11 +50,16 @@ def publish(figures: Figures, docs: Path = DOCS) -> None:
     """Write drawings and pages from the figures."""
     plots.draw(figures, docs / "images" / "smia_study")
     for name, text in render(figures).items():
-        path = docs / "explanation" / name
+        path = page(docs, name)
         if name in PAGES:
             path.write_text(text)
         elif path.is_file() and BEGIN in path.read_text():
             path.write_text(inserted(path.read_text(), text))
+
+
+def page(docs: Path, name: str) -> Path:
+    """Where a page lies in the documentation."""
+    return docs / (PAGES | SECTIONS)[name] / name
 
 
 def inserted(page: str, section: str) -> str:

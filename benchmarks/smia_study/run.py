@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.measure import say
 from benchmarks.smia_study import measure, tracing
-from benchmarks.smia_study.cells import Cell
+from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground, Load, load
 from benchmarks.smia_study.worlds import World
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.smia_study import measure
-from benchmarks.smia_study.cells import TRACED_IMAGES, TRACED_STARTS, Cell
+from benchmarks.smia_study.cell import TRACED_IMAGES, TRACED_STARTS, Cell
 from benchmarks.smia_study.ground import Ground
 from palpate.audit.identity import digest
 from palpate.audit.tasks import goal_words
