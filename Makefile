@@ -1,13 +1,13 @@
 # The two commands of the README are `make demo` and `make test`; each does all its set-up.
-PYTHON ?= python3.11
+# PYTHON=/path/to/python chooses an interpreter; without it tools/find_python.sh takes the first one that fits.
+PYTHON ?=
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test lint mutants benchmark clean
+.PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "palpate needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
@@ -19,6 +19,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
+# Without the tests that run whole commands.
+quick: setup
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,9 +32,32 @@ lint: setup
 mutants: setup
 	$(BIN)/python -m tests.mutants
 
+# The pages that are written from the code.
+reference: setup
+	$(BIN)/python tools/make_reference.py
+	$(BIN)/python -m palpate.report docs/reference/results.schema.json
+
+release-notes:
+	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" tools/release_notes.py
+
+# What goes to a package index, built as an index would have it built: the wheel comes from the source archive.
+package: setup
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[release]"
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
+hooks: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit
+	$(BIN)/pre-commit install
+
+# The oldest versions that pyproject.toml allows.
+lowest:
+	PYTHON="$(PYTHON)" .ci/lowest
+
 # The peers bring torchvision, which cannot be imported beside a CPU build of torch, so they live apart.
 $(VENV)-peers/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)-peers
+	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers]"
 	@touch $@
 
@@ -38,4 +65,4 @@ benchmark: $(VENV)-peers/.ready
 	$(VENV)-peers/bin/python -m benchmarks.peers --quick
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers build dist
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-lowest build dist

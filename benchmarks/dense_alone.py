@@ -21,7 +21,7 @@ from benchmarks.measure import Timed
 from benchmarks.rivals import RIVALS
 from palpate import Linf, Victim, catalog
 from palpate.tasks.segmentation import Segmentation
-from palpate.tuning import choose
+from palpate.victim.tuning import choose
 
 BATCH = 8
 TASK = Segmentation(STRUCTURES)

@@ -22,7 +22,7 @@ from palpate.data.phantoms import write_fundus_folder
 PLAN = """
 title = "Kill and resume"
 [model]
-factory = "palpate.models.demo:load"
+factory = "palpate.models.demo.fundus:load"
 bounds = [0, 255]
 [model.preprocess]
 mean = [124.0, 67.0, 40.0]

@@ -29,7 +29,7 @@ from benchmarks.subject import right_ones, trained
 from palpate import Classification, Linf, Tuning, Victim
 from palpate.attacks import recipes
 from palpate.attacks.curve import Order, curve
-from palpate.tuning import choose
+from palpate.victim.tuning import choose
 
 STEPS = 40
 EPS_FALL, EPS_HALF, EPS_HOLD = 4 / 255, 1 / 255, 1e-5

@@ -26,7 +26,7 @@ from palpate.attacks.budgets import at
 from palpate.attacks.robust import robust
 from palpate.contracts import Limits
 from palpate.data.table import Table
-from palpate.handling import parse
+from palpate.postprocessing import parse
 from palpate.preprocess import Preprocess
 from palpate.threats.confined import Confined
 from palpate.units import Scale

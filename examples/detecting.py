@@ -15,7 +15,7 @@ from torch import Tensor
 
 from palpate import Preprocess
 from palpate.annotations import Boxes, Candidates
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 from palpate.measures.detection import DetectionReader
 from palpate.metrics.detection import Matches
 from palpate.models.detectors import CentreDetector, centre_loss

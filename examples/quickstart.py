@@ -10,7 +10,7 @@ from palpate.attacks.directions import Momentum
 from palpate.attacks.objectives import Margin, Stabilised
 from palpate.attacks.steps import Halving
 from palpate.data.phantoms import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.tasks.goals import hide_disease
 
 images, grades = fundus_set(16, seed=2026, size=demo.SIZE)

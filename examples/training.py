@@ -19,7 +19,7 @@ from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlip
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 from palpate.preprocess import Preprocessing
 from preparing import rows_of
 

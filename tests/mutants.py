@@ -73,7 +73,7 @@ def killers(mutant: Mutant) -> list[str]:
             raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
         file.write_text(source.replace(mutant.right, mutant.wrong))
         # Of the contracts three that notice are named; elsewhere the first is enough.
-        few = ["-k", "not on_a_task and not world and not square", "--maxfail=3"]
+        few = ["-k", "not on_a_task and not scenario and not square", "--maxfail=3"]
         depth = few if mutant.tests == CONTRACTS else ["-x"]
         command = [
             sys.executable,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from palpate.traces import FIELD_NAMES
+from palpate.storage.traces import FIELD_NAMES
 
 STRENGTH = {
     "fgsm": 0.3,

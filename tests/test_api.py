@@ -185,7 +185,7 @@ def test_threats_and_handlings_that_cannot_be_used_get_one_sentence(change, word
 
 def test_what_is_found_can_be_asked_to_survive():
     network, images, labels = world()
-    blur = palpate.parse_handling("blur1", palpate.Scale((0.0, 1.0), step=None))
+    blur = palpate.parse_post_processing("blur1", palpate.Scale((0.0, 1.0), step=None))
     margins = {}
     for names in ((), ("blur1",)):
         result = palpate.attack(network, images, labels, "bim", eps=0.1, robust_to=names, run_to_end=True)

@@ -18,9 +18,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from palpate import cli
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
-from palpate.runs import RunFolder
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.storage.runs import RunFolder
 from tests import clinic
 from tests.test_clinic import WORLDS
 

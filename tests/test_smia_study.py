@@ -16,7 +16,7 @@ from benchmarks.smia_study.cell import STAGES
 from benchmarks.smia_study.worlds import World
 from PIL import Image
 
-from palpate.traces import FIELD_NAMES
+from palpate.storage.traces import FIELD_NAMES
 from palpate.victim import Tuning
 
 MODEL = """

@@ -34,7 +34,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLLOWED = ["palpate", "tifffile", "nibabel", "pydicom", "nrrd", "PIL", "tests.data.exercise"]
-LAZY = ["nibabel", "nrrd", "pydicom.pixels", "palpate.data.dicom.writing", "PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
+LAZY = [
+    "nibabel",
+    "nrrd",
+    "pydicom.pixels",
+    "palpate.data.formats.dicom.writing",
+    "PIL.PngImagePlugin",
+    "PIL.JpegImagePlugin",
+]
 _PNG, _GZIP = b"\x89PNG\r\n\x1a\n", b"\x1f\x8b"
 
 

@@ -12,18 +12,17 @@ import click
 import typer
 from pydantic import BaseModel
 
-from palpate import catalog, records, traces
-from palpate.audit import (
-    plan,
-    plan_data,
-    plan_model,
-    plan_preprocess,
-    plan_stability,
-    plan_survival,
-    plan_tasks,
-    plan_threat,
-)
+from palpate import catalog
+from palpate.audit.plan import plan
+from palpate.audit.plan.sections import data as plan_data
+from palpate.audit.plan.sections import model as plan_model
+from palpate.audit.plan.sections import preprocess as plan_preprocess
+from palpate.audit.plan.sections import stability as plan_stability
+from palpate.audit.plan.sections import survival as plan_survival
+from palpate.audit.plan.sections import tasks as plan_tasks
+from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
+from palpate.storage import records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from palpate.attacks import recipes
 from palpate.attacks.objectives import Deviation, Stabilised
-from palpate.contracts import Moment, Objective, Point
+from palpate.contracts import Objective, ObjectiveInputs, StepEvent
 from palpate.data.phantoms.fundus import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.preprocess.values import Normalise
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
@@ -55,13 +55,22 @@ def pull(alpha: float, taken_for: int) -> Tensor:
     z = torch.tensor([LOGITS], dtype=torch.float64, requires_grad=True)
     smoothed = F.one_hot(torch.tensor([taken_for]), 3).double()
     image = torch.zeros(1, 1, 1, 1)
-    point = Point(
-        image, image, image, z, z, torch.tensor([Y]), Classification(3), 0.0, look=None, glance=lambda _: smoothed
+    inputs = ObjectiveInputs(
+        image,
+        image,
+        image,
+        z,
+        z,
+        torch.tensor([Y]),
+        Classification(3),
+        0.0,
+        forward=None,
+        forward_no_grad=lambda _: smoothed,
     )
     objective = Stabilised(min(alpha, 0.5))
     # Weights of 1 and more are refused; the picture shows why.
     object.__setattr__(objective, "weight", alpha)
-    (gradient,) = torch.autograd.grad(objective.value(point).sum(), z)
+    (gradient,) = torch.autograd.grad(objective.value(inputs).sum(), z)
     return gradient[0]
 
 
@@ -77,12 +86,12 @@ def flat(vector: Tensor) -> tuple[float, float]:
 class Walk:
     """Where an attack went: of every step the points and what was known there."""
 
-    points: list[Moment] = field(default_factory=list)
+    points: list[StepEvent] = field(default_factory=list)
 
-    def watch(self, moment: Moment) -> None:
+    def watch(self, event: StepEvent) -> None:
         """Keep it; iterates are never written to."""
-        if moment.value is not None:
-            self.points.append(moment)
+        if event.value is not None:
+            self.points.append(event)
 
 
 @dataclass(frozen=True)
@@ -111,34 +120,34 @@ def along() -> Along:
         kept = task.margin(victim.judge(images), labels) > 0
         images, labels = images[kept], labels[kept]
         recipes.smia(Linf(RADIUS), STEPS, ALPHA, run_to_end=True)(victim, task, images, labels, watcher=walk)
-        met = [_compare(victim, moment) for moment in walk.points]
+        met = [_compare(victim, event) for event in walk.points]
     return Along(*(torch.stack(parts) for parts in zip(*met, strict=True)))
 
 
-def _compare(victim: Victim, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
+def _compare(victim: Victim, event: StepEvent) -> tuple[Tensor, Tensor, Tensor]:
     smia = Stabilised(ALPHA)
-    place = moment.images.clone().requires_grad_()
+    place = event.images.clone().requires_grad_()
     outputs = victim.search(place)
-    point = Point(
+    inputs = ObjectiveInputs(
         place,
-        moment.previous,
-        moment.clean,
+        event.previous,
+        event.clean,
         outputs,
-        moment.clean_outputs,
-        moment.targets,
-        moment.task,
+        event.clean_outputs,
+        event.targets,
+        event.task,
         0.0,
         victim.search,
-        victim.glance,
+        victim.forward_no_grad,
     )
 
     def towards(objective: Objective) -> Tensor:
-        return F.normalize(victim.gradient(objective.value(point), place, keep_graph=True).flatten(1))
+        return F.normalize(victim.gradient(objective.value(inputs), place, keep_graph=True).flatten(1))
 
     # Of nearly parallel vectors the difference keeps the digits that the cosine loses.
     half = (towards(smia) - towards(Deviation())).norm(dim=1) / 2
-    right = moment.task.right(victim.glance(smia.smoothed(point).detach()), moment.targets)
-    return torch.rad2deg(2 * half.asin()), right, moment.margin > 0
+    right = event.task.right(victim.forward_no_grad(smia.smoothed(inputs).detach()), event.targets)
+    return torch.rad2deg(2 * half.asin()), right, event.margin > 0
 
 
 def words(met: Along) -> str:

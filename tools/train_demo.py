@@ -1,7 +1,7 @@
 """Make the weights of one of the demo's models: `python tools/train_demo.py TASK`, some minutes on two cores.
 
 Draws digital phantoms, trains a small network on them without any defence (no adversarial training: the demo must
-show what ordinary networks do), writes `src/palpate/models/weights/*_demo.safetensors`, loads what was written and
+show what ordinary networks do), writes `src/palpate/models/demo/weights/*_demo.safetensors`, loads what was written and
 prints how it does on fresh phantoms, which were never trained on.
 
 TASK is `classification` (grades of fundus phantoms), `segmentation` (lungs and lesions of thorax phantoms)
@@ -33,12 +33,14 @@ from torch.nn import functional
 from palpate.annotations import Boxes
 from palpate.data.phantoms import endoscopy_set, fundus_set, thorax_set
 from palpate.data.phantoms.folder import OFFSET, labelled
-from palpate.models import demo, demo_endoscopy, demo_thorax
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
 from palpate.models.detectors import centre_loss
 from palpate.seeds import derive
 from palpate.tasks.boxes import suppressed
 
-MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models"
+MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models/demo"
 CHUNK = 250
 """Phantoms drawn under one derived seed."""
 

@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks.smia_study.ground import Metered
 from palpate import Classification, Linf, catalog
 from palpate.attacks.ascent import Ascent
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 
 STEPS, PASSES = 20, 40
 TRIAL_STEPS, TRIAL_PASSES = 10, 30

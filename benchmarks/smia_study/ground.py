@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from benchmarks.smia_study.prepare import prepare
 from benchmarks.smia_study.transfer_networks import network_of
 from benchmarks.smia_study.worlds import World
-from palpate.audit.identity import encode
-from palpate.audit.items import items
-from palpate.audit.plan import Plan, load_plan
-from palpate.audit.saving import as_stored
-from palpate.audit.subject import Subject, load_subject
+from palpate.audit.plan.identity import encode
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import Plan, load_plan
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.saving import as_stored
 from palpate.contracts import Task
-from palpate.handling import Handling, parse
 from palpate.models.loading import weights_digest
+from palpate.postprocessing import PostProcessing, parse
 from palpate.tensors import Tree
 from palpate.victim import Tuning, Victim
 
@@ -64,7 +64,7 @@ class Ground:
     subject: Subject
     task: Task
     rows: tuple[int, ...]
-    handlings: tuple[Handling, ...]
+    handlings: tuple[PostProcessing, ...]
     second: Victim | None = None
     second_weights: str = ""
     _clean: dict[tuple[int, ...], dict[str, list[float]]] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Ground:
 
 def encode_tuning(tuning: Tuning) -> dict[str, str | bool]:
     """A tuning as JSON."""
-    return {"layout": tuning.layout, "fold": tuning.fold, "search": tuning.search, "glance": tuning.glance}
+    return {"layout": tuning.layout, "fold": tuning.fold, "search": tuning.search, "glance": tuning.forward_no_grad}
 
 
 def load(world: World, split: str, data: Path) -> Ground:

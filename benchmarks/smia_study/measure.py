@@ -27,10 +27,10 @@ from benchmarks.smia_study.attacks import cost, settings_of
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground
 from benchmarks.smia_study.worlds import second_name
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
-from palpate.runs import write_atomically
 from palpate.seeds import derive
+from palpate.storage.runs import write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree
 

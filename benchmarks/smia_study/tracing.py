@@ -1,4 +1,4 @@
-"""Traces of some attacks on the first images of each world, in the form of `palpate.traces.TraceRow`."""
+"""Traces of some attacks on the first images of each world, in the form of `palpate.storage.traces.TraceRow`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from benchmarks.smia_study import measure
 from benchmarks.smia_study.cell import TRACED_IMAGES, TRACED_STARTS, Cell
 from benchmarks.smia_study.ground import Ground
-from palpate.audit.identity import digest
-from palpate.audit.tasks import goal_words
-from palpate.runs import write_atomically
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.tasks import goal_words
 from palpate.seeds import derive
 from palpate.stability import trace, trace_rows
+from palpate.storage.runs import write_atomically
+from palpate.storage.traces import FIELD_NAMES, TraceRow
 from palpate.streams import Streams
-from palpate.traces import FIELD_NAMES, TraceRow
 
 
 def run(cell: Cell, ground: Ground, root: Path) -> None:

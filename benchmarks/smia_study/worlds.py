@@ -63,7 +63,7 @@ class World:
 
 
 _PLAIN = Tuning(fold=True)
-_HALF = Tuning(layout="channels_last", fold=True, search="bfloat16", glance="bfloat16")
+_HALF = Tuning(layout="channels_last", fold=True, search="bfloat16", forward_no_grad="bfloat16")
 _FUNDUS_SCAN = (0.25, 0.5, 0.75, 1.0)
 WORLDS = (
     World(

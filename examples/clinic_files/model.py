@@ -5,7 +5,7 @@ from __future__ import annotations
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
-from palpate.models import demo_thorax
+from palpate.models.demo import thorax as demo_thorax
 from palpate.preprocess import Chain, Normalise, PerImage, Resize
 
 SIZE = (128, 128)

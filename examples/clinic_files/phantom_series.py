@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStor
 
 from palpate.data.phantoms import thorax_volume
 from palpate.data.phantoms.folder import NOTICE, labelled
-from palpate.models.demo_thorax import SIZE, STRUCTURES
+from palpate.models.demo.thorax import SIZE, STRUCTURES
 from palpate.seeds import derive
 
 INTERCEPT = -1024

@@ -26,7 +26,7 @@ import model as example  # noqa: E402
 import phantom_series  # noqa: E402
 
 import preparing  # noqa: E402
-from palpate.data.formats import read_scan  # noqa: E402
+from palpate.data.formats.registry import read_scan  # noqa: E402
 
 WEIGHTS = HERE / "weights" / "lungs.safetensors"
 RADIOGRAPHS = ("cr_chest_j2k_monochrome1.dcm", "cr_chest_jpeg.dcm")

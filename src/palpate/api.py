@@ -15,15 +15,15 @@ from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, label
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError, nearest
-from palpate.handling import Handling
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.faults import refusal
 from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
+from palpate.postprocessing import PostProcessing
 from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
-from palpate.tasks.goals import Goal, Towards, Untargeted
+from palpate.tasks.goals import ClassGoal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax
 from palpate.tasks.kinds import is_targeted, kind_of
 from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
@@ -50,14 +50,14 @@ def attack(
     norm: str = "linf",
     threat: Threat | None = None,
     limits: Limits | None = None,
-    robust_to: Sequence[str | Handling] = (),
+    robust_to: Sequence[str | PostProcessing] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
     outputs: Outputs | None = None,
     output: str | int | None = None,
     task: Task | None = None,
-    goal: Goal | int | None = None,
+    goal: ClassGoal | int | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> AttackResult:
@@ -91,9 +91,9 @@ def attack(
             alike in all channels, or smooth.
         limits: what such a threat needs to know of each image: where it may change (B, 1 or C, *spatial), and how far
             apart the values are that its file can store (B,).
-        robust_to: what the found images shall survive, for gradient attacks: names as `palpate list handlings` has
-            them, which round over the model's window or the range; or handlings, where images have stored steps:
-            `palpate.parse_handling("jpeg2000", palpate.Scale(bounds, step=1))`.
+        robust_to: what the found images must survive, for gradient attacks: names from `palpate list
+            post-processing`, which round over the model's window or the range; or post-processing steps, where images
+            have stored steps: `palpate.parse_post_processing("jpeg2000", palpate.Scale(bounds, step=1))`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
@@ -101,7 +101,7 @@ def attack(
             into logits. Where it is not said and outputs look like probabilities, they are refused.
         output: of a model that returns a dict, a tuple or a list: name or place of the part that is read, `aux.0`.
         task: what the outputs mean; a classification by default, recognised by its output.
-        goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
+        goal: of a classification, where the decision should go: a class, a `ClassGoal`, or anywhere but the label.
         seed: makes random attacks repeatable.
         parameters: the attack's own, for example steps=20.
 
@@ -207,7 +207,7 @@ def _require_fit(name: str, task: Task | None) -> None:
 
 
 def _looked_at(
-    victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: Goal | int | None, *, stated: bool
+    victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: ClassGoal | int | None, *, stated: bool
 ) -> Task:
     """The task, once the model has been tried on some images: what gives wrong figures is refused."""
     count = min(len(images), _TRIED)
@@ -255,7 +255,7 @@ def _tried(victim: Victim, images: Tensor) -> Tree:
         raise refusal(error.cause, images.shape, "call") from error
 
 
-def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:
+def _task(outputs: Tree, count: int, goal: ClassGoal | int | None) -> Classification:
     require_scores(outputs, count, "one score per class (unless you give another task)")
     if outputs.ndim > 2 and all(size == 1 for size in outputs.shape[2:]):
         raise InputError(

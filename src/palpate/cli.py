@@ -20,7 +20,7 @@ from palpate.lists import lists
 from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
-    from palpate.audit.runner import Outcome
+    from palpate.audit.run.runner import AuditOutcome
 
 app = typer.Typer(
     name="palpate",
@@ -133,7 +133,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Whole audits in about a minute each, offline: digital phantoms and small networks for three tasks."""
-    from palpate.audit.demo import write_demo
+    from palpate.audit.demo.folder import write_demo
 
     worst, told = FINISHED, []
     for name in DemoTask if task is None else (task,):
@@ -171,9 +171,9 @@ def init(
     out = out or folder / "plan.toml"
     if out.exists() and not force:
         raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
-    from palpate.audit.starter import seen, starting_plan, unfinished
-    from palpate.audit.toml_words import CHECK, FILL_IN
-    from palpate.runs import write_atomically
+    from palpate.audit.plan.toml_words import CHECK, FILL_IN
+    from palpate.audit.starter.plan import seen, starting_plan, unfinished
+    from palpate.storage.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
@@ -190,8 +190,8 @@ def init(
 @app.command()
 def show(run: Run) -> None:
     """The result of a run, in the terminal."""
-    from palpate.report.terminal import show as show_run
-    from palpate.runs import RunFolder
+    from palpate.report.page.terminal import show as show_run
+    from palpate.storage.runs import RunFolder
 
     show_run(RunFolder(run), console())
 
@@ -204,8 +204,8 @@ def report(
     ] = False,
 ) -> None:
     """Write the report of a run again: report.html and results.json."""
-    from palpate.report.html import write_report
-    from palpate.runs import RunFolder
+    from palpate.report.page.html import write_report
+    from palpate.storage.runs import RunFolder
 
     echo(write_report(RunFolder(run), names=names))
 
@@ -215,8 +215,8 @@ def _run_folder(plan: Path) -> Path:
 
 
 def _lessons(run: Path) -> list[str]:
-    from palpate.report.lessons import lessons
-    from palpate.runs import RunFolder
+    from palpate.report.compute.lessons import lessons
+    from palpate.storage.runs import RunFolder
 
     return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
 
@@ -233,9 +233,9 @@ def _carry_out(
     import torch
 
     from palpate.allocator import choose_allocation
-    from palpate.audit.display import displayed
-    from palpate.audit.plan import load_plan
-    from palpate.audit.runner import audit as carry_out
+    from palpate.audit.plan.plan import load_plan
+    from palpate.audit.run.display import displayed
+    from palpate.audit.run.runner import audit as carry_out
 
     plan = load_plan(path)
     folder = out or _run_folder(path)
@@ -279,7 +279,7 @@ def _give_up(text: str) -> None:
     os._exit(INCOMPLETE)
 
 
-def _say_failures(outcome: Outcome) -> None:
+def _say_failures(outcome: AuditOutcome) -> None:
     """On stderr, why the exit status is not 0."""
     for gate in outcome.gates:
         if not gate.passed:
@@ -290,9 +290,9 @@ def _say_failures(outcome: Outcome) -> None:
             echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
 
 
-def _conclude(outcome: Outcome, quiet: bool) -> int:
-    from palpate.report.html import write_report
-    from palpate.runs import RunFolder
+def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
+    from palpate.report.page.html import write_report
+    from palpate.storage.runs import RunFolder
 
     run = RunFolder(outcome.folder)
     path = write_report(run)
@@ -300,7 +300,7 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
         _say_failures(outcome)
         echo(path)
     else:
-        from palpate.report.terminal import show as show_run
+        from palpate.report.page.terminal import show as show_run
 
         show_run(run, console())
     if outcome.failed or outcome.status != "finished":
@@ -318,8 +318,8 @@ def describe(
     """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
     from dataclasses import asdict
 
-    from palpate.data.extremes import extremes
-    from palpate.data.formats import header_of
+    from palpate.data.formats.extremes import extremes
+    from palpate.data.formats.registry import header_of
 
     header, held = header_of(file), extremes(file)
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held

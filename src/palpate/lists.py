@@ -62,14 +62,15 @@ def _attack_table(entries: Sequence[Any]) -> None:
     console().print(table)
 
 
-@lists.command("handlings")
-def list_handlings() -> None:
+@lists.command("handlings", hidden=True)
+@lists.command("post-processing")
+def list_post_processing() -> None:
     """What happens to images in a hospital, for survival.after and robust_to in a plan."""
     from rich.table import Table
 
-    from palpate.handling import known
+    from palpate.postprocessing import known
 
-    table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
+    table = Table("step", "what it does", box=None, pad_edge=False, header_style="bold")
     for name, words in known():
         table.add_row(name, words)
     console().print(table)
@@ -78,7 +79,7 @@ def list_handlings() -> None:
 @lists.command("formats")
 def list_formats() -> None:
     """The formats that images are read from and written back to."""
-    from palpate.data.formats import FORMATS
+    from palpate.data.formats.registry import FORMATS
 
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")

@@ -65,7 +65,7 @@ class Watchdog:
         self._before: Any = None
         self._timer: threading.Timer | None = None
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What is wrong with a call that took too long."""
         return (
             f"model: one batch took longer than run.timeout = {self.seconds:g} seconds. Raise run.timeout, lower "
@@ -135,7 +135,7 @@ class UserCode:
         if self._folder is not None and _folder() != self._folder:
             os.chdir(self._folder)
         if late and self._watchdog is not None:
-            raise InputError(f"{self._watchdog.words()}.") from error
+            raise InputError(f"{self._watchdog.describe()}.") from error
         if error is None or isinstance(error, (KeyboardInterrupt, PalpateError)):
             return
         raise ModelError(error) from error

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from palpate.audit.runner import audit
-from palpate.runs import RunFolder
+from palpate.audit.run.runner import audit
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 ATTACKS = """

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.chance import of_classes, of_drawn, of_findings
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.chance import of_classes, of_drawn, of_findings
 from palpate.errors import InputError
 
 MODEL = """

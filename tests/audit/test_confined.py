@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from palpate.audit.items import items
-from palpate.audit.shards import run_shard, shards_of
-from palpate.audit.subject import Subject, load_subject
-from palpate.audit.survival import Survival
-from palpate.records import Record
+from palpate.audit.plan.items import items
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.shards import run_shard, shards_of
+from palpate.audit.work.survival import Survival
+from palpate.storage.records import Record
 from palpate.victim import Tuning
 from tests.audit import tiny
 

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from palpate.audit.goals import detection_goal, mask_goal
-from palpate.audit.plan import load_plan
-from palpate.audit.plan_tasks import DetectionSection, SegmentationSection
-from palpate.audit.runner import audit
+from palpate.audit.plan.goals import detection_goal, mask_goal
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.sections.tasks import DetectionSection, SegmentationSection
+from palpate.audit.run.runner import audit
 from palpate.errors import InputError, PlanError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
 KINDS = tuple(tiny_dense.TASKS)
@@ -81,10 +81,10 @@ def test_goals_in_words_name_what_the_plan_names():
     lungs = SegmentationSection(kind="segmentation", structures=("left", "right", "lesion"))
     cells = DetectionSection(kind="detection", classes=("red", "white"))
     erase, swap = mask_goal("erase: lesion, into left", lungs), mask_goal("swap: left, right", lungs)
-    assert (erase.structure, erase.into, erase.words()) == (2, 0, "erase lesion")
-    assert (swap.first, swap.second, swap.words()) == (0, 1, "swap left and right")
+    assert (erase.structure, erase.into, erase.describe()) == (2, 0, "erase lesion")
+    assert (swap.first, swap.second, swap.describe()) == (0, 1, "swap left and right")
     assert detection_goal("fabricate: white", cells).classes == (1,)
-    assert detection_goal("mislabel", cells).words() == "mislabel"
+    assert detection_goal("mislabel", cells).describe() == "mislabel"
 
 
 def test_measures_have_the_units_of_the_files(tmp_path):

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from palpate.audit import display
-from palpate.audit.display import displayed
-from palpate.audit.progress import Finer, loading
-from palpate.audit.runner import audit
+from palpate.audit.run import display
+from palpate.audit.run.display import displayed
+from palpate.audit.run.progress import Finer, loading
+from palpate.audit.run.runner import audit
 from tests.audit import tiny
 
 

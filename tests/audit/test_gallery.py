@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from palpate.audit.gallery import PER_ATTACK, amplification
-from palpate.audit.planes import png
-from palpate.audit.runner import audit
-from palpate.report.description import read_description
-from palpate.report.shown import Picture
-from palpate.runs import RunFolder
+from palpate.audit.run.runner import audit
+from palpate.audit.work.gallery import PER_ATTACK, amplification
+from palpate.audit.work.planes import png
+from palpate.report.model.description import read_description
+from palpate.report.model.shown import Picture
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 

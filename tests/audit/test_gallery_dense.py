@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.runner import audit
-from palpate.report.description import Description, read_description
-from palpate.report.shown import Slice
-from palpate.runs import RunFolder
+from palpate.audit.run.runner import audit
+from palpate.report.model.description import Description, read_description
+from palpate.report.model.shown import Slice
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
 Made = tuple[RunFolder, Description]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from palpate.audit.gates import Gate, measured
-from palpate.audit.plan import parse_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.run.gates import Gate, measured
+from palpate.audit.run.runner import audit
 from palpate.metrics.panel import Panel, arrange
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 Rows = dict[tuple[str, float, int], dict[str, Any]]

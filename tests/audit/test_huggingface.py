@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from palpate.annotations import Detections
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.models.detectors.huggingface import HuggingFaceDetector
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from palpate.tasks.detection import Detection
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")

@@ -19,13 +19,14 @@ from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving
-from palpate.audit.identity import NAMES, decode, digest, encode
+from palpate.audit.plan.identity import NAMES, digest, encode
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
 from palpate.threats.ball import BALLS, L1, L2, Linf, LinfSteps
+from tests.decoding import decode
 
 positive = st.floats(1e-6, 1e6)
 radii = positive | st.lists(positive, min_size=1, max_size=3).map(tuple)

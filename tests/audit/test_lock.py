@@ -10,14 +10,14 @@ from typing import IO
 
 import pytest
 
-from palpate.audit import lock
-from palpate.audit.lock import NAME, locked
+from palpate.audit.run import lock
+from palpate.audit.run.lock import NAME, locked
 from palpate.errors import StorageError
 
 HOLD = """
 import sys
 from pathlib import Path
-from palpate.audit.lock import locked
+from palpate.audit.run.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from palpate.annotations import Boxes, Detections, Masks
-from palpate.audit.marks import MOST_MARKS, boxes_of, outlines, simplified, stack_of
+from palpate.audit.work.marks import MOST_MARKS, boxes_of, outlines, simplified, stack_of
 
 
 def area(points: np.ndarray) -> float:

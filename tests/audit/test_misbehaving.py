@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from palpate import cli
-from palpate.audit.runner import Outcome, audit
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.audit.run.runner import AuditOutcome, audit
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 MODEL = (
@@ -77,7 +77,7 @@ def bad(act, always=False):
 )
 
 
-def audited(folder: Path, act: str, *, always: bool = False, more: str = "") -> Outcome:
+def audited(folder: Path, act: str, *, always: bool = False, more: str = "") -> AuditOutcome:
     tiny.write(folder / "plan")
     (folder / "plan" / "model.py").write_text(MODEL)
     text = tiny.PLAN.replace("model.py:build", "model.py:bad")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from palpate.audit.model_notes import model_notes
-from palpate.audit.plan import parse_plan
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.subject.notes import model_notes
 from palpate.victim import Victim
 from tests.audit import tiny
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.before import read_before
-from palpate.audit.opening import open_run
-from palpate.audit.plan import Plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import Plan
+from palpate.audit.run.before import read_before
+from palpate.audit.run.opening import open_run
+from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
-from palpate.report.description import read_description
-from palpate.report.results import measure
-from palpate.runs import RunFolder
+from palpate.report.compute.results import measure
+from palpate.report.model.description import read_description
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 HEX = "0123456789abcdef" * 4

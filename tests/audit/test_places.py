@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.changes import plan_changes
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.runner import audit
-from palpate.audit.starter import starting_plan
+from palpate.audit.plan.changes import plan_changes
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.run.runner import audit
+from palpate.audit.starter.plan import starting_plan
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.test_plan_tables import BOXES, CLASSES, MASKS, POLYPS, REST
 from tests.data import layouts

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from palpate.audit.items import items
-from palpate.audit.plan import Plan, load_plan, parse_plan
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import Plan, load_plan, parse_plan
 from palpate.errors import PlanError
 from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import OneLogit

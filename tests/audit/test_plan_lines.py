@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import load_plan, parse_plan
-from palpate.audit.plan_lines import marked, unchecked
-from palpate.audit.runner import audit
+from palpate.audit.plan.lines import marked, unchecked
+from palpate.audit.plan.plan import load_plan, parse_plan
+from palpate.audit.run.runner import audit
 from palpate.errors import PlanError
 from tests.audit.tiny import PLAN, write
 

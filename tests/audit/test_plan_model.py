@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import parse_plan
+from palpate.audit.plan.plan import parse_plan
 from palpate.errors import PlanError
 from palpate.models.endpoint import Endpoint
 from palpate.models.source import ModelSource

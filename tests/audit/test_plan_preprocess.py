@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from palpate.audit.identity import digest
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_preprocess import PreprocessSection
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.sections.preprocess import PreprocessSection
 from palpate.errors import InputError, PlanError
 from palpate.preprocess import (
     CentreCrop,
@@ -187,7 +187,7 @@ def test_monai_transforms_come_from_the_users_file(folder: Path) -> None:
     read = section('monai = "transforms.py:deployed"\nstraight_through = true')
     made = read.build(folder)
     assert isinstance(made, MonaiChain) and made.straight_through and read.window_values is None
-    assert made.words().startswith(
+    assert made.describe().startswith(
         "MONAI: ScaleIntensity, HistogramNormalize (transforms.py:deployed); straight-through"
     )
     images = torch.rand(2, 1, 8, 8, requires_grad=True)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_stability import StabilitySection
-from palpate.audit.traces import budget
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.sections.stability import StabilitySection
+from palpate.audit.work.traces import budget
 from palpate.errors import PlanError
 from tests.audit.test_plan import GOOD, ORIGIN
 

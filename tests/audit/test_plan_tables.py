@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
 from palpate.errors import PlanError
 from tests.data import layouts
 from tests.data.dicom.making import ct_slice, noise, saved

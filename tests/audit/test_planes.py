@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from palpate.audit.planes import MOST_SLICES, planes, png, window
+from palpate.audit.work.planes import MOST_SLICES, planes, png, window
 
 
 def volume(*changed: int, size: tuple[int, int, int] = (20, 24, 30), axis: int = 2) -> tuple[np.ndarray, np.ndarray]:

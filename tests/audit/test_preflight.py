@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from palpate.audit.preflight import Finding, preflight
+from palpate.audit.subject.preflight import AuditFinding, preflight
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
 from palpate.tasks.classification import Classification
@@ -35,11 +35,11 @@ def batch(channels: int = 1) -> tuple[Tensor, Tensor]:
     return 0.2 + 0.4 * targets.reshape(-1, 1, 1, 1) + noise, targets
 
 
-def look(module: nn.Module, task: Classification = TWO, channels: int = 1, **given: Any) -> list[Finding]:
+def look(module: nn.Module, task: Classification = TWO, channels: int = 1, **given: Any) -> list[AuditFinding]:
     return preflight(Victim(module), task, *batch(channels), **given)
 
 
-def only(findings: list[Finding]) -> Finding:
+def only(findings: list[AuditFinding]) -> AuditFinding:
     assert len(findings) == 1, findings
     return findings[0]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.regions import regions
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.regions import regions
 from palpate.data.table import Table
 from palpate.errors import InputError, PlanError
 from palpate.threats.ball import Linf

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from palpate import cli
-from palpate.audit.plan import Plan
-from palpate.audit.runner import audit
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.audit.plan.plan import Plan
+from palpate.audit.run.runner import audit
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 TEXT = (

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from palpate.audit.room import Room
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.room import Room
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 SHORT = """

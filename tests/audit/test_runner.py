@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit import first_look, shards
-from palpate.audit.machine import repeatable
-from palpate.audit.runner import Outcome, audit
+from palpate.audit.run.runner import AuditOutcome, audit
+from palpate.audit.subject import first_look
+from palpate.audit.subject.machine import repeatable
+from palpate.audit.work import shards
 from palpate.errors import InputError, StorageError
 from palpate.metrics.panel import arrange
-from palpate.report.description import read_description
-from palpate.runs import RunFolder
+from palpate.report.model.description import read_description
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.tiny import Heard
 
@@ -25,7 +26,7 @@ SHARDS = 9
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, dict[str, bytes]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AuditOutcome, dict[str, bytes]]:
     """A run that nothing disturbed; not to be written to."""
     folder = tmp_path_factory.mktemp("finished") / "plan"
     torch.set_num_threads(1)
@@ -33,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, d
     return folder / "run", outcome, tiny.shards(folder / "run")
 
 
-def test_every_image_attack_and_budget_has_its_record(finished: tuple[Path, Outcome, dict[str, bytes]]) -> None:
+def test_every_image_attack_and_budget_has_its_record(finished: tuple[Path, AuditOutcome, dict[str, bytes]]) -> None:
     folder, outcome, stored = finished
     assert (outcome.status, outcome.done, outcome.total, outcome.passed) == ("finished", SHARDS, SHARDS, True)
     assert len(stored) == SHARDS
@@ -49,7 +50,7 @@ def test_every_image_attack_and_budget_has_its_record(finished: tuple[Path, Outc
     assert set(frame["goal"].tolist()) == {"untargeted", "hide disease"}
 
 
-def test_the_records_agree_with_each_other(finished: tuple[Path, Outcome, dict[str, bytes]]) -> None:
+def test_the_records_agree_with_each_other(finished: tuple[Path, AuditOutcome, dict[str, bytes]]) -> None:
     frame = RunFolder(finished[0]).frame()
     assert 0 < frame["success"].sum() < frame["success"].size, "the tiny model must fall to some attacks only"
     assert np.array_equal(frame["success"], frame["eligible"] & (frame["margin"] <= 0))
@@ -64,7 +65,7 @@ def test_the_records_agree_with_each_other(finished: tuple[Path, Outcome, dict[s
     assert arrange(frame).images.count == IMAGES
 
 
-def test_the_description_is_the_one_that_reports_read(finished: tuple[Path, Outcome, dict[str, bytes]]) -> None:
+def test_the_description_is_the_one_that_reports_read(finished: tuple[Path, AuditOutcome, dict[str, bytes]]) -> None:
     run = RunFolder(finished[0])
     described = read_description(run)
     assert (described.status, described.title, described.seed) == ("finished", "Tiny", 3)
@@ -91,7 +92,7 @@ def test_a_finished_run_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_lost_shards_come_back_with_the_same_bytes(
-    tmp_path: Path, finished: tuple[Path, Outcome, dict[str, bytes]]
+    tmp_path: Path, finished: tuple[Path, AuditOutcome, dict[str, bytes]]
 ) -> None:
     plan = tiny.write(tmp_path / "plan")
     audit(plan, tmp_path / "run")
@@ -109,7 +110,7 @@ def test_lost_shards_come_back_with_the_same_bytes(
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_next_call_goes_on(
-    tmp_path: Path, finished: tuple[Path, Outcome, dict[str, bytes]]
+    tmp_path: Path, finished: tuple[Path, AuditOutcome, dict[str, bytes]]
 ) -> None:
     plan = tiny.write(tmp_path / "plan")
     outcome = audit(plan, tmp_path / "run", progress=Heard(stop_after=4))
@@ -151,7 +152,7 @@ def test_a_layout_that_is_named_leaves_nothing_to_timing(
 
 
 def test_neither_batch_nor_name_nor_title_is_identity(
-    tmp_path: Path, finished: tuple[Path, Outcome, dict[str, bytes]]
+    tmp_path: Path, finished: tuple[Path, AuditOutcome, dict[str, bytes]]
 ) -> None:
     text = tiny.PLAN.replace("batch = 3", "batch = 5").replace('"Tiny"', '"Other"').replace('"hiding"', '"masking"')
     plan = tiny.write(tmp_path / "plan", text)
@@ -172,7 +173,7 @@ def test_neither_batch_nor_name_nor_title_is_identity(
     ],
 )
 def test_what_changes_results_changes_every_identity(
-    tmp_path: Path, old: str, new: str, finished: tuple[Path, Outcome, dict[str, bytes]]
+    tmp_path: Path, old: str, new: str, finished: tuple[Path, AuditOutcome, dict[str, bytes]]
 ) -> None:
     plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace(old, new))
     if new == "retrained":
@@ -185,7 +186,7 @@ def test_what_changes_results_changes_every_identity(
 
 @pytest.mark.parametrize(("old", "new"), [("steps = 3", "steps = 4"), ("hide disease", "invent disease")])
 def test_a_changed_attack_or_goal_changes_its_own_identities_only(
-    tmp_path: Path, old: str, new: str, finished: tuple[Path, Outcome, dict[str, bytes]]
+    tmp_path: Path, old: str, new: str, finished: tuple[Path, AuditOutcome, dict[str, bytes]]
 ) -> None:
     plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace(old, new))
     audit(plan, tmp_path / "run", progress=Heard(stop_after=1))
@@ -385,7 +386,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     assert audit(plan, tmp_path / "run").status == "finished"
 
 
-def test_going_on_elsewhere_is_noted(tmp_path: Path, finished: tuple[Path, Outcome, dict[str, bytes]]) -> None:
+def test_going_on_elsewhere_is_noted(tmp_path: Path, finished: tuple[Path, AuditOutcome, dict[str, bytes]]) -> None:
     assert not [finding for finding in finished[1].findings if finding.subject == "provenance"]
     plan = tiny.write(tmp_path / "plan")
     audit(plan, tmp_path / "run", progress=Heard(stop_after=1))

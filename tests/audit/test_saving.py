@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit import saving
-from palpate.audit.saving import Saver, storable, write_altered
+from palpate.audit.work import saving
+from palpate.audit.work.saving import Saver, storable, write_altered
 from palpate.data.cases import Case
-from palpate.data.formats import header_of
+from palpate.data.formats.registry import header_of
+from palpate.data.formats.scan import Header, Note
 from palpate.data.rows import Rows
-from palpate.data.scan import Header, Note
 from palpate.data.source import Folder
 from palpate.data.stacked import Stacked
 

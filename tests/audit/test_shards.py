@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from palpate.audit.items import items
-from palpate.audit.plan import Plan
-from palpate.audit.shards import run_shard, shards_of
-from palpate.audit.subject import Subject, load_subject
-from palpate.audit.survival import Survival
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import Plan
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.shards import run_shard, shards_of
+from palpate.audit.work.survival import Survival
 from palpate.preprocess import Preprocess
 from palpate.victim import Tuning, Victim
 from tests.audit import tiny

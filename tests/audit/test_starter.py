@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.starter import starting_plan, unfinished
-from palpate.audit.toml_words import CHECK, FILL_IN
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.plan.toml_words import CHECK, FILL_IN
+from palpate.audit.starter.plan import starting_plan, unfinished
 from palpate.errors import InputError
 from tests.audit import tiny_dense
 from tests.data import layouts

@@ -10,12 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from palpate.audit.plan import Plan, load_plan, parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.runner import audit
-from palpate.audit.scales import scale_of
-from palpate.audit.starter import starting_plan
-from palpate.audit.toml_words import CHECK, FILL_IN
+from palpate.audit.plan.plan import Plan, load_plan, parse_plan
+from palpate.audit.plan.scales import scale_of
+from palpate.audit.plan.tables import load_table
+from palpate.audit.plan.toml_words import CHECK, FILL_IN
+from palpate.audit.run.runner import audit
+from palpate.audit.starter.plan import starting_plan
 from palpate.errors import InputError
 from tests import clinic
 

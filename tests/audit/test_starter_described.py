@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.starter import starting_plan
-from palpate.data.annotation import IGNORE
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.starter.plan import starting_plan
+from palpate.data.annotations.annotation import IGNORE
 from palpate.errors import InputError
 from tests.data import layouts
 from tests.data.pictures import noise, save

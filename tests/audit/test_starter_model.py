@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.starter import starting_plan, unfinished
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.starter.plan import starting_plan, unfinished
 from tests.audit import tiny
 
 PREPARED = {"image_mean": [0.5, 0.4, 0.2], "image_std": [0.5, 0.2, 0.1], "size": {"height": 16, "width": 24}}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from palpate.audit.plan import Plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import Plan
+from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
 from tests.audit import tiny
 

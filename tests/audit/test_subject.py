@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.runner import audit
-from palpate.audit.subject import load_subject
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.subject import load_subject
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 CSV = 'table = "labels.csv"\ngroup = "patient"\nwhere = {split = "test"}'

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from palpate.audit.items import items
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
-from palpate.audit.subject import load_subject
-from palpate.data.formats import read_scan
-from palpate.handling import parse
-from palpate.runs import RunFolder
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.subject import load_subject
+from palpate.data.formats.registry import read_scan
+from palpate.postprocessing import parse
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 MODEL = "bounds = [0, 65535]\n[model.preprocess]\nmean = [30000]\nstd = [20000]"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import Plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import Plan
+from palpate.audit.run.runner import audit
 from palpate.cli import INCOMPLETE
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.tiny import Heard
 

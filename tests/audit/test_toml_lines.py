@@ -2,7 +2,7 @@
 
 import pytest
 
-from palpate.audit.toml_lines import line_of
+from palpate.audit.plan.toml_lines import line_of
 
 TEXT = '''\
 # a comment with [brackets] and key = value

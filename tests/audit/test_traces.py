@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 from palpate.attacks.budgets import at
-from palpate.audit import traces
-from palpate.audit.items import items
-from palpate.audit.runner import audit
-from palpate.audit.subject import load_subject
-from palpate.audit.trace_maps import Map, gathered
+from palpate.audit.plan.items import items
+from palpate.audit.run.runner import audit
+from palpate.audit.subject.subject import load_subject
+from palpate.audit.work import traces
+from palpate.audit.work.trace_maps import Map, gathered
 from palpate.errors import StorageError
-from palpate.runs import RunFolder
 from palpate.seeds import derive
 from palpate.stability import trace
+from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from tests.audit import tiny
 from tests.audit.tiny import Heard

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.audit.runner import audit
-from palpate.runs import RunFolder
+from palpate.audit.run.runner import audit
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
 MORE = """

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.audit.runner import audit
+from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 PLAN = tiny.PLAN.replace("[run]", "[stability]\nimages = 2\nstarts = 2\n\n[run]")

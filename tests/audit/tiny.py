@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from palpate.audit.plan import Plan, load_plan
+from palpate.audit.plan.plan import Plan, load_plan
 
 MODEL = """
 import torch

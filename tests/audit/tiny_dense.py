@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from palpate.audit.plan import Plan, load_plan
+from palpate.audit.plan.plan import Plan, load_plan
 
 SIDE = 16
 BRIGHT, DARK = 150, 90

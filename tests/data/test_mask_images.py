@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.data.mask_images import is_mask_image, mask_size, read_mask_image
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.data.annotations.mask_images import is_mask_image, mask_size, read_mask_image
 from palpate.data.table import Table
 from palpate.errors import InputError, PlanError
 from tests.audit.test_plan_tables import REST

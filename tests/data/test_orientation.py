@@ -11,16 +11,16 @@ import tifffile
 import torch
 from PIL import Image, ImageOps
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.saving import Saver, write_altered
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import Subject
-from palpate.data.formats import header_of, read_scan
-from palpate.data.orientation import TAG, turned, turned_back
-from palpate.data.png import orientation_chunk
-from palpate.data.scan import Note
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.fitting import notices
+from palpate.audit.subject.subject import Subject
+from palpate.audit.work.saving import Saver, write_altered
+from palpate.data.formats.orientation import TAG, turned, turned_back
+from palpate.data.formats.png import orientation_chunk
+from palpate.data.formats.registry import header_of, read_scan
+from palpate.data.formats.scan import Note
 from tests.audit.test_plan_tables import BOXES, CLASSES, REST
 from tests.data.pictures import noise
 

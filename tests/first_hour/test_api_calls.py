@@ -147,7 +147,7 @@ def test_a_module_inside_an_object_is_evaluated_and_left_in_its_mode(wrapped):
 
 
 def test_a_field_that_writes_out_another_is_answered_with_it(tmp_path):
-    from palpate.audit.plan import load_plan
+    from palpate.audit.plan.plan import load_plan
     from tests.audit.tiny import PLAN, write
 
     write(tmp_path / "tiny")

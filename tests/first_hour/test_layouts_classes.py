@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.runner import audit
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import load_subject
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.fitting import notices
+from palpate.audit.subject.subject import load_subject
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.first_hour.class_layouts import LAYOUTS, busi, model, pictures, sheet
 
 
@@ -45,7 +45,7 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     assert len(subject.table) == expected.pop("images")
     assert {name: said[name] for name in expected if name != "images"} == expected
     with subject.victim as victim:
-        outputs = victim.glance(subject.images((0, 1)))
+        outputs = victim.forward_no_grad(subject.images((0, 1)))
     assert outputs.shape == (2, len(plan.task.names))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.demo import write_demo
-from palpate.runs import RunFolder
+from palpate.audit.demo.folder import write_demo
+from palpate.storage.runs import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palpate.audit.fitting import _rescales
+from palpate.audit.subject.fitting import _rescales
 from palpate.cli import main
-from palpate.data.formats import header_of
+from palpate.data.formats.registry import header_of
 from tests.data.dicom.making import ct_series, ct_slice, saved
 from tests.data.meta import meta
 from tests.data.volumes import scan

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from palpate.records import Record
-from palpate.runs import RunFolder
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, make_dense, records
 from tests.report.world import ATTACKS, HOSTILE, Patients, Press, describe, make_run, shard
 

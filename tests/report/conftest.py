@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.report.results import measure
-from palpate.report.schema import Results
-from palpate.runs import RunFolder
+from palpate.report.compute.results import measure
+from palpate.report.model.schema import Results
+from palpate.storage.runs import RunFolder
 from tests.report.clinic import make_ct, make_endoscopy
 from tests.report.world import FEW, make_run
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from palpate.audit.marks import outlines
-from palpate.records import Record
-from palpate.runs import RunFolder, write_atomically
+from palpate.audit.work.marks import outlines
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder, write_atomically
 from tests.report.world import HOSTILE, Patients, _png, describe
 
 EPS = (1.0, 2.0, 4.0, 8.0)

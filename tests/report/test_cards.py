@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.report.cards import LETTER, card, link, spread_scores
-from palpate.report.description import read_description
-from palpate.report.results import measure
-from palpate.runs import RunFolder
+from palpate.report.compute.results import measure
+from palpate.report.model.description import read_description
+from palpate.report.page.cards import LETTER, card, link, spread_scores
+from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, make_dense, records
 from tests.report.test_clinic import page
 

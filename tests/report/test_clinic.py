@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from palpate.report import clinic_figures, figures, show
-from palpate.report.budgets import budget_columns
-from palpate.report.description import read_description
-from palpate.report.html import render
-from palpate.report.results import measure
-from palpate.report.schema import Results
-from palpate.runs import RunFolder
+from palpate.report import show
+from palpate.report.compute.budgets import budget_columns
+from palpate.report.compute.results import measure
+from palpate.report.draw import clinic as clinic_figures
+from palpate.report.draw import figures
+from palpate.report.model.description import read_description
+from palpate.report.model.schema import Results
+from palpate.report.page.html import render
+from palpate.storage.runs import RunFolder
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
 from tests.report.test_html import Page

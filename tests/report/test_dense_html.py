@@ -7,14 +7,17 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from palpate.report import figures, part_figures, show, views, write_report
-from palpate.report.cards import card
-from palpate.report.description import read_description
-from palpate.report.html import render
-from palpate.report.parts import froc_attack, panels
-from palpate.report.results import measure
-from palpate.report.schema import Results
-from palpate.runs import RunFolder
+from palpate.report import show, write_report
+from palpate.report.compute.parts import froc_attack, panels
+from palpate.report.compute.results import measure
+from palpate.report.draw import figures
+from palpate.report.draw import parts as part_figures
+from palpate.report.model.description import read_description
+from palpate.report.model.schema import Results
+from palpate.report.page import views
+from palpate.report.page.cards import card
+from palpate.report.page.html import render
+from palpate.storage.runs import RunFolder
 from tests.report.dense import STRENGTH, WORLDS, make_dense
 from tests.report.test_html import Page
 from tests.report.world import HOSTILE
@@ -52,7 +55,7 @@ def test_a_page_has_the_sections_of_its_task_and_no_other(made, kind):
 def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
     _, results, page = made[kind]
     scale = figures.scale_of(results)
-    for panel in panels(results, scale):
+    for panel in panels(results, scale.eps):
         assert panel.title in page.text
         for row in panel.rows:
             order = {"higher": min, "lower": max}[row.series.better]
@@ -65,15 +68,15 @@ def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
 def test_charts_are_well_formed_named_and_in_the_page_s_colours(made, kind):
     _, results, _ = made[kind]
     scale = figures.scale_of(results)
-    drawn = [part_figures.chart(results, panel, scale) for panel in panels(results, scale)]
+    drawn = [part_figures.chart(results, panel, scale) for panel in panels(results, scale.eps)]
     if kind == "detection":
-        drawn.append(part_figures.froc(results, scale, froc_attack(results, scale)))
+        drawn.append(part_figures.froc(results, scale, froc_attack(results, scale.eps)))
     for svg in drawn:
         root = ElementTree.fromstring(svg)
         title, description = (root.find(f"{{http://www.w3.org/2000/svg}}{name}") for name in ("title", "desc"))
         assert title.text and description.text and "nan" not in description.text
         assert not re.findall(r"#[0-9a-f]{6}", svg)
-    assert drawn[0] == part_figures.chart(results, panels(results, scale)[0], scale)
+    assert drawn[0] == part_figures.chart(results, panels(results, scale.eps)[0], scale)
 
 
 def test_outlines_and_boxes_lie_over_both_pictures_and_not_over_the_change(made):
@@ -214,5 +217,5 @@ def test_the_terminal_shows_the_leading_series_in_eighty_columns(made, kind):
     text = sink.getvalue()
     assert max(map(len, text.splitlines())) <= 80 and "Robust accuracy" not in text
     scale = figures.scale_of(results)
-    for panel in panels(results, scale):
+    for panel in panels(results, scale.eps):
         assert (f"{panel.title}, {panel.order}" in " ".join(text.split())) == panel.leading

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from palpate.errors import StorageError
-from palpate.report.description import read_description
-from palpate.report.typed import visible
-from palpate.runs import RunFolder
+from palpate.report.model.description import read_description
+from palpate.report.model.typed import visible
+from palpate.storage.runs import RunFolder
 from tests.report.world import Patients, describe
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palpate.report import figures
-from palpate.report.canvas import shorten, spread_labels
-from palpate.report.results import measure
+from palpate.report.compute.results import measure
+from palpate.report.draw import figures
+from palpate.report.draw.canvas import shorten, spread_labels
 from tests.report.world import FEW, make_run
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,16 +84,16 @@ def test_a_class_without_images_says_so(tmp_path):
 
 
 def test_the_axis_is_logarithmic_only_for_a_wide_span():
-    wide, narrow = figures.Scale((0.25, 0.5, 1.0, 4.0), 255.0), figures.Scale((1.0, 2.0, 4.0), 255.0)
+    wide, narrow = figures.BudgetAxis((0.25, 0.5, 1.0, 4.0), 255.0), figures.BudgetAxis((1.0, 2.0, 4.0), 255.0)
     assert wide.logarithmic and not narrow.logarithmic
     places = [wide.place(eps) for eps in (0.0, 0.25, 0.5, 1.0, 4.0)]
     assert places == sorted(places) and places[2] - places[1] == pytest.approx(places[3] - places[2])
     assert [narrow.place(eps) for eps in (0.0, 1.0, 4.0)] == [0.0, 1.0, 4.0]
-    assert not figures.Scale((1.0,), 255.0).logarithmic
+    assert not figures.BudgetAxis((1.0,), 255.0).logarithmic
 
 
 def test_a_length_over_all_values_is_no_share_of_their_range():
-    each, length = figures.Scale((51.0,), 255.0), figures.Scale((51.0,), 255.0, shares=False)
+    each, length = figures.BudgetAxis((51.0,), 255.0), figures.BudgetAxis((51.0,), 255.0, shares=False)
     assert each.share(51.0) == "20%" and "share" in each.title
     assert length.share(51.0) == "" and "share" not in length.title
 

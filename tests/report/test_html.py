@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from palpate.report import figures, views, write_report
-from palpate.report.description import read_description
-from palpate.report.html import render
-from palpate.report.results import measure, summarise
-from palpate.runs import RunFolder
+from palpate.report import write_report
+from palpate.report.compute.results import measure, summarise
+from palpate.report.draw import figures
+from palpate.report.model.description import read_description
+from palpate.report.page import views
+from palpate.report.page.html import render
+from palpate.storage.runs import RunFolder
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
 

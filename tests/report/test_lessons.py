@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from palpate.report.html import write_report
-from palpate.report.lessons import lessons
+from palpate.report.compute.lessons import lessons
+from palpate.report.page.html import write_report
 from tests.report.dense import make_dense
 from tests.report.world import make_run
 

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from palpate.report import pictures
-from palpate.report.pictures import embed
-from palpate.runs import RunFolder
+from palpate.report.page import pictures
+from palpate.report.page.pictures import embed
+from palpate.storage.runs import RunFolder
 
 DATA = pictures.PNG + b"the rest"
 

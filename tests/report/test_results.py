@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from palpate.errors import StorageError
-from palpate.report.results import summarise
-from palpate.report.schema import Results, json_schema
-from palpate.runs import RunFolder
+from palpate.report.compute.results import summarise
+from palpate.report.model.schema import Results, json_schema
+from palpate.storage.runs import RunFolder
 from tests.report.world import ATTACKS, DISEASE, EPS, FEW, make_run
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/results.schema.json"

@@ -10,11 +10,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from palpate.errors import StorageError
-from palpate.records import Record
-from palpate.report import box_series
-from palpate.report.results import measure
-from palpate.report.schema import Results, Series
-from palpate.runs import RunFolder
+from palpate.report.compute import box_series
+from palpate.report.compute.results import measure
+from palpate.report.model.schema import Results, Series
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder
 from tests.report.dense import EPS, FLOOR, STRENGTH, WORLDS, make_dense
 from tests.report.test_results import fits
 

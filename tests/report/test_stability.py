@@ -13,17 +13,19 @@ from rich.console import Console
 
 from palpate.errors import StorageError
 from palpate.metrics.stability_run import along_the_run
-from palpate.report import show, stability_words
-from palpate.report.results import measure
-from palpate.report.schema_stability import AttackStability, Beside, Course, Summary
-from palpate.report.stability_figures import decades
-from palpate.report.stability_maps import LEVELS, SIDE, Bar, read_maps, thinned
-from palpate.report.stability_traces import known
-from palpate.report.stability_views import held
-from palpate.report.stability_words import HEADING, UNRELATED, independent, sentence
-from palpate.report.typed import Figure
-from palpate.runs import RunFolder
-from palpate.traces import TraceRow
+from palpate.report import show
+from palpate.report.compute import stability_words
+from palpate.report.compute.results import measure
+from palpate.report.compute.stability_maps import read_maps
+from palpate.report.compute.stability_traces import known
+from palpate.report.compute.stability_words import HEADING, UNRELATED, independent, sentence
+from palpate.report.draw.stability import decades
+from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, thinned
+from palpate.report.model.schema_stability import AttackStability, Beside, Course, Summary
+from palpate.report.model.typed import Figure
+from palpate.report.page.stability_views import held
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TraceRow
 from tests.report.dense import make_dense
 from tests.report.test_clinic import page
 from tests.report.test_html import Page, make

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show, survival_words, write_report
-from palpate.report.results import measure
-from palpate.report.schema import Results
-from palpate.report.schema_clinic import AttackSurvival
-from palpate.runs import RunFolder
+from palpate.report import show, write_report
+from palpate.report.compute import survival_words
+from palpate.report.compute.results import measure
+from palpate.report.model.schema import Results
+from palpate.report.model.schema_clinic import AttackSurvival
+from palpate.storage.runs import RunFolder
 from tests.report.clinic import HANDLINGS, dress, make_ct
 from tests.report.test_clinic import page
 from tests.report.test_html import Page

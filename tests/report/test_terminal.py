@@ -6,7 +6,7 @@ import shutil
 from rich.console import Console
 
 from palpate.report import show, write_report
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.report.world import FEW, make_run
 
 

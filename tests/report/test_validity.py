@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from palpate.report.reading import read
-from palpate.report.validity import judge
+from palpate.report.compute.reading import read
+from palpate.report.compute.validity import judge
 from tests.report.world import make_run
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from palpate.report.description import Description
-from palpate.report.results import measure
-from palpate.report.verdict import pronounce
+from palpate.report.compute.results import measure
+from palpate.report.compute.verdict import pronounce
+from palpate.report.model.description import Description
 from tests.report.world import make_run
 
 

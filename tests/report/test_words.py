@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.report import words
-from palpate.report.typed import Figure
+from palpate.report.model import words
+from palpate.report.model.typed import Figure
 
 
 @pytest.mark.parametrize(

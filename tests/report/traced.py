@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from palpate.runs import RunFolder
-from palpate.traces import TraceRow
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TraceRow
 from tests.report.world import FEW, make_run
 
 NOTHING = float("nan")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from palpate.records import Record
-from palpate.runs import RunFolder, write_atomically
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder, write_atomically
 
 CLASSES = ["none", "mild", "moderate", "severe", "proliferative"]
 DISEASE = (2, 3, 4)

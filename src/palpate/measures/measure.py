@@ -36,10 +36,10 @@ class Reader(Protocol):
         """The measures of each sample; NaN where undefined."""
 
     def truth(self, targets: Tree) -> list[tuple[float, ...]]:
-        """What is annotated, flat, as `palpate.records` says for this kind of task."""
+        """What is annotated, flat, as `palpate.storage.records` says for this kind of task."""
 
     def found(self, outputs: Tree) -> list[tuple[float, ...]]:
-        """What the model found, flat, as `palpate.records` says for this kind of task."""
+        """What the model found, flat, as `palpate.storage.records` says for this kind of task."""
 
 
 class Nothing:

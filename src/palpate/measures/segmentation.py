@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.measures.measure import Measure
-from palpate.tasks.mask_reading import overlap
+from palpate.tasks.masks.reading import overlap
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, leaves
 

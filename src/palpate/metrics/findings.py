@@ -11,7 +11,7 @@ Letter = Literal["A", "B", "C"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthFinding:
     """What one check found."""
 
     level: Level
@@ -31,7 +31,7 @@ class Grade:
     reason: str
 
 
-def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
+def grade(findings: Sequence[HealthFinding], finished: bool = True) -> Grade:
     """The validity grade of a run: C after any failure, B after any warning, else A; an unfinished run gets C."""
     failures = [finding for finding in findings if finding.level == "failure"]
     warnings = [finding for finding in findings if finding.level == "warning"]
@@ -44,10 +44,10 @@ def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
     return Grade("A", "Every check passed: nothing in the records speaks against the figures.")
 
 
-def _checks(findings: Sequence[Finding]) -> str:
+def _checks(findings: Sequence[HealthFinding]) -> str:
     count = len({finding.name for finding in findings})
     return "One check" if count == 1 else f"{count} checks"
 
 
-def _names(findings: Sequence[Finding]) -> str:
+def _names(findings: Sequence[HealthFinding]) -> str:
     return ", ".join(dict.fromkeys(finding.name for finding in findings))

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from palpate.errors import InputError
-from palpate.records import ATTACKED
-from palpate.runs import Frame
+from palpate.storage.records import ATTACKED
+from palpate.storage.runs import Frame
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ class Images:
     measures: Floats
     """[image, measure] The task's measures for the image as stored; NaN where undefined."""
     truth: Lists
-    """[image] What is annotated, flat, as `palpate.records` says."""
+    """[image] What is annotated, flat, as `palpate.storage.records` says."""
     found: Lists
     """[image] What the model found in the image as stored, flat."""
 

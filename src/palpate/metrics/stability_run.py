@@ -1,4 +1,4 @@
-"""The fourth meaning of "stable": how an attack runs, from the rows of its trace (`palpate.traces`).
+"""The fourth meaning of "stable": how an attack runs, from the rows of its trace (`palpate.storage.traces`).
 
 An image counts once: its independent starts are averaged first. Intervals draw patients with replacement.
 """
@@ -15,7 +15,7 @@ from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Floats, Ints
 from palpate.metrics.spreads import quotient
 from palpate.metrics.stability import by_group
-from palpate.runs import Frame
+from palpate.storage.runs import Frame
 
 CURVES = ("kl_smoothed", "kl_final", "kl_clean", "value", "penalty", "loss", "margin", "cos_step", "cos_final")
 """The columns that are drawn over the steps."""
@@ -74,7 +74,7 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     """Curves over the steps and summary figures of one attack's traces.
 
     Args:
-        frame: rows of traces as columns named as in `palpate.traces.TraceRow`; rows of other attacks are passed over.
+        frame: rows of traces as columns, named as in `storage.traces.TraceRow`; rows of other attacks are passed over.
         attack: name of the attack.
         seed: of the bootstrap.
 

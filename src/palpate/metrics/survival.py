@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palpate.metrics.findings import Finding
+from palpate.metrics.findings import HealthFinding
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Outcome
 from palpate.metrics.robustness import within_budget
@@ -115,7 +115,7 @@ def saved_difference(outcome: Outcome, budget: int) -> float:
 
 def saved_success(
     outcomes: Sequence[Outcome], handlings: Sequence[str], unit: str = "", *, lattice: bool = False
-) -> Finding:
+) -> HealthFinding:
     """Successes are still there after the images were saved in their own format and read again.
 
     Args:
@@ -126,7 +126,7 @@ def saved_success(
     """
     name = "Success in files"
     if SAVED not in handlings:
-        return Finding(
+        return HealthFinding(
             "note",
             name,
             "No adversarial image was saved and read again, so it is not known whether these perturbations exist in "
@@ -140,13 +140,13 @@ def saved_success(
     ]
     successes, left = sum(one.total for *_, one in cells), sum(one.count for *_, one in cells)
     if not successes:
-        return Finding("note", name, "No adversarial image that reached its goal was saved and read again.")
+        return HealthFinding("note", name, "No adversarial image that reached its goal was saved and read again.")
     gone = [cell for cell in cells if cell[2].total >= FEW and cell[2].value < COLLAPSE]
     if not gone:
-        return Finding("pass", name, f"Of {successes} successes {left} are there after saving and reading again.")
+        return HealthFinding("pass", name, f"Of {successes} successes {left} are there after saving and reading again.")
     which = "Most of these" if left else "These"
     outcome, budget, worst = min(gone, key=lambda cell: (cell[2].value, -cell[2].total))
-    return Finding(
+    return HealthFinding(
         "warning",
         name,
         f"{which} perturbations do not exist in files: of the {worst.total} images that '{outcome.attack}' beat at eps "

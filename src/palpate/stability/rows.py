@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from palpate.stability.trace import COLUMNS, Trace
-from palpate.traces import TraceRow
+from palpate.storage.traces import TraceRow
 
 
 def trace_rows(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Own, Stabilised
-from palpate.contracts import Moment, Objective
+from palpate.contracts import Objective, StepEvent
 
 STEP = Stabilised(smooth="step", size=3, sigma=1.0)
 """What is smoothed, and how, in the trace of an attack that smooths nothing itself."""
@@ -33,9 +33,11 @@ class Terms:
         self._against_own = isinstance(attack.objective, Own)
         self.smoothing = found or STEP
         # Where the objective is asked at another place than x_t, or at several, no difference to L(f(x_t)) is its term.
-        self._at_image = not attack.robust_to and not any(direction.elsewhere for direction in attack.directions)
+        self._at_image = not attack.robust_to and not any(
+            direction.separate_gradient_point for direction in attack.directions
+        )
 
-    def penalty(self, moment: Moment, loss: Tensor) -> Tensor:
+    def penalty(self, event: StepEvent, loss: Tensor) -> Tensor:
         """The stabilisation alpha * D(f(x_t), f(xs_t)), (B,).
 
         NaN for objectives without that term, where the gradient is taken elsewhere than at the image (`ni`, `di`) or on
@@ -43,11 +45,11 @@ class Terms:
         the last iterate.
 
         Args:
-            moment: the step.
+            event: the step.
             loss: L(f(x_t), y).
         """
-        if not (self._stabilised and self._at_image) or moment.value is None:
+        if not (self._stabilised and self._at_image) or event.value is None:
             return torch.full_like(loss, torch.nan)
         if self._against_own:
-            loss = moment.task.loss(moment.outputs, moment.task.own(moment.clean_outputs, moment.targets))
-        return torch.where(moment.value == -moment.margin, torch.nan, loss - moment.value)
+            loss = event.task.loss(event.outputs, event.task.own(event.clean_outputs, event.targets))
+        return torch.where(event.value == -event.margin, torch.nan, loss - event.value)

@@ -33,14 +33,14 @@ COLUMNS = (
     "plane_x",
     "plane_y",
 )
-"""What a trace holds per step, named and defined as in `palpate.traces.TraceRow`."""
+"""What a trace holds per step, named and defined as in `palpate.storage.traces.TraceRow`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The steps of an attack on a batch, per start and sample, on the CPU.
 
-    The columns are (starts, B, T + 1) float64, at t = 0 .. T, and mean what `palpate.traces.TraceRow` says of them.
+    The columns are (starts, B, T + 1) float64, at t = 0 .. T, and mean what `storage.traces.TraceRow` says.
     Samples that are not eligible are NaN throughout.
 
     Attributes:

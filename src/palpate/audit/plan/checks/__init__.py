@@ -1,0 +1,1 @@
+"""What the fields of a plan must be to each other."""

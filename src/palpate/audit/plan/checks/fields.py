@@ -1,0 +1,196 @@
+"""What the fields of a plan must be to each other: each contradiction with the key that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from palpate import catalog
+from palpate.audit.plan.checks.data import data_problems
+from palpate.audit.plan.checks.model import model_problems
+from palpate.audit.plan.checks.problems import Problem, split
+from palpate.audit.plan.checks.threat import threat_problems
+from palpate.audit.plan.items import item
+from palpate.audit.plan.places import belongs
+from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSection, SegmentationSection
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.toml_lines import Key
+from palpate.errors import InputError, nearest
+from palpate.postprocessing import PostProcessing, parse
+from palpate.postprocessing.grids import Blurred, Resampled
+from palpate.units import radius
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import AttackSection, GateSection, Plan
+    from palpate.audit.plan.sections.tasks import TaskSection
+
+ANY, CLEAN = "any", "none"
+_DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
+_SCORED = ("clean_score", "score")
+_LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
+    ("binary", "multiclass", "ordinal", "detection"), "classes"
+)
+
+
+def problems(plan: Plan) -> list[Problem]:
+    """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
+    model, task = list(model_problems(plan.model)), list(_task(plan.task))
+    found = [*model, *data_problems(plan.data, plan.task), *task]
+    if plan.model.boxes is not None and not isinstance(plan.task, DetectionSection):
+        found.append(
+            (("model", "boxes"), f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.')
+        )
+    threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
+    found += threat
+    if not found:
+        found += [*_attacks(plan), *_gates(plan), *_survival(plan)]
+    if plan.run.batch > plan.run.shard:
+        text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
+        found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
+    return found
+
+
+def _task(section: TaskSection) -> Iterator[Problem]:
+    listed, names = _LISTS[section.kind], section.names
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1 or not name.strip():
+            yield ("task", listed), f"'{name}' stands there {names.count(name)} times; give each one a name."
+    if isinstance(section, ClassificationSection):
+        yield from _classification(section)
+    elif isinstance(section, SegmentationSection) and section.structure not in (None, *names):
+        hint = nearest(str(section.structure), names)
+        yield ("task", "structure"), f"'{section.structure}' is none of the structures. {hint}"
+        return
+    try:
+        task_of(section, "untargeted")
+    except InputError as error:
+        field, text = split(error, ("head", "threshold", "thresholds", "classes", "structures", "exclusive"))
+        yield ("task", *field), text
+
+
+def _classification(section: ClassificationSection) -> Iterator[Problem]:
+    classes = section.classes
+    if section.kind == "binary" and len(classes) != 2:
+        yield ("task", "classes"), f"a binary task has 2 classes, and there are {len(classes)}. Use multiclass."
+    for name in section.disease:
+        if name not in classes:
+            yield ("task", "disease"), f"'{name}' is none of the classes. {nearest(name, classes)}"
+    if section.disease and set(section.disease) >= set(classes):
+        yield ("task", "disease"), "it names every class, so that none is healthy. Leave the healthy ones out."
+    if section.head == "cumulative" and section.kind != "ordinal":
+        yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
+    if section.threshold is not None and section.head != "one-logit":
+        yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
+
+
+def _attacks(plan: Plan) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    same: dict[str, str] = {}
+    for place, section in enumerate(plan.attacks):
+        key = ("attacks", place)
+        try:
+            made = item(plan, section)
+        except InputError as error:
+            yield _attack_problem(key, section, error, type(plan))
+            continue
+        if section.title in (ANY, CLEAN):
+            yield (*key, "name"), f"'{section.title}' has a meaning of its own in gates. Choose another name."
+        elif section.title in seen:
+            yield (*key, "name"), f"two attacks are called '{section.title}'. Give one of them a name = of its own."
+        elif (twin := same.get(made.identity)) is not None:
+            yield key, f"'{section.title}' is the same attack as '{twin}'. Remove one, or change a parameter."
+        seen[section.title] = place
+        same.setdefault(made.identity, section.title)
+
+
+def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: type[Plan]) -> Problem:
+    text = str(error)
+    if section.attack not in catalog.attacks():
+        return (*key, "attack"), text
+    for field in ("goal", "robust_to"):
+        if text.startswith(f"{field}: "):
+            return (*key, field), text.removeprefix(f"{field}: ")
+    known = catalog.parameters(catalog.find(section.attack))
+    for name in section.parameters:
+        if name not in known:
+            hint = belongs((*key, name), plan) or nearest(name, [*known, "name", "goal"])
+            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
+    for name in section.parameters:
+        if text.startswith(f"{name}: ") or f": {name} = " in text:
+            return (*key, name), text.removeprefix(f"{name}: ")
+    return (*key, "attack"), text
+
+
+def _survival(plan: Plan) -> Iterator[Problem]:
+    seen: dict[PostProcessing, str] = {}
+    for place, name in enumerate(plan.survival.after):
+        key = ("survival", "after", place)
+        try:
+            handling = parse(name, plan.scale)
+        except InputError as error:
+            yield key, str(error)
+            continue
+        if handling in seen:
+            yield key, f"'{name}' does what '{seen[handling]}' does, which stands there already. Keep one of them."
+        seen.setdefault(handling, name)
+        send = plan.model.endpoint.send if plan.model.endpoint else "npy"
+        if send != "npy" and isinstance(handling, (Blurred, Resampled)):
+            text = f"'{name}' leaves values between stored numbers, which {send} cannot carry."
+            yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
+
+
+def _gates(plan: Plan) -> Iterator[Problem]:
+    made = {section.title: section for section in plan.attacks}
+    for place, gate in enumerate(plan.gates):
+        for field, text in _gate(plan, gate, made):
+            yield ("gates", place, field), text
+
+
+def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if (gate.at_least is None) == (gate.at_most is None):
+        yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
+    if gate.metric in _DIRECTED and not plan.task.disease_indices:
+        yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
+    if gate.metric in _SCORED and isinstance(plan.task, ClassificationSection):
+        yield "metric", f"{gate.metric} is of masks, boxes and findings. Use clean_accuracy or robust_accuracy."
+    if gate.metric == "kappa" and plan.task.kind != "ordinal":
+        yield "metric", 'kappa weighs how far grades are apart, which needs task.kind = "ordinal".'
+    if gate.metric in ("clean_accuracy", "clean_score") or gate.attack == CLEAN:
+        if gate.metric in ("robust_accuracy", "success_rate", "score"):
+            yield "attack", f"{gate.metric} needs an attack. Name one, or any."
+        if gate.eps is not None:
+            yield "eps", "a clean figure has no budget. Remove it."
+        return
+    yield from _attacked_gate(plan, gate, attacks)
+
+
+def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if gate.eps is None:
+        yield "metric", "the budget is missing. Add eps = and one of the threat's."
+    elif (wrong := wrong_budget(plan, gate)) is not None:
+        yield "eps", wrong
+    if gate.attack not in (ANY, *attacks):
+        yield "attack", f"there is no attack '{gate.attack}'. {nearest(gate.attack, [ANY, CLEAN, *attacks])}"
+        return
+    goals = {section.goal for section in attacks.values()} if gate.attack == ANY else {attacks[gate.attack].goal}
+    if gate.metric == "robust_accuracy" and "untargeted" not in goals:
+        yield "attack", "robust accuracy is defined for untargeted attacks. Name one, or gate the success_rate."
+    if gate.metric == "success_rate" and len(goals) > 1:
+        yield "attack", "the attacks have several goals, so their success has no common rate. Name one attack."
+
+
+def wrong_budget(plan: Plan, gate: GateSection) -> str | None:
+    """What is wrong with a gate's budget, as far as it is known what values mean; None where nothing is.
+
+    What a stored step is worth is not known before the images are read, so such budgets are believed until then.
+    """
+    if gate.eps is None:
+        return None
+    try:
+        eps = radius(gate.eps, plan.scale)
+    except ValueError as error:
+        return f"{error}."
+    listed = ", ".join(str(written) for written in plan.threat.eps)
+    if eps in plan.radii or (not plan.scale.known and "stored" in f"{gate.eps} {listed}"):
+        return None
+    return f"{gate.eps} is none of the threat's budgets. Known are: {listed}."

@@ -1,0 +1,137 @@
+"""`threat.region`: where the values of one image may change, from words such as `inside body` and `outside text`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from palpate.audit.plan.checks.problems import Problem
+from palpate.audit.plan.sections.tasks import SegmentationSection
+from palpate.data.annotations import regions as found
+from palpate.data.annotations.annotation import IGNORE
+from palpate.data.rows import Rows
+from palpate.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+Mask = npt.NDArray[np.bool_]
+SIDES = ("inside", "outside")
+BODY, TEXT, COLUMN = "body", "text", "column"
+
+
+def regions(told: Sequence[str], table: Rows, row: int, structures: Sequence[str] = ()) -> Mask:
+    """Where one image may change: where all that was told holds.
+
+    Args:
+        told: each `inside` or `outside`, then `body`, `text`, `column`, or the name of an annotated structure.
+        table: reads the image, its annotation, and the mask that its column of regions names.
+        row: the image.
+        structures: names of the annotated structures, in the order of the labels.
+
+    Returns:
+        (1, *spatial) bool, with at least one place where values may change.
+
+    Raises:
+        InputError: words that name no region, an image without the annotation or the mask that they need, a mask on
+            another grid, or nothing left of the image.
+    """
+    shape = table.shape_of(row)[1:]
+    allowed = np.ones(shape, dtype=bool)
+    for words in told:
+        side, name = parted(words, structures)
+        mask = _place(name, table, row, structures)
+        if mask.shape != shape:
+            raise InputError(
+                f"threat.region: '{words}' of {table[row].name} is a mask of {mask.shape}, and the image is {shape}. "
+                "Give masks on the grid of the images."
+            )
+        allowed &= mask if side == "inside" else ~mask
+        if side == "outside" and name in structures:
+            # What a reader left out may be the structure as well.
+            allowed &= ~_ignored(table, row)
+    if not allowed.any():
+        raise InputError(
+            f"threat.region: nothing of {table[row].name} is {' and '.join(told)}, so no attack could change it. "
+            "Leave the image out, or tell another region."
+        )
+    return allowed[None]
+
+
+def parted(words: str, structures: Sequence[str]) -> tuple[str, str]:
+    """`inside left lung` as `inside` and `left lung`.
+
+    Raises:
+        InputError: neither inside nor outside, or a name that is not known.
+    """
+    side, _, name = words.strip().partition(" ")
+    name = name.strip()
+    if side not in SIDES:
+        raise InputError(f"'{words}' must begin with inside or outside. For example: \"inside body\".")
+    if name not in (BODY, TEXT, COLUMN, *structures):
+        raise InputError(f"'{words}': there is no region '{name}'. {nearest(name, (BODY, TEXT, COLUMN, *structures))}")
+    return side, name
+
+
+def region_problems(plan: Plan) -> Iterator[Problem]:
+    """What of `threat.region` cannot be, before an image is read."""
+    structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
+    seen: dict[str, str] = {}
+    for place, words in enumerate(plan.threat.region):
+        key = ("threat", "region", place)
+        try:
+            side, name = parted(words, structures)
+        except InputError as error:
+            yield key, str(error)
+            continue
+        if name == COLUMN and plan.data.region is None:
+            yield key, 'no column of masks is named. Add data.region = "..." and the name of the column.'
+        if name in seen:
+            where = "twice" if seen[name] == side else "inside and outside of which no place is"
+            yield key, f"'{name}' stands there {where}. Keep one of them."
+        seen[name] = side
+
+
+def _place(name: str, table: Rows, row: int, structures: Sequence[str]) -> Mask:
+    return _PLACES[name](table, row) if name in _PLACES else _structure(name, table, row, structures)
+
+
+def _body(table: Rows, row: int) -> Mask:
+    header = table.header(row)
+    return found.body(table.image(row), unit=header.unit, inverted=header.inverted)
+
+
+def _text(table: Rows, row: int) -> Mask:
+    return found.burnt_in_text(table.image(row))
+
+
+def _column(table: Rows, row: int) -> Mask:
+    mask = table.region(row)
+    if mask is None:
+        raise InputError(
+            f"threat.region: the table names no mask for {table[row].name}. Fill its cell in the column of "
+            "data.region, or leave the image out."
+        )
+    return mask
+
+
+_PLACES: dict[str, Callable[[Rows, int], Mask]] = {BODY: _body, TEXT: _text, COLUMN: _column}
+
+
+def _structure(name: str, table: Rows, row: int, structures: Sequence[str]) -> Mask:
+    annotation = table.annotation(row)
+    if annotation.labels is None:
+        raise InputError(f"threat.region: {table[row].name} has no mask of '{name}'. Name another region.")
+    number = tuple(structures).index(name)
+    drawn: Mask = annotation.labels[number] == 1 if annotation.overlapping else annotation.labels == number + 1
+    return drawn
+
+
+def _ignored(table: Rows, row: int) -> Mask:
+    annotation = table.annotation(row)
+    assert annotation.labels is not None
+    ignored: Mask = annotation.labels == IGNORE
+    return np.logical_or.reduce(ignored) if annotation.overlapping else ignored

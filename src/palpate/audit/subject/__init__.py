@@ -1,0 +1,1 @@
+"""What is audited: the model, its images and annotations, loaded and looked at before any attack."""

@@ -1,0 +1,210 @@
+"""Adversarial images as files: written in the format that they came in, and read back with the ordinary reader."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.audit.subject.preflight import AuditFinding
+from palpate.audit.subject.subject import Subject
+from palpate.data.formats.forms import Array
+from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
+from palpate.data.formats.raster import Plain
+from palpate.data.formats.registry import format_of, header_of, read_scan
+from palpate.data.formats.scan import Header, Note
+from palpate.errors import InputError, StorageError
+from palpate.storage.runs import fleeting
+from palpate.units import amounts
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.items import Item
+    from palpate.audit.plan.sections.survival import ExportSection
+    from palpate.audit.work.outcomes import ImageOutcome
+    from palpate.audit.work.shards import Shard
+    from palpate.storage.runs import RunFolder
+
+FOLDER = "exports"
+_MORE = ("none", "shown", "all")
+_OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
+
+
+def storable(header: Header, image: Tensor) -> Array:
+    """The stored numbers nearest to an image's values; what the file cannot hold is clipped, as saving does."""
+    values = image.detach().cpu().numpy().astype(np.float64)
+    return header.stored(values if header.bounds is None else values.clip(*header.bounds))
+
+
+def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
+    """Images (B, C, *spatial) as stored numbers can hold them: what a hospital handles has been a file before."""
+    low, high = subject.victim.bounds
+    held = []
+    for row, image in zip(rows, images, strict=True):
+        header = subject.headers[row]
+        values = image if header.lattice is None else torch.from_numpy(header.values(storable(header, image)))
+        held.append(values.to(images).clamp(low, high))
+    return torch.stack(held)
+
+
+def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
+    """What a copy says of itself; equal for equal attacks on equal images, so that runs repeat byte for byte."""
+    words = f"{item.attack.threat.norm} {amounts(eps, subject.scale)[0]}"
+    identity = f"{item.identity} {eps!r} {subject.table.fingerprint([row])}"
+    return Note(item.entry.name, words, identity, identifiers)
+
+
+def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: Note) -> Path:
+    """Write one image as a copy of its row's file; the ending is the format's.
+
+    Returns:
+        The file; a folder where the original is a series, or where its channels lie in files of their own.
+
+    Raises:
+        InputError: the row has no file of its own, or its format cannot hold the image.
+        StorageError: the disk is full or refuses.
+    """
+    sources = subject.table.paths(row)
+    if not sources:
+        raise InputError(f"{subject.table[row].name}: images of an archive have no file of their own to write.")
+    if len(sources) == 1:
+        if (turn := subject.table.turn(row)) != UPRIGHT:
+            image = torch.from_numpy(turned_back(image.cpu().numpy(), turn))
+        return _write_copy(sources[0], image, stem, note)
+    first = 0
+    for number, source in enumerate(sources):
+        channels = header_of(source).shape[0]
+        _write_copy(source, image[first : first + channels], stem / f"{number:04d}", note)
+        first += channels
+    return stem
+
+
+def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
+    suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
+    suffix = ".mha" if suffix == ".mhd" else suffix  # a copy is one file
+    kind = format_of(source)
+    if isinstance(kind, Plain):
+        suffix = kind.suffix
+    target = stem.with_name(stem.name + (suffix if kind.suffix and suffix else kind.suffix))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    kind.write(source, storable(kind.header(source), image), target, note)
+    return target
+
+
+@dataclass
+class Saver:
+    """Saves images into a folder that lives no longer than they are looked at, and reads them again.
+
+    Attributes:
+        subject: the images' files and formats.
+        root: where that folder is made: the run folder, since images may leave it no more than records do.
+        refused: why images could not be saved, each reason once.
+    """
+
+    subject: Subject
+    root: Path
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
+        """The images (B, C, *spatial) as they are after saving and reading; NaN where one cannot be saved."""
+        with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
+            read = [
+                self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
+            ]
+        return torch.stack(read).to(images)
+
+    def _one(self, row: int, image: Tensor, note: Note, folder: Path) -> Tensor:
+        subject, header = self.subject, self.subject.headers[row]
+        try:
+            sources = subject.table.paths(row)
+            if not sources:
+                back = header.values(storable(header, image))
+            else:
+                written = write_altered(subject, row, image, folder / str(row), note)
+                parts = sorted(written.iterdir()) if len(sources) > 1 else [written]
+                back = np.concatenate([read_scan(part).values for part in parts])
+                back = turned(back, subject.table.turn(row))
+        except InputError as error:
+            self.refused[str(error)] = self.refused.get(str(error), 0) + 1
+            return torch.full_like(image, torch.nan)
+        low, high = subject.victim.bounds
+        return torch.from_numpy(back.astype(np.float32)).clamp(low, high)
+
+
+def export(
+    run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome, which: str, *, identifiers: bool
+) -> None:
+    """Write one image's adversarial files into the run folder: at all budgets, or at the one that goes on show.
+
+    Raises:
+        InputError: the format cannot hold the image.
+        StorageError: the disk is full or refuses.
+    """
+    for place, (record, image) in enumerate(zip(found.records, found.images, strict=True)):
+        if not record.eligible or (which == "shown" and place != found.best):
+            continue
+        note = note_of(subject, shard.item, record.row, record.eps, identifiers=identifiers)
+        write_altered(
+            subject, record.row, image, run.path / FOLDER / f"{shard.identity[:16]}-{record.row}-{place}", note
+        )
+
+
+def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[AuditFinding]:
+    """What becomes of the files of a run that goes on with another `[export]`: images of finished shards are gone.
+
+    Files that hold identifiers which the plan no longer asks for are removed, and so is every file where it asks for
+    none.
+
+    Args:
+        run: its folder.
+        was: the section that the files were written by; None where there was none.
+        section: the plan's.
+
+    Raises:
+        StorageError: files cannot be removed.
+    """
+    now = section.model_dump()
+    if was is None or was == now:
+        return []
+    if section.images == "none" or (was["identifiers"] and not section.identifiers):
+        try:
+            if (run.path / FOLDER).exists():
+                shutil.rmtree(run.path / FOLDER)
+        except OSError as error:
+            raise StorageError(
+                f"{run.path / FOLDER} cannot be removed: {error.strerror}. Remove it yourself."
+            ) from error
+    fewer = _MORE.index(section.images) <= _MORE.index(was["images"])
+    if section.images == "none" or (fewer and was["identifiers"] == section.identifiers):
+        return []
+    text = (
+        "The plan's [export] changed after images were attacked, and of those that are finished no image is kept to "
+        "write: their files are missing, or are as the earlier plan asked. Give a new run folder to have all of them."
+    )
+    return [AuditFinding("warning", "exports", text)]
+
+
+def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:
+    """The exports that are there and belong to the plan, in its order; what an earlier plan left is removed."""
+    known = {shard.identity[:16]: (number, shard) for number, shard in enumerate(shards)}
+    entries = []
+    folder = run.path / FOLDER
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = _OURS.fullmatch(path.name)
+        if name is None:
+            continue
+        if name[1] not in known:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            continue
+        number, shard = known[name[1]]
+        row, place = int(name[2]), int(name[3])
+        entry = {"attack": shard.item.name, "eps": shard.item.eps[place], "row": row, "file": f"{FOLDER}/{path.name}"}
+        entries.append(((number, row, place), entry))
+    return [entry for _, entry in sorted(entries, key=lambda one: one[0])]

@@ -1,0 +1,351 @@
+"""`run.json` with types: what was audited, how, and what was noticed. Shared by the reader and by `results.json`."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from palpate.errors import StorageError
+from palpate.report.model.shown import Picture
+from palpate.report.model.typed import Model, Names, Number, Text, Tree, Word
+from palpate.report.model.words import in_unit
+from palpate.storage.runs import RunFolder
+from palpate.units import Scale
+
+CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
+"""Kinds of tasks that decide for one class per image."""
+
+
+class MeasureDescription(Model):
+    """One figure that the records hold of every image."""
+
+    name: Text
+    """`dice`, `iou`, `hd95`, `surface_dice`, `volume`, `volume_error` and so on."""
+    part: Text = ""
+    """The structure or class that it is about; empty for the whole image."""
+    unit: Text = ""
+    """`mm`, `ml`, `px`, `voxel`, or empty."""
+    better: Literal["higher", "lower", ""] = "higher"
+    """Whether a good model has it high or low; empty for one that is neither (a volume)."""
+
+
+class Operating(Model):
+    """Where the model's probabilities become decisions."""
+
+    confidence: Number = None
+    """Boxes below it are not shown."""
+    overlap: Number = None
+    """Intersection over union from which a box counts as found."""
+    thresholds: list[float] = Field(default_factory=list)
+    """Probability above which a finding is read as present: one for all, or one each."""
+
+
+class TaskDescription(Model):
+    """What the model's output means."""
+
+    kind: Literal["multiclass", "binary", "ordinal", "multilabel", "segmentation", "detection"]
+    """`binary`, `multiclass`, `ordinal` (grades), `multilabel`, `segmentation` (masks) or `detection` (boxes)."""
+    head: Text
+    """How raw outputs become decisions."""
+    classes: list[Text] = Field(min_length=1)
+    """Names by index: of the classes, structures (without background), findings, or classes of boxes."""
+    disease: list[int] = Field(default_factory=list)
+    """Indices of the classes that count as disease; may be empty."""
+    score: Text = "accuracy"
+    """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
+    floor: Number = None
+    """A result at or below this score is not acceptable; null where the task has no floor."""
+    measures: list[MeasureDescription] = Field(default_factory=list)
+    """What the records hold of every image, in their order."""
+    operating: Operating = Operating()
+    """The operating point, where the task has one of its own."""
+    structure: Word = ""
+    """The structure whose score alone counts; empty where the mean over structures does."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskDescription:
+        if any(index not in range(len(self.classes)) for index in self.disease):
+            raise ValueError(f"disease {self.disease} must name classes 0 to {len(self.classes) - 1}")
+        if self.classification and len(self.classes) < 2:
+            raise ValueError("a classification needs two classes or more")
+        if len(self.operating.thresholds) not in {0, 1, len(self.classes)}:
+            raise ValueError(f"{len(self.operating.thresholds)} thresholds for {len(self.classes)} findings")
+        return self
+
+    @property
+    def classification(self) -> bool:
+        """Whether the model decides for one class per image."""
+        return self.kind in CLASSIFICATIONS
+
+    @property
+    def directions(self) -> bool:
+        """Whether there are both disease and healthy classes, so that an error has a clinical direction."""
+        return self.classification and 0 < len(set(self.disease)) < len(self.classes)
+
+
+class AuditedModel(Model):
+    """The model that was audited."""
+
+    source: Text
+    """Where it came from."""
+    weights: Text | None
+    """File of its weights."""
+    sha256: Text
+    """Hash of its weights."""
+    files_sha256: Text | None = None
+    """Hash of the files that build it, where the audit took one."""
+    parameters: int
+    """Number of parameters."""
+    preprocess: Text
+    """What happens to stored values before the network."""
+    inferer: Text | None = None
+    """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
+
+
+class Data(Model):
+    """The images that were audited."""
+
+    source: Text
+    """Where they came from."""
+    images: int
+    """Number of images."""
+    per_class: list[int]
+    """Images of each class, or in which each structure, finding or class of boxes occurs."""
+    shape: list[int] | None = None
+    """Channels and size along each axis; empty or null where images differ."""
+    spacing: list[float] | None = None
+    """Size of a pixel along each axis in mm; empty where images differ, null where it is not known."""
+    bounds: tuple[float, float]
+    """Lowest and highest value."""
+    unit: Word = ""
+    """Unit of the values, such as `HU`; empty where no file and no plan says it."""
+    step: Number = None
+    """Distance of two neighbouring values that can be stored; null for floating point, or where images differ."""
+    window: tuple[float, float] | None = None
+    """Lowest and highest value that the model looks at, where its preprocessing has a window."""
+    formats: Names = Field(default_factory=list)
+    """Formats of the files."""
+    sites: Names = Field(default_factory=list)
+    """Where the images were taken, from the plan's column."""
+    scanners: Names = Field(default_factory=list)
+    """What they were taken with, from the plan's column or the files."""
+    groups: int
+    """Number of units of resampling (patients)."""
+    fingerprint: Text
+    """Hash of images and labels."""
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Data:
+        low, high = self.bounds
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"bounds {self.bounds} must be two rising numbers")
+        return self
+
+    @property
+    def extent(self) -> float:
+        """High minus low bound."""
+        return self.bounds[1] - self.bounds[0]
+
+    def written(self, value: float | None) -> str:
+        """A budget or distance in the unit of the values."""
+        return in_unit(value, self.unit)
+
+    @property
+    def scale(self) -> Scale:
+        """What the values mean."""
+        window = self.window if self.window and self.window[0] < self.window[1] else None
+        step = self.step if self.step and self.step > 0 else None
+        return Scale(self.bounds, self.unit, step, window, known=True)
+
+
+class ThreatDescription(Model):
+    """What an attack was allowed to change."""
+
+    norm: Literal["linf", "l2", "l1"]
+    """How the size of a change is measured."""
+    eps: list[float]
+    """Budgets in stored values."""
+    words: Text
+    """The threat in a sentence."""
+    amounts: list[list[Text]] = Field(default_factory=list)
+    """Each budget in every unit that the images know."""
+    lattice: bool = False
+    """Only values that the files can store."""
+    region: Names = Field(default_factory=list)
+    """Where values may change; all must hold."""
+    channels: list[float] = Field(default_factory=list)
+    """Share of the budget that each channel has; the whole in each where it is empty."""
+    tied: bool = False
+    """One change for all channels."""
+    smooth: float = 0.0
+    """Width in pixels of the Gaussian that smooths a change; 0 where any is allowed."""
+
+
+class AttackDescription(Model):
+    """One attack of the plan."""
+
+    name: Text
+    """Its name in the plan."""
+    item: Text
+    """Identity of the attack with all that changes its results."""
+    catalog: Text
+    """Its name in palpate's catalog."""
+    goal: Text
+    """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
+    summary: Text
+    """What it does, in a line."""
+    parameters: Tree
+    """Its parameters."""
+    reference: Text
+    """Where it was published."""
+    eps: list[float]
+    """Its budgets in stored values."""
+    seconds: Number
+    """Wall time it took, over all budgets."""
+    robust_to: Names = Field(default_factory=list)
+    """Handlings over which it climbed the expectation."""
+
+    @property
+    def steps(self) -> int | None:
+        """Its number of gradient steps, where the plan gives it one."""
+        steps = self.parameters.get("steps")
+        return steps if isinstance(steps, int) else None
+
+
+class PostProcessingDescription(Model):
+    """What happened to adversarial images after the attack, before they were scored again."""
+
+    name: Text
+    """`saved`, `8bit`, `jpeg75`, `blur1` and so on."""
+    words: Text = ""
+    """What it does."""
+
+
+class Export(Model):
+    """An adversarial image that lies in the run folder as a file of the format that it came in."""
+
+    attack: Text
+    eps: float
+    row: int
+    """Position of the image in the audited table."""
+    file: Text
+    """Path relative to the run folder."""
+
+
+class TracedItem(Model):
+    """One attack whose runs were traced, step by step."""
+
+    attack: Text
+    item: Text
+    identity: str
+    """Names its files in `stability/`."""
+    draws: bool
+    """Whether it draws random numbers."""
+    weight: Number = None
+    """Weight of its stabilisation term; null where it has none."""
+
+
+class Tracing(Model):
+    """What was traced: a few images, attacked to the last step."""
+
+    images: int
+    """Images that were traced."""
+    starts: int
+    """Independent starts of attacks that draw random numbers."""
+    smoothed: bool
+    """Whether the smoothed images were shown to the model too."""
+    eps: float
+    """The budget in values."""
+    items: list[TracedItem]
+    untraced: Names = Field(default_factory=list)
+    """Attacks that follow no gradient."""
+
+
+class Noticed(Model):
+    """What the audit noticed before and while it ran."""
+
+    level: Literal["failure", "warning", "note"]
+    """How grave it is."""
+    subject: Text
+    """What it is about."""
+    text: Text
+    """What was seen."""
+
+
+class GateDescription(Model):
+    """A limit that the plan set."""
+
+    text: Text
+    """The condition."""
+    value: Number
+    """What was measured."""
+    passed: bool
+    """Whether the condition holds."""
+
+
+class Description(Model):
+    """All of `run.json`."""
+
+    status: Literal["finished", "unfinished"]
+    title: Text
+    palpate: Text
+    created: Text
+    finished: Text | None
+    seed: int
+    task: TaskDescription
+    model: AuditedModel
+    data: Data
+    threat: ThreatDescription
+    attacks: list[AttackDescription]
+    findings: list[Noticed]
+    gates: list[GateDescription]
+    tuning: Tree = Field(default_factory=dict)
+    versions: dict[str, Text]
+    machine: Tree = Field(default_factory=dict)
+    handlings: list[PostProcessingDescription] = Field(default_factory=list)
+    """What the records hold the margins after, in their order."""
+    exports: list[Export] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict)
+    """Digest of each picture and export; missing in runs of an earlier palpate."""
+    intact: bool = True
+    """Not written: whether the file says what palpate wrote."""
+    gallery: list[Picture] = Field(default_factory=list)
+    stability: Tracing | None = None
+    """Null where the plan switched it off; missing in runs of a palpate that traced nothing."""
+
+    @model_validator(mode="after")
+    def _classes_agree(self) -> Description:
+        known = range(len(self.task.classes))
+        if len(self.data.per_class) != len(known):
+            raise ValueError(f"data.per_class has {len(self.data.per_class)} numbers for {len(known)} classes")
+        for picture in self.gallery if self.task.classification else ():
+            if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
+                raise ValueError(f"gallery: row {picture.row} names a class beyond 0 to {len(known) - 1}")
+        return self
+
+
+def failed_attacks(description: Description) -> set[str]:
+    """The attacks that the audit found unable to run."""
+    return {one.name for one in description.attacks} & {
+        found.subject for found in description.findings if found.level == "failure"
+    }
+
+
+def read_description(run: RunFolder) -> Description:
+    """The checked contents of `run.json`.
+
+    Raises:
+        StorageError: there is no run, or a field is missing or not what it must be; the first such field is named.
+    """
+    try:
+        told = run.describe()
+        return Description.model_validate({**told, "intact": run.intact(told)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "it"
+        message = first["msg"].removeprefix("Value error, ")
+        raise StorageError(
+            f"{run.path / 'run.json'}: {field}: {message}. Restore the file, or run the audit into a new folder."
+        ) from error

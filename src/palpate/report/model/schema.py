@@ -1,0 +1,311 @@
+"""The shape of `results.json`: every figure of a report, with its interval and its denominator.
+
+Numbers are null where they are undefined, and then `note` says why. Rates and accuracies are fractions from 0 to 1;
+eps and distances are in values, whose unit is `data.unit`. `accuracy`, `robust_accuracy` and what rests on them count
+images with an acceptable result: the true class, or a score above the task's floor.
+
+`python -m palpate.report FILE` writes the JSON schema.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from palpate.report.model.description import AuditedModel, Data, GateDescription, TaskDescription, ThreatDescription
+from palpate.report.model.schema_clinic import Budget, Subgroups, Survival
+from palpate.report.model.schema_stability import Stability
+from palpate.report.model.typed import Figure, Model, Number, Text, Tree
+
+RESULTS_VERSION = 3
+"""Raised when a field is removed or changes its meaning."""
+
+
+class Grading(Model):
+    """Figures of a grader or detector."""
+
+    quadratic_kappa: Figure | None
+    """Agreement of decided with true grades; null where the classes have no order."""
+    sensitivity: Figure | None
+    """Disease images decided as disease; null where the plan names no disease."""
+    specificity: Figure | None
+    """Healthy images decided as healthy; null where the plan names no disease."""
+    area_under_roc: Figure | None
+    """Chance that a disease image scores higher than a healthy one; null where the plan names no disease."""
+
+
+class Directions(Model):
+    """In which direction the model errs."""
+
+    missed_disease: Figure
+    """Disease images decided as healthy, over the disease images."""
+    invented_disease: Figure
+    """Healthy images decided as disease, over the healthy images."""
+
+
+class SmallestEps(Model):
+    """The smallest tried budget that beats an image, over the eligible images."""
+
+    median: Number
+    """By this budget at least half of the eligible images had fallen; null where fewer than half ever fell."""
+    fallen: int
+    """Eligible images that fell at some budget."""
+    eligible: int
+    """Images that were right before and to which the goal applies."""
+
+
+class Clean(Model):
+    """The model before any attack."""
+
+    accuracy: Figure
+    """Images with an acceptable result (decided rightly, score above the floor), over all images."""
+    per_class: list[Figure]
+    """The same for each class; empty where the task is no classification."""
+    directions: Directions | None
+    """Null where the plan names no disease."""
+    grading: Grading
+
+
+class AttackPoint(Model):
+    """One attack at one budget."""
+
+    eps: float
+    """Budget in stored values."""
+    fraction: float
+    """Budget as a fraction of the range of stored values."""
+    success_rate: Figure
+    """Eligible images on which the goal was reached, over the eligible ones."""
+    robust_accuracy: Figure | None
+    """Images acceptable before and not beaten, over all images; null for goals other than `untargeted`."""
+    per_class: list[Figure]
+    """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty where
+    the task is no classification."""
+    directions: Directions | None
+    """Null where the plan names no disease."""
+    grading: Grading
+
+
+class AttackResults(Model):
+    """One attack: how it fared and what it cost."""
+
+    name: Text
+    item: Text
+    catalog: Text
+    goal: Text
+    kind: Literal["gradient-free", "single-step", "iterative"] | None
+    """How it climbs, read from the passes that it spent; null where it has no record."""
+    summary: Text
+    parameters: Tree
+    reference: Text
+    robust_to: list[Text]
+    """Handlings over which it climbed the expectation."""
+    images: int
+    """Images that it finished."""
+    eligible: int
+    """Images that were right before and to which the goal applies."""
+    outside_budget: int
+    """Beaten images whose change is larger than the budget; above 0 its rows are no figures at the same eps."""
+    points: list[AttackPoint]
+    """One entry per budget, smallest first."""
+    smallest_eps: SmallestEps
+    forwards: int
+    """Forward passes, one image each."""
+    backwards: int
+    """Backward passes, one image each."""
+    seconds: Number
+    """Wall time."""
+
+
+class WorstPoint(Model):
+    """All attacks of one goal together, at one budget."""
+
+    eps: float
+    """Budget in stored values."""
+    fraction: float
+    """Budget as a fraction of the range of stored values."""
+    figure: Figure
+    """Robust accuracy for the goal `untargeted`, else the success rate."""
+    per_class: list[Figure]
+    """The same for each class."""
+
+
+class WorstCase(Model):
+    """All attacks of one goal together: an image is beaten if any attack has a witness within the budget."""
+
+    goal: Text
+    attacks: list[Text]
+    """The attacks that count."""
+    points: list[WorstPoint]
+    """One entry per budget, smallest first."""
+    smallest_eps: SmallestEps
+
+
+class WorstDirections(Model):
+    """Clinical direction over all attacks and goals together, at one budget."""
+
+    eps: float
+    fraction: float
+    directions: Directions
+
+
+class Comparison(Model):
+    """Two attacks of one goal, image by image, at one budget."""
+
+    goal: Text
+    eps: float
+    first: Text
+    second: Text
+    both: int
+    """Images that both beat."""
+    only_first: int
+    """Images that only the first beat."""
+    only_second: int
+    """Images that only the second beat."""
+    neither: int
+    """Images that neither beat."""
+    p: float
+    """McNemar's exact two-sided p."""
+    p_holm: float
+    """The same after Holm's adjustment over all comparisons of the goal."""
+
+
+class SeriesPoint(Model):
+    """One figure of a series under an attack at one budget."""
+
+    eps: float
+    """Budget in stored values."""
+    figure: Figure
+    """The figure over the images that have a record and where it is defined."""
+    undefined: int = 0
+    """Images that have a record and where it is undefined."""
+
+
+class Series(Model):
+    """One figure of a structure, a finding, a class of boxes or the whole image: clean and under every attack."""
+
+    name: Text
+    """`dice`, `hd95`, `sensitivity`, `area_under_roc`, `map50` and so on."""
+    part: Text
+    """The structure, finding or class of boxes; empty for the whole image."""
+    statistic: Literal["mean", "median", "share", "pooled"]
+    """Over the images: mean or median of a measure, a proportion, or one figure of all images together (mAP, AUROC)."""
+    unit: Text
+    """`mm`, `ml`, `px`, `voxel`, or empty."""
+    better: Literal["higher", "lower", ""]
+    """Whether a good model has it high or low; empty for neither."""
+    clean: Figure | None
+    """Without an attack; null for a success rate."""
+    clean_undefined: int = 0
+    """Images where it is undefined without an attack."""
+    attacks: dict[Text, list[SeriesPoint]]
+    """Attack -> one entry per budget, smallest first."""
+
+
+class Froc(Model):
+    """A free-response ROC curve: boxes found against false boxes per image, over all confidences."""
+
+    attack: Text | None
+    """Null without an attack."""
+    eps: float | None
+    """Budget in stored values; null without an attack."""
+    false_positives: list[float]
+    """Boxes per image that match no annotated box, rising."""
+    recall: list[float]
+    """Share of annotated boxes that are found."""
+
+
+class Check(Model):
+    """What one check found."""
+
+    level: Literal["pass", "note", "warning", "failure"]
+    subject: Text
+    text: Text
+
+
+class Validity(Model):
+    """How far the figures can be trusted; it says nothing about how robust the model is."""
+
+    grade: Literal["A", "B", "C"]
+    """A: nothing speaks against the figures. B: read with care. C: do not rely on them."""
+    reason: Text
+    checks: list[Check]
+    """What the health checks found in the records, then what the audit itself noticed."""
+
+
+class Verdict(Model):
+    """The result in words."""
+
+    sentence: Text
+    """One plain sentence: what fell, and at which budget."""
+    details: list[Text]
+    """Further sentences: interval and clinical direction."""
+    gates: Text
+    """How many gates of the plan passed."""
+    fell: bool | None
+    """Whether the share of acceptable images came down to half the clean one or less; null where it is not known."""
+    eps: float | None
+    """The budget of the sentence, in stored values."""
+
+
+class Intervals(Model):
+    """How the intervals were made."""
+
+    level: float
+    groups: int
+    """Units of resampling."""
+    clustered: bool
+    """Whether groups hold several images, so that proportions too are bootstrapped."""
+    replicates: int
+    seed: int
+
+
+class Results(Model):
+    """All figures of one run."""
+
+    schema_version: int = RESULTS_VERSION
+    notice: Text
+    status: Literal["finished", "unfinished"]
+    title: Text
+    palpate: Text
+    """Version that made the run."""
+    created: Text
+    finished: Text | None
+    seed: int
+    task: TaskDescription
+    model: AuditedModel
+    data: Data
+    threat: ThreatDescription
+    verdict: Verdict
+    validity: Validity
+    gates: list[GateDescription]
+    clean: Clean
+    attacks: list[AttackResults]
+    worst_case: list[WorstCase]
+    """One entry per goal."""
+    worst_directions: list[WorstDirections]
+    """One entry per budget; empty where the plan names no disease."""
+    comparisons: list[Comparison]
+    series: list[Series]
+    """Per structure, finding or class of boxes; empty for a classification."""
+    budgets: list[Budget]
+    """Every budget that was tried, in every unit, smallest first."""
+    survival: Survival
+    stability: Stability
+    """How attacks run, step by step, on a few images."""
+    subgroups: list[Subgroups]
+    """By site and by scanner, where images come from more than one."""
+    froc: list[Froc]
+    """Of a detector, without an attack and under each; empty otherwise."""
+    intervals: Intervals
+    versions: dict[str, Text]
+    machine: Tree
+    tuning: Tree
+
+
+def json_schema() -> bytes:
+    """The JSON schema of `results.json`, as it lies in `docs/reference/results.schema.json`."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Results.model_json_schema(mode="serialization"),
+    }
+    return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()

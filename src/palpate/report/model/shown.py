@@ -1,0 +1,103 @@
+"""The pictures of `run.json`: images before and after an attack, slices of volumes, and what is drawn over them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from palpate.report.model.typed import Model, Number, Text
+
+
+class Mark(Model):
+    """What is drawn over a picture: the outline of a structure or a box."""
+
+    part: int
+    """Index of the structure or class of boxes."""
+    kind: Literal["contour", "box"]
+    """A closed outline, or two opposite corners."""
+    points: list[tuple[float, float]]
+    """x and y as fractions of the picture's width and height, from its upper left corner."""
+    score: Number = None
+    """Confidence of a box."""
+
+
+class Marks(Model):
+    """All that is drawn over the pictures of one slice."""
+
+    truth: list[Mark] = Field(default_factory=list)
+    """As annotated."""
+    clean: list[Mark] = Field(default_factory=list)
+    """As the model found it in the image as stored."""
+    adversarial: list[Mark] = Field(default_factory=list)
+    """As the model found it in the adversarial image."""
+
+
+class Slice(Model):
+    """One plane of an image: all of it in 2D, one slice of a volume."""
+
+    axis: int | None = None
+    """Axis of the volume that the slices count along; null in 2D."""
+    index: int = 0
+    """Which slice, from 0."""
+    count: int = 1
+    """How many slices the volume has."""
+    changed: int = 0
+    """Pixels of this slice whose prediction changed."""
+    aspect: float = 1.0
+    """Width over height of the picture, with the size of its pixels."""
+    clean: str
+    """The image as stored."""
+    adversarial: str
+    """The adversarial image."""
+    perturbation: str
+    """The change, amplified."""
+    marks: Marks = Marks()
+    """What is drawn over them."""
+
+
+class Picture(Model):
+    """One adversarial image of the gallery. Paths are relative to the run folder."""
+
+    attack: Text
+    """Name of the attack."""
+    eps: float
+    """Its budget in stored values."""
+    row: int
+    """Position of the image in the audited table."""
+    image: Text
+    """Name of the image. It may identify a patient, so reports show it only when asked."""
+    label: int
+    """True class; -1 where the task is no classification."""
+    clean_prediction: int
+    """Class decided before the attack; -1 where the task is no classification."""
+    prediction: int
+    """Class decided after it; -1 where the task is no classification."""
+    clean: str
+    """The image as stored; of a volume the slice that changed most."""
+    adversarial: str
+    """The adversarial image."""
+    perturbation: str
+    """The change, amplified."""
+    amplification: float
+    """How many times the change was amplified."""
+    success: bool | None = None
+    """Whether the attack beat the image."""
+    clean_score: Number = None
+    """Score before the attack."""
+    score: Number = None
+    """Score after it."""
+    clean_measures: list[Number] = Field(default_factory=list)
+    """Measures before the attack, in the order of `task.measures`."""
+    measures: list[Number] = Field(default_factory=list)
+    """Measures after it."""
+    truth: list[float] = Field(default_factory=list)
+    """What is annotated, flat, as the records have it."""
+    clean_found: list[Number] = Field(default_factory=list)
+    """What the model found before the attack, flat."""
+    found: list[Number] = Field(default_factory=list)
+    """What it found after it, flat."""
+    window: tuple[float, float] | None = None
+    """Stored values that are shown black and white, where they are not the bounds."""
+    slices: list[Slice] = Field(default_factory=list)
+    """The picture itself in 2D, or the slices of a volume that changed most, in their order."""

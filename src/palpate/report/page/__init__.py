@@ -1,0 +1,1 @@
+"""The report as people read it: one HTML file, and the summary in the terminal."""
