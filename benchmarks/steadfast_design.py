@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.smia_study.ground import Ground, load
-from benchmarks.smia_study.worlds import world_of
+from benchmarks.smia_study.suite import world_of
 from palpate.attacks import recipes, recipes_dense
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Deviation

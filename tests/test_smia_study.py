@@ -13,7 +13,7 @@ from benchmarks.smia_study import __main__ as command
 from benchmarks.smia_study import ablation, cells, measure, run
 from benchmarks.smia_study.attacks import PASSES, Peer, cost, peer_of, study
 from benchmarks.smia_study.cell import STAGES
-from benchmarks.smia_study.worlds import World
+from benchmarks.smia_study.suite import World
 from PIL import Image
 
 from palpate.storage.traces import FIELD_NAMES

@@ -16,8 +16,8 @@ import torch
 from benchmarks.measure import say
 from benchmarks.smia_study import ablation, cells, run
 from benchmarks.smia_study.cell import STAGES, Cell
+from benchmarks.smia_study.suite import WORLDS
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
-from benchmarks.smia_study.worlds import WORLDS
 from palpate.allocator import keep_freed_memory
 
 COMMAND = "python -m benchmarks.smia_study"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.smia_study.attacks import Peer, cost
+from benchmarks.smia_study.suite import World
 from benchmarks.smia_study.transfer_networks import CACHE
-from benchmarks.smia_study.worlds import World
 from palpate.attacks.ascent import Ascent
 
 STAGES = ("scan", "ablation", "study", "trace")

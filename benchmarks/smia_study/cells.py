@@ -20,7 +20,7 @@ from benchmarks.smia_study.attacks import (
     study,
 )
 from benchmarks.smia_study.cell import Cell
-from benchmarks.smia_study.worlds import World
+from benchmarks.smia_study.suite import World
 
 
 def cells(stage: str, worlds: Sequence[World], peers: Sequence[Peer] | None = None) -> list[Cell]:

@@ -50,7 +50,7 @@ def collect(cache: Path) -> Figures:
 
 def ordered(own: list[Setting]) -> list[Setting]:
     """Worlds in the study's order, smaller budgets first."""
-    from benchmarks.smia_study.worlds import WORLDS
+    from benchmarks.smia_study.suite import WORLDS
 
     names = [world.name for world in WORLDS]
     return sorted(own, key=lambda one: (names.index(one.world), one.eps))
@@ -58,7 +58,7 @@ def ordered(own: list[Setting]) -> list[Setting]:
 
 def main_budgets() -> dict[str, float]:
     """The larger of the radii that were chosen for each world on validation images."""
-    from benchmarks.smia_study.worlds import WORLDS
+    from benchmarks.smia_study.suite import WORLDS
 
     return {world.name: world.eps[-1] for world in WORLDS}
 
@@ -70,7 +70,7 @@ def stored(path: Path) -> Any:
 
 def worlds(found: list[FinishedCell]) -> Figures:
     """What each world is, in the study's order, and the minutes that its cells took."""
-    from benchmarks.smia_study.worlds import WORLDS, second_name
+    from benchmarks.smia_study.suite import WORLDS, second_name
 
     minutes = {world.name: 0.0 for world in WORLDS}
     for cell in found:

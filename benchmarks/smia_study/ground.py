@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.smia_study.prepare import prepare
+from benchmarks.smia_study.suite import World
 from benchmarks.smia_study.transfer_networks import network_of
-from benchmarks.smia_study.worlds import World
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import Plan, load_plan

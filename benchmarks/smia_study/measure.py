@@ -26,7 +26,7 @@ import palpate
 from benchmarks.smia_study.attacks import cost, settings_of
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground
-from benchmarks.smia_study.worlds import second_name
+from benchmarks.smia_study.suite import second_name
 from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
 from palpate.seeds import derive

@@ -17,7 +17,7 @@ from benchmarks.measure import say
 from benchmarks.smia_study import measure, tracing
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground, Load, load
-from benchmarks.smia_study.worlds import World
+from benchmarks.smia_study.suite import World
 
 Loader = Callable[[World, str], Ground]
 
