@@ -14,7 +14,7 @@ from tests.old_runs.identities import Call, attacks_replaced, audit, command
 
 OLD = Path(__file__).parent / "old_runs"
 RUNS = sorted(path.stem.removeprefix("run_") for path in OLD.glob("run_*.zip"))
-pytestmark = pytest.mark.parametrize("title", RUNS)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("title", RUNS)]
 
 
 class Old:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from palpate.metrics import intervals
-from tests import smia_study_cache
+from tests.benchmarks import smia_study_cache
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"
 
 
