@@ -64,9 +64,7 @@ def test_a_planted_circle_is_found(tmp_path, back, capsys):
     assert import_circles.circles(graph) == [["made.first", "made.second", "made.first"]]
     assert import_circles.main([str(package)]) == 1
     printed = capsys.readouterr().out
-    line = (
-        1 + [index for index, text in enumerate(dedent(back).splitlines()) if "import" in text and "first" in text][0]
-    )
+    line = next(line for line, text in enumerate(dedent(back).splitlines(), 1) if "import" in text and "first" in text)
     assert "made.first imports made.second" in printed
     assert f"second.py:{line})" in printed
     assert "1 import circles in 3 modules" in printed
