@@ -99,7 +99,7 @@ def test_success_that_saving_takes_away_is_a_warning():
 def test_success_that_stays_passes_and_what_is_not_known_is_said():
     kept = handled([(-0.5,)] * 6 + [(0.5,)])
     assert saved_success(kept.outcomes, ["saved"]).level == "pass"
-    assert "Of 7 successes 6" in saved_success(kept.outcomes, ["saved"]).text
+    assert "Of 7 successes, 6" in saved_success(kept.outcomes, ["saved"]).text
     assert saved_success(kept.outcomes, ["jpeg75"]).level == "note"
     assert saved_success(panel(curve("pgd", [1.0, 9.0])).outcomes, ["saved"]).level == "note"
     few = handled([(0.5,)] * 4)

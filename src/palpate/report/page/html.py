@@ -171,7 +171,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "panels": parts.panels(results, scale.eps) if scale.eps else [],
         "operating": _operating(results),
         "columns": budget_columns(results.budgets, results.data),
-        "handling_looks": clinic_figures.handling_colours(results),
+        "step_looks": clinic_figures.step_colours(results),
         "confined": confined(results.threat, results.data),
         "froc_attack": parts.froc_attack(results, scale.eps),
     }

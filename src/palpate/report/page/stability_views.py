@@ -20,8 +20,8 @@ from palpate.report.page.stability_gallery import drawn_maps
 from palpate.storage.runs import Frame, RunFolder
 
 ALONG = (
-    ("cos_step", "successive steps", "cosine, 1 straight on", "ratio"),
-    ("cos_final_half", "heading at half the steps", "cosine to the final change", "ratio"),
+    ("cos_step", "successive steps", "cosine, 1 is straight", "ratio"),
+    ("cos_final_half", "direction at half the steps", "cosine to the final change", "ratio"),
     ("falling", "steps that near", "the final answer", "percent"),
     ("half_time", "halved after", "share of the steps", "percent"),
     ("smoothed_end", "smoothed, at the end", "over its peak", "ratio"),
@@ -46,12 +46,12 @@ def written(value: float, how: str, bare: bool = False) -> str:
 
 
 def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem], *, names: bool = False) -> dict[str, Any]:
-    """What the section is filled with, beside the results.
+    """The values that fill the section, in addition to the results.
 
     Args:
         run: the run folder.
         results: its figures.
-        items: the traces that `run.json` tells of.
+        items: the traces that `run.json` names.
         names: show the file names of images.
     """
     attacks, norm = results.stability.attacks, results.threat.norm
@@ -59,7 +59,7 @@ def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem], *, nam
     filled: dict[str, Any] = {
         "traced": traced,
         "heads": {"along": ALONG, "across": ACROSS},
-        "told": [(one, sentence(one, norm, say_still=False)) for one in attacks],
+        "described": [(one, sentence(one, norm, say_still=False)) for one in attacks],
         "still": still(attacks),
         "drawn": {},
     }
@@ -109,6 +109,6 @@ def held(courses: Sequence[Course]) -> str:
     """Which share of the final changes their planes hold, in words."""
     shares = sorted(min(one.share, 1.0) for one in courses if one.share is not None)
     if not shares:
-        return "it did not move"
+        return "it did not change the image"
     low, high = (f"{100 * share:.0f}%" for share in (shares[0], shares[-1]))
     return f"the plane holds {low}" if low == high else f"the planes hold {low.removesuffix('%')} to {high}"
