@@ -14,9 +14,12 @@ from pydantic import BaseModel
 
 from palpate import catalog
 from palpate.audit.plan import plan
+from palpate.audit.plan.sections import attacks as plan_attacks
 from palpate.audit.plan.sections import data as plan_data
+from palpate.audit.plan.sections import gates as plan_gates
 from palpate.audit.plan.sections import model as plan_model
 from palpate.audit.plan.sections import preprocess as plan_preprocess
+from palpate.audit.plan.sections import run as plan_run
 from palpate.audit.plan.sections import stability as plan_stability
 from palpate.audit.plan.sections import survival as plan_survival
 from palpate.audit.plan.sections import tasks as plan_tasks
@@ -119,12 +122,12 @@ def plan_fields() -> str:
         ("[task] of masks", plan_tasks.SegmentationSection),
         ("[task] of boxes", plan_tasks.DetectionSection),
         ("[threat]", plan_threat.ThreatSection),
-        ("[[attacks]]", plan.AttackSection),
-        ("[[gates]]", plan.GateSection),
+        ("[[attacks]]", plan_attacks.AttackSection),
+        ("[[gates]]", plan_gates.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[stability]", plan_stability.StabilitySection),
         ("[export]", plan_survival.ExportSection),
-        ("[run]", plan.RunSection),
+        ("[run]", plan_run.RunSection),
     ]
     for title, section in sections:
         lines += [f"## {title}", "", "| field | default | meaning |", "|---|---|---|"]

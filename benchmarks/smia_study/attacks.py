@@ -31,7 +31,7 @@ class Peer:
         recipe: its row of the catalog.
         parameters: what it is given beside the threat and the steps.
         kinds: kinds of task that it is run on; empty: all.
-        tier: when its turn comes, 0 first; those of tier 0 run at all radii of a world, the others at the largest.
+        tier: when its turn comes, 0 first; those of tier 0 run at all radii of a benchmark, the others at the largest.
         random_start: start at random points although the recipe does not.
         modes: equal steps, equal passes.
     """

@@ -1,6 +1,6 @@
 """Run one cell and store it: one line per image as Parquet, the first changes as npz, what it was as JSON.
 
-Files of a cell, all in `rows/<world>/` (of the scan and the ablation in `validation/<world>/`):
+Files of a cell, all in `rows/<benchmark>/` (of the scan and the ablation in `validation/<benchmark>/`):
 `<name>.json` says what it is and, under `rows`, the name of the cell whose `.parquet` and `.npz` hold its lines: its
 own, or that of an earlier cell which is the same computation. The JSON is written last: without it nothing counts.
 """
@@ -26,7 +26,7 @@ import palpate
 from benchmarks.smia_study.attacks import cost, settings_of
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground
-from benchmarks.smia_study.worlds import second_name
+from benchmarks.smia_study.suite import second_name
 from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
 from palpate.seeds import derive
@@ -87,7 +87,7 @@ def describe(cell: Cell, ground: Ground) -> dict[str, Any]:
         "identity": identity(cell, ground),
         "rows": cell.source,
         "stage": cell.stage,
-        "world": cell.world.name,
+        "benchmark": cell.benchmark.name,
         "attack": cell.peer.name,
         "recipe": cell.peer.recipe,
         "parameters": settings_of(cell.peer) | {"steps": cell.steps, "run_to_end": True},
@@ -104,7 +104,7 @@ def describe(cell: Cell, ground: Ground) -> dict[str, Any]:
         "split": cell.split,
         "images": len(ground.rows),
         "handlings": [one.name for one in ground.handlings],
-        "second": second_name(cell.world),
+        "second": second_name(cell.benchmark),
         "versions": {
             "palpate": palpate.__version__,
             "torch": torch.__version__,

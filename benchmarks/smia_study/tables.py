@@ -18,15 +18,15 @@ Figures = dict[str, Any]
 
 
 def setting_key(setting: Setting) -> str:
-    """Name of a world at a budget in the results file: `polyps@1`."""
-    return f"{setting.world}@{setting.eps:g}"
+    """Name of a benchmark at a budget in the results file: `polyps@1`."""
+    return f"{setting.benchmark}@{setting.eps:g}"
 
 
 def setting_figures(setting: Setting) -> Figures:
-    """Everything about one world at one budget."""
+    """Everything about one benchmark at one budget."""
     some = next(iter(setting.series.values()))
     return {
-        "world": setting.world,
+        "benchmark": setting.benchmark,
         "eps": setting.eps,
         "images": some.images,
         "groups": some.over_images.groups,

@@ -21,7 +21,7 @@ def reached(figures: Figures) -> str:
     held = [
         key
         for key in figures["main"]
-        if figures["settings"][key]["world"] in ASKED and _rows(figures, key, "before", RIVALS)
+        if figures["settings"][key]["benchmark"] in ASKED and _rows(figures, key, "before", RIVALS)
     ]
     if not held:
         return "None of the asked comparisons has been measured."
@@ -34,9 +34,9 @@ def reached(figures: Figures) -> str:
 
 
 def _beyond(figures: Figures) -> list[str]:
-    """Worlds at budgets above their main one, which leave hardly an image standing before saving."""
-    main = {figures["settings"][key]["world"]: figures["settings"][key]["eps"] for key in figures["main"]}
-    return [key for key, own in figures["settings"].items() if own["eps"] > main[own["world"]]]
+    """Benchmarks at budgets above their main one, which leave hardly an image standing before saving."""
+    main = {figures["settings"][key]["benchmark"]: figures["settings"][key]["eps"] for key in figures["main"]}
+    return [key for key, own in figures["settings"].items() if own["eps"] > main[own["benchmark"]]]
 
 
 def _rows(figures: Figures, key: str, after: str, rivals: Sequence[str]) -> list[Figures]:
@@ -73,7 +73,7 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
 
 
 def _lost(figures: Figures, keys: Sequence[str]) -> str:
-    """The worlds with what was lost to whom, in points."""
+    """The benchmarks with what was lost to whom, in points."""
     parts = []
     for key in keys:
         rows = [row for row in _rows(figures, key, "before", RIVALS) if weaker(row)]
@@ -110,7 +110,8 @@ def _strongest(figures: Figures) -> str:
         lost = [key for key in held if any(weaker(row) for row in _rows(figures, key, after, peer[key]))]
         when = "Before saving" if after == "before" else f"After `{after}`"
         parts.append(f"{when} clearly stronger: {_named(figures, clear)}; weaker: {_named(figures, lost)}.")
-    return f"- Against the strongest single peer of each world ({len(held)} measured), by success: " + " ".join(parts)
+    told = " ".join(parts)
+    return f"- Against the strongest single peer of each benchmark ({len(held)} measured), by success: {told}"
 
 
 def steadiness(figures: Figures) -> str:
@@ -126,4 +127,6 @@ def steadiness(figures: Figures) -> str:
                     titled(figures, own), f"`{attack}`", number(found["across_images"]["drop"]),
                     number(found["across_images"]["spread"]), number(seeds["spread"], 3), number(seeds["change"]),
                 ])  # fmt: skip
-    return table(["world", "attack", "mean drop", "spread over images", "spread over seeds", "change over seeds"], rows)
+    return table(
+        ["benchmark", "attack", "mean drop", "spread over images", "spread over seeds", "change over seeds"], rows
+    )

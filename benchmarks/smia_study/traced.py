@@ -24,11 +24,13 @@ MEASURES = ("final_share", "smoothed_mean", "cos_step", "cos_final_half")
 
 
 def frames(cache: Path) -> dict[str, Frame]:
-    """The traces of each world, all attacks in one frame."""
+    """The traces of each benchmark, all attacks in one frame."""
     found: dict[str, list[pa.Table]] = {}
     for path in sorted((cache / "rows").glob("*/trace_*.parquet")):
         found.setdefault(path.parent.name, []).append(pq.read_table(path))
-    return {world: _frame(pa.concat_tables(tables, promote_options="default")) for world, tables in found.items()}
+    return {
+        benchmark: _frame(pa.concat_tables(tables, promote_options="default")) for benchmark, tables in found.items()
+    }
 
 
 def _frame(table: pa.Table) -> Frame:
@@ -36,7 +38,7 @@ def _frame(table: pa.Table) -> Frame:
 
 
 def traced_figures(frame: Frame) -> dict[str, Any]:
-    """Curves and summary of every traced attack of a world, and its difference from BIM on the same images."""
+    """Curves and summary of every traced attack of a benchmark, and its difference from BIM on the same images."""
     attacks = sorted(set(map(str, frame["attack"])), key=rank)
     own = {attack: run_measures(frame, attack) for attack in attacks}
     figures = {attack: _attack(frame, attack) for attack in attacks}

@@ -1,4 +1,4 @@
-"""Traces of some attacks on the first images of each world, in the form of `palpate.storage.traces.TraceRow`."""
+"""Traces of some attacks on the first images of each benchmark, in the form of `palpate.storage.traces.TraceRow`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(cell: Cell, ground: Ground, root: Path) -> None:
     """Trace one attack on the first images and store its rows."""
     cell.file(".json", root).unlink(missing_ok=True)
     begin = time.perf_counter()
-    found = [row for rows in ground.subject.batches(ground.rows[:TRACED_IMAGES], ground.world.batch)
+    found = [row for rows in ground.subject.batches(ground.rows[:TRACED_IMAGES], ground.benchmark.batch)
              for row in _traced(cell, ground, rows)]  # fmt: skip
     buffer = io.BytesIO()
     pq.write_table(pa.table({name: [getattr(row, name) for row in found] for name in FIELD_NAMES}), buffer)

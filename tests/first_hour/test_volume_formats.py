@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palpate.audit.subject.fitting import _rescales
+from palpate.audit.subject.file_findings import _rescales
 from palpate.cli import main
 from palpate.data.formats.registry import header_of
 from tests.data.dicom.making import ct_series, ct_slice, saved

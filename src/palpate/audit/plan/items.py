@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from palpate import catalog
 from palpate.attacks.robust import robust
+from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
+from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
 from palpate.measures.measure import Reader
 from palpate.tasks.kinds import is_targeted
-
-if TYPE_CHECKING:
-    from palpate.audit.plan.plan import AttackSection, Plan
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,12 @@ class Item:
         return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
 
 
-def items(plan: Plan, grid: Grid = FLAT) -> tuple[Item, ...]:
+def items(plan: PlanFields, grid: Grid = FLAT) -> tuple[Item, ...]:
     """The attacks of a plan, in its order, for images of this grid."""
     return tuple(item(plan, section, grid) for section in plan.attacks)
 
 
-def item(plan: Plan, section: AttackSection, grid: Grid = FLAT) -> Item:
+def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     """One attack of a plan.
 
     Raises:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from palpate.audit.plan.checks.problems import Problem
-from palpate.audit.plan.sections.tasks import SegmentationSection
 from palpate.data.annotations import regions as found
 from palpate.data.annotations.annotation import IGNORE
 from palpate.data.rows import Rows
 from palpate.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    from palpate.audit.plan.plan import Plan
 
 Mask = npt.NDArray[np.bool_]
 SIDES = ("inside", "outside")
@@ -74,25 +68,6 @@ def parted(words: str, structures: Sequence[str]) -> tuple[str, str]:
     if name not in (BODY, TEXT, COLUMN, *structures):
         raise InputError(f"'{words}': there is no region '{name}'. {nearest(name, (BODY, TEXT, COLUMN, *structures))}")
     return side, name
-
-
-def region_problems(plan: Plan) -> Iterator[Problem]:
-    """What of `threat.region` cannot be, before an image is read."""
-    structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
-    seen: dict[str, str] = {}
-    for place, words in enumerate(plan.threat.region):
-        key = ("threat", "region", place)
-        try:
-            side, name = parted(words, structures)
-        except InputError as error:
-            yield key, str(error)
-            continue
-        if name == COLUMN and plan.data.region is None:
-            yield key, 'no column of masks is named. Add data.region = "..." and the name of the column.'
-        if name in seen:
-            where = "twice" if seen[name] == side else "inside and outside of which no place is"
-            yield key, f"'{name}' stands there {where}. Keep one of them."
-        seen[name] = side
 
 
 def _place(name: str, table: Rows, row: int, structures: Sequence[str]) -> Mask:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palpate.audit.plan.checks.fields import ANY, CLEAN
+from palpate.audit.plan.sections.gates import ANY, CLEAN
 from palpate.metrics.clinical import INVENTED, MISSED, attacked_directions, clean_directions, worst_directions
 from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
@@ -17,7 +17,8 @@ from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_
 from palpate.units import radius
 
 if TYPE_CHECKING:
-    from palpate.audit.plan.plan import GateSection, Plan
+    from palpate.audit.plan.plan import Plan
+    from palpate.audit.plan.sections.gates import GateSection
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,16 @@ from palpate.audit.run.opening import open_run, require_own, require_same_subjec
 from palpate.audit.run.progress import Finer, Progress, Silence, loading
 from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.chance import at_chance
+from palpate.audit.subject.file_findings import file_findings
 from palpate.audit.subject.first_look import first_look
-from palpate.audit.subject.fitting import notices
 from palpate.audit.subject.machine import repeatable
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.exports import export, exported, settle
 from palpate.audit.work.gallery import draw, gallery, pick, prune
 from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.restoring import expected, named, to_redo
-from palpate.audit.work.saving import export, exported, settle
 from palpate.audit.work.shards import Shard, run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
@@ -141,7 +141,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         names=getattr(plan.task, "classes", ()),
         weights=plan.model.factory is None or plan.model.weights is not None,
     )
-    findings += notices(plan, subject)
+    findings += file_findings(plan, subject)
     findings += [AuditFinding("note", "weights", text) for text in subject.notes]
     if (listed := unchecked(plan.text)) is not None:
         findings.append(AuditFinding("note", "plan", listed))

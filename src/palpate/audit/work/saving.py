@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
 from palpate.data.formats.forms import Array
 from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
 from palpate.data.formats.raster import Plain
 from palpate.data.formats.registry import format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
-from palpate.errors import InputError, StorageError
+from palpate.errors import InputError
 from palpate.storage.runs import fleeting
 from palpate.units import amounts
 
 if TYPE_CHECKING:
     from palpate.audit.plan.items import Item
-    from palpate.audit.plan.sections.survival import ExportSection
-    from palpate.audit.work.outcomes import ImageOutcome
-    from palpate.audit.work.shards import Shard
-    from palpate.storage.runs import RunFolder
-
-FOLDER = "exports"
-_MORE = ("none", "shown", "all")
-_OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
 
 
 def storable(header: Header, image: Tensor) -> Array:
@@ -136,75 +125,3 @@ class Saver:
             return torch.full_like(image, torch.nan)
         low, high = subject.victim.bounds
         return torch.from_numpy(back.astype(np.float32)).clamp(low, high)
-
-
-def export(
-    run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome, which: str, *, identifiers: bool
-) -> None:
-    """Write one image's adversarial files into the run folder: at all budgets, or at the one that goes on show.
-
-    Raises:
-        InputError: the format cannot hold the image.
-        StorageError: the disk is full or refuses.
-    """
-    for place, (record, image) in enumerate(zip(found.records, found.images, strict=True)):
-        if not record.eligible or (which == "shown" and place != found.best):
-            continue
-        note = note_of(subject, shard.item, record.row, record.eps, identifiers=identifiers)
-        write_altered(
-            subject, record.row, image, run.path / FOLDER / f"{shard.identity[:16]}-{record.row}-{place}", note
-        )
-
-
-def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[AuditFinding]:
-    """What becomes of the files of a run that goes on with another `[export]`: images of finished shards are gone.
-
-    Files that hold identifiers which the plan no longer asks for are removed, and so is every file where it asks for
-    none.
-
-    Args:
-        run: its folder.
-        was: the section that the files were written by; None where there was none.
-        section: the plan's.
-
-    Raises:
-        StorageError: files cannot be removed.
-    """
-    now = section.model_dump()
-    if was is None or was == now:
-        return []
-    if section.images == "none" or (was["identifiers"] and not section.identifiers):
-        try:
-            if (run.path / FOLDER).exists():
-                shutil.rmtree(run.path / FOLDER)
-        except OSError as error:
-            raise StorageError(
-                f"{run.path / FOLDER} cannot be removed: {error.strerror}. Remove it yourself."
-            ) from error
-    fewer = _MORE.index(section.images) <= _MORE.index(was["images"])
-    if section.images == "none" or (fewer and was["identifiers"] == section.identifiers):
-        return []
-    text = (
-        "The plan's [export] changed after images were attacked, and of those that are finished no image is kept to "
-        "write: their files are missing, or are as the earlier plan asked. Give a new run folder to have all of them."
-    )
-    return [AuditFinding("warning", "exports", text)]
-
-
-def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:
-    """The exports that are there and belong to the plan, in its order; what an earlier plan left is removed."""
-    known = {shard.identity[:16]: (number, shard) for number, shard in enumerate(shards)}
-    entries = []
-    folder = run.path / FOLDER
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        name = _OURS.fullmatch(path.name)
-        if name is None:
-            continue
-        if name[1] not in known:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-            continue
-        number, shard = known[name[1]]
-        row, place = int(name[2]), int(name[3])
-        entry = {"attack": shard.item.name, "eps": shard.item.eps[place], "row": row, "file": f"{FOLDER}/{path.name}"}
-        entries.append(((number, row, place), entry))
-    return [entry for _, entry in sorted(entries, key=lambda one: one[0])]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.checks.problems import Problem, one_of
+from palpate.audit.plan.problems import Problem
 from palpate.audit.plan.sections.data import LAYOUTS
 from palpate.audit.plan.sections.tasks import ClassificationSection, SegmentationSection
 
@@ -81,7 +81,7 @@ _KINDS = {
 
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     """All contradictions of the section, and with the task."""
-    yield from one_of(section, "data", LAYOUTS)
+    yield from _one_layout(section)
     layout = next((name for name in LAYOUTS if getattr(section, name) is not None), None)
     if layout is not None:
         yield from _foreign(section, layout)
@@ -105,6 +105,15 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     yield from _labels(section, task, layout)
     if isinstance(section.mask, tuple) and isinstance(task, SegmentationSection):
         yield from _columns(section.mask, task)
+
+
+def _one_layout(section: DataSection) -> Iterator[Problem]:
+    """Exactly one layout must be given."""
+    given = [name for name in LAYOUTS if getattr(section, name) is not None]
+    if not given:
+        yield ("data",), f"it names none of {', '.join(LAYOUTS)}. Add one of them."
+    for extra in given[1:]:
+        yield ("data", extra), f"{given[0]} is given already. Keep one of them."
 
 
 def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iterator[Problem]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from palpate import catalog
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems
-from palpate.audit.plan.checks.problems import Problem, split
 from palpate.audit.plan.checks.threat import threat_problems
 from palpate.audit.plan.items import item
 from palpate.audit.plan.places import belongs
+from palpate.audit.plan.problems import Problem, split
+from palpate.audit.plan.sections.gates import ANY, CLEAN
 from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSection, SegmentationSection
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.plan.toml_lines import Key
@@ -21,10 +22,11 @@ from palpate.postprocessing.grids import Blurred, Resampled
 from palpate.units import radius
 
 if TYPE_CHECKING:
-    from palpate.audit.plan.plan import AttackSection, GateSection, Plan
+    from palpate.audit.plan.fields import PlanFields
+    from palpate.audit.plan.sections.attacks import AttackSection
+    from palpate.audit.plan.sections.gates import GateSection
     from palpate.audit.plan.sections.tasks import TaskSection
 
-ANY, CLEAN = "any", "none"
 _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
 _SCORED = ("clean_score", "score")
 _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
@@ -32,7 +34,7 @@ _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkey
 )
 
 
-def problems(plan: Plan) -> list[Problem]:
+def problems(plan: PlanFields) -> list[Problem]:
     """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
@@ -83,7 +85,7 @@ def _classification(section: ClassificationSection) -> Iterator[Problem]:
         yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
 
 
-def _attacks(plan: Plan) -> Iterator[Problem]:
+def _attacks(plan: PlanFields) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     same: dict[str, str] = {}
     for place, section in enumerate(plan.attacks):
@@ -103,7 +105,7 @@ def _attacks(plan: Plan) -> Iterator[Problem]:
         same.setdefault(made.identity, section.title)
 
 
-def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: type[Plan]) -> Problem:
+def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: type[PlanFields]) -> Problem:
     text = str(error)
     if section.attack not in catalog.attacks():
         return (*key, "attack"), text
@@ -121,7 +123,7 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: t
     return (*key, "attack"), text
 
 
-def _survival(plan: Plan) -> Iterator[Problem]:
+def _survival(plan: PlanFields) -> Iterator[Problem]:
     seen: dict[PostProcessing, str] = {}
     for place, name in enumerate(plan.survival.after):
         key = ("survival", "after", place)
@@ -139,14 +141,14 @@ def _survival(plan: Plan) -> Iterator[Problem]:
             yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
 
 
-def _gates(plan: Plan) -> Iterator[Problem]:
+def _gates(plan: PlanFields) -> Iterator[Problem]:
     made = {section.title: section for section in plan.attacks}
     for place, gate in enumerate(plan.gates):
         for field, text in _gate(plan, gate, made):
             yield ("gates", place, field), text
 
 
-def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if (gate.at_least is None) == (gate.at_most is None):
         yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
     if gate.metric in _DIRECTED and not plan.task.disease_indices:
@@ -164,7 +166,7 @@ def _gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> I
     yield from _attacked_gate(plan, gate, attacks)
 
 
-def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if gate.eps is None:
         yield "metric", "the budget is missing. Add eps = and one of the threat's."
     elif (wrong := wrong_budget(plan, gate)) is not None:
@@ -179,7 +181,7 @@ def _attacked_gate(plan: Plan, gate: GateSection, attacks: dict[str, AttackSecti
         yield "attack", "the attacks have several goals, so their success has no common rate. Name one attack."
 
 
-def wrong_budget(plan: Plan, gate: GateSection) -> str | None:
+def wrong_budget(plan: PlanFields, gate: GateSection) -> str | None:
     """What is wrong with a gate's budget, as far as it is known what values mean; None where nothing is.
 
     What a stored step is worth is not known before the images are read, so such budgets are believed until then.

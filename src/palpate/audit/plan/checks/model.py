@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.checks.problems import Problem, split
+from palpate.audit.plan.problems import Problem, split
 from palpate.errors import InputError
 from palpate.models.source import contradictions
 

@@ -6,24 +6,26 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.checks.problems import Problem
-from palpate.audit.plan.regions import region_problems
+from palpate.audit.plan.problems import Problem
+from palpate.audit.plan.regions import COLUMN, parted
+from palpate.audit.plan.sections.tasks import SegmentationSection
+from palpate.errors import InputError
 from palpate.threats.confined import MOST_SMOOTH
 from palpate.units import radius
 
 if TYPE_CHECKING:
-    from palpate.audit.plan.plan import Plan
+    from palpate.audit.plan.fields import PlanFields
     from palpate.audit.plan.sections.threat import ThreatSection
 
 
-def threat_problems(plan: Plan) -> Iterator[Problem]:
+def threat_problems(plan: PlanFields) -> Iterator[Problem]:
     """All contradictions of `[threat]`."""
     yield from _budgets(plan)
-    yield from region_problems(plan)
+    yield from _regions(plan)
     yield from _channels(plan.threat)
 
 
-def _budgets(plan: Plan) -> Iterator[Problem]:
+def _budgets(plan: PlanFields) -> Iterator[Problem]:
     low, high = plan.model.bounds
     for place, written in enumerate(plan.threat.eps):
         key = ("threat", "eps", place)
@@ -41,6 +43,25 @@ def _budgets(plan: Plan) -> Iterator[Problem]:
                 f"{shown} is wider than the whole range {low:g} to {high:g} of stored values. "
                 f'A number counts stored values; a fraction of the range is written "1/255".',
             )
+
+
+def _regions(plan: PlanFields) -> Iterator[Problem]:
+    """What of `threat.region` cannot be, before an image is read."""
+    structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
+    seen: dict[str, str] = {}
+    for place, words in enumerate(plan.threat.region):
+        key = ("threat", "region", place)
+        try:
+            side, name = parted(words, structures)
+        except InputError as error:
+            yield key, str(error)
+            continue
+        if name == COLUMN and plan.data.region is None:
+            yield key, 'no column of masks is named. Add data.region = "..." and the name of the column.'
+        if name in seen:
+            where = "twice" if seen[name] == side else "inside and outside of which no place is"
+            yield key, f"'{name}' stands there {where}. Keep one of them."
+        seen[name] = side
 
 
 def _channels(threat: ThreatSection) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from palpate.audit.plan.checks.problems import Problem, split
+from palpate.audit.plan.problems import Problem, split
 from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.steps import read_steps
 from palpate.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from palpate.audit.plan.checks.problems import Problem
+from palpate.audit.plan.problems import Problem
 from palpate.errors import InputError, nearest
 from palpate.preprocess import (
     CentreCrop,

@@ -3,15 +3,16 @@
 import copy
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from palpate.metrics import intervals
-from tests import smia_study_cache
+from tests.benchmarks import smia_study_cache
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"
 
 
@@ -40,9 +41,9 @@ def figures(cache):
         return json.loads(study("figures").dumped(study("figures").collect(cache)))
 
 
-def series(cache, attack, mode="steps", world="fundus_dr"):
+def series(cache, attack, mode="steps", benchmark="fundus_dr"):
     gather = study("gather")
-    found = next(one for one in gather.settings(gather.finished_cells(cache)) if one.world == world)
+    found = next(one for one in gather.settings(gather.finished_cells(cache)) if one.benchmark == benchmark)
     return found.series[attack, mode]
 
 
@@ -66,7 +67,7 @@ def test_transfer_counts_images_that_both_networks_have_right(cache, figures):
 
 
 def test_seeds_of_an_image_are_resampled_together(cache):
-    one = series(cache, "pgd", world="covid_ct")
+    one = series(cache, "pgd", benchmark="covid_ct")
     assert one.resampling.group.size == 3 * one.images
     assert one.resampling.groups == one.over_images.groups == one.images // 2
     assert np.array_equal(one.resampling.group[: one.images], one.resampling.group[one.images : 2 * one.images])
@@ -78,10 +79,20 @@ def test_rows_of_the_same_computation_are_read_once_and_named_so(figures):
 
 
 def test_a_cell_without_its_rows_is_refused(tmp_path):
-    root = smia_study_cache.make(tmp_path, worlds=("fundus_dr",), trace=False)
+    root = smia_study_cache.make(tmp_path, benchmarks=("fundus_dr",), trace=False)
     (root / "rows" / "fundus_dr" / "bim_eps0.5_steps_seed0.parquet").unlink()
     with pytest.raises(study("figures").StorageError, match=r"bim_eps0\.5_steps_seed0\.parquet' is missing"):
         study("figures").collect(root)
+
+
+def test_a_cache_that_names_worlds_is_read_too(tmp_path):
+    root, former = smia_study_cache.make(tmp_path / "now"), tmp_path / "former"
+    shutil.copytree(root, former)
+    for path in former.rglob("*.json"):
+        path.write_text(path.read_text().replace('"benchmark":', '"world":').replace('"benchmarks":', '"worlds":'))
+    assert '"world":' in next(former.glob("rows/*/*.json")).read_text()
+    dumped, collect = (getattr(study("figures"), name) for name in ("dumped", "collect"))
+    assert dumped(collect(former)) == dumped(collect(root))
 
 
 def test_an_empty_cache_says_what_to_run(tmp_path):
@@ -164,7 +175,7 @@ def test_figures_are_written_with_their_interval():
 @pytest.fixture
 def prose(tmp_path):
     (tmp_path / "smia_study.md").write_text(
-        '{{ worlds_table() }}\n{{ success("fundus_dr", "bim") }}\n'
+        '{{ benchmarks_table() }}\n{{ success("fundus_dr", "bim") }}\n'
         '{% do expect(entry("fundus_dr", "bim", "passes").passes < 100, "BIM is cheap") %}'
     )
     return tmp_path

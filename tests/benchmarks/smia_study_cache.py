@@ -22,27 +22,31 @@ STRENGTH = {
 }
 RANDOM = {"pgd": 0.6, "bim, random start": 0.6, "smia, random start": 0.6}
 KEPT = {"8bit": 0.95, "jpeg90": 0.6, "jpeg75": 0.4, "half": 0.5, "blur1": 0.5}
-WORLDS = {"fundus_dr": 0.5, "covid_ct": 4.0}
+BENCHMARKS = {"fundus_dr": 0.5, "covid_ct": 4.0}
 IMAGES = 16
 CHOICES = {"steps": 20, "smooth": "step", "agreement": "label", "through": False, "weight": 0.5}
 
 
-def make(root: Path, worlds: Sequence[str] = tuple(WORLDS), images: int = IMAGES, trace: bool = True) -> Path:
+def make(root: Path, benchmarks: Sequence[str] = tuple(BENCHMARKS), images: int = IMAGES, trace: bool = True) -> Path:
     """Write the cache; the same numbers every time."""
-    for world in worlds:
-        folder = root / "rows" / world
+    for benchmark in benchmarks:
+        folder = root / "rows" / benchmark
         folder.mkdir(parents=True, exist_ok=True)
         for attack in dict.fromkeys([*STRENGTH, *RANDOM]):
-            _attack(folder, world, attack, images)
+            _attack(folder, benchmark, attack, images)
         if trace:
             for attack in ("bim", "smia", "steadfast"):
-                _trace(folder, attack, WORLDS[world])
+                _trace(folder, attack, BENCHMARKS[benchmark])
     (root / "ablation.json").write_text(json.dumps(ablation()))
     return root
 
 
-def _attack(folder: Path, world: str, attack: str, images: int) -> None:
-    eps, draws, command = WORLDS[world], attack in RANDOM, "python -m benchmarks.smia_study --stage study --only"
+def _attack(folder: Path, benchmark: str, attack: str, images: int) -> None:
+    eps, draws, command = (
+        BENCHMARKS[benchmark],
+        attack in RANDOM,
+        "python -m benchmarks.smia_study --stage study --only",
+    )
     slug = attack.replace(",", "").replace(" ", "-")
     for seed in (0, 1, 2) if draws else (0,):
         names = [f"{slug}_eps{eps:g}_{mode}_seed{seed}" for mode in ("steps", "passes")]
@@ -50,7 +54,14 @@ def _attack(folder: Path, world: str, attack: str, images: int) -> None:
         for mode, name in zip(("steps", "passes"), names, strict=True):
             rows = names[0] if linked else name
             about = {
-                **{"world": world, "attack": attack, "recipe": slug, "parameters": CHOICES, "eps": eps, "mode": mode},
+                **{
+                    "benchmark": benchmark,
+                    "attack": attack,
+                    "recipe": slug,
+                    "parameters": CHOICES,
+                    "eps": eps,
+                    "mode": mode,
+                },
                 **{
                     "steps": 20,
                     "passes": 40,
@@ -63,12 +74,12 @@ def _attack(folder: Path, world: str, attack: str, images: int) -> None:
                 "handlings": list(KEPT),
                 "second": "SegResNet",
                 "versions": {"palpate": "0"},
-                "command": f"{command} {world}/{slug}/eps{eps:g}/{mode}/seed{seed}",
+                "command": f"{command} {benchmark}/{slug}/eps{eps:g}/{mode}/seed{seed}",
             }
             (folder / f"{name}.json").write_text(json.dumps(about))
             if rows == name:
                 strength = {**STRENGTH, **RANDOM}[attack]
-                columns, changes = _rows(world, strength, hash_of(attack) + seed, images, eps, linked)
+                columns, changes = _rows(benchmark, strength, hash_of(attack) + seed, images, eps, linked)
                 pq.write_table(pa.table(columns), folder / f"{name}.parquet")
                 np.savez_compressed(folder / f"{name}.npz", allow_pickle=False, change=changes.astype(np.float16))
 
@@ -79,16 +90,16 @@ def hash_of(attack: str) -> int:
 
 
 def _rows(
-    world: str, strength: float, seed: int, images: int, eps: float, linked: bool
+    benchmark: str, strength: float, seed: int, images: int, eps: float, linked: bool
 ) -> tuple[dict[str, list[object]], np.ndarray]:
-    common, rng = np.random.default_rng(len(world)), np.random.default_rng([seed, len(world)])
+    common, rng = np.random.default_rng(len(benchmark)), np.random.default_rng([seed, len(benchmark)])
     hard = common.random(images)
     clean = common.uniform(0.7, 0.95, images)
     eligible = common.random(images) > 0.1
     margin = hard - strength + rng.normal(0, 0.05, images)
     columns: dict[str, list[object]] = {
         "row": list(range(images)),
-        "group": [f"patient{k // 2}" if world == "covid_ct" else str(k) for k in range(images)],
+        "group": [f"patient{k // 2}" if benchmark == "covid_ct" else str(k) for k in range(images)],
         "eligible": eligible.tolist(),
         "clean_margin": (clean - 0.5).tolist(),
         "margin": margin.tolist(),
@@ -105,7 +116,7 @@ def _rows(
         columns[f"handled_score_{name}"] = np.clip(clean * hard / (strength * left + 0.3), 0, clean).tolist()
         columns[f"clean_handled_margin_{name}"] = (clean - 0.55).tolist()
         columns[f"clean_handled_score_{name}"] = (clean - 0.02).tolist()
-    if world == "fundus_dr":
+    if benchmark == "fundus_dr":
         columns["transfer_margin"] = (margin + 0.3).tolist()
         columns["transfer_score"] = np.clip(clean - 0.2, 0, 1).tolist()
         columns["transfer_clean_margin"] = (clean - 0.8).tolist()
@@ -132,12 +143,12 @@ def _trace(folder: Path, attack: str, eps: float, images: int = 6, steps: int = 
 
 
 def ablation() -> dict[str, object]:
-    """The document of the ablation, with two points on two worlds."""
+    """The document of the ablation, with two points on two benchmarks."""
     names = ("bim", "smia step label detached 0.5 3/1", "smia perturbation distribution through 1 3/1")
     points = []
     for place, name in enumerate(names):
         figures: dict[str, object] = {"name": name, "mean_rank": None if name == "bim" else 1.5 + 0.5 * place}
-        for world in ("fundus_dr", "covid_ct"):
+        for benchmark in ("fundus_dr", "covid_ct"):
             entry = {
                 mode: {
                     "drop": 0.4 + 0.01 * place,
@@ -147,12 +158,12 @@ def ablation() -> dict[str, object]:
                 }
                 for mode in ("passes", "steps")
             }
-            figures[world] = {"rank": None if name == "bim" else float(place), **entry}
+            figures[benchmark] = {"rank": None if name == "bim" else float(place), **entry}
         points.append(figures)
     return {
         "command": "python -m benchmarks.smia_study --stage ablation",
         "rule": "The largest drop wins.",
-        "worlds": ["fundus_dr", "covid_ct"],
+        "benchmarks": ["fundus_dr", "covid_ct"],
         "present": names[1],
         "best": names[1],
         "lead": {"value": 0.0, "low": 0.0, "high": 0.0},

@@ -1,4 +1,7 @@
-"""The worlds of the study: a victim, its images, radii, and what happens to images; built from the examples' plans."""
+"""The benchmarks of the study: each a victim, its images, radii, and what happens to images.
+
+They are built from the plans of the examples.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ VOLUMES = ("8bit", "half", "blur1")
 
 
 @dataclass(frozen=True)
-class World:
+class Benchmark:
     """One victim on one set of images.
 
     Attributes:
@@ -65,8 +68,8 @@ class World:
 _PLAIN = Tuning(fold=True)
 _HALF = Tuning(layout="channels_last", fold=True, search="bfloat16", forward_no_grad="bfloat16")
 _FUNDUS_SCAN = (0.25, 0.5, 0.75, 1.0)
-WORLDS = (
-    World(
+BENCHMARKS = (
+    Benchmark(
         "fundus_dr",
         EXAMPLES / "fundus_dr",
         "DR grades, ResNet-18",
@@ -78,7 +81,7 @@ WORLDS = (
         milliseconds=7.7,
         second=True,
     ),
-    World(
+    Benchmark(
         "covid_ct",
         EXAMPLES / "covid_ct",
         "CT infection, U-Net",
@@ -94,7 +97,7 @@ WORLDS = (
         second=True,
         image="slice",
     ),
-    World(
+    Benchmark(
         "polyps",
         EXAMPLES / "polyps",
         "polyp masks, U-Net",
@@ -106,7 +109,7 @@ WORLDS = (
         milliseconds=10,
         second=True,
     ),
-    World(
+    Benchmark(
         "polyp_boxes",
         EXAMPLES / "polyp_boxes",
         "polyp boxes, detector",
@@ -120,7 +123,7 @@ WORLDS = (
         turn=1,
         seeds=(3, 1),
     ),
-    World(
+    Benchmark(
         "hippocampus",
         EXAMPLES / "hippocampus",
         "hippocampus volumes, 3D U-Net",
@@ -136,7 +139,7 @@ WORLDS = (
         turn=1,
         seeds=(3, 1),
     ),
-    World(
+    Benchmark(
         "fundus_dr_densenet",
         EXAMPLES / "fundus_dr",
         "DR grades, DenseNet",
@@ -151,7 +154,7 @@ WORLDS = (
         turn=2,
         seeds=(3, 1),
     ),
-    World(
+    Benchmark(
         "vessels",
         EXAMPLES / "vessels",
         "vessels, foreign W-Net",
@@ -171,13 +174,13 @@ WORLDS = (
 """In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a victim of its own."""
 
 
-def world_of(name: str) -> World:
-    """The world of this name."""
-    return {world.name: world for world in WORLDS}[name]
+def benchmark_of(name: str) -> Benchmark:
+    """The benchmark of this name."""
+    return {benchmark.name: benchmark for benchmark in BENCHMARKS}[name]
 
 
-def second_name(world: World) -> str | None:
+def second_name(benchmark: Benchmark) -> str | None:
     """What the network is called to which attacks transfer."""
-    if not world.second:
+    if not benchmark.second:
         return None
-    return NAMES[world.folder.name] if world.victim == "first" else "ResNet-18"
+    return NAMES[benchmark.folder.name] if benchmark.victim == "first" else "ResNet-18"

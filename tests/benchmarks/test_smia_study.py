@@ -1,4 +1,4 @@
-"""The study's runner on a small made world: identities, resuming, equal passes, links, and the command of a cell."""
+"""The study's runner on a small made benchmark: identities, resuming, equal passes, links, the command of a cell."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from benchmarks.smia_study import __main__ as command
 from benchmarks.smia_study import ablation, cells, measure, run
 from benchmarks.smia_study.attacks import PASSES, Peer, cost, peer_of, study
 from benchmarks.smia_study.cell import STAGES
-from benchmarks.smia_study.worlds import World
+from benchmarks.smia_study.suite import Benchmark
 from PIL import Image
 
 from palpate.storage.traces import FIELD_NAMES
@@ -56,7 +56,7 @@ PEERS = tuple(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A world of twelve images, labelled by the network itself, of which four are labelled wrongly."""
+    """A benchmark of twelve images, labelled by the network itself, of which four are labelled wrongly."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "data").mkdir()
     (folder / "model.py").write_text(MODEL)
@@ -72,7 +72,7 @@ def made(tmp_path_factory):
         label = (found + (number % 3 == 2)) % 3
         lines.append(f"{number}.png,{'abc'[label]},{'test' if number < 12 else 'val'}")
     (folder / "data" / "labels.csv").write_text("\n".join(lines) + "\n")
-    return World(
+    return Benchmark(
         "made",
         folder,
         "made",
@@ -107,10 +107,12 @@ def lines(cell, root):
 
 def test_names_and_keys_of_cells_are_their_own():
     for stage in STAGES:
-        found = cells.cells(stage, command.WORLDS)
-        assert len({(cell.world.name, cell.name) for cell in found}) == len(found)
+        found = cells.cells(stage, command.BENCHMARKS)
+        assert len({(cell.benchmark.name, cell.name) for cell in found}) == len(found)
         assert all("/" not in cell.name for cell in found)
-    assert len({cell.key for cell in cells.cells("study", command.WORLDS)}) == len(cells.cells("study", command.WORLDS))
+    assert len({cell.key for cell in cells.cells("study", command.BENCHMARKS)}) == len(
+        cells.cells("study", command.BENCHMARKS)
+    )
 
 
 def test_identity_changes_with_all_that_decides_the_lines(made, whole):
@@ -236,7 +238,7 @@ def test_a_cell_that_runs_elsewhere_is_left_to_that_process(made, tmp_path):
 def test_the_command_of_a_cell_reruns_it(name, made, whole, tmp_path, monkeypatch, capsys):
     root, found = whole
     cell = next(cell for cell in found if cell.name == name)
-    monkeypatch.setattr(command, "WORLDS", (made,))
+    monkeypatch.setattr(command, "BENCHMARKS", (made,))
     arguments = about(cell, root)["command"].split()[3:]
     command.main([*arguments, "--cache", str(tmp_path), "--data", str(tmp_path)])
     assert lines(cell, tmp_path) == lines(cell, root)
@@ -267,7 +269,7 @@ def whole_of(made, root):
 
 
 def test_the_ablation_decides_by_its_rule(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(ablation, "WORLDS", ("made",))
+    monkeypatch.setattr(ablation, "BENCHMARKS", ("made",))
     present, strong, weak = (ablation.point("step", "label", False, weight) for weight in (0.5, 0.25, 0.9))
     assert present.name == ablation.PRESENT
     monkeypatch.setattr(ablation, "peers", lambda: (Peer("bim", "bim"), present, strong, weak))
