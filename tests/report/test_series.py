@@ -156,7 +156,8 @@ def test_the_verdict_says_what_a_reader_would_see(measured):
         "segmentation": r"bring the mean Dice of “lesion” from 0\.95 down to 0\.\d\d under cospgd\.",
         "volume": r"bring the mean Dice of “(anterior|posterior)” from 0\.99 down to 0\.\d\d under cospgd\.",
         "detection": r"let the model find \d+ of 119 annotated boxes under cospgd, 119 of 119 without an attack\.",
-        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was correct, under cospgd\.",
+        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was correct, under "
+        r"cospgd\.",
     }
     for kind, words in expected.items():
         verdict = measured[kind].verdict
@@ -188,7 +189,7 @@ def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
     told = run.describe()
     task = {**told["task"], "classes": told["task"]["classes"][:2]}
     run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
-    with pytest.raises(StorageError, match="a class beyond 0 to 1"):
+    with pytest.raises(StorageError, match="a class outside 0 to 1"):
         measure(run)
     run = make_dense(tmp_path / "c", "multilabel", pictures=0)
     told = run.describe()

@@ -141,7 +141,7 @@ def test_records_of_other_handlings_are_refused(tmp_path):
     run = make_ct(tmp_path / "run")
     told = run.describe()
     run.save_description({**told, "handlings": told["handlings"][:3]})
-    with pytest.raises(StorageError, match=r"margins after 8 handlings and run\.json names 3"):
+    with pytest.raises(StorageError, match=r"margins after 8 post-processing steps and run\.json names 3"):
         measure(run)
 
 

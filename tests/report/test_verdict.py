@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from palpate.report.compute.results import measure
-from palpate.report.compute.verdict import pronounce
+from palpate.report.compute.verdict import make_verdict
 from palpate.report.model.description import Description
 from tests.report.world import make_run
 
@@ -9,7 +9,7 @@ from tests.report.world import make_run
 def again(run, results, **changes):
     """The verdict of the same figures under a changed description."""
     told = Description.model_validate({**run.describe(), **changes})
-    return pronounce(told, results.clean, results.worst_case, results.worst_directions)
+    return make_verdict(told, results.clean, results.worst_case, results.worst_directions)
 
 
 def made(path, attacks):

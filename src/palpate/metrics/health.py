@@ -1,4 +1,4 @@
-"""Checks of the records: do they look like working attacks on a model that can be attacked?
+"""Health checks: whether records look like working attacks on a model that can be attacked.
 
 After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and Pintor et al., "Indicators of Attack
 Failure" (2022). Each check reads records only and returns one finding. `metrics.strength` compares attacks.
@@ -73,8 +73,8 @@ def steady_model(panel: Panel) -> HealthFinding:
         return HealthFinding(
             "failure",
             name,
-            f"{_images(unsteady.sum())} got different decisions from one attack to the next, although they were not changed. "
-            "The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
+            f"{_images(unsteady.sum())} got different decisions from one attack to the next, although they did not "
+            "change. The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
         )
     return HealthFinding("pass", name, "Each clean image got the same decision every time.")
 
@@ -203,7 +203,10 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
             name,
             f"The images come from only {images.groups} groups; with so few the intervals are too narrow.",
         )
-    text = f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within {(high - low) / 2:.0%}"
+    text = (
+        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "
+        f"{(high - low) / 2:.0%}"
+    )
     if high - low > WIDE:
         return HealthFinding("warning", name, f"{text} (95%). Smaller differences are not established.")
     return HealthFinding("pass", name, f"{text} (95%).")

@@ -28,7 +28,7 @@ def _between(data: Data, low: float, high: float) -> str:
 
 
 def share_in_words(data: Data, eps: float) -> str:
-    """A budget as a part of what the model looks at: `an eightieth of the soft-tissue window -160 to 240 HU`.
+    """A budget as a part of the window that the model sees: `an eightieth of the soft-tissue window -160 to 240 HU`.
 
     Without a window it is a percentage of the range.
     """

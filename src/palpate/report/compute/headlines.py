@@ -80,7 +80,10 @@ def _finding(task: TaskDescription, series: Sequence[Series], eps: float, kept: 
         return None
     one, worst = max(found, key=lambda pair: pair[1].value)
     count, total = worst.point.figure.count, worst.point.figure.total
-    return f"make the model misread “{one.part}” in {count} of the {total} images where it was correct, under {worst.attack}"
+    return (
+        f"make the model misread “{one.part}” in {count} of the {total} images where it was correct, under "
+        f"{worst.attack}"
+    )
 
 
 def _boxes(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The result in plain sentences: what the attacks beat, at which budget, in which clinical direction, and what the gates say."""
+"""The result in plain sentences: what was beaten, at which budget, in which clinical direction, and the gates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FALLEN = 0.5
 """The model counts as beaten where robust accuracy is at most this part of clean accuracy."""
 
 
-def pronounce(
+def make_verdict(
     description: Description,
     clean: Clean,
     worst: Sequence[WorstCase],

@@ -1,4 +1,4 @@
-"""`run.json` with types: what was audited, how, and what was noticed. Shared by the reader and by `results.json`."""
+"""`run.json` with types: what was audited, how, and what the audit noticed. `results.json` shares these types."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class MeasureDescription(Model):
     unit: Text = ""
     """`mm`, `ml`, `px`, `voxel`, or empty."""
     better: Literal["higher", "lower", ""] = "higher"
-    """Whether a good model has it high or low; empty for one that is neither (a volume)."""
+    """Whether higher or lower is better; empty for neither (a volume)."""
 
 
 class Operating(Model):
     """Where the model's probabilities become decisions."""
 
     confidence: Number = None
-    """Boxes below it are not shown."""
+    """Boxes with a lower confidence are not shown."""
     overlap: Number = None
     """Intersection over union from which a box counts as found."""
     thresholds: list[float] = Field(default_factory=list)
-    """Probability above which a finding is read as present: one for all, or one each."""
+    """A finding counts as present above this probability: one for all findings, or one each."""
 
 
 class TaskDescription(Model):
@@ -54,15 +54,15 @@ class TaskDescription(Model):
     disease: list[int] = Field(default_factory=list)
     """Indices of the classes that count as disease; may be empty."""
     score: Text = "accuracy"
-    """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
+    """The score that judges an image's result: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
     floor: Number = None
     """A result at or below this score is not acceptable; null where the task has no floor."""
     measures: list[MeasureDescription] = Field(default_factory=list)
-    """What the records hold of every image, in their order."""
+    """The figures that the records hold of every image, in their order."""
     operating: Operating = Operating()
-    """The operating point, where the task has one of its own."""
+    """The operating point, if the task has one."""
     structure: Word = ""
-    """The structure whose score alone counts; empty where the mean over structures does."""
+    """The only structure whose score counts; empty where the mean over structures counts."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskDescription:
@@ -95,11 +95,11 @@ class AuditedModel(Model):
     sha256: Text
     """Hash of its weights."""
     files_sha256: Text | None = None
-    """Hash of the files that build it, where the audit took one."""
+    """Hash of the files that build it, if the audit computed one."""
     parameters: int
     """Number of parameters."""
     preprocess: Text
-    """What happens to stored values before the network."""
+    """The preprocessing of stored values before the network."""
     inferer: Text | None = None
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
 
@@ -116,21 +116,21 @@ class Data(Model):
     shape: list[int] | None = None
     """Channels and size along each axis; empty or null where images differ."""
     spacing: list[float] | None = None
-    """Size of a pixel along each axis in mm; empty where images differ, null where it is not known."""
+    """Size of a pixel along each axis in mm; empty where images differ, null if it is not known."""
     bounds: tuple[float, float]
     """Lowest and highest value."""
     unit: Word = ""
-    """Unit of the values, such as `HU`; empty where no file and no plan says it."""
+    """Unit of the values, such as `HU`; empty if neither the files nor the plan give it."""
     step: Number = None
     """Distance of two neighbouring values that can be stored; null for floating point, or where images differ."""
     window: tuple[float, float] | None = None
-    """Lowest and highest value that the model looks at, where its preprocessing has a window."""
+    """Lowest and highest value that the model sees, if its preprocessing has a window."""
     formats: Names = Field(default_factory=list)
     """Formats of the files."""
     sites: Names = Field(default_factory=list)
     """Where the images were taken, from the plan's column."""
     scanners: Names = Field(default_factory=list)
-    """What they were taken with, from the plan's column or the files."""
+    """The scanners of the images, from the plan's column or the files."""
     groups: int
     """Number of units of resampling (patients)."""
     fingerprint: Text
@@ -170,17 +170,17 @@ class ThreatDescription(Model):
     words: Text
     """The threat in a sentence."""
     amounts: list[list[Text]] = Field(default_factory=list)
-    """Each budget in every unit that the images know."""
+    """Each budget in every unit of the images."""
     lattice: bool = False
     """Only values that the files can store."""
     region: Names = Field(default_factory=list)
-    """Where values may change; all must hold."""
+    """Where values may change; all conditions must hold."""
     channels: list[float] = Field(default_factory=list)
-    """Share of the budget that each channel has; the whole in each where it is empty."""
+    """Share of the budget for each channel; empty means the whole budget for each."""
     tied: bool = False
     """One change for all channels."""
     smooth: float = 0.0
-    """Width in pixels of the Gaussian that smooths a change; 0 where any is allowed."""
+    """Width in pixels of the Gaussian that smooths a change; 0 without smoothing."""
 
 
 class AttackDescription(Model):
@@ -189,7 +189,7 @@ class AttackDescription(Model):
     name: Text
     """Its name in the plan."""
     item: Text
-    """Identity of the attack with all that changes its results."""
+    """Identity of the attack with everything that changes its results."""
     catalog: Text
     """Its name in palpate's catalog."""
     goal: Text
@@ -205,17 +205,17 @@ class AttackDescription(Model):
     seconds: Number
     """Wall time it took, over all budgets."""
     robust_to: Names = Field(default_factory=list)
-    """Handlings over which it climbed the expectation."""
+    """Post-processing steps over which the attack maximised the expectation."""
 
     @property
     def steps(self) -> int | None:
-        """Its number of gradient steps, where the plan gives it one."""
+        """Its number of gradient steps, if the plan gives one."""
         steps = self.parameters.get("steps")
         return steps if isinstance(steps, int) else None
 
 
 class PostProcessingDescription(Model):
-    """What happened to adversarial images after the attack, before they were scored again."""
+    """One post-processing step of adversarial images after the attack, before they were scored again."""
 
     name: Text
     """`saved`, `8bit`, `jpeg75`, `blur1` and so on."""
@@ -224,7 +224,7 @@ class PostProcessingDescription(Model):
 
 
 class Export(Model):
-    """An adversarial image that lies in the run folder as a file of the format that it came in."""
+    """An adversarial image that the run folder holds as a file in the format of its original."""
 
     attack: Text
     eps: float
@@ -255,7 +255,7 @@ class Tracing(Model):
     starts: int
     """Independent starts of attacks that draw random numbers."""
     smoothed: bool
-    """Whether the smoothed images were shown to the model too."""
+    """Whether the model also saw the smoothed images."""
     eps: float
     """The budget in values."""
     items: list[TracedItem]
@@ -267,7 +267,7 @@ class Noticed(Model):
     """What the audit noticed before and while it ran."""
 
     level: Literal["failure", "warning", "note"]
-    """How grave it is."""
+    """How serious it is."""
     subject: Text
     """What it is about."""
     text: Text
@@ -305,15 +305,15 @@ class Description(Model):
     versions: dict[str, Text]
     machine: Tree = Field(default_factory=dict)
     handlings: list[PostProcessingDescription] = Field(default_factory=list)
-    """What the records hold the margins after, in their order."""
+    """The post-processing steps after which the records hold margins, in their order."""
     exports: list[Export] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
-    """Digest of each picture and export; missing in runs of an earlier palpate."""
+    """Digest of each picture and export; missing in runs of older versions of palpate."""
     intact: bool = True
-    """Not written: whether the file says what palpate wrote."""
+    """Not stored: whether the file is unchanged since palpate wrote it."""
     gallery: list[Picture] = Field(default_factory=list)
     stability: Tracing | None = None
-    """Null where the plan switched it off; missing in runs of a palpate that traced nothing."""
+    """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Description:
@@ -322,7 +322,7 @@ class Description(Model):
             raise ValueError(f"data.per_class has {len(self.data.per_class)} numbers for {len(known)} classes")
         for picture in self.gallery if self.task.classification else ():
             if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
-                raise ValueError(f"gallery: row {picture.row} names a class beyond 0 to {len(known) - 1}")
+                raise ValueError(f"gallery: row {picture.row} names a class outside 0 to {len(known) - 1}")
         return self
 
 
@@ -337,11 +337,11 @@ def read_description(run: RunFolder) -> Description:
     """The checked contents of `run.json`.
 
     Raises:
-        StorageError: there is no run, or a field is missing or not what it must be; the first such field is named.
+        StorageError: there is no run, or a field is missing or wrong; the message names the first such field.
     """
     try:
-        told = run.describe()
-        return Description.model_validate({**told, "intact": run.intact(told)})
+        stored = run.describe()
+        return Description.model_validate({**stored, "intact": run.intact(stored)})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "it"

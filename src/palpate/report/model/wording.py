@@ -1,4 +1,4 @@
-"""What the report calls things, per kind of task: accuracy for a class, an acceptable result for masks and boxes."""
+"""The terms of the report per kind of task: accuracy for classes, an acceptable result for masks and boxes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Wording:
 
     @property
     def score(self) -> str:
-        """What an image's result is judged by."""
+        """The score that judges an image's result."""
         name = _SCORES.get(self.task.score, self.task.score)
         return f"{name.removeprefix('mean ')} of “{self.task.structure}”" if self.task.structure else name
 
