@@ -195,7 +195,7 @@ def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
     told = run.describe()
     task = {**told["task"], "classes": told["task"]["classes"][:2], "operating": {}}
     run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
-    with pytest.raises(StorageError, match="findings or boxes whole"):
+    with pytest.raises(StorageError, match="only a part of its findings or boxes"):
         measure(run)
 
 
