@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: `python tools/make_reference.py`. A test keeps them fresh."""
+"""Write the reference pages from the code: `python tools/make_reference.py`. Tests keep them fresh."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 import typer
 from pydantic import BaseModel
 
+import architecture
 from palpate import catalog
 from palpate.audit.plan import plan
 from palpate.audit.plan.sections import attacks as plan_attacks
@@ -191,3 +192,4 @@ if __name__ == "__main__":
     PAGES.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (PAGES / name).write_text(text)
+    architecture.write()
