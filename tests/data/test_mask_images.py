@@ -14,7 +14,7 @@ from palpate.audit.plan.tables import load_table
 from palpate.data.annotations.mask_images import is_mask_image, mask_size, read_mask_image
 from palpate.data.table import Table
 from palpate.errors import InputError, PlanError
-from tests.audit.test_plan_tables import REST
+from tests.audit.plan.test_plan_tables import REST
 from tests.data.png_bits import grey_png
 from tests.data.test_masks import DRAWN, listing, pair
 from tests.data.volumes import write

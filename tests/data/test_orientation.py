@@ -21,7 +21,7 @@ from palpate.data.formats.orientation import TAG, turned, turned_back
 from palpate.data.formats.png import orientation_chunk
 from palpate.data.formats.registry import header_of, read_scan
 from palpate.data.formats.scan import Note
-from tests.audit.test_plan_tables import BOXES, CLASSES, REST
+from tests.audit.plan.test_plan_tables import BOXES, CLASSES, REST
 from tests.data.pictures import noise
 
 NOTE = Note("bim", "1/255", "identity")

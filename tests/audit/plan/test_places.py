@@ -19,7 +19,7 @@ from palpate.audit.starter.plan import starting_plan
 from palpate.errors import InputError
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
-from tests.audit.test_plan_tables import BOXES, CLASSES, MASKS, POLYPS, REST
+from tests.audit.plan.test_plan_tables import BOXES, CLASSES, MASKS, POLYPS, REST
 from tests.data import layouts
 from tests.data.dicom.making import ct_slice, noise, saved
 from tests.test_privacy import leaks

@@ -6,7 +6,7 @@ from palpate.audit.plan.plan import parse_plan
 from palpate.audit.plan.sections.stability import StabilitySection
 from palpate.audit.work.traces import budget
 from palpate.errors import PlanError
-from tests.audit.test_plan import GOOD, ORIGIN
+from tests.audit.plan.test_plan import GOOD, ORIGIN
 
 
 def test_attacks_are_traced_unless_told() -> None:

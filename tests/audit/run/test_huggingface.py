@@ -25,7 +25,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 SIDE, COUNT = 32, 4
 CONFIDENCE, OVERLAP = 0.4, 0.5
 CLASSES = ("nodule", "mass")
-README = Path(__file__).resolve().parents[2] / "examples" / "polyp_boxes" / "README.md"
+README = Path(__file__).resolve().parents[3] / "examples" / "polyp_boxes" / "README.md"
 PLAN = f"""
 [model]
 factory = "model.py:build"

@@ -116,7 +116,7 @@ def test_contradictions(tmp_path: Path, data: str, task: str, said: str) -> None
 
 
 def test_the_recipes_of_the_docs_are_plans(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs/howto/data_layouts.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/howto/data_layouts.md").read_text()
     recipes = re.findall(r"```toml\n\[data\]\n(.*?)```", page, re.DOTALL)
     assert len(recipes) >= 15
     for recipe in recipes:
