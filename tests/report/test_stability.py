@@ -20,8 +20,8 @@ from palpate.report.compute.stability_maps import read_maps
 from palpate.report.compute.stability_traces import known
 from palpate.report.compute.stability_words import HEADING, UNRELATED, independent, sentence
 from palpate.report.draw.stability import decades
-from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, thinned
-from palpate.report.model.schema_stability import AttackStability, Beside, Course, Summary
+from palpate.report.draw.stability_maps import LEVELS, SIDE, ColourBar, thinned
+from palpate.report.model.schema_stability import AttackStability, Course, PlainComparison, Summary
 from palpate.report.model.typed import Figure
 from palpate.report.page.stability_views import held
 from palpate.storage.runs import RunFolder
@@ -419,7 +419,7 @@ def test_each_case_has_its_sentence(figures, says):
     ],
 )
 def test_what_the_term_asks_is_held_against_the_attack_without_it(nearer, says):
-    beside = Beside(attack="bim", images=4, same_path=1, comparable=True, nearer=nearer)
+    beside = PlainComparison(attack="bim", images=4, same_path=1, comparable=True, nearer=nearer)
     text = sentence(made(weight=0.5, beside=beside), "linf")
     assert says in text and "On 1 of 4 images it takes exactly the path of bim." in text
 
@@ -475,12 +475,12 @@ def test_all_curves_share_a_scale_of_whole_powers_of_ten(told):
 
 def test_a_map_keeps_its_values_up_to_its_number_of_colours():
     values = np.linspace(0, 3, 400).reshape(20, 20)
-    bar = Bar.of([values], signed=False)
+    bar = ColourBar.of([values], signed=False)
     picture = Image.open(io.BytesIO(base64.b64decode(bar.picture(values).split(",")[1])))
     levels = np.asarray(picture)
     assert np.abs(levels / (LEVELS - 1) * 3 - values).max() <= 3 / (LEVELS - 1) / 2 + 1e-9
     assert bar.shown("HU")["high"] == "3 HU"
-    signed = Bar.of([values - 3], signed=True)
+    signed = ColourBar.of([values - 3], signed=True)
     assert (signed.low, signed.high) == (-3, 3)
     assert np.asarray(Image.open(io.BytesIO(base64.b64decode(signed.picture(values - 3).split(",")[1])))).min() == 0
     large = np.arange(500 * 40).reshape(500, 40)

@@ -8,8 +8,8 @@ from palpate.metrics.closeness import closeness
 from palpate.metrics.health import leaves_budget
 from palpate.metrics.panel import Outcome
 from palpate.report.compute.reading import RunReading
-from palpate.report.model.description import Data, Description, ThreatDescription
-from palpate.report.model.schema_clinic import Budget, Closeness
+from palpate.report.model.description import DataDescription, Description, ThreatDescription
+from palpate.report.model.schema_clinic import BudgetResults, ClosenessResults
 from palpate.report.model.typed import visible
 from palpate.report.model.words import NOTHING, amount, in_unit, part, share_of
 from palpate.units import amounts
@@ -23,11 +23,11 @@ _WINDOWS = {
 """Windows of CT by the names that radiologists give them: level 40 and width 400, -600 and 1500, and so on."""
 
 
-def _between(data: Data, low: float, high: float) -> str:
+def _between(data: DataDescription, low: float, high: float) -> str:
     return f"{amount(low)} to {in_unit(high, data.unit)}"
 
 
-def share_in_words(data: Data, eps: float) -> str:
+def share_in_words(data: DataDescription, eps: float) -> str:
     """A budget as a part of the window that the model sees: `an eightieth of the soft-tissue window -160 to 240 HU`.
 
     Without a window it is a percentage of the range.
@@ -51,14 +51,14 @@ def change_in_words(description: Description, eps: float) -> str:
     return f"at most {written}: {share_in_words(data, eps)}"
 
 
-def budgets(reading: RunReading) -> list[Budget]:
+def budgets(reading: RunReading) -> list[BudgetResults]:
     """Every budget of the records, smallest first."""
     description = reading.description
     kept = [outcome for outcome in reading.panel.outcomes if not leaves_budget(outcome)]
     given = dict(zip(description.threat.eps, description.threat.amounts, strict=False))
     found = sorted({float(eps) for outcome in reading.panel.outcomes for eps in outcome.eps})
     return [
-        Budget(
+        BudgetResults(
             eps=eps,
             amounts=_comparable(description, given.get(eps) or list(amounts(eps, description.data.scale))),
             words=change_in_words(description, eps),
@@ -78,14 +78,14 @@ def _comparable(description: Description, texts: list[str]) -> list[str]:
     return texts if description.threat.norm == "linf" else texts[:1]
 
 
-def _closeness(outcomes: list[Outcome], eps: float) -> Closeness:
-    return Closeness.model_validate(closeness(outcomes, eps), from_attributes=True)
+def _closeness(outcomes: list[Outcome], eps: float) -> ClosenessResults:
+    return ClosenessResults.model_validate(closeness(outcomes, eps), from_attributes=True)
 
 
 _COLUMNS = ("stored step", "/255 of the range", "% of the range", "% of the window")
 
 
-def budget_columns(found: Sequence[Budget], data: Data) -> tuple[list[str], list[list[str]]]:
+def budget_columns(found: Sequence[BudgetResults], data: DataDescription) -> tuple[list[str], list[list[str]]]:
     """The amounts of all budgets as a table: headings, and a row per budget with a dash where it lacks a unit.
 
     The last cell of a row says in words which part of the window or range the budget is; a budget that is not such a
@@ -107,7 +107,7 @@ def _in_column(text: str, unit: str) -> bool:
     return text.removesuffix("s").endswith(unit) if unit == _COLUMNS[0] else text.endswith(unit)
 
 
-def confined(threat: ThreatDescription, data: Data) -> list[str]:
+def confined(threat: ThreatDescription, data: DataDescription) -> list[str]:
     """The other limits of a change, each as the end of `The change was confined:`."""
     texts = []
     if threat.lattice:

@@ -16,7 +16,7 @@ from palpate.report.compute.stability_maps import Maps
 from palpate.report.compute.stability_traces import Traces, fix, read_traces, tables
 from palpate.report.compute.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.model.description import AttackDescription, TracedItem, Tracing
-from palpate.report.model.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
+from palpate.report.model.schema_stability import AttackStability, Course, Curve, PlainComparison, Stability, Summary
 from palpate.report.model.typed import Figure
 from palpate.storage.runs import Frame, RunFolder
 
@@ -113,7 +113,7 @@ def _summary(name: str, estimate: Estimate) -> Summary:
 
 def _beside(
     one: AttackStability, measured: Sequence[AttackStability], reading: RunReading, traces: Traces
-) -> Beside | None:
+) -> PlainComparison | None:
     """A stabilised attack compared with the plain one that is most similar to it, image by image."""
     plain = [two for two in measured if two.state == "traced" and not two.weight and two.goal == one.goal]
     if one.state != "traced" or not one.weight or not plain:
@@ -133,7 +133,7 @@ def _beside(
     known_both = np.isfinite(means[0]) & np.isfinite(means[1])
     set_to = next(attack.parameters for attack in reading.description.attacks if attack.name == one.attack)
     comparable = all(set_to.get(name, usual) == usual for name, usual in _SMOOTHING.items())
-    return Beside(
+    return PlainComparison(
         attack=other.attack,
         images=int(common.size),
         same_path=int(_same_path(ours, theirs).sum()),

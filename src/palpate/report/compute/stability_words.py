@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from palpate.report.model.schema_stability import AttackStability, Beside
+from palpate.report.model.schema_stability import AttackStability, PlainComparison
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import percent, ratio
 
@@ -109,7 +109,7 @@ def _stabilised(one: AttackStability) -> Iterator[str]:
         yield _nearer(beside, "its answer")
 
 
-def _nearer(beside: Beside, answer: str) -> str:
+def _nearer(beside: PlainComparison, answer: str) -> str:
     nearer, images = beside.nearer, beside.images
     if nearer is None:
         reason = "was not measured (smoothed = false)"

@@ -14,7 +14,14 @@ from palpate.metrics.survival import saved_difference, survival, together
 from palpate.report.compute.reading import RunReading
 from palpate.report.compute.survival_words import sentences
 from palpate.report.model.description import AttackDescription, PostProcessingDescription
-from palpate.report.model.schema_clinic import AttackSurvival, Bought, BoughtRow, Survival, SurvivalCell, SurvivalPoint
+from palpate.report.model.schema_clinic import (
+    AttackSurvival,
+    RobustToGain,
+    RobustToGainRow,
+    Survival,
+    SurvivalCell,
+    SurvivalPoint,
+)
 
 NO_IMAGE = "No image could be attacked."
 NOT_MEASURED = "Not measured on any image."
@@ -101,7 +108,7 @@ def _cell(reading: RunReading, name: str, shares: Shares) -> SurvivalCell:
     )
 
 
-def _bought(reading: RunReading, eps: float) -> tuple[list[Bought], list[str]]:
+def _bought(reading: RunReading, eps: float) -> tuple[list[RobustToGain], list[str]]:
     """Each attack with `robust_to` and the attack that differs only in that, and those that have no such partner."""
     planned = reading.description.attacks
     bought, unpaired = [], []
@@ -127,7 +134,7 @@ def _same(first: AttackDescription, second: AttackDescription) -> bool:
 
 def _pair(
     reading: RunReading, robust: tuple[AttackDescription, Outcome], plain: tuple[AttackDescription, Outcome], eps: float
-) -> Bought:
+) -> RobustToGain:
     (attack, first), (other, second) = robust, plain
     at, there = int(np.searchsorted(first.eps, eps)), int(np.searchsorted(second.eps, eps))
     pairs = [("", success_rate(first, at), success_rate(second, there))]
@@ -139,7 +146,7 @@ def _pair(
     pairs = [(name, Share(a.hits, a.among & b.among), Share(b.hits, a.among & b.among)) for name, a, b in pairs]
     tests = [mcnemar(a.hits[a.among], b.hits[b.among]) for _, a, b in pairs]
     rows = [
-        BoughtRow(
+        RobustToGainRow(
             handling=name,
             climbed=name in attack.robust_to,
             success=reading.proportion(a, NOT_MEASURED),
@@ -151,7 +158,7 @@ def _pair(
         )
         for (name, a, b), test, p_holm in zip(pairs, tests, holm([one.p_value for one in tests]), strict=True)
     ]
-    return Bought(
+    return RobustToGain(
         attack=attack.name, plain=other.name, eps=eps, rows=rows, passes=_passes(first), plain_passes=_passes(second)
     )
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from palpate.metrics.survival import SAVED
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.model.description import Description
-from palpate.report.model.schema_clinic import AttackSurvival, Bought, SurvivalCell, SurvivalPoint
+from palpate.report.model.schema_clinic import AttackSurvival, RobustToGain, SurvivalCell, SurvivalPoint
 from palpate.report.model.words import percent
 
 
 def sentences(
-    description: Description, attacks: Sequence[AttackSurvival], bought: Sequence[Bought], eps: float
+    description: Description, attacks: Sequence[AttackSurvival], bought: Sequence[RobustToGain], eps: float
 ) -> list[str]:
     """What is left after saving, which post-processing leaves most and least, and what `robust_to` gained.
 
@@ -73,7 +73,7 @@ def _alone(point: SurvivalPoint) -> Iterator[str]:
         )
 
 
-def _pair(one: Bought) -> str:
+def _pair(one: RobustToGain) -> str:
     climbed = [row for row in one.rows if row.climbed]
     before = one.rows[0]
     after = "; ".join(

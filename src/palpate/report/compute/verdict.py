@@ -8,7 +8,7 @@ from palpate.report.compute.budgets import share_in_words
 from palpate.report.compute.headlines import headline
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.model.description import Description
-from palpate.report.model.schema import Clean, Series, Verdict, WorstCase, WorstDirections, WorstPoint
+from palpate.report.model.schema import Clean, RunVerdict, Series, WorstCase, WorstDirections, WorstPoint
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import interval, percent
@@ -24,7 +24,7 @@ def make_verdict(
     directions: Sequence[WorstDirections],
     series: Sequence[Series] = (),
     kept: Sequence[str] = (),
-) -> Verdict:
+) -> RunVerdict:
     """The verdict of a run.
 
     The sentence names the smallest budget at which all untargeted attacks together leave half the clean accuracy
@@ -55,7 +55,7 @@ def make_verdict(
         sentence = _dense(description, change, point.eps)
         scope = _acceptable(description, clean.accuracy, point, count)
     at = next((row for row in directions if row.eps == point.eps), None)
-    return Verdict(
+    return RunVerdict(
         sentence=sentence,
         details=[scope, *_clinical(at, clean, description.data.written(point.eps))],
         gates=_gates(description),
@@ -64,11 +64,11 @@ def make_verdict(
     )
 
 
-def _nothing(description: Description, clean: Clean, directions: Sequence[WorstDirections]) -> Verdict:
+def _nothing(description: Description, clean: Clean, directions: Sequence[WorstDirections]) -> RunVerdict:
     right = "that the model decided correctly" if description.task.classification else "with an acceptable result"
     sentence = f"No figure can be given: no untargeted attack has finished on any image {right}."
     details = _clinical(directions[-1], clean, description.data.written(directions[-1].eps)) if directions else []
-    return Verdict(sentence=sentence, details=details, gates=_gates(description), fell=None, eps=None)
+    return RunVerdict(sentence=sentence, details=details, gates=_gates(description), fell=None, eps=None)
 
 
 def _sentence(description: Description, clean: Figure, point: WorstPoint, *, fell: bool) -> str:

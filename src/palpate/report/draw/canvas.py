@@ -36,7 +36,7 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-class Canvas:
+class SvgCanvas:
     """One drawing of `width` by `height` pixels with a single set of axes.
 
     Use as a context manager around all drawing calls, then ask for `svg`.
@@ -59,7 +59,7 @@ class Canvas:
         self.axes.tick_params(colors=MUTED, labelcolor=MUTED, length=3, labelsize=10.5, pad=4)
         self.axes.tick_params(axis="y", length=0)
 
-    def __enter__(self) -> Canvas:
+    def __enter__(self) -> SvgCanvas:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.metrics.survival import SAVED
-from palpate.report.draw.canvas import ACCENT, DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, Canvas, shorten
+from palpate.report.draw.canvas import ACCENT, DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, SvgCanvas, shorten
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival, Subgroups
@@ -48,7 +48,7 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
     for index, one in enumerate(results.survival.handlings):
         after = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
         lines[one.name] = [(start, first.cells[index].alone.value), *after]
-    with Canvas(340, 210, (40, 28, 10, 10)) as canvas:
+    with SvgCanvas(340, 210, (40, 28, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         for name, points in lines.items():
@@ -65,7 +65,7 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
 def subgroups(found: Subgroups) -> str:
     """Clean and worst-case share of each site or scanner, with 95% intervals."""
     rows = found.rows
-    with Canvas(760, 44 + 46 * len(rows), (190, 34, 24, 6)) as canvas:
+    with SvgCanvas(760, 44 + 46 * len(rows), (190, 34, 24, 6)) as canvas:
         axes = canvas.axes
         for place, row in enumerate(rows):
             _dot(canvas, row.clean, place - 0.14, MUTED, "none")
@@ -84,7 +84,7 @@ def subgroups(found: Subgroups) -> str:
         return canvas.svg(f"Figures of each {found.by}", text, f"by-{found.by}")
 
 
-def _dot(canvas: Canvas, figure: Figure, height: float, colour: str, face: str) -> None:
+def _dot(canvas: SvgCanvas, figure: Figure, height: float, colour: str, face: str) -> None:
     if figure.value is None:
         return
     if figure.low is not None and figure.high is not None:

@@ -17,7 +17,7 @@ from palpate.report.draw.canvas import (
     MUTED,
     ROUND,
     SERIES,
-    Canvas,
+    SvgCanvas,
     shorten,
     spread_labels,
 )
@@ -71,7 +71,7 @@ class BudgetAxis:
             return eps
         return math.log2(eps / self.eps[0]) + 1 if eps > 0 else -0.15
 
-    def dress(self, canvas: Canvas, *, fractions: bool = True) -> None:
+    def dress(self, canvas: SvgCanvas, *, fractions: bool = True) -> None:
         """Ticks at the clean image and at the budgets, thinned where they would touch."""
         axes = canvas.axes
         positions = [self.place(eps) for eps in self.eps]
@@ -126,7 +126,7 @@ def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) 
     return [(eps, figure) for eps, figure in [*start, *points] if figure is not None and figure.value is not None]
 
 
-def _draw(canvas: Canvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
+def _draw(canvas: SvgCanvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
     places = [scale.place(eps) for eps, _ in curve]
     values = [figure.value if figure.value is not None else math.nan for _, figure in curve]
     if band:
@@ -154,7 +154,7 @@ def _worst_curve(results: Results) -> Curve:
 def robustness(results: Results) -> str:
     """Robust accuracy against the budget: every untargeted attack, and their worst case with its 95% band."""
     scale, look = scale_of(results), styles(results)
-    with Canvas(760, 380, (46, 62, 150, 16)) as canvas:
+    with SvgCanvas(760, 380, (46, 62, 150, 16)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         canvas.axes.set_xlabel(scale.title, color=MUTED, labelpad=6)
@@ -176,7 +176,7 @@ def robustness(results: Results) -> str:
         return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
 
 
-def _label_ends(canvas: Canvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
+def _label_ends(canvas: SvgCanvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
     axes, (_, right) = canvas.axes, canvas.axes.get_xlim()
     width, last = right - axes.get_xlim()[0], scale.place(scale.eps[-1])
     placed = spread_labels([height for height, *_ in ends], min(0.05, 1 / len(ends)))
@@ -190,7 +190,7 @@ def _label_ends(canvas: Canvas, scale: BudgetAxis, ends: Sequence[tuple[float, s
 def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
     """One attack alone with its 95% band, over the worst case as a thin line."""
     scale, style = scale_of(results), styles(results)[attack.name]
-    with Canvas(300, 190, (40, 28, 10, 10)) as canvas:
+    with SvgCanvas(300, 190, (40, 28, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         if attack.goal == UNTARGETED:
@@ -213,7 +213,7 @@ def per_class(results: Results) -> str:
     worst, names = worst_of(results), results.task.classes
     assert worst is not None
     point = next((one for one in worst.points if one.eps == results.verdict.eps), worst.points[-1])
-    with Canvas(760, 44 + 40 * len(names), (150, 34, 60, 6)) as canvas:
+    with SvgCanvas(760, 44 + 40 * len(names), (150, 34, 60, 6)) as canvas:
         axes = canvas.axes
         for row, (clean, attacked) in enumerate(zip(results.clean.per_class, point.per_class, strict=True)):
             if clean.value is None or attacked.value is None:
@@ -238,7 +238,7 @@ def direction(results: Results, name: str) -> str:
     """Missed or invented disease against the budget, all attacks together, with the clean rate as a dashed line."""
     scale, clean = scale_of(results), getattr(results.clean.directions, name)
     points = [(row.eps, getattr(row.directions, name)) for row in results.worst_directions]
-    with Canvas(420, 250, (44, 46, 14, 12)) as canvas:
+    with SvgCanvas(420, 250, (44, 46, 14, 12)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         curve = _curve(clean, points)
@@ -261,7 +261,7 @@ def grading(results: Results, name: str) -> str:
     }
     lowest = min(curves, key=lambda attack: curves[attack][-1][1].value or 0.0 if curves[attack] else 1.0, default="")
     negative = any((figure.value or 0.0) < 0 for curve in curves.values() for _, figure in curve)
-    with Canvas(420, 240, (44, 28, 14, 12)) as canvas:
+    with SvgCanvas(420, 240, (44, 28, 14, 12)) as canvas:
         canvas.percent_axis(-1.0 if negative else 0.0)
         if name in {"quadratic_kappa", "area_under_roc"} and not negative:
             canvas.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])

@@ -11,7 +11,7 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from palpate.metrics.panel import Floats
-from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, Canvas
+from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, SvgCanvas
 from palpate.report.model.schema_stability import AttackStability, Curve
 from palpate.report.model.words import amount
 
@@ -68,7 +68,7 @@ def decades(attacks: Sequence[AttackStability]) -> tuple[int, int]:
 def disagreement(attack: AttackStability, span: tuple[int, int], identity: str) -> str:
     """How far the model's answers are from those for the clean, the last and the smoothed image, step by step."""
     lowest, highest = span
-    with Canvas(320, 210, (50, 40, 14, 10)) as canvas:
+    with SvgCanvas(320, 210, (50, 40, 14, 10)) as canvas:
         axes = canvas.axes
         axes.set_yscale("log")
         # A little room, for the lines that lie on the edges.
@@ -86,7 +86,7 @@ def disagreement(attack: AttackStability, span: tuple[int, int], identity: str) 
 
 def terms(attack: AttackStability, identity: str) -> str:
     """Deviation, stabilisation and their difference, step by step."""
-    with Canvas(320, 210, (50, 40, 14, 10)) as canvas:
+    with SvgCanvas(320, 210, (50, 40, 14, 10)) as canvas:
         canvas.axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         _dress(canvas, attack)
         for curve in attack.curves:
@@ -95,7 +95,7 @@ def terms(attack: AttackStability, identity: str) -> str:
         return canvas.svg(f"The terms that {attack.attack} climbs", _in_words(attack, TERMS), identity)
 
 
-def _dress(canvas: Canvas, attack: AttackStability) -> None:
+def _dress(canvas: SvgCanvas, attack: AttackStability) -> None:
     axes, steps = canvas.axes, attack.steps or 1
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -104,7 +104,7 @@ def _dress(canvas: Canvas, attack: AttackStability) -> None:
     axes.set_xlabel("steps taken", color=MUTED, labelpad=3)
 
 
-def _line(canvas: Canvas, curve: Curve, least: float) -> None:
+def _line(canvas: SvgCanvas, curve: Curve, least: float) -> None:
     values, low, high = (_drawn(curve.name, one, least) for one in (curve.median, curve.low, curve.high))
     known = np.isfinite(values)
     if not known.any():
@@ -156,7 +156,7 @@ def plane(
         reach: what the axes show at least, the same for all attacks.
         identity: unique on the page.
     """
-    with Canvas(276, 270, (42, 40, 8, 10)) as canvas:
+    with SvgCanvas(276, 270, (42, 40, 8, 10)) as canvas:
         axes = canvas.axes
         axes.set_aspect("equal")
         low, high = min(reach[0], 0.0) - 0.07, max(reach[1], 1.0) + 0.07

@@ -27,7 +27,7 @@ _CHANGE = LinearSegmentedColormap.from_list("change", ["#0072b2", "#8fb8d6", "#8
 
 
 @dataclass(frozen=True)
-class Bar:
+class ColourBar:
     """A scale of colours that maps share."""
 
     low: float
@@ -35,7 +35,7 @@ class Bar:
     signed: bool
 
     @classmethod
-    def of(cls, maps: Sequence[Floats], *, signed: bool) -> Bar:
+    def of(cls, maps: Sequence[Floats], *, signed: bool) -> ColourBar:
         """From 0, or from minus to plus, to the largest of the values."""
         most = max((float(np.nanmax(np.abs(one))) for one in maps if np.isfinite(one).any()), default=0.0) or 1.0
         return cls(-most if signed else 0.0, most, signed)

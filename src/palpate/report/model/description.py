@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
-from palpate.report.model.shown import Picture
-from palpate.report.model.typed import Model, Names, Number, Text, Tree, Word
+from palpate.report.model.shown import PictureDescription
+from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text, Word
 from palpate.report.model.words import in_unit
 from palpate.storage.runs import RunFolder
 from palpate.units import Scale
@@ -18,7 +18,7 @@ CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
 """Kinds of tasks that decide for one class per image."""
 
 
-class MeasureDescription(Model):
+class MeasureDescription(JsonObject):
     """One figure that the records hold of every image."""
 
     name: Text
@@ -31,7 +31,7 @@ class MeasureDescription(Model):
     """Whether higher or lower is better; empty for neither (a volume)."""
 
 
-class Operating(Model):
+class Operating(JsonObject):
     """Where the model's probabilities become decisions."""
 
     confidence: Number = None
@@ -42,7 +42,7 @@ class Operating(Model):
     """A finding counts as present above this probability: one for all findings, or one each."""
 
 
-class TaskDescription(Model):
+class TaskDescription(JsonObject):
     """What the model's output means."""
 
     kind: Literal["multiclass", "binary", "ordinal", "multilabel", "segmentation", "detection"]
@@ -85,7 +85,7 @@ class TaskDescription(Model):
         return self.classification and 0 < len(set(self.disease)) < len(self.classes)
 
 
-class AuditedModel(Model):
+class AuditedModel(JsonObject):
     """The model that was audited."""
 
     source: Text
@@ -104,7 +104,7 @@ class AuditedModel(Model):
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
 
 
-class Data(Model):
+class DataDescription(JsonObject):
     """The images that were audited."""
 
     source: Text
@@ -137,7 +137,7 @@ class Data(Model):
     """Hash of images and labels."""
 
     @model_validator(mode="after")
-    def _bounds_rise(self) -> Data:
+    def _bounds_rise(self) -> DataDescription:
         low, high = self.bounds
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"bounds {self.bounds} must be two rising numbers")
@@ -160,7 +160,7 @@ class Data(Model):
         return Scale(self.bounds, self.unit, step, window, known=True)
 
 
-class ThreatDescription(Model):
+class ThreatDescription(JsonObject):
     """What an attack was allowed to change."""
 
     norm: Literal["linf", "l2", "l1"]
@@ -183,7 +183,7 @@ class ThreatDescription(Model):
     """Width in pixels of the Gaussian that smooths a change; 0 without smoothing."""
 
 
-class AttackDescription(Model):
+class AttackDescription(JsonObject):
     """One attack of the plan."""
 
     name: Text
@@ -196,7 +196,7 @@ class AttackDescription(Model):
     """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
     summary: Text
     """What it does, in a line."""
-    parameters: Tree
+    parameters: Settings
     """Its parameters."""
     reference: Text
     """Where it was published."""
@@ -214,7 +214,7 @@ class AttackDescription(Model):
         return steps if isinstance(steps, int) else None
 
 
-class PostProcessingDescription(Model):
+class PostProcessingDescription(JsonObject):
     """One post-processing step of adversarial images after the attack, before they were scored again."""
 
     name: Text
@@ -223,7 +223,7 @@ class PostProcessingDescription(Model):
     """What it does."""
 
 
-class Export(Model):
+class Export(JsonObject):
     """An adversarial image that the run folder holds as a file in the format of its original."""
 
     attack: Text
@@ -234,7 +234,7 @@ class Export(Model):
     """Path relative to the run folder."""
 
 
-class TracedItem(Model):
+class TracedItem(JsonObject):
     """One attack whose runs were traced, step by step."""
 
     attack: Text
@@ -247,7 +247,7 @@ class TracedItem(Model):
     """Weight of its stabilisation term; null where it has none."""
 
 
-class Tracing(Model):
+class Tracing(JsonObject):
     """What was traced: a few images, attacked to the last step."""
 
     images: int
@@ -263,7 +263,7 @@ class Tracing(Model):
     """Attacks that follow no gradient."""
 
 
-class Noticed(Model):
+class Noticed(JsonObject):
     """What the audit noticed before and while it ran."""
 
     level: Literal["failure", "warning", "note"]
@@ -274,7 +274,7 @@ class Noticed(Model):
     """What was seen."""
 
 
-class GateDescription(Model):
+class GateDescription(JsonObject):
     """A limit that the plan set."""
 
     text: Text
@@ -285,7 +285,7 @@ class GateDescription(Model):
     """Whether the condition holds."""
 
 
-class Description(Model):
+class Description(JsonObject):
     """All of `run.json`."""
 
     status: Literal["finished", "unfinished"]
@@ -296,14 +296,14 @@ class Description(Model):
     seed: int
     task: TaskDescription
     model: AuditedModel
-    data: Data
+    data: DataDescription
     threat: ThreatDescription
     attacks: list[AttackDescription]
     findings: list[Noticed]
     gates: list[GateDescription]
-    tuning: Tree = Field(default_factory=dict)
+    tuning: Settings = Field(default_factory=dict)
     versions: dict[str, Text]
-    machine: Tree = Field(default_factory=dict)
+    machine: Settings = Field(default_factory=dict)
     handlings: list[PostProcessingDescription] = Field(default_factory=list)
     """The post-processing steps after which the records hold margins, in their order."""
     exports: list[Export] = Field(default_factory=list)
@@ -311,7 +311,7 @@ class Description(Model):
     """Digest of each picture and export; missing in runs of older versions of palpate."""
     intact: bool = True
     """Not stored: whether the file is unchanged since palpate wrote it."""
-    gallery: list[Picture] = Field(default_factory=list)
+    gallery: list[PictureDescription] = Field(default_factory=list)
     stability: Tracing | None = None
     """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
 

@@ -12,16 +12,22 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from palpate.report.model.description import AuditedModel, Data, GateDescription, TaskDescription, ThreatDescription
-from palpate.report.model.schema_clinic import Budget, Subgroups, Survival
+from palpate.report.model.description import (
+    AuditedModel,
+    DataDescription,
+    GateDescription,
+    TaskDescription,
+    ThreatDescription,
+)
+from palpate.report.model.schema_clinic import BudgetResults, Subgroups, Survival
 from palpate.report.model.schema_stability import Stability
-from palpate.report.model.typed import Figure, Model, Number, Text, Tree
+from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
 RESULTS_VERSION = 3
 """It increases when a field is removed or changes its meaning."""
 
 
-class Grading(Model):
+class Grading(JsonObject):
     """Figures of a grader or detector."""
 
     quadratic_kappa: Figure | None
@@ -34,7 +40,7 @@ class Grading(Model):
     """Chance that a disease image scores higher than a healthy one; null if the plan names no disease."""
 
 
-class Directions(Model):
+class Directions(JsonObject):
     """The direction of the model's errors."""
 
     missed_disease: Figure
@@ -43,7 +49,7 @@ class Directions(Model):
     """Healthy images decided as disease, over the healthy images."""
 
 
-class SmallestEps(Model):
+class SmallestEps(JsonObject):
     """The smallest tried budget that beats an image, over the eligible images."""
 
     median: Number
@@ -54,7 +60,7 @@ class SmallestEps(Model):
     """Images that were correct before and to which the goal applies."""
 
 
-class Clean(Model):
+class Clean(JsonObject):
     """The model before any attack."""
 
     accuracy: Figure
@@ -66,7 +72,7 @@ class Clean(Model):
     grading: Grading
 
 
-class AttackPoint(Model):
+class AttackPoint(JsonObject):
     """One attack at one budget."""
 
     eps: float
@@ -85,7 +91,7 @@ class AttackPoint(Model):
     grading: Grading
 
 
-class AttackResults(Model):
+class AttackResults(JsonObject):
     """One attack: its results and its cost."""
 
     name: Text
@@ -95,7 +101,7 @@ class AttackResults(Model):
     kind: Literal["gradient-free", "single-step", "iterative"] | None
     """How it uses gradients, from the passes that it spent; null without records."""
     summary: Text
-    parameters: Tree
+    parameters: Settings
     reference: Text
     robust_to: list[Text]
     """Post-processing steps over which the attack maximised the expectation."""
@@ -116,7 +122,7 @@ class AttackResults(Model):
     """Wall time."""
 
 
-class WorstPoint(Model):
+class WorstPoint(JsonObject):
     """All attacks of one goal together, at one budget."""
 
     eps: float
@@ -129,7 +135,7 @@ class WorstPoint(Model):
     """The same for each class."""
 
 
-class WorstCase(Model):
+class WorstCase(JsonObject):
     """All attacks of one goal together: one adversarial image within the budget is enough to beat an image."""
 
     goal: Text
@@ -140,7 +146,7 @@ class WorstCase(Model):
     smallest_eps: SmallestEps
 
 
-class WorstDirections(Model):
+class WorstDirections(JsonObject):
     """Clinical direction over all attacks and goals together, at one budget."""
 
     eps: float
@@ -148,7 +154,7 @@ class WorstDirections(Model):
     directions: Directions
 
 
-class Comparison(Model):
+class Comparison(JsonObject):
     """Two attacks of one goal, image by image, at one budget."""
 
     goal: Text
@@ -169,7 +175,7 @@ class Comparison(Model):
     """The same after Holm's adjustment over all comparisons of the goal."""
 
 
-class SeriesPoint(Model):
+class SeriesPoint(JsonObject):
     """One figure of a series under an attack at one budget."""
 
     eps: float
@@ -180,7 +186,7 @@ class SeriesPoint(Model):
     """Images that have a record and in which it is undefined."""
 
 
-class Series(Model):
+class Series(JsonObject):
     """One figure of a structure, a finding, a class of boxes or the whole image: clean and under every attack."""
 
     name: Text
@@ -201,7 +207,7 @@ class Series(Model):
     """Attack -> one entry per budget, smallest first."""
 
 
-class Froc(Model):
+class Froc(JsonObject):
     """A free-response ROC curve: boxes found against false boxes per image, over all confidences."""
 
     attack: Text | None
@@ -214,7 +220,7 @@ class Froc(Model):
     """Share of annotated boxes that are found."""
 
 
-class Check(Model):
+class Check(JsonObject):
     """The result of one check."""
 
     level: Literal["pass", "note", "warning", "failure"]
@@ -222,7 +228,7 @@ class Check(Model):
     text: Text
 
 
-class Validity(Model):
+class Validity(JsonObject):
     """How far the figures can be trusted; this is not about how robust the model is."""
 
     grade: Literal["A", "B", "C"]
@@ -232,7 +238,7 @@ class Validity(Model):
     """What the health checks found in the records, then what the audit itself noticed."""
 
 
-class Verdict(Model):
+class RunVerdict(JsonObject):
     """The result in words."""
 
     sentence: Text
@@ -247,7 +253,7 @@ class Verdict(Model):
     """The budget of the sentence, in stored values."""
 
 
-class Intervals(Model):
+class Intervals(JsonObject):
     """How the intervals were made."""
 
     level: float
@@ -259,7 +265,7 @@ class Intervals(Model):
     seed: int
 
 
-class Results(Model):
+class Results(JsonObject):
     """All figures of one run."""
 
     schema_version: int = RESULTS_VERSION
@@ -273,9 +279,9 @@ class Results(Model):
     seed: int
     task: TaskDescription
     model: AuditedModel
-    data: Data
+    data: DataDescription
     threat: ThreatDescription
-    verdict: Verdict
+    verdict: RunVerdict
     validity: Validity
     gates: list[GateDescription]
     clean: Clean
@@ -287,7 +293,7 @@ class Results(Model):
     comparisons: list[Comparison]
     series: list[Series]
     """Per structure, finding or class of boxes; empty for a classification."""
-    budgets: list[Budget]
+    budgets: list[BudgetResults]
     """Every budget that was tried, in every unit, smallest first."""
     survival: Survival
     stability: Stability
@@ -298,8 +304,8 @@ class Results(Model):
     """For a detector, without an attack and under each; empty otherwise."""
     intervals: Intervals
     versions: dict[str, Text]
-    machine: Tree
-    tuning: Tree
+    machine: Settings
+    tuning: Settings
 
 
 def json_schema() -> bytes:

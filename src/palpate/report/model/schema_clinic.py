@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from palpate.report.model.description import PostProcessingDescription
-from palpate.report.model.typed import Figure, Model, Number, Text
+from palpate.report.model.typed import Figure, JsonObject, Number, Text
 
 
-class Closeness(Model):
+class ClosenessResults(JsonObject):
     """How close adversarial images are to the clean ones, over those that differ from them."""
 
     images: int
@@ -23,7 +23,7 @@ class Closeness(Model):
     """Largest change of one value."""
 
 
-class Budget(Model):
+class BudgetResults(JsonObject):
     """One budget in every unit, and how visible its changes are."""
 
     eps: float
@@ -32,13 +32,13 @@ class Budget(Model):
     """In every unit of the images, the plainest first."""
     words: Text
     """The largest change in words."""
-    all: Closeness
+    all: ClosenessResults
     """Over all attacks that kept to their budget."""
-    attacks: dict[Text, Closeness]
+    attacks: dict[Text, ClosenessResults]
     """Over each attack."""
 
 
-class SurvivalCell(Model):
+class SurvivalCell(JsonObject):
     """What is left after one post-processing step, over the images on which it was measured."""
 
     handling: Text
@@ -52,7 +52,7 @@ class SurvivalCell(Model):
     """Images on which the step alone reaches the goal, without an attack."""
 
 
-class SurvivalPoint(Model):
+class SurvivalPoint(JsonObject):
     """What is left at one budget."""
 
     eps: float
@@ -65,7 +65,7 @@ class SurvivalPoint(Model):
     """One entry per post-processing step, in the order of `handlings`."""
 
 
-class AttackSurvival(Model):
+class AttackSurvival(JsonObject):
     """What is left of one attack, or of all attacks of a goal together."""
 
     attack: Text | None
@@ -77,7 +77,7 @@ class AttackSurvival(Model):
     """One entry per budget, smallest first."""
 
 
-class Bought(Model):
+class RobustToGain(JsonObject):
     """An attack with `robust_to` compared with the same attack without it, at one budget."""
 
     attack: Text
@@ -86,7 +86,7 @@ class Bought(Model):
     """Without."""
     eps: float
     """Budget in values."""
-    rows: list[BoughtRow]
+    rows: list[RobustToGainRow]
     """Before any post-processing, then after each step."""
     passes: Number
     """Backward passes per eligible image, over all budgets."""
@@ -94,7 +94,7 @@ class Bought(Model):
     """Those of the attack without `robust_to`."""
 
 
-class BoughtRow(Model):
+class RobustToGainRow(JsonObject):
     """Success of both attacks on the same images."""
 
     handling: Text
@@ -113,7 +113,7 @@ class BoughtRow(Model):
     """The same after Holm's adjustment over the rows."""
 
 
-class Survival(Model):
+class Survival(JsonObject):
     """Success before and after post-processing."""
 
     handlings: list[PostProcessingDescription]
@@ -124,13 +124,13 @@ class Survival(Model):
     """What the figures show."""
     attacks: list[AttackSurvival]
     """All attacks of each goal together, then each attack."""
-    bought: list[Bought]
+    bought: list[RobustToGain]
     """What `robust_to` gained and what it cost."""
     unpaired: list[Text]
     """Attacks with `robust_to` that have no partner without it."""
 
 
-class SubgroupRow(Model):
+class SubgroupRow(JsonObject):
     """The images of one site or scanner."""
 
     name: Text
@@ -148,7 +148,7 @@ class SubgroupRow(Model):
     """`robust` minus that of all other images together."""
 
 
-class Subgroups(Model):
+class Subgroups(JsonObject):
     """The images by site or by scanner."""
 
     by: Literal["site", "scanner"]

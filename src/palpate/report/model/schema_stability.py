@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from palpate.report.model.typed import Figure, Model, Number, Text
+from palpate.report.model.typed import Figure, JsonObject, Number, Text
 
 
-class Curve(Model):
+class Curve(JsonObject):
     """One quantity along the run, over the images; the starts of an image are averaged first."""
 
     name: Literal["kl_smoothed", "kl_final", "kl_clean", "loss", "penalty", "value"]
@@ -21,7 +21,7 @@ class Curve(Model):
     """Third quartile; null with a single image."""
 
 
-class Course(Model):
+class Course(JsonObject):
     """One start of an attack on one image."""
 
     row: int
@@ -32,7 +32,7 @@ class Course(Model):
     """Share of the squared length of the final change that is in the plane of its first and last steps."""
 
 
-class Summary(Model):
+class Summary(JsonObject):
     """One figure of a kind of stability."""
 
     name: Text
@@ -40,7 +40,7 @@ class Summary(Model):
     figure: Figure
 
 
-class Beside(Model):
+class PlainComparison(JsonObject):
     """A stabilised attack compared with one without its term, on the images where both were traced."""
 
     attack: Text
@@ -55,7 +55,7 @@ class Beside(Model):
     not measured or is not comparable."""
 
 
-class AttackStability(Model):
+class AttackStability(JsonObject):
     """One attack: how it ran."""
 
     attack: Text
@@ -74,7 +74,7 @@ class AttackStability(Model):
     """Independent starts on each."""
     sentence: Text
     """What the figures show."""
-    beside: Beside | None
+    beside: PlainComparison | None
     """Null for attacks without a stabilisation term, and without another attack to compare with."""
     curves: list[Curve]
     courses: list[Course]
@@ -102,7 +102,7 @@ def _named(summaries: list[Summary], name: str) -> Figure | None:
     return next((one.figure for one in summaries if one.name == name), None)
 
 
-class Stability(Model):
+class Stability(JsonObject):
     """How attacks run. The definitions are palpate's own: `docs/explanation/stability.md`."""
 
     state: Literal["traced", "switched off", "not known"]

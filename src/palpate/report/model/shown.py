@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from palpate.report.model.typed import Model, Number, Text
+from palpate.report.model.typed import JsonObject, Number, Text
 
 
-class Mark(Model):
+class MarkDescription(JsonObject):
     """A shape drawn over a picture: the outline of a structure, or a box."""
 
     part: int
@@ -22,18 +22,18 @@ class Mark(Model):
     """Confidence of a box."""
 
 
-class Marks(Model):
+class MarksDescription(JsonObject):
     """All shapes drawn over the pictures of one slice."""
 
-    truth: list[Mark] = Field(default_factory=list)
+    truth: list[MarkDescription] = Field(default_factory=list)
     """As annotated."""
-    clean: list[Mark] = Field(default_factory=list)
+    clean: list[MarkDescription] = Field(default_factory=list)
     """As the model found it in the image as stored."""
-    adversarial: list[Mark] = Field(default_factory=list)
+    adversarial: list[MarkDescription] = Field(default_factory=list)
     """As the model found it in the adversarial image."""
 
 
-class Slice(Model):
+class SliceDescription(JsonObject):
     """One plane of an image: the whole image in 2D, one slice of a volume."""
 
     axis: int | None = None
@@ -52,11 +52,11 @@ class Slice(Model):
     """The adversarial image."""
     perturbation: str
     """The change, amplified."""
-    marks: Marks = Marks()
+    marks: MarksDescription = MarksDescription()
     """The shapes drawn over them."""
 
 
-class Picture(Model):
+class PictureDescription(JsonObject):
     """One adversarial image of the gallery. Paths are relative to the run folder."""
 
     attack: Text
@@ -99,5 +99,5 @@ class Picture(Model):
     """Its findings after the attack, flat."""
     window: tuple[float, float] | None = None
     """Stored values shown as black and as white, if they are not the bounds."""
-    slices: list[Slice] = Field(default_factory=list)
+    slices: list[SliceDescription] = Field(default_factory=list)
     """The picture itself in 2D, or the slices of a volume that changed most, in their order."""

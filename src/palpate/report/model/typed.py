@@ -34,7 +34,7 @@ Text = Annotated[str, BeforeValidator(_safe)]
 Number = Annotated[float | None, BeforeValidator(_safe)]
 """A figure, or null where it is undefined (NaN) or unbounded."""
 
-Tree = Annotated[dict[str, Any], BeforeValidator(_safe)]
+Settings = Annotated[dict[str, Any], BeforeValidator(_safe)]
 """Free-form settings: any JSON, without control characters and without numbers that JSON does not have."""
 
 
@@ -51,13 +51,13 @@ Names = Annotated[list[Text], BeforeValidator(_named)]
 """Names from a file, in the file's order."""
 
 
-class Model(BaseModel):
+class JsonObject(BaseModel):
     """Base of everything that is read or written: unknown fields of a newer writer are ignored."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, frozen=True, protected_namespaces=())
 
 
-class Figure(Model):
+class Figure(JsonObject):
     """A figure with its 95% interval."""
 
     value: Number

@@ -11,7 +11,7 @@ import numpy as np
 from palpate.metrics.panel import Floats
 from palpate.report.compute.stability_maps import Maps
 from palpate.report.compute.stability_traces import Traces
-from palpate.report.draw.stability_maps import SIDE, Bar, clean
+from palpate.report.draw.stability_maps import SIDE, ColourBar, clean
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import AttackStability
 
@@ -23,8 +23,8 @@ SHOWN = 12
 class _Bars:
     """The two scales of colours."""
 
-    change: Bar
-    spread: Bar
+    change: ColourBar
+    spread: ColourBar
 
 
 def drawn_maps(traces: Traces, results: Results, traced: Sequence[AttackStability], *, names: bool) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def drawn_maps(traces: Traces, results: Results, traced: Sequence[AttackStabilit
 def _bars(within: Sequence[Maps]) -> _Bars:
     over_images = [one.spread_images for one in within if one.spread_images is not None]
     return _Bars(
-        change=Bar.of([values for one in within for values in one.change], signed=True),
-        spread=Bar.of([values for one in within for values in one.spread_starts] + over_images, signed=False),
+        change=ColourBar.of([values for one in within for values in one.change], signed=True),
+        spread=ColourBar.of([values for one in within for values in one.spread_starts] + over_images, signed=False),
     )
 
 
@@ -107,6 +107,6 @@ def _over_images(
     return [(attack, _map("spread over images", values, bars.spread)) for attack, values in found if values is not None]
 
 
-def _map(caption: str, values: Floats, bar: Bar) -> dict[str, str]:
+def _map(caption: str, values: Floats, bar: ColourBar) -> dict[str, str]:
     words = f": mean {np.nanmean(np.abs(values)):.3g}, at most {np.nanmax(np.abs(values)):.3g}"
     return {"caption": caption, "data": bar.picture(values), "words": words}

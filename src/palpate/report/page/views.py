@@ -8,7 +8,7 @@ from typing import Any
 from palpate.report.compute.reading import FEWER, UNTARGETED
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import AttackResults, Check, Results
-from palpate.report.model.shown import Picture
+from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import Figure
 from palpate.report.page.cards import moved
 
@@ -154,7 +154,7 @@ def outside(results: Results) -> list[str]:
     return [attack.name for attack in results.attacks if attack.outside_budget and attack.goal == UNTARGETED]
 
 
-def chosen(gallery: Sequence[Picture], results: Results, limit: int = SHOWN) -> list[Picture]:
+def chosen(gallery: Sequence[PictureDescription], results: Results, limit: int = SHOWN) -> list[PictureDescription]:
     """The pictures that the page shows; all of them would make it too large to open or to print.
 
     One of each attack in turn, clinical goals first, images that the attack beat before those that it did not, and as
@@ -164,7 +164,7 @@ def chosen(gallery: Sequence[Picture], results: Results, limit: int = SHOWN) -> 
     attacks = sorted({one.attack: None for one in gallery}, key=lambda name: goals.get(name, "") == UNTARGETED)
     rest = {name: [one for one in gallery if one.attack == name and moved(one)] for name in attacks}
     rest |= {name: [one for one in gallery if one.attack == name][:1] for name in attacks if not rest[name]}
-    picked: list[Picture] = []
+    picked: list[PictureDescription] = []
 
     def full() -> bool:
         return len(picked) >= limit or sum(max(1, len(one.slices)) for one in picked) >= SLICES
