@@ -57,7 +57,7 @@ def test_a_record_without_margins_lies_beside_one_with_them():
     rows = [record(0, handled=(), clean_handled=()), record(1, handled=(-1.0,), clean_handled=(1.0,), success=True)]
     (outcome,) = panel(rows).outcomes
     assert np.isnan(outcome.handled[0, 0, 0]) and counts(survival(outcome, 0, 0).after) == (1, 1)
-    with pytest.raises(InputError, match="different numbers of handlings"):
+    with pytest.raises(InputError, match="different numbers of post-processing steps"):
         arrange(frame([record(0, handled=(1.0,)), record(1, handled=(1.0, 2.0))]))
 
 

@@ -13,7 +13,7 @@ from palpate.metrics.intervals import Pairing, mcnemar
 from palpate.metrics.panel import Images, Outcome
 from palpate.metrics.robustness import success_rate, worst_success
 
-Kind = Literal["gradient-free", "single-step", "iterative"]
+AttackKind = Literal["gradient-free", "single-step", "iterative"]
 
 ESTABLISHED = 0.05
 """A paired difference with an exact p below this is called established."""
@@ -25,7 +25,7 @@ SATURATED = 0.95
 """Success above this at the largest budget shows that the attack works."""
 
 
-def kind(outcome: Outcome, steps: int | None = None) -> Kind:
+def kind(outcome: Outcome, steps: int | None = None) -> AttackKind:
     """How an attack climbs, read from the backward passes it spent.
 
     Args:
@@ -53,7 +53,7 @@ def strongest(outcomes: Sequence[Outcome]) -> Outcome | None:
     return max(outcomes, key=lambda outcome: int(outcome.success.sum()), default=None)
 
 
-def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
+def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks that follow gradients beat more images than attacks without, such as random noise."""
     name = "Gradients beat noise"
     free = [outcome for outcome in outcomes if kinds[outcome.attack] == "gradient-free"]
@@ -73,7 +73,7 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> He
     )
 
 
-def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
+def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks of many steps beat more images than attacks of one step."""
     name = "Steps beat one step"
     single = [outcome for outcome in outcomes if kinds[outcome.attack] == "single-step"]
@@ -171,7 +171,7 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     return HealthFinding("pass", name, f"{part}: the attacks work.")
 
 
-def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
+def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """At least one attack of many steps that follows gradients is behind robust accuracy."""
     name = "A strong attack ran"
     iterative = [outcome.attack for outcome in outcomes if kinds[outcome.attack] == "iterative"]

@@ -27,7 +27,7 @@ LOSSY = 'The format is lossy: include its compression in the attack, such as att
 
 
 @dataclass(frozen=True, eq=False)
-class Survival:
+class SurvivalShares:
     """One attack at one budget after one post-processing step, over the eligible images where it was measured."""
 
     before: Share
@@ -40,7 +40,7 @@ class Survival:
     """The goal is reached by post-processing the clean image, without an attack."""
 
 
-def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
+def survival(outcome: Outcome, budget: int, handling: int) -> SurvivalShares:
     """What is left of an attack after a post-processing step.
 
     Args:
@@ -63,7 +63,7 @@ def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
     return shares(outcome.success[budget], among, margins, clean)
 
 
-def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floats) -> Survival:
+def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floats) -> SurvivalShares:
     """The shares from plain arrays.
 
     Args:
@@ -73,7 +73,7 @@ def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floa
         clean_handled: (N,) margin of the clean image after it.
     """
     after, among = np.less_equal(handled, 0), eligible & ~np.isnan(handled)
-    return Survival(
+    return SurvivalShares(
         before=Share(success, among),
         after=Share(after, among),
         survived=Share(after, among & success),
@@ -81,7 +81,7 @@ def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floa
     )
 
 
-def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int) -> Survival:
+def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int) -> SurvivalShares:
     """All attacks of one goal together: some adversarial image within the budget reaches the goal after the step.
 
     Attacks without this budget and images whose change is larger than it do not count.
@@ -103,7 +103,7 @@ def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int
             after |= one.after.hits & one.after.among & kept
             known |= one.alone.among
             alone |= one.alone.hits & one.alone.among
-    return Survival(Share(before, among), Share(after, among), Share(after, among & before), Share(alone, known))
+    return SurvivalShares(Share(before, among), Share(after, among), Share(after, among & before), Share(alone, known))
 
 
 def saved_difference(outcome: Outcome, budget: int) -> float:
@@ -162,6 +162,6 @@ def _elsewhere(others: int) -> str:
     return f" (fewer than half in {others} more pairs of attack and budget)" if others else ""
 
 
-def _unmeasured(images: int) -> Survival:
+def _unmeasured(images: int) -> SurvivalShares:
     empty: Bools = np.zeros(images, dtype=bool)
-    return Survival(*(Share(empty, empty) for _ in range(4)))
+    return SurvivalShares(*(Share(empty, empty) for _ in range(4)))

@@ -9,8 +9,7 @@ import numpy as np
 from palpate.metrics.intervals import Share, holm, mcnemar
 from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.robustness import success_rate, within_budget
-from palpate.metrics.survival import Survival as Shares
-from palpate.metrics.survival import saved_difference, survival, together
+from palpate.metrics.survival import SurvivalShares, saved_difference, survival, together
 from palpate.report.compute.reading import RunReading
 from palpate.report.compute.survival_words import sentences
 from palpate.report.model.description import AttackDescription, PostProcessingDescription
@@ -18,9 +17,9 @@ from palpate.report.model.schema_clinic import (
     AttackSurvival,
     RobustToGain,
     RobustToGainRow,
-    Survival,
     SurvivalCell,
     SurvivalPoint,
+    SurvivalResults,
 )
 
 NO_IMAGE = "No image could be attacked."
@@ -28,7 +27,7 @@ NOT_MEASURED = "Not measured on any image."
 NO_SUCCESS = "No image was beaten before."
 
 
-def measure_survival(reading: RunReading, eps: float | None) -> Survival:
+def measure_survival(reading: RunReading, eps: float | None) -> SurvivalResults:
     """All figures of survival from the records.
 
     Args:
@@ -37,14 +36,14 @@ def measure_survival(reading: RunReading, eps: float | None) -> Survival:
     """
     outcomes = reading.panel.outcomes
     if not any((~np.isnan(outcome.handled)).any() for outcome in outcomes):
-        return Survival(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
+        return SurvivalResults(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
     steps, planned = reading.description.handlings, reading.description.attacks
     largest = max(float(outcome.eps.max()) for outcome in outcomes)
     headline = largest if eps is None else eps
     attacks = [_together(reading, goal, steps) for goal in reading.panel.goals]
     attacks += [_attack(reading, attack, outcome, steps) for attack in planned if (outcome := reading.outcome(attack))]
     bought, unpaired = _bought(reading, headline)
-    return Survival(
+    return SurvivalResults(
         handlings=steps,
         eps=headline,
         sentences=sentences(reading.description, attacks, bought, headline),
@@ -98,7 +97,7 @@ def _beaten(outcomes: Sequence[Outcome], eps: float, images: int) -> Share:
     return Share(hits, among)
 
 
-def _cell(reading: RunReading, name: str, shares: Shares) -> SurvivalCell:
+def _cell(reading: RunReading, name: str, shares: SurvivalShares) -> SurvivalCell:
     return SurvivalCell(
         handling=name,
         before=reading.proportion(shares.before, NOT_MEASURED),

@@ -54,7 +54,7 @@ def _whole_run(reading: RunReading) -> list[HealthFinding]:
 
 def _strength(reading: RunReading) -> list[HealthFinding]:
     images, description = reading.panel.images, reading.description
-    kinds: dict[str, strength.Kind] = {}
+    kinds: dict[str, strength.AttackKind] = {}
     for attack in description.attacks:
         outcome = reading.outcome(attack)
         if outcome is not None:

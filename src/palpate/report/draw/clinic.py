@@ -16,8 +16,8 @@ NOT_KNOWN = "not stated"
 """Shown for the site or scanner of images that have none."""
 
 
-def step_look(results: Results, name: str) -> dict[str, Any]:
-    """How a post-processing step is drawn, the same in every drawing; saving is the most visible."""
+def step_style(results: Results, name: str) -> dict[str, Any]:
+    """Style of a post-processing step, the same in every drawing; saving is the most visible."""
     names = [one.name for one in results.survival.handlings]
     if name == SAVED:
         return {"color": ACCENT, "linestyle": "-", "marker": "o", "linewidth": 2.2}
@@ -53,7 +53,7 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
         scale.dress(canvas, fractions=False)
         for name, points in lines.items():
             known = [(x, y) for x, y in points if y is not None]
-            look = {"color": INK, "linewidth": 2.4} if not name else step_look(results, name)
+            look = {"color": INK, "linewidth": 2.4} if not name else step_style(results, name)
             if known:
                 canvas.axes.plot(*zip(*known, strict=True), clip_on=False, markersize=4, **look)
         last = attack.points[-1]

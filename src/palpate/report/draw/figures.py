@@ -32,15 +32,15 @@ LOG_SPAN = 8
 
 @dataclass(frozen=True)
 class BudgetAxis:
-    """Where budgets stand on the horizontal axis; 0 is the clean image, drawn one step before the smallest."""
+    """The horizontal axis of budgets; 0 is the clean image, drawn one step before the smallest."""
 
     eps: tuple[float, ...]
     extent: float
     unit: str = ""
     window: bool = False
-    """Whether `extent` is that of the window that the model looks at; else it is that of the range."""
+    """Whether `extent` is that of the window that the model sees; else it is that of the range."""
     shares: bool = True
-    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is none."""
+    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is not."""
 
     @property
     def logarithmic(self) -> bool:
@@ -52,14 +52,14 @@ class BudgetAxis:
         return in_unit(eps, self.unit)
 
     def share(self, eps: float) -> str:
-        """A budget as a share of the range or of the window; nothing where it is none."""
+        """A budget as a share of the range or of the window; empty if it is not one."""
         if not self.shares:
             return ""
         return share_of(eps / self.extent) + (" of window" if self.window else "")
 
     @property
     def title(self) -> str:
-        """What an axis of budgets shows."""
+        """The title of an axis of budgets."""
         unit = self.unit or "stored values"
         if not self.shares:
             return f"eps, a length in {unit}"
@@ -72,7 +72,7 @@ class BudgetAxis:
         return math.log2(eps / self.eps[0]) + 1 if eps > 0 else -0.15
 
     def dress(self, canvas: SvgCanvas, *, fractions: bool = True) -> None:
-        """Ticks at the clean image and at the budgets, thinned where they would touch."""
+        """Ticks at the clean image and at the budgets, fewer where they would touch."""
         axes = canvas.axes
         positions = [self.place(eps) for eps in self.eps]
         last = max([*positions, 1e-9])
@@ -89,7 +89,7 @@ class BudgetAxis:
         axes.set_xticks(ticks, labels)
         axes.set_xlim(left - 0.04 * (last - left), last + 0.04 * (last - left))
         if self.logarithmic:
-            # The clean image has no place on a logarithmic axis: a gap in the line says so.
+            # The clean image has no place on a logarithmic axis: the sign // marks the gap.
             axes.text(
                 (left + positions[0]) / 2, -0.001, "//", transform=axes.get_xaxis_transform(), ha="center", va="center",
                 color=MUTED, fontsize=10,
@@ -117,16 +117,16 @@ def styles(results: Results) -> dict[str, dict[str, Any]]:
     }
 
 
-Curve = list[tuple[float, Figure]]
+BudgetCurve = list[tuple[float, Figure]]
 """Budgets with a figure at each."""
 
 
-def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) -> Curve:
+def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) -> BudgetCurve:
     start = [(0.0, clean)] if clean is not None else []
     return [(eps, figure) for eps, figure in [*start, *points] if figure is not None and figure.value is not None]
 
 
-def _draw(canvas: SvgCanvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
+def _draw(canvas: SvgCanvas, scale: BudgetAxis, curve: BudgetCurve, *, band: float = 0.0, **style: Any) -> None:
     places = [scale.place(eps) for eps, _ in curve]
     values = [figure.value if figure.value is not None else math.nan for _, figure in curve]
     if band:
@@ -137,7 +137,7 @@ def _draw(canvas: SvgCanvas, scale: BudgetAxis, curve: Curve, *, band: float = 0
 
 
 def untargeted(results: Results) -> list[AttackResults]:
-    """The attacks that robust accuracy is about and that have a record."""
+    """The untargeted attacks that have a record."""
     return [attack for attack in results.attacks if attack.goal == UNTARGETED and attack.points]
 
 
@@ -146,7 +146,7 @@ def worst_of(results: Results, goal: str = UNTARGETED) -> WorstCase | None:
     return next((case for case in results.worst_case if case.goal == goal), None)
 
 
-def _worst_curve(results: Results) -> Curve:
+def _worst_curve(results: Results) -> BudgetCurve:
     worst = worst_of(results)
     return _curve(results.clean.accuracy, [(point.eps, point.figure) for point in worst.points] if worst else [])
 
@@ -161,7 +161,7 @@ def robustness(results: Results) -> str:
         worst = _worst_curve(results)
         ends = [(worst[-1][1].value or 0.0, "worst case", INK, "bold")]
         for attack in untargeted(results):
-            # An attack that leaves its budget has no place on this axis; its real distances are in the worst case.
+            # An attack that leaves its budget has no place on this axis; the worst case uses its real distances.
             if attack.outside_budget:
                 continue
             style = look[attack.name]
@@ -204,7 +204,7 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
         return canvas.svg(title, _in_words(curve, scale), identity)
 
 
-def _in_words(curve: Curve, scale: BudgetAxis) -> str:
+def _in_words(curve: BudgetCurve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {percent(figure.value)}" for eps, figure in curve)
 
 
@@ -273,5 +273,5 @@ def grading(results: Results, name: str) -> str:
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))
 
 
-def _ratios(curve: Curve, scale: BudgetAxis) -> str:
+def _ratios(curve: BudgetCurve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {figure.value:.2f}" for eps, figure in curve)

@@ -11,11 +11,11 @@ from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
 
 _FROC_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""False boxes per image at which the field reads a FROC curve."""
+"""False boxes per image at which a FROC curve is usually read."""
 
 
 def look(place: int | None) -> dict[str, Any]:
-    """How a part is drawn, the same in every chart and on the pictures; None is the whole image."""
+    """Style of a part, the same in every chart and on the pictures; None is the whole image."""
     if place is None:
         return {"color": INK, "linestyle": "-", "marker": "o", "markerfacecolor": INK}
     colour = SERIES[place % ROUND]
@@ -99,7 +99,7 @@ def froc(results: Results, scale: BudgetAxis, attack: str) -> str:
 
 
 def _drawn(curve: Froc) -> tuple[list[float], list[float]]:
-    # A logarithmic axis has no zero: the curve starts at its left edge and goes on to its right one.
+    # A logarithmic axis has no zero: the curve starts at its left edge and continues to its right edge.
     xs = [max(value, 0.05) for value in curve.false_positives]
     return ([0.05, *xs, 16.0], [0.0, *curve.recall, curve.recall[-1]]) if xs else ([0.05, 16.0], [0.0, 0.0])
 

@@ -19,7 +19,7 @@ from palpate.report.model.description import (
     TaskDescription,
     ThreatDescription,
 )
-from palpate.report.model.schema_clinic import BudgetResults, Subgroups, Survival
+from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_stability import Stability
 from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
@@ -295,7 +295,7 @@ class Results(JsonObject):
     """Per structure, finding or class of boxes; empty for a classification."""
     budgets: list[BudgetResults]
     """Every budget that was tried, in every unit, smallest first."""
-    survival: Survival
+    survival: SurvivalResults
     stability: Stability
     """How attacks run, step by step, on a few images."""
     subgroups: list[Subgroups]

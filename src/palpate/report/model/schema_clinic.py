@@ -113,7 +113,7 @@ class RobustToGainRow(JsonObject):
     """The same after Holm's adjustment over the rows."""
 
 
-class Survival(JsonObject):
+class SurvivalResults(JsonObject):
     """Success before and after post-processing."""
 
     handlings: list[PostProcessingDescription]

@@ -1,4 +1,4 @@
-"""The cards of the gallery: pictures with what is drawn over them, and what the model made of them before and after."""
+"""The cards of the gallery: pictures with outlines and boxes, and the model's result before and after the attack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from palpate.storage.runs import RunFolder
 HEIGHT = 1000
 """Height of a drawing over a picture, in its own units."""
 LETTER = 62
-"""Height of a letter in the same units; `report.css` has the same."""
+"""Height of a letter in the same units; `report.css` uses the same number."""
 GAP = 14
 
 
@@ -37,7 +37,7 @@ def card(
     exports: Sequence[Export] = (),
     lost: Collection[str] = (),
 ) -> dict[str, Any]:
-    """One picture of the gallery; its file name only where names were asked for, and no file that is `lost`."""
+    """One picture of the gallery; its file name only if names were asked for, and no file that is `lost`."""
     task = results.task
     slices = picture.slices or [
         SliceDescription(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
@@ -133,11 +133,11 @@ def _mark(by: str, mark: MarkDescription, aspect: float) -> dict[str, Any]:
 def spread_scores(marks: list[dict[str, Any]], width: int) -> list[dict[str, Any]]:
     """Move the confidences of boxes so that none covers another and all are inside the picture.
 
-    Each stands above its box, else below it, else in the next free line under that of its box.
+    Each is above its box, else below it, else on the next free line below.
 
     Args:
-        marks: what is drawn; those without a confidence have no text.
-        width: of the drawing.
+        marks: the shapes; those without a confidence have no text.
+        width: width of the drawing.
     """
     taken: list[tuple[int, int, int]] = []
     for mark in sorted((one for one in marks if one["score"]), key=lambda one: (one["y"], one["x"])):
@@ -151,10 +151,10 @@ def spread_scores(marks: list[dict[str, Any]], width: int) -> list[dict[str, Any
 
 
 def link(run: RunFolder, relative: str) -> str | None:
-    """A path as a link relative to the run folder, where the report lies.
+    """A path as a link relative to the run folder, which holds the report.
 
     Returns:
-        None where nothing is there, or the path leads out of the run folder.
+        None if nothing is there, or if the path leads out of the run folder.
     """
     try:
         root = run.path.resolve()
@@ -167,7 +167,7 @@ def link(run: RunFolder, relative: str) -> str | None:
 
 
 def _in_words(layers: Sequence[tuple[str, Sequence[MarkDescription]]], classes: Sequence[str]) -> str:
-    """What is drawn, for whoever does not see it: `; annotated: 2 left lung; found: nothing`."""
+    """The shapes in words, for readers who do not see them: `; annotated: 2 left lung; found: nothing`."""
     texts = []
     for by, marks in layers:
         counts = {name: sum(mark.part == index for mark in marks) for index, name in enumerate(classes)}

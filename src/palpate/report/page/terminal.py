@@ -1,4 +1,4 @@
-"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and what to watch for."""
+"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and warnings."""
 
 from __future__ import annotations
 

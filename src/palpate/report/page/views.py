@@ -13,7 +13,7 @@ from palpate.report.model.typed import Figure
 from palpate.report.page.cards import moved
 
 SHOWN = 16
-"""Pictures on the page at most."""
+"""The most pictures on the page."""
 SLICES = 48
 """Slices of volumes on the page, after which no further picture is added."""
 GRADINGS = (
@@ -49,7 +49,7 @@ _DENSE = {
 
 
 def knowledge(results: Results) -> str:
-    """What the attacks knew of the model, as their passes show it."""
+    """What the attacks knew about the model, as their passes show."""
     blind = [attack.name for attack in results.attacks if attack.kind == "gradient-free"]
     strongest = "the strongest position of an attacker, and the right one to find out how fragile a model is."
     if len(blind) == len(results.attacks):
@@ -107,7 +107,7 @@ def strongest(results: Results, goal: str) -> AttackResults | None:
 
 
 def paired(results: Results) -> list[dict[str, Any]]:
-    """The comparisons that involve the strongest attack of their goal, seen from the other attack."""
+    """The comparisons with the strongest attack of each goal, seen from the other attack."""
     rows = []
     for pair in results.comparisons:
         best = strongest(results, pair.goal)
@@ -127,9 +127,9 @@ def paired(results: Results) -> list[dict[str, Any]]:
 
 
 def lowest(results: Results, name: str, scale: BudgetAxis) -> list[tuple[str, Figure | None]]:
-    """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only.
+    """At each budget the attack with the lowest grading figure, and the figure; only attacks that kept to their budget.
 
-    No attack is named where none lowers the clean figure.
+    No attack is named if none lowers the clean figure.
     """
     clean = getattr(results.clean.grading, name)
     row: list[tuple[str, Figure | None]] = []
