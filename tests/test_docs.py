@@ -31,7 +31,7 @@ def test_every_link_between_pages_leads_somewhere():
 
 
 def code_of(text: str) -> Iterator[str]:
-    """The code blocks of a page, then what stands in backticks outside them."""
+    """The code blocks of a page, then the text in backticks outside them."""
     block = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
     yield from block.findall(text)
     yield from re.findall(r"`([^`\n]+)`", block.sub("", text))
