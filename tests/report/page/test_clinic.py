@@ -20,8 +20,8 @@ from palpate.report.page.html import render
 from palpate.storage.runs import RunFolder
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
-from tests.report.test_html import Page
-from tests.report.test_results import SCHEMA, fits
+from tests.report.compute.test_results import SCHEMA, fits
+from tests.report.page.test_html import Page
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
 

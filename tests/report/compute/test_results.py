@@ -13,7 +13,7 @@ from palpate.report.model.schema import Results, json_schema
 from palpate.storage.runs import RunFolder
 from tests.report.world import ATTACKS, DISEASE, EPS, FEW, make_run
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/results.schema.json"
+SCHEMA = Path(__file__).resolve().parents[3] / "docs/reference/results.schema.json"
 
 
 @pytest.fixture(scope="module")

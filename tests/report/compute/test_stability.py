@@ -27,8 +27,8 @@ from palpate.report.page.stability_views import held
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TraceRow
 from tests.report.dense import make_dense
-from tests.report.test_clinic import page
-from tests.report.test_html import Page, make
+from tests.report.page.test_clinic import page
+from tests.report.page.test_html import Page, make
 from tests.report.traced import SIZE, WALKS, Walk, add_traces, make_traced, trace_maps
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
