@@ -148,7 +148,7 @@ def bought(pairs: list[Figures]) -> list[str]:
         names = [f"only `{pair[one]}`" for one in ("plain", "attack")]
         rows = [
             [
-                (f"`{row['handling']}`" if row["handling"] else "before") + (", climbed for" if row["climbed"] else ""),
+                (f"`{row['handling']}`" if row["handling"] else "before") + (", in robust_to" if row["climbed"] else ""),
                 *(str(row[one]) for one in ("only_plain", "only_attack")),
                 f"{row['p_holm']:.2g}",
             ]
