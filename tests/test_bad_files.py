@@ -266,7 +266,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "one handling twice": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "resample0.5"]'),
-        "survival.after[1]: 'resample0.5' does what 'half' does",
+        "survival.after[1]: 'resample0.5' does the same as 'half'",
     ),
     "rounding floats": (
         lambda root: of_floats(root, "eps = [10]", '[survival]\nafter = ["rounded"]'),
@@ -316,7 +316,7 @@ GATE = '[[gates]]\nmetric = "robust_accuracy"\nattack = "any"\nat_least = 0.0\ne
     ("eps", "sentence"),
     [
         ('"300 mm"', "gates[0].eps: '300 mm': the images have no unit"),
-        ('"7 stored steps"', "gates[0].eps: 7 stored steps is none of the threat's budgets. Known are: 300"),
+        ('"7 stored steps"', "gates[0].eps: 7 stored steps is not one of the budgets of threat.eps. Known are: 300"),
     ],
 )
 def test_budgets_of_gates_are_those_of_the_images_before_anything_is_attacked(
@@ -332,7 +332,7 @@ def test_a_gate_may_write_its_budget_in_another_unit_than_the_threat(tmp_path: P
     plan = clinic.plan(tmp_path, ["case0.nii.gz"], [0], VOLUME, "eps = [10]", more)
     assert audit(load_plan(plan), tmp_path / "run").status == "finished"
     edited(plan, ("20 stored steps", "10 stored steps"))
-    with pytest.raises(ValueError, match="10 stored steps is none of the threat's budgets"):
+    with pytest.raises(ValueError, match=r"10 stored steps is not one of the budgets of threat\.eps"):
         audit(load_plan(plan), tmp_path / "other")
 
 

@@ -189,8 +189,8 @@ def test_values_that_fit_are_proposed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "structures", "said"),
     [
-        ("threshold = 128\nvalues = [255]", '"a"', r"data\.threshold: it takes the place of data\.values"),
-        ("threshold = 128\nignore_value = 9", '"a"', r"it takes the place of data\.ignore_value"),
+        ("threshold = 128\nvalues = [255]", '"a"', r"data\.threshold: it replaces data\.values"),
+        ("threshold = 128\nignore_value = 9", '"a"', r"it replaces data\.ignore_value"),
         ("threshold = 128", '"a", "b"', "cannot tell several structures of one file apart"),
     ],
 )

@@ -92,7 +92,7 @@ def test_across_restarts_by_hand():
 def test_no_spread_over_one_seed_nor_of_what_draws_nothing():
     drops, success = np.array([[0.1, 0.5]]), np.array([[True, False]])
     assert all(
-        is_undefined(one, "over seeds needs two")
+        is_undefined(one, "over seeds needs at least two seeds")
         for one in vars(across_restarts(drops, success, every(2), single(2))).values()
     )
     fixed = across_restarts(np.tile(drops, (3, 1)), np.tile(success, (3, 1)), every(2), single(2), draws=False)

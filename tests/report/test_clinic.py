@@ -118,7 +118,7 @@ def test_no_difference_is_claimed_where_its_interval_holds_nothing_else(ct, ct_r
         if not row.small and (row.difference.low > 0 or row.difference.high < 0)
     ]
     assert claims == len(established) and "too few images for a rate" in section and "not stated" in section
-    assert "may tell which hospital" in section
+    assert "may show which hospital" in section
 
 
 def test_without_a_verdict_sites_have_their_clean_figures(tmp_path):
@@ -147,7 +147,7 @@ def test_the_page_asks_nobody_and_links_only_into_its_run_folder(ct):
     shown = page(ct)
     links = {attrs["href"] for attrs in shown.all("a") if not attrs["href"].startswith("#")}
     assert links == {"./exports/pgd/8%20HU%200001.dcm"}
-    assert "marked as synthetic" in shown.text and "2 adversarial images lie in the run folder" in shown.text
+    assert "marked as synthetic" in shown.text and "The run folder holds 2 adversarial images as files" in shown.text
 
 
 def test_no_text_from_a_file_becomes_markup(ct, tmp_path):

@@ -223,7 +223,7 @@ def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
     told = run.describe()
     (picture,) = told["gallery"]
     run.save_description({**told, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
-    assert "not moved by the attack" in Page(make(run)).text
+    assert "not changed by the attack" in Page(make(run)).text
 
 
 def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_path):
@@ -253,5 +253,5 @@ def test_what_attacks_knew_of_the_model_is_read_from_their_passes(results):
         return views.knowledge(results.model_copy(update={"attacks": attacks}))
 
     assert knowledge(seeing).startswith("Every attack knew the model's weights")
-    assert f"all but {blind[0].name}" in knowledge([*seeing, blind[0]])
-    assert "outputs alone (black box)" in knowledge(blind)
+    assert f"except {blind[0].name}" in knowledge([*seeing, blind[0]])
+    assert "only its outputs (black box)" in knowledge(blind)

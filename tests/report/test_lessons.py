@@ -17,7 +17,7 @@ def told(run):
 def test_of_classes_it_says_what_fell_what_noise_does_and_in_which_direction(tmp_path):
     results, said = told(make_run(tmp_path / "run", pictures=0))
     assert said[0] == results["verdict"]["sentence"]
-    assert said[1].startswith("Random changes of the same size leave ") and "images right" in said[1]
+    assert said[1].startswith("Random changes of the same size leave ") and "images correct" in said[1]
     assert said[2:] == results["verdict"]["details"][1:2] and "disease images" in said[2]
 
 

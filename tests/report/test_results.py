@@ -198,7 +198,7 @@ def test_a_class_beyond_the_task_is_refused(tmp_path):
     task = {**told["task"], "classes": told["task"]["classes"][:4], "disease": [2, 3]}
     data = {**told["data"], "per_class": [12, 12, 12, 12]}
     run.save_description({**told, "task": task, "data": data, "gallery": []})
-    with pytest.raises(StorageError, match="a class beyond 0 to 3"):
+    with pytest.raises(StorageError, match="a class outside 0 to 3"):
         summarise(run)
 
 

@@ -156,14 +156,17 @@ def test_the_verdict_says_what_a_reader_would_see(measured):
         "segmentation": r"bring the mean Dice of “lesion” from 0\.95 down to 0\.\d\d under cospgd\.",
         "volume": r"bring the mean Dice of “(anterior|posterior)” from 0\.99 down to 0\.\d\d under cospgd\.",
         "detection": r"let the model find \d+ of 119 annotated boxes under cospgd, 119 of 119 without an attack\.",
-        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was right, under cospgd\.",
+        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was correct, under "
+        r"cospgd\.",
     }
     for kind, words in expected.items():
         verdict = measured[kind].verdict
         assert re.fullmatch(change + words, verdict.sentence), verdict.sentence
     (scope,) = measured["segmentation"].verdict.details
-    assert scope.startswith("Acceptable (mean Dice above 0.5) stay ") and scope.endswith(
-        "without an attack 40 of 40 are."
+    assert re.fullmatch(
+        r"In the worst case over \d attacks, \d+ of 40 images have an acceptable result \(mean Dice above 0\.5; 95% "
+        r"interval [0-9.]+ to [0-9.]+%\); without an attack it is 40 of 40\.",
+        scope,
     )
 
 
@@ -186,13 +189,13 @@ def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
     told = run.describe()
     task = {**told["task"], "classes": told["task"]["classes"][:2]}
     run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
-    with pytest.raises(StorageError, match="a class beyond 0 to 1"):
+    with pytest.raises(StorageError, match="a class outside 0 to 1"):
         measure(run)
     run = make_dense(tmp_path / "c", "multilabel", pictures=0)
     told = run.describe()
     task = {**told["task"], "classes": told["task"]["classes"][:2], "operating": {}}
     run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
-    with pytest.raises(StorageError, match="findings or boxes whole"):
+    with pytest.raises(StorageError, match="only a part of its findings or boxes"):
         measure(run)
 
 

@@ -20,8 +20,8 @@ from palpate.report.compute.stability_maps import read_maps
 from palpate.report.compute.stability_traces import known
 from palpate.report.compute.stability_words import HEADING, UNRELATED, independent, sentence
 from palpate.report.draw.stability import decades
-from palpate.report.draw.stability_maps import LEVELS, SIDE, Bar, thinned
-from palpate.report.model.schema_stability import AttackStability, Beside, Course, Summary
+from palpate.report.draw.stability_maps import LEVELS, SIDE, ColourBar, thinned
+from palpate.report.model.schema_stability import AttackStability, Course, PlainComparison, Summary
 from palpate.report.model.typed import Figure
 from palpate.report.page.stability_views import held
 from palpate.storage.runs import RunFolder
@@ -153,14 +153,14 @@ def test_the_section_stands_in_the_page_with_all_its_parts(traced, shown):
     # Each of two images once, what four attacks did to it, the spread of the two that draw, and four maps over images.
     assert markup.count("<img") == 2 * (1 + 4 + 2) + 4 and markup.count('alt="clean image') == 2
     assert "Disagreement (KL divergence)" in shown.text and "nan" not in re.findall(r"\w+", shown.text)
-    assert "Not traced: it follows no gradient" in shown.text
+    assert "Not traced: it does not follow a gradient" in shown.text
 
 
 def test_attacks_that_could_win_no_image_and_those_still_to_come_say_so(tmp_path):
     run = make_traced(tmp_path / "none", attacks=FEW)
     items = run.describe()["stability"]["items"]
     run.save_description({**run.describe(), "stability": {**run.describe()["stability"], "items": items[1:]}})
-    assert "could win none of the images" in of(measure(run).stability, "fgsm").sentence
+    assert "none of the chosen images was eligible" in of(measure(run).stability, "fgsm").sentence
     run = make_traced(tmp_path / "later", attacks=FEW, leave_out=["pgd"])
     run.save_description({**run.describe(), "status": "unfinished", "finished": None})
     stability = measure(run).stability
@@ -223,8 +223,8 @@ def test_little_that_was_traced_makes_no_hole_in_the_page(tmp_path, how):
         assert all(value is None for curve in measure(run).stability.attacks[0].curves for value in curve.low)
 
 
-def test_an_attack_of_one_step_has_no_course(told, shown):
-    assert of(told, "fgsm").sentence.startswith("It takes one step, so it has no course.")
+def test_an_attack_of_one_step_has_no_path(told, shown):
+    assert of(told, "fgsm").sentence.startswith("It takes one step, so it has no path to describe.")
     table = shown.text[shown.text.index("Along the run") : shown.text.index("From start to start")]
     assert "fgsm" not in table and "smia" in table
 
@@ -259,8 +259,8 @@ def test_names_of_images_are_shown_only_where_they_were_asked_for(traced):
 
 def test_what_draws_nothing_is_said_once_on_the_page_and_for_each_attack_in_the_results(traced, told):
     text = Page(section(traced)).text
-    assert text.count("at random") == 1 and "draw nothing at random, so their starts are the same" in text
-    assert sum("draws nothing at random" in one.sentence for one in told.attacks) == 2
+    assert text.count("no random numbers") == 1 and "draw no random numbers, so their starts are the same" in text
+    assert sum("draws no random numbers" in one.sentence for one in told.attacks) == 2
     drawing = [one.model_copy(update={"draws": True}) for one in told.attacks]
     assert stability_words.still(drawing) == ""
 
@@ -359,38 +359,50 @@ def test_a_stabilised_attack_on_the_path_of_another_is_said_to_be_that_attack(tm
     told = measure(run).stability
     beside = of(told, "smia").beside
     assert (beside.attack, beside.images, beside.same_path) == ("pgd", 4, 4)
-    assert "On all 4 images it takes the very path of pgd: its term changes nothing." in of(told, "smia").sentence
-    assert told.sentences[1] == "smia takes the very path of pgd on all 4 images."
+    assert "On all 4 images it takes exactly the path of pgd: its term changes nothing." in of(told, "smia").sentence
+    assert told.sentences[1] == "smia takes exactly the path of pgd on all 4 images."
     add_traces(run, {"pgd": plain, "smia": replace(plain, weight=0.5, seed=5, smoothed=0.001), "fgsm": WALKS["fgsm"]})
     told = measure(run).stability
     beside = of(told, "smia").beside
     assert (beside.same_path, beside.nearer) == (0, 4)
-    assert "than under pgd on all 4 images, as its term asks" in of(told, "smia").sentence
+    assert "than under pgd on all 4 images, as its term should make it" in of(told, "smia").sentence
 
 
 @pytest.mark.parametrize(
     ("figures", "says"),
     [
-        ({"along": {"cos_final_half": HEADING}}, "It ends where it was heading"),
-        ({"along": {"cos_final_half": HEADING - 0.01}}, "It bends on its way"),
-        ({"along": {"cos_final_half": UNRELATED - 0.01}}, "It changes its course"),
-        ({"along": {"cos_final_half": None}}, "It did not move."),
-        ({"along": {"half_time": 0.75}}, "The model's answer never settled: it was half way to the final one only"),
-        ({"along": {"half_time": 0.74}}, "The model's answer is half way to the final one after 74% of the steps"),
+        (
+            {"along": {"cos_final_half": HEADING}},
+            "It keeps its direction: at half the steps its change points in the final direction (cosine 0.90)",
+        ),
+        (
+            {"along": {"cos_final_half": HEADING - 0.01}},
+            "It bends: at half the steps its change points only partly in the final direction (cosine 0.89)",
+        ),
+        (
+            {"along": {"cos_final_half": UNRELATED - 0.01}},
+            "It changes its direction: at half the steps its change points little in the final direction",
+        ),
+        ({"along": {"cos_final_half": None}}, "It did not change the image."),
+        ({"along": {"half_time": 0.75}}, "The model's answer never settled: it was half-way to the final one only"),
+        ({"along": {"half_time": 0.74}}, "The model's answer is half-way to the final one after 74% of the steps"),
         ({"along": {"cos_step": -0.2}}, "successive steps go back and forth (mean cosine −0.20)"),
-        ({"weight": 0.0}, "has the weight 0 and does nothing"),
-        ({"weight": 0.5}, "No attack without its stabilisation term was traced beside it"),
-        ({"draws": True, "starts": 3}, "All 3 starts agree on which images are beaten; their final changes spread by"),
+        ({"weight": 0.0}, "has the weight 0 and has no effect"),
+        ({"weight": 0.5}, "No attack without a stabilisation term was traced to compare it with"),
+        (
+            {"draws": True, "starts": 3},
+            "All 3 starts agree on which images are beaten; the spread of their final changes at a pixel is 0.50 eps",
+        ),
         (
             {"draws": True, "starts": 2, "restarts": {"differing": {"value": 0.25, "count": 1, "total": 4}}},
             "On 1 of 4 images some of the 2 starts win and others do not",
         ),
         (
             {"draws": True, "starts": 3, "restarts": {"change": 0.05}},
-            "0.05 eps at a pixel, so they are nearly the same",
+            "at a pixel is 0.05 eps, so they are nearly the same",
         ),
-        ({"draws": True, "starts": 2}, "(signs with nothing in common: 0.71)"),
-        ({"state": "no gradient"}, "Not traced: it follows no gradient"),
+        ({"draws": True, "starts": 2}, "(unrelated signs give 0.71)"),
+        ({"state": "no gradient"}, "Not traced: it does not follow a gradient"),
     ],
 )
 def test_each_case_has_its_sentence(figures, says):
@@ -400,16 +412,16 @@ def test_each_case_has_its_sentence(figures, says):
 @pytest.mark.parametrize(
     ("nearer", "says"),
     [
-        (4, "than under bim on all 4 images, as its term asks."),
+        (4, "than under bim on all 4 images, as its term should make it."),
         (3, "than under bim on 3 of 4 images."),
-        (2, "than under bim on 2 of 4 images: its term does not reach what it asks."),
+        (2, "than under bim on 2 of 4 images: its term does not do what it should."),
         (None, "was not measured (smoothed = false)"),
     ],
 )
 def test_what_the_term_asks_is_held_against_the_attack_without_it(nearer, says):
-    beside = Beside(attack="bim", images=4, same_path=1, comparable=True, nearer=nearer)
+    beside = PlainComparison(attack="bim", images=4, same_path=1, comparable=True, nearer=nearer)
     text = sentence(made(weight=0.5, beside=beside), "linf")
-    assert says in text and "On 1 of 4 images it takes the very path of bim." in text
+    assert says in text and "On 1 of 4 images it takes exactly the path of bim." in text
 
 
 def test_what_is_smoothed_otherwise_is_not_compared(tmp_path):
@@ -420,11 +432,11 @@ def test_what_is_smoothed_otherwise_is_not_compared(tmp_path):
     run.save_description(told)
     one = of(measure(run).stability, "smia")
     assert (one.beside.comparable, one.beside.nearer) == (False, None)
-    assert "cannot be held against pgd, whose trace smooths otherwise" in one.sentence
+    assert "cannot be compared with pgd, whose trace smooths differently" in one.sentence
 
 
-def test_only_an_l_inf_ball_has_a_measure_for_signs_with_nothing_in_common():
-    assert "nothing in common" not in sentence(made(draws=True, starts=3), "l2")
+def test_only_an_l_inf_ball_has_a_measure_for_unrelated_signs():
+    assert "unrelated signs" not in sentence(made(draws=True, starts=3), "l2")
     rng = np.random.default_rng(0)
     for starts in (2, 3, 5):
         signs = rng.choice([-1.0, 1.0], size=(starts, 200_000))
@@ -435,21 +447,22 @@ def test_all_attacks_together_are_counted():
     late = made(attack="slow", along={"half_time": 0.9, "cos_final_half": 0.5})
     single = made(attack="fgsm", steps=1)
     assert stability_words.sentences([made(), late, single]) == [
-        "Of 2 attacks traced over several steps, 1 ends where it was heading half-way; slow never settled."
+        "Of 2 attacks traced over several steps, 1 keeps the direction that it had half-way; under slow "
+        "the model's answer never settled."
     ]
     assert stability_words.sentences([made(), made()])[0].endswith(
-        "all end where they were heading half-way; the model's answers were half way to the end before three "
+        "all keep the direction that they had half-way; the model's answers were half-way to the end before three "
         "quarters of the steps."
     )
-    assert stability_words.sentences([single])[0].startswith("The attacks traced take one step each")
+    assert stability_words.sentences([single])[0].startswith("All traced attacks take one step")
     assert stability_words.sentences([made(state="no gradient")]) == ["No attack was traced."]
-    assert stability_words.sentences([late])[0].startswith("The attack traced over several steps does not end where")
+    assert stability_words.sentences([late])[0].startswith("The attack traced over several steps does not keep")
 
 
 def test_shares_of_paths_are_told_as_a_range():
     courses = [Course(row=0, start=place, share=share) for place, share in enumerate((0.301, None, 0.35))]
     assert held(courses) == "the planes hold 30 to 35%"
-    assert held(courses[:1]) == "the plane holds 30%" and held(courses[1:2]) == "it did not move"
+    assert held(courses[:1]) == "the plane holds 30%" and held(courses[1:2]) == "it did not change the image"
 
 
 def test_all_curves_share_a_scale_of_whole_powers_of_ten(told):
@@ -462,12 +475,12 @@ def test_all_curves_share_a_scale_of_whole_powers_of_ten(told):
 
 def test_a_map_keeps_its_values_up_to_its_number_of_colours():
     values = np.linspace(0, 3, 400).reshape(20, 20)
-    bar = Bar.of([values], signed=False)
+    bar = ColourBar.of([values], signed=False)
     picture = Image.open(io.BytesIO(base64.b64decode(bar.picture(values).split(",")[1])))
     levels = np.asarray(picture)
     assert np.abs(levels / (LEVELS - 1) * 3 - values).max() <= 3 / (LEVELS - 1) / 2 + 1e-9
     assert bar.shown("HU")["high"] == "3 HU"
-    signed = Bar.of([values - 3], signed=True)
+    signed = ColourBar.of([values - 3], signed=True)
     assert (signed.low, signed.high) == (-3, 3)
     assert np.asarray(Image.open(io.BytesIO(base64.b64decode(signed.picture(values - 3).split(",")[1])))).min() == 0
     large = np.arange(500 * 40).reshape(500, 40)

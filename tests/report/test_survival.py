@@ -65,21 +65,24 @@ def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
     saved, *others = next(one for one in of(ct_results, None).points if one.eps == told.eps).cells
     assert told.sentences[0] == (
         f"Of {saved.survived.total} images that attacks beat at eps {told.eps:g} HU, {saved.survived.count} stay "
-        "beaten after saving in the images' own format (DICOM) and reading again."
+        "beaten after saving in the format of the originals (DICOM) and reading again."
     )
     most = max(others, key=lambda cell: cell.survived.value)
-    assert f"{most.handling} leaves most ({most.survived.count} of {most.survived.total})" in told.sentences[1]
-    alone = next(cell for cell in others if cell.handling == "blur1").alone
-    assert told.sentences[2].startswith(
-        f"By itself, without any attack, blur1 already reaches the goal on {alone.count}"
+    assert (
+        f"{most.handling} leaves most images beaten ({most.survived.count} of {most.survived.total})"
+        in told.sentences[1]
     )
+    alone = next(cell for cell in others if cell.handling == "blur1").alone
+    assert told.sentences[2].startswith(f"Without any attack, blur1 alone already reaches the goal on {alone.count}")
 
 
 def test_handlings_that_leave_the_same_are_not_told_apart(ct_results):
     point = of(ct_results, None).points[-1]
     same = point.model_copy(update={"cells": [point.cells[1], point.cells[1].model_copy(update={"handling": "other"})]})
     count = point.cells[1].survived
-    assert list(survival_words._others(same)) == [f"Each of the other handlings leaves {count.count} of {count.total}."]
+    assert list(survival_words._others(same)) == [
+        f"After each of the other post-processing steps, {count.count} of {count.total} stay beaten."
+    ]
 
 
 def test_what_robust_to_bought_is_measured_on_the_same_images(ct, ct_results):
@@ -109,7 +112,7 @@ def test_without_the_same_attack_nothing_is_said_to_be_bought(ct, tmp_path):
     run.save_description(told)
     survival = measure(run).survival
     assert survival.bought == [] and survival.unpaired == ["pgd-robust"]
-    assert "No attack of the plan differs from pgd-robust in robust_to alone" in page(run).text
+    assert "No attack of the plan differs from pgd-robust only in robust_to" in page(run).text
 
 
 def test_saving_that_takes_success_away_is_a_warning_and_the_lattice_mends_it(ct, ct_results, lattice):
@@ -138,7 +141,7 @@ def test_records_of_other_handlings_are_refused(tmp_path):
     run = make_ct(tmp_path / "run")
     told = run.describe()
     run.save_description({**told, "handlings": told["handlings"][:3]})
-    with pytest.raises(StorageError, match=r"margins after 8 handlings and run\.json names 3"):
+    with pytest.raises(StorageError, match=r"margins after 8 post-processing steps and run\.json names 3"):
         measure(run)
 
 
@@ -174,4 +177,4 @@ def test_the_page_says_where_images_beaten_at_smaller_budgets_were_not_attacked_
     run = make_ct(tmp_path / "run")
     known = run.describe()
     run.save_description({**known, "tuning": {**known["tuning"], "curve": curve}})
-    assert ("at larger budgets it counts as it was found there" in page(run).text) == told
+    assert ("At larger budgets its earlier adversarial image counts" in page(run).text) == told

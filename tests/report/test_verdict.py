@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from palpate.report.compute.results import measure
-from palpate.report.compute.verdict import pronounce
+from palpate.report.compute.verdict import make_verdict
 from palpate.report.model.description import Description
 from tests.report.world import make_run
 
@@ -9,7 +9,7 @@ from tests.report.world import make_run
 def again(run, results, **changes):
     """The verdict of the same figures under a changed description."""
     told = Description.model_validate({**run.describe(), **changes})
-    return pronounce(told, results.clean, results.worst_case, results.worst_directions)
+    return make_verdict(told, results.clean, results.worst_case, results.worst_directions)
 
 
 def made(path, attacks):
@@ -26,15 +26,15 @@ def test_the_smallest_budget_that_halves_accuracy_is_named(results):
         "Changes of at most 1 in each stored value (0.39% of the range 0 to 255) bring accuracy from 80.0% down to "
         "38.3%."
     )
-    assert told.details[0] == "That is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
-    assert told.details[1].startswith("At eps 1, 14 of 36 disease images can be made to read as healthy (2 do without")
+    assert told.details[0] == "This is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
+    assert told.details[1].startswith("At eps 1, 14 of 36 disease images can be made to look healthy (2 do without")
 
 
 def test_a_model_that_holds_is_not_called_robust(tmp_path):
     told = made(tmp_path, ["noise"])
     assert told.fell is False and told.eps == 4.0
-    assert "left 70.0% of the images right, from 80.0% without an attack; no larger budget was tried" in told.sentence
-    assert told.details[0].startswith("That is the worst case over the one attack that ran")
+    assert "leave 70.0% of the images correct (80.0% without an attack); no larger budget was tried" in told.sentence
+    assert told.details[0].startswith("This is the worst case over the one attack that ran")
 
 
 def test_without_untargeted_attacks_no_figure_is_invented(tmp_path, empty):

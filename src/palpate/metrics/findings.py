@@ -1,4 +1,4 @@
-"""Graded findings, and the validity grade that they add up to."""
+"""Findings with a level, and the validity grade that follows from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Letter = Literal["A", "B", "C"]
 
 @dataclass(frozen=True)
 class HealthFinding:
-    """What one check found."""
+    """The result of one check."""
 
     level: Level
     """`pass`, `note` (good to know), `warning` (read the figures with care) or `failure` (do not rely on them)."""
@@ -24,7 +24,7 @@ class HealthFinding:
 
 @dataclass(frozen=True)
 class Grade:
-    """How far the figures of a run can be trusted. It says nothing about how robust the model is."""
+    """How far the figures of a run can be trusted. This is not about how robust the model is."""
 
     letter: Letter
     """A: nothing speaks against them. B: read with care. C: do not rely on them."""

@@ -1,4 +1,4 @@
-"""Checks that make a number trustworthy: do the records look like working attacks on a model that can be attacked.
+"""Health checks: whether records look like working attacks on a model that can be attacked.
 
 After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and Pintor et al., "Indicators of Attack
 Failure" (2022). Each check reads records only and returns one finding. `metrics.strength` compares attacks.
@@ -16,18 +16,18 @@ from palpate.metrics.panel import Images, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, within_budget
 
 FEW_IMAGES = 10
-"""Fewer eligible images than this support no rate."""
+"""With fewer eligible images than this, a rate cannot be given."""
 FEW_GROUPS = 20
 """With fewer groups than this the bootstrap's interval is too narrow."""
 WIDE = 0.2
 """A 95% interval wider than this is called wide."""
 HALF = 0.5
-"""With fewer acceptable images than this before any attack, attacks have little to take away."""
+"""With fewer acceptable images than this before any attack, attacks can make little worse."""
 STEADY = 0.01
 """Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
-"""More than this share of attacked images with a defect spoils the figures."""
-_NOTHING = "There is nothing here that an attack could take away, so no figure says anything."
+"""The figures are not reliable where more than this share of attacked images has a defect."""
+_NOTHING = "There is nothing that an attack could make worse, so the figures have no meaning."
 
 
 def attacks_ran(
@@ -42,7 +42,7 @@ def attacks_ran(
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
     if unable := [attack for attack in planned if attack in failed]:
-        text = f"Could not run: {_list(unable)}. The reason of each is among the findings, with what to do."
+        text = f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix."
         return HealthFinding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
     partial = [
@@ -51,18 +51,18 @@ def attacks_ran(
         if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
     ]
     if not done:
-        return HealthFinding("failure", name, "No attack has a record yet. Run the same command again to go on.")
+        return HealthFinding("failure", name, "No attack has a record yet. Run the same command again to continue.")
     if absent:
         return HealthFinding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
     if partial:
         return HealthFinding(
-            "failure", name, f"Ran on a part of the images only: {_list(partial)}. Run the audit again."
+            "failure", name, f"Ran only on a part of the images: {_list(partial)}. Run the audit again."
         )
     return HealthFinding("pass", name, f"All {len(done)} attacks have a record for each image and budget.")
 
 
 def steady_model(panel: Panel) -> HealthFinding:
-    """The model decided each clean image alike in every attack's records: the same class, the same score."""
+    """Every attack's records hold the same decision for each clean image: the same class, the same score."""
     name = "Steady decisions"
     unsteady = np.zeros(panel.images.count, dtype=bool)
     for outcome in panel.outcomes:
@@ -73,16 +73,16 @@ def steady_model(panel: Panel) -> HealthFinding:
         return HealthFinding(
             "failure",
             name,
-            f"{_images(unsteady.sum())} got different decisions from one attack to the next without any change. "
-            "The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
+            f"{_images(unsteady.sum())} got different decisions from one attack to the next, although they did not "
+            "change. The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
         )
     return HealthFinding("pass", name, "Each clean image got the same decision every time.")
 
 
 def clean_baseline(images: Images) -> HealthFinding:
-    """The model is better than always answering the commonest class; without classes, right more often than not.
+    """The model is better than always answering the most common class; without classes, acceptable on at least half.
 
-    Images of one class cannot show that, however many of them are right.
+    Images of one class cannot show that, even if all of them are correct.
     """
     name = "Clean accuracy"
     if not images.count:
@@ -90,16 +90,16 @@ def clean_baseline(images: Images) -> HealthFinding:
     share = clean_accuracy(images)
     if (images.label < 0).all():
         return _acceptable(share)
-    right = f"The model is right on {share.count} of {share.total} images"
+    right = f"The model is correct on {share.count} of {share.total} images"
     if not share.count:
         return HealthFinding("failure", name, f"{right}. {_NOTHING}")
     if np.unique(images.label).size == 1:
-        text = f"{right}, which are all of one class. That cannot show whether it tells this class from the others."
+        text = f"{right}, which are all of one class. This does not show whether it can tell the classes apart."
         return HealthFinding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
-    text = f"{right}; the commonest class alone gives {commonest:.0%}."
+    text = f"{right}; always answering the most common class gives {commonest:.0%}."
     if share.value <= commonest:
-        return HealthFinding("warning", name, f"{text} There is little here that an attack could take away.")
+        return HealthFinding("warning", name, f"{text} There is little that an attack could make worse.")
     return HealthFinding("pass", name, text)
 
 
@@ -109,7 +109,7 @@ def _acceptable(share: Share) -> HealthFinding:
     if not share.count:
         return HealthFinding("failure", "Clean results", f"{text} {_NOTHING}")
     if share.value < HALF:
-        return HealthFinding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
+        return HealthFinding("warning", "Clean results", f"{text} There is little that an attack could make worse.")
     return HealthFinding("pass", "Clean results", text)
 
 
@@ -130,15 +130,15 @@ def gradients(outcomes: Sequence[Outcome]) -> HealthFinding:
         return HealthFinding(
             level,
             name,
-            f"In {blocked} of {tried} attacks on an image no gradient at all reached the image and the attack stood "
-            f"still ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
+            f"In {blocked} of {tried} attacks on an image no gradient reached the image, so the attack "
+            f"could not move ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
         )
     if zero:
         return HealthFinding(
             "note",
             name,
             f"In {zero} of {tried} attacks on an image the loss was so saturated that its gradient was exactly zero; "
-            "the margin's gradient was climbed instead, so nothing was lost.",
+            "the attack followed the gradient of the margin instead, so nothing was lost.",
         )
     return HealthFinding("pass", name, "Every gradient was finite and non-zero.")
 
@@ -154,7 +154,7 @@ def finite_outputs(outcomes: Sequence[Outcome]) -> HealthFinding:
         "failure" if broken > MANY * tried else "warning",
         name,
         f"In {broken} of {tried} attacks on an image the model returned NaN or infinity. A deployed model that does "
-        "so fails in its own way; find the layer that overflows.",
+        "so fails without any attacker; find the layer that overflows.",
     )
 
 
@@ -177,13 +177,13 @@ def budgets_kept(outcomes: Sequence[Outcome]) -> HealthFinding:
     return HealthFinding(
         "note",
         name,
-        f"Left their budget: {', '.join(texts)}. Their rows are no figures at the same eps; in the worst case each "
-        "image counts from the distance it really has.",
+        f"Left their budget: {', '.join(texts)}. Their rows cannot be compared at the same eps; in the worst case each "
+        "image counts at its real distance.",
     )
 
 
 def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
-    """Enough images, and enough groups, for the intervals to say something.
+    """There are enough images, and enough groups, for meaningful intervals.
 
     Args:
         panel: the records.
@@ -201,16 +201,15 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
         return HealthFinding(
             "warning",
             name,
-            f"The images come from {images.groups} groups only; with so few the intervals are too narrow.",
+            f"The images come from only {images.groups} groups; with so few the intervals are too narrow.",
         )
     text = (
-        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to {(high - low) / 2:.0%}"
+        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "
+        f"{(high - low) / 2:.0%}"
     )
     if high - low > WIDE:
-        return HealthFinding(
-            "warning", name, f"{text} either way (95%). Differences smaller than that are not established."
-        )
-    return HealthFinding("pass", name, f"{text} either way (95%).")
+        return HealthFinding("warning", name, f"{text} (95%). Smaller differences are not established.")
+    return HealthFinding("pass", name, f"{text} (95%).")
 
 
 def _images(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Spreads over images with bootstrap intervals, and the weighted sums that figures of stability are made of."""
+"""Spreads over images with bootstrap intervals, and the weighted sums behind the figures of stability."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from palpate.metrics.intervals import Estimate, Resampling
 from palpate.metrics.panel import Bools, Floats
 
 NO_IMAGE = "No image counts here."
-FEW_IMAGES = "A spread over images needs two of them."
+FEW_IMAGES = "A spread over images needs at least two images."
 
 
 def spread(values: Floats, among: Bools, resampling: Resampling) -> Estimate:
     """Standard deviation over images, with n - 1, and its percentile bootstrap interval.
 
-    The interval leans low in small samples, since a resample repeats images.
+    The interval is biased low in small samples, since a resample repeats images.
 
     Args:
         values: (N,) one figure per image; those that are not finite do not count.
@@ -35,7 +35,7 @@ def check(resampling: Resampling, *arrays: npt.ArrayLike) -> None:
     """Each array holds one number per image.
 
     Raises:
-        InputError: one does not.
+        InputError: an array has another length.
     """
     if any(np.shape(array) != resampling.group.shape for array in arrays):
         raise InputError(f"Each array must hold one number for each of the {resampling.group.size} images.")
@@ -57,7 +57,7 @@ def deviation(weights: Floats, values: Floats) -> Floats:
     """Weights (B, n), values (n,) -> standard deviations (B,) with sum of weights - 1; NaN below two images."""
     if not values.size:
         return np.full(len(weights), np.nan)
-    # Seen from the first value, equal values have a spread of exactly 0.
+    # Differences from the first value: equal values then have a spread of exactly 0.
     moved, total = values - values[0], weights.sum(axis=1)
     centre = np.nan_to_num(mean(weights, moved))
     squares = (weights * (moved - centre[:, None]) ** 2).sum(axis=1)

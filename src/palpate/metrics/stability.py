@@ -1,9 +1,9 @@
-"""What "stable" means of an attack, in numbers: the first two meanings, over images and over restarts.
+"""What "stable" means for an attack, in numbers: the first two meanings, over images and over restarts.
 
 The definitions are palpate's own (`docs/explanation/stability.md`). Scores are better when higher. The drop of an
 image is its clean score minus its score under attack. N images share one `Resampling`; NaN marks what was not
-measured, and such an image does not count. What cannot be known is an `undefined` estimate that says why.
-The fourth meaning, along the run, is in `stability_run`. A report has no figures of the other meanings: they are in
+measured, and such an image does not count. What cannot be known is an `undefined` estimate with its reason.
+The fourth meaning, along the run, is in `stability_run`. Reports do not have the other meanings, which are in
 `benchmarks/stability_measures.py` and `benchmarks/stability_modalities.py`.
 """
 
@@ -19,7 +19,7 @@ from palpate.metrics.intervals import Estimate, Resampling, Share, undefined
 from palpate.metrics.panel import Bools, Floats
 from palpate.metrics.spreads import NO_IMAGE, check, mean, spread
 
-ONE_SEED = "A spread over seeds needs two of them."
+ONE_SEED = "A spread over seeds needs at least two seeds."
 NO_DRAWS = "The attack draws no random numbers: it has no spread over seeds."
 
 
@@ -30,7 +30,7 @@ def by_group(groups: npt.ArrayLike, seed: int = 0) -> Resampling:
 
 @dataclass(frozen=True)
 class AcrossImages:
-    """First meaning: how unequal the images fare at one budget."""
+    """First meaning: how unequal the results of the images are at one budget."""
 
     drop: Estimate
     """Mean drop of the score."""
@@ -68,7 +68,7 @@ def across_images(
 
 @dataclass(frozen=True)
 class AcrossRestarts:
-    """Second meaning: what the random numbers of the attack decide."""
+    """Second meaning: the effect of the attack's random numbers."""
 
     spread: Estimate
     """Standard deviation of the drop over seeds within an image, pooled over images."""
@@ -97,8 +97,8 @@ def across_restarts(
         eligible: (N,) images that count.
         resampling: of the N images.
         change: (N,) spread of the final change of each image over seeds, in budgets; NaN where it is not known.
-        draws: whether the attack draws random numbers. Where it does not, every figure is undefined: a zero would
-            praise it for what it cannot do.
+        draws: whether the attack draws random numbers. If not, every figure is undefined: a zero would look like a
+            good result.
 
     Raises:
         InputError: the arrays differ in shape.

@@ -42,17 +42,17 @@ class RunSummary:
     """How one attack runs: means over images, starts averaged first."""
 
     cos_step: Estimate
-    """Mean cosine between successive steps: 1 goes straight, 0 turns square, below 0 swings back and forth."""
+    """Mean cosine between successive steps: 1 is straight, 0 a right angle, below 0 back and forth."""
     falling: Estimate
-    """Share of the steps at which kl_final falls: 1 nears its final predictions all the time."""
+    """Share of the steps at which kl_final falls: at 1 every step is nearer to the final predictions."""
     half_time: Estimate
     """Share of the steps until kl_final has first fallen to half of its start."""
     smoothed_end: Estimate
-    """kl_smoothed at the last step over its peak: 1 still at its worst, 0 the smoothed image agrees in the end."""
+    """kl_smoothed at the last step over its peak: 1 is its worst value, at 0 the smoothed image agrees in the end."""
     cos_final_half: Estimate
     """Cosine between the change at half the steps, t = T // 2, and the last one."""
     plane_share: Estimate
-    """Share of |d_T|^2 that lies in the plane of the first and last step: (plane_x^2 + plane_y^2) / l2^2."""
+    """Share of |d_T|^2 that is in the plane of the first and last step: (plane_x^2 + plane_y^2) / l2^2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +74,13 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     """Curves over the steps and summary figures of one attack's traces.
 
     Args:
-        frame: rows of traces as columns, named as in `storage.traces.TraceRow`; rows of other attacks are passed over.
+        frame: rows of traces as columns, named as in `storage.traces.TraceRow`; rows of other attacks are ignored.
         attack: name of the attack.
         seed: of the bootstrap.
 
     Raises:
         InputError: the attack has no rows, its traces differ in their number of steps or their budget, or two rows
-            stand for the same image, start and step.
+            have the same image, start and step.
     """
     rows = _rows_of(frame, attack)
     steps, step = int(rows["steps"][0]), rows["step"].astype(np.int64)
@@ -88,7 +88,7 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     starts, start = np.unique(rows["start"], return_inverse=True)
     cells = (image * starts.size + start) * (steps + 1) + step
     if np.unique(cells).size < cells.size:
-        raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it anew.")
+        raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it again.")
     tables = {}
     for name in NEEDED:
         table = np.full((images.size, starts.size, steps + 1), np.nan)
@@ -101,7 +101,7 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
 
 
 def mean_known(values: Floats, axis: int = -1) -> Floats:
-    """Mean along an axis of what is not NaN; NaN where nothing is known."""
+    """Mean along an axis without NaN; NaN where all values are NaN."""
     known = ~np.isnan(values)
     count = known.sum(axis=axis)
     out = np.full(count.shape, np.nan)
@@ -110,7 +110,7 @@ def mean_known(values: Floats, axis: int = -1) -> Floats:
 
 
 def band(values: Floats) -> Band:
-    """Median and quartiles over images (N, T + 1) at each step, of those not NaN there; one image has no quartiles."""
+    """Median and quartiles over images (N, T + 1) at each step, without NaN; one image has no quartiles."""
     known = ~np.isnan(values)
     out = np.full((3, values.shape[1]), np.nan)
     for step in np.flatnonzero(known.any(axis=0)):
@@ -122,15 +122,15 @@ def band(values: Floats) -> Band:
 
 
 def _rows_of(frame: Frame, attack: str) -> Frame:
-    """The columns that are needed, of one attack, with one budget and one number of steps."""
+    """The needed columns of one attack, with one budget and one number of steps."""
     mine = np.asarray(frame["attack"]) == attack
     if not mine.any():
         raise InputError(f"There is no trace of the attack '{attack}'.")
     rows = {name: np.asarray(frame[name])[mine] for name in ("row", "group", "start", "step", "steps", "eps", *NEEDED)}
     if np.unique(rows["steps"]).size > 1 or np.unique(rows["eps"]).size > 1:
-        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it anew.")
+        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it again.")
     if rows["step"].min() < 0 or rows["step"].max() > rows["steps"][0]:
-        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {rows['steps'][0]}. Trace it anew.")
+        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {rows['steps'][0]}. Trace it again.")
     return rows
 
 

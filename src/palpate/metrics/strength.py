@@ -1,4 +1,4 @@
-"""Checks that compare attacks of one goal with each other and with what theory promises of a working attack."""
+"""Checks that compare attacks of one goal with each other and with what theory says of a working attack."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from palpate.metrics.intervals import Pairing, mcnemar
 from palpate.metrics.panel import Images, Outcome
 from palpate.metrics.robustness import success_rate, worst_success
 
-Kind = Literal["gradient-free", "single-step", "iterative"]
+AttackKind = Literal["gradient-free", "single-step", "iterative"]
 
 ESTABLISHED = 0.05
 """A paired difference with an exact p below this is called established."""
 FEW = 0.1
 """A tie counts only where at least this share of the images fell: with a handful of images ties are chance."""
 HALF_RANGE = 0.5
-"""An L-inf budget of half the range turns every image into the same grey: whatever the model, it must fall."""
+"""An L-inf budget of half the range can turn every image into the same grey, which beats any model."""
 SATURATED = 0.95
 """Success above this at the largest budget shows that the attack works."""
 
 
-def kind(outcome: Outcome, steps: int | None = None) -> Kind:
+def kind(outcome: Outcome, steps: int | None = None) -> AttackKind:
     """How an attack climbs, read from the backward passes it spent.
 
     Args:
         outcome: the attack's records.
-        steps: its number of steps where the plan says so: beaten images leave early, so that passes alone may
-            make an iterative attack look like a single step.
+        steps: its number of steps where the plan gives it: beaten images stop early, so by its passes alone an
+            iterative attack may look like a single step.
     """
     most = int(outcome.backwards.max(initial=0))
     if most == 0:
@@ -53,14 +53,14 @@ def strongest(outcomes: Sequence[Outcome]) -> Outcome | None:
     return max(outcomes, key=lambda outcome: int(outcome.success.sum()), default=None)
 
 
-def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
+def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks that follow gradients beat more images than attacks without, such as random noise."""
     name = "Gradients beat noise"
     free = [outcome for outcome in outcomes if kinds[outcome.attack] == "gradient-free"]
     guided = [outcome for outcome in outcomes if kinds[outcome.attack] != "gradient-free"]
     if not free:
         return HealthFinding(
-            "note", name, "No attack without gradients ran beside the others. Add random noise to the plan."
+            "note", name, "No attack without gradients ran to compare with. Add random noise to the plan."
         )
     if not guided:
         return HealthFinding("note", name, "No attack with gradients ran, so there is nothing to compare.")
@@ -68,19 +68,19 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> He
         name,
         free,
         guided,
-        "The gradients of this model mislead the attacks; its robust accuracy is an illusion until that is fixed.",
+        "The gradients of this model mislead the attacks; its robust accuracy cannot be trusted until that is fixed.",
         strict=True,
     )
 
 
-def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
+def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks of many steps beat more images than attacks of one step."""
     name = "Steps beat one step"
     single = [outcome for outcome in outcomes if kinds[outcome.attack] == "single-step"]
     iterative = [outcome for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if not single or not iterative:
         return HealthFinding("note", name, "There is no pair of a single-step and an iterative attack to compare.")
-    advice = "Their step size is too large or the loss surface is broken; more steps or a smaller step must help."
+    advice = "Their step size is too large or the loss is not smooth; more steps or smaller steps should help."
     return _ordering(name, single, iterative, advice, strict=False)
 
 
@@ -97,7 +97,7 @@ def _ordering(
             if established and high is best:
                 proof = proof or (
                     f"At eps {eps:g} '{low.attack}' beat {pair.both + pair.only_first} images and the strongest of "
-                    f"the others, '{high.attack}', {pair.both + pair.only_second}. "
+                    f"the others, '{high.attack}', only {pair.both + pair.only_second}. "
                 )
             tie = lead == 0 and pair.neither > 0 and pair.both > FEW * (pair.both + pair.neither)
             if established or (lead > 0 and (strict or high is best)) or (tie and strict):
@@ -109,7 +109,7 @@ def _ordering(
         against = ", ".join(f"'{outcome.attack}'" for outcome in weak)
         relation = "no stronger than" if strict else "weaker than"
         return HealthFinding("warning", name, f"At some budget {relation} {against}: {names}. Tune these attacks.")
-    return HealthFinding("pass", name, "The order of strength is as it must be, at every budget.")
+    return HealthFinding("pass", name, "The order of strength is as expected at every budget.")
 
 
 def growth(images: Images, outcomes: Sequence[Outcome]) -> HealthFinding:
@@ -128,12 +128,14 @@ def growth(images: Images, outcomes: Sequence[Outcome]) -> HealthFinding:
     together = {worst_success(images, outcomes, eps).value for eps in _budgets(outcomes)}
     if len(_budgets(outcomes)) > 2 and len(together) == 1 and 0 < min(together) < 1:
         return HealthFinding(
-            "failure", name, "No attack beats more images at the largest budget than at the smallest: they are stuck."
+            "failure",
+            name,
+            "No attack beats more images at the largest budget than at the smallest: the attacks are stuck.",
         )
     if falling or flat:
-        texts = [f"'{attack}' loses images at a larger budget" for attack in falling]
-        texts += [f"'{attack}' gains nothing from a larger budget" for attack in flat]
-        return HealthFinding("warning", name, f"{'; '.join(texts)}. Such an attack is not converged.")
+        texts = [f"'{attack}' beats fewer images at a larger budget" for attack in falling]
+        texts += [f"'{attack}' beats no more images at a larger budget" for attack in flat]
+        return HealthFinding("warning", name, f"{'; '.join(texts)}. Such an attack has not converged.")
     return HealthFinding("pass", name, "Every attack beats at least as many images at each larger budget.")
 
 
@@ -158,17 +160,19 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     norm = outcomes[0].norm
     if norm == "linf" and largest >= HALF_RANGE * extent and share.count < share.total:
         return HealthFinding(
-            "failure", name, f"{part}. At half the range any image can become plain grey: the attacks fail."
+            "failure", name, f"{part}. With half the range any image can become plain grey: the attacks fail."
         )
     if share.value < SATURATED:
         return HealthFinding(
-            "warning", name, f"{part}. The model resists or the attacks fail; a larger eps in the plan tells which."
+            "warning",
+            name,
+            f"{part}. Either the model resists or the attacks fail; a larger eps in the plan shows which.",
         )
     return HealthFinding("pass", name, f"{part}: the attacks work.")
 
 
-def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> HealthFinding:
-    """Robust accuracy rests on at least one attack of many steps that follows gradients."""
+def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
+    """At least one attack of many steps that follows gradients is behind robust accuracy."""
     name = "A strong attack ran"
     iterative = [outcome.attack for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if iterative:
@@ -178,9 +182,7 @@ def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> Hea
     text = (
         "No untargeted attack ran."
         if not outcomes
-        else (
-            "No attack of several gradient steps ran, so that robust accuracy is only an upper bound. Add pgd or apgd."
-        )
+        else ("No attack with several gradient steps ran, so robust accuracy is only an upper bound. Add pgd or apgd.")
     )
     return HealthFinding(level, name, text)
 

@@ -1,4 +1,4 @@
-"""The report: figures, tables and one HTML file, made from a run folder alone."""
+"""The report: figures, tables and one HTML file, made only from a run folder."""
 
 from palpate.report.compute.results import summarise
 from palpate.report.page.html import write_report

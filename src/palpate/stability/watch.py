@@ -1,4 +1,4 @@
-"""The watcher of a trace: it keeps what was seen at each step, and what only the end can tell is computed there."""
+"""The watcher of a trace: it keeps each step, and computes the figures that need the end of the attack."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from palpate.tensors import Tree, mapped
 
 
 class Recorder:
-    """Keeps, per step of one start, the images and outputs, and the numbers that are there already.
+    """Keeps, per step of one start, the images, the outputs, and the numbers that are already known.
 
-    Images and outputs are those that the attack has made; nothing is copied. They stay in memory until the start is
+    Images and outputs are those of the attack; nothing is copied. They stay in memory until the start is
     over: T + 1 times the attacked images and the model's outputs for them, where the attack alone needs one of each.
 
     Args:
-        terms: what the attack's objective is made of.
-        smoothed: look at the smoothed image too, at one forward pass a step.
+        terms: the parts of the attack's objective.
+        smoothed: also show the smoothed image to the model, at one forward pass a step.
 
     Attributes:
         last: the latest event; None before the first.
@@ -68,10 +68,10 @@ class Recorder:
 
 
 def _kl(event: StepEvent, p: Tree, q: Tree) -> Tensor:
-    """KL(p || q) as the task defines it (B,); what rounding puts below zero is zero."""
+    """KL(p || q) as the task defines it (B,); values below zero, from rounding, become zero."""
     return event.task.consistency_loss(q, p, "distribution", event.targets).clamp(min=0)
 
 
 def _exact(outputs: Tree) -> Tree:
-    """In float64: a divergence is of second order, and in float32 the last steps of an attack drown in rounding."""
+    """In float64: a divergence is of second order, and in float32 rounding hides the last steps of an attack."""
     return mapped(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, outputs)

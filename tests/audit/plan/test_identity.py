@@ -199,5 +199,5 @@ def test_a_foreign_dataclass_can_be_hashed_and_not_decoded() -> None:
 
 def test_what_is_no_value_has_no_identity() -> None:
     for value in (object(), {1: 2}, lambda: None, {1, 2}):
-        with pytest.raises(InputError, match="is no frozen dataclass"):
+        with pytest.raises(InputError, match="is not a frozen dataclass"):
             digest(value)

@@ -130,7 +130,7 @@ BAD = [
     (
         "seed = 7",
         "preprocess.channels = 3",
-        "preprocess: there is no such field here. It is a section of its own: write its ",
+        "preprocess: there is no such field here. It is a separate section: write its ",
     ),
     (
         "std = [127.5]",
@@ -140,7 +140,7 @@ BAD = [
     (
         "[data]",
         'run.at_chance = "allow"\n[data]',
-        "model.preprocess.run: there is no such field here. [run] is a section of its own: ",
+        "model.preprocess.run: there is no such field here. [run] is a separate section: ",
     ),
     ("bounds = [0, 255]", "bounds = [255, 0]", "model.bounds: (255, 0) must be two finite numbers"),
     ("bounds = [0, 255]", "bounds = [0]", "model.bounds"),
@@ -164,9 +164,13 @@ BAD = [
     ('kind = "ordinal"', 'kind = "multiclass"\nhead = "cumulative"', "task.head: a cumulative head decides grades"),
     ('kind = "ordinal"', 'kind = "ordinal"\nhead = "one-logit"', "task.head: one logit decides between 2 classes"),
     ('kind = "ordinal"', 'kind = "ordinal"\nthreshold = 0.5', "task.threshold: a softmax head has no threshold"),
-    ('"no DR", "mild", "moderate"', '"no DR", "no DR", "moderate"', "task.classes: 'no DR' stands there 2 times"),
+    ('"no DR", "mild", "moderate"', '"no DR", "no DR", "moderate"', "task.classes: 'no DR' is listed 2 times"),
     ('"no DR", "mild", "moderate"', '"moderate"', "task.classes: it has too few values; it needs 2 or more"),
-    ('disease = ["moderate"]', 'disease = ["modrate"]', "task.disease: 'modrate' is none of the classes. Did you mean"),
+    (
+        'disease = ["moderate"]',
+        'disease = ["modrate"]',
+        "task.disease: 'modrate' is not one of the classes. Did",
+    ),
     ('disease = ["moderate"]', 'disease = ["no DR", "mild", "moderate"]', "task.disease: it names every class"),
     ('norm = "linf"', 'norm = "l3"', 'threat.norm: "l3" is not one of its values'),
     ('"0.25/255"', "-1", "threat.eps[0]: -1 must be above zero"),
@@ -189,12 +193,12 @@ BAD = [
     ),
     ("towards: mild", "towards: mld", "attacks[2].goal: there is no class 'mld'. Did you mean 'mild'?"),
     ('name = "smia a"', 'name = "pgd"', "attacks[1].name: two attacks are called 'pgd'"),
-    ('name = "smia a"', 'name = "any"', "attacks[0].name: 'any' has a meaning of its own"),
+    ('name = "smia a"', 'name = "any"', "attacks[0].name: 'any' has a special meaning"),
     ('metric = "robust_accuracy"', 'metric = "robustness"', 'gates[0].metric: "robustness" is not one of its values'),
     (
         "eps = 4\n",
         'eps = "3/255"\n',
-        "gates[0].eps: 3/255 is none of the threat's budgets. Known are: 0.25/255, 1%, 4.0",
+        "gates[0].eps: 3/255 is not one of the budgets of threat.eps. Known are: 0.25/255, 1%, 4.0",
     ),
     ("at_least = 0.3", "at_least = 0.3\nat_most = 0.4", "gates[0].at_most: a gate needs either at_least or at_most"),
     ("at_least = 0.3", 'at_least = 0.3\nattack = "pgdd"', "gates[0].attack: there is no attack 'pgdd'. Did you mean"),

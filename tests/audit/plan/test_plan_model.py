@@ -83,7 +83,11 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
             '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = {Authorization = "Bearer hunter2"}',
             "line 10: model.endpoint.headers: Authorization: a key may not stand in a plan",
         ),
-        ("", '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = "hunter2"', "model.endpoint.headers: what stands"),
+        (
+            "",
+            '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = "hunter2"',
+            "model.endpoint.headers: this value must",
+        ),
         ("", '[model.endpoint]\nurl = "http://127.0.0.1/?key=hunter2"', "line 9: model.endpoint.url: it has a query"),
         ("", '[model.endpoint]\nurl = "ftp://127.0.0.1/"', "model.endpoint.url: it is no URL of a web service"),
     ],
@@ -97,9 +101,7 @@ def test_each_mistake_has_its_line_and_its_mend(fields: str, tail: str, said: st
 
 def test_a_service_that_takes_pictures_is_not_handed_what_no_picture_holds() -> None:
     tail = '[model.endpoint]\nurl = "http://127.0.0.1:1/"\nsend = "png"\n[survival]\nafter = ["8bit", "blur1"]'
-    with pytest.raises(
-        PlanError, match=r"survival.after\[1\]: 'blur1' leaves values between stored numbers, which png"
-    ):
+    with pytest.raises(PlanError, match=r"survival.after\[1\]: 'blur1' gives values between stored numbers, which png"):
         model("", tail)
     assert model("", tail.replace(', "blur1"', "")).endpoint is not None
     assert model("", tail.replace('"png"', '"npy"')).endpoint is not None

@@ -141,7 +141,10 @@ def test_the_four_fields_keep_their_meaning_and_identity() -> None:
         ("steps = [{rgb = 3, clip = [0, 1]}]", r"steps\[0\]: each step is one key, and this one has rgb, clip"),
         ("steps = [{}]", r"steps\[0\]: each step is one key, and this one has none"),
         ("steps = [3]", r"steps\[0\]: 3 must be a table in braces"),
-        ("steps = [{rgb = 3}]\nmean = [0.0]", r"preprocess.mean: steps is given, which says all of it"),
+        (
+            "steps = [{rgb = 3}]\nmean = [0.0]",
+            r"preprocess.mean: steps is given, which describes the whole preprocessing",
+        ),
         ('steps = [{rgb = 3}]\nmonai = "t.py:f"', r"preprocess.monai: steps is given"),
         ('monai = "t.py:f"\nsize = [8, 8]', r"preprocess.size: monai is given"),
         ("straight_through = true", r"preprocess.straight_through: .*give monai"),

@@ -87,8 +87,8 @@ def test_patients_of_dicom_files(tmp_path: Path) -> None:
     ("data", "task", "said"),
     [
         ('nnunet = "a"\ncoco = "b"', MASKS, r"data\.coco: nnunet is given already"),
-        ('voc = "a"', CLASSES, r"data\.voc: a VOC folder holds nothing for binary"),
-        ('masks = "a"', BOXES, r"data\.masks: a folder of masks holds nothing for detection"),
+        ('voc = "a"', CLASSES, r"data\.voc: a VOC folder has no annotations for binary"),
+        ('masks = "a"', BOXES, r"data\.masks: a folder of masks has no annotations for detection"),
         (
             'masks = "a"\nmask_name = "x"',
             MASKS,
@@ -100,7 +100,7 @@ def test_patients_of_dicom_files(tmp_path: Path) -> None:
             r"data\.images: it belongs to a CSV, a datalist, a COCO file or a folder of",
         ),
         ('yolo = "a"\nbox_mode = "xywh"', BOXES, r"data\.box_mode: it belongs to a CSV or a datalist"),
-        ('nnunet = "a"', BOXES, r"data\.nnunet: an nnU-Net folder holds nothing for detection"),
+        ('nnunet = "a"', BOXES, r"data\.nnunet: an nnU-Net folder has no annotations for detection"),
         ('nnunet = "a"\nvalues = [1]', MASKS, r"data\.values: it belongs to a CSV, a datalist, a folder of"),
         ('nnunet = "a"\ngroup = "who"', MASKS, r"data\.group: it belongs to a CSV, a datalist or a COCO file"),
         ('coco = "a"\nsplit = "test"', BOXES, r"data\.split: .*For a COCO file write where"),

@@ -117,7 +117,7 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
     [
         ("segmentation", 'mask = "mask"\n', "", "data.mask: segmentation needs it"),
         ("segmentation", "floor = 0.6", "floor = 1.5", "task.floor"),
-        ("segmentation", "floor = 0.6", 'structure = "circle"', "task.structure: 'circle' is none of the structures"),
+        ("segmentation", "floor = 0.6", 'structure = "circle"', "structure: 'circle' is not one of the structures"),
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "erase: circle"', "there is no structure 'circle'"),
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "shift: square"', "Write it like 'shift: "),
         ("segmentation", 'steps = 4', 'steps = 4\ngoal = "erase"', "there is no goal 'erase'"),

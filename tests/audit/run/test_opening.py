@@ -146,7 +146,7 @@ def test_a_stored_plan_that_cannot_be_read_is_a_change_and_no_traceback(
 ) -> None:
     audit(plan, tmp_path, progress=tiny.Heard(stop_after=1))
     (tmp_path / "plan.toml").write_bytes(stored)
-    with pytest.raises(StorageError, match=r"the stored plan\.toml is no plan that this palpate reads"):
+    with pytest.raises(StorageError, match=r"this version of palpate cannot read the stored plan\.toml"):
         audit(plan, tmp_path)
 
 

@@ -14,7 +14,7 @@ from palpate.audit.run.runner import audit
 from palpate.audit.work.gallery import PER_ATTACK, amplification
 from palpate.audit.work.planes import png
 from palpate.report.model.description import read_description
-from palpate.report.model.shown import Picture
+from palpate.report.model.shown import PictureDescription
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.fixture(scope="module")
-def pictures(run: RunFolder) -> list[Picture]:
+def pictures(run: RunFolder) -> list[PictureDescription]:
     return read_description(run).gallery
 
 
@@ -36,7 +36,7 @@ def pixels(run: RunFolder, name: str) -> np.ndarray:
         return np.asarray(image).astype(int)
 
 
-def test_each_attack_shows_some_images_that_it_could_attack(run: RunFolder, pictures: list[Picture]) -> None:
+def test_each_attack_shows_some_images_that_it_could_attack(run: RunFolder, pictures: list[PictureDescription]) -> None:
     frame = run.frame()
     for name in ("pgd", "hiding", "noise"):
         mine = [picture for picture in pictures if picture.attack == name]
@@ -46,7 +46,9 @@ def test_each_attack_shows_some_images_that_it_could_attack(run: RunFolder, pict
         assert len({picture.label for picture in mine}) > 1, "classes take turns"
 
 
-def test_the_smallest_budget_that_won_is_shown_and_else_the_largest(run: RunFolder, pictures: list[Picture]) -> None:
+def test_the_smallest_budget_that_won_is_shown_and_else_the_largest(
+    run: RunFolder, pictures: list[PictureDescription]
+) -> None:
     frame = run.frame()
     won = set()
     for picture in pictures:
@@ -59,7 +61,7 @@ def test_the_smallest_budget_that_won_is_shown_and_else_the_largest(run: RunFold
     assert won == {True, False}, "the tiny run must show both"
 
 
-def test_pictures_are_the_image_the_attack_and_the_change(run: RunFolder, pictures: list[Picture]) -> None:
+def test_pictures_are_the_image_the_attack_and_the_change(run: RunFolder, pictures: list[PictureDescription]) -> None:
     for picture in pictures:
         clean, adversarial = pixels(run, picture.clean), pixels(run, picture.adversarial)
         assert np.array_equal(clean, pixels(run, f"../{picture.image}")), "the clean image is the one that is stored"
@@ -70,7 +72,7 @@ def test_pictures_are_the_image_the_attack_and_the_change(run: RunFolder, pictur
         assert np.abs(amplified - (127.5 + change * picture.amplification)).max() <= picture.amplification * 0.5 + 1
 
 
-def test_pictures_say_that_they_are_synthetic(run: RunFolder, pictures: list[Picture]) -> None:
+def test_pictures_say_that_they_are_synthetic(run: RunFolder, pictures: list[PictureDescription]) -> None:
     for picture in pictures:
         for name in (picture.adversarial, picture.perturbation):
             with Image.open(run.path / name) as image:
@@ -80,7 +82,7 @@ def test_pictures_say_that_they_are_synthetic(run: RunFolder, pictures: list[Pic
             assert image.info["Description"].startswith("A copy for display")
 
 
-def test_names_tell_nothing_of_a_patient(run: RunFolder, pictures: list[Picture]) -> None:
+def test_names_tell_nothing_of_a_patient(run: RunFolder, pictures: list[PictureDescription]) -> None:
     for path in run.images.iterdir():
         assert not any(word in path.name for word in ("image", "patient"))
         assert b"image1.png" not in path.read_bytes() and b"patient" not in path.read_bytes().replace(b"patient's", b"")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from palpate.audit.run.runner import audit
 from palpate.report.model.description import Description, read_description
-from palpate.report.model.shown import Slice
+from palpate.report.model.shown import SliceDescription
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
 
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
     return make
 
 
-def corners(one: Slice, layer: str) -> list[list[float]]:
+def corners(one: SliceDescription, layer: str) -> list[list[float]]:
     """Left, top, right and bottom of each mark, in pixels of the tiny images."""
     marks = [np.array(mark.points) * tiny_dense.SIDE for mark in getattr(one.marks, layer)]
     return [[*points.min(axis=0), *points.max(axis=0)] for points in marks]

@@ -13,13 +13,13 @@ _LISTED = 8
 def plan_changes(old: str, plan: Plan) -> list[str]:
     """The fields in which `plan` differs from the plan of an earlier text, each as `field: old -> new`.
 
-    Spelling, order of keys and comments do not count, nor do gates and the title: they change no record. A text that
-    this palpate cannot read any more counts as one change.
+    Spelling, order of keys, comments, gates and the title do not count: they do not change records. A text that
+    this version of palpate cannot read counts as one change.
     """
     try:
         before = parse_plan(old, plan.origin)
     except PlanError:
-        return ["the stored plan.toml is no plan that this palpate reads"]
+        return ["this version of palpate cannot read the stored plan.toml"]
     one, other = _flat(before), _flat(plan)
     changes = []
     for field in [*one, *(field for field in other if field not in one)]:
@@ -36,7 +36,7 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # Where files lie does not change what was computed, nor do gates and the title.
+    # The folders of files, the gates and the title do not change what was computed.
     document = plan.model_dump(exclude={"data": {"roots"}, "title": True, "gates": True})
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {

@@ -31,7 +31,7 @@ _WANTED = {
 
 
 def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError:
-    """The refusal of a text that is no TOML."""
+    """The error for a text that is not TOML."""
     reason = str(error)
     if found := re.search(r" \(at line (\d+), column (\d+)\)", reason):
         line, reason = int(found[1]), reason.replace(found[0], f" in column {found[2]}")
@@ -47,13 +47,13 @@ def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError
 
 
 def refused(path: Path, text: str, plan: type[BaseModel], error: ValidationError) -> PlanError:
-    """The refusal of a plan, every problem with its line, in the order of the file."""
-    # A file that is no plan may have thousands; each line is searched for, and no one reads so many.
+    """The error for a plan: every problem with its line, in the order of the file."""
+    # A file that is not a plan may have thousands. Finding each line takes time, and nobody reads so many.
     details = error.errors()[:_READ]
     found = [problem for detail in details for problem in _problems(plan, detail)]
-    # A value that fits none of several types is one problem, however many types it was tried for.
+    # A value that fits none of several types is one problem, not one for each type.
     unique = dict(reversed([(key, sentence) for key, sentence in found]))
-    # Pydantic also counts a list as too short by its entries that are wrong.
+    # Pydantic does not count wrong entries of a list, and then also calls the list too short.
     wrong = {key[:-1] for key in unique if key and isinstance(key[-1], int)}
     unique = {key: sentence for key, sentence in unique.items() if key not in wrong or "too few" not in sentence}
     listed = dict(list(unique.items())[-_LISTED:])
@@ -90,7 +90,7 @@ def _follow(plan: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[Key, typ
             key.append(part)
             inner = next((kind for kind in get_args(inner) if _is_table(kind)), inner)
         elif (chosen := _chosen(inner, part)) is not None:
-            # A table of one kind among several: its kind stands in the location, and in no file.
+            # A table of one kind among several: its kind is in the location, but not in the file.
             inner = chosen
         elif _is_table(inner):
             key.append(part)
@@ -111,7 +111,7 @@ def _chosen(inner: Any, kind: str) -> type[BaseModel] | None:
 
 
 def _given(kind: Any) -> Any:
-    """The table of a field that may be left out; any other type as it is."""
+    """The table of a field that may be left out; any other type unchanged."""
     tables = [table for table in get_args(kind) if _is_table(table)]
     return tables[0] if len(tables) == 1 and type(None) in get_args(kind) else kind
 
@@ -156,10 +156,10 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
 
 
 class _Unshown:
-    """Stands for a text that may hold a key."""
+    """Shown instead of a value that may hold a key."""
 
     def __str__(self) -> str:
-        return "what stands there"
+        return "this value"
 
 
 def _shown(value: Any) -> str:

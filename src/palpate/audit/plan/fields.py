@@ -1,4 +1,4 @@
-"""The tables of a plan together, and what follows from them; not yet checked against each other."""
+"""All tables of a plan, and the values that follow from them; not yet checked against each other."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class PlanFields(Section):
     attacks: tuple[AttackSection, ...] = Field(min_length=1, examples=["[[attacks]]"])
     """The attacks, in order."""
     gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
-    """Limits that the model must keep."""
+    """Limits that the model must meet."""
     survival: SurvivalSection = SurvivalSection()
     """What happens to images in a hospital, and whether attacks survive it."""
     stability: StabilitySection = StabilitySection()
-    """The way that attacks take, traced on some images."""
+    """Traces of attacks on some images, step by step."""
     export: ExportSection = ExportSection()
     """Adversarial images as files."""
     run: RunSection = RunSection()
@@ -60,5 +60,5 @@ class PlanFields(Section):
 
     @property
     def scale(self) -> Scale:
-        """What values mean: as the images say, once `calibrated` was told; as far as the plan knows before."""
+        """What values mean: as the images say, after `calibrated`; before that, as far as the plan says."""
         return self._scale or Scale(self.model.bounds, self.data.unit or "", window=self.model.preprocess.window_values)

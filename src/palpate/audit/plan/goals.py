@@ -1,4 +1,4 @@
-"""Goals of attacks, from the words of a plan to the values that tasks know."""
+"""Goals of attacks: from the words of a plan to the goals that tasks use."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def class_goal(words: str, section: ClassificationSection) -> ClassGoal:
 
 
 def finding_goal(words: str, section: MultiLabelSection) -> multilabel_goals.FindingGoal:
-    """The goal of an attack on findings; raises PlanError where there is none such."""
+    """The goal of an attack on findings; raises PlanError if there is no such goal."""
     if words == UNTARGETED:
         return multilabel_goals.AnyFinding()
     if words == "all findings":
@@ -69,7 +69,7 @@ def finding_goal(words: str, section: MultiLabelSection) -> multilabel_goals.Fin
 
 
 def mask_goal(words: str, section: SegmentationSection) -> mask_goals.MaskGoal:
-    """The goal of an attack on masks; raises PlanError where there is none such, or where its numbers are missing."""
+    """The goal of an attack on masks; raises PlanError if there is no such goal, or its numbers are missing."""
     if words == UNTARGETED:
         return mask_goals.Degrade()
     verb, parts = _split(words)
@@ -94,7 +94,7 @@ def mask_goal(words: str, section: SegmentationSection) -> mask_goals.MaskGoal:
 
 
 def detection_goal(words: str, section: DetectionSection) -> detection_goals.DetectionGoal:
-    """The goal of an attack on boxes; raises PlanError where there is none such."""
+    """The goal of an attack on boxes; raises PlanError if there is no such goal."""
     if words == UNTARGETED:
         return detection_goals.Degrade()
     verb, names = _split(words)
@@ -123,4 +123,4 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise PlanError(f"goal: '{text}' is no number. Write for example 0.5.") from error
+        raise PlanError(f"goal: '{text}' is not a number. Write for example 0.5.") from error

@@ -1,4 +1,4 @@
-"""Identities: values as plain JSON, and their hash. What changes a result changes the hash."""
+"""Identities: values as plain JSON, and their hash. Everything that changes a result changes the hash."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ _STORED_AS: Mapping[type, str] = {
 """Stored names that are not the name of the class. A class that is renamed keeps its stored name here."""
 
 NAMES: Mapping[str, type] = {_STORED_AS.get(kind, kind.__name__): kind for kind in _TYPES}
-"""The types of palpate that have an identity, by the name that they are stored under. Stored names never change."""
+"""The types of palpate that have an identity, by their stored names. Stored names never change."""
 _STORED = {kind: name for name, kind in NAMES.items()}
 
 
 def encode(value: Any) -> Any:
     """A value as JSON: frozen dataclasses, tuples, mappings with text keys, numbers, text, None. Floats stay exact.
 
-    Types outside palpate (attacks of other packages) are named by module; they have a hash too.
+    Types outside palpate (attacks of other packages) are named by module and have a hash too.
 
     Raises:
-        InputError: something in it is no such value, so that it has no identity.
+        InputError: it holds a value of another kind, so it has no identity.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -84,17 +84,17 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"map": {key: encode(entry) for key, entry in sorted(value.items())}}
     if is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        # What two values are not compared by (loaded transforms, say) is no part of their identity.
+        # Fields that do not count in comparisons (such as loaded transforms) are not part of the identity.
         entries = {field.name: encode(getattr(value, field.name)) for field in fields(value) if field.compare}
         return {"type": _name(type(value)), "fields": entries}
     raise InputError(
-        f"identity: {type(value).__name__} is no frozen dataclass, number or text, so what was computed with it "
-        "cannot be recognised again. Describe attacks by frozen dataclasses."
+        f"identity: {type(value).__name__} is not a frozen dataclass, a number or a text, so palpate cannot find "
+        "again what was computed with it. Describe attacks by frozen dataclasses."
     )
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the encoded value, hexadecimal; equal values have equal hashes, whatever the order of their keys."""
+    """SHA-256 of the encoded value, hexadecimal; equal values have equal hashes, in any order of their keys."""
     text = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The attacks of a plan as values: each with its goal, its budgets and the identity that names its results."""
+"""The attacks of a plan as values: each with its goal, its budgets and the identity of its results."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Item:
     """One attack of a plan, ready to run.
 
     Attributes:
-        name: what records and reports call it; no part of its identity.
+        name: its name in records and reports; not part of its identity.
         entry: its row of the catalog.
         attack: the attack, at its smallest budget.
         task: what the model's output means, with the attack's goal.
         reader: reads outputs and targets for the records.
         eps: budgets in stored values, rising.
-        parameters: all its parameters, those left at their defaults too.
-        robust_to: names of the handlings that its images shall survive.
+        parameters: all its parameters, including those at their defaults.
+        robust_to: names of the post-processing steps that its images must survive.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Item:
 
     @property
     def identity(self) -> str:
-        """Hash of all that decides what the attack does to an image under a given model."""
+        """Hash of everything that decides what the attack does to an image of a given model."""
         return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
 
 
@@ -61,7 +61,7 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     """One attack of a plan.
 
     Raises:
-        InputError: an unknown attack, parameter or goal, or a value that the attack refuses.
+        InputError: the attack, a parameter or the goal is unknown, or the attack refuses a value.
     """
     entry = catalog.find(section.attack)
     settings = _exact_types(entry, section.parameters)

@@ -1,4 +1,4 @@
-"""Lines of a plan that are marked: some wait for the user, some are guesses that nobody confirmed yet."""
+"""Lines of a plan that are marked: some need a value from the user, some are guesses that nobody has confirmed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def marked(text: str, mark: str) -> list[Comment]:
 
 
 def require_filled_in(text: str, origin: Path) -> None:
-    """Refuse a plan with lines that still wait for the user.
+    """Refuse a plan with lines that still need a value from the user.
 
     Raises:
         PlanError: each such line, with its number.
@@ -31,7 +31,7 @@ def require_filled_in(text: str, origin: Path) -> None:
 
 
 def unchecked(text: str) -> str | None:
-    """A sentence that lists the lines still marked `CHECK`; None without any."""
+    """A sentence that lists the lines still marked `CHECK`; None if there are none."""
     guessed = marked(text, CHECK)
     if not guessed:
         return None
@@ -41,7 +41,7 @@ def unchecked(text: str) -> str | None:
 
 
 def _key(code: str) -> str:
-    """The key or the table, for a plan's reader; values may name files."""
+    """The key or the table. The value is left out, because it may name files."""
     key, equals, _ = code.partition("=")
     return f" ({key.strip()})" if equals or code.startswith("[") else ""
 

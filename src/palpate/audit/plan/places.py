@@ -1,4 +1,4 @@
-"""Which section of a plan a field belongs to, for fields that were written elsewhere."""
+"""Which section of a plan a field belongs to, for fields that are in the wrong section."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _MANY = 3
 
 
 def belongs(key: Key, plan: type[BaseModel]) -> str:
-    """A sentence that says where the field, or section, at the end of `key` is written instead; empty where unknown."""
+    """A sentence that says where the field, or section, at the end of `key` belongs; empty if that is unknown."""
     name, here = str(key[-1]), ".".join(part for part in key[:-1] if isinstance(part, str))
     found = [place for place, field in _fields(plan, "") if field == name and place]
     if name in plan.model_fields and _tables(plan.model_fields[name].annotation):
-        return f"[{name}] is a section of its own: write its fields below a line with [{name}]."
-    if not found or here in found or len(found) > _MANY:  # of tasks of another kind, if it is in this section
+        return f"[{name}] is a separate section: write its fields below a line with [{name}]."
+    if not found or here in found or len(found) > _MANY:  # `here`: the field belongs to another kind of task
         return ""
     tables = [f"{place}.{name}" for place in found if f"{place}.{name}" in set(_places(plan))]
     if tables:
-        return f"It is a section of its own: write its fields below a line with [{tables[0]}]."
+        return f"It is a separate section: write its fields below a line with [{tables[0]}]."
     return f"It belongs to {' or '.join(f'[{place}]' for place in found)}."
 
 
 def _fields(table: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
-    """Every field, with the place of its section; each once, whatever kinds of tasks have it."""
+    """Every field, with the place of its section; a field that several kinds of tasks have comes once."""
     seen = set()
     for name, field in table.model_fields.items():
         yield place, name
@@ -46,7 +46,7 @@ def _places(plan: type[BaseModel]) -> Iterator[str]:
 
 
 def _tables(kind: Any) -> list[type[BaseModel]]:
-    """The tables that a field may hold; lists of tables, as attacks and gates are, are none."""
+    """The tables that a field may hold; lists of tables, such as attacks and gates, do not count."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return [kind]
     if getattr(kind, "__origin__", None) in (tuple, list, dict):

@@ -1,4 +1,4 @@
-"""A plan: the validated description of an audit, read from TOML. The tables below `sections` are its reference."""
+"""A plan: the validated description of an audit, read from TOML. Its tables are in `sections`."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Plan(PlanFields):
         return self._origin.parent
 
     def calibrated(self, scale: Scale) -> Plan:
-        """The plan with its budgets in what the images say values mean.
+        """The plan with its budgets in the values of the images.
 
         Raises:
-            PlanError: a budget is in a unit that the images do not have, or a gate's is none of the threat's.
+            PlanError: a budget is in a unit that the images do not have, or a gate has a budget that the threat lacks.
         """
         for written in self.threat.eps:
             try:
@@ -74,7 +74,7 @@ def load_plan(path: Path) -> Plan:
     try:
         if not path.exists():
             raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.")
-        # Some editors put a mark in front of UTF-8, which TOML does not allow. Line ends stay as they are.
+        # Some editors put a mark in front of UTF-8, which TOML does not allow. Line ends stay unchanged.
         text = decoded(path, read_bytes(path, "TOML"), "TOML")
     except PlanError:
         raise
@@ -86,9 +86,9 @@ def load_plan(path: Path) -> Plan:
 
 
 def parse_plan(text: str, origin: Path) -> Plan:
-    """The plan in a TOML text; `origin` is the file that it stands for, whose folder its paths are relative to.
+    """The plan in a TOML text; `origin` is its file, whose folder its paths are relative to.
 
-    Lines marked FILL IN are allowed: `palpate init` proposes them, and only a plan that is to be carried out has none.
+    Lines marked FILL IN are allowed: `palpate init` writes them, and only a plan that is carried out may not have any.
 
     Raises:
         PlanError: as `load_plan`.

@@ -1,4 +1,4 @@
-"""How a contradiction of a plan is named, and where a message of the core belongs in a plan."""
+"""How a problem of a plan is named, and the field of a plan that a message of the core is about."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ SIDES = ("inside", "outside")
 BODY, TEXT, COLUMN = "body", "text", "column"
 
 
-def regions(told: Sequence[str], table: Rows, row: int, structures: Sequence[str] = ()) -> Mask:
-    """Where one image may change: where all that was told holds.
+def regions(given: Sequence[str], table: Rows, row: int, structures: Sequence[str] = ()) -> Mask:
+    """Where one image may change: the places where all given regions hold.
 
     Args:
-        told: each `inside` or `outside`, then `body`, `text`, `column`, or the name of an annotated structure.
+        given: each `inside` or `outside`, then `body`, `text`, `column`, or the name of an annotated structure.
         table: reads the image, its annotation, and the mask that its column of regions names.
         row: the image.
         structures: names of the annotated structures, in the order of the labels.
@@ -30,12 +30,12 @@ def regions(told: Sequence[str], table: Rows, row: int, structures: Sequence[str
         (1, *spatial) bool, with at least one place where values may change.
 
     Raises:
-        InputError: words that name no region, an image without the annotation or the mask that they need, a mask on
-            another grid, or nothing left of the image.
+        InputError: there is no such region, the image lacks the annotation or the mask that it needs, the mask is on
+            another grid, or no place of the image is left.
     """
     shape = table.shape_of(row)[1:]
     allowed = np.ones(shape, dtype=bool)
-    for words in told:
+    for words in given:
         side, name = parted(words, structures)
         mask = _place(name, table, row, structures)
         if mask.shape != shape:
@@ -45,12 +45,12 @@ def regions(told: Sequence[str], table: Rows, row: int, structures: Sequence[str
             )
         allowed &= mask if side == "inside" else ~mask
         if side == "outside" and name in structures:
-            # What a reader left out may be the structure as well.
+            # Pixels that the reader left undecided may belong to the structure.
             allowed &= ~_ignored(table, row)
     if not allowed.any():
         raise InputError(
-            f"threat.region: nothing of {table[row].name} is {' and '.join(told)}, so no attack could change it. "
-            "Leave the image out, or tell another region."
+            f"threat.region: nothing of {table[row].name} is {' and '.join(given)}, so no attack could change it. "
+            "Leave the image out, or name another region."
         )
     return allowed[None]
 
@@ -59,7 +59,7 @@ def parted(words: str, structures: Sequence[str]) -> tuple[str, str]:
     """`inside left lung` as `inside` and `left lung`.
 
     Raises:
-        InputError: neither inside nor outside, or a name that is not known.
+        InputError: it begins with neither inside nor outside, or the name is unknown.
     """
     side, _, name = words.strip().partition(" ")
     name = name.strip()

@@ -1,4 +1,4 @@
-"""What the values of the audited images mean, as their files and the plan say it together."""
+"""What the values of the audited images mean, from their files and the plan."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def scale_of(plan: Plan, headers: Sequence[Header], names: Sequence[str], window
     """Unit, step and window that all images share.
 
     Args:
-        plan: says the bounds, and the unit where files do not.
-        headers: what the files say, one an image.
+        plan: gives the bounds, and the unit if files do not.
+        headers: what the files say, one per image.
         names: names of the images, for messages.
-        window: lowest and highest value that the model's preprocessing can tell apart.
+        window: lowest and highest value of the window in the model's preprocessing.
 
     Raises:
         InputError: images are in different units, or the plan contradicts them.
@@ -35,14 +35,14 @@ def scale_of(plan: Plan, headers: Sequence[Header], names: Sequence[str], window
     )
 
 
-def _unit(told: str | None, headers: Sequence[Header], names: Sequence[str]) -> str:
+def _unit(given: str | None, headers: Sequence[Header], names: Sequence[str]) -> str:
     first = headers[0].unit
     for header, name in zip(headers, names, strict=True):
         if header.unit != first:
             raise InputError(
                 f"data: {names[0]} is in {first or 'no unit'}, and {name} is in {header.unit or 'no unit'}; one budget "
-                "cannot mean both. Audit them apart."
+                "cannot mean both. Audit them separately."
             )
-        if told and header.unit and header.unit.casefold() != told.casefold():
-            raise InputError(f"data.unit: {name} says that it is in {header.unit}, not in {told}. Remove data.unit.")
-    return first or told or ""
+        if given and header.unit and header.unit.casefold() != given.casefold():
+            raise InputError(f"data.unit: {name} says that it is in {header.unit}, not in {given}. Remove data.unit.")
+    return first or given or ""

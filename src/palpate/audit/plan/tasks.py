@@ -1,4 +1,4 @@
-"""From `[task]` and a goal in words to the task that attacks know, and to what reads it for the records."""
+"""From `[task]` and a goal in words to the task of an attack, and to the reader that fills its records."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Grid:
 
 
 FLAT = Grid()
-"""2D images that do not say how large their pixels are."""
+"""2D images whose pixel size is not known."""
 
 
 def reader_of(section: TaskSection, task: Task, grid: Grid) -> Reader:

@@ -1,4 +1,4 @@
-"""Where keys and comments stand in a TOML text. Python's reader says it of broken text only, and skips comments."""
+"""The lines of keys and comments in a TOML text. Python's reader gives lines in its errors only, and skips comments."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TEXT_OR_COMMENT = re.compile(
 
 @dataclass(frozen=True)
 class Comment:
-    """A comment at the end of a line that says something itself.
+    """A comment at the end of a line that has a key, a value or a table header.
 
     Attributes:
         line: number of the line, from 1.
-        code: what stands before the comment.
+        code: the part of the line before the comment.
         text: the comment, from its #.
     """
 
@@ -31,9 +31,9 @@ class Comment:
 
 
 def comments(text: str) -> list[Comment]:
-    """The comments behind keys, values and table headers; lines that are a comment only are left out.
+    """The comments after keys, values and table headers; lines that are only a comment are left out.
 
-    A # inside a text in quotes begins no comment.
+    A # inside a text in quotes does not begin a comment.
     """
     found = []
     for match in _TEXT_OR_COMMENT.finditer(text):
@@ -45,11 +45,11 @@ def comments(text: str) -> list[Comment]:
 
 
 def line_of(text: str, key: Key) -> int | None:
-    """The line, from 1, on which the value at `key` begins, or its nearest enclosing table; None where neither is.
+    """The line, from 1, on which the value at `key` begins, or its nearest enclosing table; None if both are missing.
 
-    A longer beginning of the text holds all that a shorter one holds, so the first beginning that holds the value is
-    found by halving: the value begins on the line after the last readable one that lacks it. That knows every spelling
-    that TOML allows.
+    A longer beginning of the text holds everything that a shorter one holds. So bisection finds the first beginning
+    that holds the value: the value begins on the line after the last readable beginning without it. This works for
+    every spelling that TOML allows.
     """
     lines = text.splitlines(keepends=True)
     wanted = _held(lines, len(lines), key) or 0
@@ -68,7 +68,7 @@ def line_of(text: str, key: Key) -> int | None:
 
 
 def _held(lines: list[str], count: int, key: Key) -> int | None:
-    """How many parts of `key` the first lines hold; None where they are no whole TOML."""
+    """How many parts of `key` the first lines hold; None if they are not complete TOML."""
     try:
         return _depth(tomllib.loads("".join(lines[:count])), key)
     except tomllib.TOMLDecodeError:
@@ -76,7 +76,7 @@ def _held(lines: list[str], count: int, key: Key) -> int | None:
 
 
 def _depth(value: Any, key: Key) -> int:
-    """How many parts of `key` lead somewhere."""
+    """How many parts of `key` exist in the value."""
     for depth, part in enumerate(key):
         try:
             value = value[part]

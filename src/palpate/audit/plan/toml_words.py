@@ -1,4 +1,4 @@
-"""Values as they are written in TOML, from file names and cells that may hold anything."""
+"""Values in TOML notation, from file names and cells that may hold any characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FILL_IN = "FILL IN"
-"""Marks a line that the folder says nothing about."""
+"""Marks a line whose value cannot be read from the folder."""
 CHECK = "CHECK"
 """Marks a line that is a guess."""
 
@@ -24,7 +24,7 @@ def path_of(path: Path, place: Path) -> str:
 
 def text_of(value: str) -> str:
     """A text in quotes."""
-    # JSON's escapes are TOML's, but for one control character that TOML wants escaped and JSON leaves.
+    # JSON and TOML have the same escapes, except one control character that only TOML escapes.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from palpate.metrics.detection import COCO, Matches
 from palpate.metrics.intervals import Statistic
 from palpate.report.compute.reading import RunReading
-from palpate.report.compute.states import Look, State, States, along
+from palpate.report.compute.states import State, StateFigure, States, along
 from palpate.report.model.schema import Froc, Series
 from palpate.report.model.typed import Figure
 
@@ -35,42 +35,42 @@ class _Detector:
             self._matched[state] = Matches.of(truth, state.found, state.recorded, self.classes, self.overlaps)
         return self._matched[state]
 
-    def recall(self, label: int | None) -> Look:
+    def recall(self, label: int | None) -> StateFigure:
         """Share of the annotated boxes that are found, with their numbers."""
 
-        def look(state: State) -> tuple[Figure, int]:
+        def figure(state: State) -> tuple[Figure, int]:
             matches = self.matches(state)
             boxes = matches.boxes if label is None else int(matches.annotated[:, label].sum())
-            figure = self.reading.statistic(matches.recall(self.confidence, self.overlap, label), NO_BOX)
-            count = None if figure.value is None else round(figure.value * boxes)
-            return figure.model_copy(update={"count": count, "total": boxes}), 0
+            recall = self.reading.statistic(matches.recall(self.confidence, self.overlap, label), NO_BOX)
+            count = None if recall.value is None else round(recall.value * boxes)
+            return recall.model_copy(update={"count": count, "total": boxes}), 0
 
-        return look
+        return figure
 
-    def false_positives(self, label: int | None) -> Look:
+    def false_positives(self, label: int | None) -> StateFigure:
         """Shown boxes per image that find no annotated one."""
-        return self._look(lambda matches: matches.false_positives(self.confidence, self.overlap, label), costly=False)
+        return self._figure(lambda matches: matches.false_positives(self.confidence, self.overlap, label), costly=False)
 
-    def precision(self, overlaps: tuple[float, ...], label: int | None) -> Look:
+    def precision(self, overlaps: tuple[float, ...], label: int | None) -> StateFigure:
         """Average precision."""
-        return self._look(lambda matches: matches.average_precision(overlaps, label), costly=True)
+        return self._figure(lambda matches: matches.average_precision(overlaps, label), costly=True)
 
-    def froc_score(self) -> Look:
-        """Mean recall at the seven rates of false boxes per image at which the field reads a FROC curve."""
-        return self._look(lambda matches: matches.froc_score(self.overlap), costly=True)
+    def froc_score(self) -> StateFigure:
+        """Mean recall at the seven standard rates of false boxes per image of a FROC curve."""
+        return self._figure(lambda matches: matches.froc_score(self.overlap), costly=True)
 
-    def _look(self, statistic: Callable[[Matches], Statistic], *, costly: bool) -> Look:
+    def _figure(self, statistic: Callable[[Matches], Statistic], *, costly: bool) -> StateFigure:
         estimate = self.reading.costly if costly else self.reading.statistic
 
-        def look(state: State) -> tuple[Figure, int]:
+        def figure(state: State) -> tuple[Figure, int]:
             return estimate(statistic(self.matches(state)), NO_BOX), 0
 
-        return look
+        return figure
 
     def froc(self, state: State, attack: str | None, eps: float | None) -> Froc:
         """The curve of all classes together, thinned."""
         alarms, found = self.matches(state).froc(self.overlap)
-        # The curve is drawn over the logarithm of its false boxes; few points at its low end would draw it too low.
+        # The axis of false boxes is logarithmic; with few points at its low end the curve would be drawn too low.
         lowest = 1 / max(len(self.reading.panel.images.truth), 1)
         # A detector without a false box has alarms of 0 only.
         levels = np.geomspace(lowest, max(lowest, *alarms.tolist(), 0.0), POINTS - 2)
@@ -80,10 +80,10 @@ class _Detector:
 
 
 def box_series(reading: RunReading, states: States) -> tuple[list[Series], list[Froc]]:
-    """Boxes found, false boxes and average precision, of all classes together and of each; FROC of all together."""
+    """Boxes found, false boxes and average precision, for all classes together and for each; FROC for all together."""
     detector = _Detector(reading)
     parts: list[tuple[str, int | None]] = [("", None)]
-    # One class is all classes.
+    # A single class is the same as all classes.
     parts += [(name, label) for label, name in enumerate(reading.description.task.classes) if detector.classes > 1]
     series = []
     for name, label in parts:

@@ -1,4 +1,4 @@
-"""Budgets in every unit, in words, and how close to the clean images what they allow is."""
+"""Budgets in every unit and in words, and how close adversarial images are to the clean ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from palpate.metrics.closeness import closeness
 from palpate.metrics.health import leaves_budget
 from palpate.metrics.panel import Outcome
 from palpate.report.compute.reading import RunReading
-from palpate.report.model.description import Data, Description, ThreatDescription
-from palpate.report.model.schema_clinic import Budget, Closeness
+from palpate.report.model.description import DataDescription, Description, ThreatDescription
+from palpate.report.model.schema_clinic import BudgetResults, ClosenessResults
 from palpate.report.model.typed import visible
 from palpate.report.model.words import NOTHING, amount, in_unit, part, share_of
 from palpate.units import amounts
@@ -23,12 +23,12 @@ _WINDOWS = {
 """Windows of CT by the names that radiologists give them: level 40 and width 400, -600 and 1500, and so on."""
 
 
-def _between(data: Data, low: float, high: float) -> str:
+def _between(data: DataDescription, low: float, high: float) -> str:
     return f"{amount(low)} to {in_unit(high, data.unit)}"
 
 
-def share_in_words(data: Data, eps: float) -> str:
-    """A budget as a part of what the model looks at: `an eightieth of the soft-tissue window -160 to 240 HU`.
+def share_in_words(data: DataDescription, eps: float) -> str:
+    """A budget as a part of the window that the model sees: `an eightieth of the soft-tissue window -160 to 240 HU`.
 
     Without a window it is a percentage of the range.
     """
@@ -39,11 +39,11 @@ def share_in_words(data: Data, eps: float) -> str:
     return f"{part(eps / (window[1] - window[0]))} of the {name}window {_between(data, *window)}"
 
 
-def change_in_words(told: Description, eps: float) -> str:
+def change_in_words(description: Description, eps: float) -> str:
     """The largest change that a budget allows."""
-    data, written = told.data, told.data.written(eps)
-    if told.threat.norm != "linf":
-        length = {"l2": "a Euclidean length", "l1": "an absolute sum"}[told.threat.norm]
+    data, written = description.data, description.data.written(eps)
+    if description.threat.norm != "linf":
+        length = {"l2": "a Euclidean length", "l1": "an absolute sum"}[description.threat.norm]
         return f"{length} of at most {written} over all values of an image"
     window = data.scale.window
     if window is None:
@@ -51,17 +51,17 @@ def change_in_words(told: Description, eps: float) -> str:
     return f"at most {written}: {share_in_words(data, eps)}"
 
 
-def budgets(reading: RunReading) -> list[Budget]:
+def budgets(reading: RunReading) -> list[BudgetResults]:
     """Every budget of the records, smallest first."""
-    told = reading.description
+    description = reading.description
     kept = [outcome for outcome in reading.panel.outcomes if not leaves_budget(outcome)]
-    given = dict(zip(told.threat.eps, told.threat.amounts, strict=False))
+    given = dict(zip(description.threat.eps, description.threat.amounts, strict=False))
     found = sorted({float(eps) for outcome in reading.panel.outcomes for eps in outcome.eps})
     return [
-        Budget(
+        BudgetResults(
             eps=eps,
-            amounts=_comparable(told, given.get(eps) or list(amounts(eps, told.data.scale))),
-            words=change_in_words(told, eps),
+            amounts=_comparable(description, given.get(eps) or list(amounts(eps, description.data.scale))),
+            words=change_in_words(description, eps),
             all=_closeness(kept, eps),
             attacks={
                 visible(outcome.attack): _closeness([outcome], eps)
@@ -73,23 +73,23 @@ def budgets(reading: RunReading) -> list[Budget]:
     ]
 
 
-def _comparable(told: Description, texts: list[str]) -> list[str]:
-    """A length over all values of an image is no share of the range of one of them, and no number of its steps."""
-    return texts if told.threat.norm == "linf" else texts[:1]
+def _comparable(description: Description, texts: list[str]) -> list[str]:
+    """A length over all values of an image is not a share of the range of one value, nor a number of its steps."""
+    return texts if description.threat.norm == "linf" else texts[:1]
 
 
-def _closeness(outcomes: list[Outcome], eps: float) -> Closeness:
-    return Closeness.model_validate(closeness(outcomes, eps), from_attributes=True)
+def _closeness(outcomes: list[Outcome], eps: float) -> ClosenessResults:
+    return ClosenessResults.model_validate(closeness(outcomes, eps), from_attributes=True)
 
 
 _COLUMNS = ("stored step", "/255 of the range", "% of the range", "% of the window")
 
 
-def budget_columns(found: Sequence[Budget], data: Data) -> tuple[list[str], list[list[str]]]:
+def budget_columns(found: Sequence[BudgetResults], data: DataDescription) -> tuple[list[str], list[list[str]]]:
     """The amounts of all budgets as a table: headings, and a row per budget with a dash where it lacks a unit.
 
-    The last cell of a row says in words which part of the window or range the budget is, or where it is no part of one,
-    what it is.
+    The last cell of a row says in words which part of the window or range the budget is; a budget that is not such a
+    part is described.
     """
     heads = [unit for unit in _COLUMNS if any(_in_column(text, unit) for one in found for text in one.amounts[1:])]
     window = data.scale.window
@@ -107,8 +107,8 @@ def _in_column(text: str, unit: str) -> bool:
     return text.removesuffix("s").endswith(unit) if unit == _COLUMNS[0] else text.endswith(unit)
 
 
-def confined(threat: ThreatDescription, data: Data) -> list[str]:
-    """What else a change had to keep to, each as the end of `The change was confined:`."""
+def confined(threat: ThreatDescription, data: DataDescription) -> list[str]:
+    """The other limits of a change, each as the end of `The change was confined:`."""
     texts = []
     if threat.lattice:
         step = f", one step is {data.written(data.step)}" if data.step else ""
@@ -120,5 +120,5 @@ def confined(threat: ThreatDescription, data: Data) -> list[str]:
     if threat.tied:
         texts.append("to one change for all channels (grey images stored as RGB)")
     if threat.smooth:
-        texts.append(f"to smooth changes: a Gaussian of {threat.smooth:g} pixels has smoothed each")
+        texts.append(f"to smooth changes: each is smoothed by a Gaussian of {threat.smooth:g} pixels")
     return texts

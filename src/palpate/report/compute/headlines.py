@@ -30,7 +30,7 @@ def extreme(series: Series, eps: float, kept: Sequence[str]) -> Extreme | None:
     Args:
         series: the figures.
         eps: the budget in stored values.
-        kept: attacks that kept to their budget; others are no figures at the same eps.
+        kept: attacks that kept to their budget; others cannot be compared at the same eps.
 
     Returns:
         None where no attack has a figure there; the first of equals.
@@ -47,20 +47,20 @@ def extreme(series: Series, eps: float, kept: Sequence[str]) -> Extreme | None:
 
 
 def headline(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
-    """What changes at a budget, as the end of a sentence whose subject, in the plural, is the change.
+    """What changes at a budget: the end of a sentence whose subject is the change, in the plural.
 
     Returns:
         For example `bring the mean Dice of “left lung” from 0.97 down to 0.41 under cospgd`; None where nothing of
         the kind was measured.
     """
-    tell = {"segmentation": _structure, "multilabel": _finding, "detection": _boxes}.get(task.kind)
-    return None if tell is None else tell(task, series, eps, kept)
+    describe = {"segmentation": _structure, "multilabel": _finding, "detection": _boxes}.get(task.kind)
+    return None if describe is None else describe(task, series, eps, kept)
 
 
 def _structure(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
     mine = [one for one in series if one.name == task.score and one.statistic == "mean" and _known(one.clean)]
     found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
-    # The structure that is scored, or else that loses most; the image's mean only where none has figures of its own.
+    # The structure that is scored, or else that loses most; the image's mean only where no structure has figures.
     found = [pair for pair in found if pair[0].part == task.structure] if task.structure else found
     found = [pair for pair in found if pair[0].part] or found
     if not found:
@@ -81,7 +81,8 @@ def _finding(task: TaskDescription, series: Sequence[Series], eps: float, kept: 
     one, worst = max(found, key=lambda pair: pair[1].value)
     count, total = worst.point.figure.count, worst.point.figure.total
     return (
-        f"make the model misread “{one.part}” in {count} of the {total} images where it was right, under {worst.attack}"
+        f"make the model misread “{one.part}” in {count} of the {total} images where it was correct, under "
+        f"{worst.attack}"
     )
 
 

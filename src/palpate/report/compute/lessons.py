@@ -1,4 +1,4 @@
-"""What an audit shows in a few plain sentences, for those who run the demo; from its results alone."""
+"""What an audit shows in a few plain sentences, for those who run the demo; read only from its results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CLASSES = ("binary", "multiclass", "ordinal")
 
 
 def lessons(results: Mapping[str, Any]) -> list[str]:
-    """Sentences on a run: what fell, what random changes do beside it, and what an attack with a goal can make of it.
+    """Sentences on a run: what was beaten, what random changes do in comparison, and what attacks with a goal reach.
 
     Args:
         results: `results.json`, read.
@@ -20,7 +20,7 @@ def lessons(results: Mapping[str, Any]) -> list[str]:
     if verdict["eps"] is None:
         return [verdict["sentence"]]
     if results["task"]["kind"] in _CLASSES:
-        return [verdict["sentence"], *_noise(results, "right"), *verdict["details"][1:2]]
+        return [verdict["sentence"], *_noise(results, "correct"), *verdict["details"][1:2]]
     return [verdict["sentence"], *verdict["details"][:1], *_noise(results, "acceptable"), *_goals(results)]
 
 
@@ -30,8 +30,8 @@ def _noise(results: Mapping[str, Any], word: str) -> Iterator[str]:
             if attack["catalog"] == "noise" and point["eps"] == results["verdict"]["eps"] and point["robust_accuracy"]:
                 left = percent(point["robust_accuracy"]["value"])
                 yield (
-                    f"Random changes of the same size leave {left} of the images {word}: it takes a search to find "
-                    "the others."
+                    f"Random changes of the same size leave {left} of the images {word}: only a search finds the "
+                    "changes that beat the others."
                 )
 
 

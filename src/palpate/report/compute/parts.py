@@ -17,8 +17,8 @@ class Row:
     """One structure, finding or class of boxes.
 
     Attributes:
-        part: its name; for the whole image what the rows have in common.
-        whole: whether it is about the whole image.
+        part: its name; for the whole image the name of the whole.
+        whole: whether the row is about the whole image.
         series: its figures.
         worst: at each budget of the report the worst figure and its attack, or None.
     """
@@ -42,11 +42,11 @@ class PartTable:
     """One figure of all structures or findings.
 
     Attributes:
-        identity: unique on the page, fit for an id.
+        identity: unique on the page; used as an id.
         title: with its unit.
         order: which value is the worst: `lowest`, `highest`, or the one furthest from the clean one.
         rows: the whole image first, then the parts.
-        leading: whether its table is seen at once; the others are folded.
+        leading: whether its table is open; the others are folded.
     """
 
     identity: str

@@ -1,4 +1,4 @@
-"""A run as the report reads it: its description, its records as panels, and one set of bootstrap resamples."""
+"""A run, read for the report: its description, its records as panels, and one set of bootstrap resamples."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FEWER = 200
 
 @dataclass(frozen=True, eq=False)
 class RunReading:
-    """What all parts of the report are computed from."""
+    """The input of all parts of the report."""
 
     description: Description
     panel: Panel
     resampling: Resampling
 
     def outcome(self, attack: AttackDescription) -> Outcome | None:
-        """The records of a planned attack, or None where it has none."""
+        """The records of a planned attack; None without records."""
         return next((one for one in self.panel.outcomes if visible(one.attack) == attack.name), None)
 
     def fraction(self, eps: float) -> float:
@@ -71,18 +71,18 @@ def read(run: RunFolder) -> RunReading:
     description = read_description(run)
     panel = arrange(run.frame())
     planned = {attack.name for attack in description.attacks}
-    strangers = [outcome.attack for outcome in panel.outcomes if visible(outcome.attack) not in planned]
-    if strangers:
+    unknown = [outcome.attack for outcome in panel.outcomes if visible(outcome.attack) not in planned]
+    if unknown:
         raise StorageError(
-            f"{run.path}: there are records of '{visible(strangers[0])}', which run.json does not name. "
-            "Records of another run lie in this folder; restore it, or run the audit into a new one."
+            f"{run.path}: there are records of '{visible(unknown[0])}', which run.json does not name. "
+            "This folder holds records of another run; restore it, or run the audit into a new one."
         )
     if description.task.classification:
         decided = [outcome.prediction[outcome.recorded] for outcome in panel.outcomes]
         columns = [panel.images.label, panel.images.clean_prediction, *decided]
         _check_classes(run, columns, len(description.task.classes))
     _check_lists(run, description, panel)
-    _check_handlings(run, description, panel)
+    _check_post_processing(run, description, panel)
     return RunReading(description, panel, Resampling(panel.images.group))
 
 
@@ -90,7 +90,7 @@ def _check_classes(run: RunFolder, columns: Sequence[np.ndarray], classes: int) 
     for column in columns:
         if column.size and not (column.min() >= 0 and column.max() < classes):
             raise StorageError(
-                f"{run.path}: a record names a class beyond 0 to {classes - 1}. The records are damaged."
+                f"{run.path}: a record names a class outside 0 to {classes - 1}. The records are damaged."
             )
 
 
@@ -107,20 +107,20 @@ def _check_lists(run: RunFolder, description: Description, panel: Panel) -> None
         return
     for lists, width in ((panel.images.truth, widths[0]), *((one, widths[1]) for one in found)):
         if any(values.size % width or (task.kind == "multilabel" and values.size != width) for values in lists):
-            raise StorageError(f"{run.path}: a record does not hold its findings or boxes whole: it is damaged.")
+            raise StorageError(f"{run.path}: a record holds only a part of its findings or boxes: it is damaged.")
         if task.kind == "detection":
             labels = np.concatenate([np.zeros(0), *(values[::width] for values in lists)])
             _check_classes(run, [labels], len(task.classes))
 
 
-def _check_handlings(run: RunFolder, description: Description, panel: Panel) -> None:
+def _check_post_processing(run: RunFolder, description: Description, panel: Panel) -> None:
     named = len(description.handlings)
     for outcome in panel.outcomes:
         for margins in (outcome.handled, outcome.clean_handled):
             if margins.shape[-1] not in {0, named}:
                 raise StorageError(
-                    f"{run.path}: records hold margins after {margins.shape[-1]} handlings and run.json names {named} "
-                    "(handlings). They do not belong together; restore the folder."
+                    f"{run.path}: records hold margins after {margins.shape[-1]} post-processing steps and run.json "
+                    f"names {named} (handlings). They do not belong together; restore the folder."
                 )
 
 

@@ -1,4 +1,4 @@
-"""All figures of a run, as `results.json` holds them and as the report shows them."""
+"""All figures of a run, for `results.json` and for the report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from palpate.report.compute.stability import measure_stability
 from palpate.report.compute.subgroups import all_subgroups
 from palpate.report.compute.survival import measure_survival
 from palpate.report.compute.validity import judge
-from palpate.report.compute.verdict import pronounce
+from palpate.report.compute.verdict import make_verdict
 from palpate.report.model.description import AttackDescription
 from palpate.report.model.schema import (
     AttackPoint,
@@ -77,17 +77,17 @@ def measure(run: RunFolder) -> Results:
         StorageError: the run folder is missing, damaged, or was written by a newer palpate.
     """
     reading = read(run)
-    told = reading.description
+    description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
     directions, validity = _worst_directions(reading), judge(reading)
-    attacks = [_attack(reading, attack) for attack in told.attacks]
+    attacks = [_attack(reading, attack) for attack in description.attacks]
     series, froc = all_series(reading)
     kept = [attack.name for attack in attacks if not attack.outside_budget]
-    verdict = pronounce(told, clean, worst, directions, series, kept)
+    verdict = make_verdict(description, clean, worst, directions, series, kept)
     shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
     return Results(
         notice=NOTICE,
-        **{name: getattr(told, name) for name in (*shared, "versions", "machine", "tuning")},
+        **{name: getattr(description, name) for name in (*shared, "versions", "machine", "tuning")},
         verdict=verdict,
         validity=validity,
         clean=clean,

@@ -17,7 +17,7 @@ from palpate.report.model.schema import Froc, Series
 from palpate.report.model.typed import Figure
 
 LONG_TAILED = frozenset({"hd95"})
-"""Measures of which one bad image makes the mean meaningless: the median is given as well."""
+"""Measures whose mean one bad image makes meaningless: the median is given as well."""
 ABSENT = "It is defined in no image that counts here."
 
 
@@ -25,17 +25,17 @@ def score_series(reading: RunReading, states: States) -> list[Series]:
     """The mean score of the images, under the score's name."""
     task = reading.description.task
 
-    def look(state: State) -> tuple[Figure, int]:
+    def figure(state: State) -> tuple[Figure, int]:
         undefined = measures.undefined_count(state.scores, state.recorded)
         return reading.mean(state.scores, state.recorded, ABSENT), undefined
 
-    return [along(states, task.score, "", "mean", "", "higher", look)] if not task.classification else []
+    return [along(states, task.score, "", "mean", "", "higher", figure)] if not task.classification else []
 
 
 def measure_series(reading: RunReading, states: States) -> list[Series]:
     """Mean of every measure of the records, and the median of those with a long tail."""
     series: list[Series] = []
-    # Of boxes the figures over all images say more than counts per image.
+    # For boxes, figures over all images say more than counts per image.
     given = () if reading.description.task.kind == "detection" else reading.description.task.measures
     for index, measure in enumerate(given):
         series.append(_measured(reading, states, index, measure, "mean"))
@@ -47,14 +47,14 @@ def measure_series(reading: RunReading, states: States) -> list[Series]:
 def _measured(
     reading: RunReading, states: States, index: int, measure: MeasureDescription, statistic: Literal["mean", "median"]
 ) -> Series:
-    def look(state: State) -> tuple[Figure, int]:
+    def figure(state: State) -> tuple[Figure, int]:
         values = state.measures[:, index]
         undefined = measures.undefined_count(values, state.recorded)
         if statistic == "mean":
             return reading.mean(values, state.recorded, ABSENT), undefined
         return reading.statistic(measures.median(values, state.recorded), ABSENT), undefined
 
-    return along(states, measure.name, measure.part, statistic, measure.unit, measure.better, look)
+    return along(states, measure.name, measure.part, statistic, measure.unit, measure.better, figure)
 
 
 def structure_series(reading: RunReading, states: States) -> list[Series]:
@@ -68,11 +68,11 @@ def structure_series(reading: RunReading, states: States) -> list[Series]:
         if measure.name != task.score or not measure.part:
             continue
 
-        def look(state: State, index: int = index) -> tuple[Figure, int]:
+        def figure(state: State, index: int = index) -> tuple[Figure, int]:
             share = measures.lost(images.measures[:, index], state.measures[:, index], state.recorded, floor)
             return reading.proportion(share, "The structure is acceptable in no image that counts here."), 0
 
-        series.append(along(states, "success", measure.part, "share", "", "lower", look, clean=False))
+        series.append(along(states, "success", measure.part, "share", "", "lower", figure, clean=False))
     return series
 
 
@@ -84,15 +84,15 @@ def finding_series(reading: RunReading, states: States) -> list[Series]:
     width = len(task.classes)
     truth = measures.table(images.truth, width)
     thresholds = measures.spread(task.operating.thresholds, width)
-    made: list[Series] = []
+    series: list[Series] = []
     for index, (name, threshold) in enumerate(zip(task.classes, thresholds, strict=True)):
 
         def read(state: State, index: int = index, threshold: float = threshold) -> FindingRead:
             probability = np.where(state.recorded, measures.table(state.found, width)[:, index], np.nan)
             return FindingRead(truth[:, index], probability, threshold)
 
-        made += _finding(reading, states, name, read)
-    return made
+        series += _finding(reading, states, name, read)
+    return series
 
 
 def _finding(reading: RunReading, states: States, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
@@ -109,7 +109,7 @@ def _finding(reading: RunReading, states: States, name: str, read: Callable[[Sta
         return reading.statistic(read(state).area_under_roc, note), 0
 
     def success(state: State) -> tuple[Figure, int]:
-        return reading.proportion(read(state).turned(before), "The finding was read rightly in no image."), 0
+        return reading.proportion(read(state).turned(before), "The finding was read correctly in no image."), 0
 
     return [
         along(states, "sensitivity", name, "share", "", "higher", sensitivity),
@@ -122,7 +122,7 @@ def _finding(reading: RunReading, states: States, name: str, read: Callable[[Sta
 def all_series(reading: RunReading) -> tuple[list[Series], list[Froc]]:
     """Every series of a run, in the order in which a report shows them, and its FROC curves.
 
-    There are none for a classification, and none without a record.
+    A classification has none, and a run without records has none.
     """
     if reading.description.task.classification or not reading.panel.images.count:
         return [], []

@@ -1,4 +1,4 @@
-"""How attacks run, from their traces: curves over the steps, summaries with intervals, and what they show in words."""
+"""How attacks run, from their traces: curves over the steps, summaries with intervals, and sentences."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from palpate.report.compute.stability_maps import Maps
 from palpate.report.compute.stability_traces import Traces, fix, read_traces, tables
 from palpate.report.compute.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.model.description import AttackDescription, TracedItem, Tracing
-from palpate.report.model.schema_stability import AttackStability, Beside, Course, Curve, Stability, Summary
+from palpate.report.model.schema_stability import AttackStability, Course, Curve, PlainComparison, Stability, Summary
 from palpate.report.model.typed import Figure
 from palpate.storage.runs import Frame, RunFolder
 
 SAME_PATH = 1e-3
-"""Relative difference of margin, loss and size up to which two paths are the same: rounding grows along a run."""
+"""Relative difference of margin, loss and size up to which two paths count as the same: rounding grows along a run."""
 _PATH = ("margin", "loss", "l2")
 _SMOOTHING = {"smooth": "step", "size": 3, "sigma": 1.0}
-"""What the traces of attacks without the term smooth by; those of stabilised attacks smooth as the attack does."""
+"""How the traces of attacks without the term smooth; those of stabilised attacks smooth as the attack does."""
 _DRAWN = ("kl_clean", "kl_final", "kl_smoothed", "loss", "penalty", "value")
 
 
 def measure_stability(run: RunFolder, reading: RunReading) -> Stability:
-    """All that the traces of a run say; without traces, why there are none.
+    """All figures of the traces of a run; without traces, the reason.
 
-    A trace that cannot be read is named with its fix; the others are measured all the same.
+    A trace that cannot be read is named with its fix; the others are still measured.
     """
-    told = reading.description.stability
-    if told is None:
+    traced = reading.description.stability
+    if traced is None:
         off = "stability" in reading.description.model_fields_set
         return Stability(
             state="switched off" if off else "not known", eps=None, images=0, starts=0, smoothed=False,
             sentences=[SWITCHED_OFF if off else NOT_KNOWN], attacks=[],
         )  # fmt: skip
-    traces, norm = read_traces(run, told.items), reading.description.threat.norm
-    measured = [_attack(reading, told, traces, attack) for attack in reading.description.attacks]
+    traces, norm = read_traces(run, traced.items), reading.description.threat.norm
+    measured = [_attack(reading, traced, traces, attack) for attack in reading.description.attacks]
     measured = [one.model_copy(update={"beside": _beside(one, measured, reading, traces)}) for one in measured]
     attacks = [one.model_copy(update={"sentence": sentence(one, norm)}) for one in measured]
     return Stability(
-        state="traced", eps=told.eps, images=told.images, starts=told.starts, smoothed=told.smoothed,
+        state="traced", eps=traced.eps, images=traced.images, starts=traced.starts, smoothed=traced.smoothed,
         sentences=sentences(attacks), attacks=attacks,
     )  # fmt: skip
 
 
-def _attack(reading: RunReading, told: Tracing, traces: Traces, attack: AttackDescription) -> AttackStability:
-    item = next((one for one in told.items if one.attack == attack.name), None)
+def _attack(reading: RunReading, traced: Tracing, traces: Traces, attack: AttackDescription) -> AttackStability:
+    item = next((one for one in traced.items if one.attack == attack.name), None)
     outcome = reading.outcome(attack)
     nothing = AttackStability(
         attack=attack.name, goal=attack.goal, state="unfinished", draws=None, weight=None, steps=None, images=0,
         starts=0, sentence="", beside=None, curves=[], courses=[], along_run=[], across_restarts=[],
-        across_images=[] if outcome is None else _across_images(reading, outcome, told.eps),
+        across_images=[] if outcome is None else _across_images(reading, outcome, traced.eps),
     )  # fmt: skip
     if attack.name in traces.damaged:
         return nothing.model_copy(update={"state": "damaged", "sentence": traces.damaged[attack.name]})
     if item is None or not traces.frames[attack.name]["row"].size:
         why = "no image" if reading.description.status == "finished" else "unfinished"
-        return nothing.model_copy(update={"state": "no gradient" if attack.name in told.untraced else why})
+        return nothing.model_copy(update={"state": "no gradient" if attack.name in traced.untraced else why})
     try:
-        return nothing.model_copy(update=_traced(item, traces, told.eps))
+        return nothing.model_copy(update=_traced(item, traces, traced.eps))
     except InputError:
         # Its rows do not belong together.
         return nothing.model_copy(update={"state": "damaged", "sentence": fix(item.identity)})
@@ -113,8 +113,8 @@ def _summary(name: str, estimate: Estimate) -> Summary:
 
 def _beside(
     one: AttackStability, measured: Sequence[AttackStability], reading: RunReading, traces: Traces
-) -> Beside | None:
-    """A stabilised attack held against the plain one that is most like it, image by image."""
+) -> PlainComparison | None:
+    """A stabilised attack compared with the plain one that is most similar to it, image by image."""
     plain = [two for two in measured if two.state == "traced" and not two.weight and two.goal == one.goal]
     if one.state != "traced" or not one.weight or not plain:
         return None
@@ -133,7 +133,7 @@ def _beside(
     known_both = np.isfinite(means[0]) & np.isfinite(means[1])
     set_to = next(attack.parameters for attack in reading.description.attacks if attack.name == one.attack)
     comparable = all(set_to.get(name, usual) == usual for name, usual in _SMOOTHING.items())
-    return Beside(
+    return PlainComparison(
         attack=other.attack,
         images=int(common.size),
         same_path=int(_same_path(ours, theirs).sum()),
@@ -161,7 +161,7 @@ def _same_path(ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Bool
 def _across_restarts(maps: Maps, mine: Frame, eps: float, *, draws: bool) -> list[Summary]:
     margins = tables(mine, ["margin"])["margin"]
     beaten = np.where(np.isnan(margins), np.inf, margins).min(axis=2) <= 0
-    # Of a start without any margin it is not known whether it wins.
+    # Whether a start without any margin wins is not known.
     every_start: Bools = np.asarray(np.all(np.any(np.isfinite(margins), axis=2), axis=1), dtype=bool)
     rows, first = np.unique(mine["row"], return_index=True)
     spread = {row: float(values.mean()) / eps for row, values in zip(maps.rows, maps.spread_starts, strict=True)}

@@ -1,4 +1,4 @@
-"""The maps that a run stores beside a trace, read back and checked."""
+"""The maps that a run stores with a trace, read back and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Maps:
     rows: tuple[int, ...]
     """(n,) positions in the audited table."""
     shown: list[npt.NDArray[np.uint8]]
-    """(H, W, 3) each: the clean images, of a volume the plane that the gallery shows."""
+    """(H, W, 3) each: the clean images; for a volume the plane that the gallery shows."""
     spread_starts: list[Floats]
     """(H, W) each: standard deviation of the final change over starts, in values; NaN where there is none."""
     change: list[Floats]
@@ -31,7 +31,7 @@ class Maps:
 
 
 def read_maps(run: RunFolder, identity: str) -> Maps:
-    """The maps beside a trace.
+    """The maps of a trace.
 
     Raises:
         StorageError: the file is damaged, or its arrays do not belong together.
@@ -60,5 +60,5 @@ def read_maps(run: RunFolder, identity: str) -> Maps:
 
 
 def _cut(values: npt.NDArray[Any], size: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    # Smaller images lie in the upper left corner.
+    # Smaller images are in the upper left corner.
     return values[: size[0], : size[1]]

@@ -1,4 +1,4 @@
-"""The traces of a run as the report reads them: one that is damaged is named, and takes nothing else with it."""
+"""The traces of a run as the report reads them: a damaged one is named, and the others are still read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from palpate.storage.runs import Frame, RunFolder
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """What `stability/` of a run folder holds, by the names of the attacks."""
+    """The contents of `stability/` in a run folder, by the names of the attacks."""
 
     frames: Mapping[str, Frame]
     """The rows of images that the attack could win."""
@@ -30,7 +30,7 @@ def read_traces(run: RunFolder, items: Sequence[TracedItem]) -> Traces:
 
     Args:
         run: the run folder.
-        items: the traces that `run.json` tells of.
+        items: the traces that `run.json` names.
     """
     frames, maps, damaged = {}, {}, {}
     for item in items:
@@ -46,15 +46,15 @@ def read_traces(run: RunFolder, items: Sequence[TracedItem]) -> Traces:
 
 
 def fix(identity: str) -> str:
-    """What to do about a trace that cannot be read. Its place is told inside the run folder, as reports travel."""
+    """What to do about a trace that cannot be read. Its path is relative to the run folder, since reports travel."""
     return (
         f"Its trace is missing or damaged. Delete stability/{identity}.parquet and stability/{identity}.npz in the run "
-        "folder and run `palpate audit` again: only this trace is redone, and all other figures stand."
+        "folder and run `palpate audit` again: it repeats only this trace, and all other figures stay."
     )
 
 
 def known(frame: Frame) -> Frame:
-    """The rows of images that the attack could win; of the others every figure is NaN."""
+    """The rows of images that the attack could win; for the others every figure is NaN."""
     pairs = list(zip(frame["attack"], frame["row"], strict=True))
     won = {pair for pair, margin in zip(pairs, frame["margin"], strict=True) if np.isfinite(margin)}
     keep = np.array([pair in won for pair in pairs], dtype=bool)

@@ -1,4 +1,4 @@
-"""Images as they stand: as stored, or under one attack at one budget; and one figure along all of these."""
+"""The state of the images: as stored, or under one attack at one budget; and one figure over all states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from palpate.report.model.schema import Series, SeriesPoint
 from palpate.report.model.typed import Figure, visible
 
 Better = Literal["higher", "lower", ""]
-Kind = Literal["mean", "median", "share", "pooled"]
+SeriesStatistic = Literal["mean", "median", "share", "pooled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class State:
 
 
 class States:
-    """The images as stored and under every attack at every budget, each laid out once."""
+    """The images as stored and under every attack at every budget, each computed once."""
 
     def __init__(self, reading: RunReading):
         self.clean = clean_state(reading)
@@ -56,16 +56,16 @@ def attacked_state(outcome: Outcome, budget: int) -> State:
     return State(outcome.recorded[budget], outcome.measures[budget], outcome.found[budget], outcome.scores[budget])
 
 
-Look = Callable[[State], tuple[Figure, int]]
+StateFigure = Callable[[State], tuple[Figure, int]]
 """A figure of a state, and the number of images where it is undefined."""
 
 
 def along(
-    states: States, name: str, part: str, statistic: Kind, unit: str, better: Better, look: Look, *,
+    states: States, name: str, part: str, statistic: SeriesStatistic, unit: str, better: Better, figure: StateFigure, *,
     clean: bool = True,
 ) -> Series:  # fmt: skip
     """One series: the figure without an attack (unless it makes no sense) and under every attack at every budget."""
-    before, undefined = look(states.clean) if clean else (None, 0)
+    before, undefined = figure(states.clean) if clean else (None, 0)
     return Series(
         name=name,
         part=part,
@@ -75,7 +75,7 @@ def along(
         clean=before,
         clean_undefined=undefined,
         attacks={
-            attack: [_point(eps, look(state)) for eps, state in points] for attack, points in states.attacked.items()
+            attack: [_point(eps, figure(state)) for eps, state in points] for attack, points in states.attacked.items()
         },
     )
 

@@ -15,7 +15,7 @@ from palpate.report.model.typed import Figure, visible
 
 
 def all_subgroups(reading: RunReading, eps: float | None) -> list[Subgroups]:
-    """One table by site and one by scanner, each only where images come from more than one.
+    """One table by site and one by scanner, each only if the images come from more than one.
 
     Args:
         reading: the run.

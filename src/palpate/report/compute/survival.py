@@ -1,4 +1,4 @@
-"""Success before and after what happens to files: per attack, per budget and per handling, and in sentences."""
+"""Success before and after post-processing: per attack, per budget and per step, and in sentences."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ import numpy as np
 from palpate.metrics.intervals import Share, holm, mcnemar
 from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.robustness import success_rate, within_budget
-from palpate.metrics.survival import Survival as Shares
-from palpate.metrics.survival import saved_difference, survival, together
+from palpate.metrics.survival import SurvivalShares, saved_difference, survival, together
 from palpate.report.compute.reading import RunReading
 from palpate.report.compute.survival_words import sentences
 from palpate.report.model.description import AttackDescription, PostProcessingDescription
-from palpate.report.model.schema_clinic import AttackSurvival, Bought, BoughtRow, Survival, SurvivalCell, SurvivalPoint
+from palpate.report.model.schema_clinic import (
+    AttackSurvival,
+    RobustToGain,
+    RobustToGainRow,
+    SurvivalCell,
+    SurvivalPoint,
+    SurvivalResults,
+)
 
 NO_IMAGE = "No image could be attacked."
 NOT_MEASURED = "Not measured on any image."
 NO_SUCCESS = "No image was beaten before."
 
 
-def measure_survival(reading: RunReading, eps: float | None) -> Survival:
-    """All that the records say of survival.
+def measure_survival(reading: RunReading, eps: float | None) -> SurvivalResults:
+    """All figures of survival from the records.
 
     Args:
         reading: the run.
-        eps: the budget of the verdict; the largest one where it has none.
+        eps: the budget of the verdict; None takes the largest one.
     """
     outcomes = reading.panel.outcomes
     if not any((~np.isnan(outcome.handled)).any() for outcome in outcomes):
-        return Survival(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
-    handlings, told = reading.description.handlings, reading.description.attacks
+        return SurvivalResults(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
+    steps, planned = reading.description.handlings, reading.description.attacks
     largest = max(float(outcome.eps.max()) for outcome in outcomes)
     headline = largest if eps is None else eps
-    attacks = [_together(reading, goal, handlings) for goal in reading.panel.goals]
-    attacks += [_attack(reading, attack, outcome, handlings) for attack in told if (outcome := reading.outcome(attack))]
+    attacks = [_together(reading, goal, steps) for goal in reading.panel.goals]
+    attacks += [_attack(reading, attack, outcome, steps) for attack in planned if (outcome := reading.outcome(attack))]
     bought, unpaired = _bought(reading, headline)
-    return Survival(
-        handlings=handlings,
+    return SurvivalResults(
+        handlings=steps,
         eps=headline,
         sentences=sentences(reading.description, attacks, bought, headline),
         attacks=attacks,
@@ -48,21 +54,21 @@ def measure_survival(reading: RunReading, eps: float | None) -> Survival:
 
 
 def _attack(
-    reading: RunReading, attack: AttackDescription, outcome: Outcome, handlings: Sequence[PostProcessingDescription]
+    reading: RunReading, attack: AttackDescription, outcome: Outcome, steps: Sequence[PostProcessingDescription]
 ) -> AttackSurvival:
     points = [
         SurvivalPoint(
             eps=float(eps),
             before=reading.proportion(success_rate(outcome, budget), NO_IMAGE),
             saved_linf=saved_difference(outcome, budget),
-            cells=[_cell(reading, one.name, survival(outcome, budget, place)) for place, one in enumerate(handlings)],
+            cells=[_cell(reading, one.name, survival(outcome, budget, place)) for place, one in enumerate(steps)],
         )
         for budget, eps in enumerate(outcome.eps)
     ]
     return AttackSurvival(attack=attack.name, goal=attack.goal, robust_to=attack.robust_to, points=points)
 
 
-def _together(reading: RunReading, goal: str, handlings: Sequence[PostProcessingDescription]) -> AttackSurvival:
+def _together(reading: RunReading, goal: str, steps: Sequence[PostProcessingDescription]) -> AttackSurvival:
     outcomes, count = reading.panel.of(goal), reading.panel.images.count
     points = []
     for eps in sorted({float(eps) for outcome in outcomes for eps in outcome.eps}):
@@ -73,8 +79,7 @@ def _together(reading: RunReading, goal: str, handlings: Sequence[PostProcessing
                 before=reading.proportion(_beaten(outcomes, eps, count), NO_IMAGE),
                 saved_linf=float(np.fmax.reduce(saved)),
                 cells=[
-                    _cell(reading, one.name, together(outcomes, eps, place, count))
-                    for place, one in enumerate(handlings)
+                    _cell(reading, one.name, together(outcomes, eps, place, count)) for place, one in enumerate(steps)
                 ],
             )
         )
@@ -82,7 +87,7 @@ def _together(reading: RunReading, goal: str, handlings: Sequence[PostProcessing
 
 
 def _beaten(outcomes: Sequence[Outcome], eps: float, images: int) -> Share:
-    """Images that some attack beat at this very budget, which is where the handlings were measured."""
+    """Images that some attack beat at exactly this budget, where post-processing was measured."""
     among: Bools = np.zeros(images, dtype=bool)
     hits = among.copy()
     for outcome in outcomes:
@@ -92,7 +97,7 @@ def _beaten(outcomes: Sequence[Outcome], eps: float, images: int) -> Share:
     return Share(hits, among)
 
 
-def _cell(reading: RunReading, name: str, shares: Shares) -> SurvivalCell:
+def _cell(reading: RunReading, name: str, shares: SurvivalShares) -> SurvivalCell:
     return SurvivalCell(
         handling=name,
         before=reading.proportion(shares.before, NOT_MEASURED),
@@ -102,14 +107,14 @@ def _cell(reading: RunReading, name: str, shares: Shares) -> SurvivalCell:
     )
 
 
-def _bought(reading: RunReading, eps: float) -> tuple[list[Bought], list[str]]:
-    """Each attack with `robust_to` beside the one that differs from it in nothing else, and those without one."""
-    told = reading.description.attacks
+def _bought(reading: RunReading, eps: float) -> tuple[list[RobustToGain], list[str]]:
+    """Each attack with `robust_to` and the attack that differs only in that, and those that have no such partner."""
+    planned = reading.description.attacks
     bought, unpaired = [], []
-    for attack in told:
+    for attack in planned:
         if not attack.robust_to:
             continue
-        plain = next((one for one in told if not one.robust_to and _same(one, attack)), None)
+        plain = next((one for one in planned if not one.robust_to and _same(one, attack)), None)
         first, second = reading.outcome(attack), None if plain is None else reading.outcome(plain)
         if plain is None:
             unpaired.append(attack.name)
@@ -128,7 +133,7 @@ def _same(first: AttackDescription, second: AttackDescription) -> bool:
 
 def _pair(
     reading: RunReading, robust: tuple[AttackDescription, Outcome], plain: tuple[AttackDescription, Outcome], eps: float
-) -> Bought:
+) -> RobustToGain:
     (attack, first), (other, second) = robust, plain
     at, there = int(np.searchsorted(first.eps, eps)), int(np.searchsorted(second.eps, eps))
     pairs = [("", success_rate(first, at), success_rate(second, there))]
@@ -136,11 +141,11 @@ def _pair(
         (one.name, survival(first, at, place).after, survival(second, there, place).after)
         for place, one in enumerate(reading.description.handlings)
     ]
-    # Of both attacks the same images count.
+    # The same images count for both attacks.
     pairs = [(name, Share(a.hits, a.among & b.among), Share(b.hits, a.among & b.among)) for name, a, b in pairs]
     tests = [mcnemar(a.hits[a.among], b.hits[b.among]) for _, a, b in pairs]
     rows = [
-        BoughtRow(
+        RobustToGainRow(
             handling=name,
             climbed=name in attack.robust_to,
             success=reading.proportion(a, NOT_MEASURED),
@@ -152,7 +157,7 @@ def _pair(
         )
         for (name, a, b), test, p_holm in zip(pairs, tests, holm([one.p_value for one in tests]), strict=True)
     ]
-    return Bought(
+    return RobustToGain(
         attack=attack.name, plain=other.name, eps=eps, rows=rows, passes=_passes(first), plain_passes=_passes(second)
     )
 

@@ -1,4 +1,4 @@
-"""What survival shows, in a few plain sentences."""
+"""What the figures of survival show, in a few plain sentences."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from palpate.metrics.survival import SAVED
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.model.description import Description
-from palpate.report.model.schema_clinic import AttackSurvival, Bought, SurvivalCell, SurvivalPoint
+from palpate.report.model.schema_clinic import AttackSurvival, RobustToGain, SurvivalCell, SurvivalPoint
 from palpate.report.model.words import percent
 
 
-def sentences(told: Description, attacks: Sequence[AttackSurvival], bought: Sequence[Bought], eps: float) -> list[str]:
-    """What is left after saving, after which handling most and least is left, and what `robust_to` bought.
+def sentences(
+    description: Description, attacks: Sequence[AttackSurvival], bought: Sequence[RobustToGain], eps: float
+) -> list[str]:
+    """What is left after saving, which post-processing leaves most and least, and what `robust_to` gained.
 
     Args:
-        told: what was audited.
+        description: what was audited.
         attacks: all attacks of each goal together, then each attack.
         bought: the pairs with and without `robust_to`.
         eps: the budget that the sentences are about.
@@ -26,38 +28,38 @@ def sentences(told: Description, attacks: Sequence[AttackSurvival], bought: Sequ
     texts: list[str] = []
     if leading is not None and point is not None:
         by = "attacks" if leading.goal == UNTARGETED else f"attacks with the goal “{leading.goal}”"
-        texts += [*_saved(told, point, by), *_others(point), *_alone(point)]
+        texts += [*_saved(description, point, by), *_others(point), *_alone(point)]
     return texts + [_pair(one) for one in bought]
 
 
-def _saved(told: Description, point: SurvivalPoint, by: str) -> Iterator[str]:
-    written = told.data.written(point.eps)
+def _saved(description: Description, point: SurvivalPoint, by: str) -> Iterator[str]:
+    data, written = description.data, description.data.written(point.eps)
     saved = next((cell for cell in point.cells if cell.handling == SAVED), None)
     if saved is None or saved.survived.total is None:
         return
     if not saved.survived.total:
-        yield f"At eps {written} no image that was saved had been beaten."
+        yield f"At eps {written} none of the saved images had been beaten."
         return
-    formats = f" ({', '.join(told.data.formats)})" if told.data.formats else ""
+    formats = f" ({', '.join(data.formats)})" if data.formats else ""
     count = saved.survived.total
     yield (
         f"Of {_images(count)} that {by} beat at eps {written}, {_stay(saved.survived.count, count)} beaten after "
-        f"saving in the images' own format{formats} and reading again."
+        f"saving in the format of the originals{formats} and reading again."
     )
 
 
 def _others(point: SurvivalPoint) -> Iterator[str]:
     cells = [cell for cell in point.cells if cell.handling != SAVED and cell.survived.value is not None]
     if len(cells) == 1:
-        yield f"After {cells[0].handling} {_left(cells[0])} stay beaten."
+        yield f"After {cells[0].handling}, {_left(cells[0])} stay beaten."
     elif cells:
         most, least = max(cells, key=_survived), min(cells, key=_survived)
         if _survived(most) == _survived(least):
-            yield f"Each of the other handlings leaves {_left(most)}."
+            yield f"After each of the other post-processing steps, {_left(most)} stay beaten."
             return
         yield (
-            f"Of the other handlings {most.handling} leaves most ({_left(most)}) and {least.handling} least "
-            f"({_left(least)})."
+            f"Of the other post-processing steps, {most.handling} leaves most images beaten ({_left(most)}) and "
+            f"{least.handling} fewest ({_left(least)})."
         )
 
 
@@ -66,12 +68,12 @@ def _alone(point: SurvivalPoint) -> Iterator[str]:
     if cells:
         worst = max(cells, key=lambda cell: cell.alone.value or 0.0)
         yield (
-            f"By itself, without any attack, {worst.handling} already reaches the goal on {worst.alone.count} of "
-            f"{_images(worst.alone.total or 0)}; success after it has to be read against that."
+            f"Without any attack, {worst.handling} alone already reaches the goal on {worst.alone.count} of "
+            f"{_images(worst.alone.total or 0)}; compare success after it with this number."
         )
 
 
-def _pair(one: Bought) -> str:
+def _pair(one: RobustToGain) -> str:
     climbed = [row for row in one.rows if row.climbed]
     before = one.rows[0]
     after = "; ".join(
@@ -82,8 +84,8 @@ def _pair(one: Bought) -> str:
     if one.passes is not None and one.plain_passes is not None:
         cost = f"; it took {one.passes:.3g} backward passes per image instead of {one.plain_passes:.3g}"
     return (
-        f"“{one.attack}” is “{one.plain}” with robust_to: {after or 'none of its handlings was measured'}; before any "
-        f"handling {percent(before.success.value)} instead of {percent(before.plain_success.value)}{cost}."
+        f"“{one.attack}” is “{one.plain}” with robust_to: {after or 'none of its steps was measured'}; before any "
+        f"post-processing {percent(before.success.value)} instead of {percent(before.plain_success.value)}{cost}."
     )
 
 

@@ -25,17 +25,17 @@ def _damage(reading: RunReading) -> list[HealthFinding]:
     if reading.description.intact:
         return []
     text = (
-        "run.json does not say what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
-        "same plan again: it writes the file anew, and attacks nothing again."
+        "run.json does not hold what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
+        "same plan again: it writes the file again and repeats no attack."
     )
     return [HealthFinding("failure", "run.json", text)]
 
 
 def _whole_run(reading: RunReading) -> list[HealthFinding]:
-    panel, told = reading.panel, reading.description
+    panel, description = reading.panel, reading.description
     return [
         health.attacks_ran(
-            {attack.name: attack.eps for attack in told.attacks}, panel, failed_attacks(reading.description)
+            {attack.name: attack.eps for attack in description.attacks}, panel, failed_attacks(description)
         ),
         health.clean_baseline(panel.images),
         health.sample_size(panel, reading.resampling.clustered),
@@ -44,15 +44,18 @@ def _whole_run(reading: RunReading) -> list[HealthFinding]:
         health.finite_outputs(panel.outcomes),
         health.budgets_kept(panel.outcomes),
         survival.saved_success(
-            panel.outcomes, [one.name for one in told.handlings], told.data.unit, lattice=told.threat.lattice
+            panel.outcomes,
+            [one.name for one in description.handlings],
+            description.data.unit,
+            lattice=description.threat.lattice,
         ),
     ]
 
 
 def _strength(reading: RunReading) -> list[HealthFinding]:
-    images, told = reading.panel.images, reading.description
-    kinds: dict[str, strength.Kind] = {}
-    for attack in told.attacks:
+    images, description = reading.panel.images, reading.description
+    kinds: dict[str, strength.AttackKind] = {}
+    for attack in description.attacks:
         outcome = reading.outcome(attack)
         if outcome is not None:
             kinds[outcome.attack] = strength.kind(outcome, attack.steps)
@@ -63,5 +66,5 @@ def _strength(reading: RunReading) -> list[HealthFinding]:
         strength.noise_baseline(kept, kinds),
         strength.iterations_help(kept, kinds),
         strength.growth(images, kept),
-        strength.reaches_all(images, reading.panel.of(UNTARGETED), told.data.extent, told.data.unit),
+        strength.reaches_all(images, reading.panel.of(UNTARGETED), description.data.extent, description.data.unit),
     ]

@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG: colours and fonts from the page, the same bytes every time, no global state."""
+"""Matplotlib figures as inline SVG: colours and fonts of the page, always the same bytes, no global state."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Stand-ins that the page replaces by its own colours, so that one drawing suits light, dark and print.
+# The page replaces these by its own colours, so that one drawing suits light, dark and print.
 INK, MUTED, LINE, ACCENT = "#010101", "#010102", "#010103", "#010104"
 SERIES = tuple(f"#0102{index:02x}" for index in range(1, 9))
 _VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent"} | {
     colour: f"s{index}" for index, colour in enumerate(SERIES, start=1)
 }
 ROUND = len(SERIES)
-"""After so many attacks the colours come again, then dashed and with hollow markers."""
+"""After this many attacks the colours repeat, with dashed lines and hollow markers."""
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MARKERS = "osD^vPX*"
 
@@ -29,14 +29,14 @@ _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "palpate",
     "font.family": "DejaVu Sans",
     "font.size": 11,
-    # Names come from files: a dollar sign in one is a dollar sign.
+    # Names come from files: a dollar sign in a name is not mathematics.
     "text.parse_math": False,
     "axes.unicode_minus": True,
     "path.simplify": False,
 }
 
 
-class Canvas:
+class SvgCanvas:
     """One drawing of `width` by `height` pixels with a single set of axes.
 
     Use as a context manager around all drawing calls, then ask for `svg`.
@@ -59,7 +59,7 @@ class Canvas:
         self.axes.tick_params(colors=MUTED, labelcolor=MUTED, length=3, labelsize=10.5, pad=4)
         self.axes.tick_params(axis="y", length=0)
 
-    def __enter__(self) -> Canvas:
+    def __enter__(self) -> SvgCanvas:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,7 +110,7 @@ def _inline(text: str, title: str, description: str, identity: str) -> str:
 
 
 def spread_labels(heights: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
-    """Move labels apart by at least `gap`, in their order, near where they belong and, if they fit, in low to high.
+    """Move labels apart by at least `gap`, in their order, near their place and, if they fit, between low and high.
 
     >>> spread_labels([0.5, 0.5], 0.2)
     [0.4, 0.6]
@@ -121,7 +121,7 @@ def spread_labels(heights: Sequence[float], gap: float, low: float = 0.0, high: 
     for index in order:
         clusters.append([index])
         centres.append(max(low, min(high, heights[index])))
-        # Two clusters that touch become one around their common mean; that may make it touch the one below.
+        # Two clusters that touch become one around their common mean; the new one may touch the cluster below.
         while len(clusters) > 1 and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2:
             upper = clusters.pop()
             centres.pop()

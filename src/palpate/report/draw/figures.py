@@ -17,7 +17,7 @@ from palpate.report.draw.canvas import (
     MUTED,
     ROUND,
     SERIES,
-    Canvas,
+    SvgCanvas,
     shorten,
     spread_labels,
 )
@@ -32,15 +32,15 @@ LOG_SPAN = 8
 
 @dataclass(frozen=True)
 class BudgetAxis:
-    """Where budgets stand on the horizontal axis; 0 is the clean image, drawn one step before the smallest."""
+    """The horizontal axis of budgets; 0 is the clean image, drawn one step before the smallest."""
 
     eps: tuple[float, ...]
     extent: float
     unit: str = ""
     window: bool = False
-    """Whether `extent` is that of the window that the model looks at; else it is that of the range."""
+    """Whether `extent` is that of the window that the model sees; else it is that of the range."""
     shares: bool = True
-    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is none."""
+    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is not."""
 
     @property
     def logarithmic(self) -> bool:
@@ -52,14 +52,14 @@ class BudgetAxis:
         return in_unit(eps, self.unit)
 
     def share(self, eps: float) -> str:
-        """A budget as a share of the range or of the window; nothing where it is none."""
+        """A budget as a share of the range or of the window; empty if it is not one."""
         if not self.shares:
             return ""
         return share_of(eps / self.extent) + (" of window" if self.window else "")
 
     @property
     def title(self) -> str:
-        """What an axis of budgets shows."""
+        """The title of an axis of budgets."""
         unit = self.unit or "stored values"
         if not self.shares:
             return f"eps, a length in {unit}"
@@ -71,8 +71,8 @@ class BudgetAxis:
             return eps
         return math.log2(eps / self.eps[0]) + 1 if eps > 0 else -0.15
 
-    def dress(self, canvas: Canvas, *, fractions: bool = True) -> None:
-        """Ticks at the clean image and at the budgets, thinned where they would touch."""
+    def dress(self, canvas: SvgCanvas, *, fractions: bool = True) -> None:
+        """Ticks at the clean image and at the budgets, fewer where they would touch."""
         axes = canvas.axes
         positions = [self.place(eps) for eps in self.eps]
         last = max([*positions, 1e-9])
@@ -89,7 +89,7 @@ class BudgetAxis:
         axes.set_xticks(ticks, labels)
         axes.set_xlim(left - 0.04 * (last - left), last + 0.04 * (last - left))
         if self.logarithmic:
-            # The clean image has no place on a logarithmic axis: a gap in the line says so.
+            # The clean image has no place on a logarithmic axis: the sign // marks the gap.
             axes.text(
                 (left + positions[0]) / 2, -0.001, "//", transform=axes.get_xaxis_transform(), ha="center", va="center",
                 color=MUTED, fontsize=10,
@@ -117,16 +117,16 @@ def styles(results: Results) -> dict[str, dict[str, Any]]:
     }
 
 
-Curve = list[tuple[float, Figure]]
+BudgetCurve = list[tuple[float, Figure]]
 """Budgets with a figure at each."""
 
 
-def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) -> Curve:
+def _curve(clean: Figure | None, points: Sequence[tuple[float, Figure | None]]) -> BudgetCurve:
     start = [(0.0, clean)] if clean is not None else []
     return [(eps, figure) for eps, figure in [*start, *points] if figure is not None and figure.value is not None]
 
 
-def _draw(canvas: Canvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0, **style: Any) -> None:
+def _draw(canvas: SvgCanvas, scale: BudgetAxis, curve: BudgetCurve, *, band: float = 0.0, **style: Any) -> None:
     places = [scale.place(eps) for eps, _ in curve]
     values = [figure.value if figure.value is not None else math.nan for _, figure in curve]
     if band:
@@ -137,7 +137,7 @@ def _draw(canvas: Canvas, scale: BudgetAxis, curve: Curve, *, band: float = 0.0,
 
 
 def untargeted(results: Results) -> list[AttackResults]:
-    """The attacks that robust accuracy is about and that have a record."""
+    """The untargeted attacks that have a record."""
     return [attack for attack in results.attacks if attack.goal == UNTARGETED and attack.points]
 
 
@@ -146,7 +146,7 @@ def worst_of(results: Results, goal: str = UNTARGETED) -> WorstCase | None:
     return next((case for case in results.worst_case if case.goal == goal), None)
 
 
-def _worst_curve(results: Results) -> Curve:
+def _worst_curve(results: Results) -> BudgetCurve:
     worst = worst_of(results)
     return _curve(results.clean.accuracy, [(point.eps, point.figure) for point in worst.points] if worst else [])
 
@@ -154,14 +154,14 @@ def _worst_curve(results: Results) -> Curve:
 def robustness(results: Results) -> str:
     """Robust accuracy against the budget: every untargeted attack, and their worst case with its 95% band."""
     scale, look = scale_of(results), styles(results)
-    with Canvas(760, 380, (46, 62, 150, 16)) as canvas:
+    with SvgCanvas(760, 380, (46, 62, 150, 16)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         canvas.axes.set_xlabel(scale.title, color=MUTED, labelpad=6)
         worst = _worst_curve(results)
         ends = [(worst[-1][1].value or 0.0, "worst case", INK, "bold")]
         for attack in untargeted(results):
-            # An attack that leaves its budget has no place on this axis; its real distances are in the worst case.
+            # An attack that leaves its budget has no place on this axis; the worst case uses its real distances.
             if attack.outside_budget:
                 continue
             style = look[attack.name]
@@ -176,7 +176,7 @@ def robustness(results: Results) -> str:
         return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
 
 
-def _label_ends(canvas: Canvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
+def _label_ends(canvas: SvgCanvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
     axes, (_, right) = canvas.axes, canvas.axes.get_xlim()
     width, last = right - axes.get_xlim()[0], scale.place(scale.eps[-1])
     placed = spread_labels([height for height, *_ in ends], min(0.05, 1 / len(ends)))
@@ -190,7 +190,7 @@ def _label_ends(canvas: Canvas, scale: BudgetAxis, ends: Sequence[tuple[float, s
 def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
     """One attack alone with its 95% band, over the worst case as a thin line."""
     scale, style = scale_of(results), styles(results)[attack.name]
-    with Canvas(300, 190, (40, 28, 10, 10)) as canvas:
+    with SvgCanvas(300, 190, (40, 28, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         if attack.goal == UNTARGETED:
@@ -204,7 +204,7 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
         return canvas.svg(title, _in_words(curve, scale), identity)
 
 
-def _in_words(curve: Curve, scale: BudgetAxis) -> str:
+def _in_words(curve: BudgetCurve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {percent(figure.value)}" for eps, figure in curve)
 
 
@@ -213,7 +213,7 @@ def per_class(results: Results) -> str:
     worst, names = worst_of(results), results.task.classes
     assert worst is not None
     point = next((one for one in worst.points if one.eps == results.verdict.eps), worst.points[-1])
-    with Canvas(760, 44 + 40 * len(names), (150, 34, 60, 6)) as canvas:
+    with SvgCanvas(760, 44 + 40 * len(names), (150, 34, 60, 6)) as canvas:
         axes = canvas.axes
         for row, (clean, attacked) in enumerate(zip(results.clean.per_class, point.per_class, strict=True)):
             if clean.value is None or attacked.value is None:
@@ -238,7 +238,7 @@ def direction(results: Results, name: str) -> str:
     """Missed or invented disease against the budget, all attacks together, with the clean rate as a dashed line."""
     scale, clean = scale_of(results), getattr(results.clean.directions, name)
     points = [(row.eps, getattr(row.directions, name)) for row in results.worst_directions]
-    with Canvas(420, 250, (44, 46, 14, 12)) as canvas:
+    with SvgCanvas(420, 250, (44, 46, 14, 12)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         curve = _curve(clean, points)
@@ -261,7 +261,7 @@ def grading(results: Results, name: str) -> str:
     }
     lowest = min(curves, key=lambda attack: curves[attack][-1][1].value or 0.0 if curves[attack] else 1.0, default="")
     negative = any((figure.value or 0.0) < 0 for curve in curves.values() for _, figure in curve)
-    with Canvas(420, 240, (44, 28, 14, 12)) as canvas:
+    with SvgCanvas(420, 240, (44, 28, 14, 12)) as canvas:
         canvas.percent_axis(-1.0 if negative else 0.0)
         if name in {"quadratic_kappa", "area_under_roc"} and not negative:
             canvas.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
@@ -273,5 +273,5 @@ def grading(results: Results, name: str) -> str:
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))
 
 
-def _ratios(curve: Curve, scale: BudgetAxis) -> str:
+def _ratios(curve: BudgetCurve, scale: BudgetAxis) -> str:
     return "; ".join(f"eps {scale.written(eps)}: {figure.value:.2f}" for eps, figure in curve)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.report.compute.parts import PartTable, Row
-from palpate.report.draw.canvas import DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, Canvas
+from palpate.report.draw.canvas import DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, SvgCanvas
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
 
 _FROC_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""False boxes per image at which the field reads a FROC curve."""
+"""False boxes per image at which a FROC curve is usually read."""
 
 
 def look(place: int | None) -> dict[str, Any]:
-    """How a part is drawn, the same in every chart and on the pictures; None is the whole image."""
+    """Style of a part, the same in every chart and on the pictures; None is the whole image."""
     if place is None:
         return {"color": INK, "linestyle": "-", "marker": "o", "markerfacecolor": INK}
     colour = SERIES[place % ROUND]
@@ -29,7 +29,7 @@ def look(place: int | None) -> dict[str, Any]:
 
 def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
     """The worst figure over all attacks against the budget, one line per part."""
-    with Canvas(420, 230, (52, 28, 14, 12)) as canvas:
+    with SvgCanvas(420, 230, (52, 28, 14, 12)) as canvas:
         if fractional(panel.rows[0].series):
             canvas.percent_axis()
             if panel.rows[0].series.statistic != "share":
@@ -75,7 +75,7 @@ def _in_words(panel: PartTable, scale: BudgetAxis) -> str:
 def froc(results: Results, scale: BudgetAxis, attack: str) -> str:
     """Boxes found against false boxes per image over all confidences: clean, and one attack at each budget."""
     curves = [one for one in results.froc if one.attack is None or one.attack == attack]
-    with Canvas(560, 330, (46, 48, 120, 14)) as canvas:
+    with SvgCanvas(560, 330, (46, 48, 120, 14)) as canvas:
         canvas.percent_axis()
         axes = canvas.axes
         axes.set_xscale("log", base=2)
@@ -99,7 +99,7 @@ def froc(results: Results, scale: BudgetAxis, attack: str) -> str:
 
 
 def _drawn(curve: Froc) -> tuple[list[float], list[float]]:
-    # A logarithmic axis has no zero: the curve starts at its left edge and goes on to its right one.
+    # A logarithmic axis has no zero: the curve starts at its left edge and continues to its right edge.
     xs = [max(value, 0.05) for value in curve.false_positives]
     return ([0.05, *xs, 16.0], [0.0, *curve.recall, curve.recall[-1]]) if xs else ([0.05, 16.0], [0.0, 0.0])
 

@@ -11,18 +11,18 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from palpate.metrics.panel import Floats
-from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, Canvas
+from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, SvgCanvas
 from palpate.report.model.schema_stability import AttackStability, Curve
 from palpate.report.model.words import amount
 
 KL = ("kl_clean", "kl_final", "kl_smoothed")
 """Curves of disagreement, in the order of their legend."""
 TERMS = ("loss", "penalty", "value")
-"""What a stabilised attack climbs, taken apart."""
+"""The terms of the objective of a stabilised attack."""
 DECADES = 5
-"""Powers of ten that an axis of disagreement shows at most; what is smaller lies on its lowest line."""
+"""The most powers of ten on an axis of disagreement; smaller values are drawn on its lowest line."""
 ROUNDING = 1e-6
-"""Disagreement below which it is that of rounding, where it is zero by definition."""
+"""Below this, disagreement that is zero by definition is only rounding."""
 _LOOKS: dict[str, dict[str, Any]] = {
     "kl_clean": {"color": SERIES[1], "linestyle": "-"},
     "kl_final": {"color": SERIES[0], "linestyle": (0, (5, 2))},
@@ -37,12 +37,12 @@ _TITLES = {
     "kl_smoothed": "from the smoothed image's answer",
     "loss": "deviation",
     "penalty": "stabilisation",
-    "value": "what is climbed",
+    "value": "objective",
 }
 
 
 def legend(names: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Words, the page's colour and the style of the border that stands for each line."""
+    """Words, the page's colour and the style of the border for each line."""
     borders = {"-": "solid", (0, (5, 2)): "dashed", (0, (1.5, 1.5)): "dotted"}
     colours = {SERIES[0]: "s1", SERIES[1]: "s2", SERIES[2]: "s3", INK: "ink"}
     looks = {name: _LOOKS[name] for name in names}
@@ -68,10 +68,10 @@ def decades(attacks: Sequence[AttackStability]) -> tuple[int, int]:
 def disagreement(attack: AttackStability, span: tuple[int, int], identity: str) -> str:
     """How far the model's answers are from those for the clean, the last and the smoothed image, step by step."""
     lowest, highest = span
-    with Canvas(320, 210, (50, 40, 14, 10)) as canvas:
+    with SvgCanvas(320, 210, (50, 40, 14, 10)) as canvas:
         axes = canvas.axes
         axes.set_yscale("log")
-        # A little room, for the lines that lie on the edges.
+        # A little room, for lines on the edges.
         axes.set_ylim(10 ** (lowest - 0.06), 10 ** (highest + 0.06))
         every = 2 if highest - lowest > 4 else 1
         powers = range(highest, lowest - 1, -every)
@@ -86,16 +86,16 @@ def disagreement(attack: AttackStability, span: tuple[int, int], identity: str) 
 
 def terms(attack: AttackStability, identity: str) -> str:
     """Deviation, stabilisation and their difference, step by step."""
-    with Canvas(320, 210, (50, 40, 14, 10)) as canvas:
+    with SvgCanvas(320, 210, (50, 40, 14, 10)) as canvas:
         canvas.axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         _dress(canvas, attack)
         for curve in attack.curves:
             if curve.name in TERMS:
                 _line(canvas, curve, -math.inf)
-        return canvas.svg(f"The terms that {attack.attack} climbs", _in_words(attack, TERMS), identity)
+        return canvas.svg(f"The terms of the objective of {attack.attack}", _in_words(attack, TERMS), identity)
 
 
-def _dress(canvas: Canvas, attack: AttackStability) -> None:
+def _dress(canvas: SvgCanvas, attack: AttackStability) -> None:
     axes, steps = canvas.axes, attack.steps or 1
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -104,7 +104,7 @@ def _dress(canvas: Canvas, attack: AttackStability) -> None:
     axes.set_xlabel("steps taken", color=MUTED, labelpad=3)
 
 
-def _line(canvas: Canvas, curve: Curve, least: float) -> None:
+def _line(canvas: SvgCanvas, curve: Curve, least: float) -> None:
     values, low, high = (_drawn(curve.name, one, least) for one in (curve.median, curve.low, curve.high))
     known = np.isfinite(values)
     if not known.any():
@@ -118,7 +118,7 @@ def _line(canvas: Canvas, curve: Curve, least: float) -> None:
 
 def _drawn(name: str, values: Sequence[float | None], least: float) -> Floats:
     found = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-    # Zero by definition, and no finding: where a run ends, and without a random start where it begins.
+    # Zero by definition and therefore not shown: where a run ends, and where it begins without a random start.
     place = {"kl_final": -1, "kl_clean": 0, "kl_smoothed": 0}.get(name)
     if place is not None and found.size and abs(found[place]) < ROUNDING:
         found[place] = math.nan
@@ -137,8 +137,8 @@ def _in_words(attack: AttackStability, names: Sequence[str]) -> str:
         known = [(step, value) for step, value in enumerate(curve.median) if value is not None]
         if curve.name in names and known:
             (first, start), (last, end) = known[0], known[-1]
-            told = f"{amount(start)} after {first} steps, {amount(end)} after {last}"
-            texts.append(f"{_TITLES[curve.name]}: {told}")
+            values = f"{amount(start)} after {first} steps, {amount(end)} after {last}"
+            texts.append(f"{_TITLES[curve.name]}: {values}")
     return "Median over the images. " + "; ".join(texts) if texts else "Nothing was measured."
 
 
@@ -147,16 +147,16 @@ def plane(
 ) -> str:
     """The path of each start on each image in the plane of its first and last steps, in lengths of its final change.
 
-    The circle is as far from the middle as the final change is long; a path that ends inside it goes on outside the
+    The radius of the circle is the length of the final change; a path that ends inside it is partly outside the
     plane.
 
     Args:
         attack: its name and its images.
         paths: number of the image among those drawn, and both coordinates (T+1,) of each start.
-        reach: what the axes show at least, the same for all attacks.
+        reach: the range that the axes show at least, the same for all attacks.
         identity: unique on the page.
     """
-    with Canvas(276, 270, (42, 40, 8, 10)) as canvas:
+    with SvgCanvas(276, 270, (42, 40, 8, 10)) as canvas:
         axes = canvas.axes
         axes.set_aspect("equal")
         low, high = min(reach[0], 0.0) - 0.07, max(reach[1], 1.0) + 0.07

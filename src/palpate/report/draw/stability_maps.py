@@ -18,25 +18,25 @@ from palpate.metrics.panel import Floats
 from palpate.report.model.words import amount, in_unit
 
 SIDE = 160
-"""Pixels of a map's longer side at most. Of larger images every k-th pixel is shown: a mean would change the values."""
+"""The most pixels on a map's longer side. Larger images show every k-th pixel: a mean would change the values."""
 LEVELS = 32
-"""Colours of a map: enough for the eye, and small files."""
+"""Colours of a map: enough for the eye, and the files stay small."""
 _SPREAD = colormaps["cividis"]
 # Grey means no change, as in the gallery.
 _CHANGE = LinearSegmentedColormap.from_list("change", ["#0072b2", "#8fb8d6", "#8c8c8c", "#efb183", "#d55e00"])
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A scale of colours that maps share."""
+class ColourBar:
+    """A colour scale that several maps share."""
 
     low: float
     high: float
     signed: bool
 
     @classmethod
-    def of(cls, maps: Sequence[Floats], *, signed: bool) -> Bar:
-        """From 0, or from minus to plus, to the largest of the values."""
+    def of(cls, maps: Sequence[Floats], *, signed: bool) -> ColourBar:
+        """From 0 to the largest value, or from minus to plus the largest value."""
         most = max((float(np.nanmax(np.abs(one))) for one in maps if np.isfinite(one).any()), default=0.0) or 1.0
         return cls(-most if signed else 0.0, most, signed)
 
@@ -70,7 +70,7 @@ def _rounded(value: float) -> float:
 
 
 def thinned(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Every k-th pixel of an image (H, W, ...) of which no side is longer than `SIDE` then."""
+    """Every k-th pixel of an image (H, W, ...), so that no side is longer than `SIDE`."""
     every = max(1, -(-max(values.shape[:2]) // SIDE))
     return values[every // 2 :: every, every // 2 :: every]
 

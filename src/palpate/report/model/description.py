@@ -1,4 +1,4 @@
-"""`run.json` with types: what was audited, how, and what was noticed. Shared by the reader and by `results.json`."""
+"""`run.json` with types: what was audited, how, and what the audit noticed. `results.json` shares these types."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
-from palpate.report.model.shown import Picture
-from palpate.report.model.typed import Model, Names, Number, Text, Tree, Word
+from palpate.report.model.shown import PictureDescription
+from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text, Word
 from palpate.report.model.words import in_unit
 from palpate.storage.runs import RunFolder
 from palpate.units import Scale
@@ -18,7 +18,7 @@ CLASSIFICATIONS = frozenset({"binary", "multiclass", "ordinal"})
 """Kinds of tasks that decide for one class per image."""
 
 
-class MeasureDescription(Model):
+class MeasureDescription(JsonObject):
     """One figure that the records hold of every image."""
 
     name: Text
@@ -28,21 +28,21 @@ class MeasureDescription(Model):
     unit: Text = ""
     """`mm`, `ml`, `px`, `voxel`, or empty."""
     better: Literal["higher", "lower", ""] = "higher"
-    """Whether a good model has it high or low; empty for one that is neither (a volume)."""
+    """Whether higher or lower is better; empty for neither (a volume)."""
 
 
-class Operating(Model):
+class Operating(JsonObject):
     """Where the model's probabilities become decisions."""
 
     confidence: Number = None
-    """Boxes below it are not shown."""
+    """Boxes with a lower confidence are not shown."""
     overlap: Number = None
     """Intersection over union from which a box counts as found."""
     thresholds: list[float] = Field(default_factory=list)
-    """Probability above which a finding is read as present: one for all, or one each."""
+    """A finding counts as present above this probability: one for all findings, or one each."""
 
 
-class TaskDescription(Model):
+class TaskDescription(JsonObject):
     """What the model's output means."""
 
     kind: Literal["multiclass", "binary", "ordinal", "multilabel", "segmentation", "detection"]
@@ -54,15 +54,15 @@ class TaskDescription(Model):
     disease: list[int] = Field(default_factory=list)
     """Indices of the classes that count as disease; may be empty."""
     score: Text = "accuracy"
-    """What an image's result is judged by: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
+    """The score that judges an image's result: `accuracy`, `dice`, `iou`, `f1`, `share of findings read right`."""
     floor: Number = None
     """A result at or below this score is not acceptable; null where the task has no floor."""
     measures: list[MeasureDescription] = Field(default_factory=list)
-    """What the records hold of every image, in their order."""
+    """The figures that the records hold of every image, in their order."""
     operating: Operating = Operating()
-    """The operating point, where the task has one of its own."""
+    """The operating point, if the task has one."""
     structure: Word = ""
-    """The structure whose score alone counts; empty where the mean over structures does."""
+    """The only structure whose score counts; empty where the mean over structures counts."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskDescription:
@@ -85,7 +85,7 @@ class TaskDescription(Model):
         return self.classification and 0 < len(set(self.disease)) < len(self.classes)
 
 
-class AuditedModel(Model):
+class AuditedModel(JsonObject):
     """The model that was audited."""
 
     source: Text
@@ -95,16 +95,16 @@ class AuditedModel(Model):
     sha256: Text
     """Hash of its weights."""
     files_sha256: Text | None = None
-    """Hash of the files that build it, where the audit took one."""
+    """Hash of the files that build it, if the audit computed one."""
     parameters: int
     """Number of parameters."""
     preprocess: Text
-    """What happens to stored values before the network."""
+    """The preprocessing of stored values before the network."""
     inferer: Text | None = None
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
 
 
-class Data(Model):
+class DataDescription(JsonObject):
     """The images that were audited."""
 
     source: Text
@@ -116,28 +116,28 @@ class Data(Model):
     shape: list[int] | None = None
     """Channels and size along each axis; empty or null where images differ."""
     spacing: list[float] | None = None
-    """Size of a pixel along each axis in mm; empty where images differ, null where it is not known."""
+    """Size of a pixel along each axis in mm; empty where images differ, null if it is not known."""
     bounds: tuple[float, float]
     """Lowest and highest value."""
     unit: Word = ""
-    """Unit of the values, such as `HU`; empty where no file and no plan says it."""
+    """Unit of the values, such as `HU`; empty if neither the files nor the plan give it."""
     step: Number = None
     """Distance of two neighbouring values that can be stored; null for floating point, or where images differ."""
     window: tuple[float, float] | None = None
-    """Lowest and highest value that the model looks at, where its preprocessing has a window."""
+    """Lowest and highest value that the model sees, if its preprocessing has a window."""
     formats: Names = Field(default_factory=list)
     """Formats of the files."""
     sites: Names = Field(default_factory=list)
     """Where the images were taken, from the plan's column."""
     scanners: Names = Field(default_factory=list)
-    """What they were taken with, from the plan's column or the files."""
+    """The scanners of the images, from the plan's column or the files."""
     groups: int
     """Number of units of resampling (patients)."""
     fingerprint: Text
     """Hash of images and labels."""
 
     @model_validator(mode="after")
-    def _bounds_rise(self) -> Data:
+    def _bounds_rise(self) -> DataDescription:
         low, high = self.bounds
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"bounds {self.bounds} must be two rising numbers")
@@ -160,7 +160,7 @@ class Data(Model):
         return Scale(self.bounds, self.unit, step, window, known=True)
 
 
-class ThreatDescription(Model):
+class ThreatDescription(JsonObject):
     """What an attack was allowed to change."""
 
     norm: Literal["linf", "l2", "l1"]
@@ -170,33 +170,33 @@ class ThreatDescription(Model):
     words: Text
     """The threat in a sentence."""
     amounts: list[list[Text]] = Field(default_factory=list)
-    """Each budget in every unit that the images know."""
+    """Each budget in every unit of the images."""
     lattice: bool = False
     """Only values that the files can store."""
     region: Names = Field(default_factory=list)
-    """Where values may change; all must hold."""
+    """Where values may change; all conditions must hold."""
     channels: list[float] = Field(default_factory=list)
-    """Share of the budget that each channel has; the whole in each where it is empty."""
+    """Share of the budget for each channel; empty means the whole budget for each."""
     tied: bool = False
     """One change for all channels."""
     smooth: float = 0.0
-    """Width in pixels of the Gaussian that smooths a change; 0 where any is allowed."""
+    """Width in pixels of the Gaussian that smooths a change; 0 without smoothing."""
 
 
-class AttackDescription(Model):
+class AttackDescription(JsonObject):
     """One attack of the plan."""
 
     name: Text
     """Its name in the plan."""
     item: Text
-    """Identity of the attack with all that changes its results."""
+    """Identity of the attack with everything that changes its results."""
     catalog: Text
     """Its name in palpate's catalog."""
     goal: Text
     """`untargeted`, `hide disease`, `invent disease` or `towards <class>`."""
     summary: Text
     """What it does, in a line."""
-    parameters: Tree
+    parameters: Settings
     """Its parameters."""
     reference: Text
     """Where it was published."""
@@ -205,17 +205,17 @@ class AttackDescription(Model):
     seconds: Number
     """Wall time it took, over all budgets."""
     robust_to: Names = Field(default_factory=list)
-    """Handlings over which it climbed the expectation."""
+    """Post-processing steps over which the attack maximised the expectation."""
 
     @property
     def steps(self) -> int | None:
-        """Its number of gradient steps, where the plan gives it one."""
+        """Its number of gradient steps, if the plan gives one."""
         steps = self.parameters.get("steps")
         return steps if isinstance(steps, int) else None
 
 
-class PostProcessingDescription(Model):
-    """What happened to adversarial images after the attack, before they were scored again."""
+class PostProcessingDescription(JsonObject):
+    """One post-processing step of adversarial images after the attack, before they were scored again."""
 
     name: Text
     """`saved`, `8bit`, `jpeg75`, `blur1` and so on."""
@@ -223,8 +223,8 @@ class PostProcessingDescription(Model):
     """What it does."""
 
 
-class Export(Model):
-    """An adversarial image that lies in the run folder as a file of the format that it came in."""
+class Export(JsonObject):
+    """An adversarial image that the run folder holds as a file in the format of its original."""
 
     attack: Text
     eps: float
@@ -234,7 +234,7 @@ class Export(Model):
     """Path relative to the run folder."""
 
 
-class TracedItem(Model):
+class TracedItem(JsonObject):
     """One attack whose runs were traced, step by step."""
 
     attack: Text
@@ -247,7 +247,7 @@ class TracedItem(Model):
     """Weight of its stabilisation term; null where it has none."""
 
 
-class Tracing(Model):
+class Tracing(JsonObject):
     """What was traced: a few images, attacked to the last step."""
 
     images: int
@@ -255,7 +255,7 @@ class Tracing(Model):
     starts: int
     """Independent starts of attacks that draw random numbers."""
     smoothed: bool
-    """Whether the smoothed images were shown to the model too."""
+    """Whether the model also saw the smoothed images."""
     eps: float
     """The budget in values."""
     items: list[TracedItem]
@@ -263,18 +263,18 @@ class Tracing(Model):
     """Attacks that follow no gradient."""
 
 
-class Noticed(Model):
+class Noticed(JsonObject):
     """What the audit noticed before and while it ran."""
 
     level: Literal["failure", "warning", "note"]
-    """How grave it is."""
+    """How serious it is."""
     subject: Text
     """What it is about."""
     text: Text
     """What was seen."""
 
 
-class GateDescription(Model):
+class GateDescription(JsonObject):
     """A limit that the plan set."""
 
     text: Text
@@ -285,7 +285,7 @@ class GateDescription(Model):
     """Whether the condition holds."""
 
 
-class Description(Model):
+class Description(JsonObject):
     """All of `run.json`."""
 
     status: Literal["finished", "unfinished"]
@@ -296,24 +296,24 @@ class Description(Model):
     seed: int
     task: TaskDescription
     model: AuditedModel
-    data: Data
+    data: DataDescription
     threat: ThreatDescription
     attacks: list[AttackDescription]
     findings: list[Noticed]
     gates: list[GateDescription]
-    tuning: Tree = Field(default_factory=dict)
+    tuning: Settings = Field(default_factory=dict)
     versions: dict[str, Text]
-    machine: Tree = Field(default_factory=dict)
+    machine: Settings = Field(default_factory=dict)
     handlings: list[PostProcessingDescription] = Field(default_factory=list)
-    """What the records hold the margins after, in their order."""
+    """The post-processing steps after which the records hold margins, in their order."""
     exports: list[Export] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
-    """Digest of each picture and export; missing in runs of an earlier palpate."""
+    """Digest of each picture and export; missing in runs of older versions of palpate."""
     intact: bool = True
-    """Not written: whether the file says what palpate wrote."""
-    gallery: list[Picture] = Field(default_factory=list)
+    """Not stored: whether the file is unchanged since palpate wrote it."""
+    gallery: list[PictureDescription] = Field(default_factory=list)
     stability: Tracing | None = None
-    """Null where the plan switched it off; missing in runs of a palpate that traced nothing."""
+    """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Description:
@@ -322,7 +322,7 @@ class Description(Model):
             raise ValueError(f"data.per_class has {len(self.data.per_class)} numbers for {len(known)} classes")
         for picture in self.gallery if self.task.classification else ():
             if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
-                raise ValueError(f"gallery: row {picture.row} names a class beyond 0 to {len(known) - 1}")
+                raise ValueError(f"gallery: row {picture.row} names a class outside 0 to {len(known) - 1}")
         return self
 
 
@@ -337,11 +337,11 @@ def read_description(run: RunFolder) -> Description:
     """The checked contents of `run.json`.
 
     Raises:
-        StorageError: there is no run, or a field is missing or not what it must be; the first such field is named.
+        StorageError: there is no run, or a field is missing or wrong; the message names the first such field.
     """
     try:
-        told = run.describe()
-        return Description.model_validate({**told, "intact": run.intact(told)})
+        stored = run.describe()
+        return Description.model_validate({**stored, "intact": run.intact(stored)})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "it"

@@ -1,8 +1,8 @@
 """The shape of `results.json`: every figure of a report, with its interval and its denominator.
 
-Numbers are null where they are undefined, and then `note` says why. Rates and accuracies are fractions from 0 to 1;
-eps and distances are in values, whose unit is `data.unit`. `accuracy`, `robust_accuracy` and what rests on them count
-images with an acceptable result: the true class, or a score above the task's floor.
+Numbers are null where they are undefined, and then `note` gives the reason. Rates and accuracies are fractions from 0
+to 1; eps and distances are in values, whose unit is `data.unit`. `accuracy`, `robust_accuracy` and all figures based on
+them count images with an acceptable result: the true class, or a score above the task's floor.
 
 `python -m palpate.report FILE` writes the JSON schema.
 """
@@ -12,30 +12,36 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from palpate.report.model.description import AuditedModel, Data, GateDescription, TaskDescription, ThreatDescription
-from palpate.report.model.schema_clinic import Budget, Subgroups, Survival
+from palpate.report.model.description import (
+    AuditedModel,
+    DataDescription,
+    GateDescription,
+    TaskDescription,
+    ThreatDescription,
+)
+from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_stability import Stability
-from palpate.report.model.typed import Figure, Model, Number, Text, Tree
+from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
 RESULTS_VERSION = 3
-"""Raised when a field is removed or changes its meaning."""
+"""It increases when a field is removed or changes its meaning."""
 
 
-class Grading(Model):
+class Grading(JsonObject):
     """Figures of a grader or detector."""
 
     quadratic_kappa: Figure | None
-    """Agreement of decided with true grades; null where the classes have no order."""
+    """Agreement of decided with true grades; null if the classes have no order."""
     sensitivity: Figure | None
-    """Disease images decided as disease; null where the plan names no disease."""
+    """Disease images decided as disease; null if the plan names no disease."""
     specificity: Figure | None
-    """Healthy images decided as healthy; null where the plan names no disease."""
+    """Healthy images decided as healthy; null if the plan names no disease."""
     area_under_roc: Figure | None
-    """Chance that a disease image scores higher than a healthy one; null where the plan names no disease."""
+    """Chance that a disease image scores higher than a healthy one; null if the plan names no disease."""
 
 
-class Directions(Model):
-    """In which direction the model errs."""
+class Directions(JsonObject):
+    """The direction of the model's errors."""
 
     missed_disease: Figure
     """Disease images decided as healthy, over the disease images."""
@@ -43,30 +49,30 @@ class Directions(Model):
     """Healthy images decided as disease, over the healthy images."""
 
 
-class SmallestEps(Model):
+class SmallestEps(JsonObject):
     """The smallest tried budget that beats an image, over the eligible images."""
 
     median: Number
-    """By this budget at least half of the eligible images had fallen; null where fewer than half ever fell."""
+    """At this budget at least half of the eligible images were beaten; null if fewer than half ever were."""
     fallen: int
-    """Eligible images that fell at some budget."""
+    """Eligible images that were beaten at some budget."""
     eligible: int
-    """Images that were right before and to which the goal applies."""
+    """Images that were correct before and to which the goal applies."""
 
 
-class Clean(Model):
+class Clean(JsonObject):
     """The model before any attack."""
 
     accuracy: Figure
-    """Images with an acceptable result (decided rightly, score above the floor), over all images."""
+    """Images with an acceptable result (decided correctly, score above the floor), over all images."""
     per_class: list[Figure]
-    """The same for each class; empty where the task is no classification."""
+    """The same for each class; empty if the task is not a classification."""
     directions: Directions | None
-    """Null where the plan names no disease."""
+    """Null if the plan names no disease."""
     grading: Grading
 
 
-class AttackPoint(Model):
+class AttackPoint(JsonObject):
     """One attack at one budget."""
 
     eps: float
@@ -78,33 +84,33 @@ class AttackPoint(Model):
     robust_accuracy: Figure | None
     """Images acceptable before and not beaten, over all images; null for goals other than `untargeted`."""
     per_class: list[Figure]
-    """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty where
-    the task is no classification."""
+    """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty if
+    the task is not a classification."""
     directions: Directions | None
-    """Null where the plan names no disease."""
+    """Null if the plan names no disease."""
     grading: Grading
 
 
-class AttackResults(Model):
-    """One attack: how it fared and what it cost."""
+class AttackResults(JsonObject):
+    """One attack: its results and its cost."""
 
     name: Text
     item: Text
     catalog: Text
     goal: Text
     kind: Literal["gradient-free", "single-step", "iterative"] | None
-    """How it climbs, read from the passes that it spent; null where it has no record."""
+    """How it uses gradients, from the passes that it spent; null without records."""
     summary: Text
-    parameters: Tree
+    parameters: Settings
     reference: Text
     robust_to: list[Text]
-    """Handlings over which it climbed the expectation."""
+    """Post-processing steps over which the attack maximised the expectation."""
     images: int
     """Images that it finished."""
     eligible: int
-    """Images that were right before and to which the goal applies."""
+    """Images that were correct before and to which the goal applies."""
     outside_budget: int
-    """Beaten images whose change is larger than the budget; above 0 its rows are no figures at the same eps."""
+    """Beaten images whose change is larger than the budget; above 0 its rows cannot be compared at the same eps."""
     points: list[AttackPoint]
     """One entry per budget, smallest first."""
     smallest_eps: SmallestEps
@@ -116,7 +122,7 @@ class AttackResults(Model):
     """Wall time."""
 
 
-class WorstPoint(Model):
+class WorstPoint(JsonObject):
     """All attacks of one goal together, at one budget."""
 
     eps: float
@@ -129,8 +135,8 @@ class WorstPoint(Model):
     """The same for each class."""
 
 
-class WorstCase(Model):
-    """All attacks of one goal together: an image is beaten if any attack has a witness within the budget."""
+class WorstCase(JsonObject):
+    """All attacks of one goal together: one adversarial image within the budget is enough to beat an image."""
 
     goal: Text
     attacks: list[Text]
@@ -140,7 +146,7 @@ class WorstCase(Model):
     smallest_eps: SmallestEps
 
 
-class WorstDirections(Model):
+class WorstDirections(JsonObject):
     """Clinical direction over all attacks and goals together, at one budget."""
 
     eps: float
@@ -148,7 +154,7 @@ class WorstDirections(Model):
     directions: Directions
 
 
-class Comparison(Model):
+class Comparison(JsonObject):
     """Two attacks of one goal, image by image, at one budget."""
 
     goal: Text
@@ -162,25 +168,25 @@ class Comparison(Model):
     only_second: int
     """Images that only the second beat."""
     neither: int
-    """Images that neither beat."""
+    """Images that neither attack beat."""
     p: float
     """McNemar's exact two-sided p."""
     p_holm: float
     """The same after Holm's adjustment over all comparisons of the goal."""
 
 
-class SeriesPoint(Model):
+class SeriesPoint(JsonObject):
     """One figure of a series under an attack at one budget."""
 
     eps: float
     """Budget in stored values."""
     figure: Figure
-    """The figure over the images that have a record and where it is defined."""
+    """The figure over the images that have a record and in which it is defined."""
     undefined: int = 0
-    """Images that have a record and where it is undefined."""
+    """Images that have a record and in which it is undefined."""
 
 
-class Series(Model):
+class Series(JsonObject):
     """One figure of a structure, a finding, a class of boxes or the whole image: clean and under every attack."""
 
     name: Text
@@ -192,16 +198,16 @@ class Series(Model):
     unit: Text
     """`mm`, `ml`, `px`, `voxel`, or empty."""
     better: Literal["higher", "lower", ""]
-    """Whether a good model has it high or low; empty for neither."""
+    """Whether higher or lower is better; empty for neither."""
     clean: Figure | None
     """Without an attack; null for a success rate."""
     clean_undefined: int = 0
-    """Images where it is undefined without an attack."""
+    """Images in which it is undefined without an attack."""
     attacks: dict[Text, list[SeriesPoint]]
     """Attack -> one entry per budget, smallest first."""
 
 
-class Froc(Model):
+class Froc(JsonObject):
     """A free-response ROC curve: boxes found against false boxes per image, over all confidences."""
 
     attack: Text | None
@@ -214,16 +220,16 @@ class Froc(Model):
     """Share of annotated boxes that are found."""
 
 
-class Check(Model):
-    """What one check found."""
+class Check(JsonObject):
+    """The result of one check."""
 
     level: Literal["pass", "note", "warning", "failure"]
     subject: Text
     text: Text
 
 
-class Validity(Model):
-    """How far the figures can be trusted; it says nothing about how robust the model is."""
+class Validity(JsonObject):
+    """How far the figures can be trusted; this is not about how robust the model is."""
 
     grade: Literal["A", "B", "C"]
     """A: nothing speaks against the figures. B: read with care. C: do not rely on them."""
@@ -232,34 +238,34 @@ class Validity(Model):
     """What the health checks found in the records, then what the audit itself noticed."""
 
 
-class Verdict(Model):
+class RunVerdict(JsonObject):
     """The result in words."""
 
     sentence: Text
-    """One plain sentence: what fell, and at which budget."""
+    """One plain sentence: what was beaten, and at which budget."""
     details: list[Text]
     """Further sentences: interval and clinical direction."""
     gates: Text
     """How many gates of the plan passed."""
     fell: bool | None
-    """Whether the share of acceptable images came down to half the clean one or less; null where it is not known."""
+    """Whether the share of acceptable images fell to half the clean one or less; null if it is not known."""
     eps: float | None
     """The budget of the sentence, in stored values."""
 
 
-class Intervals(Model):
+class Intervals(JsonObject):
     """How the intervals were made."""
 
     level: float
     groups: int
     """Units of resampling."""
     clustered: bool
-    """Whether groups hold several images, so that proportions too are bootstrapped."""
+    """Whether groups hold several images, so that proportions are bootstrapped too."""
     replicates: int
     seed: int
 
 
-class Results(Model):
+class Results(JsonObject):
     """All figures of one run."""
 
     schema_version: int = RESULTS_VERSION
@@ -273,9 +279,9 @@ class Results(Model):
     seed: int
     task: TaskDescription
     model: AuditedModel
-    data: Data
+    data: DataDescription
     threat: ThreatDescription
-    verdict: Verdict
+    verdict: RunVerdict
     validity: Validity
     gates: list[GateDescription]
     clean: Clean
@@ -287,23 +293,23 @@ class Results(Model):
     comparisons: list[Comparison]
     series: list[Series]
     """Per structure, finding or class of boxes; empty for a classification."""
-    budgets: list[Budget]
+    budgets: list[BudgetResults]
     """Every budget that was tried, in every unit, smallest first."""
-    survival: Survival
+    survival: SurvivalResults
     stability: Stability
     """How attacks run, step by step, on a few images."""
     subgroups: list[Subgroups]
     """By site and by scanner, where images come from more than one."""
     froc: list[Froc]
-    """Of a detector, without an attack and under each; empty otherwise."""
+    """For a detector, without an attack and under each; empty otherwise."""
     intervals: Intervals
     versions: dict[str, Text]
-    machine: Tree
-    tuning: Tree
+    machine: Settings
+    tuning: Settings
 
 
 def json_schema() -> bytes:
-    """The JSON schema of `results.json`, as it lies in `docs/reference/results.schema.json`."""
+    """The JSON schema of `results.json`, as stored in `docs/reference/results.schema.json`."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Results.model_json_schema(mode="serialization"),

@@ -1,27 +1,27 @@
-"""The shape of what `results.json` says of stability: how attacks run, step by step, on a few images."""
+"""The part of `results.json` about stability: how attacks run, step by step, on a few images."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from palpate.report.model.typed import Figure, Model, Number, Text
+from palpate.report.model.typed import Figure, JsonObject, Number, Text
 
 
-class Curve(Model):
-    """One quantity along the run, over the images; of each image the mean over its starts counts."""
+class Curve(JsonObject):
+    """One quantity along the run, over the images; the starts of an image are averaged first."""
 
     name: Literal["kl_smoothed", "kl_final", "kl_clean", "loss", "penalty", "value"]
     """As in the traces: disagreement with the smoothed image, with the last and with the clean image; the terms of
-    what the attack climbs."""
+    the objective."""
     median: list[Number]
-    """After 0, 1, ... T steps; null where it is not defined or was not asked for."""
+    """After 0, 1, ... T steps; null where it is undefined or was not measured."""
     low: list[Number]
     """First quartile; null with a single image."""
     high: list[Number]
     """Third quartile; null with a single image."""
 
 
-class Course(Model):
+class Course(JsonObject):
     """One start of an attack on one image."""
 
     row: int
@@ -29,19 +29,19 @@ class Course(Model):
     start: int
     """Which of the independent starts, from 0."""
     share: Number
-    """Share of the squared length of the final change that lies in the plane of its first and last steps."""
+    """Share of the squared length of the final change that is in the plane of its first and last steps."""
 
 
-class Summary(Model):
+class Summary(JsonObject):
     """One figure of a kind of stability."""
 
     name: Text
-    """What is measured; its words are in the report."""
+    """What is measured; the report explains it."""
     figure: Figure
 
 
-class Beside(Model):
-    """A stabilised attack beside one without its term, on the images where both were traced."""
+class PlainComparison(JsonObject):
+    """A stabilised attack compared with one without its term, on the images where both were traced."""
 
     attack: Text
     """The attack without the term."""
@@ -51,17 +51,17 @@ class Beside(Model):
     comparable: bool
     """Whether the traces of both smooth the same: the last step, by a 3x3 Gaussian of sigma 1."""
     nearer: int | None
-    """Images on which the stabilised attack's mean disagreement with the smoothed image is lower; null where it was
-    not measured, or is not comparable."""
+    """Images on which the stabilised attack's mean disagreement with the smoothed image is lower; null if it was
+    not measured or is not comparable."""
 
 
-class AttackStability(Model):
+class AttackStability(JsonObject):
     """One attack: how it ran."""
 
     attack: Text
     goal: Text
     state: Literal["traced", "no gradient", "no image", "unfinished", "damaged"]
-    """`no gradient`: it follows none, so there are no steps to trace; `no image`: there was none that it could win;
+    """`no gradient`: it follows none, so there are no steps to trace; `no image`: no image was eligible for it;
     `damaged`: its trace cannot be read."""
     draws: bool | None
     """Whether it draws random numbers; null where it was not traced."""
@@ -74,27 +74,27 @@ class AttackStability(Model):
     """Independent starts on each."""
     sentence: Text
     """What the figures show."""
-    beside: Beside | None
-    """Null for attacks without a stabilisation term, and where there is none to hold it against."""
+    beside: PlainComparison | None
+    """Null for attacks without a stabilisation term, and without another attack to compare with."""
     curves: list[Curve]
     courses: list[Course]
     along_run: list[Summary]
-    """Over the traced images; of each the mean over its starts counts."""
+    """Over the traced images; the starts of an image are averaged first."""
     across_restarts: list[Summary]
     """Over the traced images, from one start to the next."""
     across_images: list[Summary]
     """Over all audited images, at the traced budget."""
 
     def along(self, name: str) -> Figure | None:
-        """A figure along the run; None where it is not there."""
+        """A figure along the run; None if it does not exist."""
         return _named(self.along_run, name)
 
     def restarts(self, name: str) -> Figure | None:
-        """A figure from start to start; None where it is not there."""
+        """A figure from start to start; None if it does not exist."""
         return _named(self.across_restarts, name)
 
     def over_images(self, name: str) -> Figure | None:
-        """A figure over the audited images; None where it is not there."""
+        """A figure over the audited images; None if it does not exist."""
         return _named(self.across_images, name)
 
 
@@ -102,11 +102,11 @@ def _named(summaries: list[Summary], name: str) -> Figure | None:
     return next((one.figure for one in summaries if one.name == name), None)
 
 
-class Stability(Model):
+class Stability(JsonObject):
     """How attacks run. The definitions are palpate's own: `docs/explanation/stability.md`."""
 
     state: Literal["traced", "switched off", "not known"]
-    """`not known`: the run is of a palpate that traced nothing."""
+    """`not known`: an older palpate made the run and did not trace attacks."""
     eps: Number
     """The budget that was traced, in values."""
     images: int
@@ -116,6 +116,6 @@ class Stability(Model):
     smoothed: bool
     """Whether the smoothed images were shown to the model too, at one forward pass a step."""
     sentences: list[Text]
-    """What the figures show, over all attacks."""
+    """What the figures of all attacks show."""
     attacks: list[AttackStability]
     """Every attack of the plan, in its order."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from palpate.report.model.typed import Model, Number, Text
+from palpate.report.model.typed import JsonObject, Number, Text
 
 
-class Mark(Model):
-    """What is drawn over a picture: the outline of a structure or a box."""
+class MarkDescription(JsonObject):
+    """A shape drawn over a picture: the outline of a structure, or a box."""
 
     part: int
     """Index of the structure or class of boxes."""
@@ -22,22 +22,22 @@ class Mark(Model):
     """Confidence of a box."""
 
 
-class Marks(Model):
-    """All that is drawn over the pictures of one slice."""
+class MarksDescription(JsonObject):
+    """All shapes drawn over the pictures of one slice."""
 
-    truth: list[Mark] = Field(default_factory=list)
+    truth: list[MarkDescription] = Field(default_factory=list)
     """As annotated."""
-    clean: list[Mark] = Field(default_factory=list)
+    clean: list[MarkDescription] = Field(default_factory=list)
     """As the model found it in the image as stored."""
-    adversarial: list[Mark] = Field(default_factory=list)
+    adversarial: list[MarkDescription] = Field(default_factory=list)
     """As the model found it in the adversarial image."""
 
 
-class Slice(Model):
-    """One plane of an image: all of it in 2D, one slice of a volume."""
+class SliceDescription(JsonObject):
+    """One plane of an image: the whole image in 2D, one slice of a volume."""
 
     axis: int | None = None
-    """Axis of the volume that the slices count along; null in 2D."""
+    """Axis of the volume along which slices are counted; null in 2D."""
     index: int = 0
     """Which slice, from 0."""
     count: int = 1
@@ -52,11 +52,11 @@ class Slice(Model):
     """The adversarial image."""
     perturbation: str
     """The change, amplified."""
-    marks: Marks = Marks()
-    """What is drawn over them."""
+    marks: MarksDescription = MarksDescription()
+    """The shapes drawn over them."""
 
 
-class Picture(Model):
+class PictureDescription(JsonObject):
     """One adversarial image of the gallery. Paths are relative to the run folder."""
 
     attack: Text
@@ -68,13 +68,13 @@ class Picture(Model):
     image: Text
     """Name of the image. It may identify a patient, so reports show it only when asked."""
     label: int
-    """True class; -1 where the task is no classification."""
+    """True class; -1 where the task is not a classification."""
     clean_prediction: int
-    """Class decided before the attack; -1 where the task is no classification."""
+    """Class decided before the attack; -1 where the task is not a classification."""
     prediction: int
-    """Class decided after it; -1 where the task is no classification."""
+    """Class decided after it; -1 where the task is not a classification."""
     clean: str
-    """The image as stored; of a volume the slice that changed most."""
+    """The image as stored; for a volume the slice that changed most."""
     adversarial: str
     """The adversarial image."""
     perturbation: str
@@ -92,12 +92,12 @@ class Picture(Model):
     measures: list[Number] = Field(default_factory=list)
     """Measures after it."""
     truth: list[float] = Field(default_factory=list)
-    """What is annotated, flat, as the records have it."""
+    """The annotation, flat, as in the records."""
     clean_found: list[Number] = Field(default_factory=list)
-    """What the model found before the attack, flat."""
+    """The model's findings before the attack, flat."""
     found: list[Number] = Field(default_factory=list)
-    """What it found after it, flat."""
+    """Its findings after the attack, flat."""
     window: tuple[float, float] | None = None
-    """Stored values that are shown black and white, where they are not the bounds."""
-    slices: list[Slice] = Field(default_factory=list)
+    """Stored values shown as black and as white, if they are not the bounds."""
+    slices: list[SliceDescription] = Field(default_factory=list)
     """The picture itself in 2D, or the slices of a volume that changed most, in their order."""

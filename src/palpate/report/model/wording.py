@@ -1,4 +1,4 @@
-"""What the report calls things, per kind of task: accuracy for a class, an acceptable result for masks and boxes."""
+"""The terms of the report per kind of task: accuracy for classes, an acceptable result for masks and boxes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Wording:
 
     @property
     def score(self) -> str:
-        """What an image's result is judged by."""
+        """The score that judges an image's result."""
         name = _SCORES.get(self.task.score, self.task.score)
         return f"{name.removeprefix('mean ')} of “{self.task.structure}”" if self.task.structure else name
 
@@ -69,9 +69,9 @@ class Wording:
     def acceptable(self) -> str:
         """When a result is acceptable: `mean Dice above 0.5`."""
         if self.task.classification:
-            return "decided rightly"
+            return "decided correctly"
         if self.task.floor is None:
-            return "every known finding read rightly" if self.task.kind == "multilabel" else "acceptable to the task"
+            return "every known finding read correctly" if self.task.kind == "multilabel" else "acceptable to the task"
         return f"{self.score} above {self.task.floor:g}"
 
     @property
@@ -81,7 +81,7 @@ class Wording:
 
     @property
     def robust(self) -> str:
-        """Name of the share that stands."""
+        """Name of the share that is left under attack."""
         return "Robust accuracy" if self.task.classification else "Acceptable under attack"
 
     @property
@@ -97,14 +97,14 @@ class Wording:
     def explained(self) -> str:
         """What the share counts."""
         if self.task.classification:
-            return "the share of all images that the model had right and that the attack did not beat"
+            return "the share of all images that the model decided correctly and that the attack did not beat"
         return (
             f"the share of all images whose result was acceptable ({self.acceptable}) and that the attack did not beat"
         )
 
     @property
     def whole(self) -> str:
-        """The row of a table that is about no single part; with one class of box it is that class."""
+        """The row of a table about all parts together; with one class of box it is that class."""
         if self.task.kind == "detection" and len(self.task.classes) == 1:
             return self.task.classes[0]
         if self.task.structure:

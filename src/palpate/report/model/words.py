@@ -5,13 +5,13 @@ from __future__ import annotations
 from palpate.report.model.typed import Figure
 
 NOTHING = "–"
-"""Stands where a figure is undefined."""
+"""Shown where a figure is undefined."""
 _LONG = 1e7
 """From here on, whole numbers are shortened too."""
 
 
 def amount(value: float | None) -> str:
-    """A number in stored values, without digits that say nothing; whole numbers in full.
+    """A number in stored values with at most four digits; whole numbers in full.
 
     >>> amount(32767.0), amount(0.123456)
     ('32767', '0.1235')
@@ -23,7 +23,7 @@ def amount(value: float | None) -> str:
 
 
 def in_unit(value: float | None, unit: str) -> str:
-    """A number of values with their unit, where they have one.
+    """A number with its unit, if it has one.
 
     >>> in_unit(5.0, "HU")
     '5 HU'
@@ -38,11 +38,11 @@ _PARTS = {
     1000: "a thousandth",
 }  # fmt: skip
 _EXACT = 1e-4
-"""Relative difference from a whole part that is rounding."""
+"""Relative difference from a whole part that counts as rounding."""
 
 
 def part(fraction: float) -> str:
-    """A fraction as one speaks of it: by name where it has one, else as one part in so many, else as a percentage.
+    """A fraction in words: by name if it has one, else as 1/n, else as a percentage.
 
     >>> part(5 / 400), part(1 / 255), part(0.28)
     ('an eightieth', '1/255', '28%')
@@ -86,7 +86,7 @@ def ratio(value: float | None) -> str:
 
 
 def closeness(value: float | None) -> str:
-    """A structural similarity, which crowds below 1: with four decimals, and never rounded up to 1.
+    """A structural similarity, often just below 1: with four decimals, and never rounded up to 1.
 
     >>> closeness(0.99997)
     '0.9999'
@@ -141,5 +141,5 @@ def sentence(text: str) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value with as many digits as matter."""
+    """A p-value with the digits that matter."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -1,1 +1,1 @@
-"""The report as people read it: one HTML file, and the summary in the terminal."""
+"""The report for people: one HTML file, and the summary in the terminal."""

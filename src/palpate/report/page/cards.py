@@ -1,4 +1,4 @@
-"""The cards of the gallery: pictures with what is drawn over them, and what the model made of them before and after."""
+"""The cards of the gallery: pictures with outlines and boxes, and the model's result before and after the attack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from palpate.report.model.description import Export, TaskDescription
 from palpate.report.model.schema import Results
-from palpate.report.model.shown import Mark, Picture, Slice
+from palpate.report.model.shown import MarkDescription, PictureDescription, SliceDescription
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import NOTHING, amount, in_unit, ratio
 from palpate.report.page.pictures import embed
@@ -17,11 +17,11 @@ from palpate.storage.runs import RunFolder
 HEIGHT = 1000
 """Height of a drawing over a picture, in its own units."""
 LETTER = 62
-"""Height of a letter in the same units; `report.css` has the same."""
+"""Height of a letter in the same units; `report.css` uses the same number."""
 GAP = 14
 
 
-def moved(picture: Picture) -> bool:
+def moved(picture: PictureDescription) -> bool:
     """Whether the attack changed what the image shows: another class, a result that is no longer acceptable."""
     if picture.label < 0:
         return bool(picture.success)
@@ -30,17 +30,17 @@ def moved(picture: Picture) -> bool:
 
 def card(
     run: RunFolder,
-    picture: Picture,
+    picture: PictureDescription,
     results: Results,
     *,
     named: bool,
     exports: Sequence[Export] = (),
     lost: Collection[str] = (),
 ) -> dict[str, Any]:
-    """One picture of the gallery; its file name only where names were asked for, and no file that is `lost`."""
+    """One picture of the gallery; its file name only if names were asked for, and no file that is `lost`."""
     task = results.task
     slices = picture.slices or [
-        Slice(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
+        SliceDescription(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
     ]
     most = max(range(len(slices)), key=lambda place: slices[place].changed)
     shared = {
@@ -71,7 +71,7 @@ def card(
     return {**shared, "after": ratio(picture.score), **_table(picture, task)}
 
 
-def _window(picture: Picture, unit: str) -> str | None:
+def _window(picture: PictureDescription, unit: str) -> str | None:
     if picture.window is None:
         return None
     low, high = amount(picture.window[0]), in_unit(picture.window[1], unit)
@@ -79,7 +79,7 @@ def _window(picture: Picture, unit: str) -> str | None:
 
 
 def _slice(
-    run: RunFolder, picture: Picture, one: Slice, task: TaskDescription, lost: Collection[str]
+    run: RunFolder, picture: PictureDescription, one: SliceDescription, task: TaskDescription, lost: Collection[str]
 ) -> dict[str, Any]:
     words = "" if one.axis is None else f"slice {one.index + 1} of {one.count} along axis {one.axis + 1}"
     words += f", {one.changed} pixels changed" if one.axis is not None and one.changed else ""
@@ -108,11 +108,11 @@ def _slice(
     return {"words": words, "pictures": pictures}
 
 
-def _known(mark: Mark, task: TaskDescription) -> bool:
+def _known(mark: MarkDescription, task: TaskDescription) -> bool:
     return 0 <= mark.part < len(task.classes) and len(mark.points) > 1
 
 
-def _mark(by: str, mark: Mark, aspect: float) -> dict[str, Any]:
+def _mark(by: str, mark: MarkDescription, aspect: float) -> dict[str, Any]:
     points = [(round(x * HEIGHT * aspect), round(y * HEIGHT)) for x, y in mark.points]
     if mark.kind == "box":
         (left, top), (right, bottom) = points[:2]
@@ -133,11 +133,11 @@ def _mark(by: str, mark: Mark, aspect: float) -> dict[str, Any]:
 def spread_scores(marks: list[dict[str, Any]], width: int) -> list[dict[str, Any]]:
     """Move the confidences of boxes so that none covers another and all are inside the picture.
 
-    Each stands above its box, else below it, else in the next free line under that of its box.
+    Each is above its box, else below it, else on the next free line below.
 
     Args:
-        marks: what is drawn; those without a confidence have no text.
-        width: of the drawing.
+        marks: the shapes; those without a confidence have no text.
+        width: width of the drawing.
     """
     taken: list[tuple[int, int, int]] = []
     for mark in sorted((one for one in marks if one["score"]), key=lambda one: (one["y"], one["x"])):
@@ -151,10 +151,10 @@ def spread_scores(marks: list[dict[str, Any]], width: int) -> list[dict[str, Any
 
 
 def link(run: RunFolder, relative: str) -> str | None:
-    """A path as a link relative to the run folder, where the report lies.
+    """A path as a link relative to the run folder, which holds the report.
 
     Returns:
-        None where nothing is there, or the path leads out of the run folder.
+        None if nothing is there, or if the path leads out of the run folder.
     """
     try:
         root = run.path.resolve()
@@ -166,8 +166,8 @@ def link(run: RunFolder, relative: str) -> str | None:
     return "./" + quote(path.relative_to(root).as_posix())
 
 
-def _in_words(layers: Sequence[tuple[str, Sequence[Mark]]], classes: Sequence[str]) -> str:
-    """What is drawn, for whoever does not see it: `; annotated: 2 left lung; found: nothing`."""
+def _in_words(layers: Sequence[tuple[str, Sequence[MarkDescription]]], classes: Sequence[str]) -> str:
+    """The shapes in words, for readers who do not see them: `; annotated: 2 left lung; found: nothing`."""
     texts = []
     for by, marks in layers:
         counts = {name: sum(mark.part == index for mark in marks) for index, name in enumerate(classes)}
@@ -176,7 +176,7 @@ def _in_words(layers: Sequence[tuple[str, Sequence[Mark]]], classes: Sequence[st
     return "; " + "; ".join(texts) if any(marks for _, marks in layers) else ""
 
 
-def _table(picture: Picture, task: TaskDescription) -> dict[str, Any]:
+def _table(picture: PictureDescription, task: TaskDescription) -> dict[str, Any]:
     """What changed, part by part."""
     if task.kind == "multilabel" and picture.truth:
         return {"heads": ["annotated", "before", "after"], "table": _findings(picture, task)}
@@ -196,7 +196,7 @@ def _fell(task: TaskDescription, before: float | None, after: float | None) -> b
     return None not in (before, after, task.floor) and (before or 0) > (task.floor or 0) >= (after or 0)
 
 
-def _findings(picture: Picture, task: TaskDescription) -> list[dict[str, Any]]:
+def _findings(picture: PictureDescription, task: TaskDescription) -> list[dict[str, Any]]:
     given = task.operating.thresholds or [0.5]
     thresholds = given * len(task.classes) if len(given) == 1 else given
     rows = []
@@ -208,7 +208,7 @@ def _findings(picture: Picture, task: TaskDescription) -> list[dict[str, Any]]:
     return rows
 
 
-def _boxes(one: Slice, task: TaskDescription) -> list[dict[str, Any]]:
+def _boxes(one: SliceDescription, task: TaskDescription) -> list[dict[str, Any]]:
     layers = (one.marks.truth, one.marks.clean, one.marks.adversarial)
     rows = []
     for index, name in enumerate(task.classes):

@@ -1,4 +1,4 @@
-"""The one-file report: everything inside, every text escaped, no request to anywhere, readable without scripts."""
+"""The report in one file: every text escaped, no request to any server, readable without scripts."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
 
     Args:
         run: the run folder.
-        names: show the file names of images in the gallery. They may identify patients, so they are left out
-            unless asked for.
+        names: show the file names of images in the gallery. They may identify patients, so the default is
+            False.
 
     Returns:
         The path of the report.
@@ -115,7 +115,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
 
 
 def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str]]:
-    """The sections that this kind of task has, with their titles."""
+    """The sections of this kind of task, with their titles."""
     named = wording.Wording(results.task)
     titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
     left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
@@ -127,7 +127,7 @@ def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str
 
 
 def _toggles(results: Results) -> str:
-    """Rules by which the boxes above the gallery hide what is drawn over its pictures, without a script."""
+    """CSS rules: the check boxes above the gallery hide the shapes on its pictures, without a script."""
     if results.task.classification:
         return ""
     names = ["truth", "found", *(f"part-{index}" for index in range(len(results.task.classes)))]
@@ -135,7 +135,7 @@ def _toggles(results: Results) -> str:
 
 
 def _operating(results: Results) -> str:
-    """The operating point in words; empty where the task has none of its own."""
+    """The operating point in words; empty if the task has none."""
     task, point = results.task, results.task.operating
     texts = [
         f"{name} {words.amount(value)}"
@@ -171,7 +171,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "panels": parts.panels(results, scale.eps) if scale.eps else [],
         "operating": _operating(results),
         "columns": budget_columns(results.budgets, results.data),
-        "handling_looks": clinic_figures.handling_colours(results),
+        "step_looks": clinic_figures.step_colours(results),
         "confined": confined(results.threat, results.data),
         "froc_attack": parts.froc_attack(results, scale.eps),
     }
@@ -205,7 +205,7 @@ def _drawings(results: Results) -> dict[str, Any]:
 
 
 def _safe(svg: str) -> Markup:
-    # Matplotlib and `canvas` escape every text of a drawing; a test feeds them hostile names.
+    # Matplotlib and `canvas` escape every text of a drawing; a test passes hostile names.
     return Markup(svg)
 
 
@@ -229,7 +229,7 @@ def _source(environment: Environment, name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    # The page's policy lets this one script run and no other, should a text ever slip through unescaped.
+    # The page's policy allows only this script, in case a text is ever not escaped.
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

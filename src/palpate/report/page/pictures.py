@@ -1,4 +1,4 @@
-"""Pictures of a run as data URIs, so that the report is one file. Nothing outside the run's `images/` is read."""
+"""Pictures of a run as data URIs, so that the report is one file. Only files in the run's `images/` are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from palpate.storage.runs import RunFolder
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 16 * 2**20
-"""Bytes; a larger picture would make the report unwieldy."""
+"""Bytes; a larger picture would make the report too large."""
 
 
 def embed(run: RunFolder, relative: str) -> str | None:
@@ -19,7 +19,7 @@ def embed(run: RunFolder, relative: str) -> str | None:
         relative: the picture's path as `run.json` has it.
 
     Returns:
-        None where there is no such PNG inside the run's `images/`, also where a path or a link leads out of it.
+        None if there is no such PNG in the run's `images/`, or if a path or a link leads out of it.
     """
     try:
         path = (run.path / relative).resolve()

@@ -1,4 +1,4 @@
-"""Which maps the page shows, and how they are laid out: the images with what each attack did to them."""
+"""The maps that the page shows, and their layout: each image with the changes of every attack."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import numpy as np
 from palpate.metrics.panel import Floats
 from palpate.report.compute.stability_maps import Maps
 from palpate.report.compute.stability_traces import Traces
-from palpate.report.draw.stability_maps import SIDE, Bar, clean
+from palpate.report.draw.stability_maps import SIDE, ColourBar, clean
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import AttackStability
 
 SHOWN = 12
-"""Images of maps on the page at most, an image counted once for each attack."""
+"""The most images with maps on the page; an image counts once for each attack."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Bars:
     """The two scales of colours."""
 
-    change: Bar
-    spread: Bar
+    change: ColourBar
+    spread: ColourBar
 
 
 def drawn_maps(traces: Traces, results: Results, traced: Sequence[AttackStability], *, names: bool) -> dict[str, Any]:
-    """Maps of the first images of the first attacks; each clean image stands once, with all its maps beside it.
+    """Maps of the first images of the first attacks; each clean image is shown once, with all its maps.
 
     Args:
-        traces: of the run.
+        traces: traces of the run.
         results: its figures.
         traced: the attacks that have maps.
         names: show the file names of images.
@@ -40,7 +40,7 @@ def drawn_maps(traces: Traces, results: Results, traced: Sequence[AttackStabilit
     each = max(1, min(2, SHOWN // len(traced)))
     chosen = [(one, place) for one in traced for place in range(min(each, len(maps[one.attack].rows)))][:SHOWN]
     shown = {one.attack: maps[one.attack] for one, _ in chosen}
-    # A change beyond the budget would leave the others without colour.
+    # A change larger than the budget would make all other maps pale.
     beyond = {attack.name for attack in results.attacks if attack.outside_budget}
     within = [found for attack, found in shown.items() if attack not in beyond] or list(shown.values())
     bars, unit, total = _bars(within), results.data.unit, sum(len(one.rows) for one in maps.values())
@@ -59,8 +59,8 @@ def drawn_maps(traces: Traces, results: Results, traced: Sequence[AttackStabilit
 def _bars(within: Sequence[Maps]) -> _Bars:
     over_images = [one.spread_images for one in within if one.spread_images is not None]
     return _Bars(
-        change=Bar.of([values for one in within for values in one.change], signed=True),
-        spread=Bar.of([values for one in within for values in one.spread_starts] + over_images, signed=False),
+        change=ColourBar.of([values for one in within for values in one.change], signed=True),
+        spread=ColourBar.of([values for one in within for values in one.spread_starts] + over_images, signed=False),
     )
 
 
@@ -79,7 +79,7 @@ def _ordinal(count: int) -> str:
 def _images(
     chosen: Sequence[tuple[AttackStability, int]], maps: Mapping[str, Maps], bars: _Bars, names: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """Each image once: how it is called, what it looks like, and what the attacks did to it."""
+    """Each image once: its name, its picture, and the maps of the attacks."""
     images: dict[int, dict[str, Any]] = {}
     for one, place in chosen:
         mine = maps[one.attack]
@@ -92,7 +92,7 @@ def _images(
 
 
 def _pictures(maps: Maps, place: int, bars: _Bars) -> list[dict[str, str]]:
-    """The change, and where starts differ its spread over them."""
+    """The change, and its spread over starts if they differ."""
     pictures, spread = [_map("change", maps.change[place], bars.change)], maps.spread_starts[place]
     if np.isfinite(spread).any():
         pictures.append(_map("spread over starts", spread, bars.spread))
@@ -102,11 +102,11 @@ def _pictures(maps: Maps, place: int, bars: _Bars) -> list[dict[str, str]]:
 def _over_images(
     traced: Sequence[AttackStability], shown: Mapping[str, Maps], bars: _Bars
 ) -> list[tuple[str, dict[str, str]]]:
-    """The maps that belong to no single image."""
+    """The maps over all images."""
     found = ((one.attack, shown[one.attack].spread_images) for one in traced if one.attack in shown)
     return [(attack, _map("spread over images", values, bars.spread)) for attack, values in found if values is not None]
 
 
-def _map(caption: str, values: Floats, bar: Bar) -> dict[str, str]:
+def _map(caption: str, values: Floats, bar: ColourBar) -> dict[str, str]:
     words = f": mean {np.nanmean(np.abs(values)):.3g}, at most {np.nanmax(np.abs(values)):.3g}"
     return {"caption": caption, "data": bar.picture(values), "words": words}

@@ -1,4 +1,4 @@
-"""What the page shows of stability: sentences, drawings, maps and the heads of its tables."""
+"""The section on stability: sentences, drawings, maps and the heads of its tables."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from palpate.report.page.stability_gallery import drawn_maps
 from palpate.storage.runs import Frame, RunFolder
 
 ALONG = (
-    ("cos_step", "successive steps", "cosine, 1 straight on", "ratio"),
-    ("cos_final_half", "heading at half the steps", "cosine to the final change", "ratio"),
+    ("cos_step", "successive steps", "cosine, 1 is straight", "ratio"),
+    ("cos_final_half", "direction at half the steps", "cosine to the final change", "ratio"),
     ("falling", "steps that near", "the final answer", "percent"),
     ("half_time", "halved after", "share of the steps", "percent"),
     ("smoothed_end", "smoothed, at the end", "over its peak", "ratio"),
     ("plane_share", "in the plane", "of the final change", "percent"),
 )
-"""Figures along the run: name, head, what it is, how it is written."""
+"""Figures along the run: name, head, explanation, format."""
 ACROSS = (
     ("restarts", "differing", "starts differ", "images where only some win", "percent"),
     ("restarts", "change", "change over starts", "spread at a pixel, in eps", "ratio"),
@@ -35,7 +35,7 @@ ACROSS = (
     ("images", "drop", "drop", "of the score, mean", "ratio"),
     ("images", "spread", "spread of the drop", "standard deviation", "ratio"),
 )
-"""Figures from start to start and from image to image: kind, name, head, what it is, how it is written."""
+"""Figures from start to start and from image to image: kind, name, head, explanation, format."""
 
 
 def written(value: float, how: str, bare: bool = False) -> str:
@@ -46,12 +46,12 @@ def written(value: float, how: str, bare: bool = False) -> str:
 
 
 def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem], *, names: bool = False) -> dict[str, Any]:
-    """What the section is filled with, beside the results.
+    """The values that fill the section, in addition to the results.
 
     Args:
         run: the run folder.
         results: its figures.
-        items: the traces that `run.json` tells of.
+        items: the traces that `run.json` names.
         names: show the file names of images.
     """
     attacks, norm = results.stability.attacks, results.threat.norm
@@ -59,7 +59,7 @@ def pieces(run: RunFolder, results: Results, items: Sequence[TracedItem], *, nam
     filled: dict[str, Any] = {
         "traced": traced,
         "heads": {"along": ALONG, "across": ACROSS},
-        "told": [(one, sentence(one, norm, say_still=False)) for one in attacks],
+        "described": [(one, sentence(one, norm, say_still=False)) for one in attacks],
         "still": still(attacks),
         "drawn": {},
     }
@@ -85,7 +85,7 @@ def _planes(traces: Traces, traced: Sequence[AttackStability]) -> list[tuple[Att
     images = sorted({course.row for one in traced for course in one.courses})
     paths = [_paths(traces.frames[one.attack], images) for one in traced]
     drawn = np.concatenate([np.zeros(0), *(axis for some in paths for _, *axes in some for axis in axes)])
-    drawn = drawn[np.isfinite(drawn)]  # a model that answered with NaN has steps of no length
+    drawn = drawn[np.isfinite(drawn)]  # a model that returned NaN has steps without length
     reach = (float(drawn.min(initial=0.0)), float(drawn.max(initial=1.0)))
     return [
         (one, Markup(plane(one, some, reach, f"plane-{place}")), held(one.courses))
@@ -106,9 +106,9 @@ def _paths(mine: Frame, images: Sequence[int]) -> list[tuple[int, Floats, Floats
 
 
 def held(courses: Sequence[Course]) -> str:
-    """Which share of the final changes their planes hold, in words."""
+    """The share of the final changes that their planes hold, in words."""
     shares = sorted(min(one.share, 1.0) for one in courses if one.share is not None)
     if not shares:
-        return "it did not move"
+        return "it did not change the image"
     low, high = (f"{100 * share:.0f}%" for share in (shares[0], shares[-1]))
     return f"the plane holds {low}" if low == high else f"the planes hold {low.removesuffix('%')} to {high}"

@@ -1,4 +1,4 @@
-"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and what to watch for."""
+"""The result in the terminal: the verdict, one table of all attacks, the clinical direction, and warnings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRADES = {"A": "bold green", "B": "bold yellow", "C": "bold red"}
 def show(run: RunFolder, console: Console) -> None:
     """Print the result of a run.
 
-    Texts from files are printed as they are: markup in them is not obeyed, control characters are replaced.
+    Texts from files are printed unchanged: markup in them has no effect, control characters are replaced.
 
     Args:
         run: the run folder.
@@ -135,7 +135,7 @@ def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None],
 
 def _notes(results: Results, scale: BudgetAxis, console: Console) -> None:
     if outside(results):
-        console.print(Text("† leaves its budget: no figures at the same eps.", style="dim"))
+        console.print(Text("† leaves its budget: not comparable at the same eps.", style="dim"))
     worst = worst_of(results)
     if worst is not None and worst.points:
         last = worst.points[-1]

@@ -1,4 +1,4 @@
-"""What the page shows that is not a figure of `results.json` as it stands: orders, picks and cards."""
+"""What the page shows in addition to the figures of `results.json`: orders, choices and sources."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from palpate.report.compute.reading import FEWER, UNTARGETED
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import AttackResults, Check, Results
-from palpate.report.model.shown import Picture
+from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import Figure
 from palpate.report.page.cards import moved
 
 SHOWN = 16
-"""Pictures on the page at most."""
+"""The most pictures on the page."""
 SLICES = 48
 """Slices of volumes on the page, after which no further picture is added."""
 GRADINGS = (
@@ -49,18 +49,18 @@ _DENSE = {
 
 
 def knowledge(results: Results) -> str:
-    """What the attacks knew of the model, as their passes show it."""
+    """What the attacks knew about the model, as their passes show."""
     blind = [attack.name for attack in results.attacks if attack.kind == "gradient-free"]
-    strongest = "the strongest position an attacker can have, and the right one for finding how far a model gives."
+    strongest = "the strongest position of an attacker, and the right one to find out how fragile a model is."
     if len(blind) == len(results.attacks):
         return (
-            "No attack knew the model's weights or gradients: each saw its outputs alone (black box). An attacker who "
+            "No attack knew the model's weights or gradients: each saw only its outputs (black box). An attacker who "
             "knows the model can do more, so the figures are upper bounds."
         )
     if blind:
         but = ", ".join(blind)
-        return f"Attacks knew the model's weights and gradients (white box), all but {but}. That is {strongest}"
-    return f"Every attack knew the model's weights and gradients (white box). That is {strongest}"
+        return f"Attacks knew the model's weights and gradients (white box), except {but}. This is {strongest}"
+    return f"Every attack knew the model's weights and gradients (white box). This is {strongest}"
 
 
 def complete_attacks(results: Results) -> int:
@@ -74,7 +74,7 @@ def interval_words(results: Results) -> str:
     if how.clustered:
         return (
             f"The images come from {how.groups} groups (patients), so intervals are percentiles of {how.replicates} "
-            f"bootstrap resamples of whole groups, seed {how.seed}; proportions of exactly 0 or 1 take Wilson's "
+            f"bootstrap resamples of whole groups, seed {how.seed}; proportions of exactly 0 or 1 have Wilson's "
             "interval for the number of groups."
         )
     return (
@@ -84,12 +84,12 @@ def interval_words(results: Results) -> str:
 
 
 def fewer_words(results: Results) -> str:
-    """What figures were resampled less often; empty where none was."""
+    """Which figures were resampled less often; empty where none was."""
     return f"Average precision has {FEWER} resamples." if results.task.kind == "detection" else ""
 
 
 def by_gravity(checks: Iterable[Check]) -> list[Check]:
-    """Checks with the gravest first."""
+    """Checks with the most serious first."""
     return sorted(checks, key=lambda check: _GRAVITY.index(check.level))
 
 
@@ -107,7 +107,7 @@ def strongest(results: Results, goal: str) -> AttackResults | None:
 
 
 def paired(results: Results) -> list[dict[str, Any]]:
-    """The comparisons that involve the strongest attack of their goal, seen from the other attack."""
+    """The comparisons with the strongest attack of each goal, seen from the other attack."""
     rows = []
     for pair in results.comparisons:
         best = strongest(results, pair.goal)
@@ -127,9 +127,9 @@ def paired(results: Results) -> list[dict[str, Any]]:
 
 
 def lowest(results: Results, name: str, scale: BudgetAxis) -> list[tuple[str, Figure | None]]:
-    """At each budget the attack under which a grading figure is lowest, and that figure; attacks in budget only.
+    """At each budget the attack with the lowest grading figure, and the figure; only attacks that kept to their budget.
 
-    No attack is named where none lowers the clean figure.
+    No attack is named if none lowers the clean figure.
     """
     clean = getattr(results.clean.grading, name)
     row: list[tuple[str, Figure | None]] = []
@@ -154,17 +154,17 @@ def outside(results: Results) -> list[str]:
     return [attack.name for attack in results.attacks if attack.outside_budget and attack.goal == UNTARGETED]
 
 
-def chosen(gallery: Sequence[Picture], results: Results, limit: int = SHOWN) -> list[Picture]:
+def chosen(gallery: Sequence[PictureDescription], results: Results, limit: int = SHOWN) -> list[PictureDescription]:
     """The pictures that the page shows; all of them would make it too large to open or to print.
 
-    One of each attack in turn, clinical goals first, images that the attack moved before those that held, and as
-    many different images as there are. An attack that moved none shows one.
+    One of each attack in turn, clinical goals first, images that the attack beat before those that it did not, and as
+    many different images as possible. An attack that beat none shows one.
     """
     goals = {attack.name: attack.goal for attack in results.attacks}
     attacks = sorted({one.attack: None for one in gallery}, key=lambda name: goals.get(name, "") == UNTARGETED)
     rest = {name: [one for one in gallery if one.attack == name and moved(one)] for name in attacks}
     rest |= {name: [one for one in gallery if one.attack == name][:1] for name in attacks if not rest[name]}
-    picked: list[Picture] = []
+    picked: list[PictureDescription] = []
 
     def full() -> bool:
         return len(picked) >= limit or sum(max(1, len(one.slices)) for one in picked) >= SLICES

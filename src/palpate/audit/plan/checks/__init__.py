@@ -1,1 +1,1 @@
-"""What the fields of a plan must be to each other."""
+"""Contradictions between the fields of a plan."""

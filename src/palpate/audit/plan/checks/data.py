@@ -1,4 +1,4 @@
-"""What the fields of `[data]` must be to each other and to the task."""
+"""Contradictions between the fields of `[data]`, and with the task."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _OF = {
     "difficult": ("voc",),
     "split": _SPLIT,
 }
-"""Layouts that read a field."""
+"""Field -> the layouts that read it."""
 
 _WORDS = {
     "table": "a CSV",
@@ -87,7 +87,7 @@ def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
         yield from _foreign(section, layout)
         if task.kind not in _TASKS[layout]:
             fitting = " or ".join(name for name in LAYOUTS if task.kind in _TASKS[name])
-            yield ("data", layout), f"{_WORDS[layout]} holds nothing for {task.kind}. Name data.{fitting} instead."
+            yield ("data", layout), f"{_WORDS[layout]} has no annotations for {task.kind}. Use data.{fitting} instead."
     needed = {"segmentation": "mask", "detection": "boxes"}.get(task.kind)
     if layout == "table" and needed is not None and getattr(section, needed) is None:
         yield ("data", needed), f"{task.kind} needs it: {_NEEDED[needed]}."
@@ -138,14 +138,14 @@ def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:
         if name == "split" and layout in _LISTINGS:
             text = f'it belongs to {_either(readers)}. For {_WORDS[layout]} write where = {{split = "test"}}.'
         else:
-            text = f"it belongs to {_either(readers)}. Remove it, or name that in data.{readers[0]}."
+            text = f"it belongs to {_either(readers)}. Remove it, or give data.{readers[0]}."
         yield ("data", name), text
 
 
 def _threshold(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     for name in ("values", "ignore_value"):
         if name in section.model_fields_set:
-            yield ("data", "threshold"), f"it takes the place of data.{name}. Remove one of them."
+            yield ("data", "threshold"), f"it replaces data.{name}. Remove one of them."
     several = isinstance(task, SegmentationSection) and len(task.structures) > 1
     if several and not isinstance(section.mask, tuple) and section.datalist is None:
         text = "one number cannot tell several structures of one file apart. Give data.values."
@@ -159,6 +159,6 @@ def _either(layouts: tuple[str, ...]) -> str:
 
 def _columns(masks: tuple[str, ...], task: SegmentationSection) -> Iterator[Problem]:
     if task.exclusive:
-        yield ("data", "mask"), "a column per structure is for structures that may overlap. Set task.exclusive = false."
+        yield ("data", "mask"), "a column per structure needs structures that may overlap. Set task.exclusive = false."
     elif len(masks) != len(task.structures):
         yield ("data", "mask"), f"{len(masks)} columns for {len(task.structures)} structures. Give one each."

@@ -1,4 +1,4 @@
-"""What the fields of a plan must be to each other: each contradiction with the key that it is about."""
+"""Contradictions between the fields of a plan, each with its key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkey
 
 
 def problems(plan: PlanFields) -> list[Problem]:
-    """All contradictions of a plan; later checks are left out where they could only repeat an earlier one."""
+    """All contradictions of a plan; later checks are left out if they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
     if plan.model.boxes is not None and not isinstance(plan.task, DetectionSection):
@@ -56,12 +56,12 @@ def _task(section: TaskSection) -> Iterator[Problem]:
     listed, names = _LISTS[section.kind], section.names
     for name in dict.fromkeys(names):
         if names.count(name) > 1 or not name.strip():
-            yield ("task", listed), f"'{name}' stands there {names.count(name)} times; give each one a name."
+            yield ("task", listed), f"'{name}' is listed {names.count(name)} times; give each one a name."
     if isinstance(section, ClassificationSection):
         yield from _classification(section)
     elif isinstance(section, SegmentationSection) and section.structure not in (None, *names):
         hint = nearest(str(section.structure), names)
-        yield ("task", "structure"), f"'{section.structure}' is none of the structures. {hint}"
+        yield ("task", "structure"), f"'{section.structure}' is not one of the structures. {hint}"
         return
     try:
         task_of(section, "untargeted")
@@ -76,9 +76,9 @@ def _classification(section: ClassificationSection) -> Iterator[Problem]:
         yield ("task", "classes"), f"a binary task has 2 classes, and there are {len(classes)}. Use multiclass."
     for name in section.disease:
         if name not in classes:
-            yield ("task", "disease"), f"'{name}' is none of the classes. {nearest(name, classes)}"
+            yield ("task", "disease"), f"'{name}' is not one of the classes. {nearest(name, classes)}"
     if section.disease and set(section.disease) >= set(classes):
-        yield ("task", "disease"), "it names every class, so that none is healthy. Leave the healthy ones out."
+        yield ("task", "disease"), "it names every class, so no class is healthy. Leave the healthy ones out."
     if section.head == "cumulative" and section.kind != "ordinal":
         yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
     if section.threshold is not None and section.head != "one-logit":
@@ -96,9 +96,9 @@ def _attacks(plan: PlanFields) -> Iterator[Problem]:
             yield _attack_problem(key, section, error, type(plan))
             continue
         if section.title in (ANY, CLEAN):
-            yield (*key, "name"), f"'{section.title}' has a meaning of its own in gates. Choose another name."
+            yield (*key, "name"), f"'{section.title}' has a special meaning in gates. Choose another name."
         elif section.title in seen:
-            yield (*key, "name"), f"two attacks are called '{section.title}'. Give one of them a name = of its own."
+            yield (*key, "name"), f"two attacks are called '{section.title}'. Give one of them another name = ..."
         elif (twin := same.get(made.identity)) is not None:
             yield key, f"'{section.title}' is the same attack as '{twin}'. Remove one, or change a parameter."
         seen[section.title] = place
@@ -128,16 +128,16 @@ def _survival(plan: PlanFields) -> Iterator[Problem]:
     for place, name in enumerate(plan.survival.after):
         key = ("survival", "after", place)
         try:
-            handling = parse(name, plan.scale)
+            step = parse(name, plan.scale)
         except InputError as error:
             yield key, str(error)
             continue
-        if handling in seen:
-            yield key, f"'{name}' does what '{seen[handling]}' does, which stands there already. Keep one of them."
-        seen.setdefault(handling, name)
+        if step in seen:
+            yield key, f"'{name}' does the same as '{seen[step]}', which is listed already. Keep one of them."
+        seen.setdefault(step, name)
         send = plan.model.endpoint.send if plan.model.endpoint else "npy"
-        if send != "npy" and isinstance(handling, (Blurred, Resampled)):
-            text = f"'{name}' leaves values between stored numbers, which {send} cannot carry."
+        if send != "npy" and isinstance(step, (Blurred, Resampled)):
+            text = f"'{name}' gives values between stored numbers, which {send} cannot hold."
             yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
 
 
@@ -154,9 +154,9 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
     if gate.metric in _DIRECTED and not plan.task.disease_indices:
         yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
     if gate.metric in _SCORED and isinstance(plan.task, ClassificationSection):
-        yield "metric", f"{gate.metric} is of masks, boxes and findings. Use clean_accuracy or robust_accuracy."
+        yield "metric", f"{gate.metric} is for masks, boxes and findings. Use clean_accuracy or robust_accuracy."
     if gate.metric == "kappa" and plan.task.kind != "ordinal":
-        yield "metric", 'kappa weighs how far grades are apart, which needs task.kind = "ordinal".'
+        yield "metric", 'kappa weighs the distance between grades. It needs task.kind = "ordinal".'
     if gate.metric in ("clean_accuracy", "clean_score") or gate.attack == CLEAN:
         if gate.metric in ("robust_accuracy", "success_rate", "score"):
             yield "attack", f"{gate.metric} needs an attack. Name one, or any."
@@ -168,7 +168,7 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
 
 def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if gate.eps is None:
-        yield "metric", "the budget is missing. Add eps = and one of the threat's."
+        yield "metric", "the budget is missing. Add eps = and one of the budgets of threat.eps."
     elif (wrong := wrong_budget(plan, gate)) is not None:
         yield "eps", wrong
     if gate.attack not in (ANY, *attacks):
@@ -178,13 +178,13 @@ def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, Attac
     if gate.metric == "robust_accuracy" and "untargeted" not in goals:
         yield "attack", "robust accuracy is defined for untargeted attacks. Name one, or gate the success_rate."
     if gate.metric == "success_rate" and len(goals) > 1:
-        yield "attack", "the attacks have several goals, so their success has no common rate. Name one attack."
+        yield "attack", "the attacks have several goals, so they have no common success rate. Name one attack."
 
 
 def wrong_budget(plan: PlanFields, gate: GateSection) -> str | None:
-    """What is wrong with a gate's budget, as far as it is known what values mean; None where nothing is.
+    """What is wrong with a gate's budget, as far as the meaning of values is known; None if it is right.
 
-    What a stored step is worth is not known before the images are read, so such budgets are believed until then.
+    The size of a stored step is not known before the images are read. Until then such budgets are accepted.
     """
     if gate.eps is None:
         return None
@@ -195,4 +195,4 @@ def wrong_budget(plan: PlanFields, gate: GateSection) -> str | None:
     listed = ", ".join(str(written) for written in plan.threat.eps)
     if eps in plan.radii or (not plan.scale.known and "stored" in f"{gate.eps} {listed}"):
         return None
-    return f"{gate.eps} is none of the threat's budgets. Known are: {listed}."
+    return f"{gate.eps} is not one of the budgets of threat.eps. Known are: {listed}."

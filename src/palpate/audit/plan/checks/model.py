@@ -1,4 +1,4 @@
-"""What the fields of `[model]` must be to each other."""
+"""Contradictions between the fields of `[model]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def model_problems(section: ModelSection) -> Iterator[Problem]:
     """All contradictions of the section."""
-    # Weights alone are a pickled module; whether that may be loaded is the loader's question.
+    # Weights alone are a pickled module; the loader decides whether it may be loaded.
     yield from ((("model", *([name] if name else [])), text) for name, text in contradictions(section))
     if section.endpoint is not None:
         try:

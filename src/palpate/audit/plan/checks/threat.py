@@ -1,4 +1,4 @@
-"""What `[threat]` must be: budgets, and what confines a change, as far as a plan can tell without its images."""
+"""Problems of `[threat]`: budgets, and what confines a change, as far as a plan shows without its images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _budgets(plan: PlanFields) -> Iterator[Problem]:
 
 
 def _regions(plan: PlanFields) -> Iterator[Problem]:
-    """What of `threat.region` cannot be, before an image is read."""
+    """What is wrong with `threat.region`, before an image is read."""
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     seen: dict[str, str] = {}
     for place, words in enumerate(plan.threat.region):
@@ -59,8 +59,8 @@ def _regions(plan: PlanFields) -> Iterator[Problem]:
         if name == COLUMN and plan.data.region is None:
             yield key, 'no column of masks is named. Add data.region = "..." and the name of the column.'
         if name in seen:
-            where = "twice" if seen[name] == side else "inside and outside of which no place is"
-            yield key, f"'{name}' stands there {where}. Keep one of them."
+            where = "twice" if seen[name] == side else "as inside and as outside, so that no place is left"
+            yield key, f"'{name}' is listed {where}. Keep one of them."
         seen[name] = side
 
 
@@ -71,7 +71,7 @@ def _channels(threat: ThreatSection) -> Iterator[Problem]:
     if threat.channels and not any(threat.channels):
         yield ("threat", "channels"), "no channel may change. Give one of them a share above 0."
     if threat.tied and len(set(threat.channels)) > 1:
-        yield ("threat", "channels"), "tied channels change alike, and these have different shares. Remove one."
+        yield ("threat", "channels"), "tied channels get the same change, but these have different shares. Remove one."
     if not threat.smooth <= MOST_SMOOTH:
         text = f"{threat.smooth:g} must be a width in pixels, at most {MOST_SMOOTH:g}. For example: smooth = 2.0."
         yield ("threat", "smooth"), text

@@ -10,21 +10,21 @@ from palpate.audit.plan.sections.base import Section
 
 
 class AttackSection(Section):
-    """`[[attacks]]`: one attack; every other key of the table is a parameter of its own."""
+    """`[[attacks]]`: one attack; every other key of the table is a parameter of the attack."""
 
     attack: str = Field(examples=['attack = "pgd"'])
     """Name in the catalog: `palpate list attacks`."""
     name: str = ""
-    """What the report calls it; the catalog's name by default. No two attacks share one."""
+    """Its name in the report; the catalog's name by default. Two attacks cannot have the same name."""
     goal: str = "untargeted"
-    """`untargeted`; of classes `hide disease`, `invent disease`, `towards: ` and a class; of findings
-    `all findings`, `miss: `, `invent: `; of masks `erase: `, `insert: `, `shift: `, `swap: `; of boxes `vanish`,
+    """`untargeted`; for classes `hide disease`, `invent disease`, `towards: ` and a class; for findings
+    `all findings`, `miss: `, `invent: `; for masks `erase: `, `insert: `, `shift: `, `swap: `; for boxes `vanish`,
     `fabricate`, `mislabel`."""
     robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
-    """What the found image shall survive: the attack climbs the mean over the image as it is and after each of these
-    (`palpate list post-processing`). It takes that many times as long, and runs to its end."""
+    """Post-processing steps that the image must survive (`palpate list post-processing`): the attack climbs the mean
+    over the unchanged image and the image after each step. It takes that many times as long, and runs to its end."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Not written as such: every other key of the table is a parameter of the attack."""
+    """Not a key of the table: every other key of the table is a parameter of the attack."""
 
     @model_validator(mode="before")
     @classmethod
@@ -36,5 +36,5 @@ class AttackSection(Section):
 
     @property
     def title(self) -> str:
-        """What records and reports call it."""
+        """Its name in records and reports."""
         return self.name or self.attack

@@ -1,4 +1,4 @@
-"""What every table of a plan has in common."""
+"""The common base of all tables of a plan."""
 
 from __future__ import annotations
 

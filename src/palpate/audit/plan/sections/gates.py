@@ -1,4 +1,4 @@
-"""`[[gates]]` of a plan: limits that the model must keep."""
+"""`[[gates]]` of a plan: limits that the model must meet."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Metric = Literal[
 
 
 class GateSection(Section):
-    """`[[gates]]`: a limit that the model must keep; the audit's exit status says whether it does."""
+    """`[[gates]]`: a limit that the model must meet; the exit status of the audit says whether it does."""
 
     metric: Metric = Field(examples=['metric = "robust_accuracy"'])
     """The figure."""
     attack: str = "any"
-    """A name of the plan, `any` for the worst case over all attacks, or `none` for the clean images."""
+    """The name of an attack of the plan, `any` for the worst case over all attacks, or `none` for the clean images."""
     eps: int | float | str | None = Field(default=None, examples=['eps = "1/255"'])
-    """Budget, one of the threat's; not for clean figures."""
+    """Budget, one of `threat.eps`; not for clean figures."""
     at_least: float | None = Field(default=None, examples=["at_least = 0.5"])
-    """Passed where the figure is this or more."""
+    """Passed if the figure is this or more."""
     at_most: float | None = Field(default=None, examples=["at_most = 0.1"])
-    """Passed where the figure is this or less."""
+    """Passed if the figure is this or less."""

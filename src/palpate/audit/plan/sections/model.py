@@ -16,29 +16,29 @@ from palpate.victim.inference import Flips, SlidingWindow
 
 
 class InfererSection(Section):
-    """`[model.inferer]`: how the clinic evaluates the network. The attack climbs exactly that."""
+    """`[model.inferer]`: how the clinic evaluates the network. The attack uses exactly the same evaluation."""
 
     size: tuple[int, ...] | None = Field(default=None, examples=["size = [96, 96, 96]"])
-    """Sliding windows of this size; none evaluates the whole input at once."""
+    """Sliding windows of this size; without it the whole input is evaluated at once."""
     overlap: float = Field(default=0.5, ge=0, lt=1)
     """Share of a window that its neighbour covers too."""
     mode: Literal["gaussian", "constant"] = "gaussian"
     """How overlapping windows are blended."""
     batch: int = Field(default=1, ge=1)
-    """Windows evaluated at once; memory grows with it."""
+    """Windows evaluated at once; more windows take more memory."""
     sigma_scale: float = Field(default=0.125, gt=0)
-    """Width of the Gaussian as a share of the window."""
+    """Width of the Gaussian as a fraction of the window."""
     padding: Literal["constant", "reflect", "replicate", "circular"] = "constant"
-    """What surrounds inputs that are smaller than the window."""
+    """How inputs that are smaller than the window are padded."""
     flips: tuple[tuple[int, ...], ...] = Field(default=(), examples=["flips = [[0], [1]]"])
     """Test-time augmentation: average with the input flipped along these spatial axes, flipped back."""
     average: Literal["logits", "softmax", "sigmoid"] = "logits"
     """What is averaged over the flips."""
     flipped: Literal["image", "windows"] = "image"
-    """Whether the whole image is flipped before the windows slide, or every window by itself as nnU-Net does."""
+    """Whether the whole image is flipped before windows are cut, or each window separately, as nnU-Net does."""
 
     def build(self) -> Inferer | None:
-        """The inferer that these fields describe; raises InputError where they cannot be used."""
+        """The inferer that these fields describe; raises InputError if they cannot be used."""
         each = Flips(self.flips, average=self.average) if self.flips else None
         if self.size is None:
             return each
@@ -50,34 +50,34 @@ class InfererSection(Section):
 
 
 class EndpointSection(Section):
-    """`[model.endpoint]`: a service of one's own that takes an image by POST and answers with scores in JSON."""
+    """`[model.endpoint]`: your own service, which takes an image by POST and answers with scores in JSON."""
 
     url: str = Field(examples=['url = "http://127.0.0.1:8000/predict"'])
-    """Where it listens. This very machine may be asked; any other only with `own_to_test`."""
+    """Its address. A service on this machine may be asked; any other machine only with `own_to_test`."""
     own_to_test: str | None = Field(default=None, examples=['own_to_test = "models.hospital.example"'])
-    """The host of `url`, named again: it says that this other machine is yours to test. An audit sends it thousands of
+    """The host of `url`, named again: it confirms that you may test this other machine. An audit sends it thousands of
     images that are made to fool it."""
     per_second: int | float = Field(default=10.0, examples=["per_second = 50"])
-    """Queries in a second, at most."""
+    """Largest number of queries per second."""
     budget: int = Field(default=10_000, examples=["budget = 100000"])
-    """Queries in one start of the audit, at most. Finished shards are kept, so another start goes on."""
+    """Largest number of queries in one start of the audit. Finished shards are kept, and the next start continues."""
     timeout: int | float = Field(default=30.0, examples=["timeout = 30"])
-    """Seconds until an answer must be there."""
+    """Seconds to wait for an answer."""
     send: Literal["npy", "png", "png16"] = "npy"
-    """What the image is sent as: `npy`, a float32 array (channels, height, width); `png` with 8 bits, grey or colour,
-    or `png16`, grey, which take whole numbers only: `threat.lattice = true` keeps attacked images so."""
+    """Format in which the image is sent: `npy`, a float32 array (channels, height, width); `png` with 8 bits, grey or
+    colour; or `png16`, grey. PNG holds whole numbers only: `threat.lattice = true` keeps attacked images on them."""
     scores: str = "scores"
-    """Where the scores stand in the answer: names and places joined by dots, such as `predictions.0.scores`."""
+    """Path of the scores in the answer: names and places joined by dots, such as `predictions.0.scores`."""
     headers: dict[str, Any] = Field(
         default_factory=dict, examples=['headers = {Authorization = {env = "MY_KEY", prefix = "Bearer "}}']
     )
-    """Header fields that are sent too: a text, or the place of a key, which never stands in a plan: `{env = "MY_KEY"}`
-    for an environment variable, `{file = "key.txt"}` for a file."""
+    """Header fields that are sent too: a text, or the place of a key. A plan never holds the key itself:
+    `{env = "MY_KEY"}` names an environment variable, `{file = "key.txt"}` a file."""
     query: dict[str, Any] = Field(default_factory=dict, examples=['query = {key = {env = "MY_KEY"}}'])
-    """What follows the URL after a question mark: texts and places of keys, as in `headers`."""
+    """The query of the URL, after a question mark: texts and places of keys, as in `headers`."""
 
     def build(self) -> Endpoint:
-        """The endpoint that these fields describe; raises InputError where it may not be asked."""
+        """The endpoint that these fields describe; raises InputError if it may not be asked."""
         numbers = float(self.per_second), self.budget, float(self.timeout)
         return Endpoint(self.url, self.own_to_test, *numbers, self.send, self.scores, self.headers, self.query)
 
@@ -88,7 +88,7 @@ class ModelSection(Section):
     factory: str | None = Field(default=None, examples=['factory = "model.py:build"'])
     """`file.py:function` or `package.module:function`; the function returns the module. This code is run."""
     torchscript: str | None = Field(default=None, examples=['torchscript = "model.ts"'])
-    """A TorchScript file. It is a program; one that touches files is loaded only with `--allow-pickle`."""
+    """A TorchScript file. It is a program; if it uses files, it is loaded only with `--allow-pickle`."""
     exported: str | None = Field(default=None, examples=['exported = "model.pt2"'])
     """A file that `torch.export.save` wrote."""
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
@@ -100,27 +100,27 @@ class ModelSection(Section):
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
     """An ONNX file, as a black box through onnxruntime; attacks that need no gradient can run: `square`, `noise`."""
     output: str | int | None = Field(default=None, examples=['output = "logits"'])
-    """Which part is read of a model that returns a dict, a tuple or a list, or of an ONNX file with several outputs: a
+    """Which output is read if the model returns a dict, a tuple or a list, or an ONNX file has several outputs: a
     name, a place from 0, or several joined by dots, such as `"aux.0"`."""
     onnx_gradients: bool = False
-    """Turn the ONNX file into a torch module by onnx2torch, so that gradient attacks can run. Refused where it and
-    onnxruntime disagree."""
+    """Convert the ONNX file to a torch module with onnx2torch, so that gradient attacks can run. Refused if its
+    outputs differ from those of onnxruntime."""
     endpoint: EndpointSection | None = Field(default=None, examples=["[model.endpoint]"])
     """An HTTP endpoint, as a black box."""
     outputs: Literal["logits", "softmax", "sigmoid"] = "logits"
     """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits. An
-    audit stops where logits look like probabilities, unless the plan itself says `outputs = "logits"`."""
+    audit stops if logits look like probabilities, except if the plan says `outputs = "logits"`."""
     boxes: Literal["fractions", "pixels", "centres", "pixel centres"] | None = Field(
         default=None, examples=['boxes = "pixels"']
     )
-    """Of a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
+    """For a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
     model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions by default."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
-    """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, of which tensors alone are
-    read. `"in factory"`: the factory loads them by itself. Without a factory: a whole pickled module, which is loaded
-    only with `--allow-pickle`."""
+    """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, from which only tensors are
+    read. `"in factory"`: the factory loads them. Without a factory: a whole pickled module, which is loaded only with
+    `--allow-pickle`."""
     weights_entry: str | None = Field(default=None, examples=['weights_entry = "state_dict_ema"'])
-    """Which entry of a checkpoint holds the weights, or which prefix of their names, where there are several."""
+    """Entry of a checkpoint that holds the weights, or the prefix of their names, if there are several."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
@@ -132,7 +132,7 @@ class ModelSection(Section):
 
     @property
     def named(self) -> str:
-        """What a report calls the model: its file, folder or name, or the address of its service."""
+        """The model's name in a report: its file, folder or name, or the address of its service."""
         given = next((getattr(self, name) for name in ORIGINS if getattr(self, name) is not None), self.weights)
         return given.url if isinstance(given, EndpointSection) else str(given)
 

@@ -22,7 +22,7 @@ class PreprocessSection(Section):
     """`[model.preprocess]`: from stored values to the network's input, by the first four fields, `steps` or `monai`."""
 
     size: tuple[int, ...] | None = Field(default=None, examples=["size = [224, 224]"])
-    """Height and width of the network's input; none keeps the stored size."""
+    """Height and width of the network's input; without it the stored size is kept."""
     channels: int | None = Field(default=None, ge=1, examples=["channels = 3"])
     """Repeat a grey image to this many channels; 1 turns RGB into grey, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
     mean: tuple[float, ...] = Field(default=(0.0,), examples=["mean = [127.5]"])
@@ -37,21 +37,22 @@ class PreprocessSection(Section):
     monai: str | None = Field(default=None, examples=['monai = "transforms.py:deployed"'])
     """`file.py:function`; the function returns a `monai.transforms.Compose` of the transforms of deployment."""
     straight_through: bool = False
-    """With `monai`: a transform that blocks gradients passes them on as if it were not there. The report says so."""
+    """With `monai`: a transform that blocks gradients passes them on unchanged. The report says so."""
 
     @property
     def window_values(self) -> tuple[float, float] | None:
-        """Lowest and highest value that the model looks at, where a window is among the steps."""
+        """Lowest and highest value of the window; None if no window is among the steps."""
         return None if self.steps is None else Chain(read_steps(self.steps)[0]).window
 
     def problems(self) -> Iterator[Problem]:
-        """All contradictions, by keys from this table on."""
+        """All contradictions, with keys relative to this table."""
         given = [name for name in (*_FIELDS, "steps", "monai") if name in self.model_fields_set]
-        ways = [name for name in ("steps", "monai") if name in given]
-        for extra in [name for name in given if ways and name != ways[0]]:
-            yield (extra,), f"{ways[0]} is given, which says all of it. Keep one way: the four fields, steps, or monai."
+        chosen = [name for name in ("steps", "monai") if name in given]
+        for extra in [name for name in given if chosen and name != chosen[0]]:
+            text = f"{chosen[0]} is given, which describes the whole preprocessing."
+            yield (extra,), f"{text} Keep one: the four fields, steps, or monai."
         if self.straight_through and self.monai is None:
-            yield ("straight_through",), "only MONAI transforms block gradients here. Remove it, or give monai."
+            yield ("straight_through",), "it belongs to monai, which is not given. Remove it, or give monai."
         if self.monai is not None:
             place, colon, name = self.monai.rpartition(":")
             if not (colon and name and place.endswith(".py")):
@@ -66,7 +67,7 @@ class PreprocessSection(Section):
                 yield field, text
 
     def build(self, root: Path = Path()) -> Preprocess | Chain | MonaiChain:
-        """The preprocessing that these fields describe; `root` is the folder that the file of `monai` lies in.
+        """The preprocessing that these fields describe; the path of `monai` is relative to `root`.
 
         Raises:
             InputError: the fields cannot be used, or the user's code fails or returns transforms that cannot be used.

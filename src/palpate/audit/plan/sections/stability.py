@@ -1,4 +1,4 @@
-"""`[stability]` of a plan: the way that attacks take is traced on some images."""
+"""`[stability]` of a plan: attacks are traced step by step on some images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class StabilitySection(Section):
     """`[stability]`: how many images are traced, and how often. No record of an attack depends on it."""
 
     images: int = Field(default=4, ge=0, le=1000, examples=["images = 4"])
-    """Images that each attack is traced on, step by step: the first that it can win, from all classes in turn. 0
-    switches the traces off. An attack's trace costs images x starts x steps x passes of a step."""
+    """Images on which each attack is traced step by step: the first ones that it can win, from all classes in turn. 0
+    switches traces off. The trace of an attack costs images x starts x steps x passes of a step."""
     starts: int = Field(default=3, ge=1, le=100, examples=["starts = 3"])
-    """Independent starts of each image, for attacks that draw random numbers; the others are alike every time and are
-    traced once."""
+    """Independent starts of each image, for attacks that draw random numbers. The others give the same result every
+    time and are traced once."""
     smoothed: bool = True
-    """Compare the output for each image on the way with that for its smoothed step: one forward pass a step more."""
+    """Compare the output at each step with the output for the smoothed step: one more forward pass per step."""

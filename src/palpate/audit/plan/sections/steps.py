@@ -1,4 +1,4 @@
-"""`steps` of `[model.preprocess]`: from what a plan writes to the steps of a chain."""
+"""`steps` of `[model.preprocess]`: from the text of a plan to the steps of a chain."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _WANTED |= {tuple[float, ...]: "a list of numbers", tuple[int, ...]: "a list of 
 
 
 def read_steps(written: tuple[Mapping[str, Any], ...]) -> tuple[tuple[Step, ...], list[Problem]]:
-    """The steps of a plan that can be read, and what is wrong with the others, by keys from the number of the step."""
+    """The steps of a plan that can be read, and the problems of the others; keys begin with the number of the step."""
     steps: list[Step] = []
     problems: list[Problem] = []
     for number, entry in enumerate(written):
@@ -105,7 +105,7 @@ def _step(entry: Mapping[str, Any]) -> Step:
 
 
 def _given(name: str, written: Any) -> dict[str, Any]:
-    """The fields of a step, from its short form where it is one."""
+    """The fields of a step; a short form is written out."""
     if isinstance(written, Mapping):
         if name == "window" and set(written) == {"centre", "width"} and all(map(_is_number, written.values())):
             centre, half = written["centre"], written["width"] / 2
@@ -123,7 +123,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _checked(name: str, kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields in the types of the step (`240` is 240.0); unknown, missing ones and other types are refused."""
+    """The fields in the types of the step (`240` is 240.0); unknown or missing fields and other types are refused."""
     checked = {}
     hints = get_type_hints(kind)
     known = [field for field in fields(kind) if (name, field.name) != ("resample", "of")]

@@ -12,19 +12,18 @@ USUAL = ("8bit", "jpeg90", "jpeg75", "jpeg2000", "half", "rewindow", "blur1")
 
 
 class SurvivalSection(Section):
-    """`[survival]`: which handling of images the success of attacks is measured after."""
+    """`[survival]`: the post-processing steps after which the success of attacks is measured again."""
 
     saved: bool = True
-    """Write every adversarial image in the format that it came in, read it again with the ordinary reader, and score
-    it."""
+    """Write every adversarial image in its original format, read it again with the ordinary reader, and score it."""
     after: tuple[str, ...] = Field(default=USUAL, examples=['after = ["8bit", "jpeg75", "blur1"]'])
-    """What else happens to images in a hospital: names from `palpate list post-processing`. An empty list: nothing."""
+    """Other things that happen to images in a hospital: names from `palpate list post-processing`; `[]` for none."""
 
 
 class ExportSection(Section):
-    """`[export]`: adversarial images as files, in the format that the images came in, marked as altered."""
+    """`[export]`: adversarial images as files, in the original format of the images, marked as altered."""
 
     images: Literal["none", "shown", "all"] = "shown"
-    """Which: those that the report shows, all at every budget, or none."""
+    """Which images are written: those that the report shows, all images at every budget, or none."""
     identifiers: bool = False
-    """Keep what identifies the patient in DICOM exports. Leave it off unless the files stay where the originals are."""
+    """Keep what identifies the patient in DICOM exports. Use it only if the files stay with the originals."""

@@ -19,7 +19,7 @@ class ClassificationSection(Section):
     disease: tuple[str, ...] = Field(default=(), examples=['disease = ["pneumonia"]'])
     """The classes that count as disease; needed for missed and invented disease."""
     head: Literal["softmax", "one-logit", "cumulative"] = "softmax"
-    """How raw outputs become class scores: a logit per class, one for two classes, or one per threshold of grades."""
+    """How raw outputs become class scores: one logit per class, one for two classes, or one per threshold of grades."""
     threshold: float | None = Field(default=None, examples=["threshold = 0.5"])
     """Operating point of a `one-logit` head, as a probability of the second class; 0.5 by default."""
 
@@ -37,7 +37,7 @@ class ClassificationSection(Section):
 class _WithoutDisease(Section):
     @property
     def disease_indices(self) -> tuple[int, ...]:
-        """None: the names are findings themselves."""
+        """Empty: the names are findings, structures or classes of boxes, not classes of images."""
         return ()
 
 
@@ -47,9 +47,9 @@ class MultiLabelSection(_WithoutDisease):
     kind: Literal["multilabel"] = Field(examples=['kind = "multilabel"'])
     """Several findings per image."""
     findings: tuple[str, ...] = Field(min_length=1, examples=['findings = ["effusion", "mass"]'])
-    """Names of the findings, in the order of the model's outputs; of columns of the CSV too."""
+    """Names of the findings, in the order of the model's outputs; also the names of columns of the CSV."""
     thresholds: tuple[float, ...] = Field(default=(0.5,), min_length=1, examples=["thresholds = [0.5]"])
-    """Operating points as probabilities: one for all findings, or one each."""
+    """Operating points as probabilities: one for all findings, or one for each."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,20 +65,21 @@ class SegmentationSection(_WithoutDisease):
     structures: tuple[str, ...] = Field(min_length=1, examples=['structures = ["left lung", "right lung"]'])
     """Names of the structures, without background, in the order of the model's outputs."""
     exclusive: bool = True
-    """Each pixel has one class: a softmax over background and structures, or one logit where there is one structure.
-    Otherwise structures may overlap: a sigmoid each."""
+    """Each pixel has one class: a softmax over background and structures, or one logit if there is one structure.
+    `false`: structures may overlap, and each has a sigmoid."""
     score: Literal["dice", "iou"] = "dice"
-    """What the result is judged by."""
+    """The score of an image."""
     floor: float = Field(default=0.5, gt=0, lt=1, examples=["floor = 0.5"])
-    """An image is beaten when its score is at or below this; images that are there already are not attacked."""
+    """An image is beaten when its score is at or below this; images with such a score before the attack are not
+    attacked."""
     structure: str | None = Field(default=None, examples=['structure = "left lung"'])
-    """The structure whose score counts; the mean over those that are in the image by default."""
+    """The structure whose score counts; by default the mean over the structures in the image."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Operating point of sigmoid heads, as a probability."""
     resample: bool = False
-    """Interpolate the model's output to the mask's grid, where it is another one."""
+    """Interpolate the model's output to the mask's grid if the grids differ."""
     tolerance: float = Field(default=1.0, gt=0)
-    """Of the surface Dice: how far a surface may be off, in mm (in pixels where the spacing is unknown)."""
+    """Tolerance of the surface Dice: how far a surface may be off, in mm (in pixels if the spacing is unknown)."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,11 +99,11 @@ class DetectionSection(_WithoutDisease):
     confidence: float = Field(default=0.5, gt=0, lt=1)
     """Operating point: boxes below it are not shown."""
     overlap: float = Field(default=0.5, gt=0, lt=1)
-    """A detection counts where its intersection over union with an annotated box is this or more."""
+    """A detection counts if its intersection over union with an annotated box is this or more."""
     suppression: float = Field(default=0.5, gt=0, le=1)
-    """Of two boxes of a class that overlap by more than this, the less confident one goes; 1 keeps all."""
+    """Of two boxes of a class that overlap by more than this, the less confident one is removed; 1 keeps all."""
     floor: float = Field(default=0.5, gt=0, lt=1)
-    """An image is beaten when its F1 is at or below this; images that are there already are not attacked."""
+    """An image is beaten when its F1 is at or below this; images with such an F1 before the attack are not attacked."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,6 +114,6 @@ class DetectionSection(_WithoutDisease):
 TaskSection = Annotated[
     ClassificationSection | MultiLabelSection | SegmentationSection | DetectionSection, Field(discriminator="kind")
 ]
-"""Any of them, told apart by `kind`."""
+"""Any of them; `kind` says which."""
 
 TASK_SECTIONS = (ClassificationSection, MultiLabelSection, SegmentationSection, DetectionSection)

@@ -16,7 +16,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       };
       const compare = (a, b) =>
         typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-      // The last body: what stands in an earlier one (the worst case) keeps its place on top.
+      // The last body: rows of an earlier one (the worst case) keep their place on top.
       const body = table.tBodies[table.tBodies.length - 1];
       [...body.rows].sort((a, b) => (down ? -1 : 1) * compare(key(a), key(b))).forEach((row) => body.append(row));
     };
