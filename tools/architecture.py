@@ -22,7 +22,7 @@ PACKAGE = "palpate"
 WIDTH, MARGIN, GAP, PAD, LINE, INNER = 1000, 16, 8, 9, 16, 6
 """Of the drawing, its edge, the space between boxes and inside them, a line of text, and between inner boxes."""
 BESIDE = 4
-"""Boxes beside each other, at most."""
+"""The largest number of boxes in a row."""
 NAME_SIZE, TEXT_SIZE = 13.5, 12
 LETTER = 0.57
 """Width of a letter as a share of its size: more than the mean of any common font, so that lines fit in all."""
@@ -122,7 +122,7 @@ def lines_of(part: Part, width: float) -> list[tuple[str, str]]:
 
 
 def widths(row: Sequence[Part], width: float, gap: float) -> list[float]:
-    """The widths of the boxes of a row: those that hold more boxes beside each other are wider."""
+    """The widths of the boxes of a row: boxes that contain more boxes in a row are wider."""
     shares = [1 + max((len(inner) for inner in part.rows), default=0) for part in row]
     free = width - gap * (len(row) - 1)
     return [free * share / sum(shares) for share in shares]

@@ -1,7 +1,7 @@
 """Print one table of several runs as Markdown: `python tools/clinic_table.py RUN... [--attack NAME] [--page PAGE]`.
 
 One row a run and budget: what the files are, the budget in every unit, and what one attack leaves before and after the
-files were saved. Every figure comes from the runs' results.json. With `--page`, the table replaces what stands on that
+files were saved. Every figure comes from the runs' results.json. With `--page`, the table replaces the text of that
 page between `<!-- runs -->` and `<!-- end of runs -->`.
 """
 

@@ -1,14 +1,14 @@
 """Fuzz the readers and writers of every format: `python tools/fuzz_readers.py --seconds 3600 --out /tmp/fuzz`.
 
-Needs atheris (`pip install atheris`), which is no dependency of palpate. Starts from the small valid files that the
+Needs atheris (`pip install atheris`), which is not a dependency of palpate. Starts from the small valid files that the
 tests make, follows coverage through palpate, tifffile, nibabel, pydicom and pynrrd, and does with every input what an
-audit does: say what it is, read it, write a copy, read that again. InputError is the only answer that a damaged file
-may get. Compressed files are changed inside their compression, and checksums of PNG are mended, so that damage gets
+audit does: say what it is, read it, write a copy, read that again. A damaged file may only cause an InputError.
+Compressed files are changed inside their compression, and checksums of PNG are computed again, so that damage gets
 past them.
 
-In the folder `--out`: `log.txt` (a line a run of the fuzzer, and libFuzzer's own lines), `findings/` (one input and
+In the folder `--out`: `log.txt` (one line per run of the fuzzer, and libFuzzer's own lines), `findings/` (one input and
 one traceback for each kind of failure; `crash-*`, `timeout-*` and `oom-*` are inputs that ended the process) and
-`corpus/`. It exits with 1 where there are findings. An input may take `--patience` seconds and the process
+`corpus/`. It exits with 1 if there are findings. An input may take `--patience` seconds and the process
 `--memory` MB.
 """
 

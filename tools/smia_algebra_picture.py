@@ -1,7 +1,7 @@
 """Draw docs/images/smia_algebra.svg, and write its figures onto docs/explanation/smia.md.
 
 On three logits: the pull of cross-entropy, of SMIA at several weights before and after the smoothed decision flips, and
-the limit z_c - z_y. Beside it the angle between SMIA's gradient and BIM's along an attack on the demo's classifier of
+the limit z_c - z_y. Next to it the angle between SMIA's gradient and BIM's along an attack on the demo's classifier of
 phantoms. All arrows and points come from `palpate.attacks.objectives`; none is drawn by hand.
 
 Run: `python tools/smia_algebra_picture.py`; the same bytes every time.
@@ -45,7 +45,7 @@ Y, C, OTHER = 0, 1, 2
 LOGITS = (1.5, 0.6, 1.0)
 """Of x_t in both drawn cases: right, but not sure."""
 BEFORE, AFTER = (0.0, 0.5, 0.8, 1.0, 1.5), (0.0, 0.5, 0.8, 1.0)
-"""Weights that are drawn while the smoothed decision is right, and once it is c; at 1 stands the limit."""
+"""Weights that are drawn while the smoothed decision is right, and once it is c; 1 is the limit."""
 ALPHA, RADIUS, STEPS, IMAGES, SEED = 0.9, 1.0, 8, 8, 2024
 """The attack: on the demo's first phantoms, whose stored values may change by one."""
 
@@ -194,7 +194,7 @@ def _plane(axes: Axes, title: str, taken_for: int, alphas: tuple[float, ...]) ->
     if taken_for == C:
         axes.plot(*zip(*((x + dx, y + dy) for dx, dy in pulls), strict=True), ":", color="#888888", zorder=2)
     for index, (alpha, (dx, dy)) in enumerate(zip(alphas, pulls, strict=True)):
-        # Parallel arrows would lie on one another: before the flip they stand side by side.
+        # Parallel arrows would hide each other, so before the flip they are drawn side by side.
         aside = 0.0 if taken_for == C else 0.26 * (index - 2)
         _arrow(axes, (x + 0.62 * aside, y - 0.78 * aside), (dx, dy), alpha, taken_for)
     if taken_for == C:

@@ -10,7 +10,7 @@ from palpate.preprocess import Chain, Normalise, PerImage, Resize
 
 SIZE = (128, 128)
 PREPARE = Chain((PerImage("percentile", 1.0, 99.0), Resize(SIZE), Normalise((0.5,), (0.25,))))
-"""What X-rays pass through in training; the same steps stand in the plans. By percentiles, so that 8 and 16 bits and
+"""What X-rays pass through in training; the same steps are in the plans. By percentiles, so that 8 and 16 bits and
 the range that a detector uses make no difference."""
 
 

@@ -110,7 +110,7 @@ def _masked(source: Path, out: Path, mask: str, more: tuple[str, ...] = ()) -> N
         with Image.open(source / row["image"]) as image:
             size = image.size
         listed.append((size, {"file": row["image"], "mask": row[mask], **{key: row[key] for key in more}}))
-    # Images of one size can share a batch where they stand together.
+    # Images of one size can share a batch if they are next to each other in the table.
     preparing.write_table(out / "labels.csv", [row for _, row in sorted(listed, key=lambda one: one[0])])
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent.parent / "docs" / "explanation" / "fundus_dr.md"
-READING = "\n## Reading\n"
-"""What stands below this heading is written by hand and kept."""
+READING = "\n## What the figures show\n"
+"""The text below this heading is written by hand and kept."""
 
 COMMANDS = """```sh
 ln -s /path/to/aptos examples/fundus_dr/data

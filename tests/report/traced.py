@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from palpate.report.model.schema_stability import AttackStability, Stability
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TraceRow
 from tests.report.world import FEW, make_run
@@ -160,3 +161,8 @@ def make_traced(
     """A grader's run with traces of its gradient attacks."""
     run = make_run(path, hostile=hostile, attacks=attacks, pictures=0)
     return add_traces(run, WALKS, **{"untraced": [name for name in attacks if name == "noise"], **how})
+
+
+def of(stability: Stability, attack: str) -> AttackStability:
+    """The figures of one attack."""
+    return next(one for one in stability.attacks if one.attack == attack)

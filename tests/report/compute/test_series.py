@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from palpate.report.model.schema import Results, Series
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
 from tests.report.dense import EPS, FLOOR, STRENGTH, WORLDS, make_dense
-from tests.report.test_results import fits
+from tests.report.json_schema import SCHEMA, fits
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +137,7 @@ def test_the_froc_score_is_the_mean_recall_at_the_seven_rates_of_the_field(runs,
 
 @pytest.mark.parametrize("kind", list(WORLDS))
 def test_results_of_every_task_fit_the_schema_and_are_strict_json(measured, kind):
-    stored = json.loads((Path(__file__).resolve().parents[2] / "docs/reference/results.schema.json").read_text())
+    stored = json.loads(SCHEMA.read_text())
     data = measured[kind].model_dump(mode="json")
     assert fits(json.loads(json.dumps(data, allow_nan=False)), stored, stored) == []
     assert Results.model_validate(data).model_dump(mode="json") == data

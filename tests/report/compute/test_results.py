@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from palpate.errors import StorageError
 from palpate.report.compute.results import summarise
 from palpate.report.model.schema import Results, json_schema
 from palpate.storage.runs import RunFolder
+from tests.report.json_schema import SCHEMA, fits
 from tests.report.world import ATTACKS, DISEASE, EPS, FEW, make_run
-
-SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/results.schema.json"
 
 
 @pytest.fixture(scope="module")
@@ -34,32 +32,6 @@ def column(run: RunFolder, name: str, eps: float) -> dict[str, np.ndarray]:
 def test_the_schema_in_the_docs_is_the_one_of_the_code():
     stored = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert stored == json.loads(json_schema()), "run: python -m palpate.report docs/reference/results.schema.json"
-
-
-def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any], place: str = "") -> list[str]:
-    """The few rules of JSON schema that the results use; returns what does not fit."""
-    if "$ref" in schema:
-        return fits(value, whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole, place)
-    if "anyOf" in schema:
-        return [] if any(not fits(value, one, whole) for one in schema["anyOf"]) else [f"{place}: none of anyOf"]
-    if "enum" in schema and value not in schema["enum"]:
-        return [f"{place}: {value!r}"]
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
-    kind = schema.get("type")
-    if kind == "null":
-        return [] if value is None else [f"{place}: not null"]
-    if kind and (not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "boolean")):
-        return [f"{place}: {value!r} is no {kind}"]
-    wrong = [f"{place}.{name}: missing" for name in schema.get("required", []) if name not in value]
-    for name, inner in schema.get("properties", {}).items():
-        if name in value:
-            wrong += fits(value[name], inner, whole, f"{place}.{name}")
-    if kind == "object" and "properties" in schema:
-        wrong += [f"{place}.{name}: unknown" for name in value if name not in schema["properties"]]
-    if kind == "array" and "items" in schema:
-        for index, item in enumerate(value):
-            wrong += fits(item, schema["items"], whole, f"{place}[{index}]")
-    return wrong
 
 
 @pytest.mark.parametrize("kind", ["run", "empty", "hostile"])

@@ -10,7 +10,7 @@ from palpate.report.model.description import read_description
 from palpate.report.page.cards import LETTER, card, link, spread_scores
 from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, make_dense, records
-from tests.report.test_clinic import page
+from tests.report.pages import page
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival
 from palpate.storage.runs import RunFolder
 from tests.report.clinic import HANDLINGS, dress, make_ct
-from tests.report.test_clinic import page
-from tests.report.test_html import Page
+from tests.report.pages import Page, page
 from tests.report.world import ATTACKS, FEW, Patients, make_run, shard
 
 

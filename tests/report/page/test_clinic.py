@@ -17,16 +17,11 @@ from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
 from palpate.report.page.html import render
-from palpate.storage.runs import RunFolder
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
-from tests.report.test_html import Page
-from tests.report.test_results import SCHEMA, fits
+from tests.report.json_schema import SCHEMA, fits
+from tests.report.pages import Page, page
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
-
-
-def page(run: RunFolder, **options) -> Page:
-    return Page(render(run, read_description(run), measure(run), **options))
 
 
 @pytest.mark.parametrize("name", ["ct", "lattice", "endoscopy"])

@@ -19,7 +19,7 @@ from palpate.report.page.cards import card
 from palpate.report.page.html import render
 from palpate.storage.runs import RunFolder
 from tests.report.dense import STRENGTH, WORLDS, make_dense
-from tests.report.test_html import Page
+from tests.report.pages import Page
 from tests.report.world import HOSTILE
 
 Made = tuple[RunFolder, Results, Page]

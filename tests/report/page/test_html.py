@@ -6,51 +6,17 @@ import json
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import pytest
 
 from palpate.report import write_report
-from palpate.report.compute.results import measure, summarise
+from palpate.report.compute.results import summarise
 from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.page import views
 from palpate.report.page.html import render
-from palpate.storage.runs import RunFolder
+from tests.report.pages import Page, make
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
-
-
-class Page(HTMLParser):
-    """Every element with its attributes, the text of scripts, and the visible text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag in {"script", "style"}:
-            self._inside = tag
-
-    def handle_endtag(self, tag):
-        self._inside = "" if tag == self._inside else self._inside
-
-    def handle_data(self, data):
-        if self._inside == "script":
-            self.scripts.append(data)
-        elif not self._inside:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.elements if name == tag]
-
-
-def make(run: RunFolder, **options) -> str:
-    return render(run, read_description(run), measure(run), **options)
 
 
 @pytest.fixture(scope="module")
