@@ -68,8 +68,8 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     )
 
 
-def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[ImageOutcome]:
-    """Attack the rows of a shard, a batch at a time; results come in the order of the rows.
+def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[list[ImageOutcome]]:
+    """Attack the rows of a shard; gives the outcomes of each batch, in the order of the rows.
 
     Call it inside `with subject.victim:`, which restores the global random state.
 
@@ -85,7 +85,7 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = 
     room = room or Room(plan.run.batch)
     for rows in survival.subject.batches(shard.rows, plan.run.batch):
         for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part)):
-            yield from found
+            yield found
 
 
 def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[ImageOutcome]:
