@@ -72,7 +72,8 @@ def radius(written: float | str, scale: Scale) -> float:
         return _in_unit(written, _float(written, Fraction(found[1])), found[2].strip(), scale)
     raise ValueError(
         f"'{written}' is not a budget; write a number of values, a fraction of the range such as \"1/255\", a "
-        'percentage such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such as "5 HU"'
+        'percentage such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such '
+        'as "5 HU"'
     )
 
 
