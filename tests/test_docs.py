@@ -30,6 +30,22 @@ def test_every_link_between_pages_leads_somewhere():
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
+def anchors(text: str) -> set[str]:
+    """The names of the headings of a page, as forges make them for links."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_finds_it():
+    checked = 0
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            other = page.parent / target if target else page
+            assert anchor in anchors(other.read_text()), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
+            checked += 1
+    assert checked > 10
+
+
 def code_of(text: str) -> Iterator[str]:
     """The code blocks of a page, then the text in backticks outside them."""
     block = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
