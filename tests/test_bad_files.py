@@ -204,7 +204,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda root: of_xrays(root, 'eps = ["1e99/1e-99"]'),
         "threat.eps[0]: '1e99/1e-99' is wider than the whole range",
     ),
-    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is no budget"),
+    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is not a budget"),
     "a lattice of floats": (lambda root: of_floats(root, "eps = [10]\nlattice = true"), "threat.lattice: case0.nii.gz"),
     "half a step": (lambda root: of_xrays(root, "eps = [0.4]\nlattice = true"), "0.4 is less than one stored step of"),
     "half a step in L2": (

@@ -108,7 +108,7 @@ def test_show_and_report_say_what_is_lost_and_go_on(
     _flip(sorted(run.glob("images/*-change*"))[0])
     page = write_report(RunFolder(run)).read_text()
     assert page.count("picture not in the run folder, or damaged") == 1
-    assert "Run `palpate audit` with the same plan again: it makes it anew" in page
+    assert "Run `palpate audit` with the same plan again: it writes it again" in page
     for path in (run / "images").iterdir():
         path.write_bytes(b"no picture")
     shutil.rmtree(run / "exports")
