@@ -69,10 +69,10 @@ def write_table(rows: list[Contender], figures: dict[str, Any], clean: float, ro
     lines = [
         f"# Attacks on masks, {date.today().isoformat()}",
         "",
-        f"`python -m benchmarks.dense`, {rounds} round(s), contenders in turn, each in a process of its own; "
+        f"`python -m benchmarks.dense`, {rounds} round(s), contenders in turn, each in a separate process; "
         f"{torch.get_num_threads()} threads, {os.cpu_count()} cores, torch {torch.__version__}. L-inf "
         f"{EPS * 255:g}/255, batch {BATCH} x 1 x 256 x 256. *Ready*: setting up and two steps, once, not in the "
-        "seconds. *Lost*: Dice lost per second. Only ratios within one table mean anything.",
+        "seconds. *Lost*: Dice lost per second. Only ratios within one table are meaningful.",
         "",
         f"Dice of the clean images: {clean:.3f}.",
         "",

@@ -1,4 +1,4 @@
-"""Speed beside the peers, as ratios: `python -m benchmarks.peers [--quick]`.
+"""Speed compared with other libraries, as ratios: `python -m benchmarks.peers [--quick]`.
 
 Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
 PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn; peers and floor
@@ -158,10 +158,10 @@ def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str,
 def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int) -> None:
     """The full table, with versions and machine."""
     lines = [
-        f"# Speed beside the peers, {date.today().isoformat()}",
+        f"# Speed compared with other libraries, {date.today().isoformat()}",
         "",
         f"`python -m benchmarks.peers`, {rounds} round(s), contenders in turn; {torch.get_num_threads()} threads, "
-        f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table mean anything.",
+        f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table are meaningful.",
         "",
         "| where | contender | median s | robust accuracy |",
         "| --- | --- | --- | --- |",

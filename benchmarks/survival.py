@@ -138,7 +138,7 @@ def main() -> None:
         f"# What is left of attacks after saving, JPEG and smoothing, {time.strftime('%Y-%m-%d')}",
         "",
         f"`python -m benchmarks.survival`: APTOS 2019, the {len(world.images)} test images that the network of "
-        f"`examples/fundus_dr` grades rightly, stored as 8 bits at 224 x 224. L-inf, eps in stored values (of 255); "
+        f"`examples/fundus_dr` grades correctly, stored as 8 bits at 224 x 224. L-inf, eps in stored values (of 255); "
         f"BIM with {STEPS} steps, run to the end. Success is the share of wrong grades, in percent. CPU, one thread, "
         f"torch {torch.__version__}.",
         "",
@@ -147,7 +147,7 @@ def main() -> None:
         *saving(world),
         "## What else happens to images",
         "",
-        "The first row is the images themselves: what each handling costs without any attack.",
+        "The first row is the clean images: the effect of each post-processing step without any attack.",
         "",
         *surviving(world),
     ]

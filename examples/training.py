@@ -1,4 +1,4 @@
-"""What the examples with masks share: one training loop, an ordinary training on 2D images, and Dice per image.
+"""Shared by the examples with masks: one training loop, an ordinary training on 2D images, and Dice per image.
 
 Nothing here defends a network against attacks.
 """

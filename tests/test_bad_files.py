@@ -204,7 +204,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda root: of_xrays(root, 'eps = ["1e99/1e-99"]'),
         "threat.eps[0]: '1e99/1e-99' is wider than the whole range",
     ),
-    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is no budget"),
+    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is not a budget"),
     "a lattice of floats": (lambda root: of_floats(root, "eps = [10]\nlattice = true"), "threat.lattice: case0.nii.gz"),
     "half a step": (lambda root: of_xrays(root, "eps = [0.4]\nlattice = true"), "0.4 is less than one stored step of"),
     "half a step in L2": (
@@ -349,7 +349,7 @@ def test_exports_with_identifiers_go_when_the_plan_no_longer_asks_for_them(tmp_p
     assert any(b"Mustermann" in file.read_bytes() for file in (run.path / "exports").iterdir())
     outcome = audit(load_plan(edited(plan, ("identifiers = true", "identifiers = false"))), run.path, update=True)
     assert not (run.path / "exports").exists() and run.describe()["exports"] == []
-    assert any("no image is kept to write" in finding.text for finding in outcome.findings)
+    assert any("Images of finished shards are not kept" in finding.text for finding in outcome.findings)
     again = audit(load_plan(plan), run.path)
     assert [one.text for one in again.findings].count(outcome.findings[-1].text) == 1, "still missing, said once"
 

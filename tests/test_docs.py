@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from palpate._moved import MOVED, RENAMED
+from palpate.checks.renamed import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md")]
@@ -28,6 +29,22 @@ def test_every_link_between_pages_leads_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def anchors(text: str) -> set[str]:
+    """The names of the headings of a page, as forges make them for links."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_finds_it():
+    checked = 0
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            other = page.parent / target if target else page
+            assert anchor in anchors(other.read_text()), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
+            checked += 1
+    assert checked > 10
 
 
 def code_of(text: str) -> Iterator[str]:
@@ -100,3 +117,5 @@ def test_the_glossary_names_every_old_part_with_its_new_name():
         assert any(f"`{module}`" in line or module.endswith(".base") for line in homes), (module, old, new)
     for old, new in MOVED.items():
         assert f"| `{old}` | `{new}` |" in lines
+    for old, new in METHODS.items():
+        assert any(f"`{old}`" in line and f"`{new}`" in line for line in lines), (old, new)

@@ -76,7 +76,7 @@ def rows_of(container: str, graph: Graph, layers: Mapping[str, Layers]) -> tuple
 
 
 def _folded(row: Sequence[Part]) -> Iterator[tuple[Part, ...]]:
-    """A row in lines of few boxes; the opened ones, which are high, have a line of their own."""
+    """A row in lines of few boxes; the opened boxes are high, so each has a separate line."""
     if opened := tuple(part for part in row if part.rows):
         yield opened
     closed = [part for part in row if not part.rows]

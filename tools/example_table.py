@@ -167,7 +167,7 @@ def _title(series: Figures) -> str:
 
 
 def _series(results: Figures, name: str, part: str, statistic: str | None = None) -> Figures | None:
-    """The series of this name and part; of several statistics the one that is asked for."""
+    """The series of this name and part, with the given statistic if there are several."""
     found = [one for one in results["series"] if (one["name"], one["part"]) == (name, part)]
     return next((one for one in found if statistic in (None, one["statistic"])), None)
 

@@ -86,7 +86,7 @@ def one_run(out: Path, options: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=FOLLOWED):
-        for name in LAZY:  # what the readers load when first used would come too late to be followed
+        for name in LAZY:  # modules that the readers load at first use would not be followed
             import_module(name)
         from tests.data.exercise import exercise
 

@@ -1,4 +1,4 @@
-"""Count circles of imports: `python tools/import_circles.py [FOLDER ...]`; ends with 1 where there is any.
+"""Count circles of imports: `python tools/import_circles.py [FOLDER ...]`; exits with 1 if there is any.
 
 Imports under `TYPE_CHECKING` and inside functions count too. Python runs with such circles, but none of their modules
 can be understood or moved without the others.
@@ -43,7 +43,7 @@ def _chains(graph: Graph, start: str) -> dict[str, list[str]]:
 
 
 def lines(graph: Graph, circle: list[str]) -> Iterator[str]:
-    """A circle in words, one import a line, with the place of each."""
+    """A circle as text, one import per line, with the place of each."""
     yield f"A circle of {len(circle) - 1} modules:"
     for name, target in pairwise(circle):
         yield f"  {name} imports {target} ({os.path.relpath(graph[name].path)}:{graph[name].imports[target]})"

@@ -34,16 +34,16 @@ from palpate.victim import Victim
 COLOURS = {0.0: "#1f5fa8", 0.5: "#d98c3f", 0.8: "#c2571a", 1.0: "#222222", 1.5: "#a02040"}
 NAMES = {0.0: "BIM", 0.5: "α = 0.5", 0.8: "α = 0.8", 1.0: "α = 1 vanishes", 1.5: "α = 1.5 reverses"}
 FLOOR = 1e-14
-"""Angles below are drawn here: they are rounding."""
+"""Smaller angles are drawn at this value: they are rounding."""
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "smia_algebra.svg"
 PAGE = ROOT / "docs" / "explanation" / "smia.md"
 BEGIN, END = "<!-- figures of the picture -->", "<!-- end of figures -->"
 
 Y, C, OTHER = 0, 1, 2
-"""The truth, what the smoothed image is taken for, and a class that has nothing to do with it."""
+"""The truth, the class predicted for the smoothed image, and an unrelated class."""
 LOGITS = (1.5, 0.6, 1.0)
-"""Of x_t in both drawn cases: right, but not sure."""
+"""Logits of x_t in both drawn cases: right, but not sure."""
 BEFORE, AFTER = (0.0, 0.5, 0.8, 1.0, 1.5), (0.0, 0.5, 0.8, 1.0)
 """Weights that are drawn while the smoothed decision is right, and once it is c; 1 is the limit."""
 ALPHA, RADIUS, STEPS, IMAGES, SEED = 0.9, 1.0, 8, 8, 2024
@@ -51,7 +51,7 @@ ALPHA, RADIUS, STEPS, IMAGES, SEED = 0.9, 1.0, 8, 8, 2024
 
 
 def pull(alpha: float, taken_for: int) -> Tensor:
-    """Gradient of SMIA's objective on the logits (3,), the smoothed image being taken for one class."""
+    """Gradient of SMIA's objective on the logits (3,), if the smoothed image is predicted as one class."""
     z = torch.tensor([LOGITS], dtype=torch.float64, requires_grad=True)
     smoothed = F.one_hot(torch.tensor([taken_for]), 3).double()
     image = torch.zeros(1, 1, 1, 1)
@@ -84,7 +84,7 @@ def flat(vector: Tensor) -> tuple[float, float]:
 
 @dataclass
 class Walk:
-    """Where an attack went: of every step the points and what was known there."""
+    """The path of an attack: the points of every step, and what was known there."""
 
     points: list[StepEvent] = field(default_factory=list)
 
@@ -96,7 +96,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Along:
-    """What was met along the attack, (steps, images).
+    """Values along the attack, (steps, images).
 
     Attributes:
         degrees: angle between SMIA's gradient and BIM's.
@@ -151,7 +151,7 @@ def _compare(victim: Victim, event: StepEvent) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def words(met: Along) -> str:
-    """What the right part of the picture shows."""
+    """The values in the right part of the picture."""
     flipped = met.degrees[~met.right]
     beaten = (~met.right & ~met.standing).sum()
     return (
@@ -234,7 +234,7 @@ def _angles(axes: Axes, met: Along) -> None:
 
 
 def main() -> None:
-    """Write the picture, and what it shows onto the page."""
+    """Write the picture, and its figures into the page."""
     met = along()
     PICTURE.write_bytes(draw(met))
     before, _, rest = PAGE.read_text().partition(BEGIN)

@@ -248,7 +248,7 @@ CLAIMS = (
     ("variance", "word", "4. perturbations of small variance"),
     ("effective", "word_fgsm", "5. stronger than FGSM"),
     ("effective", "word_pgd", "5. stronger than PGD"),
-    ("survive", "word_jpeg90", "beside the claims: stronger than BIM after `jpeg90`"),
+    ("survive", "word_jpeg90", "not a claim of the paper: stronger than BIM after `jpeg90`"),
     ("survive", "word_blur1", "the same after `blur1`"),
     ("survive", "word_transfer", "the same on the second network"),
 )

@@ -28,7 +28,7 @@ def reached(figures: Figures) -> str:
     told = ["At the main budgets:", "", _before(figures, held), _after(figures, held), _strongest(figures)]
     beyond = [key for key in _beyond(figures) if _rows(figures, key, "before", RIVALS)]
     if beyond:
-        above = f"Above the range, where what survives is all that tells attacks apart ({_named(figures, beyond)}):"
+        above = f"Above the range, where only survival distinguishes attacks ({_named(figures, beyond)}):"
         told += ["", above, "", _before(figures, beyond), _after(figures, beyond)]
     return "\n".join(told)
 
@@ -66,7 +66,7 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
     verdict = "reached" if not lost and not close else "reached within the intervals" if not lost else "not reached"
     verdict += "" if len(held) == len(ASKED) else f" on the {len(held)} measured"
     return (
-        f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}**. "
+        f"- Target: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}**. "
         f"{some}{_named(figures, close)}. Weaker, the paired interval below 0: "
         f"{_lost(figures, lost)}."
     )
@@ -92,7 +92,7 @@ def _after(figures: Figures, held: Sequence[str]) -> str:
         measure = "success" if what == "apart" else "the mean score"
         told.append(f"By {measure}: **{verdict.lower()}**, after both on {len(both)} of {len(held)} measured. {each}")
     asked = "clearly stronger than both, intervals apart, after `jpeg90` and after `blur1` on at least two of them"
-    return f"- Asked: *{asked}*. " + " ".join(told)
+    return f"- Target: *{asked}*. " + " ".join(told)
 
 
 def _clear(figures: Figures, held: Sequence[str], after: str, rivals: Sequence[str], what: str = "apart") -> list[str]:

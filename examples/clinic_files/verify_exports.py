@@ -95,7 +95,7 @@ def nifti(original: Path, copy: Path) -> Compared:
     """Two NIfTI files."""
     before, after = nibabel.load(original), nibabel.load(copy)
     values, whole = before.get_fdata(), before.get_data_dtype().kind in "iu"
-    # Floating point stores the nearest number that it has: half of the distance between two of them is rounding.
+    # Floating point stores the nearest number that it can: up to half of the distance between two of them is rounding.
     rounding = 0.0 if whole else float(np.spacing(np.float32(values.max()))) / 2
     found = Compared(np.abs(after.get_fdata() - values), whole, rounding=rounding)
     if not np.array_equal(before.affine, after.affine):

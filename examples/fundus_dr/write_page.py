@@ -28,7 +28,7 @@ def percent(figure: dict[str, Any] | None) -> str:
 
 
 def number(figure: dict[str, Any] | None) -> str:
-    """A figure that is no percentage."""
+    """A figure that is not a percentage."""
     return "" if figure is None or figure["value"] is None else f"{figure['value']:.2f}"
 
 

@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """Layers under the name that the weights have for them."""
+    """Layers under the names that the weights use."""
 
     def __init__(self, *layers: nn.Module):
         super().__init__()

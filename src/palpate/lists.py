@@ -1,4 +1,4 @@
-"""`palpate list`: what palpate knows by name."""
+"""`palpate list`: the attacks, post-processing steps and formats that have names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 from palpate.console import console, echo, echo_lines
 
-lists = typer.Typer(help="What palpate knows by name.", no_args_is_help=True)
+lists = typer.Typer(help="List attacks, post-processing steps and file formats.", no_args_is_help=True)
 
 
 @lists.command("attacks")
 def list_attacks(
-    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; all of them without.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, parameters included.")] = False,
+    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with parameters.")] = False,
 ) -> None:
     """The attacks that a plan can name."""
     from palpate import catalog
@@ -65,7 +65,7 @@ def _attack_table(entries: Sequence[Any]) -> None:
 @lists.command("handlings", hidden=True)
 @lists.command("post-processing")
 def list_post_processing() -> None:
-    """What happens to images in a hospital, for survival.after and robust_to in a plan."""
+    """Post-processing steps in a hospital, for survival.after and robust_to in a plan."""
     from rich.table import Table
 
     from palpate.postprocessing import known

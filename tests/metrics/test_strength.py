@@ -95,7 +95,7 @@ def test_growth_passes_and_a_stuck_run_fails():
     assert checked_growth(panel(curve("pgd", [1.0, 1.0, INF]))).level == "failure"
 
 
-def test_one_flat_attack_beside_a_growing_one_warns():
+def test_one_flat_attack_next_to_a_growing_one_warns():
     finding = checked_growth(panel(curve("pgd", [1.0, 2.0, INF]) + curve("fgsm", [1.0, INF, INF])))
     assert finding.level == "warning" and "'fgsm' beats no more images" in finding.text and "'pgd'" not in finding.text
 

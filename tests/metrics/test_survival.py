@@ -26,7 +26,7 @@ def counts(share):
 
 
 def test_success_before_and_after_by_hand():
-    # Beaten and stays; beaten and mended; on the boundary, which is beaten; only then beaten; never.
+    # Beaten and stays; beaten and fixed; on the boundary, which is beaten; only then beaten; never.
     made = handled([(-0.1,), (0.2,), (0.0,), (-0.3,), (0.4,)], success=[True, True, True, False, False])
     one = survival(made.outcomes[0], 0, 0)
     assert (counts(one.before), counts(one.after), counts(one.survived)) == ((3, 5), (3, 5), (2, 3))
@@ -53,7 +53,7 @@ def test_what_was_not_measured_does_not_count():
     assert counts(survival(panel([record(0, success=True)]).outcomes[0], 0, 0).after) == (0, 0), "no handling at all"
 
 
-def test_a_record_without_margins_lies_beside_one_with_them():
+def test_records_with_and_without_margins_go_together():
     rows = [record(0, handled=(), clean_handled=()), record(1, handled=(-1.0,), clean_handled=(1.0,), success=True)]
     (outcome,) = panel(rows).outcomes
     assert np.isnan(outcome.handled[0, 0, 0]) and counts(survival(outcome, 0, 0).after) == (1, 1)

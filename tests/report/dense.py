@@ -321,10 +321,10 @@ def make_dense(
     """Write a run folder of one of the `WORLDS`; `leave_out` are attacks whose shard is missing."""
     world, run, text = WORLDS[kind](), RunFolder(path), HOSTILE if hostile else ""
     base = describe(Patients.make(10, 1, False), text)
-    told = base["attacks"][:4]
+    actual = base["attacks"][:4]
     attacks = [
         {**one, "name": name, "item": f"{name}-item", "eps": list(EPS), "goal": "untargeted"}
-        for one, name in zip(told, STRENGTH, strict=True)
+        for one, name in zip(actual, STRENGTH, strict=True)
     ]
     task: ClassVar[dict[str, Any]] = {
         "kind": world.kind,

@@ -179,7 +179,7 @@ def test_smoothed_divergence_and_penalty_are_those_of_the_attacks_own_smoothing(
     assert np.allclose(penalty[:, :-1], inner.weight * apart.T[:, :-1], rtol=1e-5, atol=1e-10)
 
 
-def test_a_penalty_that_cannot_be_told_from_the_loss_is_not_told():
+def test_a_penalty_that_cannot_be_separated_from_the_loss_is_not_given():
     victim, images, labels = small()
     scale = Scale((0.0, 255.0), known=True)
     elsewhere = ascent(directions=recipes.ni(Linf(EPS)).directions)

@@ -5,7 +5,7 @@ An image counts once: its independent starts are averaged first. Intervals draw 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,15 +89,22 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     cells = (image * starts.size + start) * (steps + 1) + step
     if np.unique(cells).size < cells.size:
         raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it again.")
-    tables = {}
-    for name in NEEDED:
-        table = np.full((images.size, starts.size, steps + 1), np.nan)
-        table[image, start, step] = np.where(np.isfinite(rows[name]), rows[name], np.nan)
-        tables[name] = table
+    finite = {name: np.where(np.isfinite(rows[name]), rows[name], np.nan) for name in NEEDED}
+    found = tables({**rows, **finite}, NEEDED)
     resampling, every = by_group(rows["group"][first], seed), np.ones(images.size, dtype=bool)
-    figures = [resampling.mean(mean_known(figure(tables)), every, NOT_TRACED) for figure in _FIGURES]
-    bands = {name: band(mean_known(tables[name], axis=1)) for name in CURVES}
+    figures = [resampling.mean(mean_known(figure(found)), every, NOT_TRACED) for figure in _FIGURES]
+    bands = {name: band(mean_known(found[name], axis=1)) for name in CURVES}
     return RunCurves(steps, images.size, starts.size, bands, RunSummary(*figures))
+
+
+def tables(frame: Frame, names: Sequence[str]) -> dict[str, Floats]:
+    """Columns of one attack as (images, starts, T + 1), NaN where there is no row; images and starts ascending."""
+    images, image = np.unique(frame["row"], return_inverse=True)
+    starts, start = np.unique(frame["start"], return_inverse=True)
+    out = {name: np.full((images.size, starts.size, int(frame["steps"].max()) + 1), np.nan) for name in names}
+    for name, table in out.items():
+        table[image, start, frame["step"]] = frame[name]
+    return out
 
 
 def mean_known(values: Floats, axis: int = -1) -> Floats:

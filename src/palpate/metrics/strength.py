@@ -154,7 +154,10 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     largest = budgets[-1]
     share = worst_success(images, outcomes, largest)
     written = f"{largest:g} {unit}".strip()
-    part = f"At the largest eps, {written} ({largest / extent:.2%} of the range), {share.count} of {share.total} fell"
+    part = (
+        f"At the largest eps, {written} ({largest / extent:.2%} of the range), {share.count} of {share.total} images "
+        "were beaten"
+    )
     if share.total == 0:
         return HealthFinding("note", name, "No image could be attacked.")
     norm = outcomes[0].norm

@@ -1,1 +1,1 @@
-"""What an audit stores: records and traces as Arrow shards, with digests, read back in full."""
+"""The files of an audit: records and traces as Arrow shards with digests, and how they are read."""

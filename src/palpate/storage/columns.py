@@ -1,7 +1,7 @@
-"""Rows as Parquet, and arrays as an archive: equal bytes for equal contents, and no damage that goes unnoticed.
+"""Rows as Parquet, and arrays as an archive: equal contents give equal bytes, and all damage is found.
 
 Parquet has checksums of its pages, which find most damage before anything is decoded. They do not cover the footer,
-which says what the pages mean. So each file also holds a digest of the values that its reader must get.
+which describes the pages. So each file also holds a digest of the values that its reader must get.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ARROW_TYPES = {
 
 
 class DamagedError(Exception):
-    """What is wrong with a file, as the end of a sentence."""
+    """A file is damaged; the text is the end of a sentence."""
 
 
 def schema_of(row: type, mark: str, version: int) -> pa.Schema:
-    """The columns of a file whose lines are these rows; no column has gaps."""
+    """The columns of a file of these rows; no value may be missing."""
     columns = [pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in get_type_hints(row).items()]
     return pa.schema(columns, metadata={mark: str(version)})
 
@@ -52,15 +52,15 @@ def parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
 
 
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """The table of a Parquet file; None where it has other columns than `schema`.
+    """The table of a Parquet file; None if it has other columns than `schema`.
 
-    Files of an earlier palpate, which hold neither checksums nor a digest, are read as they are.
+    Files of an earlier palpate, without checksums and digest, are read without these checks.
 
     Raises:
         DamagedError: it cannot be read, or its values are not those that were written.
     """
     try:
-        # The bytes are read here: a file that is mapped into memory and cut off meanwhile would end the process.
+        # The bytes are read here: if a file is mapped into memory and cut off meanwhile, the process would crash.
         table = pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
         if not table.schema.equals(schema):
             return None
@@ -68,14 +68,14 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
         stored = (table.schema.metadata or {}).get(_DIGEST)
         if stored is not None and stored != digest(table).encode():
             raise DamagedError("its values are not those that were written")
-    # Arrow raises its own kinds, and for lengths and texts that make no sense those of Python.
+    # Arrow raises its own exceptions, and Python's for lengths and texts that make no sense.
     except (OSError, pa.ArrowException, ValueError, OverflowError, MemoryError, TypeError) as error:
         raise DamagedError(str(error)) from error
     return table.replace_schema_metadata(schema.metadata)
 
 
 def digest(table: pa.Table) -> str:
-    """SHA-256 of the names and values of all columns; the same in every release of Arrow."""
+    """SHA-256 of the names and values of all columns; it does not depend on the release of Arrow."""
     found = hashlib.sha256()
     for name in table.column_names:
         column = table[name].combine_chunks()
@@ -100,14 +100,14 @@ def _plain(column: Any, kind: str) -> bytes:
 
 
 def archive(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """An archive that `numpy.load` reads, of equal bytes for equal arrays: its entries have no date."""
+    """An archive for `numpy.load`, with equal bytes for equal arrays: its entries have no date."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as packed:
         for name, array in arrays.items():
             entry = io.BytesIO()
             np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
             packed.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
-        # The archive's own checksums are of its entries; how many there are stands in its last bytes alone.
+        # The archive has checksums of its entries, but not of their number, which is in its last bytes.
         packed.comment = _DIGEST + _digest_of_arrays(arrays)
     return sink.getvalue()
 
@@ -125,15 +125,15 @@ def read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an archive by their names; objects are never loaded.
 
     Raises:
-        DamagedError: it cannot be read, or is not what was written.
+        DamagedError: it cannot be read, or its arrays are not those that were written.
     """
     try:
         data = path.read_bytes()
-        # Of a file that is no archive numpy says how to load it unsafely, or gives it back as a bare array.
+        # For a file that is not an archive, numpy explains how to load it unsafely, or returns a bare array.
         if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise DamagedError("it is no archive of arrays")
+            raise DamagedError("it is not an archive of arrays")
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            # Every checksum, before anything of the contents is believed.
+            # All checksums are tested before any of the contents is used.
             if (wrong := packed.testzip()) is not None:
                 raise DamagedError(f"the checksum of {wrong} is wrong")
             mark = packed.comment
@@ -143,7 +143,7 @@ def read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
         if mark and mark != _DIGEST + _digest_of_arrays(arrays):
             raise DamagedError("its arrays are not those that were written")
         return arrays
-    # Lengths, flags and methods that make no sense, each of which `zipfile` and numpy answer in their own way.
+    # `zipfile` and numpy raise different exceptions for lengths, flags and methods that make no sense.
     except (OSError, ValueError, EOFError, MemoryError, OverflowError, RuntimeError, struct.error, KeyError) as error:
         raise DamagedError(str(error)) from error
     except (zipfile.BadZipFile, zlib.error, TypeError, SyntaxError, IndexError, AttributeError) as error:

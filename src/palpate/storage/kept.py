@@ -1,4 +1,4 @@
-"""Whether pictures and exported images of a run are as they were written: each file's digest stands in `run.json`."""
+"""Whether pictures and exported images of a run are unchanged: the digest of each file is in `run.json`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PART = re.compile(r"\d{4,}\..+")
 
 
 def digests(run: Path, names: Iterable[str]) -> dict[str, str]:
-    """The digest of each of these files that is there, by its name from the run folder."""
+    """The digest of each of these files that exists, by its name relative to the run folder."""
     found = {name: digest(run / name) for name in dict.fromkeys(names)}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def lost(run: Path, files: Mapping[str, str], *, exports: bool = True) -> list[str]:
-    """Names of files that are missing or not as they were written.
+    """Names of files that are missing or changed.
 
     Args:
         run: the run folder.
-        files: digest by name, as `digests` found them.
-        exports: read the exported images too. They may be large; where not, it is enough that they are there.
+        files: digest by name, from `digests`.
+        exports: read the exported images too. They may be large; if False, they must only exist.
     """
     return [name for name, value in files.items() if not _whole(run, name, value, exports)]
 
@@ -40,7 +40,7 @@ def _whole(run: Path, name: str, value: str, exports: bool) -> bool:
 
 
 def digest(path: Path) -> str | None:
-    """SHA-256 of a file, or of the files of an exported folder; None where it is missing, a link, or unreadable."""
+    """SHA-256 of a file, or of the files of an exported folder; None if it is missing, a link, or unreadable."""
     if path.is_symlink():
         return None
     found = hashlib.sha256()
@@ -60,12 +60,12 @@ def _of_file(path: Path) -> str:
 
 
 def sentence(names: list[str]) -> str:
-    """The sentence about lost files for a reader; empty where there are none."""
+    """A sentence about lost files for the user; empty if there are none."""
     if not names:
         return ""
     several = len(names) > 1
     which = f"{len(names)} pictures or exported images of this run ({names[0]} is one)" if several else names[0]
     return (
         f"{which} {'are' if several else 'is'} missing or damaged. Run `palpate audit` with the same plan again: it "
-        f"makes {'them' if several else 'it'} anew."
+        f"writes {'them' if several else 'it'} again."
     )

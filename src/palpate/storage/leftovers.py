@@ -1,4 +1,4 @@
-"""Remove what a killed writer left half-written in a run folder: palpate's own temporary names, and nothing else."""
+"""Remove unfinished files of a killed process from a run folder: only palpate's own temporary names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDERS = ("records", "stability", "images", "exports")
-"""What palpate writes into, inside a run folder."""
+"""The folders inside a run folder that palpate writes into."""
 
 _ROOT = re.compile(r"\.(plan\.toml|run\.json|results\.json|report\.html)\.\d+\.tmp|\.saving-[a-z0-9_]+\.tmp")
 _INSIDE = {
@@ -17,11 +17,11 @@ _INSIDE = {
     "images": re.compile(r"\.[\w-]+\.png\.\d+\.tmp"),
     "exports": re.compile(r"\..+\.\d+\.(tmp|(new|old)\.partial)"),
 }
-"""The names under which files are written before they are whole; the number is the process."""
+"""Names of files that are not complete; the number is that of the process."""
 
 
 def sweep(run: Path) -> None:
-    """Remove the leftovers of a run folder that is known to be palpate's. Links are not followed."""
+    """Remove the leftovers of a run folder that belongs to palpate. Links are not followed."""
     for leftover in [*_leftovers(run)]:
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -34,7 +34,7 @@ def _leftovers(run: Path) -> Iterator[Path]:
     for name, pattern in _INSIDE.items():
         if not (run / name).is_symlink():
             yield from _named(run / name, pattern)
-    # An image whose channels are files of their own is exported as a folder of such files.
+    # An image whose channels are separate files is exported as a folder of such files.
     exports = run / "exports"
     for folder in [] if exports.is_symlink() else _entries(exports):
         if not folder.name.startswith(".") and not folder.is_symlink():

@@ -1,9 +1,9 @@
 """One row per image, attack and budget: the schema of `records/*.parquet`, in plain Python.
 
-A record holds what is needed to recompute every figure of a report and nothing that changes from one run of the
-same plan to the next: no times, no machine, so that two runs of one plan have the same bytes.
+A record holds everything that is needed to recompute the figures of a report. It holds no times and no machine, so that
+two runs of the same plan have the same bytes.
 
-Lists are plain numbers whose places are named in `run.json` (`task.parts`, `task.measures`), per kind of task:
+Lists are plain numbers; `run.json` says what each place means (`task.parts`, `task.measures`), per kind of task:
 
 | task | `truth` | `clean_found`, `found` |
 | --- | --- | --- |
@@ -18,38 +18,38 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 SCHEMA_VERSION = 3
-"""Raised when a field is added, removed or changes its meaning; older readers refuse newer runs."""
+"""Increased when a field is added, removed or changes its meaning; older readers refuse newer runs."""
 
 ATTACKED = "attacked"
 """The attack ran at this budget."""
 CARRIED = "carried"
-"""A smaller budget had beaten the image already; the same adversarial image stands for this budget too."""
+"""A smaller budget has beaten the image already; the same adversarial image counts for this budget too."""
 TRANSFERRED = "transferred"
-"""The last perturbation of a smaller budget, scaled up, beat the image before a step was spent."""
+"""The last perturbation of a smaller budget, scaled up, beat the image before the first step."""
 HELD = "held"
-"""Not attacked at this budget, because the image stood at a larger one (plans with `curve = "bisect"` only)."""
+"""Not attacked at this budget, because the image withstood a larger one (only in plans with `curve = "bisect"`)."""
 NOT_ATTACKED = "not attacked"
 """The image was wrong before the attack, or the goal does not apply to its label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one attack on one image at one budget. Distances are in values (HU, stored numbers)."""
+    """The result of one attack on one image at one budget. Distances are in values (HU, stored numbers)."""
 
     image: str
     """Path of the image relative to the plan's data, or `archive.npz[17]`."""
     row: int
     """Position in the audited table, from 0."""
     group: str
-    """Unit of resampling (a patient); the image itself where the plan names none."""
+    """Unit of resampling (a patient); the image itself if the plan names none."""
     site: str
     """Where the image was taken, from the plan's column; empty unless the plan names one."""
     scanner: str
-    """Manufacturer and model, from the plan's column or the file; empty where neither says."""
+    """Manufacturer and model, from the plan's column or the file; empty if they are not known."""
     spacing: tuple[float, ...]
-    """Size of a pixel along each spatial axis in mm; empty where it is not known."""
+    """Size of a pixel along each spatial axis in mm; empty if it is not known."""
     label: int
-    """True class, from 0; -1 where the task is no classification."""
+    """True class, from 0; -1 if the task is not a classification."""
     attack: str
     """Name of the attack in the plan."""
     item: str
@@ -61,27 +61,27 @@ class Record:
     eps: float
     """Radius of the ball in stored values."""
     clean_prediction: int
-    """Class decided for the image as stored; -1 where the task is no classification."""
+    """Class decided for the image as stored; -1 if the task is not a classification."""
     clean_right: bool
     """The decision for the image as stored is acceptable: the true class, or a score above the task's floor."""
     clean_score: float
-    """How good the decision for the image as stored is: 1 or 0, mean Dice, F1; NaN where it is undefined."""
+    """Score of the decision for the image as stored: 1 or 0, mean Dice, F1; NaN if it is undefined."""
     clean_measures: tuple[float, ...]
-    """The task's measures for the image as stored; NaN where undefined."""
+    """The task's measures for the image as stored; NaN if undefined."""
     truth: tuple[float, ...]
-    """What is annotated; see above."""
+    """The annotation; see above."""
     clean_found: tuple[float, ...]
     """What the model found in the image as stored; see above."""
     clean_margin: float
     """Margin of the image as stored; 0 or less: the goal was reached without an attack."""
     clean_disease_score: float
-    """Probability of the disease classes for the image as stored; NaN where the plan names none."""
+    """Probability of the disease classes for the image as stored; NaN if the plan names none."""
     eligible: bool
-    """The goal applies to this label and the clean margin is above 0. Success rates count these only."""
+    """The goal applies to this label and the clean margin is above 0. Success rates count only these images."""
     prediction: int
-    """Class decided for the adversarial image; -1 where the task is no classification."""
+    """Class decided for the adversarial image; -1 if the task is not a classification."""
     score: float
-    """How good the decision for the adversarial image is, against the truth."""
+    """Score of the decision for the adversarial image, against the truth."""
     measures: tuple[float, ...]
     """The task's measures for the adversarial image."""
     found: tuple[float, ...]
@@ -89,11 +89,11 @@ class Record:
     margin: float
     """Margin of the adversarial image; 0 or less: the attack succeeded."""
     disease_score: float
-    """Probability of the disease classes for the adversarial image; NaN where the plan names none."""
+    """Probability of the disease classes for the adversarial image; NaN if the plan names none."""
     success: bool
     """Eligible, and the margin of the adversarial image is 0 or less."""
     first_success: int
-    """Gradient step after which the attack first succeeded; 0 is its start, -1 never."""
+    """Gradient step after which the attack first succeeded; 0 is its start, -1 means never."""
     evidence: str
     """`attacked`, `carried`, `transferred`, `held` or `not attacked`."""
     linf: float
@@ -104,30 +104,30 @@ class Record:
     """Sum of absolute changes."""
     psnr: float
     """Peak signal-to-noise ratio of the adversarial image against the clean one in dB, the range of values as peak;
-    NaN where nothing changed."""
+    NaN if nothing changed."""
     ssim: float
-    """Structural similarity of the two, 1 where nothing changed; NaN where the image is too small for it."""
+    """Structural similarity of the two, 1 if nothing changed; NaN if the image is too small for it."""
     saved_linf: float
-    """Largest difference between the adversarial image and what was read back after it was saved; NaN where it was
-    not saved."""
+    """Largest difference between the adversarial image and the same image after saving and reading; NaN if it was not
+    saved."""
     clean_handled: tuple[float, ...]
-    """Margin of the *clean* image after each handling that `run.json` lists (`handlings`); NaN where not measured."""
+    """Margin of the *clean* image after each post-processing step of `run.json` (`handlings`); NaN if not measured."""
     clean_handled_scores: tuple[float, ...]
-    """Score of the clean image after each handling."""
+    """Score of the clean image after each step."""
     handled: tuple[float, ...]
-    """Margin of the adversarial image, as stored numbers hold it, after each handling; 0 or less: success survived."""
+    """Margin of the adversarial image, rounded to stored numbers, after each step; 0 or less: the success survived."""
     handled_scores: tuple[float, ...]
-    """Score of the adversarial image after each handling."""
+    """Score of the adversarial image after each step."""
     forwards: int
-    """Forward passes spent on this image at this budget, judging included."""
+    """Forward passes for this image at this budget, including those that judge the result."""
     backwards: int
-    """Backward passes spent on this image at this budget."""
+    """Backward passes for this image at this budget."""
     seed: int
     """Seed of this image's random numbers."""
     zero_gradient: bool
-    """The objective's gradient was exactly zero at some step; the margin's was used from there on."""
+    """The gradient of the objective was exactly zero at some step; the margin's gradient was used from there on."""
     blocked_gradient: bool
-    """The margin's gradient was zero too: the model gives this attack nothing to climb."""
+    """The margin's gradient was zero too: this attack has no gradient to follow."""
     non_finite: bool
     """The model returned NaN or infinity for an iterate."""
 

@@ -1,7 +1,7 @@
-"""A run folder: `plan.toml`, `run.json`, `records/`, `stability/`, `images/`, and the report. Whole files or none.
+"""A run folder: `plan.toml`, `run.json`, `records/`, `stability/`, `images/`, and the report. Each file is complete.
 
-Every file is written under a temporary name, flushed to the disk and renamed, so that a reader, a kill or a full
-disk never meets half a file. Finished work is found again by the identity that names its shard.
+Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
+leaves half a file. Finished work is found again by the identity that is the name of its shard.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DURABLE = ContextVar("durable", default=True)
 
 @contextmanager
 def fleeting() -> Iterator[None]:
-    """Inside, files are not flushed to the disk: they live no longer than they are looked at."""
+    """Inside this block, files are not flushed to the disk, because they are temporary."""
     token = _DURABLE.set(False)
     try:
         yield
@@ -50,15 +50,15 @@ def fleeting() -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all, and wait until the disk has it (but not inside `fleeting`).
+    """Write `data` to `path` completely or not at all, and wait until the disk has it (but not inside `fleeting`).
 
     Raises:
-        StorageError: the disk is full or refuses; the file that stood there before is untouched.
+        StorageError: the disk is full or does not accept the file; an earlier file of this name is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that is new: whatever stands there, a link too, is removed and never written through.
+        # An old file or link of this name is removed first, so that data is never written through a link.
         temporary.unlink(missing_ok=True)
         with open(temporary, "xb") as handle:
             handle.write(data)
@@ -74,13 +74,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         if error.errno == errno.ENOSPC:
             raise StorageError(
                 f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
-                "and run the same command again to go on."
+                "and run the same command again to continue."
             ) from error
         raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _flush_folder(folder: Path) -> None:
-    # Without this a power cut may undo the rename although the file's bytes are on the disk.
+    # Without this a power failure may undo the rename although the file's bytes are on the disk.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -90,7 +90,7 @@ def _flush_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The one place that knows how a run lies on the disk."""
+    """The files of a run on the disk."""
 
     path: Path
 
@@ -133,7 +133,7 @@ class RunFolder:
             ) from error
         except RecursionError as error:
             raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
-        # Not UTF-8, no JSON, or a number of thousands of digits.
+        # Not UTF-8, not JSON, or a number with thousands of digits.
         except (OSError, ValueError) as error:
             raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
         schema = described.get("schema") if isinstance(described, dict) else None
@@ -153,19 +153,19 @@ class RunFolder:
 
     @staticmethod
     def intact(description: Mapping[str, Any]) -> bool:
-        """Whether what `run.json` says is what palpate wrote; files of an earlier palpate are taken as they are."""
+        """Whether the contents of `run.json` are what palpate wrote; files of an earlier palpate are not checked."""
         return description.get("digest") in (None, _digest(description))
 
     def save_description(self, description: dict[str, Any]) -> None:
-        """Write `run.json` whole, with a digest of what it says."""
-        told = {"schema": SCHEMA_VERSION, **description}
-        # Of what a reader will get, where keys that are numbers have become texts.
-        told["digest"] = _digest(json.loads(json.dumps(told)))
-        text = json.dumps(told, indent=2, ensure_ascii=False)
+        """Write the whole `run.json`, with a digest of its contents."""
+        contents = {"schema": SCHEMA_VERSION, **description}
+        # The digest is of the contents that a reader gets: JSON turns keys that are numbers into texts.
+        contents["digest"] = _digest(json.loads(json.dumps(contents)))
+        text = json.dumps(contents, indent=2, ensure_ascii=False)
         write_atomically(self.path / "run.json", (text + "\n").encode())
 
     def shard(self, identity: str) -> Path:
-        """Where the shard of this identity lies."""
+        """The path of the shard with this identity."""
         return self.path / "records" / f"{identity}.parquet"
 
     def has(self, identity: str) -> bool:
@@ -173,14 +173,14 @@ class RunFolder:
         return self.shard(identity).is_file()
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
-        """Write the records of one shard, whole or not at all."""
+        """Write the records of one shard, completely or not at all."""
         write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.
 
         Raises:
-            StorageError: the file is damaged or of a newer schema.
+            StorageError: the file is damaged or has a newer schema.
         """
         return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}")
 
@@ -198,7 +198,7 @@ class RunFolder:
         return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
 
     def _identities(self, field: str, names: Any) -> list[str]:
-        """Names of files from `run.json`, none of which leads out of its folder; raises StorageError."""
+        """Names of files from `run.json`; raises StorageError if one is not a plain name inside its folder."""
         if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
             raise StorageError(
                 f"{self.path / 'run.json'}: {field} does not list the identities of stored files. "
@@ -207,7 +207,7 @@ class RunFolder:
         return names
 
     def trace(self, identity: str) -> Path:
-        """Where the trace of this identity lies; its maps lie beside it, under the same name with `.npz`."""
+        """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
         return self.path / "stability" / f"{identity}.parquet"
 
     def has_trace(self, identity: str) -> bool:
@@ -218,12 +218,12 @@ class RunFolder:
     def write_trace(
         self, identity: str, rows: Iterable[TraceRow], maps: Mapping[str, npt.NDArray[Any]] | None = None
     ) -> None:
-        """Write the rows and maps of one trace; it is finished when both are there.
+        """Write the rows and maps of one trace; it is finished when both files exist.
 
         Args:
-            identity: names the files.
+            identity: the name of the files.
             rows: the lines of `<identity>.parquet`.
-            maps: the arrays of `<identity>.npz`: numbers and truths, no objects. None leaves those there are.
+            maps: the arrays of `<identity>.npz`: numbers and truth values, no objects. None keeps the existing file.
         """
         if maps is not None:
             write_atomically(self.trace(identity).with_suffix(".npz"), archive(maps))
@@ -246,7 +246,7 @@ class RunFolder:
         return _frame([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
 
     def traces(self) -> Frame:
-        """Every finished trace of the current plan as columns, in the plan's order; of no length without traces.
+        """Every finished trace of the current plan as columns, in the plan's order; empty columns without traces.
 
         Raises:
             StorageError: `run.json` or a trace cannot be read.
@@ -273,12 +273,12 @@ class RunFolder:
             raise StorageError(f"{path} is damaged ({error}). {fix}") from error
 
     def foreign_maps(self, identity: str) -> StorageError:
-        """What to say of arrays that can be read and are not those of a trace."""
+        """The error for arrays that can be read but are not those of a trace."""
         path = self.trace(identity)
         return StorageError(f"{path.with_suffix('.npz')} does not hold the maps of a trace. {_REDO.format(file=path)}")
 
     def sweep(self) -> None:
-        """Remove what a killed writer left half-written. Only for a folder that is known to hold a run."""
+        """Remove unfinished files of a killed process. Only for a folder that holds a run."""
         sweep(self.path)
 
 
@@ -292,8 +292,8 @@ def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
     return table
 
 
-def _digest(told: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in told.items() if key != "digest"}
+def _digest(contents: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in contents.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
@@ -305,7 +305,7 @@ def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
 def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:
     if kind in (int, float, bool):
         return np.asarray(values, dtype=kind)
-    # Filled one by one: numpy would make lists of one length into a table.
+    # Filled one by one: numpy would turn lists of equal length into a 2D array.
     column = np.empty(len(values), dtype=object)
     for place, value in enumerate(values):
         column[place] = value if kind is str else np.asarray(value, dtype=np.float64)

@@ -1,9 +1,9 @@
-"""One row per step of a watched attack: the schema of `stability/*.parquet`, in plain Python.
+"""One row per step of a traced attack: the schema of `stability/*.parquet`, in plain Python.
 
 `kl(p, q)` is `Task.consistency_loss`: KL(p || q) of classes, its mean over the pixels that count, or the sum over
-candidate boxes per object. x is the clean image, x_t the image delivered at step t, x_T the last one, xs_t = x_{t-1} +
-W * (x_t - x_{t-1}) with W a 3x3 Gaussian of sigma 1 (SMIA's own smoothing where the attack is a SMIA), d_t = x_t - x.
-What is not defined, or was not asked for, is NaN.
+candidate boxes per object. x is the clean image, x_t the image that the model sees at step t, x_T the last one, xs_t =
+x_{t-1} + W * (x_t - x_{t-1}) with W a 3x3 Gaussian of sigma 1 (for SMIA its own smoothing), d_t = x_t - x. A value that
+is not defined, or was not asked for, is NaN.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 TRACE_VERSION = 1
-"""Raised when a field is added, removed or changes its meaning."""
+"""Increased when a field is added, removed or changes its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TraceRow:
     eps: float
     """Radius of the ball in values."""
     start: int
-    """Which of the independent starts, from 0; each has random numbers of its own."""
+    """Number of the independent start, from 0; each start has its own random numbers."""
     step: int
     """t: steps taken so far, from 0 to T."""
     steps: int
@@ -41,21 +41,21 @@ class TraceRow:
     margin: float
     """Task margin of x_t; 0 or less: beaten."""
     value: float
-    """J(x_t), what the attack climbs; NaN at t = T, where nothing is climbed any more."""
+    """J(x_t), the objective of the attack; NaN at t = T, after the last step."""
     loss: float
     """Deviation: the task's loss L(f(x_t), y)."""
     penalty: float
     """Stabilisation: alpha * D(f(x_t), f(xs_t)), that is loss - value; NaN for attacks without that term, and at T."""
     kl_smoothed: float
-    """kl(f(x_t), f(xs_t)); costs one forward pass a step."""
+    """kl(f(x_t), f(xs_t)); costs one forward pass per step."""
     kl_final: float
-    """kl(f(x_t), f(x_T)): how far from where the attack ends."""
+    """kl(f(x_t), f(x_T)): distance from the end of the attack."""
     kl_clean: float
-    """kl(f(x), f(x_t)): how far from where it began."""
+    """kl(f(x), f(x_t)): distance from the beginning."""
     cos_step: float
-    """Cosine between the step to x_t and the step before it; NaN for t < 2 and where one has no length."""
+    """Cosine between the step to x_t and the step before it; NaN for t < 2 and if one of them is zero."""
     cos_final: float
-    """Cosine between d_t and d_T; NaN where one has no length."""
+    """Cosine between d_t and d_T; NaN if one of them is zero."""
     linf: float
     """Largest absolute value of d_t."""
     l2: float
@@ -63,7 +63,7 @@ class TraceRow:
     plane_x: float
     """Coordinate of d_t along the unit vector of the first step that moves."""
     plane_y: float
-    """Coordinate of d_t along that part of the last moving step which is perpendicular to the first."""
+    """Coordinate of d_t along the part of the last moving step that is perpendicular to the first one."""
 
 
 FIELD_NAMES = tuple(field.name for field in fields(TraceRow))

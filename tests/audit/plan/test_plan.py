@@ -179,7 +179,7 @@ BAD = [
     ('"0.25/255"', '"256/255"', "threat.eps[0]: '256/255' is wider than the whole range"),
     ('"0.25/255"', "nan", "threat.eps[0]: nan must be above zero"),
     ('"0.25/255"', '"1/0"', "threat.eps[0]: '1/0' divides by zero"),
-    ('"0.25/255"', '"a bit"', "threat.eps[0]: 'a bit' is no budget; write a number of values"),
+    ('"0.25/255"', '"a bit"', "threat.eps[0]: 'a bit' is not a budget; write a number of values"),
     ('"0.25/255"', "true", "threat.eps[0]"),
     ('attack = "pgd"', 'attack = "pdg"', "attacks[1].attack: There is no attack 'pdg'. Did you mean 'pgd'?"),
     ("steps = 20", "stps = 20", "attacks[0].stps: attack 'smia' has no parameter 'stps'. Did you mean 'steps'?"),

@@ -24,7 +24,7 @@ def records(folder: Path, confined: str) -> tuple[Subject, list[Record]]:
     found: list[Record] = []
     with subject.victim:
         for shard in shards_of(plan, survival, items(plan)):
-            found += [record for one in run_shard(plan, survival, shard) for record in one.records]
+            found += [record for batch in run_shard(plan, survival, shard) for one in batch for record in one.records]
     return subject, found
 
 

@@ -86,10 +86,13 @@ def test_what_is_loaded_is_said_at_once_in_a_terminal_and_in_a_log_once_it_takes
             progress.start(1)
 
 
-def test_an_audit_tells_what_it_loads(tmp_path: Path) -> None:
+def test_an_audit_says_what_it_loads_and_moves_by_batches(tmp_path: Path) -> None:
+    # Images of a batch are finished together: one at a time, the first would have the time of all of them.
     class Listener(tiny.Heard):
+        moved: tuple[int, ...] = ()
+
         def within(self, shard: str, seconds: float, images: int) -> None:
-            self.moved = getattr(self, "moved", 0) + images
+            self.moved += (images,)
 
         def loading(self, text: str) -> None:
             self.messages.append(text)
@@ -97,4 +100,4 @@ def test_an_audit_tells_what_it_loads(tmp_path: Path) -> None:
     heard = Listener(stop_after=2)
     audit(tiny.write(tmp_path / "plan"), tmp_path / "run", progress=heard)
     assert heard.messages[:2] == ["Reading the images and their labels.", "Found 12 images. Loading the model."]
-    assert heard.moved == 10, "two shards of five images"
+    assert heard.moved == (3, 2, 3, 2), "two shards of five images, in batches of up to three"

@@ -84,7 +84,7 @@ def test_what_a_kill_at_the_very_start_leaves_is_gone_on_with(plan: Plan, tmp_pa
 def test_another_plan_without_a_run_is_not_written_over(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text("# mine")
     for update in (False, True):
-        with pytest.raises(StorageError, match=r"plan\.toml is there, is another plan than this one"):
+        with pytest.raises(StorageError, match=r"plan\.toml is another plan than this one"):
             audit(plan, tmp_path, update=update)
     assert _tree(tmp_path) == {"plan.toml": b"# mine"}
 

@@ -320,7 +320,7 @@ def test_an_image_outside_the_bounds_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_is_not_written_to(tmp_path: Path) -> None:
     plan = tiny.write(tmp_path / "plan")
-    with pytest.raises(StorageError, match="holds other things than an audit"):
+    with pytest.raises(StorageError, match="holds other files than an audit"):
         audit(plan, tmp_path / "plan")
     assert not (tmp_path / "plan" / "run.json").exists()
 
@@ -337,7 +337,7 @@ def test_hidden_files_of_others_are_not_swept_away(tmp_path: Path) -> None:
     plan = tiny.write(tmp_path / "plan")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / ".draft.tmp").write_text("mine")
-    with pytest.raises(StorageError, match="holds other things"):
+    with pytest.raises(StorageError, match="holds other files"):
         audit(plan, tmp_path / "home")
     assert (tmp_path / "home" / ".draft.tmp").read_text() == "mine"
 

@@ -121,7 +121,7 @@ def test_a_full_disk_is_said_and_going_on_gives_the_same_bytes(
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         _at(patch, suffix, number, _full)
-        said = rf"The disk is full: .*{suffix} was not written.* run the same command again to go on"
+        said = rf"The disk is full: .*{suffix} was not written.* run the same command again to continue"
         with pytest.raises(StorageError, match=said):
             audit(plan, run)
     assert not list(run.rglob("*.tmp")), "half a file must not fill the disk further"

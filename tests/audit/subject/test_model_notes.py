@@ -55,7 +55,7 @@ def test_a_plan_that_does_what_its_bundle_does_gets_only_the_order_of_classes(bu
 @pytest.mark.parametrize(
     ("tail", "text"),
     [
-        ("", "inputs lie between 0 and 1, and the plan gives it 0 to 255"),
+        ("", "inputs are between 0 and 1, and the plan gives it 0 to 255"),
         ("", "with overlap 0.5, gaussian, and the plan the whole input at once"),
         ("[model.inferer]\nsize = [64, 64]", "and the plan windows of [64, 64] with overlap 0.5, gaussian"),
         ("[model.preprocess]\nchannels = 3", "say 1 input channels, and the plan gives 3"),
@@ -91,7 +91,7 @@ def test_that_a_service_may_change_is_said(tmp_path: Path) -> None:
     key = 'headers = {X-Key = {env = "KEY"}}'
     tail = f'bounds = [0, 255]\n[model.endpoint]\nurl = "http://127.0.0.1:9/p"\n{key}\nbudget = 50'
     (note,) = written(tmp_path, tail)
-    assert "http://127.0.0.1:9/p can change unseen" in note and "50 times" in note and "secret" not in note
+    assert "http://127.0.0.1:9/p can change unnoticed" in note and "50 times" in note and "secret" not in note
 
 
 def test_a_factory_says_nothing(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_show_and_report_say_what_is_lost_and_go_on(
     _flip(sorted(run.glob("images/*-change*"))[0])
     page = write_report(RunFolder(run)).read_text()
     assert page.count("picture not in the run folder, or damaged") == 1
-    assert "Run `palpate audit` with the same plan again: it makes it anew" in page
+    assert "Run `palpate audit` with the same plan again: it writes it again" in page
     for path in (run / "images").iterdir():
         path.write_bytes(b"no picture")
     shutil.rmtree(run / "exports")
@@ -125,13 +125,13 @@ def test_a_changed_run_json_is_said_and_written_anew(plan: Plan, run: Path, caps
     path.write_text(path.read_text().replace('"images": 12', '"images": 13'))
     with pytest.raises(SystemExit):
         cli.main(["show", str(run)])
-    assert "run.json does not say what palpate wrote" in " ".join(capsys.readouterr().out.split())
+    assert "run.json does not hold what palpate wrote" in " ".join(capsys.readouterr().out.split())
     heard = tiny.Heard()
     audit(plan, run, progress=heard)
     assert heard.shards == [] and json.loads(path.read_text())["data"]["images"] == 12
     with pytest.raises(SystemExit):
         cli.main(["show", str(run)])
-    assert "does not say what palpate wrote" not in " ".join(capsys.readouterr().out.split())
+    assert "does not hold what palpate wrote" not in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_run_of_an_earlier_palpate_has_no_digests_and_is_shown(

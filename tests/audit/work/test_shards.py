@@ -88,7 +88,8 @@ def test_an_image_keeps_its_random_numbers_wherever_it_stands(plan: Plan, subjec
             records = [
                 r
                 for shard in noise
-                for found in run_shard(plan, Survival.of(plan, some, plan.root), shard)
+                for batch in run_shard(plan, Survival.of(plan, some, plan.root), shard)
+                for found in batch
                 for r in found.records
             ]
         return {record.image: record.seed for record in records}

@@ -60,7 +60,7 @@ def test_robust_accuracy_and_success_are_those_of_the_records(run, summary, name
         assert point["fraction"] == pytest.approx(point["eps"] / 255)
 
 
-def test_the_worst_case_is_the_union_of_what_lies_within_eps(run, summary):
+def test_the_worst_case_is_the_union_of_adversarial_images_within_eps(run, summary):
     frame = run.frame()
     worst = next(case for case in summary["worst_case"] if case["goal"] == "untargeted")
     for point in worst["points"]:
@@ -158,18 +158,18 @@ def test_an_attack_without_records_is_listed_with_nothing(tmp_path):
 
 def test_records_of_another_run_are_refused(tmp_path):
     run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
-    told = run.describe()
-    run.save_description({**told, "attacks": [one for one in told["attacks"] if one["name"] != "pgd"]})
+    stored = run.describe()
+    run.save_description({**stored, "attacks": [one for one in stored["attacks"] if one["name"] != "pgd"]})
     with pytest.raises(StorageError, match="records of 'pgd'"):
         summarise(run)
 
 
 def test_a_class_beyond_the_task_is_refused(tmp_path):
     run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
-    told = run.describe()
-    task = {**told["task"], "classes": told["task"]["classes"][:4], "disease": [2, 3]}
-    data = {**told["data"], "per_class": [12, 12, 12, 12]}
-    run.save_description({**told, "task": task, "data": data, "gallery": []})
+    stored = run.describe()
+    task = {**stored["task"], "classes": stored["task"]["classes"][:4], "disease": [2, 3]}
+    data = {**stored["data"], "per_class": [12, 12, 12, 12]}
+    run.save_description({**stored, "task": task, "data": data, "gallery": []})
     with pytest.raises(StorageError, match="a class outside 0 to 3"):
         summarise(run)
 

@@ -43,8 +43,8 @@ def column(run: RunFolder, attack: str, eps: float, field: str) -> np.ndarray:
 
 
 def test_means_and_medians_are_those_of_the_records(runs, measured):
-    told = runs["segmentation"].describe()["task"]["measures"]
-    for index, one in enumerate(told):
+    actual = runs["segmentation"].describe()["task"]["measures"]
+    for index, one in enumerate(actual):
         made = series(measured["segmentation"], one["name"], one["part"], "mean")
         assert (made.unit, made.better) == (one["unit"], one["better"])
         for point in made.attacks["cospgd"]:
@@ -57,7 +57,7 @@ def test_means_and_medians_are_those_of_the_records(runs, measured):
     assert middle.attacks["cospgd"][2].figure.value == np.nanquantile(values, 0.5, method="lower")
 
 
-def test_the_mean_score_stands_beside_its_structures(runs, measured):
+def test_the_mean_score_is_listed_with_its_structures(runs, measured):
     made = series(measured["segmentation"], "dice")
     assert made.clean.value == pytest.approx(column(runs["segmentation"], "pgd", 1.0, "clean_score").mean())
     assert made.attacks["pgd"][1].figure.value == pytest.approx(
@@ -98,7 +98,7 @@ def test_boxes_found_and_false_boxes_are_those_of_the_operating_point(runs, meas
     for at, eps in enumerate(EPS):
         truth = column(runs["detection"], "cospgd", eps, "truth")
         found = [row.reshape(-1, 6) for row in column(runs["detection"], "cospgd", eps, "found")]
-        # In the made-up world a detection finds its box if it lies above the strip of false ones.
+        # In the made-up world a detection finds its box if it is above the strip of false ones.
         hits = sum(int(((rows[:, 1] > 0.5) & (rows[:, 3] < 0.7)).sum()) for rows in found)
         wrong = sum(int(((rows[:, 1] > 0.5) & (rows[:, 3] > 0.7)).sum()) for rows in found)
         figure = made.attacks["cospgd"][at].figure
@@ -123,7 +123,7 @@ def test_the_froc_score_is_the_mean_recall_at_the_seven_rates_of_the_field(runs,
         boxes = sum(row.size for row in column(runs["detection"], "cospgd", eps, "truth")) // 5
         found = column(runs["detection"], "cospgd", eps, "found")
         rows = np.concatenate([row.reshape(-1, 6) for row in found])
-        # As above: what lies above the strip finds its box.
+        # As above: a detection above the strip finds its box.
         right, thresholds = rows[:, 3] < 0.7, np.unique(rows[:, 1])[::-1]
         alarms = [0.0, *((~right & (rows[:, 1] >= least)).sum() / len(found) for least in thresholds)]
         recall = [0.0, *((right & (rows[:, 1] >= least)).sum() / boxes for least in thresholds)]
@@ -180,20 +180,20 @@ def test_an_attack_that_left_its_budget_makes_no_headline(tmp_path):
 
 def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
     run = make_dense(tmp_path / "a", "segmentation", pictures=0)
-    told = run.describe()
-    run.save_description({**told, "task": {**told["task"], "measures": told["task"]["measures"][:2]}})
+    stored = run.describe()
+    run.save_description({**stored, "task": {**stored["task"], "measures": stored["task"]["measures"][:2]}})
     with pytest.raises(StorageError, match=r"9 measures and run\.json names 2"):
         measure(run)
     run = make_dense(tmp_path / "b", "detection", pictures=0)
-    told = run.describe()
-    task = {**told["task"], "classes": told["task"]["classes"][:2]}
-    run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
+    stored = run.describe()
+    task = {**stored["task"], "classes": stored["task"]["classes"][:2]}
+    run.save_description({**stored, "task": task, "data": {**stored["data"], "per_class": [1, 2]}})
     with pytest.raises(StorageError, match="a class outside 0 to 1"):
         measure(run)
     run = make_dense(tmp_path / "c", "multilabel", pictures=0)
-    told = run.describe()
-    task = {**told["task"], "classes": told["task"]["classes"][:2], "operating": {}}
-    run.save_description({**told, "task": task, "data": {**told["data"], "per_class": [1, 2]}})
+    stored = run.describe()
+    task = {**stored["task"], "classes": stored["task"]["classes"][:2], "operating": {}}
+    run.save_description({**stored, "task": task, "data": {**stored["data"], "per_class": [1, 2]}})
     with pytest.raises(StorageError, match="only a part of its findings or boxes"):
         measure(run)
 

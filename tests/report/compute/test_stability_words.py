@@ -7,7 +7,7 @@ import pytest
 
 from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
-from palpate.report.compute.stability_words import HEADING, UNRELATED, independent, sentence
+from palpate.report.compute.stability_words import SAME_DIRECTION, UNRELATED, independent, sentence
 from palpate.report.model.schema_stability import AttackStability, PlainComparison, Summary
 from palpate.report.model.typed import Figure
 from tests.report.traced import WALKS, Walk, add_traces, of
@@ -54,11 +54,11 @@ def test_a_stabilised_attack_on_the_path_of_another_is_said_to_be_that_attack(tm
     ("figures", "says"),
     [
         (
-            {"along": {"cos_final_half": HEADING}},
+            {"along": {"cos_final_half": SAME_DIRECTION}},
             "It keeps its direction: at half the steps its change points in the final direction (cosine 0.90)",
         ),
         (
-            {"along": {"cos_final_half": HEADING - 0.01}},
+            {"along": {"cos_final_half": SAME_DIRECTION - 0.01}},
             "It bends: at half the steps its change points only partly in the final direction (cosine 0.89)",
         ),
         (
@@ -133,8 +133,8 @@ def test_all_attacks_together_are_counted():
         "the model's answer never settled."
     ]
     assert stability_words.sentences([made(), made()])[0].endswith(
-        "all keep the direction that they had half-way; the model's answers were half-way to the end before three "
-        "quarters of the steps."
+        "all keep the direction that they had half-way; the model's answers were half-way to the final ones before "
+        "three quarters of the steps."
     )
     assert stability_words.sentences([single])[0].startswith("All traced attacks take one step")
     assert stability_words.sentences([made(state="no gradient")]) == ["No attack was traced."]

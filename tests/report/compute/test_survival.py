@@ -59,23 +59,23 @@ def test_all_attacks_together_keep_an_image_that_any_of_them_keeps(ct, ct_result
 
 
 def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
-    told = ct_results.survival
-    assert told.eps == ct_results.verdict.eps
-    saved, *others = next(one for one in of(ct_results, None).points if one.eps == told.eps).cells
-    assert told.sentences[0] == (
-        f"Of {saved.survived.total} images that attacks beat at eps {told.eps:g} HU, {saved.survived.count} stay "
+    actual = ct_results.survival
+    assert actual.eps == ct_results.verdict.eps
+    saved, *others = next(one for one in of(ct_results, None).points if one.eps == actual.eps).cells
+    assert actual.sentences[0] == (
+        f"Of {saved.survived.total} images that attacks beat at eps {actual.eps:g} HU, {saved.survived.count} stay "
         "beaten after saving in the format of the originals (DICOM) and reading again."
     )
     most = max(others, key=lambda cell: cell.survived.value)
     assert (
         f"{most.handling} leaves most images beaten ({most.survived.count} of {most.survived.total})"
-        in told.sentences[1]
+        in actual.sentences[1]
     )
     alone = next(cell for cell in others if cell.handling == "blur1").alone
-    assert told.sentences[2].startswith(f"Without any attack, blur1 alone already reaches the goal on {alone.count}")
+    assert actual.sentences[2].startswith(f"Without any attack, blur1 alone already reaches the goal on {alone.count}")
 
 
-def test_handlings_that_leave_the_same_are_not_told_apart(ct_results):
+def test_steps_that_leave_the_same_number_share_a_sentence(ct_results):
     point = of(ct_results, None).points[-1]
     same = point.model_copy(update={"cells": [point.cells[1], point.cells[1].model_copy(update={"handling": "other"})]})
     count = point.cells[1].survived
@@ -105,41 +105,41 @@ def test_what_robust_to_bought_is_measured_on_the_same_images(ct, ct_results):
 
 def test_without_the_same_attack_nothing_is_said_to_be_bought(ct, tmp_path):
     run = make_ct(tmp_path / "run")
-    told = run.describe()
-    for attack in told["attacks"]:
+    stored = run.describe()
+    for attack in stored["attacks"]:
         attack["parameters"] = {**attack["parameters"], "steps": len(attack["name"])}
-    run.save_description(told)
+    run.save_description(stored)
     survival = measure(run).survival
     assert survival.bought == [] and survival.unpaired == ["pgd-robust"]
     assert "No attack of the plan differs from pgd-robust only in robust_to" in page(run).text
 
 
-def test_saving_that_takes_success_away_is_a_warning_and_the_lattice_mends_it(ct, ct_results, lattice):
+def test_saving_that_removes_success_is_a_warning_and_the_lattice_fixes_it(ct, ct_results, lattice):
     checks = {check.subject: check for check in ct_results.validity.checks}
     assert checks["Success in files"].level == "warning"
     assert re.search(r"beat at eps \d+ HU, \d+ stay beaten", checks["Success in files"].text)
-    mended = measure(lattice)
-    assert "all stay beaten after saving" in mended.survival.sentences[0]
-    assert {check.subject: check.level for check in mended.validity.checks}["Success in files"] == "pass"
-    for attack in mended.survival.attacks:
+    fixed = measure(lattice)
+    assert "all stay beaten after saving" in fixed.survival.sentences[0]
+    assert {check.subject: check.level for check in fixed.validity.checks}["Success in files"] == "pass"
+    for attack in fixed.survival.attacks:
         for point in attack.points:
             assert point.saved_linf == 0 and point.cells[0].after == point.before
     text = page(lattice).text
     assert "off by 0 HU" in text and "to the integer lattice: only values that the files can store" in text
 
 
-def test_a_run_without_handlings_has_no_such_section_and_says_what_is_not_known(tmp_path):
+def test_a_run_without_post_processing_has_no_such_section_and_says_what_is_not_known(tmp_path):
     run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
-    told, shown = measure(run), page(run)
-    assert told.survival.handlings == [] and told.survival.attacks == [] and told.subgroups == []
+    actual, shown = measure(run), page(run)
+    assert actual.survival.handlings == [] and actual.survival.attacks == [] and actual.subgroups == []
     assert not {"survival", "subgroups"} & {attrs["id"] for attrs in shown.all("section")}
-    assert {check.subject: check.level for check in told.validity.checks}["Success in files"] == "note"
+    assert {check.subject: check.level for check in actual.validity.checks}["Success in files"] == "note"
 
 
-def test_records_of_other_handlings_are_refused(tmp_path):
+def test_records_of_other_post_processing_are_refused(tmp_path):
     run = make_ct(tmp_path / "run")
-    told = run.describe()
-    run.save_description({**told, "handlings": told["handlings"][:3]})
+    stored = run.describe()
+    run.save_description({**stored, "handlings": stored["handlings"][:3]})
     with pytest.raises(StorageError, match=r"margins after 8 post-processing steps and run\.json names 3"):
         measure(run)
 
@@ -164,16 +164,16 @@ def test_the_terminal_says_what_survives_in_eighty_columns(ct, ct_results):
 
 
 def test_a_detector_has_its_own_survival(endoscopy):
-    told = measure(endoscopy)
-    assert of(told, None).points[0].saved_linf == 11.0
-    assert [one.by for one in told.subgroups] == ["site"], "no scanner is known"
+    actual = measure(endoscopy)
+    assert of(actual, None).points[0].saved_linf == 11.0
+    assert [one.by for one in actual.subgroups] == ["site"], "no scanner is known"
     write_report(endoscopy)
     assert "off by 11" in Page(endoscopy.report.read_text()).text
 
 
-@pytest.mark.parametrize(("curve", "told"), [("rising", True), ("bisect", True), ("each", False)])
-def test_the_page_says_where_images_beaten_at_smaller_budgets_were_not_attacked_again(tmp_path, curve, told):
+@pytest.mark.parametrize(("curve", "said"), [("rising", True), ("bisect", True), ("each", False)])
+def test_the_page_says_where_images_beaten_at_smaller_budgets_were_not_attacked_again(tmp_path, curve, said):
     run = make_ct(tmp_path / "run")
     known = run.describe()
     run.save_description({**known, "tuning": {**known["tuning"], "curve": curve}})
-    assert ("At larger budgets its earlier adversarial image counts" in page(run).text) == told
+    assert ("At larger budgets its earlier adversarial image counts" in page(run).text) == said

@@ -8,8 +8,8 @@ from tests.report.world import make_run
 
 def again(run, results, **changes):
     """The verdict of the same figures under a changed description."""
-    told = Description.model_validate({**run.describe(), **changes})
-    return make_verdict(told, results.clean, results.worst_case, results.worst_directions)
+    actual = Description.model_validate({**run.describe(), **changes})
+    return make_verdict(actual, results.clean, results.worst_case, results.worst_directions)
 
 
 def made(path, attacks):
@@ -17,30 +17,30 @@ def made(path, attacks):
 
 
 def test_the_smallest_budget_that_halves_accuracy_is_named(results):
-    told = results.verdict
+    actual = results.verdict
     worst = next(case for case in results.worst_case if case.goal == "untargeted")
     limit = results.clean.accuracy.value / 2
     expected = next(point for point in worst.points if point.figure.value <= limit)
-    assert told.fell and told.eps == expected.eps
-    assert told.sentence == (
+    assert actual.fell and actual.eps == expected.eps
+    assert actual.sentence == (
         "Changes of at most 1 in each stored value (0.39% of the range 0 to 255) bring accuracy from 80.0% down to "
         "38.3%."
     )
-    assert told.details[0] == "This is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
-    assert told.details[1].startswith("At eps 1, 14 of 36 disease images can be made to look healthy (2 do without")
+    assert actual.details[0] == "This is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
+    assert actual.details[1].startswith("At eps 1, 14 of 36 disease images can be made to look healthy (2 do without")
 
 
 def test_a_model_that_holds_is_not_called_robust(tmp_path):
-    told = made(tmp_path, ["noise"])
-    assert told.fell is False and told.eps == 4.0
-    assert "leave 70.0% of the images correct (80.0% without an attack); no larger budget was tried" in told.sentence
-    assert told.details[0].startswith("This is the worst case over the one attack that ran")
+    actual = made(tmp_path, ["noise"])
+    assert actual.fell is False and actual.eps == 4.0
+    assert "leave 70.0% of the images correct (80.0% without an attack); no larger budget was tried" in actual.sentence
+    assert actual.details[0].startswith("This is the worst case over the one attack that ran")
 
 
 def test_without_untargeted_attacks_no_figure_is_invented(tmp_path, empty):
-    told = made(tmp_path, ["hide"])
-    assert told.fell is None and told.eps is None and "No figure can be given" in told.sentence
-    assert told.details[0].startswith("At eps 4,")
+    actual = made(tmp_path, ["hide"])
+    assert actual.fell is None and actual.eps is None and "No figure can be given" in actual.sentence
+    assert actual.details[0].startswith("At eps 4,")
     assert measure(empty).verdict.details == []
 
 

@@ -13,21 +13,21 @@ from tests.report.world import Patients, describe
 
 def write(path, **changes) -> RunFolder:
     run = RunFolder(path)
-    told = {**describe(Patients.make(10, 1, False), ""), "shards": [], "gallery": []}
-    run.save_description({**told, **changes})
+    stored = {**describe(Patients.make(10, 1, False), ""), "shards": [], "gallery": []}
+    run.save_description({**stored, **changes})
     return run
 
 
 def test_a_description_is_read_whole(tmp_path):
-    told = read_description(write(tmp_path))
-    assert told.task.directions and told.data.extent == 255.0
-    assert [attack.steps for attack in told.attacks][:2] == [0, 1]
+    actual = read_description(write(tmp_path))
+    assert actual.task.directions and actual.data.extent == 255.0
+    assert [attack.steps for attack in actual.attacks][:2] == [0, 1]
 
 
 def test_what_json_does_not_know_becomes_null(tmp_path):
     gates = [{"text": "clean accuracy", "value": float("nan"), "passed": False}]
-    told = read_description(write(tmp_path, gates=gates, machine={"memory": float("inf")}))
-    assert told.gates[0].value is None and told.machine == {"memory": None}
+    actual = read_description(write(tmp_path, gates=gates, machine={"memory": float("inf")}))
+    assert actual.gates[0].value is None and actual.machine == {"memory": None}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_picture_of_an_unknown_class_is_refused(tmp_path):
         read_description(write(tmp_path, gallery=[picture]))
 
 
-def test_a_picture_of_masks_needs_no_class_and_says_what_lies_over_it(tmp_path):
+def test_a_picture_of_masks_needs_no_class_and_names_its_outlines(tmp_path):
     names = {kind: f"images/{kind}.png" for kind in ("clean", "adversarial", "perturbation")}
     mark = {"part": 0, "kind": "contour", "points": [[0.1, 0.2], [0.3, 0.4]], "score": None}
     plane = {"axis": 2, "index": 7, "count": 24, "changed": 9, "aspect": 1.5, **names, "marks": {"truth": [mark]}}
@@ -87,16 +87,16 @@ def test_a_picture_of_masks_needs_no_class_and_says_what_lies_over_it(tmp_path):
     }  # fmt: skip
     task = {"kind": "segmentation", "head": "softmax", "classes": ["lung"], "score": "dice", "floor": 0.5}
     data = {**describe(Patients.make(10, 1, False), "")["data"], "per_class": [10], "shape": None, "spacing": []}
-    told = read_description(write(tmp_path, task=task, data=data, gallery=[picture]))
-    (one,) = told.gallery[0].slices
+    actual = read_description(write(tmp_path, task=task, data=data, gallery=[picture]))
+    (one,) = actual.gallery[0].slices
     assert (one.marks.truth[0].points[1], one.marks.clean) == ((0.3, 0.4), [])
-    assert told.gallery[0].measures == [None, 0.5] and not told.task.classification and not told.task.directions
+    assert actual.gallery[0].measures == [None, 0.5] and not actual.task.classification and not actual.task.directions
 
 
 def test_a_newer_writer_may_add_fields(tmp_path):
     run = write(tmp_path)
-    told = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps({**told, "news": 1}))
+    stored = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**stored, "news": 1}))
     assert read_description(run).status == "finished"
 
 
@@ -105,19 +105,31 @@ def test_letters_that_act_are_replaced():
 
 
 def test_what_an_older_audit_did_not_say_has_its_default(tmp_path):
-    told = read_description(write(tmp_path))
-    assert (told.data.unit, told.data.step, told.data.window, told.handlings, told.exports) == ("", None, None, [], [])
-    assert not (told.threat.lattice or told.threat.region or told.threat.amounts or told.attacks[0].robust_to)
+    actual = read_description(write(tmp_path))
+    assert (actual.data.unit, actual.data.step, actual.data.window, actual.handlings, actual.exports) == (
+        "",
+        None,
+        None,
+        [],
+        [],
+    )
+    assert not (actual.threat.lattice or actual.threat.region or actual.threat.amounts or actual.attacks[0].robust_to)
 
 
-def test_names_may_stand_alone_in_a_list_or_with_numbers(tmp_path):
+def test_names_may_be_one_text_a_list_or_have_numbers(tmp_path):
     data = describe(Patients.make(10, 1, False), "")["data"]
     given = {"sites": {"A": 3, "B": 7}, "scanners": None, "formats": "DICOM", "unit": None, "step": float("nan")}
-    told = read_description(write(tmp_path, data={**data, **given})).data
-    assert (told.sites, told.scanners, told.formats, told.unit, told.step) == (["A", "B"], [], ["DICOM"], "", None)
+    actual = read_description(write(tmp_path, data={**data, **given})).data
+    assert (actual.sites, actual.scanners, actual.formats, actual.unit, actual.step) == (
+        ["A", "B"],
+        [],
+        ["DICOM"],
+        "",
+        None,
+    )
 
 
 def test_a_window_of_no_width_and_a_step_of_none_are_no_scale(tmp_path):
     data = describe(Patients.make(10, 1, False), "")["data"]
-    told = read_description(write(tmp_path, data={**data, "window": [40.0, 40.0], "step": 0.0}))
-    assert told.data.scale.window is None and told.data.scale.step is None
+    actual = read_description(write(tmp_path, data={**data, "window": [40.0, 40.0], "step": 0.0}))
+    assert actual.data.scale.window is None and actual.data.scale.step is None

@@ -47,20 +47,20 @@ def test_confidences_do_not_cover_each_other_and_stay_inside():
         assert 0 <= x <= 1000 - 0.62 * LETTER * 3 and LETTER // 2 <= y <= 1000
         assert all(abs(x - a) >= 0.62 * LETTER * 3 or abs(y - b) >= LETTER for a, b in placed[:at])
     assert marks[-1] == {"score": None, "x": 5, "y": 5, "below": 9}
-    assert spread_scores(first, 1000)[0]["y"] == first[0]["y"], "alone it stands where it belongs"
+    assert spread_scores(first, 1000)[0]["y"] == first[0]["y"], "alone it stays at its place"
 
 
 def test_one_class_of_box_is_listed_once(tmp_path):
     run = make_dense(tmp_path / "run", "detection", pictures=0)
-    told = run.describe()
+    stored = run.describe()
     frame = {"classes": ["polyp"]}
-    data = {**told["data"], "per_class": [40]}
-    run.save_description({**told, "task": {**told["task"], **frame}, "data": data})
+    data = {**stored["data"], "per_class": [40]}
+    run.save_description({**stored, "task": {**stored["task"], **frame}, "data": data})
 
     def only(flat: tuple[float, ...], width: int) -> tuple[float, ...]:
         return tuple(0.0 if place % width == 0 else value for place, value in enumerate(flat))
 
-    for attack in told["shards"]:
+    for attack in stored["shards"]:
         rows = records(WORLDS["detection"](), attack, "untargeted")
         run.write_shard(
             attack,
@@ -77,8 +77,8 @@ def test_one_class_of_box_is_listed_once(tmp_path):
 
 def test_the_structure_that_is_scored_is_named_in_the_verdict(tmp_path):
     run = make_dense(tmp_path / "run", "segmentation", pictures=1)
-    told = run.describe()
-    run.save_description({**told, "task": {**told["task"], "structure": "lesion"}})
+    stored = run.describe()
+    run.save_description({**stored, "task": {**stored["task"], "structure": "lesion"}})
     results = measure(run)
     assert "the Dice of “lesion” from" in results.verdict.sentence
     assert "Dice of “lesion” above 0.5" in results.verdict.details[0]

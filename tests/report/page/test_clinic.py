@@ -32,11 +32,11 @@ def test_results_fit_the_schema_and_are_strict_json(name, request):
     assert Results.model_validate(data).model_dump(mode="json") == data
 
 
-def test_budgets_are_told_in_every_unit_and_in_words(ct, ct_results):
-    told = read_description(ct)
-    assert [one.eps for one in ct_results.budgets] == told.threat.eps
+def test_budgets_are_given_in_every_unit_and_in_words(ct, ct_results):
+    actual = read_description(ct)
+    assert [one.eps for one in ct_results.budgets] == actual.threat.eps
     for one in ct_results.budgets:
-        assert one.amounts == list(amounts(one.eps, told.data.scale))
+        assert one.amounts == list(amounts(one.eps, actual.data.scale))
         frame = ct.frame()
         mine = (frame["eps"] == one.eps) & (frame["linf"] > 0)
         assert one.all.psnr == np.median(frame["psnr"][mine]) and one.all.lowest_psnr == frame["psnr"][mine].min()
@@ -53,9 +53,9 @@ def test_budgets_are_told_in_every_unit_and_in_words(ct, ct_results):
 
 def test_the_amounts_of_the_audit_are_shown_as_they_are(tmp_path):
     run = make_ct(tmp_path / "run")
-    told = run.describe()
-    given = [[f"{one:g} HU", "7 stored steps", "9/255 of the range"] for one in told["threat"]["eps"]]
-    run.save_description({**told, "threat": {**told["threat"], "amounts": given}})
+    run_json = run.describe()
+    given = [[f"{one:g} HU", "7 stored steps", "9/255 of the range"] for one in run_json["threat"]["eps"]]
+    run.save_description({**run_json, "threat": {**run_json["threat"], "amounts": given}})
     assert [one.amounts for one in measure(run).budgets] == given
     heads, rows = budget_columns(measure(run).budgets, measure(run).data)
     assert heads == ["stored steps", "x/255 of the range"] and rows[0] == ["1 HU", "7", "9/255", "1/400 of the window"]
@@ -119,9 +119,9 @@ def test_no_difference_is_claimed_where_its_interval_holds_nothing_else(ct, ct_r
 def test_without_a_verdict_sites_have_their_clean_figures(tmp_path):
     run = make_ct(tmp_path / "run")
     run.save_description({**run.describe(), "shards": ["hide"]})
-    told = measure(run)
-    assert told.verdict.eps is None and told.survival.eps == 16.0
-    for row in told.subgroups[0].rows:
+    actual = measure(run)
+    assert actual.verdict.eps is None and actual.survival.eps == 16.0
+    for row in actual.subgroups[0].rows:
         assert row.clean.value is not None and row.robust.value is None and row.difference.value is None
     assert "nan" not in page(run).text.split()
 
@@ -161,10 +161,10 @@ def test_no_text_from_a_file_becomes_markup(ct, tmp_path):
 def test_letters_that_act_are_replaced_in_the_new_texts(tmp_path):
     bad = "\x1b[31m\u202e"
     run = make_ct(tmp_path / "run")
-    told = run.describe()
-    handlings = [{"name": one["name"], "words": one["words"] + bad} for one in told["handlings"]]
-    data = {**told["data"], "unit": "HU" + bad, "sites": [bad], "formats": [bad]}
-    run.save_description({**told, "handlings": handlings, "data": data})
+    stored = run.describe()
+    handlings = [{"name": one["name"], "words": one["words"] + bad} for one in stored["handlings"]]
+    data = {**stored["data"], "unit": "HU" + bad, "sites": [bad], "formats": [bad]}
+    run.save_description({**stored, "handlings": handlings, "data": data})
     made = [dress(one, factor=4.0, text=bad) for one in shard(ATTACKS[2], Patients.make(60, 1, False), "")]
     run.write_shard("pgd", made)
     html = render(run, read_description(run), measure(run))

@@ -82,10 +82,10 @@ def test_charts_are_well_formed_named_and_in_the_page_s_colours(made, kind):
 def test_outlines_and_boxes_lie_over_both_pictures_and_not_over_the_change(made):
     for kind, per_picture in (("segmentation", "M"), ("detection", "M")):
         run, results, page = made[kind]
-        told = read_description(run)
-        shown = card(run, told.gallery[0], results, named=False)
+        actual = read_description(run)
+        shown = card(run, actual.gallery[0], results, named=False)
         before, after, change = shown["slices"][0]["pictures"]
-        (plane,) = told.gallery[0].slices
+        (plane,) = actual.gallery[0].slices
         assert len(before["marks"]) == len(plane.marks.truth) + len(plane.marks.clean) > 0
         assert len(after["marks"]) == len(plane.marks.truth) + len(plane.marks.adversarial)
         assert change["marks"] == [] and before["marks"][0]["path"].startswith(per_picture)
@@ -93,7 +93,7 @@ def test_outlines_and_boxes_lie_over_both_pictures_and_not_over_the_change(made)
         assert {one.split()[0] for one in paths} == {"truth", "found"}
 
 
-def test_a_box_lies_where_its_fractions_say(made):
+def test_a_box_is_drawn_at_its_fractions(made):
     run, results, _ = made["detection"]
     picture = read_description(run).gallery[0]
     wide = picture.model_copy(update={"slices": [picture.slices[0].model_copy(update={"aspect": 2.0})]})
@@ -104,7 +104,7 @@ def test_a_box_lies_where_its_fractions_say(made):
     assert path == f"M{left} {top}L{right} {top}L{right} {bottom}L{left} {bottom}Z"
 
 
-def test_what_is_drawn_is_told_to_those_who_do_not_see_it(made):
+def test_drawings_are_described_for_readers_who_do_not_see_them(made):
     _, _, page = made["segmentation"]
     alts = [attrs["alt"] for attrs in page.all("img")]
     stored = next(alt for alt in alts if alt.startswith("as stored"))
@@ -125,14 +125,14 @@ def test_layers_and_structures_can_be_hidden_without_a_script(made):
 
 def test_a_volume_lists_its_slices_and_starts_at_the_one_that_changed_most(made):
     run, _, page = made["volume"]
-    told = read_description(run)
+    actual = read_description(run)
     viewers = [attrs for attrs in page.all("div") if attrs.get("class") == "slices"]
     slices = [attrs["data-words"] for attrs in page.all("div") if attrs.get("class") == "slice"]
     assert len(viewers) == 2 and len(slices) == 12 and not any("hidden" in attrs for attrs in page.all("div"))
     assert slices[0] == "slice 8 of 24 along axis 3, 103 pixels changed" and {one["data-start"] for one in viewers} == {
         "5"
     }
-    assert len(page.all("img")) == 3 * sum(len(one.slices) for one in told.gallery)
+    assert len(page.all("img")) == 3 * sum(len(one.slices) for one in actual.gallery)
 
 
 def test_the_page_stops_adding_volumes_before_it_is_too_large(made):
@@ -176,8 +176,8 @@ def test_spacing_shape_and_operating_point_are_said(made):
 
 def test_without_spacing_the_page_says_what_distances_are_in(tmp_path):
     run = make_dense(tmp_path / "run", "segmentation", pictures=0)
-    told = run.describe()
-    run.save_description({**told, "data": {**told["data"], "spacing": None}})
+    stored = run.describe()
+    run.save_description({**stored, "data": {**stored["data"], "spacing": None}})
     assert "distances and sizes are in pixels or voxels" in Page(render(run, read_description(run), measure(run))).text
 
 

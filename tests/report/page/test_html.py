@@ -80,14 +80,19 @@ def test_the_first_screen_holds_verdict_gates_grade_and_notice(results, page):
 
 
 def test_every_section_and_figure_is_there(run, page):
-    told = read_description(run)
+    actual = read_description(run)
     sections = {attrs["id"] for attrs in page.all("section")}
     assert sections >= {
         "gates", "tested", "robustness", "classes", "clinical", "grading", "attacks", "gallery", "validity",
         "glossary", "sources",
     }  # fmt: skip
-    assert len(page.all("svg")) == 2 + 2 + 4 + len(told.attacks)
-    for text in (told.threat.words, told.model.sha256, told.data.fingerprint, *(one.reference for one in told.attacks)):
+    assert len(page.all("svg")) == 2 + 2 + 4 + len(actual.attacks)
+    for text in (
+        actual.threat.words,
+        actual.model.sha256,
+        actual.data.fingerprint,
+        *(one.reference for one in actual.attacks),
+    ):
         assert text in page.text
     for heading in ("How to reproduce", "Costs", "Is the difference real?", "What this audit does not show"):
         assert heading in page.text
@@ -100,8 +105,8 @@ def test_the_gallery_embeds_its_pictures_and_hides_names_unless_asked(run, page)
 
 
 def test_a_long_gallery_is_cut_to_a_telling_choice(run, results):
-    told = read_description(run)
-    (picture, *_) = told.gallery
+    actual = read_description(run)
+    (picture, *_) = actual.gallery
 
     def entry(attack, row, moved=True):
         after = (picture.clean_prediction + moved) % 5
@@ -186,9 +191,9 @@ def test_the_ninth_attack_looks_unlike_the_first(results):
 
 def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
     run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
-    told = run.describe()
-    (picture,) = told["gallery"]
-    run.save_description({**told, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
+    stored = run.describe()
+    (picture,) = stored["gallery"]
+    run.save_description({**stored, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
     assert "not changed by the attack" in Page(make(run)).text
 
 

@@ -26,7 +26,7 @@ def shown(traced) -> Page:
     return page(traced)
 
 
-def test_the_section_stands_in_the_page_with_all_its_parts(traced, shown):
+def test_the_page_has_the_section_with_all_its_parts(traced, shown):
     assert "stability" in {attrs["id"] for attrs in shown.all("section")}
     assert "#stability" in {attrs.get("href") for attrs in shown.all("a")}
     ids = [attrs["id"] for _, attrs in shown.elements if attrs.get("id")]

@@ -66,9 +66,9 @@ def test_unfinished_and_empty_runs_are_shown(empty, tmp_path):
 def test_every_share_says_of_what_it_is_one(run, tmp_path):
     text = " ".join(printed(run, width=200).split())
     assert text.count(", and as a share of the range") == text.count("by eps") >= 3
-    told = {key: value for key, value in run.describe().items() if key not in ("schema", "digest")}
+    stored = {key: value for key, value in run.describe().items() if key not in ("schema", "digest")}
     shutil.copytree(run.path, tmp_path / "run")
     windowed = RunFolder(tmp_path / "run")
-    windowed.save_description({**told, "data": {**told["data"], "unit": "HU", "window": [0, 100]}})
+    windowed.save_description({**stored, "data": {**stored["data"], "unit": "HU", "window": [0, 100]}})
     text = " ".join(printed(windowed, width=200).split())
     assert text.count("by eps in HU, and as a share of the window") == text.count("by eps") >= 3

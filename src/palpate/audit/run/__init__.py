@@ -1,1 +1,1 @@
-"""An audit from start to end: its folder, its lock, its log, its gates."""
+"""An audit from start to end: its folder, lock, log and gates."""

@@ -1,4 +1,4 @@
-"""What an audit takes over from the `run.json` of an earlier start; its shape is checked before anything uses it."""
+"""The parts of an earlier start's `run.json` that an audit uses again; their types are checked before they are used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Seconds = Annotated[float | None, Field(allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
-    """Nothing is converted; what a newer palpate adds is passed over."""
+    """Values are not converted; fields that a newer palpate added are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
 
@@ -91,10 +91,10 @@ class _Before(_Part):
 
 
 def read_before(run: RunFolder) -> dict[str, Any]:
-    """The contents of `run.json`, each field that an audit takes over being of its kind.
+    """The contents of `run.json`; each field that an audit uses has the right type.
 
     Raises:
-        StorageError: it cannot be read, another program or a newer palpate wrote it, or a field is of a wrong kind.
+        StorageError: it cannot be read, another program or a newer palpate wrote it, or a field has a wrong type.
     """
     before = run.describe()
     try:

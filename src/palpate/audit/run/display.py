@@ -22,7 +22,7 @@ PATIENCE = 5.0
 
 @contextmanager
 def displayed(console: Console) -> Iterator[Progress]:
-    """A progress that draws on `console` while the block runs: a bar on a terminal, lines elsewhere."""
+    """A progress on `console` while the block runs: a bar on a terminal, lines elsewhere."""
     if not console.is_terminal:
         lines = Lines(console)
         try:
@@ -37,7 +37,7 @@ def displayed(console: Console) -> Iterator[Progress]:
 
 
 def pace(images: int, seconds: float) -> str:
-    """How fast it goes: images a second, or seconds an image where those are the numbers above 1."""
+    """The speed: images per second, or seconds per image if that is the number above 1."""
     if not images:
         return ""
     if seconds > images:
@@ -46,7 +46,7 @@ def pace(images: int, seconds: float) -> str:
 
 
 class _Count:
-    """Units that are done, and the time they took; those of the shard at work are counted once."""
+    """Finished units and their time; the units of the current shard are counted once."""
 
     def __init__(self) -> None:
         self.images, self.seconds = 0, 0.0
@@ -59,20 +59,20 @@ class _Count:
         self.images, self.seconds = self.images + images, self.seconds + seconds
 
     def whole(self, shard: str, seconds: float, images: int) -> None:
-        """All units of a shard, of which some may be counted already."""
+        """All units of a shard; some of them may be counted already."""
         before = self._within if shard == self._shard else (0, 0.0)
         self._shard, self._within = "", (0, 0.0)
         self.images, self.seconds = self.images + images - before[0], self.seconds + seconds - before[1]
 
 
 class Bar:
-    """A bar with the shard at work, what is done, the rate and the time left."""
+    """A bar with the current shard, the finished units, the speed and the time left."""
 
     def __init__(self, bar: RichProgress):
         self._bar, self._count = bar, _Count()
 
     def start(self, total: int) -> None:
-        """Draw a bar; traces follow the attacks with one of their own."""
+        """Draw a bar; traces come after the attacks and have a separate bar."""
         self._count = _Count()
         self._task = self._bar.add_task("audit", total=total, rate="")
 
@@ -92,7 +92,7 @@ class Bar:
         self._bar.update(self._task, completed=count.images, description=printable(shard), rate=rate)
 
     def loading(self, text: str) -> None:
-        """A line above it, at once: somebody waits."""
+        """A line above it, at once, because somebody is waiting."""
         self.message(text)
 
     def message(self, text: str) -> None:
@@ -101,7 +101,7 @@ class Bar:
 
 
 class Lines:
-    """Lines, at most one in ten seconds besides the last."""
+    """Lines, at most one in ten seconds, and always the last."""
 
     def __init__(self, console: Console):
         self._console, self._count = console, _Count()
@@ -109,31 +109,31 @@ class Lines:
         self._waiting: Timer | None = None
 
     def start(self, total: int) -> None:
-        """Nothing is done yet; traces follow the attacks with a count of their own."""
+        """Start to count at 0; traces come after the attacks and have a separate count."""
         self.loaded()
         self._total, self._count = total, _Count()
 
     def loading(self, text: str) -> None:
-        """A line once it takes long; a log has no use for what is over in a event."""
+        """A line if it takes long; a log does not need lines about short steps."""
         self.loaded()
         self._waiting = Timer(PATIENCE, self.message, [text])
         self._waiting.daemon = True
         self._waiting.start()
 
     def loaded(self) -> None:
-        """Nothing is being loaded any more."""
+        """The loading has ended."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
 
     def within(self, shard: str, seconds: float, images: int) -> None:
-        """A line, when it is time for one; the last is that of the shard's end."""
+        """A line, if it is time for one."""
         self._count.within(shard, seconds, images)
         if time.monotonic() - self._last >= EVERY:
             self._draw(shard)
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
-        """A line, when it is time for one."""
+        """A line, if it is time for one or this was the last shard."""
         self._count.whole(shard, seconds, images)
         if time.monotonic() - self._last >= EVERY or self._count.images >= self._total:
             self._draw(shard)
@@ -145,5 +145,5 @@ class Lines:
         self.message(f"{count.images} of {self._total} done, {rate}, {left:.0f} s left ({shard})")
 
     def message(self, text: str) -> None:
-        """The text on a line of its own."""
+        """The text on a separate line."""
         self._console.print(printable(text), markup=False, soft_wrap=True)

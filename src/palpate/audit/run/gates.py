@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gate:
-    """What became of one gate.
+    """The result of one gate.
 
     Attributes:
         text: the condition in words.
-        value: what was measured; None where it is undefined, which never passes.
+        value: the measured figure; None if it is undefined, which never passes.
         passed: whether the condition holds.
     """
 
@@ -45,7 +45,7 @@ def _measured(plan: Plan, gate: GateSection, panel: Panel) -> Gate:
     value = _value(plan, gate, panel)
     low = -np.inf if gate.at_least is None else gate.at_least
     high = np.inf if gate.at_most is None else gate.at_most
-    # Comparisons with NaN are false: what cannot be measured does not pass.
+    # Comparisons with NaN are false: a figure that cannot be measured does not pass.
     return Gate(_words(gate), None if np.isnan(value) else value, bool(low <= value <= high))
 
 
@@ -100,7 +100,7 @@ def _worst(metric: str, panel: Panel, eps: float, disease: Sequence[int], classe
     if metric == "score":
         return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
     if metric == "kappa":
-        # Kappa is no average over images, so the worst attack stands for all of them.
+        # Kappa is not an average over images, so the worst case is that of the worst attack.
         return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
     return _direction(metric, worst_directions(panel.images, panel.outcomes, eps, disease))
 
@@ -116,7 +116,7 @@ def _direction(metric: str, shares: dict[str, Share]) -> float:
 
 
 def _mean(scores: Floats) -> float:
-    """Over the images where the score is defined; NaN where there is none."""
+    """Over the images where the score is defined; NaN if there is none."""
     known = scores[np.isfinite(scores)]
     return float(known.mean()) if known.size else float("nan")
 

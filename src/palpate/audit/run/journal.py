@@ -1,4 +1,4 @@
-"""`run.json`: what an audit is, how far it has come, and what was noticed. Written whole after each shard."""
+"""`run.json`: the audit, its progress and its findings. The whole file is written after each shard."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def now() -> str:
 
 @dataclass
 class Journal:
-    """The state of a run that changes while it goes on.
+    """The state of a run, which changes as it proceeds.
 
     Attributes:
         run: its folder.
-        plan: what is carried out.
-        survival: the model, the images, and what happens to them afterwards.
+        plan: the plan.
+        survival: the model, the images, and the post-processing after the attacks.
         items: the attacks.
-        shards: all of the plan, in its order.
-        tuning: how the model is searched; the choice of the first start stays.
+        shards: all shards of the plan, in its order.
+        tuning: the settings of the search; the choice of the first start is kept.
         created: when the run was started.
-        seconds: time each stored shard took, from all starts together.
+        seconds: time of each stored shard, from all starts together.
         findings: what was noticed.
-        gates: measured limits of a finished run.
+        gates: results of the gates of a finished run.
         gallery: its pictures.
         exports: adversarial images as files.
         files: digest of each picture and export, by name.
-        trace_seconds: time each stored trace took.
-        stability: its traces; None where the plan switches them off.
+        trace_seconds: time of each stored trace.
+        stability: its traces; None if the plan switches them off.
         finished: when it was finished.
-        versions: packages that the last attack ran with.
-        machine: where the last attack ran.
+        versions: packages that the last attack used.
+        machine: the machine of the last attack.
     """
 
     run: RunFolder
@@ -83,10 +83,10 @@ class Journal:
         return self.survival.subject
 
     def save(self) -> None:
-        """Write `run.json` whole.
+        """Write the whole `run.json`.
 
         Raises:
-            StorageError: the disk is full or refuses.
+            StorageError: the disk is full or does not accept the file.
         """
         self.run.save_description(self.describe())
 
@@ -238,7 +238,7 @@ def _attack(item: Item, seconds: float) -> dict[str, Any]:
 
 
 def _summary(item: Item) -> str:
-    """What the attack does; with its threat, where that is not the plan's ball."""
+    """What the attack does; with its threat, if that is not the plan's ball."""
     if not item.entry.own_threat:
         return item.entry.summary
     threat = replace(item.attack.threat, eps=item.eps)  # type: ignore[type-var]

@@ -16,18 +16,18 @@ from palpate.errors import StorageError
 
 NAME = ".lock"
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-"""What the systems say of a lock that another process holds."""
+"""Errors of operating systems for a lock that another process holds."""
 _LONGEST = 64
-"""Characters that are read of a lock; the number of a process is shorter."""
+"""Number of characters that are read from a lock; the number of a process is shorter."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder; it is made where it is missing, and what was made is removed again if it stayed empty.
+    """Lock the run folder. It is made if it is missing, and removed again if it stays empty.
 
-    The lock is the system's, so it ends with its process, however that ends: a lock file that a killed process left
-    behind stops nobody. The number of the process stands in the file. Links are not followed, and a file with other
-    contents is left as it is.
+    The lock belongs to the operating system, so it ends with its process, even a killed one: its old lock file blocks
+    nobody. The file holds the number of the process. Links are not followed, and a file with other contents is left
+    unchanged.
 
     Raises:
         StorageError: another process holds it, the folder cannot be made, or its `.lock` is not palpate's.
@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while still held; whoever opened it meanwhile sees that the name is gone and opens it anew.
+        # Removed while still held; a process that opened it meanwhile sees that the name is gone and opens it again.
         with contextlib.suppress(OSError):
             (folder / NAME).unlink()
         handle.close()
@@ -57,7 +57,7 @@ def _opened(path: Path) -> IO[str]:
             _hold(handle)
         except OSError as error:
             if error.errno not in _HELD:
-                # A file system without locks; better to work there without one than not at all.
+                # A file system without locks: work without one.
                 return handle
             holder = _number(handle)
             handle.close()
@@ -75,10 +75,10 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _file(path: Path) -> IO[str]:
-    """The lock's file, made where it is missing; nothing in it is changed.
+    """The lock's file, made if it is missing; its contents are not changed.
 
     Raises:
-        StorageError: a link, a folder, a pipe, or a file that holds something else than the number of a process.
+        StorageError: it is a link, a folder or a pipe, or holds something else than the number of a process.
     """
     strange = StorageError(
         f"{path} is not a lock that palpate wrote, so {path.parent} may belong to another program. Choose another run "
@@ -86,7 +86,7 @@ def _file(path: Path) -> IO[str]:
     )
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise strange
-    # The second look, which no one can come before: the system itself refuses to open a link.
+    # A link may appear after the check above; this call refuses to open one.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     handle = os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode) or _number(handle) is None:
@@ -96,7 +96,7 @@ def _file(path: Path) -> IO[str]:
 
 
 def _number(handle: IO[str]) -> str | None:
-    """The number of a process that a lock holds; empty where it holds nothing, None where it holds anything else."""
+    """The number of the process in a lock; empty if the lock is empty, None if it holds anything else."""
     handle.seek(0)
     text = handle.read(_LONGEST).strip()
     return text if not text or text.isdecimal() else None
@@ -113,7 +113,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _hold(handle: IO[str]) -> None:
-        # The byte that is locked lies behind the text, which others may read.
+        # The locked byte is behind the text, so that others may read the text.
         handle.seek(1 << 20)
         msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
         handle.seek(0)

@@ -1,4 +1,4 @@
-"""Open a run folder: a new one, or one to go on with, which must be of the same plan, model and images."""
+"""Open a run folder: a new one, or one to continue, which must have the same plan, model and images."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 _OURS = re.compile(rf"{re.escape(lock.NAME)}|plan\.toml|\.(plan\.toml|run\.json)\.\d+\.tmp")
-"""What a start that was killed at once may leave: nothing is stored before the plan and `run.json` are."""
-_MEND = (
-    "Records of two plans do not belong in one report. Give a new folder, or add --update: it keeps every record "
-    "that still fits and makes the others anew."
+"""What a start may leave that was killed at once: the plan and `run.json` are stored before anything else."""
+_FIX = (
+    "Records of two plans do not belong in one report. Choose a new folder, or add --update: it keeps every record "
+    "that still fits and computes the others again."
 )
 
 
 def require_own(folder: Path, plan: Plan) -> RunFolder:
-    """The run folder, if a run of palpate is there or may be started there. Nothing is written or removed.
+    """The run folder, if it holds a run of palpate or a run may be started there. Nothing is written or removed.
 
-    To be called before the folder is locked too: a lock is a file, and this may be the folder of another program.
+    Call it also before the folder is locked: a lock is a file, and the folder may belong to another program.
 
     Raises:
-        StorageError: the folder holds other things, or links in place of the folders that palpate writes into.
+        StorageError: the folder holds other files, or links in place of the folders that palpate writes into.
     """
     run = RunFolder(folder)
     for name in FOLDERS:
@@ -46,23 +46,23 @@ def require_own(folder: Path, plan: Plan) -> RunFolder:
         return run
     if strange := sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name)):
         raise StorageError(
-            f"{folder} holds other things than an audit ({', '.join(strange[:3])}). Choose a folder of its own."
+            f"{folder} holds other files than an audit ({', '.join(strange[:3])}). Choose a separate folder."
         )
-    # A mark in front of UTF-8 is no difference.
+    # A mark in front of UTF-8 is not a difference.
     if run.plan.is_file() and run.plan.read_bytes().removeprefix(codecs.BOM_UTF8) != plan.text.encode():
         raise StorageError(
-            f"{run.plan} is there, is another plan than this one, and no run was started beside it. Choose another run "
-            "folder, or remove this file."
+            f"{run.plan} is another plan than this one, and no run was started with it. Choose another run folder, or "
+            "remove this file."
         )
     return run
 
 
 def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict[str, Any] | None]:
-    """The run folder, and what its `run.json` says where a run was started there.
+    """The run folder, and the contents of its `run.json`; None instead of them if no run was started there.
 
     Raises:
-        StorageError: the folder holds other things, a newer palpate wrote it, or its plan is another one and
-            `update` is not set; the fields that changed are named.
+        StorageError: the folder holds other files, a newer palpate wrote it, or its plan is another one and
+            `update` is not set; the changed fields are named.
     """
     run = require_own(folder, plan)
     if not run.exists():
@@ -74,15 +74,15 @@ def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict
     if not update and run.plan.is_file():
         changes = plan_changes(run.plan.read_bytes().decode("utf-8", "replace"), plan)
         if changes:
-            raise StorageError(f"{folder} was started with another plan. Changed: {listed(changes)}. {_MEND}")
+            raise StorageError(f"{folder} was started with another plan. Changed: {listed(changes)}. {_FIX}")
     return run, before
 
 
 def require_same_subject(run: RunFolder, before: dict[str, Any], subject: Subject) -> None:
-    """Refuse to go on with another model or other images than those that the run was started with.
+    """Refuse to continue with another model or other images than those of the first start.
 
     Raises:
-        StorageError: files or weights of the model, or images, labels or groups are not as they were.
+        StorageError: files or weights of the model, or images, labels or groups have changed.
     """
     model, data = before.get("model", {}), before.get("data", {})
     changed = []
@@ -95,13 +95,13 @@ def require_same_subject(run: RunFolder, before: dict[str, Any], subject: Subjec
     if data.get("fingerprint") != subject.data:
         changed.append("the images, labels or groups")
     if changed:
-        raise StorageError(f"{run.path}: {' and '.join(changed)} changed since the run was started. {_MEND}")
+        raise StorageError(f"{run.path}: {' and '.join(changed)} changed since the run was started. {_FIX}")
 
 
 def store_plan(run: RunFolder, plan: Plan) -> None:
     """Copy the plan into the run folder, byte for byte.
 
     Raises:
-        StorageError: the disk is full or refuses.
+        StorageError: the disk is full or does not accept the file.
     """
     write_atomically(run.plan, plan.text.encode())

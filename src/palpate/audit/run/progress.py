@@ -1,4 +1,4 @@
-"""What an audit tells while it runs; the command line draws it."""
+"""What an audit reports while it runs; the command line shows it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
-    """Hears how an audit goes on: first the attacks, then their traces.
+    """Is called as an audit proceeds: first for the attacks, then for their traces.
 
-    One unit of work is one image under one attack, at all its budgets, or traced at one of them.
+    One unit of work is one image under one attack, at all its budgets, or one traced image.
     """
 
     def start(self, total: int) -> None:
-        """The attacks begin, or the traces; `total` units of them are left to do."""
+        """The attacks begin, or the traces; `total` units are left to do."""
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
-        """A shard or a trace was stored: what it was in words, the time it took, and how many units it held."""
+        """A shard or a trace was stored: its description, its time in seconds, and its number of units."""
 
     def message(self, text: str) -> None:
-        """A sentence worth reading now."""
+        """A sentence for the user."""
 
 
 @runtime_checkable
 class Finer(Progress, Protocol):
-    """Hears of what is loaded before the attacks, and of single images while a shard is at work."""
+    """Is also called for what is loaded before the attacks, and for each batch inside a shard."""
 
     def loading(self, text: str) -> None:
-        """What is loaded now; it may take a moment or minutes."""
+        """What is loaded now; it may take seconds or minutes."""
 
     def within(self, shard: str, seconds: float, images: int) -> None:
-        """Units of the shard at work are done and not stored yet; `advance` counts them again, with all its others."""
+        """Some units of the current shard are done but not stored; `advance` counts them again with all the others."""
 
 
 class Silence:
-    """Says nothing."""
+    """Shows nothing."""
 
     def start(self, total: int) -> None:
         """Nothing."""
@@ -46,6 +46,6 @@ class Silence:
 
 
 def loading(progress: Progress, text: str) -> None:
-    """Tell what is loaded now, to those that want to hear it."""
+    """Pass on what is loaded now, if `progress` shows it."""
     if isinstance(progress, Finer):
         progress.loading(text)

@@ -1,4 +1,4 @@
-"""Carry out a plan: attack by attack, shard by shard, every finished shard stored for good."""
+"""Carry out a plan, attack by attack and shard by shard; every finished shard is stored and stays."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class AuditOutcome:
 
     Attributes:
         folder: the run folder.
-        status: `finished`, or `unfinished`: the same command goes on.
-        done: shards that are stored.
-        total: shards of the plan.
+        status: `finished`, or `unfinished`: the same command continues.
+        done: number of stored shards.
+        total: number of shards of the plan.
         interrupted: it was stopped from the keyboard.
         failed: attacks that could not run; the findings say why.
-        gates: what became of the plan's limits; none unless finished.
+        gates: results of the plan's gates; empty if the audit is not finished.
         findings: what was noticed.
     """
 
@@ -86,23 +86,23 @@ def audit(
     progress: Progress | None = None,
     given_up: Callable[[str], None] | None = None,
 ) -> AuditOutcome:
-    """Carry out a plan in a run folder, or go on with it; what is finished is never done again.
+    """Carry out a plan in a run folder, or continue it; finished work is never done again.
 
-    Stopped at any moment, by Ctrl-C or by force, the next call goes on where it was and leaves the same records,
-    byte for byte, on the same machine. An attack that cannot run on this model is a finding; the others go on.
+    An audit may be stopped at any moment, by Ctrl-C or by force. The next call continues and gives the same records,
+    byte for byte, on the same machine. An attack that cannot run on this model is a finding; the others continue.
 
     Args:
-        plan: what to do.
-        folder: the run folder; made where it is missing.
-        update: go on although plan, model or images changed since the run was started; what still fits is kept.
+        plan: the plan.
+        folder: the run folder; made if it is missing.
+        update: continue although plan, model or images changed since the run was started; what still fits is kept.
         allow_pickle: load a pickled model. Such a file can run any code on this machine.
-        progress: hears how it goes on.
-        given_up: called from another thread, with a sentence, where a call of the model takes far longer than
-            `run.timeout` and cannot be interrupted; meant to end the process. The failure is stored before.
+        progress: is called as the audit proceeds.
+        given_up: called from another thread, with a sentence, if a call of the model takes far longer than
+            `run.timeout` and cannot be interrupted; it should end the process. The failure is stored before.
 
     Raises:
         InputError: the model or the images cannot be audited.
-        StorageError: the folder is in use, is of another plan, or cannot be read or written.
+        StorageError: the folder is in use, belongs to another plan, or cannot be read or written.
     """
     require_own(folder, plan)
     with locked(folder):
@@ -126,7 +126,7 @@ def audit(
 
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
-    """Check the model, choose how to search it, and store the plan."""
+    """Check the model, choose the settings of the search, and store the plan."""
     sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
     findings, tuning = room.some(
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
@@ -168,7 +168,7 @@ def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def _remembered(before: dict[str, Any], plan: Plan) -> list[AuditFinding]:
-    """What was noticed while the finished shards were made, which no later start can notice."""
+    """Findings from the time when the finished shards were made; a later start cannot find them again."""
     wanted = {_PROVENANCE, _MEMORY}
     wanted |= {_EXPORTS} if plan.export.images != "none" else set()
     wanted |= {_SAVING} if plan.survival.saved else set()
@@ -182,7 +182,7 @@ def _could_not_run(before: dict[str, Any] | None) -> set[str]:
 
 
 def _moved(before: dict[str, Any], journal: Journal) -> list[AuditFinding]:
-    """A note where attacks go on with other versions or on another machine than before."""
+    """A note if attacks continue with other versions or on another machine than before."""
     changes = [
         f"{key} {was.get(key, 'none')} -> {here.get(key, 'none')}"
         for was, here in (
@@ -194,7 +194,8 @@ def _moved(before: dict[str, Any], journal: Journal) -> list[AuditFinding]:
     ]
     if not changes:
         return []
-    text = f"The run went on elsewhere than before ({'; '.join(changes)}), so last digits may differ."
+    text = f"The run continued with other versions or on another machine ({'; '.join(changes)})."
+    text += " The last digits of figures may differ."
     return [AuditFinding("note", _PROVENANCE, text)]
 
 
@@ -216,7 +217,7 @@ class _Audit:
         if before is not None and (missing or any(not kept(self.run, job) for job in self._trace_jobs())):
             journal.findings += _moved(before, journal)
         elif before is not None:
-            # Nothing runs here and now.
+            # Nothing is left to run, so the versions and the machine of the earlier start are kept.
             journal.finished = before.get("finished")
             journal.versions = before.get("versions", journal.versions)
             journal.machine = before.get("machine", journal.machine)
@@ -226,9 +227,9 @@ class _Audit:
         if damaged:
             self.progress.message(
                 f"{len(damaged)} pictures or exported images are missing or damaged ({next(iter(damaged))}), so "
-                f"{len(again)} finished shards are attacked again to make them anew. Their records stay the same."
+                f"{len(again)} finished shards are attacked again to write them again. Their records stay the same."
             )
-        # What could not run at the last start is tried again last: it may hang.
+        # Attacks that could not run at the last start come last, because they may hang.
         late = _could_not_run(before)
         missing.sort(key=lambda shard: shard.item.name in late)
         try:
@@ -249,7 +250,7 @@ class _Audit:
         )
 
     def _kept(self, shard: Shard) -> bool:
-        """Whether the shard is stored; its records take the attack's present name."""
+        """Whether the shard is stored; its records get the current name of the attack."""
         if not self.run.has(shard.identity):
             return False
         stored = self.run.read_shard(shard.identity)
@@ -274,10 +275,10 @@ class _Audit:
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
-        """Inside, shards and traces are made.
+        """The model is ready for shards or traces inside this block.
 
-        Entered once for all, so that the search copy of the model is made once; and before any of them, so that those
-        of a model that draws random numbers do not depend on which is the first of this start.
+        It is entered once for all of them, so that the search copy of the model is made once. The first pass comes
+        before any of them, so that the results of a model that draws random numbers do not depend on their order.
         """
         with self.subject.victim as victim:
             with suppress(InputError, RuntimeError):
@@ -288,10 +289,10 @@ class _Audit:
         return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
 
     def _trace(self) -> None:
-        """Trace the attacks that are done; one that cannot be traced is a finding."""
+        """Trace the finished attacks; an attack that cannot be traced is a finding."""
         wanted = self._trace_jobs()
         untraced = [job for job in wanted if not kept(self.run, job)]
-        self._tell(wanted)
+        self._enter(wanted)
         if not untraced:
             return
         self.progress.start(sum(len(job.rows) for job in untraced))
@@ -305,12 +306,12 @@ class _Audit:
                     continue
                 seconds = time.perf_counter() - begin
                 self.journal.trace_seconds[job.identity] = round(seconds, 6)
-                self._tell(wanted)
+                self._enter(wanted)
                 self.journal.save()
                 self.progress.advance(job.describe(), seconds, len(job.rows))
 
-    def _tell(self, wanted: Sequence[TraceJob]) -> None:
-        """Enter the traces that are stored."""
+    def _enter(self, wanted: Sequence[TraceJob]) -> None:
+        """Enter the stored traces into the journal."""
         journal = self.journal
         done = [job for job in wanted if self.run.has_trace(job.identity)]
         journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
@@ -320,15 +321,17 @@ class _Audit:
         self.current = shard.item
         records: list[Record] = []
         try:
-            for found in run_shard(self.plan, self.survival, shard, self.room):
-                records += found.records
-                shown = found.records[0].row in rows
-                if shown:
-                    draw(self.run, self.subject, shard, found)
-                self._export(shard, found, shown)
+            for batch in run_shard(self.plan, self.survival, shard, self.room):
+                for found in batch:
+                    records += found.records
+                    shown = found.records[0].row in rows
+                    if shown:
+                        draw(self.run, self.subject, shard, found)
+                    self._export(shard, found, shown)
                 if isinstance(self.progress, Finer):
+                    # Images of a batch are finished together; one at a time, the first would have all their time.
                     before, last = last, time.perf_counter()
-                    self.progress.within(shard.describe(), last - before, 1)
+                    self.progress.within(shard.describe(), last - before, len(batch))
         except InputError as error:
             self._fail(shard.item, error)
             return
@@ -342,7 +345,7 @@ class _Audit:
         wanted = self.plan.export.images
         if not self.subject.table.paths(found.records[0].row):
             if wanted == "all":
-                text = "Images of an archive have no file of their own, so no adversarial image is exported."
+                text = "Images of an archive have no separate files, so no adversarial image is exported."
                 self._note("note", _EXPORTS, text)
         elif wanted == "all" or (wanted == "shown" and shown):
             try:
@@ -351,7 +354,7 @@ class _Audit:
                 self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
-        """Notice something once."""
+        """Add a finding, if it is not there yet."""
         finding = AuditFinding(level, subject, text)
         if finding not in self.journal.findings:
             self.journal.findings.append(finding)
@@ -363,7 +366,7 @@ class _Audit:
         self.progress.message(f"'{item.name}' could not run: {error}")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
-        """Store that the attack under way could not run, and end; called while its thread hangs inside the model."""
+        """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
         if self.current is not None:
             self.journal.findings.append(AuditFinding("failure", self.current.name, f"{_COULD_NOT} {text}"))
             self.journal.save()
@@ -376,9 +379,9 @@ class _Audit:
             self._note("note", _MEMORY, less)
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
-            self._note("warning", _SAVING, f"{images} could not be saved, so that survival is not known: {reason}")
+            self._note("warning", _SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
         if not interrupted and all(self.run.has(shard.identity) for shard in journal.shards):
-            # Saved for its list of shards, which tells what is read; `finished` follows with the gates.
+            # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
             journal.save()
             frame = self.run.frame()

@@ -1,1 +1,1 @@
-"""What is audited: the model, its images and annotations, loaded and looked at before any attack."""
+"""The subject of an audit: the model, its images and annotations, loaded and checked before any attack."""

@@ -1,4 +1,4 @@
-"""One pass over all clean images before any attack: every image can be attacked, and which attack has which to win."""
+"""One pass over all clean images before any attack: every image is checked, and each attack gets its list of images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from palpate.usercode import ModelError
 
 
 def attackable(subject: Subject, items: Sequence[Item], room: Room) -> dict[str, list[int]]:
-    """The rows that each attack can still win, by the attack's identity.
+    """The rows that each attack can win, by the identity of the attack.
 
     Raises:
-        InputError: an image leaves the bounds or holds NaN or infinity, or the model's output for it does, or its
-            annotation is not what the task reads; its file is named.
+        InputError: an image is outside the bounds, it or the model's output for it holds NaN or infinity, or its
+            annotation does not fit the task; the file is named.
     """
     open_rows: dict[str, list[int]] = {item.identity: [] for item in items}
     tasks = [item.task for item in items]
@@ -38,17 +38,17 @@ def attackable(subject: Subject, items: Sequence[Item], room: Room) -> dict[str,
 def all_answered(
     subject: Subject, rows: Sequence[int], room: Room, tasks: Sequence[Task]
 ) -> Iterator[tuple[tuple[int, ...], tuple[Tree, Tree]]]:
-    """As `answered`, for any rows: as many of one shape at once as fit into memory."""
+    """`answered` for any rows: at each call as many images of one shape as fit into memory."""
     for alike in subject.batches(rows, room.wanted):
         yield from room.each(alike, lambda part: answered(subject, part, *tasks))
 
 
 def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree, Tree]:
-    """The model's outputs for some images of one shape, and what is annotated of them. The victim is entered.
+    """The model's outputs for some images of one shape, and their annotations. Call it inside `with victim:`.
 
     Raises:
-        InputError: an image leaves the bounds or holds NaN or infinity, the model fails on it or its output holds
-            such, or the outputs or annotations are not what these tasks read; the file is named.
+        InputError: an image is outside the bounds or holds NaN or infinity, the model fails on it or its output holds
+            NaN or infinity, or the outputs or annotations do not fit these tasks; the file is named.
     """
     low, high = subject.victim.bounds
     images, targets = subject.images(rows), subject.targets(rows)
@@ -69,7 +69,7 @@ def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree,
         subject,
         rows,
         finite(outputs),
-        "the model's output for it is NaN or infinite. Check the preprocessing and the weights, or take the image out.",
+        "the model's output for it is NaN or infinite. Check the preprocessing and the weights, or remove the image.",
     )
     for task in tasks:
         try:

@@ -1,4 +1,4 @@
-"""Is the model better than guessing? A look at clean images of every shape, before hours are spent on attacks."""
+"""Is the model better than guessing? Checked on clean images of every shape, before hours are spent on attacks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 
 FIRST, MOST = 64, 512
-"""Images that are looked at, and at most where the first ones leave it open."""
+"""Images that are looked at first, and at most if the first ones are not enough to decide."""
 FEWEST = 8
-"""Fewer images than this say nothing about classes and findings."""
+"""With fewer images than this, nothing can be said about classes and findings."""
 FEWEST_DRAWN = 4
-"""Fewer than this say nothing about masks and boxes, which nobody guesses right."""
+"""With fewer than this, nothing can be said about masks and boxes, which cannot be right by a guess."""
 DOUBT = 0.05
-"""A model that guesses is right as often as this one in a larger share of all cases: then nothing is shown."""
+"""If a guessing model is as good as this one in more than this share of cases, the check does not decide."""
 _SHUFFLES = 999
 _NO_WEIGHTS = (
     'The plan names no weights, so they are random, unless the factory loads them: write weights = "FILE" in [model].'
@@ -41,12 +41,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a look at clean images shows.
+    """The result of the check.
 
     Attributes:
         kind: `above` chance, `at` chance, `open` (too little difference), `one class`, or `few` (too few images).
         text: what was seen.
-        reason: the likely reason; empty where the answers show none.
+        reason: the likely reason; empty if the answers show none.
     """
 
     kind: Literal["above", "at", "open", "one class", "few"]
@@ -64,20 +64,20 @@ def at_chance(
     names: Sequence[str] = (),
     weights: bool = True,
 ) -> list[AuditFinding]:
-    """Look at up to 64 images of all shapes and classes, and at up to 512 where that leaves it open.
+    """Look at up to 64 images of all shapes and classes, and at up to 512 if 64 are not enough to decide.
 
     Args:
         subject: the model and the images.
         task: what outputs mean, untargeted.
         room: how many images fit into memory at once.
-        accept: `refuse` or `allow`: what to do with a model that is no better than guessing.
-        logits: the user states that outputs are logits, whatever they look like.
-        names: the classes, for what the answers say of their order.
-        weights: the plan says where the weights come from, or the model cannot be without.
+        accept: `refuse` or `allow`: what to do with a model that is not better than guessing.
+        logits: the user states that outputs are logits, even if they look like probabilities.
+        names: the classes, to find out whether their order is wrong.
+        weights: the plan says where the weights come from, or the model always has its weights.
 
     Raises:
-        InputError: the model is no better than guessing, and that is not allowed; or its outputs over all these images
-            are probabilities, which a few of one shape cannot show.
+        InputError: the model is not better than guessing, and that is not allowed; or its outputs over all these
+            images are probabilities, which a few images of one shape could not show.
     """
     count = len(subject.table)
     verdict = _look(subject, task, _sample(subject, min(FIRST, count)), room, logits, names)
@@ -86,13 +86,13 @@ def at_chance(
     looked = min(count, FIRST)
     if verdict.kind == "above":
         return []
-    # With few images, a model that is right now and then cannot be told from one that guesses: a warning.
+    # With few images, a model that is sometimes right looks like one that guesses: a warning.
     if verdict.kind == "at" or (verdict.kind == "open" and looked == FIRST):
         said = (verdict.text, verdict.reason, "" if weights else _NO_WEIGHTS, _look_at(task))
         text = " ".join(part for part in said if part)
         if accept == "allow":
             return [AuditFinding("warning", "clean accuracy", text)]
-        raise InputError(f'model: {text} To audit it all the same: run.at_chance = "allow".')
+        raise InputError(f'model: {text} To audit it anyway: run.at_chance = "allow".')
     if verdict.kind == "few":
         return [AuditFinding("note", "clean accuracy", verdict.text)]
     return [AuditFinding("warning", "one class" if verdict.kind == "one class" else "clean accuracy", verdict.text)]
@@ -116,7 +116,7 @@ def _look_at(task: Task) -> str:
 
 
 def _sample(subject: Subject, count: int) -> tuple[int, ...]:
-    """So many rows of the table: classes in turn, and the rows of each class from all over the table."""
+    """`count` rows of the table: classes in turn, and the rows of each class from all parts of the table."""
     rows: dict[int, list[int]] = {}
     for row in range(len(subject.table)):
         rows.setdefault(subject.table[row].label, []).append(row)
@@ -159,9 +159,9 @@ def _require_logits(task: Task, outputs: Tree, targets: Tree, stated: bool) -> N
 
 
 def of_classes(predicted: Ints, labels: Ints) -> Verdict:
-    """Balanced accuracy, the mean over the classes of the share that is right, against that of a guess.
+    """Balanced accuracy (the mean over the classes of the share that is right) against that of a guess.
 
-    Whoever answers without looking gets 1/m of m classes, however many images each class has.
+    A guess gets 1/m for m classes, for any number of images per class.
 
     Args:
         predicted: decisions (N,).
@@ -174,7 +174,7 @@ def of_classes(predicted: Ints, labels: Ints) -> Verdict:
         text = f"{seen}, all of class {int(present[0])}."
         if count >= FEWEST and not right:
             return Verdict("at", text)
-        alone = f"{text} An audit of one class says nothing about the others, nor whether the model tells them apart."
+        alone = f"{text} An audit of one class does not show whether the model can separate it from the others."
         return Verdict("one class", alone)
     if count < FEWEST:
         return Verdict("few", f"{seen}: too few to tell whether it is better than guessing.")
@@ -189,9 +189,9 @@ def of_classes(predicted: Ints, labels: Ints) -> Verdict:
 
 
 def of_findings(predicted: Ints, labels: Ints) -> Verdict:
-    """Mean over the findings of (sensitivity + specificity) / 2, which is one half for whoever answers without looking.
+    """Mean over the findings of (sensitivity + specificity) / 2, which is one half for a guess.
 
-    Findings that are present, or absent, in all images that were looked at count nowhere; unknown ones neither.
+    Findings that are present, or absent, in all images that were looked at do not count; unknown ones do not either.
 
     Args:
         predicted: readings (N, K), 0 or 1.
@@ -215,10 +215,10 @@ def of_findings(predicted: Ints, labels: Ints) -> Verdict:
 
 
 def of_drawn(right: Bools) -> Verdict:
-    """Masks and boxes: nobody draws an acceptable one by guessing, so one is enough.
+    """Masks and boxes: a guess is never acceptable, so one acceptable result is enough.
 
     Args:
-        right: (N,) whether the result is acceptable, of images where something is annotated.
+        right: (N,) whether the result is acceptable, for images with annotations.
     """
     count = len(right)
     if not count:
@@ -243,7 +243,7 @@ def _mean_of_findings(predicted: Ints, labels: Ints) -> float:
 
 
 def _share_of_guesses(found: float, figure: Callable[[Ints], float], count: int) -> float:
-    """How often the same answers, handed out to the images at random, are as right (a permutation test)."""
+    """How often the same answers, given to the images in random order, are as good (a permutation test)."""
     random = np.random.default_rng(0)
     as_good = sum(figure(random.permutation(count)) >= found - 1e-9 for _ in range(_SHUFFLES))
     return (1 + as_good) / (1 + _SHUFFLES)

@@ -1,4 +1,4 @@
-"""Why a classifier may be no better than guessing: what its answers themselves say."""
+"""Why a classifier may not be better than guessing: what its answers show."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 _FITS = 0.8
-"""Share of images that is right in another order of the classes, from which on that order is named."""
+"""Another order of the classes is named if at least this share of images is right in it."""
 
 
 def hint(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
-    """One sentence with the likely reason; empty where the answers show none.
+    """One sentence with the likely reason; empty if the answers show none.
 
     Args:
         predicted: decisions (N,).
@@ -36,7 +36,7 @@ def hint(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], names:
 def _other_order(
     predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64] | None:
-    """The class that each output seems to stand for, where nearly all answers agree on it."""
+    """The class that each output seems to mean, if nearly all answers agree on it."""
     table = np.zeros((count, count), dtype=np.int64)  # answer, label
     np.add.at(table, (predicted, labels), 1)
     order = table.argmax(1)

@@ -1,4 +1,4 @@
-"""Annotations of some images as the trees of tensors that tasks read."""
+"""Annotations of some images as the trees of tensors that tasks use."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Spacing = tuple[float, ...] | None
 
 
 def survey(
-    table: Table, headers: Sequence[Header], kind: str, names: int, told: Spacing = None
+    table: Table, headers: Sequence[Header], kind: str, names: int, given: Spacing = None
 ) -> tuple[tuple[int, ...], list[Spacing]]:
     """Images in which each class, structure or finding occurs, and the spacing of each image.
 
-    The spacing is the annotation's or the file's, or the one that the plan has told where neither says it.
+    The spacing is the annotation's or the file's; if both lack it, the plan's.
 
     Every annotation is read once, so that one that cannot be read stops an audit before hours are spent.
 
     Raises:
-        InputError: an annotation cannot be read, or the spacing that was told does not fit an image.
+        InputError: an annotation cannot be read, or the given spacing does not fit an image.
     """
-    ours = [_spacing(header, told, case.name) for header, case in zip(headers, table, strict=True)]
+    ours = [_spacing(header, given, case.name) for header, case in zip(headers, table, strict=True)]
     if kind in ("binary", "multiclass", "ordinal"):
         return table.counts(), ours
     counts, spacings = np.zeros(names, dtype=np.int64), list[Spacing]()
@@ -41,21 +41,21 @@ def survey(
     return tuple(counts.tolist()), spacings
 
 
-def _spacing(header: Header, told: Spacing, name: str) -> Spacing:
-    if told is None:
+def _spacing(header: Header, given: Spacing, name: str) -> Spacing:
+    if given is None:
         return header.spacing
-    if len(told) != len(header.shape) - 1:
+    if len(given) != len(header.shape) - 1:
         raise InputError(
-            f"data.spacing: {list(told)} has {len(told)} numbers, and {name} has {len(header.shape) - 1} axes. "
-            "Give one number an axis."
+            f"data.spacing: {list(given)} has {len(given)} numbers, and {name} has {len(header.shape) - 1} axes. "
+            "Give one number per axis."
         )
-    if header.spacing is not None and not np.allclose(told, header.spacing, rtol=0.01):
-        raise InputError(f"data.spacing: {list(told)} is given, and {name} stores {list(header.spacing)}. Remove it.")
-    return header.spacing or told
+    if header.spacing is not None and not np.allclose(given, header.spacing, rtol=0.01):
+        raise InputError(f"data.spacing: {list(given)} is given, and {name} stores {list(header.spacing)}. Remove it.")
+    return header.spacing or given
 
 
 def shared(spacings: Sequence[Spacing]) -> Spacing:
-    """The spacing of all images; empty where they differ, None where one is not known."""
+    """The spacing of all images; empty if they differ, None if one is not known."""
     different = set(spacings)
     if None in different:
         return None
@@ -84,7 +84,7 @@ def _labels(one: Annotation) -> Labels:
 
 
 def masks(annotations: Sequence[Annotation], spacings: Sequence[Spacing] | None) -> Masks:
-    """Masks (B, [S,] *spatial) of images of one shape, with their spacing where it is known of all that are audited."""
+    """Masks (B, [S,] *spatial) of images of one shape, with their spacing if it is known for all audited images."""
     labels = torch.from_numpy(np.stack([_labels(one) for one in annotations]))
     return Masks(labels, None if spacings is None else torch.tensor(spacings, dtype=torch.float64))
 

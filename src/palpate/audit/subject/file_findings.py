@@ -1,4 +1,4 @@
-"""What the files of the images and the plan together ask a reader to know."""
+"""Findings about the files of the images: what a reader of the report must know."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _channels(subject: Subject) -> list[AuditFinding]:
     ]
     text = (
         f"The images differ in channels: {', '.join(parts)}. A grey image carries one change, a colour image one "
-        "in each channel, so that equal budgets are not equally strong. Save all of them alike, or audit them apart."
+        "in each channel, so equal budgets are not equally strong. Save all with the same channels, or audit them "
+        "separately."
     )
     return [AuditFinding("warning", "channels", text)]
 
@@ -58,7 +59,7 @@ def _turned(plan: Plan, subject: Subject) -> list[AuditFinding]:
         return []
     text = (
         f"{len(sideways)} of {len(subject.headers)} images ask to be turned when they are shown (EXIF orientation; "
-        f"first {sideways[0]}), and are read as stored. Where the network in use gets them turned (OpenCV does it), "
+        f"first {sideways[0]}), and are read as stored. If the network in use gets them turned (OpenCV does it), "
         'write data.orientation = "exif".'
     )
     return [AuditFinding("note", "orientation", text)]
@@ -76,9 +77,9 @@ def _bounds(subject: Subject) -> list[AuditFinding]:
     header, name = beyond[0]
     assert header.bounds is not None
     text = (
-        f"model.bounds reach from {low:g} to {high:g}, and {name} can store {header.bounds[0]:g} to "
-        f"{header.bounds[1]:g} ({len(beyond)} of {len(subject.headers)} images). What an attack puts beyond is clipped "
-        "when it is saved; give bounds that every file can hold."
+        f"model.bounds are {low:g} to {high:g}, and {name} can store {header.bounds[0]:g} to {header.bounds[1]:g} "
+        f"({len(beyond)} of {len(subject.headers)} images). Values outside are clipped when the image is saved; give "
+        "bounds that every file can store."
     )
     return [AuditFinding("warning", "bounds", text)]
 
@@ -88,8 +89,8 @@ def _rescales(subject: Subject) -> list[AuditFinding]:
     if not own:
         return []
     text = (
-        f"{own} of {len(subject.headers)} series have slices with rescales of their own, as PET has. Values are read "
-        "exactly; a saved copy holds the value next to each that its slice can store."
+        f"{own} of {len(subject.headers)} series have a separate rescale in each slice, as in PET. Values are read "
+        "exactly; a saved copy holds the nearest values that its slices can store."
     )
     return [AuditFinding("note", "rescale", text)]
 
@@ -102,12 +103,13 @@ def _polarity(subject: Subject) -> list[AuditFinding]:
     if inverted < count:
         text = (
             f"{inverted} of {count} images are MONOCHROME1, where bright is stored as dark. Values are read as stored; "
-            "a network that was not given them so in use sees negatives. Audit them apart, with an invert step."
+            "if the network in use gets them inverted, it sees negatives here. Audit them separately, with the step "
+            "invert."
         )
         return [AuditFinding("warning", "polarity", text)]
     text = (
-        "The images are MONOCHROME1, where bright is stored as dark, and are read as stored. Where the network in use "
-        "is given them inverted, add the step invert to model.preprocess."
+        "The images are MONOCHROME1, where bright is stored as dark, and are read as stored. If the network in use "
+        "gets them inverted, add the step invert to model.preprocess."
     )
     return [AuditFinding("note", "polarity", text)]
 
@@ -119,6 +121,6 @@ def _below_a_step(plan: Plan, subject: Subject) -> list[AuditFinding]:
         return []
     text = (
         f"Budgets below half a stored step of {step:g} ({', '.join(f'{eps:g}' for eps in small)}) round to nothing "
-        "when the file is saved: they say what the network would do with images that no file can hold."
+        "when the file is saved: they show what the network would do with images that no file can store."
     )
     return [AuditFinding("warning", "stored steps", text)]

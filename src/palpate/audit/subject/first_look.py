@@ -1,4 +1,4 @@
-"""A first look at the model, on a few images: whether it is fit to be audited, and how it is searched fastest."""
+"""The model is tried on a few images: whether it can be audited, and which settings make the search fastest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def first_look(
     plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
 ) -> tuple[list[AuditFinding], Tuning]:
-    """What some images show of the model, and how it is searched."""
+    """Findings about the model on some images, and the settings for the search."""
     images, targets = subject.images(rows), subject.targets(rows)
     task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
     findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
@@ -32,7 +32,7 @@ def first_look(
 
 
 def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
-    """As the plan says. Only a layout of `auto` is timed, and once: a second timing may choose otherwise."""
+    """As the plan says. Only the layout `auto` is timed, and only once: a second timing could give another choice."""
     mixed = plan.run.precision == "mixed"
     if plan.run.layout != "auto":
         search: Precision = "bfloat16" if mixed else "float32"
@@ -46,5 +46,5 @@ def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any]
     except (InputError, RuntimeError) as error:
         if out_of_memory(error):
             raise
-        # A model without gradients, or one that cannot compute otherwise than as it is; preflight has said so.
+        # A model without gradients, or one that runs in its own format only; preflight has reported it.
         return Tuning()

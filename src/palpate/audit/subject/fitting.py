@@ -1,4 +1,4 @@
-"""Whether a plan's budgets, channels and lattice fit what the files of the images can store."""
+"""Whether the budgets, channels and lattice of a plan fit the files of the images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLACK = 1e-6
 
 
 def require_lattice(plan: Plan, headers: Sequence[Header], names: Sequence[str]) -> None:
-    """Refuse a lattice that the files do not have, and budgets that it cannot hold.
+    """Refuse a lattice that the files do not have, and budgets below its smallest step.
 
     Raises:
         InputError: an image stores floating point, or the smallest budget is below the smallest change that it stores.
@@ -29,8 +29,8 @@ def require_lattice(plan: Plan, headers: Sequence[Header], names: Sequence[str])
     for header, name in zip(headers, names, strict=True):
         if header.step is None:
             raise InputError(
-                f"threat.lattice: {name} stores floating point ({header.dtype}), which has no stored steps to search "
-                "on. Remove lattice, or audit files that store whole numbers."
+                f"threat.lattice: {name} stores floating point ({header.dtype}), which has no stored steps. Remove "
+                "lattice, or audit files that store whole numbers."
             )
         tied = header.shape[0] if threat.tied else 1
         steps = steps_of_least(threat.norm, tied, share)
@@ -40,18 +40,18 @@ def require_lattice(plan: Plan, headers: Sequence[Header], names: Sequence[str])
             needs = "is" if steps == 1 else f"needs {threat.norm}"
             raise InputError(
                 f"threat.eps: {plan.radii[0]:g} is less than one stored step of {name}{where}, which {needs} "
-                f"{header.step * steps:g}: no stored number differs by so little, so such a change is gone when the "
-                f"file is saved. Give {_amount(header.step, steps)} or more, or remove threat.lattice."
+                f"{header.step * steps:g}: stored numbers cannot differ by so little, so such a change is lost when "
+                f"the file is saved. Give {_amount(header.step, steps)} or more, or remove threat.lattice."
             )
 
 
 def require_channels(plan: Plan, headers: Sequence[Header], names: Sequence[str]) -> None:
-    """Refuse shares of the budget for other channels than the images have; raises InputError."""
+    """Refuse shares of the budget for another number of channels than the images have; raises InputError."""
     shares = plan.threat.channels
     for header, name in zip(headers, names, strict=True):
         if shares and len(shares) != header.shape[0]:
             has = "1 channel" if header.shape[0] == 1 else f"{header.shape[0]} channels"
-            raise InputError(f"threat.channels: {len(shares)} shares, and {name} has {has}. Give one share a channel.")
+            raise InputError(f"threat.channels: {len(shares)} shares, and {name} has {has}. Give one per channel.")
 
 
 def _amount(step: float, steps: float) -> str:

@@ -1,4 +1,4 @@
-"""What an audit ran with: provenance, never identity. It names no user and no host."""
+"""The versions and the machine of an audit, for provenance: not part of identities, without a user or a host."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def device_of(wanted: str) -> torch.device:
-    """The device that a plan names; `auto` takes a GPU where there is one.
+    """The device that a plan names; `auto` takes a GPU if there is one.
 
     Raises:
-        InputError: a GPU is wanted where there is none.
+        InputError: the plan names a GPU, and there is none.
     """
     present = torch.cuda.is_available()
     if wanted == "cuda" and not present:
@@ -54,7 +54,7 @@ def device_of(wanted: str) -> torch.device:
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Let cuDNN choose among algorithms that repeat their results, bit for bit; its settings are restored."""
+    """Let cuDNN choose only algorithms that repeat their results bit for bit; its settings are restored afterwards."""
     if device.type != "cuda":
         yield
         return

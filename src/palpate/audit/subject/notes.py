@@ -1,4 +1,4 @@
-"""What a model says of itself, compared with the plan: differences that nobody sees in the figures."""
+"""A model's own description compared with the plan: differences that the figures do not show."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 _SLACK = 0.01
-"""Share of the range by which inputs may leave what the metadata say: resizing overshoots, and people round."""
+"""Share of the range by which inputs may exceed that of the metadata: resizing overshoots, and people round."""
 
 
 def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[AuditFinding]:
-    """Where a bundle's metadata, a Hugging Face folder's configuration, or an endpoint ask for a second look.
+    """What to check in a bundle's metadata, a Hugging Face folder's configuration, or an endpoint.
 
     Args:
         plan: the audit.
@@ -48,7 +48,7 @@ def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[AuditFinding
             )
     if model.endpoint is not None:
         texts.append(
-            f"The model is a service, and what stands behind {model.named} can change unseen. It was asked at "
+            f"The model is a service, and the model behind {model.named} can change unnoticed. It was asked at "
             f"most {model.endpoint.per_second:g} times a second, and {model.endpoint.budget} times in one start."
         )
     return [AuditFinding("note", "model", text) for text in texts]
@@ -62,7 +62,7 @@ def _inputs(facts: BundleFacts, inputs: Tensor) -> Iterator[str]:
         slack = _SLACK * (high - low)
         if least < low - slack or most > high + slack:
             yield (
-                f"The bundle's metadata say that its inputs lie between {low:g} and {high:g}, and the plan gives it "
+                f"The bundle's metadata say that its inputs are between {low:g} and {high:g}, and the plan gives it "
                 f"{least:.4g} to {most:.4g}: check model.preprocess."
             )
 
@@ -80,7 +80,7 @@ def _windows(plan: Plan, facts: BundleFacts) -> Iterator[str]:
 
 
 def _order(ours: Sequence[str], theirs: Sequence[str], what: str) -> Iterator[str]:
-    """The same names in another order are the likeliest mistake of all, and the figures do not show it."""
+    """The same names in another order are the most likely mistake, and the figures do not show it."""
     plain = [name.strip().casefold() for name in ours]
     named = [name.strip().casefold() for name in theirs]
     if len(named) == len(plain) + 1:

@@ -1,4 +1,4 @@
-"""Look at the model, the images and their labels before hours are spent on them."""
+"""Check the model, the images and their labels before hours are spent on attacks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from palpate.usercode import ModelError, said
 from palpate.victim import Victim, dtype_of
 
 _RELATIVE = 1e-3
-"""Outputs that differ by more than this share of the largest one differ for a reason, not by rounding."""
+"""Outputs that differ by more than this share of the largest one differ by more than rounding."""
 _MANY = 0.1
-"""Share of images without a gradient that is worth a warning."""
+"""A larger share of images without a gradient gives a warning."""
 _TRIED = 4
-"""Images that each step of the preprocessing is tried on by itself."""
+"""Images on which each step of the preprocessing is tried separately."""
 
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """What was noticed before the audit, worth a line in the report."""
+    """Something that was noticed before the audit, for a line in the report."""
 
     level: Literal["failure", "warning", "note"]
-    """`failure` (figures cannot be relied on), `warning` (read them with care) or `note` (good to know)."""
+    """`failure` (do not rely on the figures), `warning` (read them with care) or `note` (good to know)."""
     subject: str
-    """What it is about."""
+    """Its topic."""
     text: str
     """What was seen, what it means, and the fix."""
 
@@ -52,25 +52,24 @@ def preflight(
     random_model: str = "refuse",
     logits: bool = False,
 ) -> list[AuditFinding]:
-    """Try the model on some images: what makes an audit impossible is refused, what weakens it is found.
+    """Try the model on some images: problems that prevent an audit are errors, problems that weaken it are findings.
 
-    The victim is entered here; enter it before and the mode in which it was given cannot be seen any more.
+    Do not call it inside `with victim:`, which hides the mode (train or evaluation) of the model.
 
     Args:
         victim: the model with its bounds and preprocessing.
         task: what its outputs mean.
-        images: (B, C, *spatial) in stored values; a batch, best spread over all classes.
-        targets: what is annotated, as the task expects it.
+        images: (B, C, *spatial) in stored values; a batch, if possible with all classes.
+        targets: the annotations, as the task expects them.
         random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`.
-        logits: the user states that outputs are logits, whatever they look like.
+        logits: the user states that outputs are logits, even if they look like probabilities.
 
     Returns:
         The findings, in the order of the checks.
 
     Raises:
-        InputError: images outside the bounds or not finite; a model that fails on them, or whose outputs are of
-            another width, not finite, probabilities instead of logits, boxes in pixels, or random unless that is
-            allowed.
+        InputError: images are outside the bounds or not finite; the model fails on them, or its outputs have another
+            width, are not finite, are probabilities instead of logits, boxes in pixels, or random without permission.
     """
     check_bounds(images, victim.bounds)
     findings = _mode(victim) + _format(victim)
@@ -89,7 +88,7 @@ def preflight(
 def _mode(victim: Victim) -> list[AuditFinding]:
     if not any(part.training for part in victim.module.modules()):
         return []
-    text = "The model came in train mode; it is audited in evaluation mode, and its mode is restored afterwards."
+    text = "The model was in train mode; it is audited in evaluation mode, and its mode is restored afterwards."
     return [AuditFinding("note", "train mode", text)]
 
 
@@ -101,13 +100,13 @@ def _first_pass(victim: Victim, images: Tensor) -> Tree:
 
 
 def _format(victim: Victim) -> list[AuditFinding]:
-    """A model in half or double precision is audited as it is, and that is worth knowing."""
+    """A model in half or double precision is audited unchanged; the user should know it."""
     dtype = dtype_of(victim.module)
     if dtype in (None, torch.float32):
         return []
     text = (
         f"The model computes in {str(dtype).removeprefix('torch.')}; images are given to it in that format, so "
-        "verdicts are those of the model as it is."
+        "verdicts are those of the unchanged model."
     )
     if dtype != torch.float64:
         text += " Small gradients round to zero there; audit it in float32 (.float()) too, where attacks search better."
@@ -115,7 +114,7 @@ def _format(victim: Victim) -> list[AuditFinding]:
 
 
 def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> list[AuditFinding]:
-    """Cross-entropy of a softmax is nearly flat; a sigmoid read as a logit decides for one class always."""
+    """Cross-entropy of probabilities is nearly flat, and a sigmoid read as a logit always decides for one class."""
     suspicion = suspect(task, outputs, targets, "model.outputs")
     if suspicion is None:
         return []
@@ -142,8 +141,8 @@ def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str
     seen = f"two passes of the same images differ by up to {difference:.3g}"
     if random_model == "allow":
         text = (
-            f"In evaluation mode {seen}. The model draws random numbers, so a success may be luck, and a robust "
-            "image too; average the model over many draws for figures that repeat."
+            f"In evaluation mode {seen}. The model draws random numbers, so a success may be luck, and so may a robust "
+            "image. Average the model over many draws to get figures that repeat."
         )
         return [AuditFinding("warning", "random model", text)]
     raise InputError(
@@ -169,7 +168,7 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFind
         return []
     text = (
         f"The output for one image changes by {difference:.3g} with the other images of its batch (a batch norm "
-        "without running statistics does this). Verdicts then depend on the batch; normalise each image by itself."
+        "without running statistics does this). Verdicts then depend on the batch; normalise each image separately."
     )
     return [AuditFinding("failure", "batch dependence", text)]
 
@@ -196,7 +195,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
         return [AuditFinding("failure", "gradients", text)]
     count, none = len(images), int(blocked.sum())
     if none > _MANY * count:
-        place = _place(victim, images) or "rounding or a threshold on the way; remove that step for the audit."
+        place = _place(victim, images) or "rounding or a threshold blocks it; remove that step for the audit."
         text = (
             f"The gradient is exactly zero for {none} of {count} images: {place} Gradient attacks cannot move them; "
             f"attacks without gradient: {free}."
@@ -205,7 +204,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
     if int(zero.sum()) > _MANY * count:
         text = (
             f"The loss is so saturated that its gradient is exactly zero for {int(zero.sum())} of {count} images. "
-            "Attacks climb the margin's gradient there instead, so nothing is lost."
+            "Attacks use the gradient of the margin there instead, so nothing is lost."
         )
         return [*through, AuditFinding("warning", "saturation", text)]
     return through
@@ -216,10 +215,10 @@ def _named(place: str | None) -> str:
 
 
 def _place(victim: Victim, images: Tensor) -> str | None:
-    """What blocks the gradient, with its fix, where that can be told."""
+    """What blocks the gradient, with its fix; None if it is not known."""
     try:
         return victim.where_blocked(images)
-    # The question is only where; that something is wrong is already known.
+    # The problem is already known; only its place is searched.
     except (PalpateError, RuntimeError):
         return None
 

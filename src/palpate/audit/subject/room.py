@@ -1,4 +1,4 @@
-"""How many images the memory holds at once. What does not fit is tried again with half as many."""
+"""How many images fit into memory at once. If a batch does not fit, half as many are tried."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ONE = (
 
 
 class Room:
-    """Images that are computed together: the plan's `run.batch`, and fewer once that many did not fit into memory.
+    """Images that are computed together: the plan's `run.batch`, or fewer after that many did not fit into memory.
 
     Results do not depend on it: every image has its own random numbers.
 
     Attributes:
-        wanted: as the plan says.
-        batch: what was found to fit.
+        wanted: the number of the plan.
+        batch: the number that fits, as far as known.
     """
 
     def __init__(self, wanted: int):
@@ -35,7 +35,7 @@ class Room:
     def each(
         self, rows: Sequence[int], work: Callable[[tuple[int, ...]], Result]
     ) -> Iterator[tuple[tuple[int, ...], Result]]:
-        """What `work` makes of the rows, a part of them at a time; in their order.
+        """The results of `work` for the rows, a part of them at a time, in their order.
 
         Raises:
             InputError: one image alone does not fit into memory; see `work`.
@@ -51,7 +51,7 @@ class Room:
     def some(
         self, rows: Sequence[int], work: Callable[[tuple[int, ...]], Result], fewer: Callable[[int], tuple[int, ...]]
     ) -> Result:
-        """What `work` makes of the rows, or of as many as fit: `fewer` chooses that many of them.
+        """The result of `work` for the rows, or for as many as fit: `fewer` chooses that many of them.
 
         Raises:
             InputError: one image alone does not fit into memory; see `work`.
@@ -62,7 +62,7 @@ class Room:
         return result[0]
 
     def describe(self) -> str | None:
-        """What to tell, where less than the plan's batch fits."""
+        """A sentence for the user if fewer images fit than the plan's batch; else None."""
         if self.batch == self.wanted:
             return None
         one = self.batch == 1
@@ -72,7 +72,7 @@ class Room:
         )
 
     def _tried(self, part: tuple[int, ...], work: Callable[[tuple[int, ...]], Result]) -> tuple[Result] | None:
-        """The result; None where the memory does not hold it, and fewer are to be tried."""
+        """The result; None if the memory is too small, so that fewer must be tried."""
         try:
             return (work(part),)
         except Exception as error:
@@ -80,7 +80,7 @@ class Room:
                 raise
             if len(part) == 1:
                 raise InputError(_ONE) from error
-        # Out here nothing holds the failed attempt's tensors any more.
+        # Outside the `except` block no reference to the tensors of the failed attempt is left.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

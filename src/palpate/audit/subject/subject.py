@@ -1,4 +1,4 @@
-"""What a plan audits, loaded: the model, its images and labels, and the hashes that identify them."""
+"""The subject of an audit, loaded: the model, its images and labels, and the hashes that identify them."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Subject:
         table: the audited images, in order.
         preprocess: from stored values to the network's input.
         model: hash of the model's code and files.
-        weights: hash of its weights as they are used.
+        weights: hash of its loaded weights.
         data: hash of all images, labels and groups.
         device: where the model runs.
-        kind: kind of the task, which decides what is read of the annotations.
-        counts: images of each class, or in which each structure, finding or class of boxes occurs.
-        spacings: size of a pixel of each image along each axis in mm; None where it is not known.
-        headers: what the files say of the images, one a row.
+        kind: kind of the task, which decides which annotations are read.
+        counts: number of images of each class, or with each structure, finding or class of boxes.
+        spacings: size of a pixel of each image along each axis in mm; None if it is not known.
+        headers: what the files say about the images, one per row.
         scale: what values mean.
-        region: where values may change, as the plan says it.
+        region: where values may change, in the words of the plan.
         structures: names of the annotated structures, for regions.
-        notes: what there is to say of how the model was loaded.
+        notes: remarks about how the model was loaded.
     """
 
     victim: Victim
@@ -81,7 +81,7 @@ class Subject:
 
     @property
     def spacing(self) -> collate.Spacing:
-        """The spacing of all images; empty where they differ, None where one is not known."""
+        """The spacing of all images; empty if they differ, None if one is not known."""
         return collate.shared(self.spacings)
 
     def shape_of(self, row: int) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ class Subject:
         return self.headers[row].shape
 
     def spacing_of(self, row: int) -> tuple[float, ...] | None:
-        """Size of a pixel of one row along each spatial axis in mm; None where it is not known."""
+        """Size of a pixel of one row along each spatial axis in mm; None if it is not known."""
         return self.spacings[row]
 
     def limits(self, rows: Sequence[int]) -> Limits:
@@ -110,20 +110,20 @@ class Subject:
     def images(self, rows: Sequence[int]) -> Tensor:
         """Images (B, C, *spatial) of some rows of one shape and spacing in values, float32, on the device.
 
-        The victim's preprocessing is told their spacing, so that what follows sees these rows as the clinic would.
+        The victim's preprocessing gets their spacing, so that it treats these rows as in the clinic.
         """
         self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
         pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
 
     def targets(self, rows: Sequence[int]) -> Tree:
-        """What is annotated of some rows of one shape, as the task expects it, on the device."""
+        """The annotations of some rows of one shape, as the task expects them, on the device."""
         if self.kind in ("binary", "multiclass", "ordinal"):
             labels = [self.table[row].label for row in rows]
             return torch.tensor(labels, dtype=torch.int64, device=self.device)
         annotations = [self.table.annotation(row) for row in rows]
         if self.kind == "segmentation":
-            # Figures in mm for some images and in pixels for others would not belong into one column.
+            # Figures in mm for some images and in pixels for others must not be in one column.
             targets: Tree = collate.masks(
                 annotations, None if self.spacing is None else [self.spacings[row] for row in rows]
             )
@@ -134,7 +134,7 @@ class Subject:
         return mapped(lambda tensor: tensor.to(self.device), targets)
 
     def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-        """The rows in their order, at most `size` at once, and only images of one shape and spacing together."""
+        """The rows in their order, at most `size` at once; images of different shape or spacing are not mixed."""
         for _, same in groupby(rows, key=self._alike):
             alike = tuple(same)
             for start in range(0, len(alike), size):
@@ -149,7 +149,7 @@ class Subject:
         return self.shape_of(row), self.preprocess.at(self.spacing_of(row))
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
-        """What identifies the model and some of the images, as JSON."""
+        """The identity of the model and of some images, as JSON."""
         return {
             "model": self.model,
             "weights": self.weights,
@@ -162,7 +162,7 @@ class Subject:
         }
 
     def spread(self, rows: Sequence[int], count: int) -> tuple[int, ...]:
-        """At most `count` of some rows, taken from the classes in turn; in their order."""
+        """At most `count` of some rows, chosen from the classes in turn and given in their order."""
         queues: dict[int, list[int]] = {}
         for row in rows:
             queues.setdefault(self.table[row].label, []).append(row)
@@ -171,12 +171,12 @@ class Subject:
 
 
 def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str], None] = lambda text: None) -> Subject:
-    """Load what a plan audits.
+    """Load the model and the images of a plan.
 
     Args:
         plan: names the model and the images.
         allow_pickle: load a model whose file can run any code.
-        tell: hears what is loaded, before it is loaded.
+        tell: is called with a sentence before each part is loaded.
 
     Raises:
         InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
@@ -223,12 +223,12 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str]
     )
 
 
-def _require_regions(told: Sequence[str], table: Table, structures: Sequence[str]) -> None:
-    """Look at every image's region once, so that an empty one stops an audit before hours are spent."""
+def _require_regions(given: Sequence[str], table: Table, structures: Sequence[str]) -> None:
+    """Compute every image's region once, so that an empty one stops an audit before hours are spent."""
     from palpate.audit.plan.regions import regions
 
-    for row in range(len(table)) if told else ():
-        regions(told, table, row, structures)
+    for row in range(len(table)) if given else ():
+        regions(given, table, row, structures)
 
 
 def model_source(plan: Plan) -> ModelSource:

@@ -1,4 +1,4 @@
-"""The adversarial images that a plan exports: files in the run folder, and what becomes of those of an earlier plan."""
+"""The adversarial images that a plan exports: files in the run folder, and what happens to those of an earlier plan."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
 def export(
     run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome, which: str, *, identifiers: bool
 ) -> None:
-    """Write one image's adversarial files into the run folder: at all budgets, or at the one that goes on show.
+    """Write one image's adversarial files into the run folder: at all budgets, or only at the one that is shown.
 
     Raises:
         InputError: the format cannot hold the image.
-        StorageError: the disk is full or refuses.
+        StorageError: the disk is full or does not accept the file.
     """
     for place, (record, image) in enumerate(zip(found.records, found.images, strict=True)):
         if not record.eligible or (which == "shown" and place != found.best):
@@ -40,14 +40,14 @@ def export(
 
 
 def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -> list[AuditFinding]:
-    """What becomes of the files of a run that goes on with another `[export]`: images of finished shards are gone.
+    """What happens to the files if a run continues with another `[export]`: images of finished shards are not kept.
 
-    Files that hold identifiers which the plan no longer asks for are removed, and so is every file where it asks for
-    none.
+    Files with identifiers are removed if the plan does not allow identifiers any more; all files are removed if it
+    asks for none.
 
     Args:
         run: its folder.
-        was: the section that the files were written by; None where there was none.
+        was: the section that was in force when the files were written; None if there was none.
         section: the plan's.
 
     Raises:
@@ -68,14 +68,14 @@ def settle(run: RunFolder, was: dict[str, Any] | None, section: ExportSection) -
     if section.images == "none" or (fewer and was["identifiers"] == section.identifiers):
         return []
     text = (
-        "The plan's [export] changed after images were attacked, and of those that are finished no image is kept to "
-        "write: their files are missing, or are as the earlier plan asked. Give a new run folder to have all of them."
+        "The plan's [export] changed after images were attacked. Images of finished shards are not kept: their files "
+        "are missing, or are those of the earlier plan. Choose a new run folder to get all of them."
     )
     return [AuditFinding("warning", "exports", text)]
 
 
 def exported(run: RunFolder, shards: Sequence[Shard]) -> list[dict[str, object]]:
-    """The exports that are there and belong to the plan, in its order; what an earlier plan left is removed."""
+    """The exports that exist and belong to the plan, in its order; those of an earlier plan are removed."""
     known = {shard.identity[:16]: (number, shard) for number, shard in enumerate(shards)}
     entries = []
     folder = run.path / FOLDER

@@ -1,8 +1,8 @@
 """Pictures for the report: the image as stored, the adversarial image, and the change made visible.
 
-They are written before the shard that they belong to, so that a stored shard always has its pictures, and are found
-again from the records alone: each adversarial picture carries its place in the volume and what is drawn over it. Their
-names hold no more of an image than its position in the table.
+They are written before the shard that they belong to, so that a stored shard always has its pictures. They are found
+again from the records alone: each adversarial picture holds its place in the volume and the marks that are drawn over
+it. Their names say only the position of the image in the table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COPY = "A copy for display of the image as stored, made by palpate beside alter
 _FACTORS = (1, 2, 5)
 _OURS = re.compile(r"[0-9a-f]{16}-(clean|\d+-(adversarial|change))(-\d+-\d+)?\.png")
 _NOTE = "palpate"
-"""Name of the text of an adversarial picture that says where it lies and what is drawn over it."""
+"""Name of the text in an adversarial picture that holds its place in the volume and the marks over it."""
 _KINDS = ("clean", "adversarial", "perturbation")
 
 
@@ -67,15 +67,15 @@ class Picture:
 
 
 def pick(subject: Subject, rows: Sequence[int]) -> frozenset[int]:
-    """Rows to show for an attack: some of those that it can win, from all classes in turn."""
+    """Rows to show for an attack: some of the rows that it can win, from all classes in turn."""
     return frozenset(subject.spread(rows, PER_ATTACK))
 
 
 def draw(run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome) -> None:
-    """Write the pictures of one image: three, or of a volume three for each slice that goes on show.
+    """Write the pictures of one image: three, or for a volume three for each slice that is shown.
 
     Raises:
-        StorageError: the disk is full or refuses.
+        StorageError: the disk is full or does not accept the file.
     """
     record = found.records[found.best]
     clean = subject.images([record.row])[0]
@@ -93,7 +93,7 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome) ->
             png(plane.of(amplified), span, f"{_SYNTHETIC} The change alone, times {factor:g}, around grey."),
         )
         for name, data in zip(_names(subject, shard, record.row, plane.suffix), pictures, strict=True):
-            # The clean image serves all attacks; its name says what it holds.
+            # All attacks share the clean image; its name is the hash of its contents.
             if data is not pictures[0] or not (run.images / name).is_file():
                 write_atomically(run.images / name, data)
 
@@ -104,10 +104,10 @@ def _structures(shard: Shard) -> int:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What was annotated in one image and decided before and after, and the planes that show it.
+    """The annotation of one image, the decisions before and after the attack, and the planes that show them.
 
     Attributes:
-        planes: those that go on show.
+        planes: those that are shown.
         masks: name -> masks (S, *spatial) of `truth`, `clean` and `adversarial`; empty without masks.
         boxes: name -> boxes of the same; empty without boxes.
     """
@@ -118,7 +118,7 @@ class Drawing:
 
     @classmethod
     def of(cls, image: Tensor, truth: Tree, before: Tree, after: Tree, structures: int) -> Drawing:
-        """Read annotation and decisions of one image (C, *spatial), all without the batch's axis."""
+        """From the annotation and the decisions of one image (C, *spatial), all without the batch axis."""
         spatial, trees = tuple(image.shape[1:]), {"truth": truth, "clean": before, "adversarial": after}
         stacks = {
             name: stack
@@ -131,13 +131,13 @@ class Drawing:
         return cls(shown, stacks, {name: boxes_of(tree) for name, tree in trees.items()})
 
     def marks(self, plane: Plane) -> dict[str, list[Mark]]:
-        """What is drawn over one plane."""
+        """The marks to draw over one plane."""
         drawn = {name: outlines(plane.masks(stack)) for name, stack in self.masks.items()}
         return {name: [*drawn.get(name, []), *boxes] for name, boxes in self.boxes.items()}
 
 
 def amplification(linf: float, bounds: tuple[float, float]) -> float:
-    """How often the change is multiplied: as much as fits around grey, rounded down to 1, 2 or 5 and zeros."""
+    """The factor for the change: as large as fits around grey, rounded down to 1, 2 or 5 times a power of ten."""
     room = (bounds[1] - bounds[0]) / 2
     if not linf > 0 or linf >= room:
         return 1.0
@@ -146,12 +146,12 @@ def amplification(linf: float, bounds: tuple[float, float]) -> float:
 
 
 def gallery(run: RunFolder, subject: Subject, shards: Sequence[Shard], frame: Frame) -> list[dict[str, Any]]:
-    """The entries of all pictures that are there, in the order of the records."""
+    """The entries of all pictures that exist, in the order of the records."""
     places: dict[tuple[str, int], int] = {}
     won: set[tuple[str, int]] = set()
     for place in range(len(frame["row"])):
         key = (str(frame["item"][place]), int(frame["row"][place]))
-        # Records rise in eps: the first success stays, and without one the last record does.
+        # Records rise in eps: the first success is kept, or the last record if there is no success.
         if key not in won:
             places[key] = place
             won |= {key} if frame["success"][place] else set()
@@ -171,7 +171,7 @@ def gallery(run: RunFolder, subject: Subject, shards: Sequence[Shard], frame: Fr
 
 
 def prune(run: RunFolder, entries: Sequence[dict[str, Any]]) -> None:
-    """Remove pictures of earlier plans, which no entry names any more."""
+    """Remove pictures of earlier plans, which are not in any entry now."""
     kept = {Path(one[kind]).name for entry in entries for one in entry["slices"] for kind in _KINDS}
     for path in run.images.glob("*.png"):
         if _OURS.fullmatch(path.name) and path.name not in kept:
@@ -186,7 +186,7 @@ def _picture(
         return None
     telling = max(slices, key=lambda one: int(one["changed"]))
     shades = [one.pop("window") for one in slices]
-    # Boxes are among the marks, and masks have no other form.
+    # Boxes and masks are shown by their marks; only findings need their numbers.
     flat = subject.kind == "multilabel"
     return Picture(
         attack=str(frame["attack"][place]),
@@ -212,7 +212,7 @@ def _picture(
 
 
 def _slices(run: RunFolder, names: Sequence[tuple[str, str, str]]) -> Iterator[dict[str, Any]]:
-    """The slices whose adversarial picture can be read and says where it lies."""
+    """The slices whose adversarial picture can be read and holds its place in the volume."""
     for three in names:
         try:
             with Image.open(run.images / three[1]) as picture:

@@ -1,7 +1,7 @@
-"""What is drawn over a picture: outlines of masks and boxes, in fractions of its width and height.
+"""The marks over a picture: outlines of masks and boxes, in fractions of its width and height.
 
 A decision or annotation is a label map (*spatial), one mask per structure (S, *spatial), boxes with their classes, or
-something that has no place in the image, such as a class.
+something without a place in the image, such as a class.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor
 from palpate.tensors import Tree
 
 TOLERANCE = 0.25
-"""Pixels by which a simplified outline may leave the one of the mask."""
+"""Largest distance in pixels of a simplified outline from that of the mask."""
 MOST_POINTS = 400
-"""Points of one outline at most; longer ones are simplified further."""
+"""Largest number of points of an outline; longer ones are simplified further."""
 MOST_MARKS = 120
-"""Marks of one kind on a picture at most, the largest first."""
+"""Largest number of marks of one kind on a picture; the largest marks are kept."""
 
 Stack = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
@@ -29,10 +29,10 @@ Mark = dict[str, Any]
 
 
 def stack_of(decision: Tree, axes: int, structures: int) -> Stack | None:
-    """The masks of one image as (S, *spatial) bool; None where the decision is no mask.
+    """The masks of one image as (S, *spatial) bool; None if the decision is not a mask.
 
     Args:
-        decision: one image's annotation or decision, without the batch's axis.
+        decision: one image's annotation or decision, without the batch axis.
         axes: number of spatial axes.
         structures: S, the number of structures; label 0 and labels above S are background.
     """
@@ -46,10 +46,10 @@ def stack_of(decision: Tree, axes: int, structures: int) -> Stack | None:
 
 
 def boxes_of(decision: Tree) -> list[Mark]:
-    """The boxes of one image as marks, largest first; none where the decision has no boxes.
+    """The boxes of one image as marks, largest first; an empty list if the decision has no boxes.
 
     Args:
-        decision: `Boxes` or `Detections` of one image, without the batch's axis; a label of -1 is padding.
+        decision: `Boxes` or `Detections` of one image, without the batch axis; a label of -1 is padding.
     """
     if not hasattr(decision, "boxes"):
         return []
@@ -66,15 +66,15 @@ def boxes_of(decision: Tree) -> list[Mark]:
 def outlines(masks: Stack) -> list[Mark]:
     """The outlines of masks (S, H, W) as marks, holes included, largest first.
 
-    Traced halfway between the pixels inside and outside (marching squares), so that a mask of one pixel has an
-    outline too, then simplified to `TOLERANCE`.
+    An outline runs halfway between the pixels inside and outside (marching squares), so that a mask of one pixel has
+    an outline too. It is then simplified to `TOLERANCE`.
     """
     found = []
     for part, mask in enumerate(masks):
         height, width = mask.shape
         traced = contour_generator(z=np.pad(mask, 1).astype(np.float64), line_type=LineType.Separate)
         for line in traced.lines(0.5):
-            # Centres of pixels stand at half steps, and the padding shifts by a whole one.
+            # Centres of pixels are at half steps, and the padding shifts by a whole step.
             points = simplified(np.asarray(line, dtype=np.float64) - 0.5)
             extent = float(np.prod(np.ptp(points, axis=0)))
             found.append((extent, _mark(part, "contour", points / (width, height), None)))
@@ -82,14 +82,14 @@ def outlines(masks: Stack) -> list[Mark]:
 
 
 def simplified(points: Points, tolerance: float = TOLERANCE, most: int = MOST_POINTS) -> Points:
-    """A closed line with fewer points, nowhere further than `tolerance` from the given one.
+    """A closed line with fewer points, at most `tolerance` from the given one.
 
-    Douglas and Peucker, Cartographica 10 (1973) 112. Where more than `most` points are left, the tolerance doubles.
+    Douglas and Peucker, Cartographica 10 (1973) 112. If more than `most` points are left, the tolerance is doubled.
 
     Args:
         points: (N, 2), the last point equal to the first.
         tolerance: in the units of the points.
-        most: points that may be left.
+        most: largest number of points of the result.
     """
     while True:
         middle = int(np.linalg.norm(points - points[0], axis=1).argmax())
@@ -109,7 +109,7 @@ def simplified(points: Points, tolerance: float = TOLERANCE, most: int = MOST_PO
 
 
 def _distances(points: Points, start: Points, end: Points) -> Points:
-    """From each point to the segment between two others."""
+    """The distance of each point from the segment between two others."""
     along = end - start
     length = max(float(along @ along), 1e-12)
     place = np.clip((points - start) @ along / length, 0, 1)

@@ -1,4 +1,4 @@
-"""What an attack found for each image, as records."""
+"""The results of an attack for each image, as records."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from palpate.tensors import Tree, lengths, mapped
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """What an attack found for one image: its records, smallest budget first, and the image that goes on show.
+    """The result of an attack for one image: its records, smallest budget first, and the image that is shown.
 
     Attributes:
         records: one per budget.
         images: adversarial image (C, *spatial) at each budget.
-        best: place of the budget that goes on show: the smallest that won, or the largest.
-        prediction: the decision for it.
+        best: index of the budget that is shown: the smallest that won, or the largest.
+        prediction: the decision at that budget.
         clean_prediction: the decision for the image as stored.
     """
 
@@ -37,7 +37,7 @@ class ImageOutcome:
 
     @property
     def shown(self) -> Tensor:
-        """The adversarial image that goes on show."""
+        """The adversarial image that is shown."""
         return self.images[self.best]
 
 
@@ -51,7 +51,7 @@ def outcomes(
     budgets: Sequence[Budget],
     disease: Sequence[int],
 ) -> Iterator[ImageOutcome]:
-    """What an attack found for some rows of one shape, in their order."""
+    """The results of an attack for some rows of one shape, in their order."""
     subject = survival.subject
     measured = survival.columns(item, rows, images, targets, budgets)
     columns = [

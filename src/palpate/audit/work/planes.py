@@ -1,4 +1,4 @@
-"""Which slices of a volume go on show, and how stored values become grey. A 2D image is one plane."""
+"""Which slices of a volume are shown, and how stored values become grey. A 2D image is one plane."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from palpate.audit.work.marks import Stack
 
 MOST_SLICES = 9
-"""Slices of a volume that are shown at most."""
+"""Largest number of slices of a volume that are shown."""
 EIGHT_BIT = 255.0
-"""Bounds further apart than this (Hounsfield units, 16 bit) would leave a picture flat and grey."""
+"""With a wider range than this (Hounsfield units, 16 bit) a picture would be flat and grey."""
 _PERCENTILES = (1.0, 99.0)
 
 
@@ -26,11 +26,11 @@ class Plane:
     """One plane of an image.
 
     Attributes:
-        axis: spatial axis that the slices count along; None in 2D.
+        axis: spatial axis of the slices; None in 2D.
         index: which slice, from 0.
         count: how many slices there are.
         changed: pixels of this slice whose decision changed.
-        aspect: width over height, with the size of the pixels.
+        aspect: width divided by height in mm.
     """
 
     axis: int | None
@@ -51,7 +51,7 @@ class Plane:
         return np.asarray(np.take(stack, self.place(stack.shape[axis]), axis=axis), dtype=bool)
 
     def place(self, size: int) -> int:
-        """Where this slice lies on a grid of another size along the axis."""
+        """The index of this slice on a grid of another size along the axis."""
         return int((self.index + 0.5) / self.count * size)
 
     @property
@@ -63,11 +63,11 @@ class Plane:
 def planes(
     spatial: Sequence[int], spacing: Sequence[float] | None, before: Stack | None, after: Stack | None
 ) -> list[Plane]:
-    """The planes of an image that go on show.
+    """The planes of an image that are shown.
 
-    Of a volume: the slices along its coarsest axis (the last one of equals, or where the spacing is unknown) whose
-    masks changed most, in their order; where none changed, the one with the largest masks; without masks, some that
-    are evenly apart.
+    Of a volume: slices along its coarsest axis (the last axis if several are equal or the spacing is unknown), in
+    their order. With masks: the slices whose masks changed most; if none changed, the one with the largest masks.
+    Without masks: some evenly spaced slices.
 
     Args:
         spatial: size of the image.
@@ -104,7 +104,7 @@ def _aspect(size: Sequence[int], steps: Sequence[float]) -> float:
 
 
 def window(image: Tensor, bounds: tuple[float, float], *, inverted: bool = False) -> tuple[float, float]:
-    """Stored values that are shown black and white: the bounds, or where they are wider than 8 bit the middle 98%.
+    """Stored values that are shown black and white: the bounds, or the middle 98% if the bounds are wider than 8 bit.
 
     Args:
         image: the image as stored (C, *spatial); the altered one is shown in the same window.
@@ -119,9 +119,9 @@ def window(image: Tensor, bounds: tuple[float, float], *, inverted: bool = False
 
 
 def shades(image: Tensor, bounds: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """Stored values (C, H, W) as 8 bit (H, W, 3 or 1): rounded, or scaled from `bounds` where those are not of 8 bit.
+    """Stored values (C, H, W) as 8 bit (H, W, 3 or 1): rounded, or scaled from `bounds` if these are not of 8 bit.
 
-    Three channels are colours; of any other number the first is shown.
+    Three channels are colours; otherwise the first channel is shown.
     """
     low, high = bounds
     values: npt.NDArray[np.float64] = image.detach().cpu().double().numpy()
@@ -135,9 +135,9 @@ def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> 
 
     Args:
         image: stored values.
-        bounds: what is shown black and white; the first may be the higher one.
-        text: what the picture is, for whoever finds it alone.
-        notes: further texts that the file carries.
+        bounds: values that are shown black and white; the first may be the higher one.
+        text: description of the picture, stored in the file.
+        notes: further texts that are stored in the file.
     """
     pixels = shades(image, bounds)
     picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])

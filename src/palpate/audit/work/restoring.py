@@ -23,13 +23,13 @@ _KINDS = ("clean", "adversarial", "perturbation")
 
 
 def named(gallery: Sequence[Mapping[str, Any]], exports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The files that the entries of the gallery and of the exports name."""
+    """The files of the entries of the gallery and of the exports."""
     pictures = [one[kind] for entry in gallery for one in entry["slices"] for kind in _KINDS]
     return [*pictures, *(entry["file"] for entry in exports)]
 
 
 def expected(before: Mapping[str, Any], plan: Plan) -> dict[str, str]:
-    """What a run that goes on should still have, by name; exports only where the plan asks for the same ones."""
+    """The files that a continued run should still have, by name; exports only if the plan's `[export]` is unchanged."""
     files: dict[str, str] = before.get("files", {})
     if before.get("export") == plan.export.model_dump():
         return dict(files)
@@ -44,20 +44,20 @@ def to_redo(run: RunFolder, subject: Subject, shards: Sequence[Shard], files: Ma
         shard = owners.get(_stem(name, subject, shards, files))
         if shard is not None:
             found[name] = shard
-            # The clean picture serves all attacks and is written only where it is not there.
+            # All attacks share the clean picture, and it is written only if it is missing.
             if (run.path / name).is_file() or (run.path / name).is_symlink():
                 (run.path / name).unlink()
     return found
 
 
 def _stem(name: str, subject: Subject, shards: Sequence[Shard], files: Iterable[str]) -> str:
-    """The first letters of the identity of the shard that writes a file; empty where none of these does."""
+    """The first letters of the identity of the shard that writes a file; empty if none of these shards does."""
     if (altered := _ALTERED.fullmatch(name)) and "-clean" not in name:
         return altered[1]
     if (clean := _CLEAN.fullmatch(name)) is None:
         return ""
     rows = {row for shard in shards for row in shard.rows if subject.table.fingerprint([row])[:16] == clean[1]}
     wanted = re.compile(rf"images/([0-9a-f]{{16}})-(\d+)-adversarial{re.escape(clean[2])}\.png")
-    beside = [match for match in map(wanted.fullmatch, files) if match and int(match[2]) in rows]
+    adversarial = [match for match in map(wanted.fullmatch, files) if match and int(match[2]) in rows]
     known = {shard.identity[:16] for shard in shards}
-    return next((match[1] for match in beside if match[1] in known), "")
+    return next((match[1] for match in adversarial if match[1] in known), "")

@@ -1,4 +1,4 @@
-"""Adversarial images as files: written in the format that they came in, and read back with the ordinary reader."""
+"""Adversarial images as files: written in the original format, and read back with the ordinary reader."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def storable(header: Header, image: Tensor) -> Array:
-    """The stored numbers nearest to an image's values; what the file cannot hold is clipped, as saving does."""
+    """The stored numbers nearest to an image's values; values that the file cannot store are clipped."""
     values = image.detach().cpu().numpy().astype(np.float64)
     return header.stored(values if header.bounds is None else values.clip(*header.bounds))
 
 
 def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
-    """Images (B, C, *spatial) as stored numbers can hold them: what a hospital handles has been a file before."""
+    """Images (B, C, *spatial) rounded to stored numbers: post-processing in a hospital begins with a file."""
     low, high = subject.victim.bounds
     held = []
     for row, image in zip(rows, images, strict=True):
@@ -44,25 +44,25 @@ def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
 
 
 def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
-    """What a copy says of itself; equal for equal attacks on equal images, so that runs repeat byte for byte."""
+    """The note in a copy; equal for equal attacks on equal images, so that runs repeat byte for byte."""
     words = f"{item.attack.threat.norm} {amounts(eps, subject.scale)[0]}"
     identity = f"{item.identity} {eps!r} {subject.table.fingerprint([row])}"
     return Note(item.entry.name, words, identity, identifiers)
 
 
 def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: Note) -> Path:
-    """Write one image as a copy of its row's file; the ending is the format's.
+    """Write one image as a copy of its row's file; the format decides the ending.
 
     Returns:
-        The file; a folder where the original is a series, or where its channels lie in files of their own.
+        The file; a folder if the original is a series, or if its channels are in separate files.
 
     Raises:
-        InputError: the row has no file of its own, or its format cannot hold the image.
-        StorageError: the disk is full or refuses.
+        InputError: the row has no separate file, or its format cannot hold the image.
+        StorageError: the disk is full or does not accept the file.
     """
     sources = subject.table.paths(row)
     if not sources:
-        raise InputError(f"{subject.table[row].name}: images of an archive have no file of their own to write.")
+        raise InputError(f"{subject.table[row].name}: images of an archive have no separate file to write.")
     if len(sources) == 1:
         if (turn := subject.table.turn(row)) != UPRIGHT:
             image = torch.from_numpy(turned_back(image.cpu().numpy(), turn))
@@ -89,12 +89,12 @@ def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
 
 @dataclass
 class Saver:
-    """Saves images into a folder that lives no longer than they are looked at, and reads them again.
+    """Saves images into a temporary folder and reads them again.
 
     Attributes:
         subject: the images' files and formats.
-        root: where that folder is made: the run folder, since images may leave it no more than records do.
-        refused: why images could not be saved, each reason once.
+        root: where that folder is made: in the run folder, because images, like records, must not leave it.
+        refused: why images could not be saved, and how many.
     """
 
     subject: Subject
@@ -102,7 +102,7 @@ class Saver:
     refused: dict[str, int] = field(default_factory=dict)
 
     def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
-        """The images (B, C, *spatial) as they are after saving and reading; NaN where one cannot be saved."""
+        """The images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
         with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
             read = [
                 self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)

@@ -1,4 +1,4 @@
-"""One attack on some images: the unit that is finished, stored and found again."""
+"""Shards: one attack on some images, which are finished, stored and found again together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shard:
     Attributes:
         item: the attack.
         rows: positions in the table, rising.
-        identity: hash of all that decides the records; names the stored file.
+        identity: hash of everything that decides the records; it is the name of the stored file.
     """
 
     item: Item
@@ -46,7 +46,7 @@ class Shard:
 
 
 def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Shard, ...]:
-    """All shards of a plan, attack by attack. Batch size, device and layout do not enter their identities."""
+    """All shards of a plan, attack by attack. Batch size, device and layout are not part of their identities."""
     subject = survival.subject
     size, count = plan.run.shard, len(subject.table)
     chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
@@ -68,16 +68,16 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     )
 
 
-def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[ImageOutcome]:
-    """Attack the rows of a shard, a batch at a time; what it yields is in the order of the rows.
+def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[list[ImageOutcome]]:
+    """Attack the rows of a shard; gives the outcomes of each batch, in the order of the rows.
 
-    To be called inside `with subject.victim:`, which restores the global random state.
+    Call it inside `with subject.victim:`, which restores the global random state.
 
     Args:
-        plan: how.
-        survival: model, images, and what happens to them afterwards.
-        shard: which attack, which rows.
-        room: how many images fit into memory, as earlier shards found it.
+        plan: the plan.
+        survival: model, images, and the post-processing afterwards.
+        shard: the attack and the rows.
+        room: how many images fit into memory, as known from earlier shards.
 
     Raises:
         InputError: the attack cannot run on this model, or one image alone does not fit into memory.
@@ -85,7 +85,7 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = 
     room = room or Room(plan.run.batch)
     for rows in survival.subject.batches(shard.rows, plan.run.batch):
         for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part)):
-            yield from found
+            yield found
 
 
 def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[ImageOutcome]:
@@ -111,9 +111,9 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
 
 @contextmanager
 def under_attack() -> Iterator[None]:
-    """What the user's model raises is the user's to read: one sentence instead of a traceback into palpate.
+    """Errors of the user's model become one sentence instead of a traceback into palpate.
 
-    Outputs that torch cannot compute with fail outside the model's own code, with a RuntimeError.
+    Outputs that torch cannot compute with raise a RuntimeError outside the model's own code.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is left of an attack after what happens to images in a hospital, and how close its images are to clean ones."""
+"""Whether attacks survive post-processing in a hospital, and how close their images are to the clean ones."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ _SAVED_WORDS = "written in the format that it came in, and read again"
 class Survival:
     """Measures survival for the shards of one start of an audit.
 
-    Clean images are handled once for all attacks of a task; a budget whose image is the smaller budget's is not
-    measured again.
+    Clean images are processed once for all attacks of a task. If a budget has the same image as the smaller budget, it
+    is not measured again.
 
     Attributes:
         subject: the model and the images.
-        handlings: what is done to images, in the order of the records; `saved`, if asked for, comes before them.
-        saver: writes and reads files; None where the plan does not ask for it.
+        steps: post-processing steps, in the order of the records; `saved`, if asked for, comes before them.
+        saver: writes and reads files; None if the plan does not ask for it.
     """
 
     subject: Subject
-    handlings: tuple[PostProcessing, ...]
+    steps: tuple[PostProcessing, ...]
     saver: Saver | None
     _clean: dict[tuple[str, int], tuple[list[float], list[float]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan, subject: Subject, root: Path) -> Survival:
-        """As the plan asks for it, with files in passing below `root`.
+        """As the plan asks for it, with temporary files below `root`.
 
         Raises:
-            InputError: a handling that does not exist or does not fit the images.
+            InputError: a post-processing step does not exist or does not fit the images.
         """
         try:
-            handlings = tuple(parse(name, subject.scale) for name in plan.survival.after)
+            steps = tuple(parse(name, subject.scale) for name in plan.survival.after)
         except InputError as error:
             raise InputError(f"survival.after: {error}") from error
-        return cls(subject, handlings, Saver(subject, root) if plan.survival.saved else None)
+        return cls(subject, steps, Saver(subject, root) if plan.survival.saved else None)
 
     @property
     def refused(self) -> dict[str, int]:
@@ -67,19 +67,19 @@ class Survival:
 
     @property
     def described(self) -> list[dict[str, str]]:
-        """Name and words of each handling, in the order of the records."""
+        """Name and description of each step, in the order of the records."""
         saved = [{"name": SAVED, "words": _SAVED_WORDS}] if self.saver else []
-        return saved + [{"name": one.name, "words": one.describe()} for one in self.handlings]
+        return saved + [{"name": one.name, "words": one.describe()} for one in self.steps]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What of it decides the records, as JSON."""
-        return {"saved": self.saver is not None, "after": [encode(one) for one in self.handlings]}
+        """The settings that decide the records, as JSON."""
+        return {"saved": self.saver is not None, "after": [encode(one) for one in self.steps]}
 
     def columns(
         self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, budgets: Sequence[Budget]
     ) -> list[dict[str, list[Any]]]:
-        """For each budget the columns of the records that say how close the images are and what is left of them."""
+        """For each budget the columns of the records about closeness to the clean image and about survival."""
         clean = self._of_clean(item, rows, images, targets)
         columns: list[dict[str, list[Any]]] = []
         for place, budget in enumerate(budgets):
@@ -119,7 +119,7 @@ class Survival:
         found, clean = budget.result.images[places], images[places]
         left = [rows[index] for index in fresh]
         self._seed("adversarial", item.identity, left, budget.eps)
-        margins, scores, saved_linf = self._handled(item, left, found, item.task.take(targets, places), budget.eps)
+        margins, scores, saved_linf = self._after(item, left, found, item.task.take(targets, places), budget.eps)
         bounds = self.subject.victim.bounds
         figures = {
             "psnr": psnr(found, clean, bounds).tolist(),
@@ -141,18 +141,18 @@ class Survival:
             places = torch.tensor(missing, device=images.device)
             left = [rows[index] for index in missing]
             self._seed("clean", task, left, 0.0)
-            margins, scores, _ = self._handled(item, left, images[places], item.task.take(targets, places), 0.0)
+            margins, scores, _ = self._after(item, left, images[places], item.task.take(targets, places), 0.0)
             self._clean |= {(task, row): both for row, *both in zip(left, margins, scores, strict=True)}  # type: ignore[misc]
         return [self._clean[task, row] for row in rows]
 
     def _seed(self, *what: object) -> None:
-        # A model that draws random numbers draws the same ones whichever shard comes here first.
+        # A model that draws random numbers draws the same ones, in any order of the shards.
         torch.manual_seed(derive(0, *map(str, what)))
 
-    def _handled(
+    def _after(
         self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, eps: float
     ) -> tuple[list[list[float]], list[list[float]], list[float]]:
-        """Per image its margins and scores after each handling, and the largest change that saving made."""
+        """Per image its margins and scores after each step, and the largest change by saving."""
         margins, scores = [], []
         saved_linf = [math.nan] * len(rows)
         if self.saver:
@@ -164,9 +164,9 @@ class Survival:
             found = self._judged(item, judged, targets)
             margins.append(found[0].masked_fill(~whole, math.nan))
             scores.append(found[1].masked_fill(~whole, math.nan))
-        stored = as_stored(self.subject, rows, images) if self.handlings else images
-        for handling in self.handlings:
-            found = self._judged(item, handling(stored), targets)
+        stored = as_stored(self.subject, rows, images) if self.steps else images
+        for step in self.steps:
+            found = self._judged(item, step(stored), targets)
             margins.append(found[0])
             scores.append(found[1])
         if not margins:

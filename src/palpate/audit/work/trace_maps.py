@@ -1,4 +1,4 @@
-"""The maps of a trace: the image as the gallery displays it, and where on it an attack's changes lie and differ."""
+"""The maps of a trace: the image as the gallery shows it, and where on it the changes of an attack are and differ."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Array = npt.NDArray[Any]
 
 
 class Map(NamedTuple):
-    """One image of a trace, on the plane that is displayed.
+    """One image of a trace, on the plane that is shown.
 
     Attributes:
         row: position in the table.
         shown: (H, W, 3) uint8, the clean image.
-        spread: (H, W) float32, how much the final changes of its starts differ, in values.
+        spread: (H, W) float32, how much the final changes of different starts differ, in values.
         change: (H, W) float32, the final change of the first start, mean over channels, in values.
         last: (starts, C, H, W), the final changes.
-        place: shape of the whole image and its plane; maps over images need them to be the same.
+        place: shape of the whole image, and its plane; maps over several images need the same place.
     """
 
     row: int
@@ -43,7 +43,7 @@ class Map(NamedTuple):
 def maps_of(
     subject: Subject, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, trace: Trace
 ) -> list[Map]:
-    """The maps of those images of a batch (B, C, *spatial) that were attacked."""
+    """The maps of the attacked images of a batch (B, C, *spatial)."""
     spread, decided = spread_starts(trace.last, trace.draws), trace.results[0].clean_prediction
     found = []
     for sample in trace.eligible.nonzero().flatten().tolist():
@@ -65,7 +65,7 @@ def maps_of(
 
 
 def _plane(image: Tensor, truth: Tree, decision: Tree, structures: int) -> Plane:
-    """The plane that is displayed, the same for all attacks: that with the largest masks, or the middle one."""
+    """The plane that is shown, the same for all attacks: the one with the largest masks, or the middle one."""
     planes = Drawing.of(image, truth, decision, decision, structures).planes
     return planes[len(planes) // 2]
 
@@ -80,7 +80,7 @@ def gathered(maps: Sequence[Map], *, draws: bool) -> dict[str, Array]:
     """The arrays of `stability/<identity>.npz`.
 
     `rows` (n,) and `sizes` (n, 2), height and width; `shown` (n, H, W, 3), `spread_starts` and `change` (n, H, W), of
-    which smaller images fill the upper left corner, with white and NaN beside them; `spread_images` (H, W) where there
+    which smaller images fill the upper left corner, with white and NaN around them; `spread_images` (H, W) if there
     are several images of one shape and plane; `draws` (), whether the attack drew random numbers.
     """
     sizes = np.array([one.change.shape for one in maps], dtype=np.int64).reshape(-1, 2)
@@ -100,7 +100,7 @@ def gathered(maps: Sequence[Map], *, draws: bool) -> dict[str, Array]:
 
 
 def _stacked(images: Sequence[Array], sizes: npt.NDArray[np.int64], fill: Array) -> Array:
-    """Images (H, W, ...) of several sizes in one array, beside `fill`."""
+    """Images (H, W, ...) of several sizes in one array, filled up with `fill`."""
     height, width = sizes.max(0, initial=0)
     stack = np.empty((len(images), height, width, *fill.shape), dtype=fill.dtype)
     stack[...] = fill

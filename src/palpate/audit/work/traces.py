@@ -1,7 +1,7 @@
-"""Trace the attacks of an audit on a few images: which, at which budget, under which identity, and what is stored.
+"""Trace the attacks of an audit on a few images: which images, which budget, which identity, and what is stored.
 
-Traces come after all attacks and change nothing of their records. An attack is traced on the first images that its
-records call eligible, from all classes in turn, at the middle one of the plan's budgets.
+Traces come after all attacks and do not change their records. An attack is traced on the first images that are
+eligible in its records, from all classes in turn, at the middle one of the plan's budgets.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 MEMORY = 2**28
-"""Bytes that the steps of the images that are traced together may take; one image is traced whatever it takes."""
+"""Bytes for the steps of the images that are traced together; one image is always traced, even if it needs more."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TraceJob:
     Attributes:
         item: the attack, a gradient ascent.
         rows: positions in the table, rising; the attack can win each of them.
-        identity: hash of all that decides the trace; names the stored files.
+        identity: hash of everything that decides the trace; it is the name of the stored files.
     """
 
     item: Item
@@ -59,7 +59,7 @@ class TraceJob:
 
 
 def traceable(item: Item) -> bool:
-    """Whether an attack takes steps along a gradient; the others have no way to trace."""
+    """Whether an attack takes steps along a gradient; other attacks have no steps to trace."""
     return isinstance(item.attack, Ascent)
 
 
@@ -71,25 +71,25 @@ def budget(plan: Plan) -> float:
 def trace_jobs(
     plan: Plan, subject: Subject, run: RunFolder, items: Sequence[Item], shards: Sequence[Shard]
 ) -> tuple[TraceJob, ...]:
-    """What is to be traced, in the plan's order: each attack whose records are all there, where it can win any image.
+    """The traces to make, in the plan's order: each attack whose records are complete and that can win any image.
 
     Raises:
         StorageError: a shard cannot be read.
     """
-    told = plan.stability
+    section = plan.stability
     found = []
-    for item in items if told.images else ():
+    for item in items if section.images else ():
         own = [shard for shard in shards if shard.item is item]
         if not traceable(item) or not all(run.has(shard.identity) for shard in own):
             continue
-        rows = subject.spread(_winnable(run, own), told.images)
+        rows = subject.spread(_winnable(run, own), section.images)
         if rows:
             decides = {
                 "trace": TRACE_VERSION,
                 "item": item.identity,
                 "eps": budget(plan),
-                "starts": told.starts,
-                "smoothed": told.smoothed,
+                "starts": section.starts,
+                "smoothed": section.smoothed,
                 "seed": plan.seed,
                 "precision": plan.run.precision,
             }
@@ -98,7 +98,7 @@ def trace_jobs(
 
 
 def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
-    """The rows that an attack's records call eligible, rising."""
+    """The rows that are eligible in the records of an attack, rising."""
     rows: set[int] = set()
     for shard in shards:
         table = run.read_shard(shard.identity)
@@ -108,7 +108,7 @@ def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
 
 
 def kept(run: RunFolder, job: TraceJob) -> bool:
-    """Whether the trace is stored; its rows take the attack's present name.
+    """Whether the trace is stored; its rows get the current name of the attack.
 
     Raises:
         StorageError: it cannot be read.
@@ -122,19 +122,19 @@ def kept(run: RunFolder, job: TraceJob) -> bool:
 
 
 def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -> None:
-    """Trace one attack and store what was seen.
+    """Trace one attack and store the trace.
 
-    Images of one shape are traced together, as many as `MEMORY` holds the steps of. The first start has the random
-    numbers that the attack has at its smallest budget. To be called inside `with subject.victim:`.
+    Images of one shape are traced together, as many as have their steps in `MEMORY`. The first start has the random
+    numbers of the attack at its smallest budget. Call it inside `with subject.victim:`.
 
     Raises:
-        InputError: the model fails, or the memory does not hold the steps on one image.
-        StorageError: the disk is full or refuses.
+        InputError: the model fails, or the steps on one image do not fit into memory.
+        StorageError: the disk is full or does not accept the file.
     """
     rows: list[TraceRow] = []
     maps: list[Map] = []
     draws = False
-    # Its steps take more memory than an attack, so what fits here says nothing of run.batch.
+    # Its steps take more memory than an attack, so the number that fits here does not change run.batch.
     room = Room(min(plan.run.batch, _together(subject, job)))
     batches = (
         traced
@@ -180,7 +180,7 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
 
 
 def _together(subject: Subject, job: TraceJob) -> int:
-    """How many images are traced together: their changes at every step are held, and the outputs for them."""
+    """How many images are traced together: their changes at every step and the outputs for them are kept in memory."""
     largest = max(math.prod(subject.shape_of(row)) for row in job.rows)
     outputs = 1 + int(getattr(job.item.task, "structures", 0))
     images = (job.steps + 1) * (1 + outputs)
@@ -190,7 +190,7 @@ def _together(subject: Subject, job: TraceJob) -> int:
 def described(
     plan: Plan, items: Sequence[Item], done: Sequence[TraceJob], run: RunFolder, seconds: dict[str, float]
 ) -> dict[str, Any] | None:
-    """What `run.json` says of the traces that are stored; None where the plan switches them off.
+    """The part of `run.json` about the stored traces; None if the plan switches them off.
 
     Raises:
         StorageError: the maps of a trace cannot be read.
@@ -223,6 +223,6 @@ def _draws(run: RunFolder, job: TraceJob) -> bool:
 
 
 def _weight(item: Item) -> float | None:
-    """Weight of the stabilisation term; None where the objective has none."""
+    """Weight of the stabilisation term; None if the objective has none."""
     found = stabilisation(item.attack.objective) if isinstance(item.attack, Ascent) else None
     return None if found is None else found.weight

@@ -37,7 +37,7 @@ class RunReading:
 
     def proportion(self, share: Share, empty: str = "No image counts here.") -> Figure:
         """A proportion with its interval; `empty` says why it may have no denominator."""
-        return _figure(self.resampling.proportion(share, empty))
+        return figure_of(self.resampling.proportion(share, empty))
 
     def per_class(self, share: Share) -> list[Figure]:
         """The proportion within each class; nothing where images have no class."""
@@ -51,15 +51,15 @@ class RunReading:
 
     def mean(self, values: Floats, among: Bools, note: str) -> Figure:
         """The mean of a measure with its interval; `note` says why it may be undefined."""
-        return _figure(self.resampling.mean(values, among, note))
+        return figure_of(self.resampling.mean(values, among, note))
 
     def statistic(self, statistic: Statistic, note: str) -> Figure:
         """Any other figure with its bootstrap interval."""
-        return _figure(self.resampling.estimate(statistic, note))
+        return figure_of(self.resampling.estimate(statistic, note))
 
     def costly(self, statistic: Statistic, note: str) -> Figure:
         """A figure that takes long to compute: from `FEWER` resamples."""
-        return _figure(replace(self.resampling, replicates=FEWER).estimate(statistic, note))
+        return figure_of(replace(self.resampling, replicates=FEWER).estimate(statistic, note))
 
 
 def read(run: RunFolder) -> RunReading:
@@ -124,5 +124,6 @@ def _check_post_processing(run: RunFolder, description: Description, panel: Pane
                 )
 
 
-def _figure(estimate: Estimate) -> Figure:
+def figure_of(estimate: Estimate) -> Figure:
+    """An estimate as a figure of `results.json`."""
     return Figure.model_validate(estimate, from_attributes=True)

@@ -10,14 +10,13 @@ from palpate.errors import InputError
 from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Bools, Floats, Ints, Outcome
 from palpate.metrics.stability import across_images, across_restarts, by_group
-from palpate.metrics.stability_run import Band, RunCurves, along_the_run, mean_known
-from palpate.report.compute.reading import RunReading
+from palpate.metrics.stability_run import Band, RunCurves, along_the_run, mean_known, tables
+from palpate.report.compute.reading import RunReading, figure_of
 from palpate.report.compute.stability_maps import Maps
-from palpate.report.compute.stability_traces import Traces, fix, read_traces, tables
+from palpate.report.compute.stability_traces import Traces, fix, read_traces
 from palpate.report.compute.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.model.description import AttackDescription, TracedItem, Tracing
 from palpate.report.model.schema_stability import AttackStability, Course, Curve, PlainComparison, Stability, Summary
-from palpate.report.model.typed import Figure
 from palpate.storage.runs import Frame, RunFolder
 
 SAME_PATH = 1e-3
@@ -108,7 +107,7 @@ def _along(curves: RunCurves) -> list[Summary]:
 
 
 def _summary(name: str, estimate: Estimate) -> Summary:
-    return Summary(name=name, figure=Figure.model_validate(estimate, from_attributes=True))
+    return Summary(name=name, figure=figure_of(estimate))
 
 
 def _beside(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from palpate.errors import StorageError
-from palpate.metrics.panel import Floats
 from palpate.report.compute.stability_maps import Maps, read_maps
 from palpate.report.model.description import TracedItem
 from palpate.storage.runs import Frame, RunFolder
@@ -59,13 +58,3 @@ def known(frame: Frame) -> Frame:
     won = {pair for pair, margin in zip(pairs, frame["margin"], strict=True) if np.isfinite(margin)}
     keep = np.array([pair in won for pair in pairs], dtype=bool)
     return {name: column[keep] for name, column in frame.items()}
-
-
-def tables(frame: Frame, names: Sequence[str]) -> dict[str, Floats]:
-    """Columns of one attack as (images, starts, T + 1), NaN where there is no row; images and starts ascending."""
-    images, image = np.unique(frame["row"], return_inverse=True)
-    starts, start = np.unique(frame["start"], return_inverse=True)
-    out = {name: np.full((images.size, starts.size, int(frame["steps"].max()) + 1), np.nan) for name in names}
-    for name, table in out.items():
-        table[image, start, frame["step"]] = frame[name]
-    return out

@@ -12,7 +12,7 @@ from palpate.report.model.words import percent, ratio
 SWITCHED_OFF = "The plan switched tracing off (images = 0 in [stability]), so it is not known how the attacks ran."
 NOT_KNOWN = "An older palpate made this run and did not trace attacks, so it is not known how they ran."
 
-HEADING = 0.9
+SAME_DIRECTION = 0.9
 """Cosine of the change at half the steps and the final one, from which an attack keeps its direction."""
 UNRELATED = math.sqrt(0.5)
 """The same cosine for a path from the clean image with unrelated steps: |d_t| grows as sqrt(t)."""
@@ -20,7 +20,7 @@ UNSETTLED = 0.75
 """Share of the steps until the disagreement with the final answer has halved; from here on the run has not settled."""
 SWINGING = -0.1
 """Mean cosine of successive steps below which they go back and forth."""
-ALIKE = 0.1
+NEARLY_SAME = 0.1
 """Spread of the final change over starts, in budgets; below it all starts end in nearly the same change."""
 
 _UNTRACED = {
@@ -57,7 +57,7 @@ def still(attacks: Sequence[AttackStability]) -> str:
 
 def keeps_direction(one: AttackStability) -> bool:
     """Whether the change points in nearly the same direction at half the steps and at the end."""
-    return _value(one.along("cos_final_half")) >= HEADING
+    return _value(one.along("cos_final_half")) >= SAME_DIRECTION
 
 
 def unsettled(one: AttackStability) -> bool:
@@ -136,7 +136,7 @@ def _starts(one: AttackStability, norm: str) -> str:
     if change is None or change.value is None:
         return text
     text += f"; the spread of their final changes at a pixel is {ratio(change.value)} eps"
-    if change.value < ALIKE:
+    if change.value < NEARLY_SAME:
         return f"{text}, so they are nearly the same"
     # Only in an L-inf ball is eps the size of a change at a pixel.
     return f"{text} (unrelated signs give {ratio(independent(one.starts))})" if norm == "linf" else text
@@ -180,8 +180,9 @@ def _together(moving: Sequence[AttackStability]) -> str:
 
 def _late(late: Sequence[str], moving: int) -> str:
     if not late:
-        answers = "the model's answers were" if moving > 1 else "the model's answer was"
-        return f"; {answers} half-way to the end before three quarters of the steps"
+        answers = "the model's answers were half-way to the final ones"
+        answers = answers if moving > 1 else "the model's answer was half-way to the final one"
+        return f"; {answers} before three quarters of the steps"
     return f"; under {', '.join(late)} the model's answer never settled"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from palpate.metrics.intervals import Share, difference
 from palpate.metrics.robustness import clean_accuracy, worst_case
 from palpate.metrics.subgroups import Subgroup, subgroups
-from palpate.report.compute.reading import UNTARGETED, RunReading
+from palpate.report.compute.reading import UNTARGETED, RunReading, figure_of
 from palpate.report.model.schema_clinic import SubgroupRow, Subgroups
-from palpate.report.model.typed import Figure, visible
+from palpate.report.model.typed import visible
 
 
 def all_subgroups(reading: RunReading, eps: float | None) -> list[Subgroups]:
@@ -44,8 +44,7 @@ def _row(reading: RunReading, group: Subgroup, eps: float | None) -> SubgroupRow
         small=group.small,
         clean=reading.proportion(clean_accuracy(images).within(mask)),
         robust=reading.proportion(mine, note),
-        difference=Figure.model_validate(
-            difference(reading.resampling.proportion(mine), reading.resampling.proportion(others), note),
-            from_attributes=True,
+        difference=figure_of(
+            difference(reading.resampling.proportion(mine), reading.resampling.proportion(others), note)
         ),
     )

@@ -24,6 +24,18 @@ ROUND = len(SERIES)
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MARKERS = "osD^vPX*"
 
+
+def series_style(place: int) -> dict[str, Any]:
+    """Colour, dashes and marker of the line at this place in a legend, as arguments of `Axes.plot`."""
+    colour = SERIES[place % ROUND]
+    return {
+        "color": colour,
+        "linestyle": DASHES[(place // ROUND) % len(DASHES)],
+        "marker": MARKERS[place % ROUND],
+        "markerfacecolor": colour if place < ROUND else "none",
+    }
+
+
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "palpate",
@@ -73,6 +85,16 @@ class SvgCanvas:
         self.axes.set_yticks(ticks, labels)
         self.axes.grid(axis="y", color=LINE, linewidth=0.8)
         self.axes.set_axisbelow(True)
+
+    def coefficient_ticks(self) -> None:
+        """Label the axis of fractions as 0 to 1 instead of percentages."""
+        self.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
+
+    def percent_rows(self, names: Sequence[str]) -> None:
+        """One row per name, from the top, and percentages along the horizontal axis."""
+        self.axes.set_yticks(range(len(names)), names, color=INK)
+        self.axes.set_ylim(len(names) - 0.5, -0.5)
+        self.axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
 
     def svg(self, title: str, description: str, identity: str) -> str:
         """The drawing as an SVG element that a screen reader can name.

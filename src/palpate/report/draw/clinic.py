@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.metrics.survival import SAVED
-from palpate.report.draw.canvas import ACCENT, DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, SvgCanvas, shorten
+from palpate.report.draw.canvas import ACCENT, INK, LINE, MUTED, ROUND, SvgCanvas, series_style, shorten
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival, Subgroups
@@ -21,13 +21,8 @@ def step_style(results: Results, name: str) -> dict[str, Any]:
     names = [one.name for one in results.survival.handlings]
     if name == SAVED:
         return {"color": ACCENT, "linestyle": "-", "marker": "o", "linewidth": 2.2}
-    place = names.index(name)
-    return {
-        "color": SERIES[place % ROUND],
-        "linestyle": DASHES[(place // ROUND) % len(DASHES)],
-        "marker": MARKERS[place % ROUND],
-        "linewidth": 1.5,
-    }
+    style = series_style(names.index(name))
+    return {**style, "markerfacecolor": style["color"], "linewidth": 1.5}
 
 
 def step_colours(results: Results) -> list[tuple[str, str]]:
@@ -71,10 +66,8 @@ def subgroups(found: Subgroups) -> str:
             _dot(canvas, row.clean, place - 0.14, MUTED, "none")
             _dot(canvas, row.robust, place + 0.14, ACCENT, ACCENT)
         names = [f"{shorten(row.name or NOT_KNOWN, 20)} ({row.images})" for row in rows]
-        axes.set_yticks(range(len(rows)), names, color=INK)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        canvas.percent_rows(names)
         axes.set_xlim(-0.01, 1.01)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.grid(axis="x", color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)
         text = "; ".join(

@@ -10,14 +10,12 @@ from typing import Any
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.draw.canvas import (
     ACCENT,
-    DASHES,
     INK,
     LINE,
-    MARKERS,
     MUTED,
-    ROUND,
     SERIES,
     SvgCanvas,
+    series_style,
     shorten,
     spread_labels,
 )
@@ -106,15 +104,7 @@ def scale_of(results: Results) -> BudgetAxis:
 
 def styles(results: Results) -> dict[str, dict[str, Any]]:
     """How each attack is drawn, the same in every drawing."""
-    return {
-        attack.name: {
-            "color": SERIES[index % ROUND],
-            "linestyle": DASHES[(index // ROUND) % len(DASHES)],
-            "marker": MARKERS[index % ROUND],
-            "markerfacecolor": SERIES[index % ROUND] if index < ROUND else "none",
-        }
-        for index, attack in enumerate(results.attacks)
-    }
+    return {attack.name: series_style(index) for index, attack in enumerate(results.attacks)}
 
 
 BudgetCurve = list[tuple[float, Figure]]
@@ -223,10 +213,8 @@ def per_class(results: Results) -> str:
             axes.barh(row, attacked.value, height=0.56, color=ACCENT, linewidth=0)
             axes.plot([attacked.low or 0.0, attacked.high or 0.0], [row, row], color=INK, linewidth=1.4, clip_on=False)
             axes.text(1.02, row, percent(attacked.value), color=INK, va="center", fontsize=10.5)
-        axes.set_yticks(range(len(names)), [shorten(name) for name in names], color=INK)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        canvas.percent_rows([shorten(name) for name in names])
         axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         text = "; ".join(
             f"{name}: {percent(clean.value)} clean, {percent(attacked.value)} under attack"
             for name, clean, attacked in zip(names, results.clean.per_class, point.per_class, strict=True)
@@ -264,7 +252,7 @@ def grading(results: Results, name: str) -> str:
     with SvgCanvas(420, 240, (44, 28, 14, 12)) as canvas:
         canvas.percent_axis(-1.0 if negative else 0.0)
         if name in {"quadratic_kappa", "area_under_roc"} and not negative:
-            canvas.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
+            canvas.coefficient_ticks()
         scale.dress(canvas, fractions=False)
         for attack, curve in curves.items():
             _draw(canvas, scale, curve, band=0.16 * (attack == lowest), linewidth=1.6, markersize=4, **look[attack])

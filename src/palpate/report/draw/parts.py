@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.report.compute.parts import PartTable, Row
-from palpate.report.draw.canvas import DASHES, INK, LINE, MARKERS, MUTED, ROUND, SERIES, SvgCanvas
+from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, SvgCanvas, series_style
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
@@ -18,13 +18,7 @@ def look(place: int | None) -> dict[str, Any]:
     """Style of a part, the same in every chart and on the pictures; None is the whole image."""
     if place is None:
         return {"color": INK, "linestyle": "-", "marker": "o", "markerfacecolor": INK}
-    colour = SERIES[place % ROUND]
-    return {
-        "color": colour,
-        "linestyle": DASHES[(place // ROUND) % len(DASHES)],
-        "marker": MARKERS[place % ROUND],
-        "markerfacecolor": colour if place < ROUND else "none",
-    }
+    return series_style(place)
 
 
 def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
@@ -33,7 +27,7 @@ def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
         if fractional(panel.rows[0].series):
             canvas.percent_axis()
             if panel.rows[0].series.statistic != "share":
-                canvas.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
+                canvas.coefficient_ticks()
         else:
             canvas.axes.grid(axis="y", color=LINE, linewidth=0.8)
             canvas.axes.set_axisbelow(True)

@@ -40,7 +40,7 @@ SECTIONS = (
     ("attacks", "Attacks side by side"),
     ("gallery", "Gallery"),
     ("validity", "Trust in the figures"),
-    ("glossary", "Words"),
+    ("glossary", "Glossary"),
     ("sources", "Sources"),
 )
 _FILTERS = (

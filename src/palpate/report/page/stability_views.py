@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from palpate.metrics.panel import Floats
-from palpate.report.compute.stability_traces import Traces, read_traces, tables
+from palpate.metrics.stability_run import tables
+from palpate.report.compute.stability_traces import Traces, read_traces
 from palpate.report.compute.stability_words import sentence, still
 from palpate.report.draw.stability import KL, TERMS, decades, disagreement, legend, plane, terms
 from palpate.report.model.description import TracedItem
