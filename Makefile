@@ -4,6 +4,9 @@ PYTHON ?=
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# Compiled files are kept: compiling the tests takes as long as importing everything else.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
