@@ -70,7 +70,7 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
     """Success and drop of the first attack minus those of the second, over images that count for both.
 
     `apart` says whether the two intervals of the success rates have nothing in common, and on which side the first
-    lies: `above`, `below` or `no`; `score_apart` the same of the mean scores, where below is stronger.
+    is: `above`, `below` or `no`; `score_apart` the same of the mean scores, where below is stronger.
     """
     one, two = (series.per_image(series.beaten(after)) for series in (first, second))
     among = first.per_image(first.among(after)) + second.per_image(second.among(after)) > 1.5
