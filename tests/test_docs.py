@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from palpate._moved import MOVED, RENAMED
+from palpate.checks.renamed import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md")]
@@ -116,3 +117,5 @@ def test_the_glossary_names_every_old_part_with_its_new_name():
         assert any(f"`{module}`" in line or module.endswith(".base") for line in homes), (module, old, new)
     for old, new in MOVED.items():
         assert f"| `{old}` | `{new}` |" in lines
+    for old, new in METHODS.items():
+        assert any(f"`{old}`" in line and f"`{new}`" in line for line in lines), (old, new)
