@@ -99,7 +99,7 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
@@ -155,7 +155,7 @@ lattice = true  # only values that the files can store: saving does not change w
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
@@ -207,7 +207,7 @@ eps = ["1/255", "2/255", "4/255", "8/255"]
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
