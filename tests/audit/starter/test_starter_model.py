@@ -81,7 +81,7 @@ def test_an_onnx_file_is_named_where_there_is_nothing_else(images: Path) -> None
     assert "# Also there: net.onnx: ONNX, a black box" in text
 
 
-# -- weights beside a factory --------------------------------------------------------------------------------------
+# -- weights next to a factory --------------------------------------------------------------------------------------
 
 
 def weights_line(folder: Path) -> str:
