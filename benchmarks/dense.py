@@ -1,8 +1,8 @@
-"""Attacks on masks, beside torchattacks and each other: `python -m benchmarks.dense [--quick]`.
+"""Attacks on masks, compared with torchattacks and each other: `python -m benchmarks.dense [--quick]`.
 
 Prints one JSON line on stdout; progress goes to stderr and the table to `benchmarks/results/dense.md`.
 L-inf, a MONAI U-Net that was trained on drawn structures, a batch of 8 x 1 x 256 x 256, on the CPU, every contender in
-a process of its own and all in turn, all steps run. torchattacks' PGD is the only one of the peers that runs on masks;
+a separate process and all in turn, all steps run. torchattacks' PGD is the only one of the peers that runs on masks;
 it comes with `make benchmark`'s environment, and without it its ratios are null. `--quick` is one round of 10 steps,
 `--compiled` adds a search compiled by `torch.compile`.
 """

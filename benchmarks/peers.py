@@ -2,7 +2,7 @@
 
 Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
 PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn; peers and floor
-in processes of their own (`benchmarks.alone`). Eight minutes a round on two cores.
+in separate processes (`benchmarks.alone`). Eight minutes a round on two cores.
 `make benchmark` sets up Foolbox, ART and torchattacks and runs it; without torchattacks `pgd_fall_ratio` is null.
 """
 
@@ -68,7 +68,7 @@ class World:
 
 
 def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[Contender], dict[str, Any]]:
-    """PGD-40 where most samples fall, beside the peers."""
+    """PGD-40 where most samples are beaten, compared with the peers."""
     attack = recipes.pgd(Linf(EPS_FALL), steps=STEPS)
     ours = Contender("palpate PGD-40", world.ours(attack, world.plain))
     mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))

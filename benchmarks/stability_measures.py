@@ -27,7 +27,7 @@ def relative_drop(clean_score: Floats, score: Floats) -> Floats:
 
 
 def change_spread(changes: Floats, eps: float) -> Floats:
-    """How far the final changes of several seeds lie apart at each pixel, in budgets, one number per image.
+    """How far the final changes of several seeds differ at each pixel, in budgets, one number per image.
 
     mean over pixels of sd_s(d_s) / eps, with S - 1 in the variance. Two patterns of independent signs at the faces of
     an L-inf ball give 0.71 on average, many give nearly 1.
@@ -69,7 +69,7 @@ def eps_quartiles(smallest: Floats, resampling: Resampling) -> EpsQuartiles:
     """Quartiles over images of the smallest budget that beats them.
 
     The quartile q is the smallest e with at least q n images at or below it: a tried budget, never one between. Among
-    the images not beaten it is undefined; the upper end of an interval that lies there is infinite: beyond the
+    the images not beaten it is undefined; the upper end of an interval there is infinite: beyond the
     largest budget.
 
     Args:
@@ -88,16 +88,16 @@ def eps_quartiles(smallest: Floats, resampling: Resampling) -> EpsQuartiles:
 
 @dataclass(frozen=True)
 class AfterTheClinic:
-    """Fifth meaning: what one handling of the file leaves of an attack."""
+    """Fifth meaning: what one post-processing step leaves of an attack."""
 
     survived: Estimate
-    """Of the images beaten before the handling, those beaten after it."""
+    """Of the images beaten before post-processing, those beaten after it."""
     survived_net: Estimate
-    """The same without the images that the handling beats by itself: the attack's own merit."""
+    """The same without the images that post-processing alone beats: the merit of the attack."""
     alone: Estimate
-    """Share of images that the handling beats without an attack."""
+    """Share of images that post-processing beats without an attack."""
     kept: Estimate
-    """Share of the drop that is kept, net of what the handling does to the clean image."""
+    """Share of the drop that is kept, net of the effect of post-processing on the clean image."""
 
 
 def after_the_clinic(
@@ -110,18 +110,18 @@ def after_the_clinic(
     drop: Floats | None = None,
     handled_drop: Floats | None = None,
 ) -> AfterTheClinic:
-    """What is left of an attack after one handling.
+    """What is left of an attack after one post-processing step.
 
     kept = sum_i handled_drop_i / sum_i drop_i, where drop_i = clean_i - score_i before, and handled_drop_i = the clean
-    image's score after the handling minus the adversarial image's score after it. It may lie above 1.
+    image's score after post-processing minus the adversarial image's score after it. It may be above 1.
 
     Args:
-        success: (N,) the goal was reached before the handling.
+        success: (N,) the goal was reached before post-processing.
         eligible: (N,) images that count.
-        handled_margin: (N,) margin of the adversarial image after the handling; 0 or less: beaten; NaN: not measured.
+        handled_margin: (N,) margin of the adversarial image after it; 0 or less: beaten; NaN: not measured.
         clean_handled_margin: (N,) that of the clean image.
         resampling: of the N images.
-        drop: (N,) drop before the handling; without it `kept` is undefined.
+        drop: (N,) drop before post-processing; without it `kept` is undefined.
         handled_drop: (N,) drop after it, both images handled.
 
     Raises:
@@ -130,11 +130,11 @@ def after_the_clinic(
     check(resampling, success, eligible, handled_margin, clean_handled_margin)
     one = shares(success, eligible, handled_margin, clean_handled_margin)
     own = one.survived.within(one.alone.among & ~one.alone.hits)
-    none = "No image was beaten before the handling."
+    none = "No image was beaten before post-processing."
     return AfterTheClinic(
         survived=resampling.proportion(one.survived, none),
-        survived_net=resampling.proportion(own, "No image was beaten before that the handling leaves alone."),
-        alone=resampling.proportion(one.alone, "The handling was not measured on clean images."),
+        survived_net=resampling.proportion(own, "No image was beaten by the attack but not by post-processing alone."),
+        alone=resampling.proportion(one.alone, "Post-processing was not measured on clean images."),
         kept=kept(drop, handled_drop, eligible, resampling),
     )
 

@@ -46,7 +46,7 @@ class AcrossModalities:
 def across_modalities(modalities: Mapping[str, Modality]) -> AcrossModalities:
     """How an attack's mean strength spreads over modalities at matched budgets.
 
-    Intervals by a stratified bootstrap: groups are drawn anew within every modality, modalities are not drawn. They
+    Intervals by a stratified bootstrap: groups are resampled within every modality, modalities are not drawn. They
     give the uncertainty for these modalities and say nothing of others. A modality without images that count is left
     out.
 
@@ -91,7 +91,7 @@ def compare_modalities(first: Mapping[str, Modality], second: Mapping[str, Modal
 
 
 def _means(modalities: Mapping[str, Modality]) -> tuple[dict[str, Estimate], dict[str, Floats]]:
-    """Each modality's mean and its resamples (replicates,); each modality draws with a seed of its own."""
+    """Each modality's mean and its resamples (replicates,); each modality draws with a separate seed."""
     means, drawn = {}, {}
     for place, (name, modality) in enumerate(modalities.items()):
         values = np.asarray(modality.strength, np.float64)

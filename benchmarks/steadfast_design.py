@@ -1,6 +1,6 @@
 """Choose `steadfast` on validation images: `python -m benchmarks.steadfast_design [--data DIR] [--benchmark NAME ...]`.
 
-Runs it beside its peers, and with one part changed at a time, on images that no test set holds, at 40 passes forward
+Runs it and its peers, and with one part changed at a time, on images that no test set holds, at 40 passes forward
 and backward together. Measures success and score as computed, and after storing and each of 8 bits, JPEG 90 and a blur
 of one pixel. Goes on where it stopped; writes `benchmarks/results/steadfast_design.json` and the table of
 `docs/explanation/steadfast.md`. On CT most of these slices were trained on, because ten are not enough.
@@ -60,7 +60,7 @@ ATTACKS: dict[str, Callable[[Threat], Ascent]] = {
 
 
 def run(ground: Ground, attack: Ascent) -> dict[str, list[float]]:
-    """Margins and scores of the eligible images, before and after each handling."""
+    """Margins and scores of the eligible images, before and after each post-processing step."""
     columns: dict[str, list[float]] = {}
     for rows in ground.batches():
         images, targets = ground.subject.images(rows), ground.subject.targets(rows)

@@ -1,8 +1,8 @@
 """What is left of attacks after saving and JPEG, on real images: `python -m benchmarks.survival --data DIR`.
 
-Runs BIM on the rightly graded test images of APTOS 2019 with the network of `examples/fundus_dr`, in floating point, on
-the lattice of stored values, and with `robust_to`; scores what it found again after each handling. Every sample runs
-all steps, so that survival is not that of images which have only just crossed the border. Writes
+Runs BIM on the correctly graded test images of APTOS 2019 with the network of `examples/fundus_dr`, in floating point,
+on the lattice of stored values, and with `robust_to`. Scores the results again after each post-processing step. Every
+sample runs all steps, so survival is not that of images which have only just crossed the border. Writes
 `benchmarks/results/survival.md`. One thread, some minutes.
 """
 
@@ -43,7 +43,7 @@ STEPS, BATCH = 10, 25
 
 @dataclass
 class World:
-    """The model, and the images that it grades rightly."""
+    """The model, and the images that it grades correctly."""
 
     victim: Victim
     images: Tensor
@@ -74,7 +74,7 @@ class World:
         return torch.cat(found)
 
     def wrong(self, images: Tensor, handling: str | None = None) -> float:
-        """Share of the images that are graded wrongly after a handling."""
+        """Share of the images that are graded wrongly after a post-processing step."""
         shown = images if handling is None else parse(handling, SCALE)(images)
         with self.victim:
             decided = torch.cat([self.victim.judge(part).argmax(1) for part in shown.split(BATCH)])
@@ -109,7 +109,7 @@ def saving(world: World) -> list[str]:
 
 
 def surviving(world: World) -> list[str]:
-    """Success before and after each handling, with and without `robust_to`."""
+    """Success before and after each post-processing step, with and without `robust_to`."""
     rows = [["none", "", "0.0", *(percent(world.wrong(world.images, name)) for name in AFTER)]]
     plain = replace(recipes.bim(Linf(1.0), STEPS), run_to_end=True)
     # At 4 it wins everywhere before anything happens.

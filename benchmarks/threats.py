@@ -1,7 +1,7 @@
 """What confining a change costs an attack: `python -m benchmarks.threats --plan palpate-demo/classification/plan.toml`.
 
 Runs PGD on every image of a plan under each confinement, through the same subject that an audit uses, and says how many
-of the rightly decided images fall, in memory and after rounding to stored values. Prints the table of
+of the correctly decided images are beaten, in memory and after rounding to stored values. Prints the table of
 `docs/explanation/threats.md`.
 """
 

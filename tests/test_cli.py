@@ -230,7 +230,7 @@ def test_interrupted_while_attacking_says_what_is_stored(
     monkeypatch.setattr(runner, "run_shard", stopped)
     status, out, err = call("audit", plan)
     assert (status, out) == (130, "")
-    assert "Stopped: 2 of 3 shards are stored" in err and "goes on from there" in err
+    assert "Stopped: 2 of 3 shards are stored" in err and "continues from there" in err
     status, _, err = call("audit", plan)
     assert status == 0 and "4 of 4 done" in err
 

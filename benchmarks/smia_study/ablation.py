@@ -131,7 +131,7 @@ def _figures(
     ranks: dict[str, list[float]],
     points: Sequence[str],
 ) -> dict[str, Any]:
-    """One point: per benchmark and mode its mean drop, success, drop after handling and passes."""
+    """One point: per benchmark and mode its mean drop, success, drop after post-processing and passes."""
     figures: dict[str, Any] = {"name": name, "mean_rank": mean_rank.get(name)}
     for benchmark in benchmarks:
         entry: dict[str, Any] = {"rank": ranks[benchmark][points.index(name)] if name in points else None}

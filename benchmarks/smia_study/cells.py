@@ -29,7 +29,7 @@ def cells(stage: str, benchmarks: Sequence[Benchmark], peers: Sequence[Peer] | N
     Args:
         stage: one of `STAGES`.
         benchmarks: where.
-        peers: the attacks; those of the stage unless told.
+        peers: the attacks; by default those of the stage.
     """
     found: list[Cell] = []
     for place, benchmark in enumerate(benchmarks):

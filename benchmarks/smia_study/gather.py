@@ -85,7 +85,7 @@ def resampling_of(groups: tuple[str, ...]) -> Resampling:
 class Series:
     """One attack, counted in one way, on the images of one benchmark; seeds one after another in every array.
 
-    An image stands in it once per seed, always in the same group: resamples draw groups, so the seeds of an image,
+    An image is in it once per seed, always in the same group: resamples draw groups, so the seeds of an image,
     and the images of a patient, are kept together.
     """
 
@@ -142,7 +142,7 @@ class Series:
         return np.asarray(np.asarray(values, np.float64).reshape(len(self.seeds), self.images).mean(axis=0))
 
     def margin(self, after: str) -> Floats:
-        """Margins `before` any handling, after a handling, or on the second network (`transfer`)."""
+        """Margins `before` post-processing, after a step of it, or on the second network (`transfer`)."""
         return self.column({"before": "margin", TRANSFER: "transfer_margin"}.get(after, f"handled_margin_{after}"))
 
     def score(self, after: str) -> Floats:
@@ -208,7 +208,7 @@ ORDER = (
 
 
 def rank(attack: str) -> tuple[int, str]:
-    """Where an attack stands in every table."""
+    """The place of an attack in every table."""
     if attack in ORDER:
         return ORDER.index(attack), attack
     return len(ORDER) + (1 if attack.startswith("smia") else 2 if attack.startswith("steadfast") else 0), attack
@@ -220,7 +220,7 @@ def is_peer(attack: str) -> bool:
 
 
 def settings(found: Iterable[FinishedCell]) -> list[Setting]:
-    """The benchmarks, each budget by itself, with their attacks at equal steps and at equal passes.
+    """The benchmarks, each budget separately, with their attacks at equal steps and at equal passes.
 
     Raises:
         StorageError: two attacks of a benchmark hold different images.

@@ -78,7 +78,7 @@ class Ground:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides figures beside the attack, as JSON."""
+        """Everything except the attack that decides figures, as JSON."""
         return {
             "subject": self.subject.identity(self.rows),
             "task": encode(self.task),
@@ -98,7 +98,7 @@ class Ground:
         return self._clean[rows]
 
     def columns(self, prefix: str, rows: Sequence[int], images: Tensor, targets: Tree) -> dict[str, list[float]]:
-        """Margin and score of images after each handling, and on the other network."""
+        """Margin and score of images after each post-processing step, and on the other network."""
         columns: dict[str, list[float]] = {}
         held = as_stored(self.subject, rows, images) if self.handlings else images
         for handling in self.handlings:

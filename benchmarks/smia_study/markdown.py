@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.smia_study.gather import BOTH, is_peer
 
 Figures = dict[str, Any]
-Told = Sequence[float | None]
+Interval = Sequence[float | None]
 NOTHING = "-"
 MEANINGS = {
     "before": "before", "8bit": "`8bit`", "jpeg90": "`jpeg90`", "jpeg75": "`jpeg75`", "half": "`half`",
@@ -23,27 +23,27 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def percent(told: Told | None) -> str:
+def percent(figure: Interval | None) -> str:
     """A share with its interval, in percent: `17 (11-26)`, `-3 (-9 to 2)`."""
-    return _interval(told, lambda share: f"{100 * share:.0f}")
+    return _interval(figure, lambda share: f"{100 * share:.0f}")
 
 
-def number(told: Told | None, digits: int = 2) -> str:
-    """A figure that is no share, with its interval: `0.31 (0.27-0.35)`."""
-    return _interval(told, lambda value: f"{value:.{digits}f}")
+def number(figure: Interval | None, digits: int = 2) -> str:
+    """A figure that is not a share, with its interval: `0.31 (0.27-0.35)`."""
+    return _interval(figure, lambda value: f"{value:.{digits}f}")
 
 
-def fine(told: Told | None) -> str:
+def fine(figure: Interval | None) -> str:
     """A difference, with as many digits as its interval has something to say: `-0.0013 (-0.0021 to -0.0006)`."""
-    ends = [abs(end) for end in told or () if end]
+    ends = [abs(end) for end in figure or () if end]
     largest = max(ends, default=0.0)
-    return number(told, 3 if not largest or largest >= 0.1 else min(7, 1 - int(np.floor(np.log10(largest)))))
+    return number(figure, 3 if not largest or largest >= 0.1 else min(7, 1 - int(np.floor(np.log10(largest)))))
 
 
-def _interval(told: Told | None, shown: Callable[[float], str]) -> str:
-    if told is None or told[0] is None:
+def _interval(figure: Interval | None, shown: Callable[[float], str]) -> str:
+    if figure is None or figure[0] is None:
         return NOTHING
-    value, *ends = (None if end is None else shown(end) for end in told)
+    value, *ends = (None if end is None else shown(end) for end in figure)
     value, *ends = (end and (end.lstrip("-") if not float(end) else end) for end in (value, *ends))
     if None in ends:
         return str(value)
@@ -107,7 +107,7 @@ def outcomes(figures: Figures, key: str, mode: str, what: str) -> str:
     return table(["attack", "passes", *(MEANINGS[after] for after in own["outcomes"])], rows)
 
 
-def _clean(own: Figures, after: str, what: str) -> Told | None:
+def _clean(own: Figures, after: str, what: str) -> Interval | None:
     return own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
 
 
@@ -217,8 +217,8 @@ def differences(figures: Figures, rows: Sequence[Figures]) -> str:
     lines = []
     for row in rows:
         benchmark = row.get("benchmark") or figures["settings"][row["setting"]]["benchmark"]
-        told = SPOT.get(row["what"], row["what"])
-        lines.append([figures["benchmarks"][benchmark]["words"], told, fine(row["difference"]), row["side"]])
+        what = SPOT.get(row["what"], row["what"])
+        lines.append([figures["benchmarks"][benchmark]["words"], what, fine(row["difference"]), row["side"]])
     return table(["benchmark", "what", "SMIA minus BIM", "the claim"], lines)
 
 
@@ -268,8 +268,8 @@ def _tally(found: Figures, claim: str, word: str) -> str:
     own = found[claim]
     rows = own.get("rows", () if word == "word" else own[word.removeprefix("word_")])
     sides = [row["side"] for row in rows]
-    told = [f"{sides.count(side)} {side}" for side in ("for", "against", "open", "same") if side in sides]
-    return f" ({', '.join(told)})" if sides else ""
+    counts = [f"{sides.count(side)} {side}" for side in ("for", "against", "open", "same") if side in sides]
+    return f" ({', '.join(counts)})" if sides else ""
 
 
 def forms(figures: Figures) -> str:
@@ -285,7 +285,7 @@ def forms(figures: Figures) -> str:
 
 
 def ablation(figures: Figures, mode: str = "passes") -> str:
-    """Every point of the family on validation images: drop of the score, before and after handling, and its rank."""
+    """Every point of the family on validation images: drop of the score before and after post-processing, and rank."""
     found = figures["ablation"]
     rows = []
     for point in sorted(found["points"], key=lambda one: one["mean_rank"] or 0.0):

@@ -141,12 +141,12 @@ def _attacked(
     open_rows = int(result.eligible.sum())
     forwards, backwards = cost(cell.peer)
     # Beside the count: the clean image and the last iterate are scored, and claims confirmed by the model as given.
-    beside = (result.forwards - cell.steps * forwards)[result.eligible]
+    extra = (result.forwards - cell.steps * forwards)[result.eligible]
     if (
-        bool(((beside < 2) | (beside > 3 + forwards)).any())
+        bool(((extra < 2) | (extra > 3 + forwards)).any())
         or victim.graphs - graphs != open_rows * cell.steps * backwards
     ):
-        raise RuntimeError(f"{cell.key}: other passes than {cell.steps} steps of {forwards} + {backwards}: {beside}")
+        raise RuntimeError(f"{cell.key}: other passes than {cell.steps} steps of {forwards} + {backwards}: {extra}")
     return result, seconds / max(1, open_rows * cell.steps)
 
 
@@ -182,8 +182,8 @@ def _lines(
 def _packed(changes: list[Tensor]) -> bytes:
     """Changes as float16: `change` (n, C, *spatial) where shapes agree, else `change_0`, `change_1` ..."""
     arrays = [change.half().numpy() for change in changes]
-    alike = len({array.shape for array in arrays}) == 1
-    named = {"change": np.stack(arrays)} if alike else {f"change_{k}": array for k, array in enumerate(arrays)}
+    same_shape = len({array.shape for array in arrays}) == 1
+    named = {"change": np.stack(arrays)} if same_shape else {f"change_{k}": array for k, array in enumerate(arrays)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **named)
     return buffer.getvalue()

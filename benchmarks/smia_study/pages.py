@@ -31,7 +31,7 @@ Figures = dict[str, Any]
 
 
 class OutdatedProseError(ValueError):
-    """What the prose says is no longer what the figures say."""
+    """A sentence contradicts the figures."""
 
 
 def write(cache: Path = CACHE, docs: Path = DOCS, results: Path = RESULTS) -> None:
@@ -58,12 +58,12 @@ def publish(figures: Figures, docs: Path = DOCS) -> None:
 
 
 def page(docs: Path, name: str) -> Path:
-    """Where a page lies in the documentation."""
+    """The path of a page in the documentation."""
     return docs / (PAGES | SECTIONS)[name] / name
 
 
 def inserted(page: str, section: str) -> str:
-    """The page with its marked section replaced; where only the first mark stands, the section ends with the second."""
+    """The page with its marked section replaced; a missing second mark is added after the section."""
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)
     return f"{before}{BEGIN}\n{section.strip()}\n{END}{after if mark else rest}"
@@ -143,7 +143,7 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
             "setting": lambda benchmark: figures["settings"][main.get(benchmark, benchmark)],
             "words": lambda benchmark: figures["benchmarks"][benchmark]["words"],
             "listed": listed,
-            "stood": lambda rows, side: stood(figures, rows, side),
+            "titles_on": lambda rows, side: titles_on(figures, rows, side),
             "tried": lambda name: next(one for one in figures["ablation"]["points"] if one["name"] == name),
             "stronger_before": stronger_before,
             "one_drop": one_drop,
@@ -211,7 +211,7 @@ def row_of(rows: list[Figures], benchmark: str) -> Figures:
     raise KeyError(f"nothing was compared in '{benchmark}'")
 
 
-def stood(figures: Figures, rows: list[Figures], side: str) -> str:
+def titles_on(figures: Figures, rows: list[Figures], side: str) -> str:
     """The benchmarks whose comparison speaks on a side."""
     return "; ".join(
         markdown.titled(figures, figures["settings"][row["setting"]]) for row in rows if row["side"] == side

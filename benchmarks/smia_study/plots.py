@@ -88,7 +88,7 @@ def _grid(columns: int, rows: int, width: float, height: float, **shared: Any) -
 
 
 def _main(figures: Figures) -> list[tuple[str, Figures]]:
-    """The benchmarks at their main budgets, with what stands above their axes."""
+    """The benchmarks at their main budgets, with the titles above their axes."""
     found = [figures["settings"][key] for key in figures["main"]]
     return [(_title(figures, own["benchmark"], f"eps {own['eps']:g}"), own) for own in found]
 
@@ -124,9 +124,9 @@ def _style(attack: str) -> dict[str, Any]:
     return {"color": COLOURS.get(plain, MUTED), "marker": MARKERS.get(plain, "o"), **hollow}
 
 
-def _whisker(ax: Axes, x: float, told: Sequence[float | None], attack: str, *, flat: bool, size: float = 5) -> None:
+def _whisker(ax: Axes, x: float, figure: Sequence[float | None], attack: str, *, flat: bool, size: float = 5) -> None:
     """A point with its interval; `flat`: along the horizontal axis, at height x."""
-    value, low, high = told
+    value, low, high = figure
     if value is None:
         return
     style = _style(attack)
@@ -197,12 +197,12 @@ def _after(figures: Figures, what: str, label: str) -> Figure | None:
 
 
 def _clean(ax: Axes, own: Figures, what: str) -> None:
-    """What the handling does without an attack: a short grey line."""
+    """The effect of post-processing without an attack: a short grey line."""
     for position, after in enumerate(own["outcomes"]):
-        told = own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
-        if told is not None and told[0] is not None:
+        figure = own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
+        if figure is not None and figure[0] is not None:
             ax.plot(
-                [position - 0.36, position + 0.36], [told[0]] * 2, color=MUTED, linewidth=1, linestyle=(0, (2, 1.5))
+                [position - 0.36, position + 0.36], [figure[0]] * 2, color=MUTED, linewidth=1, linestyle=(0, (2, 1.5))
             )
 
 
@@ -276,7 +276,7 @@ def _told(own: Figures, attack: str) -> bool:
 
 
 def spread(figures: Figures) -> Figure | None:
-    """How far the last changes of three seeds lie apart: attacks that draw random numbers, one panel a benchmark."""
+    """The spread of the last changes of three seeds: attacks that draw random numbers, one panel per benchmark."""
     found = _main(figures)
     attacks = [
         name for name in _attacks(found)

@@ -171,7 +171,7 @@ BENCHMARKS = (
         seeds=(1, 0),
     ),
 )
-"""In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a victim of its own."""
+"""In the order of their worth; `fundus_dr_densenet` is the second network of `fundus_dr` as a separate victim."""
 
 
 def benchmark_of(name: str) -> Benchmark:

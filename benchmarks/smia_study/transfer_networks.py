@@ -47,7 +47,7 @@ NAMES = {"fundus_dr": "DenseNet", "covid_ct": "SegResNet", "polyps": "SegResNet"
 
 
 def weights_of(benchmark: str) -> Path:
-    """Where the weights of a benchmark's second network lie."""
+    """The path of the weights of a benchmark's second network."""
     return CACHE / "weights" / f"{benchmark}_{NAMES[benchmark].lower()}.safetensors"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.smia_study.comparisons import compared, rounded, told
+from benchmarks.smia_study.comparisons import compared, rounded, with_interval
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
 from benchmarks.stability_modalities import Modality, across_modalities, compare_modalities
@@ -18,8 +18,8 @@ from palpate.metrics.spreads import deviation
 SMIA, BIM, OURS = "smia", "bim", "steadfast"
 LEVEL = 0.05
 SURVIVED = ("jpeg90", "blur1", "transfer")
-"""After these a SMIA is compared with BIM, beside the claims."""
-Told = list[float | None]
+"""After these a SMIA is compared with BIM, in addition to the claims."""
+Interval = list[float | None]
 Row = dict[str, Any]
 Figures = dict[str, Any]
 
@@ -56,8 +56,8 @@ def side(difference: Sequence[float | None], p: float | None = None, claimed: in
 
     Args:
         difference: value, low, high.
-        p: adjusted; None where there is no test.
-        claimed: 1 where the claim says that the difference lies above 0, -1 below.
+        p: adjusted; None if there is no test.
+        claimed: 1 if the claim says that the difference is above 0, -1 if below.
     """
     value, low, high = difference
     if value == 0 and not low and not high:
@@ -129,13 +129,15 @@ def variance_rows(settings: Sequence[Setting], form: str) -> list[Row]:
     return [row | {"side": side(row["difference"], claimed=-1)} for row in rows]
 
 
-def _variance(what: str, first: Series, second: Series) -> Told:
+def _variance(what: str, first: Series, second: Series) -> Interval:
     if what == "outcome over images":
-        return told(spread_difference(first, second))
+        return with_interval(spread_difference(first, second))
     if what == "change over seeds":
-        return told(paired_mean(first, second, "change"))
+        return with_interval(paired_mean(first, second, "change"))
     eps = float(first.about["eps"])
-    return [None if end is None else rounded(end / eps) for end in told(paired_mean(first, second, "delta_sd"))]
+    return [
+        None if end is None else rounded(end / eps) for end in with_interval(paired_mean(first, second, "delta_sd"))
+    ]
 
 
 def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
@@ -155,10 +157,10 @@ def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
     figures: Figures = {}
     for attack, own in benchmarks.items():
         spread = across_modalities(own)
-        figures[attack] = {name: told(getattr(spread, name)) for name in ("mean", "spread", "extent")}
+        figures[attack] = {name: with_interval(getattr(spread, name)) for name in ("mean", "spread", "extent")}
         figures[attack]["benchmarks"] = len(own)
         if BIM in benchmarks and attack != BIM:
-            figures[attack]["minus_bim"] = told(compare_modalities(own, benchmarks[BIM]))
+            figures[attack]["minus_bim"] = with_interval(compare_modalities(own, benchmarks[BIM]))
     return figures
 
 
@@ -243,9 +245,9 @@ def _spot(settings: Sequence[Setting], traced: Mapping[str, Any], form: str) -> 
         names = (f"{form}, random start", f"{BIM}, random start")
         if all((name, STEPS) in one.series for name in names):
             first, second = (one.series[name, STEPS] for name in names)
-            rows.append(_spot_row(one.benchmark, "seeds", told(paired_mean(first, second, "change")), -1))
+            rows.append(_spot_row(one.benchmark, "seeds", with_interval(paired_mean(first, second, "change")), -1))
     return rows
 
 
-def _spot_row(benchmark: str, what: str, difference: Told, claimed: int) -> Row:
+def _spot_row(benchmark: str, what: str, difference: Interval, claimed: int) -> Row:
     return {"benchmark": benchmark, "what": what, "difference": difference, "side": side(difference, claimed=claimed)}

@@ -58,12 +58,12 @@ def _spelt_out(name: str, known: Sequence[str]) -> list[str]:
     given = name.casefold()
     words = re.split(r"[^a-z0-9]+", given)
 
-    def alike(choice: str) -> bool:
+    def related(choice: str) -> bool:
         other = choice.casefold()
         short = min(len(given), len(other))
         return short >= _LEAST and (given[:short] == other[:short] or other in words)
 
-    return sorted(filter(alike, known), key=lambda choice: abs(len(choice) - len(name)))
+    return sorted(filter(related, known), key=lambda choice: abs(len(choice) - len(name)))
 
 
 def printable(text: object, *, lines: bool = False) -> str:

@@ -75,7 +75,9 @@ def test_after_the_clinic_counts_apart_what_the_handling_does_alone():
 
 def test_after_a_handling_that_was_not_measured():
     one = after_the_clinic(mask(1, 0), every(2), np.full(2, NAN), np.full(2, NAN), single(2))
-    assert is_undefined(one.survived, "beaten before") and is_undefined(one.survived_net, "leaves alone")
+    assert is_undefined(one.survived, "beaten before") and is_undefined(
+        one.survived_net, "but not by post-processing alone"
+    )
     assert is_undefined(one.alone, "not measured") and is_undefined(one.kept, "No scores")
 
 

@@ -1,4 +1,4 @@
-"""`[model]` of a plan: one source, and an endpoint that may be asked; each mistake with its line and its mend."""
+"""`[model]` of a plan: one source, and an endpoint that may be asked; each mistake with its line and its fix."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
         ("", '[model.endpoint]\nurl = "ftp://127.0.0.1/"', "model.endpoint.url: it is no URL of a web service"),
     ],
 )
-def test_each_mistake_has_its_line_and_its_mend(fields: str, tail: str, said: str) -> None:
+def test_each_mistake_has_its_line_and_its_fix(fields: str, tail: str, said: str) -> None:
     with pytest.raises(PlanError) as caught:
         model(fields, tail)
     assert said in str(caught.value)

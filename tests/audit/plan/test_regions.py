@@ -49,7 +49,7 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted"),
+    ("given", "wanted"),
     [
         (["inside lung"], LUNG),
         (["inside heart"], HEART),
@@ -62,25 +62,25 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ],
     ids=str,
 )
-def test_all_that_is_told_holds(table: Table, told: list[str], wanted: np.ndarray) -> None:
-    found = regions(told, table, 0, STRUCTURES)
+def test_all_given_regions_hold(table: Table, given: list[str], wanted: np.ndarray) -> None:
+    found = regions(given, table, 0, STRUCTURES)
     assert found.shape == (1, SIDE, SIDE)
     assert found.dtype == bool
     # Corners of what is thresholded are rounded off by the opening.
-    assert (found[0] != wanted).sum() <= (8 if "inside body" in told else 0)
+    assert (found[0] != wanted).sum() <= (8 if "inside body" in given else 0)
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("given", "text"),
     [
         (["inside heart"], "threat.region: nothing of b.png is inside heart, so no attack"),
         (["inside lung", "outside body"], "nothing of b.png is inside lung and outside body"),
         (["inside column"], "threat.region: the table names no mask for b.png"),
     ],
 )
-def test_an_image_without_the_region_is_named(table: Table, told: list[str], text: str) -> None:
+def test_an_image_without_the_region_is_named(table: Table, given: list[str], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        regions(told, table, 1, STRUCTURES)
+        regions(given, table, 1, STRUCTURES)
 
 
 def test_a_table_of_classes_has_no_structures(tmp_path: Path) -> None:
@@ -150,6 +150,6 @@ def test_an_attack_that_cannot_keep_it_is_refused() -> None:
 
 def test_a_plan_builds_its_threat() -> None:
     assert parse_plan(plan(""), Path("plan.toml")).threat.build(2.0) == Linf(2.0)
-    told = plan('lattice = true\nregion = ["inside body", "outside text"]\nsmooth = 1.5')
-    built = parse_plan(told, Path("plan.toml")).threat.build(2.0)
+    text = plan('lattice = true\nregion = ["inside body", "outside text"]\nsmooth = 1.5')
+    built = parse_plan(text, Path("plan.toml")).threat.build(2.0)
     assert built == Confined(2.0, "linf", True, "inside body, outside text", smooth=1.5)

@@ -113,7 +113,7 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "old", "new", "told"),
+    ("kind", "old", "new", "message"),
     [
         ("segmentation", 'mask = "mask"\n', "", "data.mask: segmentation needs it"),
         ("segmentation", "floor = 0.6", "floor = 1.5", "task.floor"),
@@ -131,11 +131,11 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
         ("volume", "size = [8, 8, 8]", "size = [8, 8, 8]\noverlap = 1.0", "model.inferer.overlap"),
     ],
 )  # fmt: skip
-def test_a_plan_that_contradicts_itself_is_refused(tmp_path, kind, old, new, told):
+def test_a_plan_that_contradicts_itself_is_refused(tmp_path, kind, old, new, message):
     tmp_path.joinpath("plan.toml").write_text(tiny_dense.text(kind).replace(old, new))
     with pytest.raises(PlanError) as caught:
         load_plan(tmp_path / "plan.toml")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_window_of_another_dimension_is_one_sentence(tmp_path):

@@ -26,7 +26,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 def _tree(folder: Path) -> dict[str, bytes | str | None]:
-    """Everything that lies in a folder, with its contents or where it leads."""
+    """Everything in a folder, with its contents or where it leads."""
     return {
         str(path.relative_to(folder)): os.readlink(path)
         if path.is_symlink()

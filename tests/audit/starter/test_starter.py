@@ -162,7 +162,7 @@ def test_masks_are_proposed_before_classes(tmp_path):
 def test_a_kind_that_the_folder_has_nothing_for_is_refused(tmp_path):
     tiny_dense.write(tmp_path, "segmentation")
     (tmp_path / "boxes.csv").unlink()
-    with pytest.raises(InputError, match="nothing there is for a detection"):
+    with pytest.raises(InputError, match="it has no annotations for a detection"):
         starting_plan(tmp_path, tmp_path, "detection")
 
 

@@ -81,7 +81,7 @@ def test_an_onnx_file_is_named_where_there_is_nothing_else(images: Path) -> None
     assert "# Also there: net.onnx: ONNX, a black box" in text
 
 
-# -- weights beside a factory --------------------------------------------------------------------------------------
+# -- weights next to a factory --------------------------------------------------------------------------------------
 
 
 def weights_line(folder: Path) -> str:
@@ -111,7 +111,7 @@ def test_weights_that_cannot_be_taken_are_asked_about(
     (images / "model.py").write_text(tiny.MODEL)
     make(images / name)
     line = weights_line(images)
-    assert line.startswith(f'weights = "{name}"  # FILL IN: {said}') and 'or "in factory" where' in line
+    assert line.startswith(f'weights = "{name}"  # FILL IN: {said}') and 'or "in factory" if' in line
     assert ("--allow-pickle" in line) == ("pickle" in said)
     (asked,) = [text for _, text in unfinished(planned(images)[1]) if said in text]
     assert "in factory" in asked
@@ -160,7 +160,7 @@ def test_a_function_is_proposed_before_the_classes_that_it_makes(images: Path) -
 
 
 def test_grey_and_rgb_are_proposed_where_the_network_expects_the_other(images: Path) -> None:
-    assert "# channels = 3  # where the network expects RGB" in planned(images)[1]
+    assert "# channels = 3  # if the network expects RGB" in planned(images)[1]
     for path in images.glob("*.png"):
         Image.open(path).convert("RGB").save(path)
-    assert "# channels = 1  # where the network expects grey: the images are RGB" in planned(images)[1]
+    assert "# channels = 1  # if the network expects grey: the images are RGB" in planned(images)[1]

@@ -171,7 +171,7 @@ def test_more_classes_have_a_lower_chance():
 def test_findings_are_read_better_than_always_absent():
     generator = np.random.default_rng(3)
     labels = (generator.random((64, 4)) < 0.2).astype(np.int64)
-    labels[:, 3] = 0  # never there, so it cannot tell
+    labels[:, 3] = 0  # never there, so it does not count
     assert of_findings(np.zeros_like(labels), labels).kind == "at"
     assert of_findings(labels[generator.permutation(64)], labels).kind in ("at", "open")
     verdict = of_findings(labels, labels)

@@ -1,4 +1,4 @@
-"""Pictures of masks, volumes, boxes and findings: which slices, what is drawn over them, and where it lies."""
+"""Pictures of masks, volumes, boxes and findings: which slices, what is drawn over them, and where it is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,17 +39,17 @@ def corners(one: SliceDescription, layer: str) -> list[list[float]]:
 
 
 def square(row: int) -> list[float]:
-    """Where the bright square of an image lies."""
+    """Where the bright square of an image is."""
     rows, columns = np.nonzero(tiny_dense._mask(row))
     return [columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0]
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "volume", "detection", "multilabel"])
 def test_every_slice_has_its_three_pictures_and_nothing_is_left_over(made: Callable[[str], Made], kind: str) -> None:
-    run, told = made(kind)
-    assert {one.attack for one in told.gallery} == {"noise", "pgd"}
+    run, description = made(kind)
+    assert {one.attack for one in description.gallery} == {"noise", "pgd"}
     named = set()
-    for picture in told.gallery:
+    for picture in description.gallery:
         assert picture.slices and (picture.label, picture.prediction) == (-1, -1)
         for one in picture.slices:
             named |= {one.clean, one.adversarial, one.perturbation}
@@ -58,21 +58,21 @@ def test_every_slice_has_its_three_pictures_and_nothing_is_left_over(made: Calla
 
 
 def test_masks_are_outlined_where_they_lie(made: Callable[[str], Made]) -> None:
-    _, told = made("segmentation")
-    for picture in told.gallery:
+    _, description = made("segmentation")
+    for picture in description.gallery:
         (one,) = picture.slices
         assert one.axis is None and one.aspect == 0.5, "a pixel of 2 by 1 mm is half as wide as high"
         assert corners(one, "truth") == [pytest.approx(square(picture.row), abs=0.01)]
         assert corners(one, "clean") == corners(one, "truth"), "the tiny network is right"
         assert (one.changed > 0) == (one.marks.clean != one.marks.adversarial)
-    won = [picture for picture in told.gallery if picture.attack == "pgd" and picture.success]
+    won = [picture for picture in description.gallery if picture.attack == "pgd" and picture.success]
     assert won and all(picture.slices[0].changed and picture.score < picture.clean_score for picture in won)
 
 
 def test_the_scores_and_measures_of_a_picture_are_those_of_its_record(made: Callable[[str], Made]) -> None:
-    run, told = made("segmentation")
+    run, description = made("segmentation")
     frame = run.frame()
-    for picture in told.gallery:
+    for picture in description.gallery:
         (place,) = np.flatnonzero(
             (frame["attack"] == picture.attack) & (frame["row"] == picture.row) & (frame["eps"] == picture.eps)
         )
@@ -82,10 +82,10 @@ def test_the_scores_and_measures_of_a_picture_are_those_of_its_record(made: Call
 
 
 def test_a_volume_shows_the_slices_along_its_coarsest_axis(made: Callable[[str], Made]) -> None:
-    run, told = made("volume")
-    moved = [picture for picture in told.gallery if picture.success]
+    run, description = made("volume")
+    moved = [picture for picture in description.gallery if picture.success]
     assert moved
-    for picture in told.gallery:
+    for picture in description.gallery:
         depth = 8 if picture.row % 2 else 10
         places = [one.index for one in picture.slices]
         assert places == sorted(set(places)) and len(places) <= 9 and max(places) < depth
@@ -98,8 +98,8 @@ def test_a_volume_shows_the_slices_along_its_coarsest_axis(made: Callable[[str],
 
 
 def test_boxes_are_drawn_with_their_confidence(made: Callable[[str], Made]) -> None:
-    _, told = made("detection")
-    for picture in told.gallery:
+    _, description = made("detection")
+    for picture in description.gallery:
         (one,) = picture.slices
         assert corners(one, "truth") == [pytest.approx(square(picture.row), abs=0.01)]
         assert corners(one, "clean") == [pytest.approx(square(picture.row), abs=0.01)]
@@ -110,20 +110,20 @@ def test_boxes_are_drawn_with_their_confidence(made: Callable[[str], Made]) -> N
 
 
 def test_findings_come_with_their_probabilities_and_no_marks(made: Callable[[str], Made]) -> None:
-    _, told = made("multilabel")
-    for picture in told.gallery:
+    _, description = made("multilabel")
+    for picture in description.gallery:
         assert len(picture.truth) == len(picture.clean_found) == len(picture.found) == 2
         assert set(picture.truth) <= {-1.0, 0.0, 1.0}
         assert not picture.slices[0].marks.truth and not picture.slices[0].marks.adversarial
-    assert any(picture.found != picture.clean_found for picture in told.gallery)
+    assert any(picture.found != picture.clean_found for picture in description.gallery)
 
 
 def test_the_volume_runs_again_without_drawing_anew(made: Callable[[str], Made]) -> None:
-    run, told = made("volume")
+    run, description = made("volume")
     before = {path.name: path.stat().st_mtime_ns for path in run.images.iterdir()}
     audit(tiny_dense.load_plan(run.path.parent / "plan" / "plan.toml"), run.path)
     assert {path.name: path.stat().st_mtime_ns for path in run.images.iterdir()} == before
-    assert read_description(run).gallery == told.gallery
+    assert read_description(run).gallery == description.gallery
 
 
 def test_a_picture_whose_note_is_gone_is_drawn_again(tmp_path: Path) -> None:

@@ -137,9 +137,9 @@ def test_a_changed_run_json_is_said_and_written_anew(plan: Plan, run: Path, caps
 def test_a_run_of_an_earlier_palpate_has_no_digests_and_is_shown(
     plan: Plan, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = json.loads((run / "run.json").read_text())
-    del told["files"], told["digest"]
-    (run / "run.json").write_text(json.dumps(told))
+    contents = json.loads((run / "run.json").read_text())
+    del contents["files"], contents["digest"]
+    (run / "run.json").write_text(json.dumps(contents))
     with pytest.raises(SystemExit) as ended:
         cli.main(["show", str(run)])
     said = " ".join(capsys.readouterr().out.split())

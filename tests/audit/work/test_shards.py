@@ -59,7 +59,7 @@ def test_images_labels_groups_and_places_are_part_of_their_own_shards(plan: Plan
     ):
         cases = (*table.cases[:7], changed, *table.cases[8:])
         other = identities(plan, replace(subject, table=replace(table, cases=cases)))
-        # Row 7 lies in the second of three shards of each attack.
+        # Row 7 is in the second of three shards of each attack.
         assert [one == two for one, two in zip(own, other, strict=True)] == [True, False, True] * 3
     rows = [6, *range(12)]
     headers, spacings = (tuple(facts[row] for row in rows) for facts in (subject.headers, subject.spacings))

@@ -24,7 +24,7 @@ from tests.audit import tiny
 from tests.audit.tiny import Heard
 
 
-def told(folder: Path) -> Any:
+def stability_of(folder: Path) -> Any:
     return json.loads((folder / "run.json").read_text())["stability"]
 
 
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_gradient_attacks_are_traced_and_the_others_are_named(run: Path) -> None:
-    described = told(run)
+    described = stability_of(run)
     assert {key: described[key] for key in ("images", "starts", "smoothed", "eps")} == {
         "images": 4,
         "starts": 3,
@@ -89,7 +89,7 @@ def test_the_trace_is_that_of_the_attack_at_the_traced_budget(tmp_path: Path) ->
         table = frame[name][mine].reshape(4, 3, 4).swapaxes(0, 1)
         np.testing.assert_allclose(table, getattr(found, name).numpy(), rtol=1e-4, atol=1e-6)
     assert (frame["linf"][mine] <= 6.0 * (1 + 1e-6)).all() and (frame["eps"] == 6.0).all()
-    maps = RunFolder(tmp_path / "run").trace_maps(told(tmp_path / "run")["items"][0]["identity"])
+    maps = RunFolder(tmp_path / "run").trace_maps(stability_of(tmp_path / "run")["items"][0]["identity"])
     assert maps["rows"].tolist() == rows and (maps["spread_starts"] > 0).any()
     np.testing.assert_allclose(maps["spread_starts"], found.last.std(0)[:, 0].numpy(), atol=1e-3)
     np.testing.assert_allclose(maps["spread_images"], found.last.std(1).mean(0)[0].numpy(), atol=1e-3)
@@ -99,7 +99,7 @@ def test_the_trace_is_that_of_the_attack_at_the_traced_budget(tmp_path: Path) ->
 
 def test_the_maps_lie_on_the_image_as_the_gallery_shows_it(run: Path) -> None:
     folder = RunFolder(run)
-    drawn, still = (folder.trace_maps(item["identity"]) for item in told(run)["items"])
+    drawn, still = (folder.trace_maps(item["identity"]) for item in stability_of(run)["items"])
     frame = folder.traces()
     rows = drawn["rows"].tolist()
     assert rows == np.unique(frame["row"][frame["attack"] == "pgd"]).tolist()
@@ -119,7 +119,7 @@ def test_ctrl_c_between_traces_keeps_the_first_and_the_next_call_goes_on(tmp_pat
     plan = tiny.write(tmp_path / "plan")
     outcome = audit(plan, tmp_path / "run", progress=Heard(stop_tracing_after=1))
     assert outcome.interrupted and outcome.status == "unfinished"
-    assert [item["attack"] for item in told(tmp_path / "run")["items"]] == ["pgd"]
+    assert [item["attack"] for item in stability_of(tmp_path / "run")["items"]] == ["pgd"]
     heard = Heard()
     assert audit(plan, tmp_path / "run", progress=heard).status == "finished"
     assert heard.shards == [] and heard.traces == ["hiding, step by step on 4 images"]
@@ -156,7 +156,7 @@ def test_traces_can_be_switched_off(tmp_path: Path, run: Path) -> None:
     heard = Heard()
     plan = tiny.write(tmp_path / "plan", f"{tiny.PLAN}\n[stability]\nimages = 0\n")
     assert audit(plan, tmp_path / "run", progress=heard).status == "finished"
-    assert told(tmp_path / "run") is None and heard.traces == [] and not tiny.traces(tmp_path / "run")
+    assert stability_of(tmp_path / "run") is None and heard.traces == [] and not tiny.traces(tmp_path / "run")
     assert not len(RunFolder(tmp_path / "run").traces()["row"])
     assert tiny.shards(tmp_path / "run") == tiny.shards(run)
 
@@ -177,10 +177,10 @@ def test_a_run_of_before_there_were_traces_gets_them_and_keeps_its_records(tmp_p
 
 def test_a_renamed_attack_keeps_its_trace_under_the_new_name(tmp_path: Path) -> None:
     audit(tiny.write(tmp_path / "plan"), tmp_path / "run")
-    before = told(tmp_path / "run")["items"]
+    before = stability_of(tmp_path / "run")["items"]
     plan, heard = tiny.rewrite(tmp_path / "plan", tiny.PLAN.replace('"hiding"', '"masking"')), Heard()
     audit(plan, tmp_path / "run", update=True, progress=heard)
-    after = told(tmp_path / "run")["items"]
+    after = stability_of(tmp_path / "run")["items"]
     assert heard.traces == [] and [one["identity"] for one in after] == [one["identity"] for one in before]
     assert after[1]["attack"] == "masking" and after[1]["seconds"] == before[1]["seconds"]
     assert list(dict.fromkeys(RunFolder(tmp_path / "run").traces()["attack"])) == ["pgd", "masking"]
@@ -210,7 +210,7 @@ def test_a_trace_that_fails_is_a_finding_and_is_tried_again(
     (finding,) = [finding for finding in outcome.findings if finding.subject == "pgd"]
     assert finding.level == "warning" and finding.text.startswith("Its steps could not be traced: ")
     assert said in finding.text
-    assert [item["attack"] for item in told(tmp_path / "run")["items"]] == ["hiding"]
+    assert [item["attack"] for item in stability_of(tmp_path / "run")["items"]] == ["hiding"]
     assert not [finding for finding in audit(plan, tmp_path / "run").findings if finding.subject == "pgd"]
     assert tiny.traces(tmp_path / "run") == tiny.traces(run)
 
@@ -220,13 +220,13 @@ def test_an_attack_that_failed_is_not_traced(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(traces, "trace", None)
     outcome = audit(plan, tmp_path / "run")
     assert outcome.failed == ("pgd", "hiding")
-    assert told(tmp_path / "run")["items"] == [] and told(tmp_path / "run")["untraced"] == ["noise"]
+    assert stability_of(tmp_path / "run")["items"] == [] and stability_of(tmp_path / "run")["untraced"] == ["noise"]
 
 
 def test_an_attack_that_can_win_no_image_is_not_traced(tmp_path: Path) -> None:
     text = tiny.PLAN.replace('split = "test"', 'file = "image0.png"')
     assert audit(tiny.write(tmp_path / "plan", text), tmp_path / "run").status == "finished"
-    (item,) = told(tmp_path / "run")["items"]
+    (item,) = stability_of(tmp_path / "run")["items"]
     assert item["attack"] == "pgd", "image0 shows no disease that could be hidden"
     maps = RunFolder(tmp_path / "run").trace_maps(item["identity"])
     assert maps["rows"].tolist() == [0] and "spread_images" not in maps
@@ -266,7 +266,7 @@ def test_a_random_model_repeats_its_traces(tmp_path: Path) -> None:
 def test_a_damaged_trace_is_named_with_the_mend(tmp_path: Path, suffix: str, run: Path) -> None:
     plan = tiny.write(tmp_path / "plan")
     audit(plan, tmp_path / "run")
-    path = RunFolder(tmp_path / "run").trace(told(tmp_path / "run")["items"][0]["identity"]).with_suffix(suffix)
+    path = RunFolder(tmp_path / "run").trace(stability_of(tmp_path / "run")["items"][0]["identity"]).with_suffix(suffix)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(StorageError, match=rf"{path.name} is damaged.*Delete .* again: only it is redone"):
         audit(plan, tmp_path / "run")

@@ -53,10 +53,10 @@ def _edited(path: Path, field: str, line: str) -> Path:
 
 @pytest.mark.parametrize("kind", GOALS)
 def test_every_task_goal_and_handling_is_traced(tmp_path: Path, kind: str) -> None:
-    run, told = traced(tmp_path, kind, MORE.format(goal=GOALS[kind]))
-    assert list(told) == ["pgd", "aimed", "lasting"]
-    assert (told["aimed"]["weight"], told["lasting"]["weight"]) == (0.5, None)
-    assert [told[name]["draws"] for name in told] == [True, False, False]
+    run, items = traced(tmp_path, kind, MORE.format(goal=GOALS[kind]))
+    assert list(items) == ["pgd", "aimed", "lasting"]
+    assert (items["aimed"]["weight"], items["lasting"]["weight"]) == (0.5, None)
+    assert [items[name]["draws"] for name in items] == [True, False, False]
     frame = run.traces()
     assert (frame["row"] != 5).all() or kind == "multilabel", "nothing can be missed where nothing is"
     for name in ("margin", "loss", "kl_smoothed", "kl_final", "kl_clean", "linf", "l2"):
@@ -65,7 +65,7 @@ def test_every_task_goal_and_handling_is_traced(tmp_path: Path, kind: str) -> No
     assert (frame["kl_final"][ends] == 0).all() and (frame["linf"] <= 20 * (1 + 1e-6)).all()
     last = frame["kl_clean"][ends]
     assert (last > 0).any() and (last >= 0).all()
-    for item in told.values():
+    for item in items.values():
         maps, count = run.trace_maps(item["identity"]), len(set(frame["row"][frame["item"] == item["item"]].tolist()))
         assert maps["shown"].shape == (count, 16, 16, 3)
         assert maps["change"].shape == maps["spread_starts"].shape == (count, 16, 16)
@@ -74,16 +74,16 @@ def test_every_task_goal_and_handling_is_traced(tmp_path: Path, kind: str) -> No
 
 
 def test_of_a_volume_the_slice_with_the_largest_masks_is_mapped(tmp_path: Path) -> None:
-    run, told = traced(tmp_path, "volume")
-    maps = run.trace_maps(told["pgd"]["identity"])
+    run, items = traced(tmp_path, "volume")
+    maps = run.trace_maps(items["pgd"]["identity"])
     for shown in maps["shown"]:
         assert (shown[..., 0] > 120).sum() == 16, "the cube of four by four pixels"
 
 
 def test_changes_stay_where_the_threat_confines_them(tmp_path: Path) -> None:
     confined = 'eps = [20.5, 40]\nlattice = true\nregion = ["outside square"]'
-    run, told = traced(tmp_path, "segmentation", eps=confined)
-    maps = run.trace_maps(told["pgd"]["identity"])
+    run, items = traced(tmp_path, "segmentation", eps=confined)
+    maps = run.trace_maps(items["pgd"]["identity"])
     assert (maps["change"] == np.rint(maps["change"])).all() and np.abs(maps["change"]).max() == 20
     square = maps["shown"][..., 0] > 120
     assert square.any() and not maps["change"][square].any()

@@ -48,8 +48,8 @@ def test_wrong_maps_are_one_sentence_and_the_mend_works(tmp_path: Path, whole: P
     path.with_suffix(".npz").write_bytes(content)
     plan = tiny.write(whole / "plan", PLAN)
     write_report(run)
-    told = [one["state"] for one in json.loads(run.results.read_text())["stability"]["attacks"]]
-    assert told.count("damaged") == 1, "the report leaves out that attack's trace alone"
+    states = [one["state"] for one in json.loads(run.results.read_text())["stability"]["attacks"]]
+    assert states.count("damaged") == 1, "the report leaves out that attack's trace alone"
     with pytest.raises(StorageError, match=r"\.npz (is damaged|does not hold).*Delete .*parquet and run") as error:
         audit(plan, run.path)
     assert "allow_pickle=`" not in str(error.value), "advice that nobody should follow"

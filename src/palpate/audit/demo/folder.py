@@ -1,4 +1,4 @@
-"""The demo: audits' folders as a user would have them, with phantoms for images and small networks."""
+"""The demo: a folder for each audit as a user would have it, with phantoms as images and small networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from palpate.errors import StorageError
 from palpate.storage.runs import write_atomically
 
 SEED = 2024
-"""Of the phantoms; the networks were trained on others."""
+"""Seed of the phantoms; the networks were trained on other phantoms."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Demo:
     """One task of the demo.
 
     Attributes:
-        images: how many phantoms there are.
-        phantoms: writes them with what is true of them.
+        images: number of phantoms.
+        phantoms: writes them with their annotations.
         model: text of `model.py`.
         plan: text of `plan.toml`.
-        files: names of everything that the folder holds.
+        files: names of all files and folders in the demo's folder.
     """
 
     images: int
@@ -38,41 +38,40 @@ DEMOS = {
     "classification": Demo(
         60,  # twelve of each grade
         write_fundus_folder,
-        model_file("demo", "grades phantoms"),
+        model_file("demo.fundus", "grades phantoms"),
         CLASSIFICATION,
         frozenset({"images", "labels.csv", "model.py", "plan.toml", "runs"}),
     ),
     "segmentation": Demo(
         24,
         write_thorax_folder,
-        model_file("demo_thorax", "outlines lungs and lesions"),
+        model_file("demo.thorax", "outlines lungs and lesions"),
         SEGMENTATION,
         frozenset({"images", "masks", "images.csv", "model.py", "plan.toml", "runs"}),
     ),
     "detection": Demo(
         24,
         write_endoscopy_folder,
-        model_file("demo_endoscopy", "finds artefacts"),
+        model_file("demo.endoscopy", "finds artefacts"),
         DETECTION,
         frozenset({"images", "images.csv", "boxes.csv", "model.py", "plan.toml", "runs"}),
     ),
 }
-"""The paper's three tasks, each in a folder of its own."""
+"""The three tasks of the SMIA paper, each in a separate folder."""
 
 
 def write_demo(folder: Path, task: str, images: int | None = None) -> Path:
-    """Write phantoms with what is true of them, a model file and a plan, and return the plan's path.
+    """Write phantoms with their annotations, a model file and a plan, and return the plan's path.
 
-    They go to `folder/task`. A plan that is there is left as it is, with all that belongs to it, so that a changed
-    demo can be run again.
+    They go to `folder/task`. If a plan exists there, nothing is written, so that a changed demo can be run again.
 
     Args:
         folder: The demo's folder.
         task: One of `DEMOS`.
-        images: How many phantoms, if not the demo's own number.
+        images: Number of phantoms; by default the demo's own number.
 
     Raises:
-        StorageError: a folder holds other things, or cannot be written.
+        StorageError: a folder holds other files, or cannot be written.
     """
     demo, place = DEMOS[task], folder / task
     plan = place / "plan.toml"
@@ -82,7 +81,7 @@ def write_demo(folder: Path, task: str, images: int | None = None) -> Path:
     _require_ours(place, demo.files)
     demo.phantoms(place, demo.images if images is None else images, SEED)
     write_atomically(place / "model.py", demo.model.encode())
-    # Written last: where it stands, everything else does.
+    # Written last: if the plan exists, everything else does too.
     write_atomically(plan, demo.plan.encode())
     return plan
 
@@ -94,5 +93,5 @@ def _require_ours(folder: Path, names: frozenset[str]) -> None:
         raise StorageError(f"{folder} cannot be read: {error.strerror}. Choose another folder with --out.") from error
     if strange:
         raise StorageError(
-            f"{folder} holds other things than the demo ({', '.join(strange[:3])}). Choose another folder with --out."
+            f"{folder} holds other files than the demo ({', '.join(strange[:3])}). Choose another folder with --out."
         )

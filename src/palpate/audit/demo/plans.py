@@ -19,7 +19,7 @@ HINT = """\
 def model_file(module: str, what: str) -> str:
     """A `model.py` that builds one of the demo's networks."""
     return f'''\
-"""The model under test. Any function that returns a torch.nn.Module will do in its place."""
+"""The model under test. Any function that returns a torch.nn.Module can replace it."""
 
 from palpate.models.{module} import load
 
@@ -68,16 +68,16 @@ disease = {_strings([demo.CLASSES[index] for index in demo.DISEASE])}  # referab
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-# In steps of 8 bits. Changes below half a step are lost where the image is stored with 8 bits again; such budgets
-# show how close to its images a network that was never shown adversarial images decides otherwise.
+# In steps of 8 bits. Changes below half a step are lost if the image is stored with 8 bits again; such budgets show how
+# small a change is enough for a network that was never shown adversarial images.
 eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
 
-# All attacks on classes that palpate knows, with fewer steps than a real audit gives them (`palpate list attacks`).
+# All attacks of palpate on classes, with fewer steps than in a real audit (`palpate list attacks`).
 """
     + _attacks(
         (
             ("noise", "", "tries = 5\n"),
-            ("square", "", "queries = 50  # without a gradient; a real audit gives it 1000 and more\n"),
+            ("square", "", "queries = 50  # without a gradient; a real audit gives it 1000 or more\n"),
             ("fgsm", "", ""),
             ("bim", "", "steps = 10\n"),
             ("pgd", "", "steps = 10\n"),
@@ -92,14 +92,14 @@ eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
             (
                 "smia-reference",
                 "",
-                "steps = 3  # each of a whole radius and never projected: it leaves its budget, and says so\n",
+                "steps = 3  # each of a whole radius and never projected: it leaves its budget and says so\n",
             ),
             ("smia", "hide disease", "steps = 10\n"),
             ("smia", "invent disease", "steps = 10\n"),
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
@@ -133,13 +133,13 @@ spacing = [2.75, 2.75]  # mm
 kind = "segmentation"
 structures = {_strings(demo_thorax.STRUCTURES)}
 score = "dice"
-floor = 0.8  # beaten where the mean Dice of the image's structures is at or below this
+floor = 0.8  # beaten if the mean Dice of the image's structures is at or below this
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
 # Each stored step is one Hounsfield unit here; the scanner's own noise has a deviation of 14 to 40.
 eps = ["8 stored steps", "16 stored steps", "32 stored steps", "64 stored steps"]
-lattice = true  # only values that the files can store: what an attack finds is still there after saving
+lattice = true  # only values that the files can store: saving does not change what an attack finds
 
 # Fewer steps than a real audit gives them (`palpate list attacks`).
 """
@@ -155,7 +155,7 @@ lattice = true  # only values that the files can store: what an attack finds is 
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
@@ -179,7 +179,7 @@ mean = {list(demo_endoscopy.MEAN)}
 std = {list(demo_endoscopy.STD)}
 
 [data]
-table = "images.csv"  # all images, those without a box too
+table = "images.csv"  # all images, also those without a box
 file = "image"
 boxes = "boxes.csv"
 
@@ -187,8 +187,8 @@ boxes = "boxes.csv"
 kind = "detection"
 classes = {_strings(demo_endoscopy.CLASSES)}
 confidence = {demo_endoscopy.CONFIDENCE}  # boxes below it are not shown
-overlap = 0.5  # with an annotated box, from which a box has found it
-floor = 0.5  # beaten where F1 is at or below this
+overlap = 0.5  # from this overlap on, a box counts as a hit of an annotated box
+floor = 0.5  # beaten if F1 is at or below this
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
@@ -207,7 +207,7 @@ eps = ["1/255", "2/255", "4/255", "8/255"]
         )
     )
     + """\
-[survival]  # beside saving and reading again; a real audit measures more (`palpate list post-processing`)
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
 
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails

@@ -71,11 +71,11 @@ def _head(section: ClassificationSection) -> Head:
 
 @dataclass(frozen=True)
 class Grid:
-    """What the units of measures depend on.
+    """The properties of images that decide the units of measures.
 
     Attributes:
         dimensions: spatial axes of the images.
-        spaced: every image says how large its pixels are.
+        spaced: the pixel size of every image is known.
     """
 
     dimensions: int = 2
@@ -87,7 +87,7 @@ FLAT = Grid()
 
 
 def reader_of(section: TaskSection, task: Task, grid: Grid) -> Reader:
-    """What reads outputs and targets for the records."""
+    """The reader of outputs and targets for the records."""
     if isinstance(task, Segmentation) and isinstance(section, SegmentationSection):
         return SegmentationReader(task, section.structures, grid.spaced, grid.dimensions, section.tolerance)
     if isinstance(task, Detection):
@@ -109,7 +109,7 @@ def family(section: TaskSection) -> str:
 
 
 def head_words(section: TaskSection) -> str:
-    """How raw outputs are read, for a report."""
+    """How raw outputs are interpreted, for a report."""
     if isinstance(section, ClassificationSection):
         return section.head if section.head != "one-logit" else f"one-logit, threshold {section.threshold or 0.5:g}"
     if isinstance(section, MultiLabelSection):
@@ -122,14 +122,14 @@ def head_words(section: TaskSection) -> str:
 
 
 def score_words(section: TaskSection) -> str:
-    """What an image's score is."""
+    """The name of an image's score."""
     if isinstance(section, SegmentationSection):
         return section.score
     return {"multilabel": "share of findings read right", "detection": "f1"}.get(section.kind, "accuracy")
 
 
 def operating(section: TaskSection) -> dict[str, Any]:
-    """The operating point, where the task has one of its own."""
+    """The operating point, if the task has one."""
     if isinstance(section, DetectionSection):
         return {"confidence": section.confidence, "overlap": section.overlap, "suppression": section.suppression}
     return {"thresholds": list(section.thresholds)} if isinstance(section, MultiLabelSection) else {}

@@ -126,11 +126,11 @@ class Journal:
 
     def _noticed(self) -> list[dict[str, Any]]:
         """The findings, each once: those of an earlier start are remembered as they were written."""
-        told = [replace(finding, text=self._relative(finding.text)) for finding in self.findings]
-        return [asdict(finding) for finding in dict.fromkeys(told)]
+        texts = [replace(finding, text=self._relative(finding.text)) for finding in self.findings]
+        return [asdict(finding) for finding in dict.fromkeys(texts)]
 
     def _relative(self, text: str) -> str:
-        """A text without the place on this machine where plan, data and run lie: records and reports travel."""
+        """A text without the folders of plan, data and run on this machine, because records and reports are shared."""
         return _without(text, (self.run.path, self.plan.root, *_roots(self.plan)))
 
     def _spent(self, item: Item) -> float:

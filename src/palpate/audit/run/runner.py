@@ -108,7 +108,7 @@ def audit(
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         progress = progress or Silence()
-        subject = load_subject(plan, allow_pickle=allow_pickle, tell=partial(loading, progress))
+        subject = load_subject(plan, allow_pickle=allow_pickle, say=partial(loading, progress))
         plan = plan.calibrated(subject.scale)
         if before is not None and not update:
             require_same_subject(run, before, subject)
@@ -127,7 +127,7 @@ def audit(
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose the settings of the search, and store the plan."""
-    sample = subject.alike(subject.spread(range(len(subject.table)), plan.run.batch))
+    sample = subject.like_first(subject.spread(range(len(subject.table)), plan.run.batch))
     findings, tuning = room.some(
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )

@@ -1,1 +1,1 @@
-"""The first plan, as `palpate init` writes it from a look at a folder."""
+"""The first plan, as `palpate init` writes it from the contents of a folder."""

@@ -1,4 +1,4 @@
-"""The parts of a first plan that are about masks, boxes or findings."""
+"""The parts of a first plan for masks, boxes or findings."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
         others = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"where = {{{key_of(layout.split)} = {text_of(layout.splits[0][0])}}}  # {others}")
     lines += turned_lines(layout)
-    lines.append("# limit = 100  # audit at most so many images")
+    lines.append("# limit = 100  # audit at most this many images")
     return lines
 
 
 def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
-    """Data in the layout of another tool, which says by itself what is where."""
+    """Data in the layout of another tool, which defines the places of all files."""
     others = plain(", ".join(layout.others[:6]))
     asked = f"  # {FILL_IN}: which set? Or {others}" if others and layout.layout != "coco" else ""
     lines = [f"{layout.layout} = {path_of(layout.path, place)}{asked}"]
@@ -55,7 +55,7 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     if layout.layout in ("datalist", "voc") and layout.kind == "masks":
         lines += MaskValues(layout.values, layout.threshold, layout.doubt).lines()
     lines += turned_lines(layout)
-    lines.append("# limit = 100  # audit at most so many images")
+    lines.append("# limit = 100  # audit at most this many images")
     return lines
 
 
@@ -86,7 +86,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
     if len(layout.form.shape) == 3:
         lines.append("# spacing = [1.0, 1.0]  # size of a pixel in mm, along rows and columns")
     lines += turned_lines(layout)
-    lines.append("# limit = 100  # audit at most so many images")
+    lines.append("# limit = 100  # audit at most this many images")
     return lines
 
 
@@ -102,7 +102,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
 
 
 def _asked(layout: AnnotatedLayout) -> str:
-    """The question where several columns hold masks."""
+    """The question to the user if several columns hold masks."""
     if not layout.others:
         return ""
     every = texts((layout.mask or "", *layout.others))
@@ -137,7 +137,7 @@ def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
         lines.append(f"label = {text_of(layout.lists.column)}  # its cells list the findings of an image")
         lines.append(f"separator = {text_of(layout.lists.separator)}")
         if layout.lists.ignored:
-            lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that stand for no finding")
+            lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that are not findings")
     return lines
 
 
@@ -147,7 +147,7 @@ def _segmentation(layout: AnnotatedLayout) -> list[str]:
         f"structures = {texts(layout.names)}  # {CHECK}: their names, in the order of the model's outputs",
         f"exclusive = {str(layout.exclusive).lower()}  # {CHECK}: a softmax over background and structures; "
         "false: a sigmoid per structure",
-        f"floor = 0.5  # {CHECK}: the Dice below which a mask is of no use",
+        f"floor = 0.5  # {CHECK}: the Dice below which a mask is useless",
     ]
 
 
@@ -157,7 +157,7 @@ def _detection(layout: AnnotatedLayout) -> list[str]:
         f"classes = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
         f'head = "sigmoid"  # {CHECK}: or "softmax" with "no object" last (DETR, YOLOS)',
         f"confidence = 0.5  # {CHECK}: the operating point",
-        f"floor = 0.5  # {CHECK}: the F1 below which an image's boxes are of no use",
+        f"floor = 0.5  # {CHECK}: the F1 below which an image's boxes are useless",
     ]
 
 

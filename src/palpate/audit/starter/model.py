@@ -1,4 +1,4 @@
-"""`[model]` of a first plan: the model that lies in the folder, and what it says of itself."""
+"""`[model]` of a first plan: the model in the folder, and what its files say about it."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout, valu
 
 
 def gives_gradients(folder: Path) -> bool:
-    """Whether attacks with gradients can run on the model that the plan names first."""
+    """Whether gradient attacks can run on the model that `init` proposes."""
     source = propose(find_models(folder)) if folder.is_dir() else None
     return source is None or source.onnx is None
 
 
 def black_box_attacks() -> str:
-    """`[[attacks]]` that need outputs alone, for every kind of task."""
+    """`[[attacks]]` that need only outputs, for every kind of task."""
     return (
-        "# The model gives no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
+        "# The model has no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
         '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n'
     )
 
@@ -78,7 +78,7 @@ def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: 
 
 
 def _doubt(candidates: Sequence[Candidate], kind: str) -> str:
-    """What is to be said of a model that is one file or folder."""
+    """The remark about a model that is one file or folder."""
     names = [one.name for one in candidates if one.source is not None and getattr(one.source, kind)]
     if len(names) > 1:
         return f"{FILL_IN}: which one? There are {plain(_few(names))}"
@@ -86,10 +86,10 @@ def _doubt(candidates: Sequence[Candidate], kind: str) -> str:
 
 
 def _weights(folder: Path, place: Path, candidates: Sequence[Candidate], chosen: Candidate) -> str:
-    """The line of a factory's weights. Whatever may be weights and is not used is asked about: else they are random."""
+    """The line of a factory's weights. The user is asked about unused files of weights: else weights may be random."""
     held = [one for one in candidates if one.weights or one.unread]
     if not held:
-        return '# weights = "weights.safetensors"  # where the factory does not load them'
+        return '# weights = "weights.safetensors"  # if the factory does not load them'
     own = [one.name for one in held if Path(one.name).name in chosen.loaded]
     if own:
         return f'weights = "{IN_FACTORY}"  # {CHECK}: {plain(chosen.name)} loads {plain(_few(own))} itself'
@@ -97,14 +97,14 @@ def _weights(folder: Path, place: Path, candidates: Sequence[Candidate], chosen:
     line = f"weights = {path_of(folder / first.name, place)}  # "
     if len(held) > 1:
         names = plain(_few([one.name for one in held]))
-        return f'{line}{FILL_IN}: which of {names}, or "{IN_FACTORY}" where the factory loads them itself'
+        return f'{line}{FILL_IN}: which of {names}, or "{IN_FACTORY}" if the factory loads them itself'
     return line + (CHECK if first.weights else _unread(first))
 
 
 def _unread(one: Candidate) -> str:
     flag = one.unread.startswith("a pickle")
-    fix = "where you trust it, audit with --allow-pickle; or save its state_dict alone" if flag else "name another file"
-    return f'{FILL_IN}: {plain(one.unread)}; {fix}; or "{IN_FACTORY}" where the factory loads the weights itself'
+    fix = "if you trust it, audit with --allow-pickle; or save only its state_dict" if flag else "name another file"
+    return f'{FILL_IN}: {plain(one.unread)}; {fix}; or "{IN_FACTORY}" if the factory loads the weights itself'
 
 
 def _few(names: Sequence[str]) -> str:
@@ -112,20 +112,18 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -> list[str]:
-    """Size, channels, mean and std: those of the model's image processor where it has one."""
+    """Size, channels, mean and std: those of the model's image processor if it has one."""
     lines = []
     if facts and facts.size:
         lines.append(f"size = {list(facts.size)}  # {CHECK}: height and width of its image processor")
     else:
-        lines.append(
-            "# size = [224, 224]  # height and width that the network expects, where it is not the stored size"
-        )
+        lines.append("# size = [224, 224]  # height and width that the network expects, if it is not the stored size")
     if channels == 1:
         expects = facts.channels if facts and facts.channels else 3
-        said = f"channels = {expects}  # where the network expects RGB: the images are grey"
+        said = f"channels = {expects}  # if the network expects RGB: the images are grey"
         lines.append(said if facts and facts.channels == 3 else f"# {said}")
     elif channels == 3:
-        said = "channels = 1  # where the network expects grey: the images are RGB"
+        said = "channels = 1  # if the network expects grey: the images are RGB"
         lines.append(said if facts and facts.channels == 1 else f"# {said}")
     if facts and facts.mean and facts.std:
         lines.append(f"mean = {_rounded(facts.stored_mean)}  # {CHECK}: its image processor's, in stored values")
@@ -147,7 +145,7 @@ def _rounded(values: Sequence[float]) -> str:
 
 
 def _bundle(folder: Path) -> list[str]:
-    """What the bundle says of its input, for people to compare, and its sliding windows."""
+    """What the bundle says about its input, for the user to compare, and its sliding windows."""
     facts = bundle_facts(folder)
     said = []
     if facts.channels:
@@ -160,7 +158,7 @@ def _bundle(folder: Path) -> list[str]:
         said.append(f"outputs {', '.join(facts.classes)}")
     lines = [f"# The bundle's metadata: {plain('; '.join(said))}"] if said else []
     if facts.window:
-        lines += ["", f"[model.inferer]  # {CHECK}: as the bundle's inference configuration has it"]
+        lines += ["", f"[model.inferer]  # {CHECK}: from the bundle's inference configuration"]
         lines += [f"size = {list(facts.window)}", f"overlap = {facts.overlap:g}"]
         lines += [f'mode = "{facts.mode}"'] if facts.mode in ("gaussian", "constant") else []
     return lines

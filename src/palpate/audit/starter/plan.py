@@ -1,4 +1,4 @@
-"""A first plan from a look at a folder. Model code is never run; what cannot be seen is left marked for the user."""
+"""A first plan from the contents of a folder. Model code is never run; unknown values are marked for the user."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _OF_ARCHIVES: dict[str, tuple[str, ...]] = {
     "adrenalmnist3d": ("1",),
     "vesselmnist3d": ("1",),
 }
-"""The class that counts as disease in the archives of MedMNIST that have two classes."""
+"""The class that counts as disease in MedMNIST archives with two classes."""
 _GRADED = re.compile(r"grade|level|stage|diagnosis|severity|score", re.IGNORECASE)
 
 
 def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
-    """A commented plan in TOML for the labelled images, and the model, that lie in a folder.
+    """A commented plan in TOML for the labelled images and the model in a folder.
 
-    It is a plan that palpate reads. Lines marked `CHECK` are guesses; lines marked `FILL IN` wait for the user.
+    palpate can read this plan. Lines marked `CHECK` are guesses; lines marked `FILL IN` need a value from the user.
 
     Args:
-        folder: where images and model lie; read, never written to.
+        folder: folder of the images and the model; it is only read.
         place: the plan's own folder, which its paths are relative to.
-        kind: `classification`, `multilabel`, `segmentation` or `detection`; masks and boxes before classes before
-            findings by default.
+        kind: `classification`, `multilabel`, `segmentation` or `detection`; by default masks and boxes come before
+            classes, and classes before findings.
 
     Raises:
-        InputError: there is no folder, or no labelled images that palpate knows in it.
+        InputError: the folder does not exist, or holds no labelled images that palpate can read.
     """
     refused: list[UnreadError] = []
     layout, others = _found(folder, kind, refused)
@@ -70,9 +70,9 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
 def _found(
     folder: Path, kind: str | None, unread: list[UnreadError]
 ) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
-    """What lies there of the kind asked for, and what lies there too: masks and boxes before classes and findings.
+    """The first layout of the wanted kind, and the others: masks and boxes before classes and findings.
 
-    To `unread` is added what could not be read.
+    Files that could not be read are added to `unread`.
     """
     annotated = (*find_described(folder, unread), *find_annotated(folder, unread))
     try:
@@ -82,11 +82,11 @@ def _found(
             raise
         tables = ()
     drawn = [layout for layout in annotated if layout.kind != "findings"]
-    drawn.sort(key=lambda layout: layout.layout == "masks")  # a table beside folders of masks says more than they do
+    drawn.sort(key=lambda layout: layout.layout == "masks")  # a table says more than folders of masks
     noted = sorted(
         (layout for layout in annotated if layout.kind == "findings"), key=lambda layout: split_rank(layout.path)
     )
-    # What a table says comes before what the names of folders seem to say.
+    # A table is more reliable than the names of folders.
     listed = [layout for layout in tables if layout.kind == "csv"]
     rest = [layout for layout in tables if layout.kind != "csv"]
     everything: list[Layout | AnnotatedLayout] = [*drawn, *listed, *noted, *rest]
@@ -94,7 +94,7 @@ def _found(
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
         why = "".join(f" {text}" for text in reasons(broken(unread)))
-        raise InputError(f"{folder}: nothing there is for a {kind}. There is something for: {known}.{why}")
+        raise InputError(f"{folder}: it has no annotations for a {kind}. It has annotations for: {known}.{why}")
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
 
 
@@ -105,12 +105,12 @@ def _kind(layout: Layout | AnnotatedLayout) -> str:
 
 
 def unfinished(text: str) -> list[tuple[int, str]]:
-    """The lines of a plan that wait for the user: number from 1, and what is asked."""
+    """The lines of a plan that need a value from the user: number from 1, and the question."""
     return [(one.line, one.text.partition(f"{FILL_IN}: ")[2] or one.code) for one in marked(text, FILL_IN)]
 
 
 def seen(text: str) -> list[str]:
-    """What a plan says of the folder that it was written from: what was found, what else, and what was not read."""
+    """The remarks of a plan about its folder: what was found, what else is there, and what could not be read."""
     words = ("# Found: ", "# Also there", "# Not read: ", "# Note: ")
     return [line.removeprefix("# ") for line in text.partition("title = ")[0].splitlines() if line.startswith(words)]
 
@@ -155,13 +155,13 @@ def _data(place: Path, layout: Layout) -> str:
         ]
     lines += [f"# {note}" for note in _unequal(layout)]
     lines += turned_lines(layout)
-    lines.append("# limit = 100  # audit at most so many images, every class in proportion")
+    lines.append("# limit = 100  # audit at most this many images, every class in proportion")
     return "\n".join(lines) + "\n"
 
 
 def _label(layout: Layout) -> str:
     if layout.one_hot:
-        return f"label = {texts(layout.one_hot)}  # {CHECK}: one column a class; each line has exactly one 1"
+        return f"label = {texts(layout.one_hot)}  # {CHECK}: one column per class; each line has exactly one 1"
     line = f"label = {text_of(layout.label or '')}"
     others = plain(", ".join(layout.others[:6]))
     if layout.asked:
@@ -170,19 +170,17 @@ def _label(layout: Layout) -> str:
 
 
 def _unequal(layout: Layout) -> list[str]:
-    """What to know of images that differ: they are audited as they are, in batches of one shape."""
+    """A remark about images that differ: they are audited unchanged, in batches of one shape."""
     seen = layout.seen
     if layout.equal or seen is None:
         return []
     if len(seen.channels) > 1:
         held = " and ".join(f"{count} with {number}" for number, count in seen.channels)
         return [
-            f"The images differ in channels ({held}, of those looked at). Where the network expects RGB, "
+            f"The images differ in channels ({held}, of those looked at). If the network expects RGB, "
             "preprocess.channels = 3 repeats grey."
         ]
-    return [
-        "The images differ in size or depth and are audited as they are. preprocess.size gives the network one size."
-    ]
+    return ["The images differ in size or depth and are audited unchanged. preprocess.size gives the network one size."]
 
 
 def _others(layout: Layout) -> str:
@@ -207,7 +205,7 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
 
 
 def _disease(layout: Layout) -> tuple[str, ...]:
-    """Classes that by their names are no healthy ones; none where no name says so."""
+    """The classes without a healthy name; empty if no class has a healthy name."""
     classes = layout.classes
     if list(classes) == ["0", "1"]:
         if layout.kind == "medmnist":
@@ -218,7 +216,7 @@ def _disease(layout: Layout) -> tuple[str, ...]:
     return tuple(name for name in classes if name not in healthy) if healthy else ()
 
 
-_GATES = """# A limit that the model must keep; `palpate audit` ends with status 1 where it does not.
+_GATES = """# A limit that the model must meet; `palpate audit` ends with status 1 if it does not.
 # [[gates]]
 # metric = "robust_accuracy"
 # eps = "{eps}"

@@ -1,4 +1,4 @@
-"""`data.roots` of a first plan: the folders that the images lie in, where that is not the plan's own."""
+"""`data.roots` of a first plan: the folders of the images, if they are outside of the plan's own folder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from palpate.data.rows import Rows
 
 
 def with_roots(data: str, place: Path, table: Rows, start: Path) -> str:
-    """The text of `[data]` with `roots` where a file of the table lies outside of the plan's folder.
+    """The text of `[data]`, with `roots` if a file of the table is outside of the plan's folder.
 
     Args:
-        data: the section as it is.
+        data: the section without roots.
         place: the plan's own folder.
         table: the images, masks and regions.
-        start: where the layout begins: a table, a JSON, an archive, or a folder.
+        start: the file or folder of the layout: a table, a JSON, an archive, or a folder.
     """
     files = [start, *(file for row in range(len(table)) for file in table.files(row))]
     places = Places(place)
@@ -28,4 +28,4 @@ def with_roots(data: str, place: Path, table: Rows, start: Path) -> str:
     if rest := Places(place, tuple(roots)).outside(strange):
         roots += places.roots_for(rest)
     head, *lines = data.splitlines()
-    return "\n".join([head, f"roots = {texts(roots)}  # these folders lie outside of the plan's own", *lines]) + "\n"
+    return "\n".join([head, f"roots = {texts(roots)}  # these folders are outside of the plan's own", *lines]) + "\n"

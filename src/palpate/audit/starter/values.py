@@ -1,4 +1,4 @@
-"""What the values of the images are, for a first plan: bounds, budgets in their own unit, origins."""
+"""The values of the images, for a first plan: bounds, budgets in the images' unit, origins."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from palpate.data.inspect.seen import Seen
 from palpate.errors import InputError
 
 HOUNSFIELD = (-1024.0, 3071.0)
-"""Lowest and highest HU that CT in 12 bits with the usual intercept of -1024 reaches."""
+"""Lowest and highest HU of CT in 12 bits with the usual intercept of -1024."""
 
 _SHARES = (0.5, 1, 2, 4)
 _IN_255 = tuple(f"{share:g}/255" for share in _SHARES)
 _HU = ("2 HU", "5 HU", "10 HU")
 _EXACT = 2.0**24
-"""Files that can store more than single precision tells apart use a small part of it."""
+"""Files that can store more numbers than single precision can separate use only a small part of them."""
 _SOFT_TISSUE = (-160.0, 240.0)
 
 
 @dataclass(frozen=True)
 class Values:
-    """What a plan says of the values.
+    """What a plan says about the values.
 
     Attributes:
         bounds: `model.bounds`, in the values' unit.
-        doubt: what is to be checked or filled in, and why; empty where nothing is.
+        doubt: what to check or fill in, and why; empty if there is nothing.
         eps: budgets as plans write them, the smallest first.
-        counted: what the budgets count, for the comment beside them.
-        unit: unit of the values; empty where the files say none.
-        lattice: whether an attack that keeps to stored steps is one that saving leaves as it is.
-        window: lowest and highest value that CT is to be shown with; None where it is no CT.
-        asked: whether the window is the files' own.
+        counted: what the budgets count, for the comment next to them.
+        unit: unit of the values; empty if the files do not say it.
+        lattice: whether saving keeps changes that are multiples of stored steps.
+        window: lowest and highest value of the display window of CT; None for other images.
+        asked: whether the window comes from the files.
         used: lowest and highest value that is mapped to 0..1 until the user says how the network was trained; the
-            bounds where nothing narrower is known.
-        nan: how many images that were looked at hold NaN.
+            bounds if nothing narrower is known.
+        nan: how many of the checked images hold NaN.
     """
 
     bounds: tuple[float, float]
@@ -54,7 +54,7 @@ class Values:
 
 
 def values_in(layout: Layout | AnnotatedLayout) -> Values:
-    """What the images of a layout say of their values; where headers do not tell, the first image is read."""
+    """The values of the images of a layout; if the headers do not say enough, the first image is read."""
     seen = layout.seen
     if seen is None or (seen.header.form.dtype == "uint8" and seen.header.bounds == (0, 255)):
         return _by_type(layout.form.dtype)
@@ -76,14 +76,14 @@ def _by_type(dtype: str) -> Values:
 
 
 def _unknown(reach: tuple[float, float] | None) -> Values:
-    """Floats: the values of the images that were looked at; only where these cannot be read, the user is asked."""
+    """Floats: the values of the checked images; if these cannot be read, the user is asked."""
     if reach is None or not reach[0] < reach[1]:
         return Values((0, 1), f"{FILL_IN}: lowest and highest value that an image can hold{_first(reach)}")
     return Values(reach, f"{CHECK}: the lowest and highest value of the images that were looked at; all must fit")
 
 
 def _hounsfield(seen: Seen, reach: tuple[float, float] | None) -> Values:
-    """CT: its usual range as far as the files store it, and as wide as the first image, whose padding may lie below."""
+    """CT: its usual range as far as the files store it, but at least the range of the first image with its padding."""
     header = seen.header
     storable = header.bounds or HOUNSFIELD
     held = reach or HOUNSFIELD
@@ -96,7 +96,7 @@ def _hounsfield(seen: Seen, reach: tuple[float, float] | None) -> Values:
 
 
 def _stored(seen: Seen, storable: tuple[float, float], reach: tuple[float, float] | None) -> Values:
-    """Other integers: the range that the files can store, and budgets as shares of what the first image uses of it."""
+    """Other integers: the range that the files can store, and budgets as shares of the range of the first image."""
     header = seen.header
     doubt = f"{CHECK}: what the files can store{_first(reach)}"
     lattice = header.lossless and header.step is not None
@@ -122,7 +122,7 @@ def _reach(seen: Seen, *, every: bool = False) -> tuple[float, float] | None:
 
 
 def _first(reach: tuple[float, float] | None) -> str:
-    return "" if reach is None else f"; the first image reaches from {_pair(reach)}"
+    return "" if reach is None else f"; the first image has {_pair(reach)}"
 
 
 def _pair(pair: tuple[float, float]) -> str:
@@ -130,10 +130,10 @@ def _pair(pair: tuple[float, float]) -> str:
 
 
 def nan_lines(values: Values) -> list[str]:
-    """The value that stands for NaN, where images hold it."""
+    """The value that replaces NaN, if images hold it."""
     if not values.nan:
         return []
-    said = f"{CHECK}: what stands for NaN, which {values.nan} of the images that were looked at hold"
+    said = f"{CHECK}: the value for NaN, which {values.nan} of the images that were looked at hold"
     return [f"nan = {numbers(values.bounds[:1])[1:-1]}  # {said}"]
 
 
@@ -150,12 +150,12 @@ def threat_part(values: Values) -> str:
         f"eps = {texts(values.eps)}  # {CHECK}: {values.counted}",
     ]
     if values.lattice:
-        lines.append("# lattice = true  # only values that the files can store: saving then takes nothing back")
+        lines.append("# lattice = true  # only values that the files can store: saving then changes nothing")
     return "\n".join(lines) + "\n"
 
 
 def step_lines(values: Values) -> list[str]:
-    """How a window is written, for CT."""
+    """The line of a window, for CT."""
     if values.window is None:
         return []
     whose = "the files' own" if values.asked else "soft tissue"
@@ -178,7 +178,7 @@ def origin_lines(layout: Layout | AnnotatedLayout) -> list[str]:
 
 
 def turned_lines(layout: Layout | AnnotatedLayout) -> list[str]:
-    """How images are read that ask to be turned when they are shown."""
+    """The line for images whose EXIF tag asks to turn them."""
     if layout.seen is None or not layout.seen.turned:
         return []
     why = 'images ask to be turned when they are shown (EXIF). "exif" turns them, as cv2.imread does; Pillow does not'

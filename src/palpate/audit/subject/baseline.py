@@ -39,8 +39,8 @@ def all_answered(
     subject: Subject, rows: Sequence[int], room: Room, tasks: Sequence[Task]
 ) -> Iterator[tuple[tuple[int, ...], tuple[Tree, Tree]]]:
     """`answered` for any rows: at each call as many images of one shape as fit into memory."""
-    for alike in subject.batches(rows, room.wanted):
-        yield from room.each(alike, lambda part: answered(subject, part, *tasks))
+    for batch in subject.batches(rows, room.wanted):
+        yield from room.each(batch, lambda part: answered(subject, part, *tasks))
 
 
 def answered(subject: Subject, rows: Sequence[int], *tasks: Task) -> tuple[Tree, Tree]:

@@ -133,9 +133,9 @@ def _sample(subject: Subject, count: int) -> tuple[int, ...]:
 def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits: bool, names: Sequence[str]) -> Verdict:
     """Forward passes over some rows, and what they show."""
     right, raw, targets = [], [], []
-    alike = sorted(rows, key=lambda row: (subject.shape_of(row), str(subject.spacing_of(row)), row))
+    ordered = sorted(rows, key=lambda row: (subject.shape_of(row), str(subject.spacing_of(row)), row))
     with subject.victim:
-        for _, (outputs, annotated) in all_answered(subject, alike, room, [task]):
+        for _, (outputs, annotated) in all_answered(subject, ordered, room, [task]):
             if isinstance(task, Classification | MultiLabel):
                 raw.append(outputs)
                 targets.append(annotated)

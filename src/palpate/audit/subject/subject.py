@@ -135,17 +135,17 @@ class Subject:
 
     def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
         """The rows in their order, at most `size` at once; images of different shape or spacing are not mixed."""
-        for _, same in groupby(rows, key=self._alike):
-            alike = tuple(same)
-            for start in range(0, len(alike), size):
-                yield alike[start : start + size]
+        for _, group in groupby(rows, key=self._form):
+            same = tuple(group)
+            for start in range(0, len(same), size):
+                yield same[start : start + size]
 
-    def alike(self, rows: Sequence[int]) -> tuple[int, ...]:
+    def like_first(self, rows: Sequence[int]) -> tuple[int, ...]:
         """Those of some rows whose images have the shape and spacing of the first one."""
-        first = self._alike(rows[0])
-        return tuple(row for row in rows if self._alike(row) == first)
+        first = self._form(rows[0])
+        return tuple(row for row in rows if self._form(row) == first)
 
-    def _alike(self, row: int) -> tuple[Any, ...]:
+    def _form(self, row: int) -> tuple[Any, ...]:
         return self.shape_of(row), self.preprocess.at(self.spacing_of(row))
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
@@ -170,18 +170,18 @@ class Subject:
         return tuple(sorted(row for _, _, row in turns[:count]))
 
 
-def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str], None] = lambda text: None) -> Subject:
+def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str], None] = lambda text: None) -> Subject:
     """Load the model and the images of a plan.
 
     Args:
         plan: names the model and the images.
         allow_pickle: load a model whose file can run any code.
-        tell: is called with a sentence before each part is loaded.
+        say: is called with a sentence before each part is loaded.
 
     Raises:
         InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
     """
-    tell("Reading the images and their labels.")
+    say("Reading the images and their labels.")
     table = load_table(plan)
     headers = tuple(table.header(row) for row in range(len(table)))
     preprocess = plan.model.preprocess.build(plan.root)
@@ -194,7 +194,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, tell: Callable[[str]
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     _require_regions(plan.threat.region, table, structures)
     source = model_source(plan)
-    tell(f"Found {len(table)} images. Loading the model.")
+    say(f"Found {len(table)} images. Loading the model.")
     loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
     module = loaded.module
     device = device_of(plan.run.device)

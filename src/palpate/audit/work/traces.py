@@ -138,8 +138,8 @@ def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -
     room = Room(min(plan.run.batch, _together(subject, job)))
     batches = (
         traced
-        for alike in subject.batches(job.rows, room.wanted)
-        for traced in room.each(alike, lambda part: _traced(plan, subject, job.item, part))
+        for batch in subject.batches(job.rows, room.wanted)
+        for traced in room.each(batch, lambda part: _traced(plan, subject, job.item, part))
     )
     for batch, (found, seen) in batches:
         cases = [subject.table[row] for row in batch]
