@@ -5,8 +5,6 @@ import torch
 
 from tests.slow import is_slow, is_slow_file
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
@@ -16,7 +14,7 @@ def _one_thread():
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     # Such a file is not even imported. None leaves the decision to others.
-    return config.getoption("markexpr") == "not slow" and is_slow_file(collection_path) or None
+    return (config.getoption("markexpr") == "not slow" and is_slow_file(collection_path)) or None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,7 @@ TESTS = Path(__file__).resolve().parent
 
 
 def read_list() -> frozenset[str]:
-    """The lines of the list: `test_file.py`, `test_file.py::test_name`, or `test_file.py::test_name[first_parameter-`."""
+    """Its lines: `test_file.py`, `test_file.py::test_name`, or `test_file.py::test_name[first_parameter-`."""
     lines = (line.strip() for line in (TESTS / "slow.txt").read_text().splitlines())
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
