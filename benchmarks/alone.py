@@ -1,4 +1,4 @@
-"""A peer, or the floor, in a process of its own: `python -m benchmarks.alone NAME EPS STEPS`.
+"""A peer, or the floor, in a separate process: `python -m benchmarks.alone NAME EPS STEPS`.
 
 palpate raises the allocator's thresholds for its whole process. Whoever is compared with must not profit from that, so
 each runs apart, warms up with two steps, and reports its own seconds and the robust accuracy of its images as JSON.
@@ -33,7 +33,7 @@ def floor(model: nn.Module, images: Tensor, labels: Tensor, eps: float, steps: i
 
 
 def apart(name: str, eps: float, steps: int) -> Timed:
-    """Run `name` in a process of its own."""
+    """Run `name` in a separate process."""
     command = [sys.executable, "-m", "benchmarks.alone", name, str(eps), str(steps)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PALPATE_MALLOC": "0"}

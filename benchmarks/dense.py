@@ -1,8 +1,8 @@
-"""Attacks on masks, beside torchattacks and each other: `python -m benchmarks.dense [--quick]`.
+"""Attacks on masks, compared with torchattacks and each other: `python -m benchmarks.dense [--quick]`.
 
 Prints one JSON line on stdout; progress goes to stderr and the table to `benchmarks/results/dense.md`.
 L-inf, a MONAI U-Net that was trained on drawn structures, a batch of 8 x 1 x 256 x 256, on the CPU, every contender in
-a process of its own and all in turn, all steps run. torchattacks' PGD is the only one of the peers that runs on masks;
+a separate process and all in turn, all steps run. torchattacks' PGD is the only one of the peers that runs on masks;
 it comes with `make benchmark`'s environment, and without it its ratios are null. `--quick` is one round of 10 steps,
 `--compiled` adds a search compiled by `torch.compile`.
 """
@@ -69,10 +69,10 @@ def write_table(rows: list[Contender], figures: dict[str, Any], clean: float, ro
     lines = [
         f"# Attacks on masks, {date.today().isoformat()}",
         "",
-        f"`python -m benchmarks.dense`, {rounds} round(s), contenders in turn, each in a process of its own; "
+        f"`python -m benchmarks.dense`, {rounds} round(s), contenders in turn, each in a separate process; "
         f"{torch.get_num_threads()} threads, {os.cpu_count()} cores, torch {torch.__version__}. L-inf "
         f"{EPS * 255:g}/255, batch {BATCH} x 1 x 256 x 256. *Ready*: setting up and two steps, once, not in the "
-        "seconds. *Lost*: Dice lost per second. Only ratios within one table mean anything.",
+        "seconds. *Lost*: Dice lost per second. Only ratios within one table are meaningful.",
         "",
         f"Dice of the clean images: {clean:.3f}.",
         "",

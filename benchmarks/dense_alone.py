@@ -1,4 +1,4 @@
-"""A contender on masks in a process of its own: `python -m benchmarks.dense_alone NAME EPS STEPS`.
+"""A contender on masks in a separate process: `python -m benchmarks.dense_alone NAME EPS STEPS`.
 
 Levers such as malloc thresholds hold for a whole process, so that each contender gets one. It warms up with two steps,
 and reports the seconds of its attack, those of its setting up, and the Dice of its images as JSON.
@@ -21,7 +21,7 @@ from benchmarks.measure import Timed
 from benchmarks.rivals import RIVALS
 from palpate import Linf, Victim, catalog
 from palpate.tasks.segmentation import Segmentation
-from palpate.tuning import choose
+from palpate.victim.tuning import choose
 
 BATCH = 8
 TASK = Segmentation(STRUCTURES)
@@ -68,7 +68,7 @@ def _entered(victim: Victim, run: Run) -> Run:
 
 
 def apart(name: str, eps: float, steps: int) -> Timed:
-    """Run `name` (a rival, `floor`, or `attack:lever`) in a process of its own; the answer is the Dice."""
+    """Run `name` (a rival, `floor`, or `attack:lever`) in a separate process; the answer is the Dice."""
     command = [sys.executable, "-m", "benchmarks.dense_alone", name, str(eps), str(steps)]
     raised = name.partition(":")[2] not in ("", "plain")
     environment = os.environ | {"PALPATE_MALLOC": "1" if raised else "0"}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.interval_coverage
 
-Samples of a normal distribution, each image a patient of its own, 1000 samples per size, seed 0; about 30 seconds.
+Samples of a normal distribution, each image a separate patient, 1000 samples per size, seed 0; about 30 seconds.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from palpate.data.phantoms import write_fundus_folder
 PLAN = """
 title = "Kill and resume"
 [model]
-factory = "palpate.models.demo:load"
+factory = "palpate.models.demo.fundus:load"
 bounds = [0, 255]
 [model.preprocess]
 mean = [124.0, 67.0, 40.0]
@@ -58,7 +58,7 @@ goal = "hide disease"
 
 
 def start(plan: Path, out: Path) -> subprocess.Popen[bytes]:
-    """The audit, in a process of its own."""
+    """The audit, in a separate process."""
     command = [sys.executable, "-m", "palpate", "audit", str(plan), "--out", str(out), "--quiet"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
@@ -85,7 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--seed", type=int, default=None, help="of the random moments; the clock unless told")
+    parser.add_argument("--seed", type=int, default=None, help="of the random moments; by default the clock")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else time.time_ns() % 2**31
     moments = random.Random(seed)

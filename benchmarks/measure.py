@@ -1,4 +1,4 @@
-"""Time several contenders in turn, so that a drift of the machine hits all of them alike."""
+"""Time several contenders in turn, so that a drift of the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Contender:
 
     Attributes:
         name: row of the table.
-        work: what is timed; what it returns is kept. Work that runs in a process of its own returns `Timed`.
+        work: what is timed; what it returns is kept. Work that runs in a separate process returns `Timed`.
         seconds: one figure per round.
         answer: what the last round returned.
     """

@@ -1,8 +1,8 @@
-"""Speed beside the peers, as ratios: `python -m benchmarks.peers [--quick]`.
+"""Speed compared with other libraries, as ratios: `python -m benchmarks.peers [--quick]`.
 
 Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
 PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn; peers and floor
-in processes of their own (`benchmarks.alone`). Eight minutes a round on two cores.
+in separate processes (`benchmarks.alone`). Eight minutes a round on two cores.
 `make benchmark` sets up Foolbox, ART and torchattacks and runs it; without torchattacks `pgd_fall_ratio` is null.
 """
 
@@ -29,7 +29,7 @@ from benchmarks.subject import right_ones, trained
 from palpate import Classification, Linf, Tuning, Victim
 from palpate.attacks import recipes
 from palpate.attacks.curve import Order, curve
-from palpate.tuning import choose
+from palpate.victim.tuning import choose
 
 STEPS = 40
 EPS_FALL, EPS_HALF, EPS_HOLD = 4 / 255, 1 / 255, 1e-5
@@ -68,7 +68,7 @@ class World:
 
 
 def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[Contender], dict[str, Any]]:
-    """PGD-40 where most samples fall, beside the peers."""
+    """PGD-40 where most samples are beaten, compared with the peers."""
     attack = recipes.pgd(Linf(EPS_FALL), steps=STEPS)
     ours = Contender("palpate PGD-40", world.ours(attack, world.plain))
     mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
@@ -158,10 +158,10 @@ def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str,
 def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int) -> None:
     """The full table, with versions and machine."""
     lines = [
-        f"# Speed beside the peers, {date.today().isoformat()}",
+        f"# Speed compared with other libraries, {date.today().isoformat()}",
         "",
         f"`python -m benchmarks.peers`, {rounds} round(s), contenders in turn; {torch.get_num_threads()} threads, "
-        f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table mean anything.",
+        f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table are meaningful.",
         "",
         "| where | contender | median s | robust accuracy |",
         "| --- | --- | --- | --- |",

@@ -1,6 +1,6 @@
-"""Choose `steadfast` on validation images: `python -m benchmarks.steadfast_design [--data DIR] [--world NAME ...]`.
+"""Choose `steadfast` on validation images: `python -m benchmarks.steadfast_design [--data DIR] [--benchmark NAME ...]`.
 
-Runs it beside its peers, and with one part changed at a time, on images that no test set holds, at 40 passes forward
+Runs it and its peers, and with one part changed at a time, on images that no test set holds, at 40 passes forward
 and backward together. Measures success and score as computed, and after storing and each of 8 bits, JPEG 90 and a blur
 of one pixel. Goes on where it stopped; writes `benchmarks/results/steadfast_design.json` and the table of
 `docs/explanation/steadfast.md`. On CT most of these slices were trained on, because ten are not enough.
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.smia_study.ground import Ground, load
-from benchmarks.smia_study.worlds import world_of
+from benchmarks.smia_study.suite import benchmark_of
 from palpate.attacks import recipes, recipes_dense
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Deviation
@@ -60,7 +60,7 @@ ATTACKS: dict[str, Callable[[Threat], Ascent]] = {
 
 
 def run(ground: Ground, attack: Ascent) -> dict[str, list[float]]:
-    """Margins and scores of the eligible images, before and after each handling."""
+    """Margins and scores of the eligible images, before and after each post-processing step."""
     columns: dict[str, list[float]] = {}
     for rows in ground.batches():
         images, targets = ground.subject.images(rows), ground.subject.targets(rows)
@@ -81,12 +81,12 @@ def table(results: dict[str, Any]) -> str:
     """The table in Markdown, one row per attack and setting."""
     after = ("before", "8bit", "jpeg90", "blur1")
     lines = []
-    for world, eps in SETTINGS:
-        rows = {name: results[key] for name in ATTACKS if (key := f"{world} {eps:g} {name}") in results}
+    for benchmark, eps in SETTINGS:
+        rows = {name: results[key] for name in ATTACKS if (key := f"{benchmark} {eps:g} {name}") in results}
         if not rows:
             continue
         count = len(next(iter(rows.values()))["handled_margin_before"])
-        lines += [f"\n### {world_of(world).words}, eps {eps:g} of 255, {count} images\n"]
+        lines += [f"\n### {benchmark_of(benchmark).words}, eps {eps:g} of 255, {count} images\n"]
         lines += ["| attack | " + " | ".join(after) + " |", "| --- |" + " --- |" * len(after)]
         lines += [f"| {name} | " + " | ".join(_cell(row, one) for one in after) + " |" for name, row in rows.items()]
     return "\n".join(lines) + "\n"
@@ -114,15 +114,15 @@ def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--world", action="append", choices=sorted({world for world, _ in SETTINGS}))
+    parser.add_argument("--benchmark", action="append", choices=sorted({benchmark for benchmark, _ in SETTINGS}))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    for world, eps in SETTINGS:
-        if chosen.world and world not in chosen.world:
+    for benchmark, eps in SETTINGS:
+        if chosen.benchmark and benchmark not in chosen.benchmark:
             continue
-        ground = load(replace(world_of(world), trials=IMAGES, second=False), "validation", chosen.data)
+        ground = load(replace(benchmark_of(benchmark), trials=IMAGES, second=False), "validation", chosen.data)
         for name, make in ATTACKS.items():
-            key = f"{world} {eps:g} {name}"
+            key = f"{benchmark} {eps:g} {name}"
             masks = hasattr(ground.task, "structures")
             held = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
             if key in held or (name == "dice-pgd" and not masks):

@@ -63,13 +63,13 @@ def trained() -> nn.Module:
 
 
 def right_ones(model: nn.Module, count: int) -> tuple[Tensor, Tensor]:
-    """`count` fresh phantoms that the model grades rightly."""
+    """`count` fresh phantoms that the model grades correctly."""
     images, labels = phantoms(3 * count, seed=2)
     with torch.no_grad():
         decided = torch.cat([model(part).argmax(1) for part in images.split(32)])
     right = (decided == labels).nonzero().flatten()[:count]
     if len(right) < count:
         raise SystemExit(
-            f"The benchmark's model grades only {len(right)} of {len(images)} phantoms rightly; retrain it."
+            f"The benchmark's model grades only {len(right)} of {len(images)} phantoms correctly; retrain it."
         )
     return images[right].contiguous(), labels[right]

@@ -1,8 +1,8 @@
 """What is left of attacks after saving and JPEG, on real images: `python -m benchmarks.survival --data DIR`.
 
-Runs BIM on the rightly graded test images of APTOS 2019 with the network of `examples/fundus_dr`, in floating point, on
-the lattice of stored values, and with `robust_to`; scores what it found again after each handling. Every sample runs
-all steps, so that survival is not that of images which have only just crossed the border. Writes
+Runs BIM on the correctly graded test images of APTOS 2019 with the network of `examples/fundus_dr`, in floating point,
+on the lattice of stored values, and with `robust_to`. Scores the results again after each post-processing step. Every
+sample runs all steps, so survival is not that of images which have only just crossed the border. Writes
 `benchmarks/results/survival.md`. One thread, some minutes.
 """
 
@@ -26,7 +26,7 @@ from palpate.attacks.budgets import at
 from palpate.attacks.robust import robust
 from palpate.contracts import Limits
 from palpate.data.table import Table
-from palpate.handling import parse
+from palpate.postprocessing import parse
 from palpate.preprocess import Preprocess
 from palpate.threats.confined import Confined
 from palpate.units import Scale
@@ -43,7 +43,7 @@ STEPS, BATCH = 10, 25
 
 @dataclass
 class World:
-    """The model, and the images that it grades rightly."""
+    """The model, and the images that it grades correctly."""
 
     victim: Victim
     images: Tensor
@@ -74,7 +74,7 @@ class World:
         return torch.cat(found)
 
     def wrong(self, images: Tensor, handling: str | None = None) -> float:
-        """Share of the images that are graded wrongly after a handling."""
+        """Share of the images that are graded wrongly after a post-processing step."""
         shown = images if handling is None else parse(handling, SCALE)(images)
         with self.victim:
             decided = torch.cat([self.victim.judge(part).argmax(1) for part in shown.split(BATCH)])
@@ -109,7 +109,7 @@ def saving(world: World) -> list[str]:
 
 
 def surviving(world: World) -> list[str]:
-    """Success before and after each handling, with and without `robust_to`."""
+    """Success before and after each post-processing step, with and without `robust_to`."""
     rows = [["none", "", "0.0", *(percent(world.wrong(world.images, name)) for name in AFTER)]]
     plain = replace(recipes.bim(Linf(1.0), STEPS), run_to_end=True)
     # At 4 it wins everywhere before anything happens.
@@ -138,7 +138,7 @@ def main() -> None:
         f"# What is left of attacks after saving, JPEG and smoothing, {time.strftime('%Y-%m-%d')}",
         "",
         f"`python -m benchmarks.survival`: APTOS 2019, the {len(world.images)} test images that the network of "
-        f"`examples/fundus_dr` grades rightly, stored as 8 bits at 224 x 224. L-inf, eps in stored values (of 255); "
+        f"`examples/fundus_dr` grades correctly, stored as 8 bits at 224 x 224. L-inf, eps in stored values (of 255); "
         f"BIM with {STEPS} steps, run to the end. Success is the share of wrong grades, in percent. CPU, one thread, "
         f"torch {torch.__version__}.",
         "",
@@ -147,7 +147,7 @@ def main() -> None:
         *saving(world),
         "## What else happens to images",
         "",
-        "The first row is the images themselves: what each handling costs without any attack.",
+        "The first row is the clean images: the effect of each post-processing step without any attack.",
         "",
         *surviving(world),
     ]

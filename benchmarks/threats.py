@@ -1,7 +1,7 @@
 """What confining a change costs an attack: `python -m benchmarks.threats --plan palpate-demo/classification/plan.toml`.
 
 Runs PGD on every image of a plan under each confinement, through the same subject that an audit uses, and says how many
-of the rightly decided images fall, in memory and after rounding to stored values. Prints the table of
+of the correctly decided images are beaten, in memory and after rounding to stored values. Prints the table of
 `docs/explanation/threats.md`.
 """
 
@@ -17,9 +17,9 @@ from benchmarks.measure import say
 from palpate.attacks import recipes
 from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import curve
-from palpate.audit.plan import load_plan
-from palpate.audit.subject import Subject, load_subject
-from palpate.audit.tasks import task_of
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.subject.subject import Subject, load_subject
 from palpate.contracts import Task, Threat
 from palpate.streams import Streams
 from palpate.threats.ball import Linf

@@ -32,8 +32,8 @@ from benchmarks.measure import say
 from palpate import Linf, Tuning, Victim
 from palpate.allocator import keep_freed_memory
 from palpate.attacks import recipes
-from palpate.inference import SlidingWindow
 from palpate.tasks.segmentation import Segmentation
+from palpate.victim.inference import SlidingWindow
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TASK = Segmentation(1)

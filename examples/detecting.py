@@ -1,4 +1,4 @@
-"""What the examples with boxes share: an ordinary training of a detector, and how well it finds.
+"""Shared by the examples with boxes: an ordinary training of a detector, and how well it detects.
 
 Nothing here defends a network against attacks.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from palpate import Preprocess
 from palpate.annotations import Boxes, Candidates
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 from palpate.measures.detection import DetectionReader
 from palpate.metrics.detection import Matches
 from palpate.models.detectors import CentreDetector, centre_loss
@@ -48,7 +48,7 @@ def images_and_boxes(folder: Path, split: str, classes: tuple[str, ...]) -> tupl
 
 
 def augmented(images: Tensor, boxes: Boxes, generator: torch.Generator) -> tuple[Tensor, Boxes]:
-    """Flipped, scaled and shifted each in its own way, lighter or darker and tinted; boxes move along exactly."""
+    """Each image randomly flipped, scaled, shifted, lighter or darker, and tinted; boxes move exactly with it."""
     count = len(images)
     scale = torch.empty(count, 2).uniform_(0.75, 1.3, generator=generator)
     flip = 1 - 2.0 * torch.randint(0, 2, (count, 2), generator=generator)

@@ -1,4 +1,4 @@
-"""What the examples share to prepare data: tables, and images, masks and boxes resized into a folder of their own."""
+"""Shared by the examples to prepare data: tables, and images, masks and boxes resized into a separate folder."""
 
 from __future__ import annotations
 

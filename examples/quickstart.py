@@ -10,7 +10,7 @@ from palpate.attacks.directions import Momentum
 from palpate.attacks.objectives import Margin, Stabilised
 from palpate.attacks.steps import Halving
 from palpate.data.phantoms import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.tasks.goals import hide_disease
 
 images, grades = fundus_set(16, seed=2026, size=demo.SIZE)
@@ -23,7 +23,7 @@ normalise = palpate.Preprocess(mean=demo.MEAN, std=demo.STD)  # part of the mode
 result = palpate.attack(network, images, grades, "smia", eps=2.0, steps=20, bounds=(0, 255), preprocess=normalise)
 print(f"smia     success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
 
-# The parts: a victim, a threat, a task with a clinical goal, and an attack put together by hand.
+# The parts: a victim, a threat, a task with a clinical goal, and an attack built by hand.
 victim = palpate.Victim(network, bounds=(0, 255), preprocess=normalise)
 threat = palpate.Linf(2.0)
 task = palpate.Classification(5, hide_disease(demo.DISEASE, 5))
@@ -31,7 +31,7 @@ by_hand = palpate.Ascent(threat, steps=20, objective=Margin(), directions=(Momen
 hidden = by_hand(victim, task, images, grades, generator=torch.Generator().manual_seed(0))
 print(f"by hand  hides disease in {int(hidden.success.sum())} of {int(hidden.eligible.sum())} diseased phantoms")
 
-# A point of the SMIA family that no recipe names, at rising budgets; what is beaten is never attacked again.
+# A form of SMIA that no recipe names, at rising budgets; beaten images are not attacked again.
 attack = palpate.Ascent(threat, 20, Stabilised(1.0, "perturbation", "distribution", through=True), random_start=False)
 for budget in palpate.curve(attack, victim, palpate.Classification(5), images, grades, [0.5, 1.0, 2.0, 4.0]):
     spent = int(budget.result.forwards.sum() + budget.result.backwards.sum())

@@ -7,7 +7,7 @@ import torch
 import palpate
 from palpate.attacks import recipes
 from palpate.data.phantoms import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.stability import spread_starts, trace
 
 images, grades = fundus_set(4, seed=2026, size=demo.SIZE)

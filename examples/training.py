@@ -1,4 +1,4 @@
-"""What the examples with masks share: one training loop, an ordinary training on 2D images, and Dice per image.
+"""Shared by the examples with masks: one training loop, an ordinary training on 2D images, and Dice per image.
 
 Nothing here defends a network against attacks.
 """
@@ -19,7 +19,7 @@ from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlip
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 from palpate.preprocess import Preprocessing
 from preparing import rows_of
 

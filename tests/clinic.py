@@ -169,8 +169,8 @@ tries = 2
 
 def decided(path: Path) -> list[int]:
     """What the plan's model decides for its images as they are: labels that are right."""
-    from palpate.audit.plan import load_plan
-    from palpate.audit.subject import load_subject
+    from palpate.audit.plan.plan import load_plan
+    from palpate.audit.subject.subject import load_subject
 
     subject = load_subject(load_plan(path))
     with subject.victim, torch.no_grad():

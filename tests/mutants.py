@@ -2,20 +2,29 @@
 
 Every mutant is a mistake that a library of this field has made, or that is easy to make here. The job copies the
 package, applies the edit to the copy, and runs the tests that ought to notice. A survivor fails the job.
+
+The heavy imports are paid once: the tests of each mutant run in a fork of a process that has torch and pytest loaded.
 """
 
 from __future__ import annotations
 
+import compileall
+import gc
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import cache_from_source
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests/contracts/test_threats.py"
@@ -24,16 +33,53 @@ CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests
 Square spends as much as all others together and shares no loop with them, so it is left out.
 """
 
+WARM = (
+    "hypothesis",
+    "jinja2",
+    "matplotlib",
+    "monai.networks.nets",
+    "nibabel",
+    "numpy",
+    "PIL.Image",
+    "pyarrow.parquet",
+    "pydantic",
+    "pydicom",
+    "scipy.ndimage",
+    "scipy.optimize",
+    "scipy.stats",
+    "sklearn.metrics",
+    "tifffile",
+    "torch",
+    "typer.testing",
+)
+"""What the tests import and what takes long, loaded before the first fork."""
+LOG = "log.txt"
+BROKEN = 70
+"""The exit status of a child whose tests could not run, or ran on another copy of the package."""
+
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong edit: in `file`, `right` becomes `wrong`; `tests` ought to notice."""
+    """A wrong edit: in `file`, `right` becomes `wrong`; `tests` ought to notice.
+
+    `file` is in the package, or in the repository where it begins with `benchmarks/`.
+    """
 
     mistake: str
     file: str
     right: str
     wrong: str
     tests: str = CONTRACTS
+
+    @property
+    def outside(self) -> bool:
+        """Whether the file is one of the benchmarks, which import the package."""
+        return self.file.startswith("benchmarks/")
+
+    @property
+    def path(self) -> Path:
+        """The file, from the folder that the package lies in."""
+        return Path(self.file) if self.outside else Path("palpate", self.file)
 
 
 def mutants() -> list[Mutant]:
@@ -44,40 +90,97 @@ def mutants() -> list[Mutant]:
 
 def places(mutant: Mutant) -> int:
     """How often what a mutant edits stands in its file; it must be once."""
-    return (ROOT / "src" / "palpate" / mutant.file).read_text().count(mutant.right)
+    return ((ROOT if mutant.outside else ROOT / "src") / mutant.path).read_text().count(mutant.right)
 
 
-def killers(mutant: Mutant) -> list[str]:
-    """The tests that notice the mutant, run on a copy of the package."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "palpate"
-        shutil.copytree(ROOT / "src" / "palpate", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        file = copy / mutant.file
-        source = file.read_text()
-        if (found := places(mutant)) != 1:
-            raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
-        file.write_text(source.replace(mutant.right, mutant.wrong))
-        # Of the contracts three that notice are named; elsewhere the first is enough.
-        few = ["-k", "not on_a_task and not world and not square", "--maxfail=3"]
-        depth = few if mutant.tests == CONTRACTS else ["-x"]
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *mutant.tests.split(),
-            "-p",
-            "no:cacheprovider",
-            "--tb=no",
-            "-rfE",
-            *depth,
-        ]
-        command += ["-o", "addopts="]
-        environment = os.environ | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    found = re.findall(r"^(?:FAILED|ERROR) \S*::(\S+)", done.stdout, flags=re.MULTILINE)
-    if done.returncode not in (0, 1) and not found:
-        raise SystemExit(f"'{mutant.mistake}': the tests could not run\n{done.stdout}{done.stderr}")
+def make_template(folder: Path) -> None:
+    """Copy what can be edited, once, with the package compiled: most of it is unchanged in every mutant."""
+    for part in ("src/palpate", "benchmarks", "tests"):
+        shutil.copytree(ROOT / part, folder / Path(part).name, ignore=shutil.ignore_patterns("__pycache__", ".cache"))
+    compileall.compile_dir(folder / "palpate", quiet=2)
+
+
+def plant(mutant: Mutant, template: Path, folder: Path) -> None:
+    """Copy the package, with the edit in it. Tests find the benchmarks next to themselves, so both are copied."""
+    for part in ("palpate", *(("benchmarks", "tests") if mutant.outside else ())):
+        shutil.copytree(template / part, folder / part)
+    file = folder / mutant.path
+    if (found := places(mutant)) != 1:
+        raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
+    file.write_text(file.read_text().replace(mutant.right, mutant.wrong))
+    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+
+def warm_up() -> None:
+    """Import what every child needs, except the package: it has to come from the child's own copy."""
+    for name in WARM:
+        import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+    if threading.active_count() > 1 or "palpate" in sys.modules:
+        raise SystemExit("a process that is forked must have one thread and must not have imported the package")
+    gc.freeze()
+
+
+def start(mutant: Mutant, folder: Path) -> int:
+    """Run the mutant's tests in a child, which writes to `folder / LOG`; the child's process id."""
+    sys.stdout.flush()
+    if child := os.fork():
+        return child
+    status = BROKEN
+    try:
+        log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        status = run_tests(mutant, folder)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def run_tests(mutant: Mutant, folder: Path) -> int:
+    """Run pytest on the copy in `folder`, in this process."""
+    os.environ["PYTHONPATH"] = str(folder)
+    os.chdir(folder if mutant.outside else ROOT)
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(ROOT), str(ROOT / "src")))]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    # Of the contracts three that notice are named; elsewhere the first is enough.
+    few = ["-k", "not on_a_task and not scenario and not square", "--maxfail=3"]
+    depth = few if mutant.tests == CONTRACTS else ["-x"]
+    # Nobody reads why an assertion failed, so it need not be rewritten to say it.
+    options = ["-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-rfE", "-o", "addopts="]
+    status = pytest.main([*mutant.tests.split(), *options, *depth])
+    tested = import_module("palpate").__file__ or ""
+    return int(status) if Path(tested).is_relative_to(folder) else BROKEN
+
+
+def killers(mutant: Mutant, folder: Path, status: int) -> list[str]:
+    """The tests that noticed the mutant, from the log of a child that ended with `status`."""
+    log = (folder / LOG).read_text()
+    found = re.findall(r"^(?:FAILED|ERROR) \S*::(\S+)", log, flags=re.MULTILINE)
+    if status == BROKEN or (status not in (0, 1) and not found):
+        raise SystemExit(f"'{mutant.mistake}': the tests could not run\n{log}")
     return found
+
+
+def run_all(planted: list[Mutant], at_once: int) -> Iterator[tuple[Mutant, list[str]]]:
+    """Each mutant and the tests that noticed it, as they end; `at_once` children at the same time."""
+    waiting, running = list(reversed(planted)), dict[int, tuple[Mutant, Path]]()
+    with tempfile.TemporaryDirectory() as top:
+        template = Path(top, "template")
+        make_template(template)
+        warm_up()
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                mutant, folder = waiting.pop(), Path(top, str(len(waiting)))
+                plant(mutant, template, folder)
+                running[start(mutant, folder)] = mutant, folder
+            child, ended = os.wait()
+            mutant, folder = running.pop(child)
+            yield mutant, killers(mutant, folder, os.waitstatus_to_exitcode(ended))
+            shutil.rmtree(folder)
 
 
 def contract(test: str) -> str:
@@ -89,11 +192,10 @@ def contract(test: str) -> str:
 def main() -> int:
     """Run every mutant, say who killed it, and fail where one lives."""
     planted, survivors = mutants(), 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for mutant, found in zip(planted, pool.map(killers, planted), strict=True):
-            names = list(dict.fromkeys(contract(test) for test in found))
-            survivors += not names
-            say(f"{'killed' if names else 'ALIVE '}  {mutant.mistake:<52} {', '.join(names[:4])}")
+    for mutant, found in run_all(planted, os.cpu_count() or 1):
+        names = list(dict.fromkeys(contract(test) for test in found))
+        survivors += not names
+        say(f"{'killed' if names else 'ALIVE '}  {mutant.mistake:<52} {', '.join(names[:4])}")
     say(f"{len(planted)} mutants: {len(planted) - survivors} killed, {survivors} alive.")
     return 1 if survivors else 0
 
@@ -105,4 +207,8 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # Before the first import that reads them: a thread that runs would not survive a fork.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     raise SystemExit(main())

@@ -185,7 +185,7 @@ def test_threats_and_handlings_that_cannot_be_used_get_one_sentence(change, word
 
 def test_what_is_found_can_be_asked_to_survive():
     network, images, labels = world()
-    blur = palpate.parse_handling("blur1", palpate.Scale((0.0, 1.0), step=None))
+    blur = palpate.parse_post_processing("blur1", palpate.Scale((0.0, 1.0), step=None))
     margins = {}
     for names in ((), ("blur1",)):
         result = palpate.attack(network, images, labels, "bim", eps=0.1, robust_to=names, run_to_end=True)
@@ -323,21 +323,21 @@ def test_gradients_are_switched_on_for_the_attack_alone(mode):
         ({"images": torch.rand(8, 3, 8, 8)}, "1 channels and was given 3"),
         ({"images": torch.rand(8, 1, 8, 8, 8)}, "network for 2D images"),
         ({"images": torch.rand(8, 1, 8, 8).to(torch.complex64)}, "complex"),
-        ({"images": "scan.png"}, "images: of type str"),
-        ({"images": [torch.rand(1, 8, 8), torch.rand(1, 9, 8)]}, "no array of numbers of one shape"),
+        ({"images": "scan.png"}, "images: it is of type str"),
+        ({"images": [torch.rand(1, 8, 8), torch.rand(1, 9, 8)]}, "not an array of numbers of one shape"),
         ({"images": torch.full((8, 1, 8, 8), torch.nan)}, "NaN"),
         ({"labels": ["a"] * 8}, "labels: "),
-        ({"labels": None}, "labels: of type|labels: None"),
-        ({"bounds": 255}, "bounds: 255 is no pair"),
+        ({"labels": None}, "labels: it is None"),
+        ({"bounds": 255}, "bounds: 255 is not a pair"),
         ({"bounds": (1, 0)}, "lower one first"),
         ({"outputs": "sigmoids"}, "Did you mean 'sigmoid'"),
         ({"labels": torch.eye(8).long()}, r"labels\.argmax\(1\)"),
         ({"eps": True}, "eps: "),
         ({"eps": "5 HU"}, "eps: .*no unit"),
-        ({"goal": "sick"}, "goal: 'sick' is no goal"),
-        ({"seed": "a"}, "seed: 'a' is no whole number"),
-        ({"task": "binary"}, "task: 'binary' is no task"),
-        ({"threat": "linf"}, "threat: 'linf' is no threat"),
+        ({"goal": "sick"}, "goal: 'sick' is not a goal"),
+        ({"seed": "a"}, "seed: 'a' is not a whole number"),
+        ({"task": "binary"}, "task: 'binary' is not a task"),
+        ({"threat": "linf"}, "threat: 'linf' is not a threat"),
         ({"task": Segmentation(1)}, "targets: they are for 3 images"),
         ({"task": Segmentation(1), "labels": None}, "targets: they are None, and there are 8"),
     ],

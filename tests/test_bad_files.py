@@ -18,9 +18,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from palpate import cli
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
-from palpate.runs import RunFolder
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.storage.runs import RunFolder
 from tests import clinic
 from tests.test_clinic import WORLDS
 
@@ -204,7 +204,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda root: of_xrays(root, 'eps = ["1e99/1e-99"]'),
         "threat.eps[0]: '1e99/1e-99' is wider than the whole range",
     ),
-    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is no budget"),
+    "a budget of no end": (lambda root: of_xrays(root, 'eps = ["1e999999999/255"]'), "is not a budget"),
     "a lattice of floats": (lambda root: of_floats(root, "eps = [10]\nlattice = true"), "threat.lattice: case0.nii.gz"),
     "half a step": (lambda root: of_xrays(root, "eps = [0.4]\nlattice = true"), "0.4 is less than one stored step of"),
     "half a step in L2": (
@@ -266,7 +266,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "one handling twice": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "resample0.5"]'),
-        "survival.after[1]: 'resample0.5' does what 'half' does",
+        "survival.after[1]: 'resample0.5' does the same as 'half'",
     ),
     "rounding floats": (
         lambda root: of_floats(root, "eps = [10]", '[survival]\nafter = ["rounded"]'),
@@ -316,7 +316,7 @@ GATE = '[[gates]]\nmetric = "robust_accuracy"\nattack = "any"\nat_least = 0.0\ne
     ("eps", "sentence"),
     [
         ('"300 mm"', "gates[0].eps: '300 mm': the images have no unit"),
-        ('"7 stored steps"', "gates[0].eps: 7 stored steps is none of the threat's budgets. Known are: 300"),
+        ('"7 stored steps"', "gates[0].eps: 7 stored steps is not one of the budgets of threat.eps. Known are: 300"),
     ],
 )
 def test_budgets_of_gates_are_those_of_the_images_before_anything_is_attacked(
@@ -332,7 +332,7 @@ def test_a_gate_may_write_its_budget_in_another_unit_than_the_threat(tmp_path: P
     plan = clinic.plan(tmp_path, ["case0.nii.gz"], [0], VOLUME, "eps = [10]", more)
     assert audit(load_plan(plan), tmp_path / "run").status == "finished"
     edited(plan, ("20 stored steps", "10 stored steps"))
-    with pytest.raises(ValueError, match="10 stored steps is none of the threat's budgets"):
+    with pytest.raises(ValueError, match=r"10 stored steps is not one of the budgets of threat\.eps"):
         audit(load_plan(plan), tmp_path / "other")
 
 
@@ -349,7 +349,7 @@ def test_exports_with_identifiers_go_when_the_plan_no_longer_asks_for_them(tmp_p
     assert any(b"Mustermann" in file.read_bytes() for file in (run.path / "exports").iterdir())
     outcome = audit(load_plan(edited(plan, ("identifiers = true", "identifiers = false"))), run.path, update=True)
     assert not (run.path / "exports").exists() and run.describe()["exports"] == []
-    assert any("no image is kept to write" in finding.text for finding in outcome.findings)
+    assert any("Images of finished shards are not kept" in finding.text for finding in outcome.findings)
     again = audit(load_plan(plan), run.path)
     assert [one.text for one in again.findings].count(outcome.findings[-1].text) == 1, "still missing, said once"
 

@@ -13,10 +13,11 @@ import torch
 
 import palpate
 from palpate import catalog, cli
-from palpate.audit import demo, runner
-from palpate.audit.plan import load_plan
+from palpate.audit.demo import folder as demo
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run import runner
 from palpate.cli import DemoTask
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit.tiny import PLAN, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +49,7 @@ def planned(*attacks: str) -> str:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
-    """A plan of one attack that takes a moment."""
+    """A plan of one attack that takes a event."""
     write(tmp_path / "tiny", planned("fgsm"))
     return tmp_path / "tiny" / "plan.toml"
 
@@ -229,7 +230,7 @@ def test_interrupted_while_attacking_says_what_is_stored(
     monkeypatch.setattr(runner, "run_shard", stopped)
     status, out, err = call("audit", plan)
     assert (status, out) == (130, "")
-    assert "Stopped: 2 of 3 shards are stored" in err and "goes on from there" in err
+    assert "Stopped: 2 of 3 shards are stored" in err and "continues from there" in err
     status, _, err = call("audit", plan)
     assert status == 0 and "4 of 4 done" in err
 
@@ -241,7 +242,7 @@ def test_interrupted_while_tracing_says_that_the_attacks_are_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "run_trail", stopped)
+        patched.setattr(runner, "run_trace_job", stopped)
         status, _, err = call("audit", plan)
     assert status == 130 and "all attacks are done, some were not traced yet" in err
     assert call("audit", plan, "--quiet")[0] == 0
@@ -395,10 +396,10 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("palpate.audit.starter", {"monai", "matplotlib", "transformers", "sklearn"}),
-        ("palpate.audit.runner", {"monai", "matplotlib", "transformers"}),
-        ("palpate.data.formats", {"torch", "monai", "scipy", "matplotlib"}),
-        ("palpate.report.terminal", {"torch", "monai", "transformers"}),
+        ("palpate.audit.starter.plan", {"monai", "matplotlib", "transformers", "sklearn"}),
+        ("palpate.audit.run.runner", {"monai", "matplotlib", "transformers"}),
+        ("palpate.data.formats.registry", {"torch", "monai", "scipy", "matplotlib"}),
+        ("palpate.report.page.terminal", {"torch", "monai", "transformers"}),
     ],
 )
 def test_what_a_command_does_not_need_is_not_loaded(module: str, absent: set[str]) -> None:

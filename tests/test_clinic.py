@@ -9,11 +9,11 @@ import pydicom
 import pytest
 from PIL import Image
 
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
-from palpate.data.formats import read_scan
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
+from palpate.data.formats.registry import read_scan
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 WORLDS = {

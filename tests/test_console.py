@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palpate import cli
-from palpate.audit.display import Bar, Lines, displayed
+from palpate.audit.run.display import Bar, Lines, displayed
 from palpate.console import console, echo, guarded
 from palpate.errors import printable
 from tests.audit.tiny import write
@@ -114,7 +114,7 @@ def test_facts_of_an_image_are_shown_and_not_obeyed(
 ) -> None:
     from dataclasses import replace
 
-    from palpate.data import formats
+    from palpate.data.formats import registry as formats
 
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     real = formats.header_of

@@ -139,7 +139,7 @@ def test_what_robust_to_bought_after_each_handling():
     assert cells(table, "images beaten at eps 2")[1:] == ["only `bim`", "only `pgd`", "p (McNemar, Holm)"]
     assert cells(table, "before") == ["before", "1", "2", "0.062"]
     assert cells(table, "`saved`") == ["`saved`", "3", "4", "0.062"]
-    assert cells(table, "`jpeg75`, climbed for")[1:] == ["5", "6", "0.062"]
+    assert cells(table, "`jpeg75`, in robust_to")[1:] == ["5", "6", "0.062"]
     assert cells(table, "backward passes per image, all eps")[1:3] == ["20", "60"]
 
 

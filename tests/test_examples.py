@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from palpate.audit.plan import load_plan
-from palpate.audit.plan_tasks import SegmentationSection
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.sections.tasks import SegmentationSection
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"

@@ -79,7 +79,7 @@ def test_the_operating_point_has_the_highest_f1(detecting):
 
 @pytest.mark.parametrize("name", ["blood_cells", "polyp_boxes"])
 def test_the_detectors_have_the_classes_of_their_plans(name):
-    from palpate.audit.plan import load_plan
+    from palpate.audit.plan.plan import load_plan
 
     plan = load_plan(EXAMPLES / name / "plan.toml")
     with torch.no_grad():

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.data.dicom import read_segmentation
-from palpate.data.formats import read_scan, write_copy
-from palpate.data.scan import Note
+from palpate.data.formats.dicom import read_segmentation
+from palpate.data.formats.registry import read_scan, write_copy
+from palpate.data.formats.scan import Note
 from tests import clinic
 
 ROOT = Path(__file__).resolve().parent.parent

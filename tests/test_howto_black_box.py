@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from palpate import catalog
-from palpate.audit.demo import write_demo
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.demo.folder import write_demo
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.errors import InputError
-from palpate.handling import parse
 from palpate.models.endpoint_wire import encoded
-from palpate.runs import RunFolder
+from palpate.postprocessing import parse
+from palpate.storage.runs import RunFolder
 from palpate.units import Scale
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "black_box.md").read_text()

@@ -9,13 +9,13 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.cli import main
-from palpate.data.formats import header_of
+from palpate.data.formats.registry import header_of
 from palpate.errors import PalpateError
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "clinic.md").read_text()

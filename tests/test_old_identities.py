@@ -21,6 +21,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", STORED)
 def test_a_plan_has_the_identities_that_it_had(title: str, inputs: Path, tmp_path: Path) -> None:
     assert identities(KEPT[title], inputs, tmp_path / "run") == STORED[title]

@@ -11,13 +11,13 @@ import pydicom
 import pytest
 from PIL import Image
 
-from palpate.audit.plan import load_plan
-from palpate.audit.runner import audit
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.runner import audit
 from palpate.cli import main
-from palpate.data.dicom import Dicom
+from palpate.data.formats.dicom import Dicom
 from palpate.errors import InputError
-from palpate.report.html import write_report
-from palpate.runs import RunFolder
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder
 from tests import clinic
 
 PLANTED = [*clinic.SECRETS.values(), "private remark 4242", "SECRET MAKER", "1.2.3.4.5"]

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from palpate.errors import StorageError
-from palpate.records import Record
-from palpate.runs import ARROW_SCHEMA, RunFolder
-from palpate.traces import FIELD_NAMES, TraceRow
+from palpate.storage.records import Record
+from palpate.storage.runs import ARROW_SCHEMA, RunFolder
+from palpate.storage.traces import FIELD_NAMES, TraceRow
 
 ROW = TraceRow(**{field.name: {"str": "pgd", "int": 3, "float": 0.5}[str(field.type)] for field in fields(TraceRow)})
 MAPS = {

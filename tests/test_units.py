@@ -30,7 +30,7 @@ def test_budgets_become_stored_values(written: float | str, bounds: tuple[float,
 
 @pytest.mark.parametrize("written", ["", "one", "1", "1/", "/255", "1/255/2", "5 %%", "nan/1", "1/inf"])
 def test_other_texts_are_refused(written: str) -> None:
-    with pytest.raises(ValueError, match="is no budget; write a number"):
+    with pytest.raises(ValueError, match="is not a budget; write a number"):
         radius(written, Scale((0.0, 255.0)))
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from palpate.checks import victims
 from palpate.errors import InputError
-from palpate.folding import fold_batch_norms
 from palpate.preprocess import Preprocess
-from palpate.tuning import choose
 from palpate.victim import Tuning, Victim
+from palpate.victim.folding import fold_batch_norms
+from palpate.victim.tuning import choose
 
 
 def test_tuned_copies_compute_the_same():
@@ -111,7 +111,7 @@ def test_preprocess_resizes_repeats_and_normalises_differentiably():
     torch.testing.assert_close(out[:, :, 0, 0], torch.tensor([[1.0, 2.0, 5.0]] * 2))
     out.sum().backward()
     assert images.grad.abs().min() > 0
-    assert prepare.words() == "resize to 4 x 6; repeat grey to 3 channels; subtract 100; divide by 50, 25, 10"
+    assert prepare.describe() == "resize to 4 x 6; repeat grey to 3 channels; subtract 100; divide by 50, 25, 10"
 
 
 @pytest.mark.parametrize(

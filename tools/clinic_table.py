@@ -1,7 +1,7 @@
 """Print one table of several runs as Markdown: `python tools/clinic_table.py RUN... [--attack NAME] [--page PAGE]`.
 
 One row a run and budget: what the files are, the budget in every unit, and what one attack leaves before and after the
-files were saved. Every figure comes from the runs' results.json. With `--page`, the table replaces what stands on that
+files were saved. Every figure comes from the runs' results.json. With `--page`, the table replaces the text of that
 page between `<!-- runs -->` and `<!-- end of runs -->`.
 """
 
@@ -41,7 +41,7 @@ def rows(results: Figures, attack: str) -> list[list[str]]:
 
 
 def _files(results: Figures) -> str:
-    """What the title says before its colon, and the formats."""
+    """The part of the title before its colon, and the formats."""
     return f"{results['title'].partition(':')[0]} ({', '.join(results['data']['formats'])})"
 
 
@@ -53,7 +53,7 @@ def _values(results: Figures) -> str:
 
 
 def _share(figure: Figures | None) -> str:
-    """A count where there are few images, else percent with the interval."""
+    """A count if there are few images, else percent with the interval."""
     if figure is None or not figure["total"] or figure["total"] >= FEW:
         return percent(figure)
     return f"{figure['count']} of {figure['total']}"

@@ -1,7 +1,7 @@
 """Print the result table of a run as Markdown: `python tools/example_table.py RUN [--survival] [--page PAGE]`.
 
-Every figure comes from the run's results.json. With `--survival` it is what is left after each handling of images.
-With `--page`, it replaces what stands on that page between `<!-- run: RUN -->` and `<!-- end of run -->`, where RUN is
+Every figure comes from the run's results.json. With `--survival` it is what is left after each post-processing step.
+With `--page`, it replaces the text of that page between `<!-- run: RUN -->` and `<!-- end of run -->`, where RUN is
 the run folder as it was given.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 Figures = dict[str, Any]
 END = "<!-- end of run -->"
 SHOWN = (("dice", "mean"), ("hd95", "median"), ("volume", "mean"), ("area", "mean"))
-"""Measures of a structure, and how they are summed up over the images."""
+"""Measures of a structure, and the statistic over the images."""
 NAMES = {"dice": "Dice", "hd95": "HD95"}
 BOXES = (
     ("map50", "mAP@0.5"),
@@ -42,7 +42,7 @@ def percent(figure: Figures | None) -> str:
 
 
 def number(figure: Figures | None) -> str:
-    """A figure that is no proportion, without its interval."""
+    """A figure that is not a proportion, without its interval."""
     return "-" if figure is None or figure["value"] is None else f"{figure['value']:.3g}"
 
 
@@ -52,7 +52,7 @@ def everything(results: Figures) -> list[str]:
 
 
 def opening(results: Figures) -> list[str]:
-    """The subject, and how it stands before any attack."""
+    """The model and the images, and the scores before any attack."""
     clean, data, model = results["clean"]["accuracy"], results["data"], results["model"]
     score = _series(results, results["task"]["score"], "", "mean")
     before = "" if score is None else f", mean {results['task']['score'].capitalize()} {number(score['clean'])}"
@@ -121,7 +121,7 @@ def boxes(results: Figures) -> list[str]:
 
 
 def survival(results: Figures) -> list[str]:
-    """Success before and after each handling, a table for each budget; then what `robust_to` bought."""
+    """Success before and after each post-processing step, a table for each budget; then the gain of `robust_to`."""
     found, data = results["survival"], results["data"]
     together = next(one for one in found["attacks"] if one["attack"] is None)
     attacks = [one for one in found["attacks"] if one["attack"] is not None]
@@ -142,13 +142,14 @@ def survival(results: Figures) -> list[str]:
 
 
 def bought(pairs: list[Figures]) -> list[str]:
-    """How many images an attack beats only with, or only without `robust_to`, before and after each handling."""
+    """How many images an attack beats only with, or only without `robust_to`, before and after each step."""
     lines = []
     for pair in pairs:
         names = [f"only `{pair[one]}`" for one in ("plain", "attack")]
         rows = [
             [
-                (f"`{row['handling']}`" if row["handling"] else "before") + (", climbed for" if row["climbed"] else ""),
+                (f"`{row['handling']}`" if row["handling"] else "before")
+                + (", in robust_to" if row["climbed"] else ""),
                 *(str(row[one]) for one in ("only_plain", "only_attack")),
                 f"{row['p_holm']:.2g}",
             ]
@@ -166,7 +167,7 @@ def _title(series: Figures) -> str:
 
 
 def _series(results: Figures, name: str, part: str, statistic: str | None = None) -> Figures | None:
-    """The series of this name and part; of several statistics the one that is asked for."""
+    """The series of this name and part, with the given statistic if there are several."""
     found = [one for one in results["series"] if (one["name"], one["part"]) == (name, part)]
     return next((one for one in found if statistic in (None, one["statistic"])), None)
 
@@ -175,7 +176,7 @@ def main() -> None:
     """Print, or write into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="run folder, which holds results.json")
-    parser.add_argument("--survival", action="store_true", help="what is left after each handling of images")
+    parser.add_argument("--survival", action="store_true", help="what is left after each post-processing step")
     parser.add_argument("--page", type=Path, help="page with a place for this run")
     options = parser.parse_args()
     results = json.loads((Path(options.run) / "results.json").read_text())

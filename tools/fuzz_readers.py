@@ -1,14 +1,14 @@
 """Fuzz the readers and writers of every format: `python tools/fuzz_readers.py --seconds 3600 --out /tmp/fuzz`.
 
-Needs atheris (`pip install atheris`), which is no dependency of palpate. Starts from the small valid files that the
+Needs atheris (`pip install atheris`), which is not a dependency of palpate. Starts from the small valid files that the
 tests make, follows coverage through palpate, tifffile, nibabel, pydicom and pynrrd, and does with every input what an
-audit does: say what it is, read it, write a copy, read that again. InputError is the only answer that a damaged file
-may get. Compressed files are changed inside their compression, and checksums of PNG are mended, so that damage gets
+audit does: say what it is, read it, write a copy, read that again. A damaged file may only cause an InputError.
+Compressed files are changed inside their compression, and checksums of PNG are computed again, so that damage gets
 past them.
 
-In the folder `--out`: `log.txt` (a line a run of the fuzzer, and libFuzzer's own lines), `findings/` (one input and
+In the folder `--out`: `log.txt` (one line per run of the fuzzer, and libFuzzer's own lines), `findings/` (one input and
 one traceback for each kind of failure; `crash-*`, `timeout-*` and `oom-*` are inputs that ended the process) and
-`corpus/`. It exits with 1 where there are findings. An input may take `--patience` seconds and the process
+`corpus/`. It exits with 1 if there are findings. An input may take `--patience` seconds and the process
 `--memory` MB.
 """
 
@@ -34,7 +34,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLLOWED = ["palpate", "tifffile", "nibabel", "pydicom", "nrrd", "PIL", "tests.data.exercise"]
-LAZY = ["nibabel", "nrrd", "pydicom.pixels", "palpate.data.dicom.writing", "PIL.PngImagePlugin", "PIL.JpegImagePlugin"]
+LAZY = [
+    "nibabel",
+    "nrrd",
+    "pydicom.pixels",
+    "palpate.data.formats.dicom.writing",
+    "PIL.PngImagePlugin",
+    "PIL.JpegImagePlugin",
+]
 _PNG, _GZIP = b"\x89PNG\r\n\x1a\n", b"\x1f\x8b"
 
 
@@ -79,7 +86,7 @@ def one_run(out: Path, options: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=FOLLOWED):
-        for name in LAZY:  # what the readers load when first used would come too late to be followed
+        for name in LAZY:  # modules that the readers load at first use would not be followed
             import_module(name)
         from tests.data.exercise import exercise
 

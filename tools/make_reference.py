@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: `python tools/make_reference.py`. A test keeps them fresh."""
+"""Write the reference pages from the code: `python tools/make_reference.py`. Tests keep them fresh."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ import click
 import typer
 from pydantic import BaseModel
 
-from palpate import catalog, records, traces
-from palpate.audit import (
-    plan,
-    plan_data,
-    plan_model,
-    plan_preprocess,
-    plan_stability,
-    plan_survival,
-    plan_tasks,
-    plan_threat,
-)
+import architecture
+from palpate import catalog
+from palpate.audit.plan import plan
+from palpate.audit.plan.sections import attacks as plan_attacks
+from palpate.audit.plan.sections import data as plan_data
+from palpate.audit.plan.sections import gates as plan_gates
+from palpate.audit.plan.sections import model as plan_model
+from palpate.audit.plan.sections import preprocess as plan_preprocess
+from palpate.audit.plan.sections import run as plan_run
+from palpate.audit.plan.sections import stability as plan_stability
+from palpate.audit.plan.sections import survival as plan_survival
+from palpate.audit.plan.sections import tasks as plan_tasks
+from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
+from palpate.storage import records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"
@@ -120,12 +123,12 @@ def plan_fields() -> str:
         ("[task] of masks", plan_tasks.SegmentationSection),
         ("[task] of boxes", plan_tasks.DetectionSection),
         ("[threat]", plan_threat.ThreatSection),
-        ("[[attacks]]", plan.AttackSection),
-        ("[[gates]]", plan.GateSection),
+        ("[[attacks]]", plan_attacks.AttackSection),
+        ("[[gates]]", plan_gates.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[stability]", plan_stability.StabilitySection),
         ("[export]", plan_survival.ExportSection),
-        ("[run]", plan.RunSection),
+        ("[run]", plan_run.RunSection),
     ]
     for title, section in sections:
         lines += [f"## {title}", "", "| field | default | meaning |", "|---|---|---|"]
@@ -189,3 +192,4 @@ if __name__ == "__main__":
     PAGES.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (PAGES / name).write_text(text)
+    architecture.write()

@@ -27,7 +27,7 @@ def newest(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the notes; 1 where there are none."""
+    """Print the notes; the exit status is 1 if there are none."""
     file = Path(arguments[0]) if arguments else CHANGELOG
     try:
         print(newest(file.read_text(encoding="utf-8")), end="")

@@ -1,4 +1,4 @@
-"""Write the address of the repository wherever it is named: `python tools/set_address.py https://HOST/OWNER/palpate`.
+"""Write the address of the repository in every file that names it: `python tools/set_address.py https://HOST/OWNER/palpate`.
 
 The address that is replaced is `Repository` under `[project.urls]` of pyproject.toml.
 """

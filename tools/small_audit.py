@@ -80,7 +80,7 @@ eps = [5, 150]
 )
 
 BRIGHTNESS = '''
-"""A network that calls an image bright where its mean is above the middle."""
+"""A network that calls an image bright if its mean is above the middle."""
 
 import torch
 from torch import nn

@@ -1,7 +1,7 @@
 """Draw docs/images/smia_algebra.svg, and write its figures onto docs/explanation/smia.md.
 
 On three logits: the pull of cross-entropy, of SMIA at several weights before and after the smoothed decision flips, and
-the limit z_c - z_y. Beside it the angle between SMIA's gradient and BIM's along an attack on the demo's classifier of
+the limit z_c - z_y. Next to it the angle between SMIA's gradient and BIM's along an attack on the demo's classifier of
 phantoms. All arrows and points come from `palpate.attacks.objectives`; none is drawn by hand.
 
 Run: `python tools/smia_algebra_picture.py`; the same bytes every time.
@@ -23,9 +23,9 @@ from torch import Tensor
 
 from palpate.attacks import recipes
 from palpate.attacks.objectives import Deviation, Stabilised
-from palpate.contracts import Moment, Objective, Point
+from palpate.contracts import Objective, ObjectiveInputs, StepEvent
 from palpate.data.phantoms.fundus import fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 from palpate.preprocess.values import Normalise
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
@@ -34,34 +34,43 @@ from palpate.victim import Victim
 COLOURS = {0.0: "#1f5fa8", 0.5: "#d98c3f", 0.8: "#c2571a", 1.0: "#222222", 1.5: "#a02040"}
 NAMES = {0.0: "BIM", 0.5: "α = 0.5", 0.8: "α = 0.8", 1.0: "α = 1 vanishes", 1.5: "α = 1.5 reverses"}
 FLOOR = 1e-14
-"""Angles below are drawn here: they are rounding."""
+"""Smaller angles are drawn at this value: they are rounding."""
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "smia_algebra.svg"
 PAGE = ROOT / "docs" / "explanation" / "smia.md"
 BEGIN, END = "<!-- figures of the picture -->", "<!-- end of figures -->"
 
 Y, C, OTHER = 0, 1, 2
-"""The truth, what the smoothed image is taken for, and a class that has nothing to do with it."""
+"""The truth, the class predicted for the smoothed image, and an unrelated class."""
 LOGITS = (1.5, 0.6, 1.0)
-"""Of x_t in both drawn cases: right, but not sure."""
+"""Logits of x_t in both drawn cases: right, but not sure."""
 BEFORE, AFTER = (0.0, 0.5, 0.8, 1.0, 1.5), (0.0, 0.5, 0.8, 1.0)
-"""Weights that are drawn while the smoothed decision is right, and once it is c; at 1 stands the limit."""
+"""Weights that are drawn while the smoothed decision is right, and once it is c; 1 is the limit."""
 ALPHA, RADIUS, STEPS, IMAGES, SEED = 0.9, 1.0, 8, 8, 2024
 """The attack: on the demo's first phantoms, whose stored values may change by one."""
 
 
 def pull(alpha: float, taken_for: int) -> Tensor:
-    """Gradient of SMIA's objective on the logits (3,), the smoothed image being taken for one class."""
+    """Gradient of SMIA's objective on the logits (3,), if the smoothed image is predicted as one class."""
     z = torch.tensor([LOGITS], dtype=torch.float64, requires_grad=True)
     smoothed = F.one_hot(torch.tensor([taken_for]), 3).double()
     image = torch.zeros(1, 1, 1, 1)
-    point = Point(
-        image, image, image, z, z, torch.tensor([Y]), Classification(3), 0.0, look=None, glance=lambda _: smoothed
+    inputs = ObjectiveInputs(
+        image,
+        image,
+        image,
+        z,
+        z,
+        torch.tensor([Y]),
+        Classification(3),
+        0.0,
+        forward=None,
+        forward_no_grad=lambda _: smoothed,
     )
     objective = Stabilised(min(alpha, 0.5))
     # Weights of 1 and more are refused; the picture shows why.
     object.__setattr__(objective, "weight", alpha)
-    (gradient,) = torch.autograd.grad(objective.value(point).sum(), z)
+    (gradient,) = torch.autograd.grad(objective.value(inputs).sum(), z)
     return gradient[0]
 
 
@@ -75,19 +84,19 @@ def flat(vector: Tensor) -> tuple[float, float]:
 
 @dataclass
 class Walk:
-    """Where an attack went: of every step the points and what was known there."""
+    """The path of an attack: the points of every step, and what was known there."""
 
-    points: list[Moment] = field(default_factory=list)
+    points: list[StepEvent] = field(default_factory=list)
 
-    def watch(self, moment: Moment) -> None:
+    def watch(self, event: StepEvent) -> None:
         """Keep it; iterates are never written to."""
-        if moment.value is not None:
-            self.points.append(moment)
+        if event.value is not None:
+            self.points.append(event)
 
 
 @dataclass(frozen=True)
 class Along:
-    """What was met along the attack, (steps, images).
+    """Values along the attack, (steps, images).
 
     Attributes:
         degrees: angle between SMIA's gradient and BIM's.
@@ -111,38 +120,38 @@ def along() -> Along:
         kept = task.margin(victim.judge(images), labels) > 0
         images, labels = images[kept], labels[kept]
         recipes.smia(Linf(RADIUS), STEPS, ALPHA, run_to_end=True)(victim, task, images, labels, watcher=walk)
-        met = [_compare(victim, moment) for moment in walk.points]
+        met = [_compare(victim, event) for event in walk.points]
     return Along(*(torch.stack(parts) for parts in zip(*met, strict=True)))
 
 
-def _compare(victim: Victim, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
+def _compare(victim: Victim, event: StepEvent) -> tuple[Tensor, Tensor, Tensor]:
     smia = Stabilised(ALPHA)
-    place = moment.images.clone().requires_grad_()
+    place = event.images.clone().requires_grad_()
     outputs = victim.search(place)
-    point = Point(
+    inputs = ObjectiveInputs(
         place,
-        moment.previous,
-        moment.clean,
+        event.previous,
+        event.clean,
         outputs,
-        moment.clean_outputs,
-        moment.targets,
-        moment.task,
+        event.clean_outputs,
+        event.targets,
+        event.task,
         0.0,
         victim.search,
-        victim.glance,
+        victim.forward_no_grad,
     )
 
     def towards(objective: Objective) -> Tensor:
-        return F.normalize(victim.gradient(objective.value(point), place, keep_graph=True).flatten(1))
+        return F.normalize(victim.gradient(objective.value(inputs), place, keep_graph=True).flatten(1))
 
     # Of nearly parallel vectors the difference keeps the digits that the cosine loses.
     half = (towards(smia) - towards(Deviation())).norm(dim=1) / 2
-    right = moment.task.right(victim.glance(smia.smoothed(point).detach()), moment.targets)
-    return torch.rad2deg(2 * half.asin()), right, moment.margin > 0
+    right = event.task.right(victim.forward_no_grad(smia.smoothed(inputs).detach()), event.targets)
+    return torch.rad2deg(2 * half.asin()), right, event.margin > 0
 
 
 def words(met: Along) -> str:
-    """What the right part of the picture shows."""
+    """The values in the right part of the picture."""
     flipped = met.degrees[~met.right]
     beaten = (~met.right & ~met.standing).sum()
     return (
@@ -185,7 +194,7 @@ def _plane(axes: Axes, title: str, taken_for: int, alphas: tuple[float, ...]) ->
     if taken_for == C:
         axes.plot(*zip(*((x + dx, y + dy) for dx, dy in pulls), strict=True), ":", color="#888888", zorder=2)
     for index, (alpha, (dx, dy)) in enumerate(zip(alphas, pulls, strict=True)):
-        # Parallel arrows would lie on one another: before the flip they stand side by side.
+        # Parallel arrows would hide each other, so before the flip they are drawn side by side.
         aside = 0.0 if taken_for == C else 0.26 * (index - 2)
         _arrow(axes, (x + 0.62 * aside, y - 0.78 * aside), (dx, dy), alpha, taken_for)
     if taken_for == C:
@@ -225,7 +234,7 @@ def _angles(axes: Axes, met: Along) -> None:
 
 
 def main() -> None:
-    """Write the picture, and what it shows onto the page."""
+    """Write the picture, and its figures into the page."""
     met = along()
     PICTURE.write_bytes(draw(met))
     before, _, rest = PAGE.read_text().partition(BEGIN)

@@ -1,7 +1,7 @@
 """Make the weights of one of the demo's models: `python tools/train_demo.py TASK`, some minutes on two cores.
 
 Draws digital phantoms, trains a small network on them without any defence (no adversarial training: the demo must
-show what ordinary networks do), writes `src/palpate/models/weights/*_demo.safetensors`, loads what was written and
+show what ordinary networks do), writes `src/palpate/models/demo/weights/*_demo.safetensors`, loads what was written and
 prints how it does on fresh phantoms, which were never trained on.
 
 TASK is `classification` (grades of fundus phantoms), `segmentation` (lungs and lesions of thorax phantoms)
@@ -33,12 +33,14 @@ from torch.nn import functional
 from palpate.annotations import Boxes
 from palpate.data.phantoms import endoscopy_set, fundus_set, thorax_set
 from palpate.data.phantoms.folder import OFFSET, labelled
-from palpate.models import demo, demo_endoscopy, demo_thorax
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
 from palpate.models.detectors import centre_loss
 from palpate.seeds import derive
 from palpate.tasks.boxes import suppressed
 
-MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models"
+MODELS = Path(__file__).resolve().parents[1] / "src/palpate/models/demo"
 CHUNK = 250
 """Phantoms drawn under one derived seed."""
 
@@ -47,7 +49,7 @@ Sample = tuple[torch.Tensor, ...]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one network is made: what it is, what it is shown and how it is judged."""
+    """How one network is made: its layers, its training images, and how it is scored."""
 
     module: Any
     phantoms: Callable[..., tuple[Any, ...]]
@@ -68,18 +70,18 @@ def draw(recipe: Recipe, name: str, seed: int, count: int, workers: int) -> Samp
     with ProcessPoolExecutor(workers) as pool:
         parts = list(pool.map(partial(recipe.phantoms, chunk, size=recipe.module.SIZE), seeds))
     columns = zip(*parts, strict=True)
-    # Boxes are lists of one array per image; all else are arrays.
+    # Boxes are lists of one array per image; everything else is an array.
     return recipe.ready(tuple([*chain(*c)] if isinstance(c[0], list) else np.concatenate(c) for c in columns))
 
 
 def normalised(module: Any, images: torch.Tensor) -> torch.Tensor:
-    """What a demo's network takes, from stored values."""
+    """The input of a demo's network, from stored values."""
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (module.MEAN, module.STD))
     return (images - mean) / std
 
 
 def noisy(images: torch.Tensor, most: float, generator: torch.Generator) -> torch.Tensor:
-    """With more noise on some images than on others, of a deviation of up to `most` stored values."""
+    """The images with noise, whose deviation is up to `most` stored values and differs per image."""
     level = most * torch.rand((len(images), 1, 1, 1), generator=generator)
     return images + level * torch.randn(images.shape, generator=generator)
 
@@ -109,7 +111,7 @@ def train(recipe: Recipe, sample: Sample, options: argparse.Namespace) -> torch.
 
 
 def save(network: torch.nn.Module, path: Path) -> None:
-    """Write the weights as float16; counters of batch norm, which play no part in eval mode, stay integers."""
+    """Write the weights as float16; counters of batch norm, which are not used in eval mode, stay integers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = network.state_dict().items()
     save_file(
@@ -248,7 +250,7 @@ def endoscopy_report(network: torch.nn.Module, sample: Sample) -> None:
 
 
 def annotation(image: int, box: torch.Tensor, label: int) -> dict[str, Any]:
-    """A box as pycocotools wants it, in pixels."""
+    """A box in the form of pycocotools, in pixels."""
     left, top, right, bottom = (box * demo_endoscopy.SIZE).tolist()
     area = (right - left) * (bottom - top)
     corner = [left, top, right - left, bottom - top]

@@ -16,8 +16,8 @@ import torch
 from benchmarks.measure import say
 from benchmarks.smia_study import ablation, cells, run
 from benchmarks.smia_study.cell import STAGES, Cell
+from benchmarks.smia_study.suite import BENCHMARKS
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
-from benchmarks.smia_study.worlds import WORLDS
 from palpate.allocator import keep_freed_memory
 
 COMMAND = "python -m benchmarks.smia_study"
@@ -28,11 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    worlds = [world for world in WORLDS if not options.worlds or world.name in options.worlds]
+    benchmarks = [
+        benchmark for benchmark in BENCHMARKS if not options.benchmarks or benchmark.name in options.benchmarks
+    ]
     grounds = run.Grounds(options.data)
     for stage in [] if options.tables else options.stage:
-        # What a cell is linked to does not depend on which worlds are asked for.
-        found = cells.cells(stage, worlds)
+        # What a cell is linked to does not depend on which benchmarks are asked for.
+        found = cells.cells(stage, benchmarks)
         if options.only:
             found = _only(found, options.only)
         if options.list:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         minutes = sum(cell.seconds for cell in found) / 60
         say(f"{stage}: {len(found)} cells, at most {minutes:.0f} min of a quiet core if none is done")
         run.run(found, grounds, options.cache, again=bool(options.only))
-        _summed_up(stage, cells.cells(stage, WORLDS), options.cache)
+        _summed_up(stage, cells.cells(stage, BENCHMARKS), options.cache)
     if not options.list and not options.only and not options.no_pages:
         from benchmarks.smia_study import pages
 
@@ -51,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--stage", action="append", choices=STAGES, help="only this stage; may be repeated")
-    parser.add_argument("--worlds", nargs="+", choices=[world.name for world in WORLDS], help="only these")
-    parser.add_argument("--only", metavar="WORLD/ATTACK/EPS/MODE/SEED", help="run this cell again, as --list names it")
+    parser.add_argument(
+        "--benchmarks", nargs="+", choices=[benchmark.name for benchmark in BENCHMARKS], help="only these"
+    )
+    parser.add_argument(
+        "--only", metavar="BENCHMARK/ATTACK/EPS/MODE/SEED", help="run this cell again, as --list names it"
+    )
     parser.add_argument("--list", action="store_true", help="list the cells with their commands")
     parser.add_argument("--tables", action="store_true", help="write tables, plots and pages from the cache alone")
     parser.add_argument("--no-pages", action="store_true", help="run cells and write no pages")
@@ -67,8 +73,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _only(found: list[Cell], key: str) -> list[Cell]:
     """The cell of this name and, where its rows are another one's, that one."""
     chosen = [cell for cell in found if cell.key == key]
-    names = {(cell.world.name, cell.source) for cell in chosen}
-    return [cell for cell in found if (cell.world.name, cell.name) in names] + [c for c in chosen if c.linked]
+    names = {(cell.benchmark.name, cell.source) for cell in chosen}
+    return [cell for cell in found if (cell.benchmark.name, cell.name) in names] + [c for c in chosen if c.linked]
 
 
 def _listed(found: list[Cell]) -> None:

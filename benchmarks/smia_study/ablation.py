@@ -1,9 +1,9 @@
 """What the choices of the SMIA family do, on validation images; its outcome decides the defaults of `smia`.
 
-The rule, written before the figures were looked at: at equal passes, each point of the family is ranked in every world
-by its mean drop of the score before saving (1 is the largest drop, ties share a rank). The point of the best mean rank
-becomes the default, unless the interval of its paired lead over the present default, the mean over worlds of the mean
-difference per image, includes 0: then the present default stays.
+The rule, written before the figures were looked at: at equal passes, each point of the family is ranked in every
+benchmark by its mean drop of the score before saving (1 is the largest drop, ties share a rank). The point of the best
+mean rank becomes the default, unless the interval of its paired lead over the present default, the mean over benchmarks
+of the mean difference per image, includes 0: then the present default stays.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from scipy.stats import rankdata
 
 from benchmarks.smia_study.attacks import Peer, family
 from benchmarks.smia_study.cell import Cell
-from palpate.runs import write_atomically
+from palpate.storage.runs import write_atomically
 
-WORLDS = ("fundus_dr", "covid_ct", "polyps", "polyp_boxes")
+BENCHMARKS = ("fundus_dr", "covid_ct", "polyps", "polyp_boxes")
 SMOOTHED = ("step", "perturbation", "image")
 WEIGHTS = {
     ("label", False): (0.5, 0.25, 0.9),
@@ -60,7 +60,7 @@ def peers() -> tuple[Peer, ...]:
 
 @dataclass(frozen=True)
 class Column:
-    """One attack on one world in one mode: what it does to each image."""
+    """One attack on one benchmark in one mode: what it does to each image."""
 
     drop: np.ndarray[Any, Any]
     success: np.ndarray[Any, Any]
@@ -89,32 +89,35 @@ def read(path: Path) -> Column:
 def decide(cells: Sequence[Cell], root: Path, command: str) -> dict[str, Any]:
     """Write `ablation.json`: figures of every point, ranks, and the default that follows from the rule."""
     found = {
-        (cell.mode, cell.world.name, cell.peer.name): read(cell.file(".parquet", root, cell.source))
+        (cell.mode, cell.benchmark.name, cell.peer.name): read(cell.file(".parquet", root, cell.source))
         for cell in cells
         if cell.file(".json", root).is_file()
     }
-    worlds = [name for name in WORLDS if ("passes", name, PRESENT) in found]
-    names = [peer.name for peer in peers() if all(("passes", world, peer.name) in found for world in worlds)]
+    benchmarks = [name for name in BENCHMARKS if ("passes", name, PRESENT) in found]
+    names = [
+        peer.name for peer in peers() if all(("passes", benchmark, peer.name) in found for benchmark in benchmarks)
+    ]
     points = [name for name in names if name != "bim"]
     ranks = {
-        world: rankdata([-found["passes", world, name].drop.mean() for name in points]).tolist() for world in worlds
+        benchmark: rankdata([-found["passes", benchmark, name].drop.mean() for name in points]).tolist()
+        for benchmark in benchmarks
     }
     mean_rank = dict(zip(points, np.mean(list(ranks.values()), axis=0).tolist(), strict=True))
     best = min(points, key=lambda name: mean_rank[name])
-    lead = _lead([(found["passes", w, best].drop, found["passes", w, PRESENT].drop) for w in worlds])
+    lead = _lead([(found["passes", w, best].drop, found["passes", w, PRESENT].drop) for w in benchmarks])
     outcome = {
         "command": command,
         "rule": str(__doc__).split("\n\n")[1].replace("\n", " ").strip(),
         "missing": sorted(cell.key for cell in cells if not cell.file(".json", root).is_file()),
-        "worlds": worlds,
+        "benchmarks": benchmarks,
         "present": PRESENT,
         "best": best,
         "lead": lead,
         "default": PRESENT if lead["low"] <= 0 <= lead["high"] else best,
-        "points": [_figures(name, found, worlds, mean_rank, ranks, points) for name in names],
+        "points": [_figures(name, found, benchmarks, mean_rank, ranks, points) for name in names],
         "parameters": {peer.name: dict(peer.parameters) for peer in peers()},
-        "eps": {cell.world.name: cell.eps for cell in cells},
-        "images": {world: len(found["passes", world, PRESENT].drop) for world in worlds},
+        "eps": {cell.benchmark.name: cell.eps for cell in cells},
+        "images": {benchmark: len(found["passes", benchmark, PRESENT].drop) for benchmark in benchmarks},
     }
     write_atomically(root / "ablation.json", (json.dumps(outcome, indent=1) + "\n").encode())
     return outcome
@@ -123,29 +126,29 @@ def decide(cells: Sequence[Cell], root: Path, command: str) -> dict[str, Any]:
 def _figures(
     name: str,
     found: dict[tuple[str, str, str], Column],
-    worlds: Sequence[str],
+    benchmarks: Sequence[str],
     mean_rank: dict[str, float],
     ranks: dict[str, list[float]],
     points: Sequence[str],
 ) -> dict[str, Any]:
-    """One point: per world and mode its mean drop, success, drop after handling and passes."""
+    """One point: per benchmark and mode its mean drop, success, drop after post-processing and passes."""
     figures: dict[str, Any] = {"name": name, "mean_rank": mean_rank.get(name)}
-    for world in worlds:
-        entry: dict[str, Any] = {"rank": ranks[world][points.index(name)] if name in points else None}
+    for benchmark in benchmarks:
+        entry: dict[str, Any] = {"rank": ranks[benchmark][points.index(name)] if name in points else None}
         for mode in ("passes", "steps"):
-            if (column := found.get((mode, world, name))) is not None:
+            if (column := found.get((mode, benchmark, name))) is not None:
                 entry[mode] = {
                     "drop": float(column.drop.mean()),
                     "success": float(column.success.mean()),
                     "handled_drop": {key: float(values.mean()) for key, values in column.handled.items()},
                     "passes": column.passes,
                 }
-        figures[world] = entry
+        figures[benchmark] = entry
     return figures
 
 
 def _lead(pairs: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> dict[str, float]:
-    """Mean over worlds of the mean paired difference, with its 95 % bootstrap interval over images."""
+    """Mean over benchmarks of the mean paired difference, with its 95 % bootstrap interval over images."""
     generator = np.random.default_rng(0)
     apart = [first - second for first, second in pairs]
     draws = np.mean([each[generator.integers(len(each), size=(DRAWS, len(each)))].mean(1) for each in apart], axis=0)
@@ -154,10 +157,11 @@ def _lead(pairs: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) ->
 
 
 def scanned(cells: Sequence[Cell], root: Path) -> None:
-    """Write `scan.json`: BIM's success on validation images at each radius of each world."""
+    """Write `scan.json`: BIM's success on validation images at each radius of each benchmark."""
     entries = [
-        {"world": cell.world.name, "eps": cell.eps, "success": float(column.success.mean()), "images": len(column.drop),
-         "drop": float(column.drop.mean()), "chosen": cell.eps in cell.world.eps, "command": cell.command}
+        {"benchmark": cell.benchmark.name, "eps": cell.eps, "success": float(column.success.mean()),
+         "images": len(column.drop), "drop": float(column.drop.mean()), "chosen": cell.eps in cell.benchmark.eps,
+         "command": cell.command}
         for cell in cells
         if cell.file(".json", root).is_file()
         for column in [read(cell.file(".parquet", root))]

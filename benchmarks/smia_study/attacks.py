@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks.smia_study.ground import Metered
 from palpate import Classification, Linf, catalog
 from palpate.attacks.ascent import Ascent
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 
 STEPS, PASSES = 20, 40
 TRIAL_STEPS, TRIAL_PASSES = 10, 30
@@ -29,9 +29,9 @@ class Peer:
     Attributes:
         name: what the study calls it.
         recipe: its row of the catalog.
-        parameters: what it is given beside the threat and the steps.
+        parameters: its parameters except the threat and the steps.
         kinds: kinds of task that it is run on; empty: all.
-        tier: when its turn comes, 0 first; those of tier 0 run at all radii of a world, the others at the largest.
+        tier: when its turn comes, 0 first; those of tier 0 run at all radii of a benchmark, the others at the largest.
         random_start: start at random points although the recipe does not.
         modes: equal steps, equal passes.
     """
@@ -64,7 +64,7 @@ class Peer:
         return replace(attack, run_to_end=True, random_start=attack.random_start or self.random_start)
 
     def steps_of(self, mode: str, steps: int = STEPS, passes: int = PASSES) -> int:
-        """Steps in a mode: as told, or as many as the passes pay for."""
+        """Steps in a mode: the given number, or as many as the passes allow."""
         if "steps" not in catalog.parameters(catalog.find(self.recipe)):
             return 1
         return steps if mode == "steps" else max(1, passes // sum(cost(self)))

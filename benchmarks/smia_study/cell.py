@@ -1,4 +1,4 @@
-"""A cell of the study: one attack at one radius on one world in one mode with one seed."""
+"""A cell of the study: one attack at one radius on one benchmark in one mode with one seed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.smia_study.attacks import Peer, cost
+from benchmarks.smia_study.suite import Benchmark
 from benchmarks.smia_study.transfer_networks import CACHE
-from benchmarks.smia_study.worlds import World
 from palpate.attacks.ascent import Ascent
 
 STAGES = ("scan", "ablation", "study", "trace")
@@ -15,7 +15,7 @@ STAGES = ("scan", "ablation", "study", "trace")
 FOLDERS = {"scan": "scan", "ablation": "validation", "study": "rows", "trace": "rows"}
 TRACED_IMAGES, TRACED_STARTS = 16, 3
 ALL = 100
-"""About as many validation images as a world has; only for estimates."""
+"""About as many validation images as a benchmark has; only for estimates."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Cell:
 
     Attributes:
         stage: one of `STAGES`.
-        world: where it runs.
+        benchmark: where it runs.
         peer: the attack's row in the list.
         eps: radius in stored values.
         mode: `steps` (equal steps) or `passes` (equal passes).
@@ -36,7 +36,7 @@ class Cell:
     """
 
     stage: str
-    world: World
+    benchmark: Benchmark
     peer: Peer
     eps: float
     mode: str
@@ -56,7 +56,7 @@ class Cell:
     @property
     def key(self) -> str:
         """What `--only` takes."""
-        return f"{self.world.name}/{self.peer.slug}/eps{self.eps:g}/{self.mode}/seed{self.seed}"
+        return f"{self.benchmark.name}/{self.peer.slug}/eps{self.eps:g}/{self.mode}/seed{self.seed}"
 
     @property
     def split(self) -> str:
@@ -86,17 +86,17 @@ class Cell:
     @property
     def seconds(self) -> float:
         """What it should take one quiet thread."""
-        images = {"test": self.world.images, "scan": ALL}.get(self.split, self.world.trials)
+        images = {"test": self.benchmark.images, "scan": ALL}.get(self.split, self.benchmark.trials)
         runs = 1.0
         if self.stage == "trace":
             images, runs = min(images, TRACED_IMAGES), 1.5 * (TRACED_STARTS if self.peer.draws else 1)
-        return 0.0 if self.linked else images * runs * (self.passes + len(self.world.handlings)) * self.per_pass
+        return 0.0 if self.linked else images * runs * (self.passes + len(self.benchmark.handlings)) * self.per_pass
 
     @property
     def per_pass(self) -> float:
         """Seconds of a pass of one image."""
-        return self.world.milliseconds / 2000
+        return self.benchmark.milliseconds / 2000
 
     def file(self, suffix: str, root: Path = CACHE, name: str = "") -> Path:
         """Its file in the cache."""
-        return root / FOLDERS[self.stage] / self.world.name / f"{name or self.name}{suffix}"
+        return root / FOLDERS[self.stage] / self.benchmark.name / f"{name or self.name}{suffix}"

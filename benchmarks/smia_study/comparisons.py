@@ -24,7 +24,7 @@ def rounded(value: float) -> float | None:
     return None if not np.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
-def told(estimate: Estimate) -> list[float | None]:
+def with_interval(estimate: Estimate) -> list[float | None]:
     """`[value, low, high]`, None where undefined."""
     return [rounded(estimate.value), rounded(estimate.low), rounded(estimate.high)]
 
@@ -32,7 +32,7 @@ def told(estimate: Estimate) -> list[float | None]:
 def rate(values: Floats, among: Bools, resampling: Resampling) -> Estimate:
     """Mean of shares of seeds, per image: a proportion where every image has 0 or 1, else a mean.
 
-    Where every image has the same share the bootstrap has no width; Wilson's interval of as many groups stands there.
+    Where every image has the same share the bootstrap has no width; Wilson's interval of as many groups is used.
     """
     counted = values[among]
     if not counted.size:
@@ -70,7 +70,7 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
     """Success and drop of the first attack minus those of the second, over images that count for both.
 
     `apart` says whether the two intervals of the success rates have nothing in common, and on which side the first
-    lies: `above`, `below` or `no`; `score_apart` the same of the mean scores, where below is stronger.
+    is: `above`, `below` or `no`; `score_apart` the same of the mean scores, where below is stronger.
     """
     one, two = (series.per_image(series.beaten(after)) for series in (first, second))
     among = first.per_image(first.among(after)) + second.per_image(second.among(after)) > 1.5
@@ -85,22 +85,22 @@ def compared(first: Series, second: Series, after: str) -> dict[str, Any]:
     ]
     lowered = np.where(known, drops[0] - drops[1], 0.0)
     return {
-        "first": told(ours),
-        "second": told(theirs),
-        "difference": told(resampling.mean(gap, among, "no image counts here")),
+        "first": with_interval(ours),
+        "second": with_interval(theirs),
+        "difference": with_interval(resampling.mean(gap, among, "no image counts here")),
         "only_first": rounded(float(np.clip(gap, 0, None).sum())),
         "only_second": rounded(float(np.clip(-gap, 0, None).sum())),
         "apart": apart(ours, theirs),
-        "scores": [told(one) for one in left],
+        "scores": [with_interval(one) for one in left],
         "score_apart": apart(*left),
         "p": rounded(sign_flip(gap, resampling.group)),
-        "drop": told(resampling.mean(lowered, known, "no image counts here")),
+        "drop": with_interval(resampling.mean(lowered, known, "no image counts here")),
         "drop_p": rounded(sign_flip(lowered, resampling.group)),
     }
 
 
 def apart(first: Estimate, second: Estimate) -> str:
-    """`above` or `below` where the first interval lies wholly there of the second, else `no`."""
+    """`above` or `below` if the first interval is completely on that side of the second, else `no`."""
     if first.low > second.high:
         return "above"
     return "below" if first.high < second.low else "no"

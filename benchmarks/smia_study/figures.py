@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.smia_study import verdict
-from benchmarks.smia_study.gather import FinishedCell, Setting, finished_cells, settings
+from benchmarks.smia_study.gather import FinishedCell, Setting, document, finished_cells, settings
 from benchmarks.smia_study.tables import setting_figures, setting_key
 from benchmarks.smia_study.traced import frames, traced_figures
 from palpate.errors import StorageError
@@ -28,14 +28,18 @@ def collect(cache: Path) -> Figures:
     own = ordered(settings(found))
     main = verdict.main_settings(own, main_budgets())
     held = frames(cache)
-    traced = {world: traced_figures(held[world]) for world in dict.fromkeys(one.world for one in own) if world in held}
+    traced = {
+        benchmark: traced_figures(held[benchmark])
+        for benchmark in dict.fromkeys(one.benchmark for one in own)
+        if benchmark in held
+    }
     spreads = verdict.modalities(main)
     forms = [name for one in own for name in one.attacks if name.startswith(verdict.SMIA) and "random" not in name]
     return {
         "version": VERSION,
         "command": "python -m benchmarks.smia_study --tables",
         "versions": found[0].about["versions"],
-        "worlds": worlds(found),
+        "benchmarks": benchmarks(found),
         "settings": {setting_key(one): setting_figures(one) for one in own},
         "traced": traced,
         "main": [setting_key(one) for one in main],
@@ -49,41 +53,41 @@ def collect(cache: Path) -> Figures:
 
 
 def ordered(own: list[Setting]) -> list[Setting]:
-    """Worlds in the study's order, smaller budgets first."""
-    from benchmarks.smia_study.worlds import WORLDS
+    """Benchmarks in the study's order, smaller budgets first."""
+    from benchmarks.smia_study.suite import BENCHMARKS
 
-    names = [world.name for world in WORLDS]
-    return sorted(own, key=lambda one: (names.index(one.world), one.eps))
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    return sorted(own, key=lambda one: (names.index(one.benchmark), one.eps))
 
 
 def main_budgets() -> dict[str, float]:
-    """The larger of the radii that were chosen for each world on validation images."""
-    from benchmarks.smia_study.worlds import WORLDS
+    """The larger of the radii that were chosen for each benchmark on validation images."""
+    from benchmarks.smia_study.suite import BENCHMARKS
 
-    return {world.name: world.eps[-1] for world in WORLDS}
+    return {benchmark.name: benchmark.eps[-1] for benchmark in BENCHMARKS}
 
 
 def stored(path: Path) -> Any:
     """A document of the cache; None where that stage has not run."""
-    return json.loads(path.read_text()) if path.is_file() else None
+    return document(path) if path.is_file() else None
 
 
-def worlds(found: list[FinishedCell]) -> Figures:
-    """What each world is, in the study's order, and the minutes that its cells took."""
-    from benchmarks.smia_study.worlds import WORLDS, second_name
+def benchmarks(found: list[FinishedCell]) -> Figures:
+    """What each benchmark is, in the study's order, and the minutes that its cells took."""
+    from benchmarks.smia_study.suite import BENCHMARKS, second_name
 
-    minutes = {world.name: 0.0 for world in WORLDS}
+    minutes = {benchmark.name: 0.0 for benchmark in BENCHMARKS}
     for cell in found:
-        minutes[cell.about["world"]] += float(cell.about["seconds"]) / 60
+        minutes[cell.about["benchmark"]] += float(cell.about["seconds"]) / 60
     return {
-        world.name: {
-            "words": world.words,
-            "image": world.image,
-            "score": SCORES.get(world.folder.name, "Dice"),
-            "second": second_name(world),
-            "minutes": round(minutes[world.name], 1),
+        benchmark.name: {
+            "words": benchmark.words,
+            "image": benchmark.image,
+            "score": SCORES.get(benchmark.folder.name, "Dice"),
+            "second": second_name(benchmark),
+            "minutes": round(minutes[benchmark.name], 1),
         }
-        for world in WORLDS
+        for benchmark in BENCHMARKS
     }
 
 

@@ -13,20 +13,23 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.stability_measures import change_spread
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Resampling
 from palpate.metrics.panel import Bools, Floats
-from palpate.metrics.stability import by_group, change_spread
+from palpate.metrics.stability import by_group
 
 STEPS, PASSES, BOTH = "steps", "passes", "both"
 """Equal steps, equal passes; `both` where they are the same rows."""
 TRANSFER = "transfer"
 Columns = Mapping[str, np.ndarray]
+_FORMER = {"world": "benchmark", "worlds": "benchmarks"}
+"""Keys of caches that were written before benchmarks were called so, and their names now."""
 
 
 @dataclass(frozen=True, eq=False)
 class FinishedCell:
-    """One attack on all images of one world with one seed."""
+    """One attack on all images of one benchmark with one seed."""
 
     about: dict[str, Any]
     """What it was; the cells that are one computation have the same `rows`."""
@@ -36,8 +39,8 @@ class FinishedCell:
 
     @property
     def setting(self) -> tuple[str, float]:
-        """World and eps."""
-        return self.about["world"], float(self.about["eps"])
+        """Benchmark and eps."""
+        return self.about["benchmark"], float(self.about["eps"])
 
 
 def finished_cells(cache: Path) -> list[FinishedCell]:
@@ -49,8 +52,15 @@ def finished_cells(cache: Path) -> list[FinishedCell]:
     return [_cell(path) for path in sorted((cache / "rows").glob("*/*.json")) if not path.name.startswith("trace_")]
 
 
+def document(path: Path) -> Any:
+    """A JSON of the cache, with today's names of keys."""
+    return json.loads(
+        path.read_text(), object_hook=lambda entries: {_FORMER.get(key, key): value for key, value in entries.items()}
+    )
+
+
 def _cell(path: Path) -> FinishedCell:
-    about = json.loads(path.read_text())
+    about = document(path)
     rows = path.with_name(about["rows"] + ".parquet")
     if not rows.is_file():
         raise StorageError(f"'{rows}' is missing, where '{path.name}' says its rows are. Run the study again.")
@@ -73,9 +83,9 @@ def resampling_of(groups: tuple[str, ...]) -> Resampling:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One attack, counted in one way, on the images of one world; seeds one after another in every array.
+    """One attack, counted in one way, on the images of one benchmark; seeds one after another in every array.
 
-    An image stands in it once per seed, always in the same group: resamples draw groups, so the seeds of an image,
+    An image is in it once per seed, always in the same group: resamples draw groups, so the seeds of an image,
     and the images of a patient, are kept together.
     """
 
@@ -86,7 +96,7 @@ class Series:
     def __post_init__(self) -> None:
         first = self.seeds[0].columns["row"]
         if any(not np.array_equal(cell.columns["row"], first) for cell in self.seeds):
-            raise StorageError(f"The seeds of '{self.attack}' in '{self.about['world']}' hold different images.")
+            raise StorageError(f"The seeds of '{self.attack}' in '{self.about['benchmark']}' hold different images.")
 
     @property
     def about(self) -> dict[str, Any]:
@@ -132,7 +142,7 @@ class Series:
         return np.asarray(np.asarray(values, np.float64).reshape(len(self.seeds), self.images).mean(axis=0))
 
     def margin(self, after: str) -> Floats:
-        """Margins `before` any handling, after a handling, or on the second network (`transfer`)."""
+        """Margins `before` post-processing, after a step of it, or on the second network (`transfer`)."""
         return self.column({"before": "margin", TRANSFER: "transfer_margin"}.get(after, f"handled_margin_{after}"))
 
     def score(self, after: str) -> Floats:
@@ -170,9 +180,9 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One world at one budget."""
+    """One benchmark at one budget."""
 
-    world: str
+    benchmark: str
     eps: float
     handlings: tuple[str, ...]
     series: Mapping[tuple[str, str], Series]
@@ -198,7 +208,7 @@ ORDER = (
 
 
 def rank(attack: str) -> tuple[int, str]:
-    """Where an attack stands in every table."""
+    """The place of an attack in every table."""
     if attack in ORDER:
         return ORDER.index(attack), attack
     return len(ORDER) + (1 if attack.startswith("smia") else 2 if attack.startswith("steadfast") else 0), attack
@@ -210,23 +220,23 @@ def is_peer(attack: str) -> bool:
 
 
 def settings(found: Iterable[FinishedCell]) -> list[Setting]:
-    """The worlds, each budget by itself, with their attacks at equal steps and at equal passes.
+    """The benchmarks, each budget separately, with their attacks at equal steps and at equal passes.
 
     Raises:
-        StorageError: two attacks of a world hold different images.
+        StorageError: two attacks of a benchmark hold different images.
     """
     held: dict[tuple[str, float], dict[tuple[str, str], list[FinishedCell]]] = defaultdict(lambda: defaultdict(list))
     for cell in found:
         held[cell.setting][cell.about["attack"], cell.about["mode"]].append(cell)
-    return [_setting(world, eps, own) for (world, eps), own in held.items()]
+    return [_setting(benchmark, eps, own) for (benchmark, eps), own in held.items()]
 
 
-def _setting(world: str, eps: float, held: Mapping[tuple[str, str], list[FinishedCell]]) -> Setting:
+def _setting(benchmark: str, eps: float, held: Mapping[tuple[str, str], list[FinishedCell]]) -> Setting:
     series = {}
     for attack, mode in sorted(held, key=lambda key: (*rank(key[0]), key[1] != STEPS)):
         seeds = sorted(held[attack, mode], key=lambda cell: int(cell.about["seed"]))
         series[attack, mode] = Series(attack, mode, tuple(seeds))
     rows = [one.seeds[0].columns["row"] for one in series.values()]
     if any(not np.array_equal(own, rows[0]) for own in rows):
-        raise StorageError(f"Attacks in '{world}' at eps {eps:g} hold different images. Run the study again.")
-    return Setting(world, eps, tuple(next(iter(series.values())).about["handlings"]), series)
+        raise StorageError(f"Attacks in '{benchmark}' at eps {eps:g} hold different images. Run the study again.")
+    return Setting(benchmark, eps, tuple(next(iter(series.values())).about["handlings"]), series)

@@ -1,4 +1,4 @@
-"""A world that is loaded: the victim with its passes counted, the images, and what clean images come to."""
+"""A benchmark that is loaded: the victim with its passes counted, the images, and what clean images come to."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.smia_study.prepare import prepare
+from benchmarks.smia_study.suite import Benchmark
 from benchmarks.smia_study.transfer_networks import network_of
-from benchmarks.smia_study.worlds import World
-from palpate.audit.identity import encode
-from palpate.audit.items import items
-from palpate.audit.plan import Plan, load_plan
-from palpate.audit.saving import as_stored
-from palpate.audit.subject import Subject, load_subject
+from palpate.audit.plan.identity import encode
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import Plan, load_plan
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.saving import as_stored
 from palpate.contracts import Task
-from palpate.handling import Handling, parse
 from palpate.models.loading import weights_digest
+from palpate.postprocessing import PostProcessing, parse
 from palpate.tensors import Tree
 from palpate.victim import Tuning, Victim
 
 TRIED = ("8bit", "jpeg90", "blur1")
 """Handlings of validation images."""
-Load = Callable[[World, str, Path], "Ground"]
+Load = Callable[[Benchmark, str, Path], "Ground"]
 
 
 class Metered(Victim):
@@ -48,10 +48,10 @@ class Metered(Victim):
 
 @dataclass
 class Ground:
-    """A world that is loaded: victim, images, task, and what clean images come to.
+    """A benchmark that is loaded: victim, images, task, and what clean images come to.
 
     Attributes:
-        world: what it was made of.
+        benchmark: what it was made of.
         subject: victim and images.
         task: what outputs mean.
         rows: the rows of the table that are attacked.
@@ -60,11 +60,11 @@ class Ground:
         second_weights: hash of its weights.
     """
 
-    world: World
+    benchmark: Benchmark
     subject: Subject
     task: Task
     rows: tuple[int, ...]
-    handlings: tuple[Handling, ...]
+    handlings: tuple[PostProcessing, ...]
     second: Victim | None = None
     second_weights: str = ""
     _clean: dict[tuple[int, ...], dict[str, list[float]]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Ground:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides figures beside the attack, as JSON."""
+        """Everything except the attack that decides figures, as JSON."""
         return {
             "subject": self.subject.identity(self.rows),
             "task": encode(self.task),
@@ -89,7 +89,7 @@ class Ground:
 
     def batches(self) -> list[tuple[int, ...]]:
         """The rows in the batches in which they are attacked."""
-        return list(self.subject.batches(self.rows, self.world.batch))
+        return list(self.subject.batches(self.rows, self.benchmark.batch))
 
     def clean(self, rows: tuple[int, ...], images: Tensor, targets: Tree) -> dict[str, list[float]]:
         """Columns of the clean images of one batch, worked out once."""
@@ -98,7 +98,7 @@ class Ground:
         return self._clean[rows]
 
     def columns(self, prefix: str, rows: Sequence[int], images: Tensor, targets: Tree) -> dict[str, list[float]]:
-        """Margin and score of images after each handling, and on the other network."""
+        """Margin and score of images after each post-processing step, and on the other network."""
         columns: dict[str, list[float]] = {}
         held = as_stored(self.subject, rows, images) if self.handlings else images
         for handling in self.handlings:
@@ -121,34 +121,34 @@ class Ground:
 
 def encode_tuning(tuning: Tuning) -> dict[str, str | bool]:
     """A tuning as JSON."""
-    return {"layout": tuning.layout, "fold": tuning.fold, "search": tuning.search, "glance": tuning.glance}
+    return {"layout": tuning.layout, "fold": tuning.fold, "search": tuning.search, "glance": tuning.forward_no_grad}
 
 
-def load(world: World, split: str, data: Path) -> Ground:
-    """Load a world with its `test` images, some of `validation`, or for the `scan` all of them; make what is absent."""
-    prepare(world.folder, data)
-    plan = load_plan(world.folder / "plan.toml")
-    limit = {"test": world.images, "validation": world.trials}.get(split)
-    where = dict(world.test if split == "test" else world.validation)
-    chosen = {"where": where, "limit": None if split != "test" and world.splits else limit}
+def load(benchmark: Benchmark, split: str, data: Path) -> Ground:
+    """Load a benchmark with its `test` images, some of `validation`, or for the `scan` all; make what is absent."""
+    prepare(benchmark.folder, data)
+    plan = load_plan(benchmark.folder / "plan.toml")
+    limit = {"test": benchmark.images, "validation": benchmark.trials}.get(split)
+    where = dict(benchmark.test if split == "test" else benchmark.validation)
+    chosen = {"where": where, "limit": None if split != "test" and benchmark.splits else limit}
     plan = plan.model_copy(update={"data": plan.data.model_copy(update=chosen)})
     subject = load_subject(plan)
     rows = tuple(range(len(subject.table)))
-    if split != "test" and world.splits:
-        rows = _rows_of(plan, subject, world.splits)[:limit]
-    first, second = _networks(world, subject)
+    if split != "test" and benchmark.splits:
+        rows = _rows_of(plan, subject, benchmark.splits)[:limit]
+    first, second = _networks(benchmark, subject)
     victim = Metered(
         first,
         subject.victim.bounds,
         preprocess=subject.victim.preprocess,
         inferer=subject.victim.inferer,
-        tuning=world.tuning,
+        tuning=benchmark.tuning,
     )
     subject = replace(subject, victim=victim, weights=weights_digest(first))
-    tried = [name for name in world.handlings if name in TRIED]
-    names = {"test": world.handlings, "validation": tried}.get(split, ())
+    tried = [name for name in benchmark.handlings if name in TRIED]
+    names = {"test": benchmark.handlings, "validation": tried}.get(split, ())
     return Ground(
-        world=world,
+        benchmark=benchmark,
         subject=subject,
         task=items(plan, subject.grid)[0].task,
         rows=rows,
@@ -158,13 +158,13 @@ def load(world: World, split: str, data: Path) -> Ground:
     )
 
 
-def _networks(world: World, subject: Subject) -> tuple[nn.Module, nn.Module | None]:
+def _networks(benchmark: Benchmark, subject: Subject) -> tuple[nn.Module, nn.Module | None]:
     """The network that is attacked, and the other one."""
     own = subject.victim.module
-    if not world.second:
+    if not benchmark.second:
         return own, None
-    other = network_of(world.folder.name)
-    return (own, other) if world.victim == "first" else (other, own)
+    other = network_of(benchmark.folder.name)
+    return (own, other) if benchmark.victim == "first" else (other, own)
 
 
 def _rows_of(plan: Plan, subject: Subject, splits: Sequence[str]) -> tuple[int, ...]:

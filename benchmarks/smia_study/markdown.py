@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.smia_study.gather import BOTH, is_peer
 
 Figures = dict[str, Any]
-Told = Sequence[float | None]
+Interval = Sequence[float | None]
 NOTHING = "-"
 MEANINGS = {
     "before": "before", "8bit": "`8bit`", "jpeg90": "`jpeg90`", "jpeg75": "`jpeg75`", "half": "`half`",
@@ -23,27 +23,27 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def percent(told: Told | None) -> str:
+def percent(figure: Interval | None) -> str:
     """A share with its interval, in percent: `17 (11-26)`, `-3 (-9 to 2)`."""
-    return _interval(told, lambda share: f"{100 * share:.0f}")
+    return _interval(figure, lambda share: f"{100 * share:.0f}")
 
 
-def number(told: Told | None, digits: int = 2) -> str:
-    """A figure that is no share, with its interval: `0.31 (0.27-0.35)`."""
-    return _interval(told, lambda value: f"{value:.{digits}f}")
+def number(figure: Interval | None, digits: int = 2) -> str:
+    """A figure that is not a share, with its interval: `0.31 (0.27-0.35)`."""
+    return _interval(figure, lambda value: f"{value:.{digits}f}")
 
 
-def fine(told: Told | None) -> str:
+def fine(figure: Interval | None) -> str:
     """A difference, with as many digits as its interval has something to say: `-0.0013 (-0.0021 to -0.0006)`."""
-    ends = [abs(end) for end in told or () if end]
+    ends = [abs(end) for end in figure or () if end]
     largest = max(ends, default=0.0)
-    return number(told, 3 if not largest or largest >= 0.1 else min(7, 1 - int(np.floor(np.log10(largest)))))
+    return number(figure, 3 if not largest or largest >= 0.1 else min(7, 1 - int(np.floor(np.log10(largest)))))
 
 
-def _interval(told: Told | None, shown: Callable[[float], str]) -> str:
-    if told is None or told[0] is None:
+def _interval(figure: Interval | None, shown: Callable[[float], str]) -> str:
+    if figure is None or figure[0] is None:
         return NOTHING
-    value, *ends = (None if end is None else shown(end) for end in told)
+    value, *ends = (None if end is None else shown(end) for end in figure)
     value, *ends = (end and (end.lstrip("-") if not float(end) else end) for end in (value, *ends))
     if None in ends:
         return str(value)
@@ -65,37 +65,38 @@ def entry(setting: Figures, attack: str, mode: str) -> Figures | None:
     return found
 
 
-def worlds(figures: Figures) -> str:
+def benchmarks(figures: Figures) -> str:
     """What the study ran on."""
     rows = []
     for key, own in figures["settings"].items():
-        world = figures["worlds"][own["world"]]
+        benchmark = figures["benchmarks"][own["benchmark"]]
         counted = f"{own['eligible']} of {own['images']}"
         groups = "" if own["groups"] == own["images"] else f", {own['groups']} patients"
         clean = own["clean_score"]["before"]
         rows.append([
-            f"`{own['world']}`", world["words"], f"{counted} {world['image']}s{groups}", f"{own['eps']:g}",
-            f"{world['score']} {number(clean)}", world["second"] or NOTHING, "yes" if key in figures["main"] else "",
+            f"`{own['benchmark']}`", benchmark["words"], f"{counted} {benchmark['image']}s{groups}", f"{own['eps']:g}",
+            f"{benchmark['score']} {number(clean)}", benchmark["second"] or NOTHING,
+            "yes" if key in figures["main"] else "",
         ])  # fmt: skip
-    head = ["world", "attacked", "eligible images", "eps", "score of these before", "transfer to", "main budget"]
+    head = ["benchmark", "attacked", "eligible images", "eps", "score of these before", "transfer to", "main budget"]
     return table(head, rows)
 
 
 def scan(figures: Figures) -> str:
     """BIM's success on validation images at each radius that was tried."""
     rows = []
-    for name, world in figures["worlds"].items():
-        tried = [one for one in figures["scan"] or () if one["world"] == name]
+    for name, benchmark in figures["benchmarks"].items():
+        tried = [one for one in figures["scan"] or () if one["benchmark"] == name]
         if tried:
             shares = [
                 f"{one['eps']:g}: {100 * one['success']:.0f}" + (" (chosen)" if one["chosen"] else "") for one in tried
             ]
-            rows.append([world["words"], f"{tried[0]['images']}", ", ".join(shares)])
-    return table(["world", "eligible validation images", "BIM's success in percent by eps"], rows)
+            rows.append([benchmark["words"], f"{tried[0]['images']}", ", ".join(shares)])
+    return table(["benchmark", "eligible validation images", "BIM's success in percent by eps"], rows)
 
 
 def outcomes(figures: Figures, key: str, mode: str, what: str) -> str:
-    """All attacks of a world at a budget: `success` or `score`, before and after everything that happens to a file."""
+    """All attacks of a benchmark at a budget: `success` or `score`, before and after what happens to a file."""
     own = figures["settings"][key]
     show = percent if what == "success" else number
     rows = [["no attack", NOTHING, *(show(_clean(own, after, what)) for after in own["outcomes"])]]
@@ -106,12 +107,12 @@ def outcomes(figures: Figures, key: str, mode: str, what: str) -> str:
     return table(["attack", "passes", *(MEANINGS[after] for after in own["outcomes"])], rows)
 
 
-def _clean(own: Figures, after: str, what: str) -> Told | None:
+def _clean(own: Figures, after: str, what: str) -> Interval | None:
     return own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
 
 
 def strengths(figures: Figures, mode: str) -> str:
-    """Success before saving of each attack in each world at its main budget."""
+    """Success before saving of each attack in each benchmark at its main budget."""
     main = {key: figures["settings"][key] for key in figures["main"]}
     attacks = list(dict.fromkeys(attack for own in main.values() for attack in own["attacks"]))
     rows = []
@@ -123,14 +124,14 @@ def strengths(figures: Figures, mode: str) -> str:
 
 
 def titled(figures: Figures, own: Figures) -> str:
-    """A world at its budget, in words."""
-    return f"{figures['worlds'][own['world']]['words']}, eps {own['eps']:g}"
+    """A benchmark at its budget, in words."""
+    return f"{figures['benchmarks'][own['benchmark']]['words']}, eps {own['eps']:g}"
 
 
 def meanings(figures: Figures, key: str) -> str:
-    """The meanings of stable that one world can tell, per attack, at equal steps."""
+    """The meanings of stable that one benchmark can tell, per attack, at equal steps."""
     own = figures["settings"][key]
-    traced = figures["traced"].get(own["world"], {})
+    traced = figures["traced"].get(own["benchmark"], {})
     rows = []
     for attack in own["attacks"]:
         found = entry(own, attack, "steps")
@@ -150,16 +151,18 @@ def meanings(figures: Figures, key: str) -> str:
 
 
 def modalities(figures: Figures) -> str:
-    """Third meaning: every attack that runs in all worlds, and its spread minus BIM's."""
+    """Third meaning: every attack that runs in all benchmarks, and its spread minus BIM's."""
     rows = [
         [f"`{attack}`", *(percent(one.get(name)) for name in ("mean", "spread", "extent", "minus_bim"))]
         for attack, one in figures["modalities"].items()
     ]  # fmt: skip
-    return table(["attack", "mean of the worlds", "3: spread", "largest minus smallest", "spread minus BIM's"], rows)
+    return table(
+        ["attack", "mean of the benchmarks", "3: spread", "largest minus smallest", "spread minus BIM's"], rows
+    )
 
 
 def paired(figures: Figures, rows: Sequence[Figures]) -> str:
-    """Two attacks on the same images, one line per world."""
+    """Two attacks on the same images, one line per benchmark."""
     lines = [
         [
             titled(figures, figures["settings"][row["setting"]]), percent(row["first"]), percent(row["second"]),
@@ -168,7 +171,16 @@ def paired(figures: Figures, rows: Sequence[Figures]) -> str:
         ]
         for row in rows
     ]  # fmt: skip
-    head = ["world", "it", "the other", "only it / only the other", "p", "difference of the drops", "p", "the claim"]
+    head = [
+        "benchmark",
+        "it",
+        "the other",
+        "only it / only the other",
+        "p",
+        "difference of the drops",
+        "p",
+        "the claim",
+    ]
     return table(head, lines)
 
 
@@ -183,7 +195,7 @@ def identities(figures: Figures, rows: Sequence[Figures]) -> str:
         for row in rows
     ]
     head = [
-        "world",
+        "benchmark",
         "same outcome",
         "same first step of success",
         "same final margin",
@@ -201,13 +213,13 @@ SPOT = {
 
 
 def differences(figures: Figures, rows: Sequence[Figures]) -> str:
-    """What a claim is about in each world: SMIA minus BIM, and which side that speaks for."""
+    """What a claim is about in each benchmark: SMIA minus BIM, and which side that speaks for."""
     lines = []
     for row in rows:
-        world = row.get("world") or figures["settings"][row["setting"]]["world"]
-        told = SPOT.get(row["what"], row["what"])
-        lines.append([figures["worlds"][world]["words"], told, fine(row["difference"]), row["side"]])
-    return table(["world", "what", "SMIA minus BIM", "the claim"], lines)
+        benchmark = row.get("benchmark") or figures["settings"][row["setting"]]["benchmark"]
+        what = SPOT.get(row["what"], row["what"])
+        lines.append([figures["benchmarks"][benchmark]["words"], what, fine(row["difference"]), row["side"]])
+    return table(["benchmark", "what", "SMIA minus BIM", "the claim"], lines)
 
 
 def ours(figures: Figures, after: Sequence[str]) -> str:
@@ -222,7 +234,7 @@ def ours(figures: Figures, after: Sequence[str]) -> str:
         if row["after"] in after
     ]  # fmt: skip
     head = [
-        "world", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)", "its mean score",
+        "benchmark", "rival", "`steadfast`", "rival's", "intervals apart", "difference", "p (Holm)", "its mean score",
         "rival's", "intervals apart",
     ]  # fmt: skip
     return table(head, lines)
@@ -236,7 +248,7 @@ CLAIMS = (
     ("variance", "word", "4. perturbations of small variance"),
     ("effective", "word_fgsm", "5. stronger than FGSM"),
     ("effective", "word_pgd", "5. stronger than PGD"),
-    ("survive", "word_jpeg90", "beside the claims: stronger than BIM after `jpeg90`"),
+    ("survive", "word_jpeg90", "not a claim of the paper: stronger than BIM after `jpeg90`"),
     ("survive", "word_blur1", "the same after `blur1`"),
     ("survive", "word_transfer", "the same on the second network"),
 )
@@ -256,8 +268,8 @@ def _tally(found: Figures, claim: str, word: str) -> str:
     own = found[claim]
     rows = own.get("rows", () if word == "word" else own[word.removeprefix("word_")])
     sides = [row["side"] for row in rows]
-    told = [f"{sides.count(side)} {side}" for side in ("for", "against", "open", "same") if side in sides]
-    return f" ({', '.join(told)})" if sides else ""
+    counts = [f"{sides.count(side)} {side}" for side in ("for", "against", "open", "same") if side in sides]
+    return f" ({', '.join(counts)})" if sides else ""
 
 
 def forms(figures: Figures) -> str:
@@ -273,16 +285,19 @@ def forms(figures: Figures) -> str:
 
 
 def ablation(figures: Figures, mode: str = "passes") -> str:
-    """Every point of the family on validation images: drop of the score, before and after handling, and its rank."""
+    """Every point of the family on validation images: drop of the score before and after post-processing, and rank."""
     found = figures["ablation"]
     rows = []
     for point in sorted(found["points"], key=lambda one: one["mean_rank"] or 0.0):
         cells = []
-        for world in found["worlds"]:
-            own = point[world][mode]
+        for benchmark in found["benchmarks"]:
+            own = point[benchmark][mode]
             after = [own["handled_drop"].get(name) for name in ("8bit", "jpeg90", "blur1")]
             cells.append(" / ".join(NOTHING if one is None else f"{one:.3f}" for one in [own["drop"], *after]))
         ranked = NOTHING if point["mean_rank"] is None else f"{point['mean_rank']:.2f}"
         rows.append([f"`{point['name']}`", ranked, *cells])
-    titles = [f"{figures['worlds'][world]['words']}, eps {found['eps'][world]:g}" for world in found["worlds"]]
+    titles = [
+        f"{figures['benchmarks'][benchmark]['words']}, eps {found['eps'][benchmark]:g}"
+        for benchmark in found["benchmarks"]
+    ]
     return table(["attack", "mean rank", *titles], rows)

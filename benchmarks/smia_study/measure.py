@@ -1,6 +1,6 @@
 """Run one cell and store it: one line per image as Parquet, the first changes as npz, what it was as JSON.
 
-Files of a cell, all in `rows/<world>/` (of the scan and the ablation in `validation/<world>/`):
+Files of a cell, all in `rows/<benchmark>/` (of the scan and the ablation in `validation/<benchmark>/`):
 `<name>.json` says what it is and, under `rows`, the name of the cell whose `.parquet` and `.npz` hold its lines: its
 own, or that of an earlier cell which is the same computation. The JSON is written last: without it nothing counts.
 """
@@ -26,11 +26,11 @@ import palpate
 from benchmarks.smia_study.attacks import cost, settings_of
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground
-from benchmarks.smia_study.worlds import second_name
-from palpate.audit.identity import digest
+from benchmarks.smia_study.suite import second_name
+from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
-from palpate.runs import write_atomically
 from palpate.seeds import derive
+from palpate.storage.runs import write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree
 
@@ -87,7 +87,7 @@ def describe(cell: Cell, ground: Ground) -> dict[str, Any]:
         "identity": identity(cell, ground),
         "rows": cell.source,
         "stage": cell.stage,
-        "world": cell.world.name,
+        "benchmark": cell.benchmark.name,
         "attack": cell.peer.name,
         "recipe": cell.peer.recipe,
         "parameters": settings_of(cell.peer) | {"steps": cell.steps, "run_to_end": True},
@@ -104,7 +104,7 @@ def describe(cell: Cell, ground: Ground) -> dict[str, Any]:
         "split": cell.split,
         "images": len(ground.rows),
         "handlings": [one.name for one in ground.handlings],
-        "second": second_name(cell.world),
+        "second": second_name(cell.benchmark),
         "versions": {
             "palpate": palpate.__version__,
             "torch": torch.__version__,
@@ -141,12 +141,12 @@ def _attacked(
     open_rows = int(result.eligible.sum())
     forwards, backwards = cost(cell.peer)
     # Beside the count: the clean image and the last iterate are scored, and claims confirmed by the model as given.
-    beside = (result.forwards - cell.steps * forwards)[result.eligible]
+    extra = (result.forwards - cell.steps * forwards)[result.eligible]
     if (
-        bool(((beside < 2) | (beside > 3 + forwards)).any())
+        bool(((extra < 2) | (extra > 3 + forwards)).any())
         or victim.graphs - graphs != open_rows * cell.steps * backwards
     ):
-        raise RuntimeError(f"{cell.key}: other passes than {cell.steps} steps of {forwards} + {backwards}: {beside}")
+        raise RuntimeError(f"{cell.key}: other passes than {cell.steps} steps of {forwards} + {backwards}: {extra}")
     return result, seconds / max(1, open_rows * cell.steps)
 
 
@@ -182,8 +182,8 @@ def _lines(
 def _packed(changes: list[Tensor]) -> bytes:
     """Changes as float16: `change` (n, C, *spatial) where shapes agree, else `change_0`, `change_1` ..."""
     arrays = [change.half().numpy() for change in changes]
-    alike = len({array.shape for array in arrays}) == 1
-    named = {"change": np.stack(arrays)} if alike else {f"change_{k}": array for k, array in enumerate(arrays)}
+    same_shape = len({array.shape for array in arrays}) == 1
+    named = {"change": np.stack(arrays)} if same_shape else {f"change_{k}": array for k, array in enumerate(arrays)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **named)
     return buffer.getvalue()

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.smia_study import markdown, plots, targets
 from benchmarks.smia_study.figures import collect, dumped
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
-from palpate.runs import write_atomically
+from palpate.storage.runs import write_atomically
 
 PROSE = Path(__file__).parent / "prose"
 RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"
@@ -31,7 +31,7 @@ Figures = dict[str, Any]
 
 
 class OutdatedProseError(ValueError):
-    """What the prose says is no longer what the figures say."""
+    """A sentence contradicts the figures."""
 
 
 def write(cache: Path = CACHE, docs: Path = DOCS, results: Path = RESULTS) -> None:
@@ -58,12 +58,12 @@ def publish(figures: Figures, docs: Path = DOCS) -> None:
 
 
 def page(docs: Path, name: str) -> Path:
-    """Where a page lies in the documentation."""
+    """The path of a page in the documentation."""
     return docs / (PAGES | SECTIONS)[name] / name
 
 
 def inserted(page: str, section: str) -> str:
-    """The page with its marked section replaced; where only the first mark stands, the section ends with the second."""
+    """The page with its marked section replaced; a missing second mark is added after the section."""
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)
     return f"{before}{BEGIN}\n{section.strip()}\n{END}{after if mark else rest}"
@@ -108,25 +108,25 @@ def _expect(failed: list[str], page: str, condition: bool, sentence: str) -> Non
 
 def vocabulary(figures: Figures) -> dict[str, Any]:
     """What templates can say: figures by name, tables, and how numbers are written."""
-    main = {figures["settings"][key]["world"]: key for key in figures["main"]}
+    main = {figures["settings"][key]["benchmark"]: key for key in figures["main"]}
 
-    def entry(world: str, attack: str, mode: str) -> Figures:
-        own = figures["settings"][main.get(world, world)]
+    def entry(benchmark: str, attack: str, mode: str) -> Figures:
+        own = figures["settings"][main.get(benchmark, benchmark)]
         found = markdown.entry(own, attack, mode)
         if found is None:
-            raise KeyError(f"the study has no '{attack}' in '{world}' at equal {mode}")
+            raise KeyError(f"the study has no '{attack}' in '{benchmark}' at equal {mode}")
         return found
 
-    def success(world: str, attack: str, mode: str = "passes", after: str = "before") -> str:
-        return markdown.percent(entry(world, attack, mode)["success"][after])
+    def success(benchmark: str, attack: str, mode: str = "passes", after: str = "before") -> str:
+        return markdown.percent(entry(benchmark, attack, mode)["success"][after])
 
-    def score(world: str, attack: str, mode: str = "passes", after: str = "before") -> str:
-        return markdown.number(entry(world, attack, mode)["score"][after])
+    def score(benchmark: str, attack: str, mode: str = "passes", after: str = "before") -> str:
+        return markdown.number(entry(benchmark, attack, mode)["score"][after])
 
-    def scaled(world: str, attack: str) -> list[float | None]:
+    def scaled(benchmark: str, attack: str) -> list[float | None]:
         """Standard deviation of the change over pixels, in eps, at equal steps."""
-        eps = figures["settings"][main[world]]["eps"]
-        return [end and end / eps for end in entry(world, attack, "steps")["delta_sd"]]
+        eps = figures["settings"][main[benchmark]]["eps"]
+        return [end and end / eps for end in entry(benchmark, attack, "steps")["delta_sd"]]
 
     tables = {f"{name}_table": partial(getattr(markdown, name), figures) for name in TABLES}
     return (
@@ -140,10 +140,10 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
             "number": markdown.number,
             "fine": markdown.fine,
             "chance": markdown.chance,
-            "setting": lambda world: figures["settings"][main.get(world, world)],
-            "words": lambda world: figures["worlds"][world]["words"],
+            "setting": lambda benchmark: figures["settings"][main.get(benchmark, benchmark)],
+            "words": lambda benchmark: figures["benchmarks"][benchmark]["words"],
             "listed": listed,
-            "stood": lambda rows, side: stood(figures, rows, side),
+            "titles_on": lambda rows, side: titles_on(figures, rows, side),
             "tried": lambda name: next(one for one in figures["ablation"]["points"] if one["name"] == name),
             "stronger_before": stronger_before,
             "one_drop": one_drop,
@@ -160,20 +160,20 @@ def vocabulary(figures: Figures) -> dict[str, Any]:
 def _summed(figures: Figures) -> dict[str, Any]:
     """Figures about the study as a whole."""
     main = [figures["settings"][key] for key in figures["main"]]
-    tried = figures["ablation"] or {"worlds": [], "images": {}}
+    tried = figures["ablation"] or {"benchmarks": [], "images": {}}
     return {
         "main_words": [markdown.titled(figures, own) for own in main],
         "few_images": sum(own["images"] <= 100 for own in main),
         "smallest_images": min(own["eligible"] for own in main),
         "largest_images": max(own["eligible"] for own in main),
-        "total_minutes": f"{sum(world['minutes'] for world in figures['worlds'].values()):.0f}",
-        "tried_words": [figures["worlds"][world]["words"] for world in tried["worlds"]],
-        "tried_images": listed([str(tried["images"][world]) for world in tried["worlds"]]),
+        "total_minutes": f"{sum(benchmark['minutes'] for benchmark in figures['benchmarks'].values()):.0f}",
+        "tried_words": [figures["benchmarks"][benchmark]["words"] for benchmark in tried["benchmarks"]],
+        "tried_images": listed([str(tried["images"][benchmark]) for benchmark in tried["benchmarks"]]),
     }
 
 
 TABLES = (
-    "worlds", "outcomes", "strengths", "meanings", "modalities", "paired", "identities", "differences", "ours",
+    "benchmarks", "outcomes", "strengths", "meanings", "modalities", "paired", "identities", "differences", "ours",
     "ablation", "verdicts", "scan", "forms",
 )  # fmt: skip
 
@@ -185,30 +185,34 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}"
 
 
-def stronger_before(points: list[Figures], base: Figures, worlds: list[str], mode: str) -> int:
-    """In how many pairs of point and world the ablation has a larger drop than the base."""
-    return sum(one[world][mode]["drop"] > base[world][mode]["drop"] + 1e-9 for one in points for world in worlds)
+def stronger_before(points: list[Figures], base: Figures, benchmarks: list[str], mode: str) -> int:
+    """In how many pairs of point and benchmark the ablation has a larger drop than the base."""
+    return sum(
+        one[benchmark][mode]["drop"] > base[benchmark][mode]["drop"] + 1e-9
+        for one in points
+        for benchmark in benchmarks
+    )
 
 
-def one_drop(points: list[Figures], base: Figures, world: str) -> bool:
-    """Whether all points of the ablation have the base's drop in a world, at equal passes."""
-    return all(abs(one[world]["passes"]["drop"] - base[world]["passes"]["drop"]) < 1e-9 for one in points)
+def one_drop(points: list[Figures], base: Figures, benchmark: str) -> bool:
+    """Whether all points of the ablation have the base's drop in a benchmark, at equal passes."""
+    return all(abs(one[benchmark]["passes"]["drop"] - base[benchmark]["passes"]["drop"]) < 1e-9 for one in points)
 
 
-def row_of(rows: list[Figures], world: str) -> Figures:
-    """The comparison of one world.
+def row_of(rows: list[Figures], benchmark: str) -> Figures:
+    """The comparison of one benchmark.
 
     Raises:
         KeyError: it was not made.
     """
     for row in rows:
-        if row.get("world") == world or row.get("setting", "").partition("@")[0] == world:
+        if row.get("benchmark") == benchmark or row.get("setting", "").partition("@")[0] == benchmark:
             return row
-    raise KeyError(f"nothing was compared in '{world}'")
+    raise KeyError(f"nothing was compared in '{benchmark}'")
 
 
-def stood(figures: Figures, rows: list[Figures], side: str) -> str:
-    """The worlds whose comparison speaks on a side."""
+def titles_on(figures: Figures, rows: list[Figures], side: str) -> str:
+    """The benchmarks whose comparison speaks on a side."""
     return "; ".join(
         markdown.titled(figures, figures["settings"][row["setting"]]) for row in rows if row["side"] == side
     )

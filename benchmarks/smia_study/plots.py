@@ -88,13 +88,13 @@ def _grid(columns: int, rows: int, width: float, height: float, **shared: Any) -
 
 
 def _main(figures: Figures) -> list[tuple[str, Figures]]:
-    """The worlds at their main budgets, with what stands above their axes."""
+    """The benchmarks at their main budgets, with the titles above their axes."""
     found = [figures["settings"][key] for key in figures["main"]]
-    return [(_title(figures, own["world"], f"eps {own['eps']:g}"), own) for own in found]
+    return [(_title(figures, own["benchmark"], f"eps {own['eps']:g}"), own) for own in found]
 
 
-def _title(figures: Figures, world: str, more: str) -> str:
-    what, _, network = figures["worlds"][world]["words"].partition(", ")
+def _title(figures: Figures, benchmark: str, more: str) -> str:
+    what, _, network = figures["benchmarks"][benchmark]["words"].partition(", ")
     return f"{what}\n{network}, {more}"
 
 
@@ -124,9 +124,9 @@ def _style(attack: str) -> dict[str, Any]:
     return {"color": COLOURS.get(plain, MUTED), "marker": MARKERS.get(plain, "o"), **hollow}
 
 
-def _whisker(ax: Axes, x: float, told: Sequence[float | None], attack: str, *, flat: bool, size: float = 5) -> None:
+def _whisker(ax: Axes, x: float, figure: Sequence[float | None], attack: str, *, flat: bool, size: float = 5) -> None:
     """A point with its interval; `flat`: along the horizontal axis, at height x."""
-    value, low, high = told
+    value, low, high = figure
     if value is None:
         return
     style = _style(attack)
@@ -144,7 +144,7 @@ def _shares(ax: Axes, axis: str) -> None:
 
 
 def strength(figures: Figures) -> Figure | None:
-    """Success before saving at equal passes: one panel a world, one line an attack."""
+    """Success before saving at equal passes: one panel a benchmark, one line an attack."""
     found = _main(figures)
     attacks = _attacks(found)
     figure, axes = _panels(found, 1.8, 0.4 + 0.2 * len(attacks), sharey=True)
@@ -164,7 +164,7 @@ KEYS = ("bim", "pgd", "smia", "smia, step label detached", "smia, perturbation d
 
 
 def survival(figures: Figures) -> Figure | None:
-    """Success before and after what happens to files, at equal passes: one panel a world."""
+    """Success before and after what happens to files, at equal passes: one panel a benchmark."""
     return _after(figures, "success", "success in percent")
 
 
@@ -177,7 +177,7 @@ def _after(figures: Figures, what: str, label: str) -> Figure | None:
     found = _main(figures)
     figure, flat = _panels(found, 2.3, 2.3)
     for ax, (title, own) in zip(flat, found, strict=False):
-        strongest = figures["strongest"][f"{own['world']}@{own['eps']:g}"]
+        strongest = figures["strongest"][f"{own['benchmark']}@{own['eps']:g}"]
         chosen = [name for name in dict.fromkeys((*KEYS[:-1], strongest, KEYS[-1])) if name in own["attacks"]]
         for place, attack in enumerate(chosen):
             if (one := entry(own, attack, "passes")) is not None:
@@ -197,12 +197,12 @@ def _after(figures: Figures, what: str, label: str) -> Figure | None:
 
 
 def _clean(ax: Axes, own: Figures, what: str) -> None:
-    """What the handling does without an attack: a short grey line."""
+    """The effect of post-processing without an attack: a short grey line."""
     for position, after in enumerate(own["outcomes"]):
-        told = own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
-        if told is not None and told[0] is not None:
+        figure = own["alone"].get(after) if what == "success" else own["clean_score"].get(after)
+        if figure is not None and figure[0] is not None:
             ax.plot(
-                [position - 0.36, position + 0.36], [told[0]] * 2, color=MUTED, linewidth=1, linestyle=(0, (2, 1.5))
+                [position - 0.36, position + 0.36], [figure[0]] * 2, color=MUTED, linewidth=1, linestyle=(0, (2, 1.5))
             )
 
 
@@ -233,14 +233,14 @@ def curves(figures: Figures) -> Figure | None:
     if not traced:
         return None
     figure, axes = _grid(len(CURVES), len(traced), 8.6, 0.8 + 1.55 * len(traced))
-    for row, (world, found) in enumerate(traced.items()):
+    for row, (benchmark, found) in enumerate(traced.items()):
         for ax, name in zip(axes[row], CURVES, strict=True):
             for attack in [one for one in COMPARED if one in found]:
                 _curve(ax, found[attack]["bands"][name], attack)
             ax.grid(axis="y", color=LINE, linewidth=0.7)
             ax.set_ylim(bottom=0)
         some = next(iter(found.values()))
-        label = _title(figures, world, f"eps {some['eps']:g}") + f"\n{some['images']} images"
+        label = _title(figures, benchmark, f"eps {some['eps']:g}") + f"\n{some['images']} images"
         axes[row][0].set_ylabel(label, fontsize=8)
     for ax, label in zip(axes[0], CURVES.values(), strict=True):
         ax.set_title(label, fontsize=8.5, loc="left", color=INK)
@@ -276,7 +276,7 @@ def _told(own: Figures, attack: str) -> bool:
 
 
 def spread(figures: Figures) -> Figure | None:
-    """How far the last changes of three seeds lie apart: attacks that draw random numbers, one panel a world."""
+    """The spread of the last changes of three seeds: attacks that draw random numbers, one panel per benchmark."""
     found = _main(figures)
     attacks = [
         name for name in _attacks(found)

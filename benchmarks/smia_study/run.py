@@ -17,29 +17,29 @@ from benchmarks.measure import say
 from benchmarks.smia_study import measure, tracing
 from benchmarks.smia_study.cell import Cell
 from benchmarks.smia_study.ground import Ground, Load, load
-from benchmarks.smia_study.worlds import World
+from benchmarks.smia_study.suite import Benchmark
 
-Loader = Callable[[World, str], Ground]
+Loader = Callable[[Benchmark, str], Ground]
 
 
 @dataclass
 class Grounds:
-    """Worlds that are loaded, each once per split.
+    """Benchmarks that are loaded, each once per split.
 
     Attributes:
         data: folder with the shared sets.
-        load: loads a world.
+        load: loads a benchmark.
     """
 
     data: Path
     load: Load = load
     _loaded: dict[tuple[str, str], Ground] = field(default_factory=dict)
 
-    def __call__(self, world: World, split: str) -> Ground:
-        """The world with these images."""
-        if (world.name, split) not in self._loaded:
-            self._loaded[world.name, split] = self.load(world, split, self.data)
-        return self._loaded[world.name, split]
+    def __call__(self, benchmark: Benchmark, split: str) -> Ground:
+        """The benchmark with these images."""
+        if (benchmark.name, split) not in self._loaded:
+            self._loaded[benchmark.name, split] = self.load(benchmark, split, self.data)
+        return self._loaded[benchmark.name, split]
 
 
 def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = False) -> int:
@@ -47,7 +47,7 @@ def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = Fal
 
     Args:
         cells: in their order.
-        grounds: gives the loaded world of a cell.
+        grounds: gives the loaded benchmark of a cell.
         root: the cache.
         again: run them although the cache has them.
     """
@@ -58,7 +58,7 @@ def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = Fal
         with _held(cell, root) as mine:
             if not mine:
                 continue
-            ground = grounds(cell.world, cell.split)
+            ground = grounds(cell.benchmark, cell.split)
             if again or not measure.finished(cell, ground, root):
                 begin = time.perf_counter()
                 (tracing.run if cell.stage == "trace" else measure.run)(cell, ground, root)
@@ -66,7 +66,7 @@ def run(cells: Sequence[Cell], grounds: Loader, root: Path, *, again: bool = Fal
                 progress.done(number, cell, time.perf_counter() - begin)
             # Whoever has the lines writes the links to them, so that no link ever points to nothing.
             for link in cells:
-                if link.linked and (link.world, link.source) == (cell.world, cell.name):
+                if link.linked and (link.benchmark, link.source) == (cell.benchmark, cell.name):
                     measure.link(link, ground, root)
     return ran
 

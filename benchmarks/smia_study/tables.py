@@ -7,25 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.smia_study.comparisons import rate, rounded, told
+from benchmarks.smia_study.comparisons import rate, rounded, with_interval
 from benchmarks.smia_study.gather import BOTH, PASSES, STEPS, TRANSFER, Series, Setting
+from benchmarks.stability_measures import across_models, after_the_clinic
 from palpate.metrics.intervals import Share
-from palpate.metrics.stability import across_images, across_models, across_restarts, after_the_clinic
+from palpate.metrics.stability import across_images, across_restarts
 
 NONE = "no image counts here"
 Figures = dict[str, Any]
 
 
 def setting_key(setting: Setting) -> str:
-    """Name of a world at a budget in the results file: `polyps@1`."""
-    return f"{setting.world}@{setting.eps:g}"
+    """Name of a benchmark at a budget in the results file: `polyps@1`."""
+    return f"{setting.benchmark}@{setting.eps:g}"
 
 
 def setting_figures(setting: Setting) -> Figures:
-    """Everything about one world at one budget."""
+    """Everything about one benchmark at one budget."""
     some = next(iter(setting.series.values()))
     return {
-        "world": setting.world,
+        "benchmark": setting.benchmark,
         "eps": setting.eps,
         "images": some.images,
         "groups": some.over_images.groups,
@@ -49,14 +50,14 @@ def _modes(setting: Setting, attack: str) -> Figures:
 def clean_score(series: Series, after: str) -> list[float | None]:
     """Mean score without an attack over the images that count."""
     first = slice(0, series.images)
-    return told(series.over_images.mean(series.clean_score(after)[first], series.among(after)[first], NONE))
+    return with_interval(series.over_images.mean(series.clean_score(after)[first], series.among(after)[first], NONE))
 
 
 def alone(series: Series, after: str) -> list[float | None]:
-    """Share of the eligible images that a handling beats by itself."""
+    """Share of the eligible images that a post-processing step alone beats."""
     first = slice(0, series.images)
     beaten = np.less_equal(series.clean_margin(after)[first], 0)
-    return told(series.over_images.proportion(Share(beaten, series.among(after)[first])))
+    return with_interval(series.over_images.proportion(Share(beaten, series.among(after)[first])))
 
 
 def series_figures(series: Series, setting: Setting) -> Figures:
@@ -73,7 +74,7 @@ def series_figures(series: Series, setting: Setting) -> Figures:
         "linf": rounded(float(series.column("linf")[eligible].max())),
         "success": {after: success(series, after) for after in outcomes},
         "score": {after: score(series, after) for after in outcomes},
-        "delta_sd": told(series.resampling.mean(series.column("delta_sd"), eligible, NONE)),
+        "delta_sd": with_interval(series.resampling.mean(series.column("delta_sd"), eligible, NONE)),
         **stability(series, setting),
     }
 
@@ -81,12 +82,12 @@ def series_figures(series: Series, setting: Setting) -> Figures:
 def success(series: Series, after: str) -> list[float | None]:
     """Share of the images that count which the attack beats, mean over seeds."""
     beaten, among = series.per_image(series.beaten(after)), series.among(after)[: series.images]
-    return told(rate(beaten, among, series.over_images))
+    return with_interval(rate(beaten, among, series.over_images))
 
 
 def score(series: Series, after: str) -> list[float | None]:
     """Mean score under attack over the images that count, mean over seeds."""
-    return told(series.resampling.mean(series.score(after), series.among(after), NONE))
+    return with_interval(series.resampling.mean(series.score(after), series.among(after), NONE))
 
 
 def stability(series: Series, setting: Setting) -> Figures:
@@ -104,8 +105,8 @@ def stability(series: Series, setting: Setting) -> Figures:
         draws=series.draws,
     )
     figures: Figures = {
-        "across_images": {"drop": told(images.drop), "spread": told(images.spread)},
-        "across_seeds": {name: told(getattr(seeds, name)) for name in ("spread", "differing", "change")},
+        "across_images": {"drop": with_interval(images.drop), "spread": with_interval(images.spread)},
+        "across_seeds": {name: with_interval(getattr(seeds, name)) for name in ("spread", "differing", "change")},
         "clinic": {after: _clinic(series, after, won, drop) for after in setting.handlings},
     }
     if TRANSFER in setting.outcomes:
@@ -118,7 +119,7 @@ def stability(series: Series, setting: Setting) -> Figures:
             drop=drop,
             transfer_drop=series.clean_score(TRANSFER) - series.score(TRANSFER),
         )
-        figures["models"] = {name: told(getattr(other, name)) for name in ("second", "carried", "kept")}
+        figures["models"] = {name: with_interval(getattr(other, name)) for name in ("second", "carried", "kept")}
         figures["models"]["both"] = other.both // len(series.seeds)
     return figures
 
@@ -133,4 +134,4 @@ def _clinic(series: Series, after: str, won: np.ndarray, drop: np.ndarray) -> Fi
         drop=drop,
         handled_drop=series.clean_score(after) - series.score(after),
     )
-    return {name: told(getattr(left, name)) for name in ("survived_net", "kept")}
+    return {name: with_interval(getattr(left, name)) for name in ("survived_net", "kept")}

@@ -21,22 +21,22 @@ def reached(figures: Figures) -> str:
     held = [
         key
         for key in figures["main"]
-        if figures["settings"][key]["world"] in ASKED and _rows(figures, key, "before", RIVALS)
+        if figures["settings"][key]["benchmark"] in ASKED and _rows(figures, key, "before", RIVALS)
     ]
     if not held:
         return "None of the asked comparisons has been measured."
-    told = ["At the main budgets:", "", _before(figures, held), _after(figures, held), _strongest(figures)]
+    sentences = ["At the main budgets:", "", _before(figures, held), _after(figures, held), _strongest(figures)]
     beyond = [key for key in _beyond(figures) if _rows(figures, key, "before", RIVALS)]
     if beyond:
-        above = f"Above the range, where what survives is all that tells attacks apart ({_named(figures, beyond)}):"
-        told += ["", above, "", _before(figures, beyond), _after(figures, beyond)]
-    return "\n".join(told)
+        above = f"Above the range, where only survival distinguishes attacks ({_named(figures, beyond)}):"
+        sentences += ["", above, "", _before(figures, beyond), _after(figures, beyond)]
+    return "\n".join(sentences)
 
 
 def _beyond(figures: Figures) -> list[str]:
-    """Worlds at budgets above their main one, which leave hardly an image standing before saving."""
-    main = {figures["settings"][key]["world"]: figures["settings"][key]["eps"] for key in figures["main"]}
-    return [key for key, own in figures["settings"].items() if own["eps"] > main[own["world"]]]
+    """Benchmarks at budgets above their main one, which leave hardly an image standing before saving."""
+    main = {figures["settings"][key]["benchmark"]: figures["settings"][key]["eps"] for key in figures["main"]}
+    return [key for key, own in figures["settings"].items() if own["eps"] > main[own["benchmark"]]]
 
 
 def _rows(figures: Figures, key: str, after: str, rivals: Sequence[str]) -> list[Figures]:
@@ -50,7 +50,7 @@ def _named(figures: Figures, keys: Sequence[str]) -> str:
 
 
 def weaker(row: Figures) -> bool:
-    """Whether the paired interval lies below 0, or all images that differ speak for the rival."""
+    """Whether the paired interval is below 0, or all images that differ are for the rival."""
     value, _, high = row["difference"]
     return value is not None and value < 0 and high is not None and high < 0
 
@@ -66,14 +66,14 @@ def _before(figures: Figures, held: Sequence[str]) -> str:
     verdict = "reached" if not lost and not close else "reached within the intervals" if not lost else "not reached"
     verdict += "" if len(held) == len(ASKED) else f" on the {len(held)} measured"
     return (
-        f"- Asked: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}**. "
+        f"- Target: *before saving, no weaker than PGD and SMIA on fundus, CT and polyps*. **{verdict.capitalize()}**. "
         f"{some}{_named(figures, close)}. Weaker, the paired interval below 0: "
         f"{_lost(figures, lost)}."
     )
 
 
 def _lost(figures: Figures, keys: Sequence[str]) -> str:
-    """The worlds with what was lost to whom, in points."""
+    """The benchmarks with what was lost to whom, in points."""
     parts = []
     for key in keys:
         rows = [row for row in _rows(figures, key, "before", RIVALS) if weaker(row)]
@@ -83,16 +83,18 @@ def _lost(figures: Figures, keys: Sequence[str]) -> str:
 
 
 def _after(figures: Figures, held: Sequence[str]) -> str:
-    told = []
+    sentences = []
     for what in ("apart", "score_apart"):
         clear = {after: _clear(figures, held, after, RIVALS, what) for after in SURVIVED}
         both = [key for key in held if all(key in found for found in clear.values())]
         verdict = "Reached" if len(both) >= WANTED else "Not reached"
         each = " ".join(f"After `{after}`: {_named(figures, found)}." for after, found in clear.items())
         measure = "success" if what == "apart" else "the mean score"
-        told.append(f"By {measure}: **{verdict.lower()}**, after both on {len(both)} of {len(held)} measured. {each}")
+        sentences.append(
+            f"By {measure}: **{verdict.lower()}**, after both on {len(both)} of {len(held)} measured. {each}"
+        )
     asked = "clearly stronger than both, intervals apart, after `jpeg90` and after `blur1` on at least two of them"
-    return f"- Asked: *{asked}*. " + " ".join(told)
+    return f"- Target: *{asked}*. " + " ".join(sentences)
 
 
 def _clear(figures: Figures, held: Sequence[str], after: str, rivals: Sequence[str], what: str = "apart") -> list[str]:
@@ -110,7 +112,8 @@ def _strongest(figures: Figures) -> str:
         lost = [key for key in held if any(weaker(row) for row in _rows(figures, key, after, peer[key]))]
         when = "Before saving" if after == "before" else f"After `{after}`"
         parts.append(f"{when} clearly stronger: {_named(figures, clear)}; weaker: {_named(figures, lost)}.")
-    return f"- Against the strongest single peer of each world ({len(held)} measured), by success: " + " ".join(parts)
+    sentences = " ".join(parts)
+    return f"- Against the strongest single peer of each benchmark ({len(held)} measured), by success: {sentences}"
 
 
 def steadiness(figures: Figures) -> str:
@@ -126,4 +129,6 @@ def steadiness(figures: Figures) -> str:
                     titled(figures, own), f"`{attack}`", number(found["across_images"]["drop"]),
                     number(found["across_images"]["spread"]), number(seeds["spread"], 3), number(seeds["change"]),
                 ])  # fmt: skip
-    return table(["world", "attack", "mean drop", "spread over images", "spread over seeds", "change over seeds"], rows)
+    return table(
+        ["benchmark", "attack", "mean drop", "spread over images", "spread over seeds", "change over seeds"], rows
+    )

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.smia_study.comparisons import rounded, told
+from benchmarks.smia_study.comparisons import rounded, with_interval
 from benchmarks.smia_study.gather import rank
 from palpate.metrics.panel import Floats
 from palpate.metrics.stability import by_group
 from palpate.metrics.stability_run import along_the_run, mean_known
-from palpate.runs import Frame
+from palpate.storage.runs import Frame
 
 DRAWN = ("kl_smoothed", "kl_final", "kl_clean", "cos_final")
 """Curves of the page."""
@@ -24,11 +24,13 @@ MEASURES = ("final_share", "smoothed_mean", "cos_step", "cos_final_half")
 
 
 def frames(cache: Path) -> dict[str, Frame]:
-    """The traces of each world, all attacks in one frame."""
+    """The traces of each benchmark, all attacks in one frame."""
     found: dict[str, list[pa.Table]] = {}
     for path in sorted((cache / "rows").glob("*/trace_*.parquet")):
         found.setdefault(path.parent.name, []).append(pq.read_table(path))
-    return {world: _frame(pa.concat_tables(tables, promote_options="default")) for world, tables in found.items()}
+    return {
+        benchmark: _frame(pa.concat_tables(tables, promote_options="default")) for benchmark, tables in found.items()
+    }
 
 
 def _frame(table: pa.Table) -> Frame:
@@ -36,7 +38,7 @@ def _frame(table: pa.Table) -> Frame:
 
 
 def traced_figures(frame: Frame) -> dict[str, Any]:
-    """Curves and summary of every traced attack of a world, and its difference from BIM on the same images."""
+    """Curves and summary of every traced attack of a benchmark, and its difference from BIM on the same images."""
     attacks = sorted(set(map(str, frame["attack"])), key=rank)
     own = {attack: run_measures(frame, attack) for attack in attacks}
     figures = {attack: _attack(frame, attack) for attack in attacks}
@@ -49,7 +51,7 @@ def traced_figures(frame: Frame) -> dict[str, Any]:
 
 def _attack(frame: Frame, attack: str) -> dict[str, Any]:
     curves = along_the_run(frame, attack)
-    summary = {name: told(getattr(curves.summary, name)) for name in curves.summary.__dataclass_fields__}
+    summary = {name: with_interval(getattr(curves.summary, name)) for name in curves.summary.__dataclass_fields__}
     bands = {
         name: {end: list(map(rounded, getattr(curves.bands[name], end).tolist())) for end in ("median", "low", "high")}
         for name in DRAWN
@@ -95,12 +97,12 @@ def run_measures(frame: Frame, attack: str) -> dict[str, Any]:
 
 
 def _mean(own: dict[str, Any], name: str) -> list[float | None]:
-    return told(by_group(own["group"]).mean(own[name], np.isfinite(own[name]), "not traced"))
+    return with_interval(by_group(own["group"]).mean(own[name], np.isfinite(own[name]), "not traced"))
 
 
 def _difference(own: dict[str, Any], base: dict[str, Any], name: str) -> list[float | None]:
     shared, mine, theirs = np.intersect1d(own["row"], base["row"], return_indices=True)
     apart = own[name][mine] - base[name][theirs]
-    told_apart = by_group(own["group"][mine]).mean(apart, np.isfinite(apart), "not traced")
+    difference_over_images = by_group(own["group"][mine]).mean(apart, np.isfinite(apart), "not traced")
     # Where both attacks are one and the same, the difference is known to be nothing.
-    return [0.0, 0.0, 0.0] if shared.size and not np.any(apart) else told(told_apart)
+    return [0.0, 0.0, 0.0] if shared.size and not np.any(apart) else with_interval(difference_over_images)

@@ -1,4 +1,4 @@
-"""Traces of some attacks on the first images of each world, in the form of `palpate.traces.TraceRow`."""
+"""Traces of some attacks on the first images of each benchmark, in the form of `palpate.storage.traces.TraceRow`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pyarrow.parquet as pq
 from benchmarks.smia_study import measure
 from benchmarks.smia_study.cell import TRACED_IMAGES, TRACED_STARTS, Cell
 from benchmarks.smia_study.ground import Ground
-from palpate.audit.identity import digest
-from palpate.audit.tasks import goal_words
-from palpate.runs import write_atomically
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.tasks import goal_words
 from palpate.seeds import derive
 from palpate.stability import trace, trace_rows
+from palpate.storage.runs import write_atomically
+from palpate.storage.traces import FIELD_NAMES, TraceRow
 from palpate.streams import Streams
-from palpate.traces import FIELD_NAMES, TraceRow
 
 
 def run(cell: Cell, ground: Ground, root: Path) -> None:
     """Trace one attack on the first images and store its rows."""
     cell.file(".json", root).unlink(missing_ok=True)
     begin = time.perf_counter()
-    found = [row for rows in ground.subject.batches(ground.rows[:TRACED_IMAGES], ground.world.batch)
+    found = [row for rows in ground.subject.batches(ground.rows[:TRACED_IMAGES], ground.benchmark.batch)
              for row in _traced(cell, ground, rows)]  # fmt: skip
     buffer = io.BytesIO()
     pq.write_table(pa.table({name: [getattr(row, name) for row in found] for name in FIELD_NAMES}), buffer)

@@ -1,4 +1,4 @@
-"""Second architectures of three worlds, to which attacks transfer: ordinary trainings, as those of the examples.
+"""Second architectures of three benchmarks, to which attacks transfer: ordinary trainings, as those of the examples.
 
 `python -m benchmarks.smia_study.transfer_networks fundus_dr polyps covid_ct` trains what is missing in the cache.
 """
@@ -46,26 +46,26 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 NAMES = {"fundus_dr": "DenseNet", "covid_ct": "SegResNet", "polyps": "SegResNet"}
 
 
-def weights_of(world: str) -> Path:
-    """Where the weights of a world's second network lie."""
-    return CACHE / "weights" / f"{world}_{NAMES[world].lower()}.safetensors"
+def weights_of(benchmark: str) -> Path:
+    """The path of the weights of a benchmark's second network."""
+    return CACHE / "weights" / f"{benchmark}_{NAMES[benchmark].lower()}.safetensors"
 
 
-def network_of(world: str) -> nn.Module:
-    """The trained second network of a world, trained first where the cache has none."""
-    path = weights_of(world)
+def network_of(benchmark: str) -> nn.Module:
+    """The trained second network of a benchmark, trained first where the cache has none."""
+    path = weights_of(benchmark)
     if not path.is_file():
-        train(world)
-    network = NETWORKS[world]()
+        train(benchmark)
+    network = NETWORKS[benchmark]()
     network.load_state_dict(load_file(path))
     return network.eval()
 
 
-def example_module(world: str, name: str) -> ModuleType:
+def example_module(benchmark: str, name: str) -> ModuleType:
     """`train` or `model` of an example, whose folders hold modules of the same names."""
     for stale in ("model", "train"):
         sys.modules.pop(stale, None)
-    paths = [str(EXAMPLES / world), str(EXAMPLES)]
+    paths = [str(EXAMPLES / benchmark), str(EXAMPLES)]
     sys.path[:0] = paths
     try:
         return importlib.import_module(name)
@@ -74,33 +74,33 @@ def example_module(world: str, name: str) -> ModuleType:
             sys.path.remove(path)
 
 
-def train(world: str, seed: int = 0) -> None:
+def train(benchmark: str, seed: int = 0) -> None:
     """Train a second network as the example trains its own, and store its weights."""
-    training, example = example_module(world, "train"), example_module(world, "model")
-    folder = EXAMPLES / world / "data"
-    if world == "fundus_dr":
+    training, example = example_module(benchmark, "train"), example_module(benchmark, "model")
+    folder = EXAMPLES / benchmark / "data"
+    if benchmark == "fundus_dr":
         network = training.train(folder, epochs=60, seed=seed, build=dense_net)
         kappa, accuracy = training.kappa(network, *training.load(folder, "test"))
         print(f"test kappa {kappa:.3f}  accuracy {accuracy:.3f}")
     else:
         loop, prepare = training.training, Preprocess(mean=(example.MEAN,), std=(example.STD,))
-        epochs, batch = {"polyps": (40, 16), "covid_ct": (120, 8)}[world]
-        network = loop.train_2d(NETWORKS[world], prepare, folder, epochs=epochs, batch=batch, rate=2e-3, seed=seed)
+        epochs, batch = {"polyps": (40, 16), "covid_ct": (120, 8)}[benchmark]
+        network = loop.train_2d(NETWORKS[benchmark], prepare, folder, epochs=epochs, batch=batch, rate=2e-3, seed=seed)
         print(f"test Dice {loop.mean_dice(network, prepare, *loop.images_and_masks(folder, 'test')):.3f}")
-    weights_of(world).parent.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), weights_of(world))
+    weights_of(benchmark).parent.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), weights_of(benchmark))
 
 
 def main() -> None:
     """Train what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("worlds", nargs="+", choices=sorted(NETWORKS))
+    parser.add_argument("benchmarks", nargs="+", choices=sorted(NETWORKS))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    for world in options.worlds:
-        network_of(world)
-        print(f"weights: {weights_of(world)}")
+    for benchmark in options.benchmarks:
+        network_of(benchmark)
+        print(f"weights: {weights_of(benchmark)}")
 
 
 if __name__ == "__main__":

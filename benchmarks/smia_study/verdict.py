@@ -7,39 +7,39 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.smia_study.comparisons import compared, rounded, told
+from benchmarks.smia_study.comparisons import compared, rounded, with_interval
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
+from benchmarks.stability_modalities import Modality, across_modalities, compare_modalities
 from palpate.metrics.intervals import Estimate, holm
 from palpate.metrics.panel import Bools
 from palpate.metrics.spreads import deviation
-from palpate.metrics.stability_worlds import World, across_modalities, compare_modalities
 
 SMIA, BIM, OURS = "smia", "bim", "steadfast"
 LEVEL = 0.05
 SURVIVED = ("jpeg90", "blur1", "transfer")
-"""After these a SMIA is compared with BIM, beside the claims."""
-Told = list[float | None]
+"""After these a SMIA is compared with BIM, in addition to the claims."""
+Interval = list[float | None]
 Row = dict[str, Any]
 Figures = dict[str, Any]
 
 
 def main_settings(settings: Sequence[Setting], chosen: Mapping[str, float]) -> list[Setting]:
-    """Each world at its main budget: the one chosen on validation images, or else its largest.
+    """Each benchmark at its main budget: the one chosen on validation images, or else its largest.
 
     Args:
-        settings: all worlds at all budgets.
-        chosen: eps by world.
+        settings: all benchmarks at all budgets.
+        chosen: eps by benchmark.
     """
     found = []
-    for world in dict.fromkeys(one.world for one in settings):
-        own = {one.eps: one for one in settings if one.world == world}
-        found.append(own.get(chosen.get(world, max(own)), own[max(own)]))
+    for benchmark in dict.fromkeys(one.benchmark for one in settings):
+        own = {one.eps: one for one in settings if one.benchmark == benchmark}
+        found.append(own.get(chosen.get(benchmark, max(own)), own[max(own)]))
     return found
 
 
 def pairs(settings: Sequence[Setting], first: str, second: str, mode: str, after: str = "before") -> list[Row]:
-    """Two attacks in every world that has both, judged by the drop of the score; p adjusted by Holm over worlds."""
+    """Two attacks in every benchmark that has both, judged by the drop of the score; p adjusted by Holm."""
     rows = []
     for one in settings:
         if all((name, mode) in one.series for name in (first, second)) and after in one.outcomes:
@@ -56,8 +56,8 @@ def side(difference: Sequence[float | None], p: float | None = None, claimed: in
 
     Args:
         difference: value, low, high.
-        p: adjusted; None where there is no test.
-        claimed: 1 where the claim says that the difference lies above 0, -1 below.
+        p: adjusted; None if there is no test.
+        claimed: 1 if the claim says that the difference is above 0, -1 if below.
     """
     value, low, high = difference
     if value == 0 and not low and not high:
@@ -118,7 +118,7 @@ def paired_mean(first: Series, second: Series, name: str) -> Estimate:
 
 
 def variance_rows(settings: Sequence[Setting], form: str) -> list[Row]:
-    """Small variance: a SMIA minus BIM in every world, in the senses that perturbations and outcomes have."""
+    """Small variance: a SMIA minus BIM in every benchmark, in the senses that perturbations and outcomes have."""
     rows = []
     for one in settings:
         for what in ("outcome over images", "change over pixels", "change over seeds"):
@@ -129,43 +129,45 @@ def variance_rows(settings: Sequence[Setting], form: str) -> list[Row]:
     return [row | {"side": side(row["difference"], claimed=-1)} for row in rows]
 
 
-def _variance(what: str, first: Series, second: Series) -> Told:
+def _variance(what: str, first: Series, second: Series) -> Interval:
     if what == "outcome over images":
-        return told(spread_difference(first, second))
+        return with_interval(spread_difference(first, second))
     if what == "change over seeds":
-        return told(paired_mean(first, second, "change"))
+        return with_interval(paired_mean(first, second, "change"))
     eps = float(first.about["eps"])
-    return [None if end is None else rounded(end / eps) for end in told(paired_mean(first, second, "delta_sd"))]
+    return [
+        None if end is None else rounded(end / eps) for end in with_interval(paired_mean(first, second, "delta_sd"))
+    ]
 
 
 def modalities(settings: Sequence[Setting], mode: str = STEPS) -> Figures:
-    """Third meaning: success over the worlds of each attack that runs in all of them, and its spread minus BIM's.
+    """Third meaning: success over the benchmarks of each attack that runs in all of them, and its spread minus BIM's.
 
-    A world counts once: the second network of a set of images is left out. So are worlds without SMIA and BIM.
+    A benchmark counts once: the second network of a set of images is left out. So are benchmarks without SMIA and BIM.
     """
     chosen = [
-        one for one in settings if "densenet" not in one.world and {(SMIA, mode), (BIM, mode)} <= one.series.keys()
+        one for one in settings if "densenet" not in one.benchmark and {(SMIA, mode), (BIM, mode)} <= one.series.keys()
     ]
     names = [attack for one in chosen[:1] for attack in one.attacks]
-    worlds = {
-        attack: {one.world: _world(one.series[attack, mode]) for one in chosen}
+    benchmarks = {
+        attack: {one.benchmark: _modality(one.series[attack, mode]) for one in chosen}
         for attack in names
         if all((attack, mode) in one.series for one in chosen)
     }
     figures: Figures = {}
-    for attack, own in worlds.items():
+    for attack, own in benchmarks.items():
         spread = across_modalities(own)
-        figures[attack] = {name: told(getattr(spread, name)) for name in ("mean", "spread", "extent")}
-        figures[attack]["worlds"] = len(own)
-        if BIM in worlds and attack != BIM:
-            figures[attack]["minus_bim"] = told(compare_modalities(own, worlds[BIM]))
+        figures[attack] = {name: with_interval(getattr(spread, name)) for name in ("mean", "spread", "extent")}
+        figures[attack]["benchmarks"] = len(own)
+        if BIM in benchmarks and attack != BIM:
+            figures[attack]["minus_bim"] = with_interval(compare_modalities(own, benchmarks[BIM]))
     return figures
 
 
-def _world(series: Series) -> World:
+def _modality(series: Series) -> Modality:
     among = series.among("before")[: series.images]
     strength = np.where(among, series.per_image(series.beaten("before")), np.nan)
-    return World(strength, series.over_images)
+    return Modality(strength, series.over_images)
 
 
 def strongest_peer(setting: Setting, mode: str = PASSES) -> str | None:
@@ -198,11 +200,11 @@ def ours(settings: Sequence[Setting]) -> list[Row]:
 
 
 def claims(settings: Sequence[Setting], traced: Mapping[str, Any], spreads: Figures, form: str = SMIA) -> Figures:
-    """What one form of SMIA has to show for each claim, at the largest budget of each world.
+    """What one form of SMIA has to show for each claim, at the largest budget of each benchmark.
 
     Args:
-        settings: the worlds, each at its largest budget.
-        traced: figures of the traces of each world.
+        settings: the benchmarks, each at its largest budget.
+        traced: figures of the traces of each benchmark.
         spreads: from `modalities`.
         form: name of the form in the study.
     """
@@ -231,21 +233,21 @@ def claims(settings: Sequence[Setting], traced: Mapping[str, Any], spreads: Figu
 
 def _spot(settings: Sequence[Setting], traced: Mapping[str, Any], form: str) -> list[Row]:
     rows: list[Row] = []
-    steps = {one.world: one.series[form, STEPS] for one in settings if (form, STEPS) in one.series}
-    for world, figures in traced.items():
+    steps = {one.benchmark: one.series[form, STEPS] for one in settings if (form, STEPS) in one.series}
+    for benchmark, figures in traced.items():
         found = figures.get(form, {}).get("minus_bim", {})
         # The trace smooths as the form does; only a smoothed step is what BIM's trace looks at too.
-        alike = world in steps and steps[world].about["parameters"].get("smooth") == "step"
+        alike = benchmark in steps and steps[benchmark].about["parameters"].get("smooth") == "step"
         for what, claimed in (("final_share", -1), ("smoothed_mean", -1), ("cos_final_half", 1)):
             if what in found and (alike or what != "smoothed_mean"):
-                rows.append(_spot_row(world, what, found[what], claimed))
+                rows.append(_spot_row(benchmark, what, found[what], claimed))
     for one in settings:
         names = (f"{form}, random start", f"{BIM}, random start")
         if all((name, STEPS) in one.series for name in names):
             first, second = (one.series[name, STEPS] for name in names)
-            rows.append(_spot_row(one.world, "seeds", told(paired_mean(first, second, "change")), -1))
+            rows.append(_spot_row(one.benchmark, "seeds", with_interval(paired_mean(first, second, "change")), -1))
     return rows
 
 
-def _spot_row(world: str, what: str, difference: Told, claimed: int) -> Row:
-    return {"world": world, "what": what, "difference": difference, "side": side(difference, claimed=claimed)}
+def _spot_row(benchmark: str, what: str, difference: Interval, claimed: int) -> Row:
+    return {"benchmark": benchmark, "what": what, "difference": difference, "side": side(difference, claimed=claimed)}

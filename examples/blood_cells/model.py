@@ -9,7 +9,7 @@ CLASSES = ("RBC", "WBC", "Platelets")
 SIZE = (240, 320)
 """Height and width."""
 MEAN, STD = 183.0, 25.0
-"""In stored values 0..255; the same numbers stand in plan.toml."""
+"""In stored values 0..255; the same numbers are in plan.toml."""
 
 
 def build() -> CentreDetector:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
-from palpate.models import demo_thorax
+from palpate.models.demo import thorax as demo_thorax
 from palpate.preprocess import Chain, Normalise, PerImage, Resize
 
 SIZE = (128, 128)
 PREPARE = Chain((PerImage("percentile", 1.0, 99.0), Resize(SIZE), Normalise((0.5,), (0.25,))))
-"""What X-rays pass through in training; the same steps stand in the plans. By percentiles, so that 8 and 16 bits and
-the range that a detector uses make no difference."""
+"""Preprocessing of X-rays in training; the same steps are in the plans. It uses percentiles, so that 8 or 16 bits and
+the range of a detector have no effect."""
 
 
 def build_lungs() -> nn.Module:

@@ -1,4 +1,4 @@
-"""Thorax phantoms as DICOM: a folder a series, a file a slice, and a DICOM SEG with lungs and lesions.
+"""Thorax phantoms as DICOM: one folder per series, one file per slice, and a DICOM SEG with lungs and lesions.
 
 These are no patients. Every file says so: PatientName, SeriesDescription and ImageComments.
 """
@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStor
 
 from palpate.data.phantoms import thorax_volume
 from palpate.data.phantoms.folder import NOTICE, labelled
-from palpate.models.demo_thorax import SIZE, STRUCTURES
+from palpate.models.demo.thorax import SIZE, STRUCTURES
 from palpate.seeds import derive
 
 INTERCEPT = -1024
@@ -35,7 +35,7 @@ def _case(folder: Path, number: int, rng: np.random.Generator) -> dict[str, str]
     values, masks = made.image[LEVELS], labelled(made.lungs, made.lesions)[LEVELS]
     name, patient = f"series_{number:02d}", f"phantom {number}"
     shared = _shared(patient, tuple(generate_uid(entropy_srcs=[NOTICE, name, what]) for what in "abc"), made.spacing)
-    files = rng.permutation(len(values)).tolist()  # names tell nothing of the order, as PACS exports do
+    files = rng.permutation(len(values)).tolist()  # names do not give the order, as in exports of a PACS
     instances = []
     for place, plane in enumerate(values):
         data = _slice(shared, plane, place, made.spacing, generate_uid(entropy_srcs=[NOTICE, name, str(place)]))

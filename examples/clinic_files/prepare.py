@@ -26,17 +26,17 @@ import model as example  # noqa: E402
 import phantom_series  # noqa: E402
 
 import preparing  # noqa: E402
-from palpate.data.formats import read_scan  # noqa: E402
+from palpate.data.formats.registry import read_scan  # noqa: E402
 
 WEIGHTS = HERE / "weights" / "lungs.safetensors"
 RADIOGRAPHS = ("cr_chest_j2k_monochrome1.dcm", "cr_chest_jpeg.dcm")
 SERIES, SEED = 6, 20
 THOUSANDS = 6000.0
-"""Volumes in floating point whose largest value is below this share a scale well enough for one budget."""
+"""Volumes in floating point with all values below this have scales that are similar enough for one budget."""
 
 
 def copied(source: Path, target: Path, *names: str) -> None:
-    """Copy files, with the folders that they lie in."""
+    """Copy files, with their folders."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
@@ -54,12 +54,12 @@ def xray_training(shared: Path, out: Path) -> None:
 
 
 def xray_test(shared: Path, out: Path) -> None:
-    """The test images of the same set as they are: 8-bit JPEG, masks in their size, patients."""
+    """The original test images of the same set: 8-bit JPEG, masks in their size, patients."""
     _masked(shared / "seg_cxr_lungs", out, "mask", ("patient",))
 
 
 def xray(shared: Path, out: Path) -> None:
-    """Two radiographs in DICOM. Nobody has annotated them: the reference is what the network draws without attack."""
+    """Two radiographs in DICOM without annotation: the reference is the network's output without an attack."""
     copied(shared / "dicom", out, *RADIOGRAPHS)
     if not WEIGHTS.is_file():
         print(f"{WEIGHTS} is missing. Run train.py, then prepare.py again with --only xray.")
@@ -77,7 +77,7 @@ def xray(shared: Path, out: Path) -> None:
 def _drawn(network: torch.nn.Module, path: Path) -> object:
     scan = read_scan(path)
     image = torch.tensor(scan.values).float()[None]
-    # White and black the right way round; the percentiles see to the rest.
+    # White and black in the usual order; the percentiles do the rest.
     image = -image if scan.header.inverted else image
     with torch.no_grad():
         logits = network(example.PREPARE(image))
@@ -86,12 +86,12 @@ def _drawn(network: torch.nn.Module, path: Path) -> object:
 
 
 def endoscopy(shared: Path, out: Path) -> None:
-    """The test frames of Kvasir-SEG as they are: JPEG, masks in their size."""
+    """The original test frames of Kvasir-SEG: JPEG, masks in their size."""
     _masked(shared / "seg_polyp_kvasir", out, "mask")
 
 
 def hippocampus(shared: Path, out: Path) -> None:
-    """The test volumes as they are, on their own scales, with the type and the scale that each file stores."""
+    """The original test volumes, on their own scales, with the type and the scale that each file stores."""
     source = shared / "seg3d_mr_hippocampus"
     listed = []
     for row in preparing.rows_of(source / "labels.csv", split="test"):
@@ -110,7 +110,7 @@ def _masked(source: Path, out: Path, mask: str, more: tuple[str, ...] = ()) -> N
         with Image.open(source / row["image"]) as image:
             size = image.size
         listed.append((size, {"file": row["image"], "mask": row[mask], **{key: row[key] for key in more}}))
-    # Images of one size can share a batch where they stand together.
+    # Images of one size can share a batch if they are next to each other in the table.
     preparing.write_table(out / "labels.csv", [row for _, row in sorted(listed, key=lambda one: one[0])])
 
 

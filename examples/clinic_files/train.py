@@ -21,7 +21,7 @@ import training  # noqa: E402
 
 
 def augmentation(seed: int) -> Compose:
-    """Patients stand upright: turns of up to 15 degrees, shifts, scales, left and right exchanged, contrast."""
+    """Patients are upright: turns of up to 15 degrees, shifts, scales, left and right exchanged, contrast."""
     both = ("image", "mask")
     augment = Compose(
         [

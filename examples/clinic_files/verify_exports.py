@@ -4,7 +4,7 @@ pydicom, nibabel and Pillow read; run.json and the records say which file is whi
 with status 1 where a file does not hold what it should:
 
 - no value moved further than the budget and what float32 rounds, by whole stored steps where the plan says lattice
-  (of a JPEG, which stores what compression leaves, it is told instead of judged);
+  (for a JPEG, whose compression changes values further, this is only reported);
 - the file says that it is synthetic, by palpate, and holds nothing of the patient;
 - DICOM: new UIDs, bits, rescale, photometric interpretation and geometry as they were; NIfTI: affine and type; JPEG:
   size, mode and quantisation tables.
@@ -46,7 +46,7 @@ PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "InstitutionName", "A
 
 @dataclass
 class Compared:
-    """An export beside its original: by how much each stored number changed, whether it is lossy, and what is wrong."""
+    """An export compared with its original: the change of each number, whether it is lossy, and what is wrong."""
 
     changes: NDArray[Any]
     whole: bool
@@ -95,7 +95,7 @@ def nifti(original: Path, copy: Path) -> Compared:
     """Two NIfTI files."""
     before, after = nibabel.load(original), nibabel.load(copy)
     values, whole = before.get_fdata(), before.get_data_dtype().kind in "iu"
-    # Floating point stores the nearest number that it has: half of the distance between two of them is rounding.
+    # Floating point stores the nearest number that it can: up to half of the distance between two of them is rounding.
     rounding = 0.0 if whole else float(np.spacing(np.float32(values.max()))) / 2
     found = Compared(np.abs(after.get_fdata() - values), whole, rounding=rounding)
     if not np.array_equal(before.affine, after.affine):
@@ -159,11 +159,11 @@ def verified(run: Path, data: Path) -> bool:
         for text in found.wrong:
             good = False
             print(f"{copy}: {text}")
-    told = "within the budget of each"
+    budget = "within the budget of each"
     if beyond:
-        told = f"after JPEG, which takes {min(beyond):.0%} to {max(beyond):.0%} of the values beyond the budget"
+        budget = f"after JPEG, which takes {min(beyond):.0%} to {max(beyond):.0%} of the values beyond the budget"
     outcome = "as they should be" if good else "WRONG"
-    print(f"{run.name}: {count} exports reload, largest change {largest:g} ({told}); {outcome}")
+    print(f"{run.name}: {count} exports reload, largest change {largest:g} ({budget}); {outcome}")
     return good and count > 0
 
 

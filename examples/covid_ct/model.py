@@ -7,7 +7,7 @@ from torch import nn
 
 SIZE = (160, 160)
 MEAN, STD = 127.5, 63.0
-"""In stored values 0..255; the same numbers stand in plan.toml."""
+"""In stored values 0..255; the same numbers are in plan.toml."""
 
 
 def build() -> nn.Module:

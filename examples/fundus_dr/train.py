@@ -22,7 +22,7 @@ from sklearn.metrics import cohen_kappa_score
 from torch import Tensor, nn
 
 from palpate import Preprocess
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))

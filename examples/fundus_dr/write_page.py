@@ -9,8 +9,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent.parent / "docs" / "explanation" / "fundus_dr.md"
-READING = "\n## Reading\n"
-"""What stands below this heading is written by hand and kept."""
+READING = "\n## What the figures show\n"
+"""The text below this heading is written by hand and kept."""
 
 COMMANDS = """```sh
 ln -s /path/to/aptos examples/fundus_dr/data
@@ -28,7 +28,7 @@ def percent(figure: dict[str, Any] | None) -> str:
 
 
 def number(figure: dict[str, Any] | None) -> str:
-    """A figure that is no percentage."""
+    """A figure that is not a percentage."""
     return "" if figure is None or figure["value"] is None else f"{figure['value']:.2f}"
 
 

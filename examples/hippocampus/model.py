@@ -8,7 +8,7 @@ from torch import nn
 STRUCTURES = ("anterior", "posterior")
 WINDOW = (32, 32, 32)
 OVERLAP = 0.5
-"""Of the sliding windows; the same numbers stand in plan.toml."""
+"""Of the sliding windows; the same numbers are in plan.toml."""
 
 
 def build() -> nn.Module:

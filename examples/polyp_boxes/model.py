@@ -9,7 +9,7 @@ CLASSES = ("polyp",)
 SIZE = (160, 160)
 """Height and width."""
 MEAN, STD = 127.5, 63.0
-"""In stored values 0..255; the same numbers stand in plan.toml."""
+"""In stored values 0..255; the same numbers are in plan.toml."""
 
 
 def build() -> CentreDetector:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from palpate import Preprocess
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -27,7 +27,7 @@ import preparing  # noqa: E402
 import training  # noqa: E402
 
 STATED = {"DRIVE": 0.825, "CHASE_DB1": 0.726}
-"""Mean Dice of the test images, from those who handed the weights on."""
+"""Mean Dice of the test images, as stated by the source of the weights."""
 TOLERANCE = 0.005
 
 
@@ -45,7 +45,7 @@ def mean_dice(network: torch.nn.Module, rows: list[preparing.Row]) -> float:
 
 
 def main() -> int:
-    """Print both means; 1 where one is off."""
+    """Print both means; the exit status is 1 if one is wrong."""
     network = example.build()
     network.load_state_dict(load_file(HERE / "weights" / "wnet.safetensors"))
     network.eval()

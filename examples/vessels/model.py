@@ -18,7 +18,7 @@ THRESHOLD = 0.42
 
 
 class Block(nn.Module):
-    """Twice a 3x3 convolution, ReLU and batch norm, and a 1x1 convolution with batch norm beside them."""
+    """Twice a 3x3 convolution, ReLU and batch norm, and in parallel a 1x1 convolution with batch norm."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()
@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """Layers under the name that the weights have for them."""
+    """Layers under the names that the weights use."""
 
     def __init__(self, *layers: nn.Module):
         super().__init__()

@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parent)]
 import preparing  # noqa: E402
 
 DARK = 60
-"""Sum of red, green and blue up to which a pixel lies outside the field of view, where none was annotated."""
+"""A pixel whose sum of red, green and blue is at most this is outside the field of view, if none was annotated."""
 
 
 def field_of_view(image: Image.Image, annotated: Path | None) -> np.ndarray:

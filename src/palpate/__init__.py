@@ -11,7 +11,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from palpate._moved import install as _install_moved
+from palpate._moved import renamed as _renamed
+
 __version__ = "0.1.0"
+
+_install_moved()
 
 _HOMES = {
     "Ascent": "palpate.attacks.ascent",
@@ -25,21 +30,21 @@ _HOMES = {
     "Limits": "palpate.contracts",
     "Linf": "palpate.threats.ball",
     "MonaiChain": "palpate.preprocess",
-    "Note": "palpate.data.scan",
+    "Note": "palpate.data.formats.scan",
     "PalpateError": "palpate.errors",
     "Preprocess": "palpate.preprocess",
     "Scale": "palpate.units",
-    "Scan": "palpate.data.scan",
+    "Scan": "palpate.data.formats.scan",
     "Streams": "palpate.streams",
     "Trace": "palpate.stability",
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
     "curve": "palpate.attacks.curve",
-    "parse_handling": "palpate.handling:parse",
-    "read_scan": "palpate.data.formats",
+    "parse_post_processing": "palpate.postprocessing:parse",
+    "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
-    "write_copy": "palpate.data.formats",
+    "write_copy": "palpate.data.formats.registry",
 }
 
 __all__ = [
@@ -66,7 +71,7 @@ __all__ = [
     "__version__",
     "attack",
     "curve",
-    "parse_handling",
+    "parse_post_processing",
     "read_scan",
     "trace_attack",
     "write_copy",
@@ -77,10 +82,10 @@ if TYPE_CHECKING:
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
-    from palpate.data.formats import read_scan, write_copy
-    from palpate.data.scan import Note, Scan
+    from palpate.data.formats.registry import read_scan, write_copy
+    from palpate.data.formats.scan import Note, Scan
     from palpate.errors import InputError, PalpateError
-    from palpate.handling import parse as parse_handling
+    from palpate.postprocessing import parse as parse_post_processing
     from palpate.preprocess import Chain, MonaiChain, Preprocess
     from palpate.stability import Trace
     from palpate.stability import trace as trace_attack
@@ -92,11 +97,14 @@ if TYPE_CHECKING:
     from palpate.victim import Tuning, Victim
 
 
+_old_name = _renamed(__name__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")
         return getattr(import_module(home), inside or name)
-    raise AttributeError(f"module 'palpate' has no attribute '{name}'")
+    return _old_name(name)
 
 
 def __dir__() -> list[str]:

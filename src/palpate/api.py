@@ -1,4 +1,4 @@
-"""One line for notebooks; the parts stay open to whoever wants them."""
+"""`palpate.attack`: an attack in one line, for notebooks. The parts can also be used separately."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, label
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError, nearest
-from palpate.handling import Handling
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.faults import refusal
 from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
+from palpate.postprocessing import PostProcessing
 from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
-from palpate.tasks.goals import Goal, Towards, Untargeted
+from palpate.tasks.goals import ClassGoal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax
 from palpate.tasks.kinds import is_targeted, kind_of
 from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
@@ -35,9 +35,9 @@ from palpate.usercode import ModelError
 from palpate.victim import Inferer, Victim
 
 _TRIED = 32
-"""Images that the model is tried on before it is attacked."""
+"""Number of images that the model is tried on before it is attacked."""
 _FEWEST = 4
-"""Images of one answer that are no chance."""
+"""From this number of images on, one answer for all of them gives a warning."""
 
 
 def attack(
@@ -50,14 +50,14 @@ def attack(
     norm: str = "linf",
     threat: Threat | None = None,
     limits: Limits | None = None,
-    robust_to: Sequence[str | Handling] = (),
+    robust_to: Sequence[str | PostProcessing] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
     outputs: Outputs | None = None,
     output: str | int | None = None,
     task: Task | None = None,
-    goal: Goal | int | None = None,
+    goal: ClassGoal | int | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> AttackResult:
@@ -74,42 +74,42 @@ def attack(
 
         result = palpate.attack(module, photos, labels, "pgd", eps=2, bounds=(0, 255), robust_to=["jpeg75", "blur1"])
 
-    The module is used in evaluation mode and left as it was. Two-class models with one logit are recognised by
-    their output. Rules are those of a plan: an attack that is not made for the task is refused.
+    The module is used in evaluation mode, and its mode is restored. Two-class models with one logit are recognised by
+    their output. The rules are those of a plan: an attack that is not made for the task is refused.
 
     Args:
-        module: a model that returns logits (candidates, if a detector), or a function that does; or a `Victim`, which
-            brings its own bounds. Modules that a function reaches, by name or inside an object, are put into evaluation
-            mode.
+        module: a model that returns logits (candidates, if it is a detector), or a function that does; or a `Victim`,
+            which has its own bounds. Modules that a function uses, by name or inside an object, are put into
+            evaluation mode.
         images: (B, C, *spatial), a tensor or array of stored values inside `bounds`; whole numbers become float32.
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
         eps: radius in the units of `images`, for all of them or one per image; a text is a share of the range, such as
-            "8/255". Give it or `threat`.
+            "8/255". Give either `eps` or `threat`.
         norm: `linf`, `l2` or `l1`.
-        threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, to stored steps,
-            alike in all channels, or smooth.
-        limits: what such a threat needs to know of each image: where it may change (B, 1 or C, *spatial), and how far
-            apart the values are that its file can store (B,).
-        robust_to: what the found images shall survive, for gradient attacks: names as `palpate list handlings` has
-            them, which round over the model's window or the range; or handlings, where images have stored steps:
-            `palpate.parse_handling("jpeg2000", palpate.Scale(bounds, step=1))`.
+        threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, on stored steps,
+            equal in all channels, or smooth.
+        limits: what such a threat needs to know about each image: where it may change (B, 1 or C, *spatial), and the
+            distance between values that its file can store (B,).
+        robust_to: post-processing steps that the images must survive, for gradient attacks: names from `palpate list
+            post-processing`, which round over the model's window or the range; or steps, if images have stored steps:
+            `palpate.parse_post_processing("jpeg2000", palpate.Scale(bounds, step=1))`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
-            into logits. Where it is not said and outputs look like probabilities, they are refused.
-        output: of a model that returns a dict, a tuple or a list: name or place of the part that is read, `aux.0`.
+            into logits. Without it, outputs that look like probabilities are refused.
+        output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
         task: what the outputs mean; a classification by default, recognised by its output.
-        goal: of a classification, where the decision should go: a class, a `Goal`, or anywhere but the label.
+        goal: for a classification, the decision to reach: a class or a `ClassGoal`; by default any wrong class.
         seed: makes random attacks repeatable.
-        parameters: the attack's own, for example steps=20.
+        parameters: parameters of the attack, for example steps=20.
 
     Returns:
-        Adversarial images, margins, success, passes spent: see `AttackResult`.
+        Adversarial images, margins, success, number of passes: see `AttackResult`.
 
     Raises:
-        InputError: images, labels, model or parameters that cannot be used; the text says what to fix.
+        InputError: images, labels, model or parameters cannot be used; the text says what to fix.
     """
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
@@ -135,17 +135,17 @@ def attack(
 
 
 def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> None:
-    """Refuse what is of another type than its parameter, before it fails somewhere inside; raises InputError."""
+    """Refuse arguments of a wrong type, before they fail somewhere inside; raises InputError."""
     classes = isinstance(goal, Integral) or all(hasattr(goal, part) for part in ("wanted", "targeted"))
     for right, text in (
-        (isinstance(name, str), f'name: {name!r} is no text. Give an attack\'s name, such as "pgd".'),
+        (isinstance(name, str), f'name: {name!r} is not a text. Give an attack\'s name, such as "pgd".'),
         (
             threat is None or isinstance(threat, Threat),
-            f"threat: {threat!r} is no threat. Give palpate.Confined(eps=...).",
+            f"threat: {threat!r} is not a threat. Give palpate.Confined(eps=...).",
         ),
-        (task is None or hasattr(task, "margin"), f"task: {task!r} is no task. Leave it out for classes."),
-        (goal is None or task is not None or classes, f"goal: {goal!r} is no goal. Give the number of a class."),
-        (isinstance(seed, Integral), f"seed: {seed!r} is no whole number."),
+        (task is None or hasattr(task, "margin"), f"task: {task!r} is not a task. Leave it out for classes."),
+        (goal is None or task is not None or classes, f"goal: {goal!r} is not a goal. Give the number of a class."),
+        (isinstance(seed, Integral), f"seed: {seed!r} is not a whole number. Give one, such as 0."),
     ):
         if not right:
             raise InputError(text)
@@ -172,14 +172,14 @@ def _victim(
             "bounds": bounds_from(bounds) not in ((0.0, 1.0), module.bounds),
         }
         if taken := next((name for name, wanted in given.items() if wanted), None):
-            raise InputError(f"{taken}: a Victim brings its own. Leave it out, or give the bare module.")
+            raise InputError(f"{taken}: a Victim has its own. Leave it out, or give the module alone.")
         return module
     if not (preprocess is None or callable(preprocess)):
         raise InputError(f"preprocess: {preprocess!r} cannot be called. Give a function of images, or leave it out.")
     model = model_from(module)
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise InputError(
-            "module: it was made under torch.inference_mode, which forbids gradients for good. Build it outside."
+            "module: it was made under torch.inference_mode, so it can never have gradients. Build it outside."
         )
     part = model if output is None else Chosen(model, output)
     wrapped = FromProbabilities(part, str(outputs)) if probabilities else part
@@ -201,15 +201,15 @@ def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits 
 
 
 def _require_fit(name: str, task: Task | None) -> None:
-    """Refuse an attack that is not made for the task, as a plan does; tasks of other packages are believed."""
+    """Refuse an attack that is not made for the task, as a plan does; tasks of other packages are accepted."""
     if task is not None and (kind := kind_of(task)) is not None:
         catalog.check_supports(name, kind, targeted=is_targeted(task))
 
 
 def _looked_at(
-    victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: Goal | int | None, *, stated: bool
+    victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: ClassGoal | int | None, *, stated: bool
 ) -> Task:
-    """The task, once the model has been tried on some images: what gives wrong figures is refused."""
+    """The task, after the model was tried on some images; models that would give wrong figures are refused."""
     count = min(len(images), _TRIED)
     rows = torch.tensor([place * len(images) // count for place in range(count)], device=images.device)
     spent = victim.forwards
@@ -237,7 +237,7 @@ def _looked_at(
 
 
 def _warn_of_one_answer(predicted: Tensor, labels: Tensor) -> None:
-    """Warn where all images get one answer: the figures are then those of half a model."""
+    """Warn if all images get one answer: the figures would then say little about the model."""
     count = len(labels)
     if count >= _FEWEST and bool((predicted == predicted[0]).all()) and not bool((labels == labels[0]).all()):
         warnings.warn(
@@ -250,12 +250,12 @@ def _warn_of_one_answer(predicted: Tensor, labels: Tensor) -> None:
 def _tried(victim: Victim, images: Tensor) -> Tree:
     try:
         return victim.judge(images)
-    # Whatever the user's code raises is the user's to read: one sentence, and the traceback behind it.
+    # Errors of the user's code are shown to the user: one sentence, and the traceback after it.
     except ModelError as error:
         raise refusal(error.cause, images.shape, "call") from error
 
 
-def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:
+def _task(outputs: Tree, count: int, goal: ClassGoal | int | None) -> Classification:
     require_scores(outputs, count, "one score per class (unless you give another task)")
     if outputs.ndim > 2 and all(size == 1 for size in outputs.shape[2:]):
         raise InputError(
@@ -264,8 +264,8 @@ def _task(outputs: Tree, count: int, goal: Goal | int | None) -> Classification:
         )
     if outputs.ndim > 2:
         raise InputError(
-            f"model: its output has shape {list(outputs.shape)}, which is no score per class. Give the task that reads "
-            "it, such as palpate.tasks.segmentation.Segmentation(1)."
+            f"model: its output has shape {list(outputs.shape)}, not one score per class. Give the task that reads it, "
+            "such as palpate.tasks.segmentation.Segmentation(1)."
         )
     one_logit = outputs.ndim == 1 or outputs.shape[-1] == 1
     head: Head = OneLogit() if one_logit else Softmax()
@@ -282,7 +282,7 @@ def _warn(result: AttackResult, name: str, threat: Threat) -> None:
         warnings.warn(
             f"'{name}' left its ball for {int(far.sum())} of {len(result)} images, by up to "
             f"{float((result.distance.double() / allowed).max()):.3g} times the radius. Robust accuracy and success "
-            "are no figures at this eps; look at result.distance.",
+            "do not hold at this eps; look at result.distance.",
             stacklevel=3,
         )
     blocked = int(result.blocked_gradient.sum())

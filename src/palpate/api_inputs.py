@@ -1,4 +1,4 @@
-"""What people hand to `palpate.attack`, made into what attacks work on; or one sentence on why that cannot be."""
+"""Convert the arguments of `palpate.attack` to what attacks work on, or say in one sentence why that is impossible."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Radii = float | str | Sequence[float | str] | Tensor
 
 
 _DEEPEST = 5
-"""Steps from a function to the modules that it uses."""
+"""Largest number of steps from a function to the modules that it uses."""
 _MOST = 1000
-"""Values of one table or object that are looked at."""
+"""Largest number of values of one table or object that are searched."""
 
 
 class Function(nn.Module):
@@ -40,7 +40,7 @@ class Function(nn.Module):
         self.used = nn.ModuleList(_modules(function))
 
     def forward(self, images: Tensor) -> Any:
-        """What the function returns."""
+        """The result of the function."""
         return self.function(images)
 
 
@@ -57,7 +57,7 @@ def _modules(function: Callable[[Tensor], Any]) -> list[nn.Module]:
 
 
 def _held(value: Any) -> Sequence[Any]:
-    """What a value holds, one step deep; nothing is run. A module holds its parts by itself."""
+    """The values inside a value, one step deep; nothing is run. Modules are not opened: torch finds their parts."""
     held: Sequence[Any] = ()
     if isinstance(value, Mapping):
         held = [*value.values()]
@@ -76,7 +76,7 @@ def _held(value: Any) -> Sequence[Any]:
 
 
 def _used(function: Callable[..., Any]) -> list[Any]:
-    """What a function reaches by name, and what its arguments are by default."""
+    """The values that a function uses by name, and the defaults of its arguments."""
     given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     try:
         names = inspect.getclosurevars(function)
@@ -86,7 +86,7 @@ def _used(function: Callable[..., Any]) -> list[Any]:
 
 
 def model_from(given: Any) -> nn.Module:
-    """A module as it is; a function as a module.
+    """A module unchanged; a function as a module.
 
     Raises:
         InputError: it cannot be called with images.
@@ -101,10 +101,10 @@ def model_from(given: Any) -> nn.Module:
 
 
 def images_from(given: Any) -> Tensor:
-    """Images (B, C, *spatial) as a floating-point tensor with the values as they were given; arrays will do.
+    """Images (B, C, *spatial) as a floating-point tensor with unchanged values; arrays are accepted too.
 
     Raises:
-        InputError: it is no array of numbers with an axis for the images and one for the channels, or holds nothing.
+        InputError: it is not an array of numbers with an axis for the images and one for the channels, or it is empty.
     """
     images = _tensor(given, "images")
     if images.ndim < 3:
@@ -120,7 +120,7 @@ def images_from(given: Any) -> Tensor:
         raise InputError(f"images: they are complex ({images.dtype}). Give real values.")
     if not images.is_floating_point() or images.dtype in (torch.float16, torch.bfloat16):
         images = images.float()
-    # Tensors made under torch.inference_mode can take part in no gradient; a copy can.
+    # Tensors made under torch.inference_mode cannot be used for gradients; a copy can.
     return images.clone() if images.is_inference() else images.detach()
 
 
@@ -128,14 +128,14 @@ def labels_from(images: Tensor, given: Any) -> Tensor:
     """Classes (B,) int64, on the device of the images.
 
     Raises:
-        InputError: they are no whole numbers, one per image.
+        InputError: they are not whole numbers, one per image.
     """
     labels = _whole(_tensor(given, "labels").to(images.device))
     if labels.is_floating_point() or labels.is_complex() or labels.numel() != len(images):
         hot = labels.ndim == 2 and len(labels) == len(images) and labels.shape[1] > 1
         raise InputError(
             f"labels: {labels.dtype} of shape {list(labels.shape)}; give {len(images)} integer classes, one per image."
-            f"{' Of one-hot labels, give labels.argmax(1).' if hot else ''}"
+            f"{' If they are one-hot, give labels.argmax(1).' if hot else ''}"
         )
     return labels.reshape(-1).long()
 
@@ -144,7 +144,7 @@ def targets_from(images: Tensor, given: Any) -> Tree:
     """Targets of a task, on the device of the images: arrays become tensors, and whole numbers int64.
 
     Raises:
-        InputError: there is none, or not one per image.
+        InputError: they are missing, or their number is not that of the images.
     """
     bare = isinstance(given, (np.ndarray, list, Tensor))
     targets = _whole(_tensor(given, "targets")) if bare else given
@@ -166,7 +166,7 @@ def targets_from(images: Tensor, given: Any) -> Tree:
 
 
 def _whole(values: Tensor) -> Tensor:
-    """Whole numbers that are stored as floating point, as those of a binary loss are, become int64."""
+    """Whole numbers that are stored as floating point, such as labels of a binary loss, become int64."""
     return values.long() if values.is_floating_point() and bool((values == values.round()).all()) else values
 
 
@@ -174,14 +174,14 @@ def bounds_from(given: Any) -> tuple[float, float]:
     """Lowest and highest value.
 
     Raises:
-        InputError: it is no pair of numbers.
+        InputError: it is not a pair of numbers.
     """
     try:
         if isinstance(given, str):
             raise TypeError
         low, high = (float(bound) for bound in given)
     except (TypeError, ValueError) as error:
-        text = f"bounds: {given!r} is no pair of numbers. Give the lowest and highest value: (0, 255)."
+        text = f"bounds: {given!r} is not a pair of numbers. Give the lowest and highest value: (0, 255)."
         raise InputError(text) from error
     return low, high
 
@@ -190,7 +190,7 @@ def ball_from(norm: str, eps: Any, scale: Scale) -> Ball:
     """The ball of these radii.
 
     Raises:
-        InputError: an unknown norm, or a radius that is no positive number or share of the range.
+        InputError: the norm is unknown, or a radius is not a positive number or a share of the range.
     """
     if norm not in BALLS:
         raise InputError(f"norm: there is no '{norm}'. {nearest(str(norm), BALLS)}")
@@ -206,7 +206,7 @@ def _radius(written: Any, scale: Scale) -> float:
             raise TypeError
         return radius(written, scale)
     except (TypeError, ValueError) as error:
-        why = f"{error}." if isinstance(written, str) else f"{_kind(written)} is no radius."
+        why = f"{error}." if isinstance(written, str) else f"it is {_kind(written)}, which is not a radius."
         text = f'eps: {why} Give a number of stored values, or a share of the range such as "8/255".'
         raise InputError(text) from error
 
@@ -218,13 +218,13 @@ def _tensor(given: Any, what: str) -> Tensor:
         if isinstance(given, (list, tuple)) and given and isinstance(given[0], Tensor):
             return torch.stack(list(given))
         array = np.asarray(given)
-        # Tensors know no unsigned numbers above 8 bits that can be computed with, and no other order of bytes.
+        # Torch cannot compute with unsigned numbers above 8 bits, and has no other order of bytes.
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:
             array = array.astype(np.int64)
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
     except (TypeError, ValueError, RuntimeError) as error:
         other = ", or what the task expects, such as palpate.annotations.Boxes" if what == "targets" else ""
-        text = f"{what}: {_kind(given)} is no array of numbers of one shape. Give one tensor{other}."
+        text = f"{what}: it is {_kind(given)}, not an array of numbers of one shape. Give one tensor{other}."
         raise InputError(text) from error
 
 

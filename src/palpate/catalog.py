@@ -1,7 +1,8 @@
-"""Every attack by name: an explicit table, plus what other packages offer through entry points.
+"""Every attack by name: an explicit table, and the attacks that other packages offer through entry points.
 
-Nothing registers itself by being imported, and reading the table imports no torch: factories are named, and
-looked up when an attack is made. A new attack is one recipe, one row here and one line of the changelog.
+Importing a module does not register anything, and reading the table does not import torch: the table holds the names of
+factories, which are imported when an attack is made. A new attack is one recipe, one row here and one line of the
+changelog.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ class Entry:
     """One attack that can be named in a plan.
 
     Attributes:
-        name: what plans and the command line call it.
+        name: its name in plans and on the command line.
         factory: `module:function`; the function takes a threat and keyword parameters and returns an Attack.
         summary: one line for lists.
         reference: where it was published.
         norms: norms of the balls that it can search.
         gradient: needs the model's gradient.
-        random: its outcome depends on the seed.
-        projected: stays inside the ball; where not, the distance reached is what counts.
+        random: its result depends on the seed.
+        projected: it stays inside the ball; otherwise judge it by the distance that it reached.
         steps_parameter: the parameter that sets its effort, or an empty string.
         tasks: kinds of task that it attacks.
-        targeted_only: it needs a goal that says where the decision shall go, and cannot merely degrade.
-        own_threat: it takes the budget's radius for a threat of its own, not for the ball that the plan names.
+        targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
+        own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
     """
 
     name: str
@@ -171,7 +172,7 @@ _TABLE = (
     Entry(
         "segpgd",
         f"{_D}:segpgd",
-        "Cross-entropy that attends to standing pixels, findings or boxes first, and to fallen ones later.",
+        "Cross-entropy that weighs unbroken pixels, findings or boxes more at first, and broken ones more later.",
         "Gu, Zhao, Tresp, Torr, SegPGD: An Effective and Efficient Adversarial Attack for Evaluating and Boosting "
         "Segmentation Robustness, ECCV 2022.",
         random=True,
@@ -180,7 +181,7 @@ _TABLE = (
     Entry(
         "cospgd",
         f"{_D}:cospgd",
-        "Cross-entropy weighted by how much of each pixel, finding or box still stands (cosine).",
+        "Cross-entropy weighted by how close each pixel, finding or box still is to its label (cosine).",
         "Agnihotri, Jung, Keuper, CosPGD: An Efficient White-Box Adversarial Attack for Pixel-Wise Prediction Tasks, "
         "ICML 2024.",
         random=True,
@@ -189,7 +190,7 @@ _TABLE = (
     Entry(
         "asma",
         f"{_D}:asma",
-        "Pulls only the pixels that are not yet what the wanted mask says.",
+        "Moves only the pixels that do not yet agree with the wanted mask.",
         "Ozbulak, Van Messem, De Neve, Impact of Adversarial Examples on Deep Learning Models for Biomedical Image "
         "Segmentation, MICCAI 2019.",
         tasks=("segmentation",),
@@ -198,7 +199,7 @@ _TABLE = (
     Entry(
         "dag",
         f"{_D}:dag",
-        "Pushes every pixel, finding or box that still stands to another class, along the gradient itself.",
+        "Pushes every pixel, finding or box that is still unbroken to another class, along the gradient itself.",
         "Xie, Wang, Zhang, Zhou, Xie, Yuille, Adversarial Examples for Semantic Segmentation and Object Detection, "
         "ICCV 2017.",
         norms=("linf",),
@@ -220,7 +221,7 @@ _TABLE = (
 
 @cache
 def attacks() -> Mapping[str, Entry]:
-    """Name -> entry: palpate's own, then those that installed packages offer.
+    """Name -> entry: palpate's own attacks, then those of installed packages.
 
     An entry point of the group `palpate.attacks` names a function without arguments that returns an `Entry`.
 
@@ -240,7 +241,7 @@ def find(name: str) -> Entry:
     """The entry of this name.
 
     Raises:
-        PlanError: there is none; the nearest name is proposed.
+        PlanError: there is no such attack; the nearest name is proposed.
     """
     known = attacks()
     if name not in known:
@@ -264,8 +265,8 @@ def make(name: str, threat: Any, **settings: Any) -> Any:
     """An attack from its name, a threat and its parameters.
 
     Raises:
-        PlanError: unknown name or parameter, a value of the wrong type, or a norm that the attack cannot search.
-        InputError: a value that the attack refuses.
+        PlanError: the name or a parameter is unknown, a value has the wrong type, or the attack cannot use the norm.
+        InputError: the attack refuses a value.
     """
     entry = find(name)
     if threat.norm not in entry.norms:
@@ -305,10 +306,10 @@ def check_supports(name: str, kind: str, targeted: bool) -> None:
     Args:
         name: the attack.
         kind: one of `TASKS`.
-        targeted: the goal says where the decision shall go.
+        targeted: the goal says which decision to reach.
 
     Raises:
-        PlanError: another kind of task, or an untargeted goal for an attack that needs to be told where to go.
+        PlanError: the attack is for another kind of task, or needs a targeted goal.
     """
     entry = find(name)
     if kind not in entry.tasks:
@@ -316,6 +317,6 @@ def check_supports(name: str, kind: str, targeted: bool) -> None:
         raise PlanError(f"attack '{name}' attacks {', '.join(entry.tasks)}, not {kind}. Choose among {fitting}.")
     if entry.targeted_only and not targeted:
         raise PlanError(
-            f"attack '{name}' needs a goal that says where the decision shall go, such as erasing a structure. "
+            f"attack '{name}' needs a goal that says which decision to reach, such as erasing a structure. "
             "Give it a goal, or choose another attack."
         )

@@ -1,4 +1,4 @@
-"""The command line: thin, and quick to answer. Whatever is heavy is imported by the command that needs it."""
+"""The command line: thin and quick. A command imports heavy libraries only when it needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from palpate.lists import lists
 from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
-    from palpate.audit.runner import Outcome
+    from palpate.audit.run.runner import AuditOutcome
 
 app = typer.Typer(
     name="palpate",
@@ -36,12 +36,12 @@ FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 7
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console entry: a failure that the user can correct is one sentence on stderr, and exit status 2.
+    """The console entry: a failure that the user can correct gives one sentence on stderr and exit status 2.
 
-    A fault of palpate itself is a traceback and status 70, so that status 1 means a failed gate and nothing else.
+    A fault of palpate itself gives a traceback and status 70, so that status 1 always means a failed gate.
     """
-    # Threads that wait by spinning slow an audit down several times where others use the machine too; asleep they cost
-    # next to nothing. OpenMP reads this once, when torch is loaded.
+    # On a shared machine, threads that wait by spinning make an audit several times slower; sleeping threads cost
+    # almost nothing. OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with guarded():
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _refuse(sentence: str) -> None:
-    # A log on a full disk takes no sentence. The status must still say what happened, and not that a gate failed.
+    # If the disk of a log is full, the sentence is lost. The status must still be right, and not that of a failed gate.
     with suppress(OSError, ValueError):
         echo(f"palpate: {sentence}", err=True, lines=True)
     sys.exit(BAD_INPUT)
@@ -94,22 +94,22 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no t
 @app.command()
 def audit(
     plan: Plan,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/<plan's name> beside the plan by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<plan's name> next to the plan.")] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Go on although plan, model or images changed; keep what still fits.")
+        bool, typer.Option("--update", help="Continue although plan, model or images changed; keep what still fits.")
     ] = False,
     allow_pickle: Annotated[
         bool,
         typer.Option(
             "--allow-pickle",
             help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
-            "TorchScript that touches files, compiled code.",
+            "TorchScript that uses files, compiled code.",
         ),
     ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Carry out a plan, or go on with it; ends with its report.
+    """Carry out a plan, or continue it, and write its report.
 
     Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 70 a fault
     of palpate itself, with a traceback; 130 interrupted.
@@ -133,9 +133,9 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Whole audits in about a minute each, offline: digital phantoms and small networks for three tasks."""
-    from palpate.audit.demo import write_demo
+    from palpate.audit.demo.folder import write_demo
 
-    worst, told = FINISHED, []
+    worst, lines = FINISHED, []
     for name in DemoTask if task is None else (task,):
         plan = write_demo(out, name.value)
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
@@ -143,9 +143,9 @@ def demo(
         if status not in (FINISHED, GATE_FAILED):
             raise typer.Exit(status)
         worst = max(worst, status)
-        told += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
+        lines += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
     if not quiet:
-        echo_lines("\n".join(told))
+        echo_lines("\n".join(lines))
     raise typer.Exit(worst)
 
 
@@ -163,17 +163,17 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the labelled images and the model.")],
     out: Annotated[Path | None, typer.Option(help="The plan to write; DIR/plan.toml by default.")] = None,
     task: Annotated[
-        TaskKind | None, typer.Option(help="What the model does, where the folder holds annotations of several kinds.")
+        TaskKind | None, typer.Option(help="What the model does, if the folder holds annotations of several kinds.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a plan that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing plan.")] = False,
 ) -> None:
-    """Write a first plan by looking at the images and the model; no model code is run."""
+    """Write a first plan from the images and the model in a folder; no model code is run."""
     out = out or folder / "plan.toml"
     if out.exists() and not force:
-        raise InputError(f"{out} is there already. Choose another --out, or replace it with --force.")
-    from palpate.audit.starter import seen, starting_plan, unfinished
-    from palpate.audit.toml_words import CHECK, FILL_IN
-    from palpate.runs import write_atomically
+        raise InputError(f"{out} exists already. Choose another --out, or replace it with --force.")
+    from palpate.audit.plan.toml_words import CHECK, FILL_IN
+    from palpate.audit.starter.plan import seen, starting_plan, unfinished
+    from palpate.storage.runs import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
@@ -190,8 +190,8 @@ def init(
 @app.command()
 def show(run: Run) -> None:
     """The result of a run, in the terminal."""
-    from palpate.report.terminal import show as show_run
-    from palpate.runs import RunFolder
+    from palpate.report.page.terminal import show as show_run
+    from palpate.storage.runs import RunFolder
 
     show_run(RunFolder(run), console())
 
@@ -204,8 +204,8 @@ def report(
     ] = False,
 ) -> None:
     """Write the report of a run again: report.html and results.json."""
-    from palpate.report.html import write_report
-    from palpate.runs import RunFolder
+    from palpate.report.page.html import write_report
+    from palpate.storage.runs import RunFolder
 
     echo(write_report(RunFolder(run), names=names))
 
@@ -215,8 +215,8 @@ def _run_folder(plan: Path) -> Path:
 
 
 def _lessons(run: Path) -> list[str]:
-    from palpate.report.lessons import lessons
-    from palpate.runs import RunFolder
+    from palpate.report.compute.lessons import lessons
+    from palpate.storage.runs import RunFolder
 
     return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
 
@@ -233,13 +233,13 @@ def _carry_out(
     import torch
 
     from palpate.allocator import choose_allocation
-    from palpate.audit.display import displayed
-    from palpate.audit.plan import load_plan
-    from palpate.audit.runner import audit as carry_out
+    from palpate.audit.plan.plan import load_plan
+    from palpate.audit.run.display import displayed
+    from palpate.audit.run.runner import audit as carry_out
 
     plan = load_plan(path)
     folder = out or _run_folder(path)
-    # Windows slide over what is too large for memory; there, memory comes before speed.
+    # Sliding windows are for images that are too large for memory; then memory is more important than speed.
     choose_allocation(frugal=plan.model.inferer.size is not None)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -257,21 +257,21 @@ def _carry_out(
         if not out_of_memory(error):
             raise
         raise InputError(
-            f"There is not enough memory. Close other programs, lower run.batch in {path} and go on with --update, or "
-            "use a machine with more memory. What is finished is kept."
+            f"There is not enough memory. Close other programs, lower run.batch in {path} and continue with --update, "
+            "or use a machine with more memory. Finished work is kept."
         ) from error
     except KeyboardInterrupt:
         stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
-    echo(f"Stopped: {stored} stored in {folder}. The same command goes on from there.", err=True)
+    echo(f"Stopped: {stored} stored in {folder}. The same command continues from there.", err=True)
     return INTERRUPTED
 
 
 def _give_up(text: str) -> None:
-    """End the process from another thread: the model's call cannot be interrupted, and never comes back."""
+    """End the process from another thread: the model's call cannot be interrupted and does not return."""
     if sys.stderr.isatty():
         sys.stderr.write("\x1b[?25h\n")  # the progress bar had hidden the cursor
     echo(
-        f"palpate: {text} The process ends here; what is finished is kept. The same command goes on with the other "
+        f"palpate: {text} The process ends here; finished work is kept. The same command continues with the other "
         "attacks first.",
         err=True,
     )
@@ -279,8 +279,8 @@ def _give_up(text: str) -> None:
     os._exit(INCOMPLETE)
 
 
-def _say_failures(outcome: Outcome) -> None:
-    """On stderr, why the exit status is not 0."""
+def _say_failures(outcome: AuditOutcome) -> None:
+    """Print on stderr why the exit status is not 0."""
     for gate in outcome.gates:
         if not gate.passed:
             value = "it is not defined" if gate.value is None else f"measured {gate.value:.4g}"
@@ -290,9 +290,9 @@ def _say_failures(outcome: Outcome) -> None:
             echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
 
 
-def _conclude(outcome: Outcome, quiet: bool) -> int:
-    from palpate.report.html import write_report
-    from palpate.runs import RunFolder
+def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
+    from palpate.report.page.html import write_report
+    from palpate.storage.runs import RunFolder
 
     run = RunFolder(outcome.folder)
     path = write_report(run)
@@ -300,7 +300,7 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
         _say_failures(outcome)
         echo(path)
     else:
-        from palpate.report.terminal import show as show_run
+        from palpate.report.page.terminal import show as show_run
 
         show_run(run, console())
     if outcome.failed or outcome.status != "finished":
@@ -308,18 +308,18 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     return FINISHED if outcome.passed else GATE_FAILED
 
 
-# -- what is known -------------------------------------------------------------------------------------------------
+# -- facts ---------------------------------------------------------------------------------------------------------
 
 
 @app.command()
 def describe(
     file: Annotated[Path, typer.Argument(help="An image file, or a folder with the slices of a DICOM series.")],
 ) -> None:
-    """What palpate reads of an image: stored numbers, what they mean, spacing. No identifier is shown."""
+    """What palpate reads from an image: stored numbers, their meaning, spacing. Identifiers are not shown."""
     from dataclasses import asdict
 
-    from palpate.data.extremes import extremes
-    from palpate.data.formats import header_of
+    from palpate.data.formats.extremes import extremes
+    from palpate.data.formats.registry import header_of
 
     header, held = header_of(file), extremes(file)
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
@@ -332,7 +332,7 @@ def describe(
 
 @app.command()
 def cite(
-    attack: Annotated[str | None, typer.Argument(help="An attack; palpate alone without.")] = None,
+    attack: Annotated[str | None, typer.Argument(help="An attack; by default only palpate.")] = None,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="As BibTeX entries.")] = False,
 ) -> None:
     """What to cite for palpate and for an attack."""

@@ -1,4 +1,4 @@
-"""Where texts leave palpate for a terminal or a log: whatever passes here is shown and never obeyed."""
+"""All texts for a terminal or a log pass here, so that characters that would control the terminal are only shown."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def echo(text: object, *, err: bool = False, lines: bool = False) -> None:
 
 
 def echo_lines(text: str) -> None:
-    """Print a text of palpate's own that has several lines on stdout."""
+    """Print a text of palpate with several lines on stdout."""
     for line in text.split("\n"):
         echo(line)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console of rich that cleans all it draws: texts, cells of tables, words of progress bars."""
+    """A console of rich that cleans everything it draws: texts, cells of tables, texts of progress bars."""
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
     class Clean(Console):
         def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
-                # The codes of rich itself are segments of their own kind; a line break is how it ends a line.
+                # The codes of rich itself are separate segments; a line break is how it ends a line.
                 if segment.control or segment.text.isprintable() or segment.text == "\n":
                     yield segment
                 else:
@@ -49,9 +49,9 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, warnings and log messages of libraries are cleaned too: they quote files.
+    """Inside this block, warnings and log messages of libraries are cleaned too, because they quote files.
 
-    So are exceptions that no one can catch: of threads of a model, of objects that go. Each kind is said once.
+    So are exceptions that nobody can catch: those of a model's threads, or of deleted objects. Each kind is shown once.
     """
     last = logging.lastResort
     before = None if last is None else last.formatter
@@ -71,7 +71,7 @@ def guarded() -> Iterator[None]:
 
 
 class _Lost:
-    """Says an exception that ended a thread, or was raised where nothing can be raised."""
+    """Shows an exception that ended a thread, or was raised where it cannot be passed on."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -85,7 +85,7 @@ class _Lost:
             text = f"{name}: {lost.exc_value}"
         except BaseException:  # its own text fails
             text = name
-        echo(f"palpate: something that runs beside the audit failed with {text}", err=True)
+        echo(f"palpate: something that runs next to the audit failed with {text}", err=True)
 
 
 def _show(
@@ -95,7 +95,7 @@ def _show(
 
 
 class _Clean(logging.Formatter):
-    """The message of a record alone, cleaned."""
+    """Only the message of a record, cleaned."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(record.getMessage())

@@ -6,6 +6,7 @@ that leaves the batch takes its rows of every state along.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.streams import Streams
 from palpate.tensors import Tree
 from palpate.victim import Victim
@@ -26,15 +28,21 @@ class Pieces(NamedTuple):
     Attributes:
         loss: what an attack climbs at each piece, differentiable.
         margin: signed distance of each piece to where the attack wants it, differentiable; 0 or less: it is there.
-        standing: how much of each piece still stands against the attack, 0 to 1, differentiable: the cosine between
+        unbroken: how much of each piece still resists the attack, 0 to 1, differentiable: the cosine between
             its probabilities and the true class, or 1 minus that with the wanted class where the goal names one.
         weight: how much each piece counts; 0 for ignored pixels, unknown findings and padding.
     """
 
     loss: Tensor
     margin: Tensor
-    standing: Tensor
+    unbroken: Tensor
     weight: Tensor
+
+    @property
+    def standing(self) -> Tensor:
+        """Deprecated: `unbroken`."""
+        warnings.warn("Pieces.standing is now Pieces.unbroken.", DeprecationWarning, stacklevel=2)
+        return self.unbroken
 
 
 class Task(Protocol):
@@ -61,7 +69,7 @@ class Task(Protocol):
     def pieces(self, outputs: Tree, targets: Tree) -> Pieces:
         """The decision taken apart; a classification is one piece."""
 
-    def disagreement(self, outputs: Tree, reference: Tree, how: Agreement, targets: Tree | None = None) -> Tensor:
+    def consistency_loss(self, outputs: Tree, reference: Tree, how: Agreement, targets: Tree | None = None) -> Tensor:
         """How far `outputs` are from those of `reference` (B,): its decision (`label`) or its distribution.
 
         Targets are looked at only for what does not count: ignored pixels, unknown findings.
@@ -121,7 +129,7 @@ class Neighbourhood(Protocol):
     def project(self, images: Tensor) -> Tensor:
         """The nearest allowed iterates; idempotent."""
 
-    def deliver(self, images: Tensor) -> Tensor:
+    def to_image(self, images: Tensor) -> Tensor:
         """The images for some iterates, inside the ball too; differentiable (straight-through where it rounds)."""
 
     def sample(self, streams: Streams) -> Tensor:
@@ -155,12 +163,12 @@ class Threat(Protocol):
     def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Neighbourhood:
         """The neighbourhood of `clean` (B, C, *spatial) inside `bounds`; it obeys its part of `limits`."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The threat in one phrase for a report."""
 
 
 @dataclass
-class Point:
+class ObjectiveInputs:
     """What an objective may look at: one image of each sample that is still in the batch, as it was delivered."""
 
     images: Tensor
@@ -172,21 +180,21 @@ class Point:
     task: Task
     progress: float
     """Share of the steps that are done, from 0 (at the first) to below 1."""
-    look: Callable[[Tensor], Tree]
+    forward: Callable[[Tensor], Tree]
     """Outputs for other images, differentiable; counted."""
-    glance: Callable[[Tensor], Tree]
+    forward_no_grad: Callable[[Tensor], Tree]
     """Outputs for other images without gradient, cheapest arithmetic; counted."""
 
 
 class Objective(Protocol):
     """What an attack climbs."""
 
-    def value(self, point: Point) -> Tensor:
-        """Per-sample value (B,), differentiable in `point.images`."""
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
+        """Per-sample value (B,), differentiable in `inputs.images`."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class StepEvent:
     """One step of an attack as a watcher sees it: the images that were delivered, before the step is taken.
 
     Attributes:
@@ -201,7 +209,7 @@ class Moment:
         margin: the task's margin of `images` (B,).
         value: what the objective had (B,); None at the last iterate, from which no step is taken.
         task: reads outputs and targets.
-        glance: outputs for other images, without gradient, counted.
+        forward_no_grad: outputs for other images, without gradient, counted.
     """
 
     step: int
@@ -215,13 +223,13 @@ class Moment:
     margin: Tensor
     value: Tensor | None
     task: Task
-    glance: Callable[[Tensor], Tree]
+    forward_no_grad: Callable[[Tensor], Tree]
 
 
 class Watcher(Protocol):
     """Looks on while an attack runs, and changes nothing of it."""
 
-    def watch(self, moment: Moment) -> None:
+    def watch(self, event: StepEvent) -> None:
         """Called once per step and for the last iterate; nothing handed over may be written to."""
 
 
@@ -229,16 +237,16 @@ class Direction(Protocol):
     """Bends the gradient, or moves the place where it is taken; its state is per sample."""
 
     @property
-    def elsewhere(self) -> bool:
+    def separate_gradient_point(self) -> bool:
         """Whether the gradient is taken elsewhere than at the iterate, so that the iterate is scored apart."""
 
     def init(self, images: Tensor) -> Any:
         """State for these samples: a tensor, a tuple of tensors, or None."""
 
-    def place(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+    def lookahead(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
         """Where the gradient is taken, differentiable in `images`; `stride` (B,) is the step in stored values."""
 
-    def bend(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def transform_gradient(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The gradient to follow, and the new state."""
 
 
@@ -341,3 +349,6 @@ class Attack(Protocol):
             start: images to try before the attack proper starts.
             limits: what confines the change of each image, for threats that obey it.
         """
+
+
+__getattr__ = renamed(__name__)

@@ -1,4 +1,4 @@
-"""What palpate says when it cannot go on: one clear sentence that names the place and the fix."""
+"""The errors of palpate: one clear sentence that names the place and the fix."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 _LEAST = 3
-"""Letters that a name and a choice must share to be one word written out and shortened."""
+"""Letters that a name and a choice must share to be one word and its short form."""
 _SLIP = 0.8
-"""Likeness of two names from which one is the other with a slip of the finger."""
+"""From this similarity on, one name is the other with a typing error."""
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Kinds of characters that act on a terminal instead of being seen: controls, text direction, halves, line ends."""
+"""Unicode categories that control a terminal instead of being shown: controls, direction, surrogates, line ends."""
 
 
 class PalpateError(Exception):
-    """A failure that the user can fix. Its text is shown as it is, without a traceback."""
+    """A failure that the user can fix. Its text is shown without a traceback."""
 
 
 class InputError(PalpateError, ValueError):
-    """An image, a label, a model or an argument is not what palpate can work with."""
+    """palpate cannot work with an image, a label, a model or an argument."""
 
 
 class PlanError(InputError):
@@ -29,14 +29,14 @@ class PlanError(InputError):
 
 
 class StorageError(PalpateError):
-    """A run folder cannot be read or written. What was finished before stays."""
+    """A run folder cannot be read or written. Finished work is kept."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A closing sentence that proposes the choice nearest to `name`, or lists them all.
 
-    But for a slip of the finger, a choice that `name` abbreviates, writes out or holds as a word is nearer than one
-    that is spelt alike.
+    After typing errors, a choice that `name` abbreviates, writes out or contains as a word counts as nearer than one
+    with a similar spelling.
 
     >>> nearest("pdg", ["pgd", "fgsm"])
     "Did you mean 'pgd'?"
@@ -54,27 +54,27 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def _spelt_out(name: str, known: Sequence[str]) -> list[str]:
-    """Choices that are the start of `name`, or it of them, or a word of it; those of nearest length first."""
+    """Choices that begin `name`, begin with `name`, or are a word of `name`; those of nearest length first."""
     given = name.casefold()
     words = re.split(r"[^a-z0-9]+", given)
 
-    def alike(choice: str) -> bool:
+    def related(choice: str) -> bool:
         other = choice.casefold()
         short = min(len(given), len(other))
         return short >= _LEAST and (given[:short] == other[:short] or other in words)
 
-    return sorted(filter(alike, known), key=lambda choice: abs(len(choice) - len(name)))
+    return sorted(filter(related, known), key=lambda choice: abs(len(choice) - len(name)))
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    r"""A text that a terminal shows and does not obey; whatever would act on it is written as an escape.
+    r"""A text that is safe to show in a terminal; characters that would control the terminal become escapes.
 
-    It is applied where texts leave palpate (`palpate.console`), since names, messages and exceptions come from files.
+    It is applied where texts leave palpate (`palpate.console`), because names, messages and exceptions come from files.
 
     Args:
-        text: anything; its `str` is taken.
-        lines: keep line breaks, but only before lines that begin with two spaces. So no name of a file can make a line
-            that looks like one of palpate's own.
+        text: any object; its `str` is used.
+        lines: keep line breaks, but only before lines that begin with two spaces. So the name of a file cannot make a
+            line that looks like one of palpate's own.
 
     >>> print(printable("scan\x1b[2J.png"))
     scan\x1b[2J.png

@@ -1,4 +1,4 @@
-"""`palpate list`: what palpate knows by name."""
+"""`palpate list`: the attacks, post-processing steps and formats that have names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 from palpate.console import console, echo, echo_lines
 
-lists = typer.Typer(help="What palpate knows by name.", no_args_is_help=True)
+lists = typer.Typer(help="List attacks, post-processing steps and file formats.", no_args_is_help=True)
 
 
 @lists.command("attacks")
 def list_attacks(
-    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; all of them without.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, parameters included.")] = False,
+    name: Annotated[str | None, typer.Argument(help="One attack, with its parameters; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with parameters.")] = False,
 ) -> None:
     """The attacks that a plan can name."""
     from palpate import catalog
@@ -62,14 +62,15 @@ def _attack_table(entries: Sequence[Any]) -> None:
     console().print(table)
 
 
-@lists.command("handlings")
-def list_handlings() -> None:
-    """What happens to images in a hospital, for survival.after and robust_to in a plan."""
+@lists.command("handlings", hidden=True)
+@lists.command("post-processing")
+def list_post_processing() -> None:
+    """Post-processing steps in a hospital, for survival.after and robust_to in a plan."""
     from rich.table import Table
 
-    from palpate.handling import known
+    from palpate.postprocessing import known
 
-    table = Table("handling", "what it does", box=None, pad_edge=False, header_style="bold")
+    table = Table("step", "what it does", box=None, pad_edge=False, header_style="bold")
     for name, words in known():
         table.add_row(name, words)
     console().print(table)
@@ -78,7 +79,7 @@ def list_handlings() -> None:
 @lists.command("formats")
 def list_formats() -> None:
     """The formats that images are read from and written back to."""
-    from palpate.data.formats import FORMATS
+    from palpate.data.formats.registry import FORMATS
 
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")

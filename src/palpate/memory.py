@@ -1,4 +1,4 @@
-"""Whether an exception says that there is not enough memory. Every library says it in its own way."""
+"""Whether an exception means that there is not enough memory. Every library has its own exception for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORDS = re.compile(
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether it, or what it was raised from, says so: by its class, or of torch on a CPU and ONNX by words alone."""
+    """Whether it, or its cause, means that: by its class, or (torch on a CPU, ONNX) only by its text."""
     while error is not None:
         if {kind.__name__ for kind in type(error).__mro__} & _CLASSES:
             return True

@@ -1,4 +1,4 @@
-"""Budgets as people write them, and one budget in every unit that an image knows."""
+"""Budgets as people write them, and one budget in every unit of the images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Scale:
 
     Attributes:
         bounds: lowest and highest value.
-        unit: unit of the values, such as `HU`; empty where no file and no plan says it.
-        step: distance of two neighbouring values that can be stored; None for floating point, or where images differ.
-        window: lowest and highest value that the model looks at, where its preprocessing has a window; else None.
-        known: whether unit and step were read from the images; until then every unit is believed and a step is 1.
+        unit: unit of the values, such as `HU`; empty if no file and no plan says it.
+        step: distance of two neighbouring values that can be stored; None for floating point, or if images differ.
+        window: lowest and highest value of the window in the model's preprocessing; None without a window.
+        known: whether unit and step were read from the images; until then every unit is accepted and a step is 1.
     """
 
     bounds: tuple[float, float]
@@ -41,13 +41,13 @@ def radius(written: float | str, scale: Scale) -> float:
     """The radius in values, rounded once: `"1/255"` of (0, 255) is exactly 1.
 
     Args:
-        written: a number is values; `"a/b"` is that fraction of the range, `"p%"` so many hundredths of it (`"p% of
-            window"` of the model's window), `"5 HU"` values in their unit, `"2 stored steps"` multiples of what one
-            step of the stored numbers is worth.
+        written: a number counts values; `"a/b"` is that fraction of the range, `"p%"` that percentage of it (`"p% of
+            window"` of the model's window), `"5 HU"` values in their unit, `"2 stored steps"` multiples of one stored
+            step.
         scale: what the values mean.
 
     Raises:
-        ValueError: text of another form, division by zero, or a unit, window or step that the images do not have.
+        ValueError: the text has another form or divides by zero, or the images lack its unit, window or step.
     """
     if not isinstance(written, str):
         return float(written)
@@ -71,8 +71,9 @@ def radius(written: float | str, scale: Scale) -> float:
     if found := _UNIT.fullmatch(written):
         return _in_unit(written, _float(written, Fraction(found[1])), found[2].strip(), scale)
     raise ValueError(
-        f"'{written}' is no budget; write a number of values, a fraction of the range such as \"1/255\", a percentage "
-        'such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such as "5 HU"'
+        f"'{written}' is not a budget; write a number of values, a fraction of the range such as \"1/255\", a "
+        'percentage such as "0.5%" or "0.5% of window", "1 stored step", or a number with the unit of the images such '
+        'as "5 HU"'
     )
 
 
@@ -88,8 +89,8 @@ def _in_unit(written: str, amount: float, unit: str, scale: Scale) -> float:
         if scale.unit:
             raise ValueError(f"'{written}': the images are in {scale.unit}; write the budget in {scale.unit}")
         raise ValueError(
-            f"'{written}': the images have no unit; write the budget in values or as a share of the range, or say what "
-            f'the values are: data.unit = "{unit}"'
+            f"'{written}': the images have no unit; write the budget in values or as a share of the range, or give the "
+            f'unit of the values: data.unit = "{unit}"'
         )
     return amount
 
@@ -100,7 +101,7 @@ def _plain(amount: float) -> str:
 
 
 def distinct(*numbers: float) -> tuple[str, ...]:
-    """Numbers as text, with as many digits as it takes for different numbers to look different.
+    """Numbers as text, with enough digits that different numbers look different.
 
     >>> distinct(-1024.0, -1024.0004)
     ('-1024', '-1024.0004')
@@ -113,9 +114,9 @@ def distinct(*numbers: float) -> tuple[str, ...]:
 
 
 def amounts(eps: float, scale: Scale) -> tuple[str, ...]:
-    """One budget in every unit that the images know, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
+    """One budget in every unit of the images, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
 
-    Shares of the range are written as `x/255` of it, whatever it is, because that is how the literature counts.
+    Shares of any range are written as `x/255`, because the literature counts like that.
     """
     texts = [f"{_plain(eps)} {scale.unit}" if scale.unit else _plain(eps)]
     if scale.step:

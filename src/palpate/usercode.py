@@ -1,7 +1,7 @@
-"""The one boundary to the user's code: what it raises is said in a sentence, what it changes is put back.
+"""The boundary to the user's code: its errors become one sentence, and the settings that it changes are restored.
 
 A model may raise anything, call `sys.exit`, switch gradients off, change torch's number format or hang. Palpate's own
-code stays outside the boundary, so that its own faults remain what they are.
+code is outside the boundary, so that its own faults are not blamed on the model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from palpate.errors import InputError, PalpateError
 
 _GRACE = 2.0
-"""Times the limit after which a call that Python cannot interrupt is given up."""
+"""A call that Python cannot interrupt is given up after this many times the limit."""
 
 
 class ModelError(InputError):
@@ -31,32 +31,32 @@ class ModelError(InputError):
 
 
 def said(error: BaseException) -> str:
-    """The class of an exception and the first line of what it says, without a full stop."""
+    """The class of an exception and the first line of its text, without a full stop."""
     try:
         lines = str(error).strip().splitlines()
     except KeyboardInterrupt:
         raise
-    except BaseException:  # a class of the user's whose own text fails, or ends the process
+    except BaseException:  # a class of the user whose own text fails, or ends the process
         lines = []
     name = type(error).__name__
     return f"{name}: {lines[0].strip()[:300]}".rstrip(". ") if lines else name
 
 
 class _LateError(BaseException):
-    """The time is over. Not an Exception, so that a model that catches everything does not catch this."""
+    """The time is over. It is not an Exception, so that a model that catches everything does not catch it."""
 
 
 class Watchdog:
     """Limits how long one call of the user's code may take.
 
-    What runs in Python, sleeps or waits for a file is interrupted and raises. Native code cannot be interrupted from
-    Python; twice the limit after its begin `given_up` is called, from another thread.
+    Code that runs in Python, sleeps or waits for a file is interrupted and raises. Native code cannot be interrupted
+    from Python; after twice the limit `given_up` is called, from another thread.
 
     Args:
         seconds: the limit for one call.
 
     Attributes:
-        given_up: what to do with a call that cannot be interrupted; nothing by default.
+        given_up: is called for a call that cannot be interrupted; nothing by default.
     """
 
     def __init__(self, seconds: float):
@@ -65,8 +65,8 @@ class Watchdog:
         self._before: Any = None
         self._timer: threading.Timer | None = None
 
-    def words(self) -> str:
-        """What is wrong with a call that took too long."""
+    def describe(self) -> str:
+        """The problem with a call that took too long."""
         return (
             f"model: one batch took longer than run.timeout = {self.seconds:g} seconds. Raise run.timeout, lower "
             "run.batch, or correct the model"
@@ -78,7 +78,7 @@ class Watchdog:
             self._timer = threading.Timer(self.seconds * _GRACE, self.given_up)
             self._timer.daemon = True
             self._timer.start()
-        # Signals reach the main thread only, and only where the system has this one.
+        # Signals reach only the main thread, and not every system has this one.
         if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGALRM, _raise_late)
             signal.setitimer(signal.ITIMER_REAL, self.seconds, self.seconds)
@@ -99,10 +99,10 @@ def _raise_late(number: int, frame: FrameType | None) -> None:
 
 
 class UserCode:
-    """Inside `with UserCode():` code of the user's runs.
+    """Inside `with UserCode():` the user's code runs.
 
-    Whatever it raises becomes a `ModelError`, `SystemExit` included; only Ctrl-C and refusals of palpate's own pass.
-    The switches of torch that belong to the whole process, and the working directory, are as before on exit.
+    All its exceptions become a `ModelError`, also `SystemExit`; only Ctrl-C and palpate's own errors pass unchanged.
+    The switches of torch that belong to the whole process, and the working directory, are restored on exit.
 
     Args:
         watchdog: limits the time; no limit by default.
@@ -128,14 +128,14 @@ class UserCode:
         if self._watchdog is not None:
             try:
                 self._watchdog.stop()
-            except _LateError:  # it rang while it was switched off
+            except _LateError:  # the signal came while the watchdog was being stopped
                 late = True
                 self._watchdog.stop()
         _put_back(self._state)
         if self._folder is not None and _folder() != self._folder:
             os.chdir(self._folder)
         if late and self._watchdog is not None:
-            raise InputError(f"{self._watchdog.words()}.") from error
+            raise InputError(f"{self._watchdog.describe()}.") from error
         if error is None or isinstance(error, (KeyboardInterrupt, PalpateError)):
             return
         raise ModelError(error) from error
@@ -144,7 +144,7 @@ class UserCode:
 def _folder() -> str | None:
     try:
         return os.getcwd()
-    except OSError:  # it was removed
+    except OSError:  # the folder was removed
         return None
 
 

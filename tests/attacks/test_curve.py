@@ -10,7 +10,7 @@ from palpate.attacks.budgets import at
 from palpate.attacks.curve import curve
 from palpate.checks import victims
 from palpate.errors import InputError
-from palpate.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.victim import Victim

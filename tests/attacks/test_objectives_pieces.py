@@ -7,7 +7,7 @@ import torch
 
 from palpate.attacks.objectives import Deviation, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
-from palpate.contracts import Pieces, Point
+from palpate.contracts import ObjectiveInputs, Pieces
 
 
 @dataclass
@@ -33,10 +33,10 @@ WEIGHTS = [[1.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
 
 def point(progress=0.0, outputs=OUTPUTS, weights=WEIGHTS):
     images = torch.tensor(outputs, dtype=torch.float64, requires_grad=True)
-    return Point(
+    return ObjectiveInputs(
         *(images, images, images, images, images, torch.tensor(weights, dtype=torch.float64), Handed(), progress),
-        look=None,
-        glance=None,
+        forward=None,
+        forward_no_grad=None,
     )
 
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from palpate.attacks.objectives_pieces import CosPGD, SegPGD
 from palpate.checks import victims
-from palpate.contracts import Point
-from palpate.tasks.mask_goals import Degrade, Erase
+from palpate.contracts import ObjectiveInputs
+from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
 
 IGNORE = 255
@@ -39,8 +39,10 @@ def test_value_and_gradient_are_the_published_ones(objective, published, goal, s
     truth[:, :3] = IGNORE
     wanted = truth.masked_fill(truth == 1, 0) if isinstance(goal, Erase) else truth
     outputs = network(images)
-    point = Point(*[images] * 3, outputs, outputs, truth, Segmentation(2, goal=goal), 0.4, look=None, glance=None)
-    value = objective.value(point)
+    inputs = ObjectiveInputs(
+        *[images] * 3, outputs, outputs, truth, Segmentation(2, goal=goal), 0.4, forward=None, forward_no_grad=None
+    )
+    value = objective.value(inputs)
     (gradient,) = torch.autograd.grad(value.sum(), images, retain_graph=True)
     losses = published(outputs, wanted, 0.4, isinstance(goal, Erase))
     expected = losses.flatten(1).sum(1) / (truth != IGNORE).flatten(1).sum(1)

@@ -9,7 +9,7 @@ from palpate.attacks.objectives import Own, SoftScore
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.steps import Fixed, Proportional
 from palpate.checks import victims
-from palpate.checks.worlds import masks_2d
+from palpate.checks.scenarios import masks_2d
 from palpate.errors import InputError
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf

@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.decoding import decode
 
 from palpate import catalog
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.ledger import Ledger
+from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.robust import robust
-from palpate.audit.identity import decode, digest, encode
+from palpate.audit.plan.identity import digest, encode
 from palpate.checks import ATTACK_CONTRACTS, Subject, victims
 from palpate.contracts import Limits
 from palpate.errors import InputError
-from palpate.handling import parse
+from palpate.postprocessing import parse
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
@@ -138,15 +139,15 @@ def test_stabilisation_looks_at_smoothed_images_on_the_same_way():
 def test_the_ledger_keeps_the_winner_of_best_merit_and_until_then_the_smallest_margin():
     victim, images, labels = stripes(3.0)
     with victim:
-        ledger = Ledger(victim, Classification(2), Linf(4.0), images, labels, keep_improving=True)
-        rows, outputs = ledger.open_rows(), ledger.clean_outputs
+        best_so_far = BestSoFar(victim, Classification(2), Linf(4.0), images, labels, keep_improving=True)
+        rows, outputs = best_so_far.open_rows(), best_so_far.clean_outputs
 
         def note(offset, margin, merit):
-            wanted = torch.full_like(ledger.clean_margin, margin)
-            ledger.note(rows, images + offset, outputs, wanted, 1, merit=torch.full_like(wanted, merit))
-            return float((ledger.best - images).mean())
+            wanted = torch.full_like(best_so_far.clean_margin, margin)
+            best_so_far.note(rows, images + offset, outputs, wanted, 1, merit=torch.full_like(wanted, merit))
+            return float((best_so_far.best - images).mean())
 
-        low = float(ledger.clean_margin[0])
+        low = float(best_so_far.clean_margin[0])
         assert note(1.0, low / 2, -9.0) == pytest.approx(1)
         # A worse margin with a better merit does not count while nothing has won,
         assert note(2.0, low / 1.5, -99.0) == pytest.approx(1)

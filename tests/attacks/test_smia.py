@@ -7,7 +7,7 @@ from palpate.attacks import recipes
 from palpate.attacks.objectives import Deviation, Stabilised
 from palpate.attacks.smoothing import gaussian, gaussian_weights
 from palpate.checks import victims
-from palpate.contracts import Point
+from palpate.contracts import ObjectiveInputs
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
@@ -24,17 +24,17 @@ def labelled(victim, count=8):
         return images, victim.judge(images).argmax(1)
 
 
-def at(place, previous, outputs, labels, task, look, glance):
+def at(place, previous, outputs, labels, task, forward, forward_no_grad):
     """A point whose last iterate is the clean image."""
-    return Point(place, previous, previous, outputs, outputs, labels, task, 0.0, look, glance)
+    return ObjectiveInputs(place, previous, previous, outputs, outputs, labels, task, 0.0, forward, forward_no_grad)
 
 
 def gradient_of(objective, victim, task, images, previous, labels):
     with victim:
         place = images.clone().requires_grad_()
         outputs = victim.search(place)
-        point = at(place, previous, outputs, labels, task, victim.search, victim.glance)
-        return victim.gradient(objective.value(point), place)
+        inputs = at(place, previous, outputs, labels, task, victim.search, victim.forward_no_grad)
+        return victim.gradient(objective.value(inputs), place)
 
 
 def moved(images):
@@ -84,8 +84,8 @@ def test_pulls_toward_the_smoothed_decision_once_it_flipped():
         place = moved(images).requires_grad_()
         outputs = victim.search(place)
         flipped = torch.nn.functional.one_hot(others, 4).double()
-        point = at(place, images, outputs, labels, task, victim.search, lambda _: flipped)
-        ours = victim.gradient(Stabilised(0.7, "step", "label").value(point), place, keep_graph=True)
+        inputs = at(place, images, outputs, labels, task, victim.search, lambda _: flipped)
+        ours = victim.gradient(Stabilised(0.7, "step", "label").value(inputs), place, keep_graph=True)
         cross = torch.nn.functional.cross_entropy
         by_hand = cross(outputs, labels, reduction="none") - 0.7 * cross(outputs, others, reduction="none")
         expected = victim.gradient(by_hand, place)
@@ -105,8 +105,8 @@ def test_distribution_is_the_divergence_from_the_smoothed_to_the_image():
     place = moved(images)
     with victim:
         p, q = victim.judge(place).softmax(1), victim.judge(images + gaussian(place - images, 3, 1.0)).softmax(1)
-        point = at(place, images, victim.judge(place), labels, task, victim.search, victim.glance)
-        value = Stabilised(0.8, "perturbation", "distribution").value(point)
+        inputs = at(place, images, victim.judge(place), labels, task, victim.search, victim.forward_no_grad)
+        value = Stabilised(0.8, "perturbation", "distribution").value(inputs)
     expected = -torch.log(p.gather(1, labels[:, None])).squeeze(1) - 0.8 * (q * (q / p).log()).sum(1)
     torch.testing.assert_close(value, expected)
 

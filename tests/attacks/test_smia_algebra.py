@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
-from palpate.contracts import Point
+from palpate.contracts import ObjectiveInputs
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.heads import OneLogit, Softmax
@@ -39,8 +39,10 @@ def pull(objective, task, logits, targets, smoothed):
     """Gradient of J on the logits of x_t, where the smoothed image has the logits `smoothed`."""
     logits = logits.clone().requires_grad_()
     image = torch.zeros(len(logits), 1, 1, 1)
-    point = Point(image, image, image, logits, logits, targets, task, 0.0, look=None, glance=lambda _: smoothed)
-    (gradient,) = torch.autograd.grad(objective.value(point).sum(), logits)
+    inputs = ObjectiveInputs(
+        image, image, image, logits, logits, targets, task, 0.0, forward=None, forward_no_grad=lambda _: smoothed
+    )
+    (gradient,) = torch.autograd.grad(objective.value(inputs).sum(), logits)
     return gradient
 
 
@@ -223,7 +225,7 @@ def test_through_adds_a_pull_on_the_smoothed_image_that_vanishes_where_both_agre
     for reference in (smoothed, logits):
         z, s = logits.clone().requires_grad_(), reference.clone().requires_grad_()
         looks = (lambda _, s=s: s, None)
-        value = objective.value(Point(image, image, image, z, z, labels, task, 0.0, *looks))
+        value = objective.value(ObjectiveInputs(image, image, image, z, z, labels, task, 0.0, *looks))
         on_z, on_s = torch.autograd.grad(value.sum(), (z, s))
         q, apart = s.softmax(1), s.log_softmax(1) - z.log_softmax(1)
         expected = -weight * q * (apart - (q * apart).sum(1, keepdim=True))

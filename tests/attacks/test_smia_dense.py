@@ -9,9 +9,9 @@ from palpate.attacks import recipes
 from palpate.attacks.objectives import Deviation, Stabilised
 from palpate.attacks.smoothing import gaussian
 from palpate.checks import victims
-from palpate.checks.worlds import LOST, boxes
-from palpate.contracts import Point
-from palpate.tasks.mask_goals import Erase
+from palpate.checks.scenarios import LOST, boxes
+from palpate.contracts import ObjectiveInputs
+from palpate.tasks.masks.goals import Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.victim import Victim
@@ -30,13 +30,13 @@ def moved(images, length):
     return images + length * torch.randn(images.shape, generator=torch.Generator().manual_seed(2), dtype=images.dtype)
 
 
-def value_and_gradient(objective, victim, task, place, previous, targets, glance=None):
+def value_and_gradient(objective, victim, task, place, previous, targets, forward_no_grad=None):
     with victim:
         place = place.clone().requires_grad_()
         outputs = victim.search(place)
-        looks = (victim.search, glance or victim.glance)
-        point = Point(place, previous, previous, outputs, outputs, targets, task, 0.0, *looks)
-        value = objective.value(point)
+        looks = (victim.search, forward_no_grad or victim.forward_no_grad)
+        inputs = ObjectiveInputs(place, previous, previous, outputs, outputs, targets, task, 0.0, *looks)
+        value = objective.value(inputs)
         return value.detach(), victim.gradient(value, place)
 
 
@@ -98,7 +98,7 @@ def test_boxes_that_the_smoothed_image_keeps_make_it_bim_and_others_do_not():
     place = moved(world.images, 5.0).clamp(0, 255)
     arguments = (world.victim, world.task, place, world.images, world.targets)
     _, bim = value_and_gradient(Deviation(), *arguments)
-    _, kept = value_and_gradient(Stabilised(0.6), *arguments, glance=lambda _: clean)
+    _, kept = value_and_gradient(Stabilised(0.6), *arguments, forward_no_grad=lambda _: clean)
     right = [row for row in range(len(place)) if row != LOST]
     torch.testing.assert_close(kept[right], 0.4 * bim[right], rtol=1e-9, atol=1e-15)
     _, other = value_and_gradient(Stabilised(0.6), *arguments)
@@ -112,7 +112,7 @@ def test_towards_a_goal_agreement_pulls_a_fallen_pixel_back_while_its_smoothed_d
     task, labels = Segmentation(1, goal=Erase(0)), torch.ones(1, 2, 2, dtype=torch.int64)
     standing = torch.ones(1, 1, 2, 2, dtype=torch.float64)
     arguments = (victim, task, images, images, labels)
-    _, ours = value_and_gradient(Stabilised(0.5), *arguments, glance=lambda _: standing)
+    _, ours = value_and_gradient(Stabilised(0.5), *arguments, forward_no_grad=lambda _: standing)
     assert ours.sign().flatten().tolist() == [-1, -1, -1, 1]
     _, bim = value_and_gradient(Deviation(), *arguments)
     assert (bim < 0).all()

@@ -10,8 +10,8 @@ from palpate.attacks import recipes
 from palpate.attacks.objectives import Stabilised
 from palpate.attacks.smoothing import gaussian
 from palpate.checks import victims
-from palpate.checks.worlds import LOST, WORLDS
-from palpate.contracts import Point
+from palpate.checks.scenarios import LOST, SCENARIOS
+from palpate.contracts import ObjectiveInputs
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import L1, L2, Linf
 from palpate.victim import Victim
@@ -29,13 +29,13 @@ class Recorder:
     iterates: list = field(default_factory=list)
     right: list = field(default_factory=list)
 
-    def watch(self, moment):
-        point = Point(
-            moment.images, moment.previous, moment.clean, None, None, moment.targets, moment.task, 0.0, None, None
+    def watch(self, event):
+        inputs = ObjectiveInputs(
+            event.images, event.previous, event.clean, None, None, event.targets, event.task, 0.0, None, None
         )
-        smoothed = Stabilised(smooth=self.smooth).smoothed(point)
-        self.iterates.append(moment.images.clone())
-        self.right.append(moment.task.right(moment.glance(smoothed), moment.targets))
+        smoothed = Stabilised(smooth=self.smooth).smoothed(inputs)
+        self.iterates.append(event.images.clone())
+        self.right.append(event.task.right(event.forward_no_grad(smoothed), event.targets))
 
 
 def net(classes=4, double=True):
@@ -116,7 +116,7 @@ def test_the_first_step_of_soft_agreement_is_bims_where_step_or_perturbation_is_
     assert not torch.equal(ours[-1], bim[-1])
 
 
-@pytest.mark.parametrize("build", [pytest.param(build, id=name) for name, build in WORLDS.items()])
+@pytest.mark.parametrize("build", [pytest.param(build, id=name) for name, build in SCENARIOS.items()])
 def test_on_every_task_weight_zero_is_bim_and_any_other_is_not(build):
     world = build()
     arguments = (world.victim, world.task, world.images, world.targets)
@@ -149,8 +149,10 @@ def test_soft_agreement_has_the_gradient_of_finite_differences_through_one_or_bo
     with victim:
         leaf = place.clone().requires_grad_()
         outputs = victim.search(leaf)
-        point = Point(leaf, previous, clean, outputs, outputs, labels, task, 0.0, victim.search, victim.glance)
-        slope = (victim.gradient(objective.value(point), leaf) * aim).flatten(1).sum(1)
+        inputs = ObjectiveInputs(
+            leaf, previous, clean, outputs, outputs, labels, task, 0.0, victim.search, victim.forward_no_grad
+        )
+        slope = (victim.gradient(objective.value(inputs), leaf) * aim).flatten(1).sum(1)
         tiny = 1e-4
         ends = [place + tiny * aim, place - tiny * aim]
         high, low = (by_hand(end, smoothed(end if through else place)) for end in ends)

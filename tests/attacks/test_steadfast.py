@@ -6,19 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.decoding import decode
 
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Margin
 from palpate.attacks.robust import robust
-from palpate.attacks.routes import Weighted, routes
 from palpate.attacks.steadfast import steadfast
 from palpate.attacks.steps import Cosine
-from palpate.audit.identity import decode, digest, encode
+from palpate.attacks.transforms import Weighted, transformed_models
+from palpate.audit.plan.identity import digest, encode
 from palpate.checks import victims
 from palpate.contracts import Limits
 from palpate.errors import InputError
-from palpate.handling import parse
+from palpate.postprocessing import parse
 from palpate.tasks.classification import Classification
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
@@ -159,7 +160,7 @@ def test_further_handlings_join_the_smoothing_and_count_once():
     joined = robust(attack, ("jpeg75",), scale)
     assert joined.robust_to == (Weighted("blur1", 2.0), parse("jpeg75", scale))
     assert robust(attack, ("blur1",), scale).robust_to == (parse("blur1", scale),)
-    weights = [way.weight for way in routes(Victim(torch.nn.Identity(), (0, 255)), joined.robust_to)]
+    weights = [model.weight for model in transformed_models(Victim(torch.nn.Identity(), (0, 255)), joined.robust_to)]
     assert weights == [1.0, 2.0, 1.0]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from palpate.audit.plan import Plan, load_plan
+from palpate.audit.plan.plan import Plan, load_plan
 
 MODEL = """
 import torch
@@ -104,7 +104,7 @@ def retrain(folder: Path) -> None:
 
 
 def rewrite(folder: Path, plan: str) -> Plan:
-    """Another plan beside the same images."""
+    """Another plan for the same images."""
     (folder / "plan.toml").write_text(plan)
     return load_plan(folder / "plan.toml")
 
@@ -148,7 +148,7 @@ def traces(folder: Path) -> dict[str, bytes]:
 
 
 class Heard:
-    """Writes down what an audit tells; it can press Ctrl-C after some shards, or after some traces."""
+    """Writes down what an audit reports; it can press Ctrl-C after some shards, or after some traces."""
 
     def __init__(self, stop_after: int | None = None, stop_tracing_after: int | None = None):
         self.total = 0

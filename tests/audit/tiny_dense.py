@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 from PIL import Image
 
-from palpate.audit.plan import Plan, load_plan
+from palpate.audit.plan.plan import Plan, load_plan
 
 SIDE = 16
 BRIGHT, DARK = 150, 90
@@ -154,7 +154,7 @@ def _pixels(mask: np.ndarray, index: int) -> np.ndarray:
 
 
 def _volume(folder: Path, mask: np.ndarray, index: int) -> None:
-    # Two sizes, so that volumes of one batch have to be told apart.
+    # Two sizes, so that volumes of one batch are not mixed.
     depth = 8 if index % 2 else 10
     stack = np.repeat(_pixels(mask, index)[..., None], depth, axis=2).astype(np.float32)
     labels = np.repeat(mask[..., None], depth, axis=2).astype(np.uint8)

@@ -8,7 +8,7 @@ import pytest
 from palpate import catalog
 from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractError, Subject, check_attack_on_tasks
 from palpate.checks.attack_tasks import Trial, mask_oracle
-from palpate.checks.worlds import WORLD_KINDS, WORLDS
+from palpate.checks.scenarios import SCENARIO_KINDS, SCENARIOS
 
 
 def subject(entry):
@@ -32,7 +32,7 @@ STEPS = 4
 CROSSED = [
     (name, place)
     for name, entry in catalog.attacks().items()
-    for place, (kind, targeted) in WORLD_KINDS.items()
+    for place, (kind, targeted) in SCENARIO_KINDS.items()
     if kind in entry.tasks and (targeted or not entry.targeted_only)
 ]
 
@@ -42,7 +42,7 @@ def trial(name, place):
     """The attack with few steps; a trial runs it once for all contracts."""
     entry = catalog.find(name)
     few = {entry.steps_parameter: STEPS} if entry.steps_parameter else {}
-    return Trial(replace(subject(entry), make=lambda threat: catalog.make(name, threat, **few)), WORLDS[place]())
+    return Trial(replace(subject(entry), make=lambda threat: catalog.make(name, threat, **few)), SCENARIOS[place]())
 
 
 @pytest.mark.parametrize("contract", ATTACK_TASK_CONTRACTS)
@@ -58,18 +58,18 @@ def test_attack_reaches_the_closed_form_radius_of_a_mask(name):
     mask_oracle(subject(entry), untargeted=not entry.targeted_only, targeted=name != "smia")
 
 
-@pytest.mark.parametrize("place", WORLDS)
-def test_worlds_are_what_they_are_said_to_be(place):
-    world = WORLDS[place]()
-    assert WORLD_KINDS[place] == (world.kind, world.targeted)
+@pytest.mark.parametrize("place", SCENARIOS)
+def test_scenarios_are_what_they_are_said_to_be(place):
+    scenario = SCENARIOS[place]()
+    assert SCENARIO_KINDS[place] == (scenario.kind, scenario.targeted)
 
 
-def test_every_kind_of_task_has_a_world():
-    assert {kind for kind, _ in WORLD_KINDS.values()} == set(catalog.DENSE)
+def test_every_kind_of_task_has_a_scenario():
+    assert {kind for kind, _ in SCENARIO_KINDS.values()} == set(catalog.DENSE)
 
 
-@pytest.mark.parametrize("place", WORLDS)
-def test_in_every_world_some_samples_fall_and_some_stand(place):
+@pytest.mark.parametrize("place", SCENARIOS)
+def test_in_every_scenario_some_samples_fall_and_some_stand(place):
     result, _ = trial("bim", place).whole
     assert 0 < int(result.success.sum()) < int(result.eligible.sum()) < len(result)
 

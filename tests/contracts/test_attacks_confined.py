@@ -76,5 +76,5 @@ def test_samples_are_long_although_they_are_confined():
     """White noise would vanish under the Gaussian, and noise would be no baseline."""
     clean = torch.full((2, 3, 32, 32), 100.0)
     space = Confined(8.0, smooth=2.0).around(clean, (0.0, 255.0))
-    drawn = space.deliver(space.sample(Streams([0, 1])))
+    drawn = space.to_image(space.sample(Streams([0, 1])))
     assert float(space.size(drawn).min()) > 4.0

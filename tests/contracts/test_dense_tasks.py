@@ -5,8 +5,8 @@ import torch
 
 from palpate.annotations import Masks
 from palpate.checks import TASK_CONTRACTS
-from palpate.tasks.mask_goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
-from palpate.tasks.mask_reading import AimedMasks
+from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.multilabel_goals import AllFindings, AnyFinding, Invent, Miss
 from palpate.tasks.segmentation import Segmentation
@@ -143,14 +143,14 @@ MASKS = [
 
 
 @pytest.mark.parametrize("contract", TASK_CONTRACTS)
-@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].words()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
+@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].describe()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
 def test_segmentation_keeps_contract(made, contract):
     goal, structures, exclusive, dimensions, one_logit = made
     task, outputs, targets = case(goal, structures, exclusive, dimensions, 0, one_logit)
     TASK_CONTRACTS[contract](task, outputs, targets, reached_by(task, goal))
 
 
-@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].words()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
+@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].describe()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
 def test_cases_hold_both_outcomes(made):
     """The contracts above look at images that reached the goal and at images that did not, eligible ones."""
     goal, structures, exclusive, dimensions, one_logit = made
@@ -173,7 +173,7 @@ def climbed(task, outputs, targets):
     return place
 
 
-@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].words()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
+@pytest.mark.parametrize("made", MASKS, ids=lambda m: f"{m[0].describe()}-{m[1]}-{'sm'[m[2]]}{m[3]}d{m[4]:d}")
 def test_free_ascent_of_the_loss_on_masks_reaches_the_goal(made):
     goal, structures, exclusive, dimensions, one_logit = made
     task, outputs, targets = case(goal, structures, exclusive, dimensions, 0, one_logit)
@@ -185,7 +185,7 @@ FINDINGS = [AnyFinding(), AllFindings(), Miss((0, 2)), Invent((1, 3)), Miss((1,)
 
 @pytest.mark.parametrize("contract", TASK_CONTRACTS)
 @pytest.mark.parametrize("thresholds", [(0.5,), (0.3,), (0.2, 0.5, 0.7, 0.4)], ids=str)
-@pytest.mark.parametrize("goal", FINDINGS, ids=lambda g: g.words())
+@pytest.mark.parametrize("goal", FINDINGS, ids=lambda g: g.describe())
 def test_multilabel_keeps_contract(goal, thresholds, contract):
     generator = torch.Generator().manual_seed(3)
     outputs = torch.randn(64, 4, generator=generator, dtype=torch.float64) * 3
@@ -209,7 +209,7 @@ def test_multilabel_keeps_contract(goal, thresholds, contract):
     TASK_CONTRACTS[contract](MultiLabel(4, goal, thresholds), outputs, labels, reached)
 
 
-@pytest.mark.parametrize("goal", FINDINGS, ids=lambda g: g.words())
+@pytest.mark.parametrize("goal", FINDINGS, ids=lambda g: g.describe())
 def test_free_ascent_of_the_loss_on_findings_reaches_the_goal(goal):
     generator = torch.Generator().manual_seed(3)
     outputs = torch.randn(64, 4, generator=generator, dtype=torch.float64) * 3

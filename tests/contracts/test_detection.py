@@ -119,7 +119,7 @@ GOALS = [Degrade(), Vanish(), Vanish((0, 2)), Fabricate(), Fabricate(3), Fabrica
 
 @pytest.mark.parametrize("contract", TASK_CONTRACTS)
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
-@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.words())
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.describe())
 def test_detection_keeps_contract(contract, head, goal):
     outputs, targets = drawn(head)
     task = Detection(CLASSES, goal, head=head)
@@ -129,7 +129,7 @@ def test_detection_keeps_contract(contract, head, goal):
 
 
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
-@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.words())
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.describe())
 def test_the_drawn_images_reach_the_goal_and_miss_it(head, goal):
     outputs, targets = drawn(head)
     rows = Detection(CLASSES, goal, head=head).eligible(targets)

@@ -40,7 +40,7 @@ CASES = [
 
 @pytest.mark.parametrize("contract", TASK_CONTRACTS)
 @pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{c[1].name}-{getattr(c[1], 'threshold', '')}-{c[2].words()}"
+    "case", CASES, ids=lambda c: f"{c[0]}-{c[1].name}-{getattr(c[1], 'threshold', '')}-{c[2].describe()}"
 )
 def test_classification_keeps_contract(case, contract):
     classes, head, goal = case

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from palpate.data.formats import format_of, read_scan
-from palpate.data.scan import Note
+from palpate.data.formats.registry import format_of, read_scan
+from palpate.data.formats.scan import Note
 from palpate.data.table import Table
 from palpate.errors import InputError
 

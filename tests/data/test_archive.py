@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.archive import read_headers
-from palpate.data.forms import Form
+from palpate.data.formats.forms import Form
+from palpate.data.layouts.archive import read_headers
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, shared

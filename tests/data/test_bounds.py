@@ -18,7 +18,7 @@ import pytest
 import tifffile
 from pydicom.uid import JPEG2000Lossless
 
-from palpate.data.formats import BYTES_A_NUMBER, OVERHEAD, header_of, read_scan
+from palpate.data.formats.registry import BYTES_A_NUMBER, OVERHEAD, header_of, read_scan
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_slice, saved
@@ -28,7 +28,7 @@ from tests.data.volumes import changed, scan, write
 GAUGE = """
 import os, resource, sys
 from pathlib import Path
-from palpate.data.formats import read_scan
+from palpate.data.formats.registry import read_scan
 from palpate.data.table import Table
 from palpate.errors import InputError
 import nibabel, nrrd, PIL.JpegImagePlugin, PIL.PngImagePlugin, pydicom, tifffile

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from palpate.data.box_columns import BoxNames, box_names, boxed_lines, unit_and_mode
-from palpate.data.box_modes import BoxMode
+from palpate.data.annotations.box_modes import BoxMode
+from palpate.data.inspect.box_columns import BoxNames, box_names, boxed_lines, unit_and_mode
 from palpate.data.sheets import Line
 from tests.data.pictures import noise, save
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.box_modes import BoxMode
+from palpate.data.annotations.box_modes import BoxMode
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from palpate.data.class_folders import read_class_folders
-from palpate.data.searched import searched_folders
+from palpate.data.inspect.searched import searched_folders
+from palpate.data.layouts.class_folders import read_class_folders
 from palpate.errors import InputError
 from tests.data.pictures import save
 

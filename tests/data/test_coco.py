@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.data.annotation import IGNORE
-from palpate.data.coco_shapes import drawn
+from palpate.data.annotations.annotation import IGNORE
+from palpate.data.annotations.coco_shapes import drawn
 from palpate.data.listing import About
 from palpate.data.table import Table
 from palpate.errors import InputError

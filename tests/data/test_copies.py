@@ -13,8 +13,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
-from palpate.data.formats import header_of, read_scan, write_copy
-from palpate.data.scan import Note
+from palpate.data.formats.registry import header_of, read_scan, write_copy
+from palpate.data.formats.scan import Note
 from palpate.errors import InputError
 from tests.data.pictures import chunk, noise, png_bytes, save, shared
 from tests.data.volumes import AFFINE, changed, write

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.data.datalist import BOX_MODES, Keys
+from palpate.data.layouts.datalist import BOX_MODES, Keys
 from palpate.data.listing import About
 from palpate.data.table import Table
 from palpate.errors import InputError

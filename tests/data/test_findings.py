@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotation import UNKNOWN
+from palpate.data.annotations.annotation import UNKNOWN
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.extremes import extremes
-from palpate.data.formats import read_scan, write_copy
-from palpate.data.scan import Note
+from palpate.data.formats.extremes import extremes
+from palpate.data.formats.registry import read_scan, write_copy
+from palpate.data.formats.scan import Note
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.volumes import changed, scan, write

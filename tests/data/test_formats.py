@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.data.formats import FORMATS, format_of, header_of, read_scan
-from palpate.data.images import MAX_SCANS
+from palpate.data.formats.images import MAX_SCANS
+from palpate.data.formats.registry import FORMATS, format_of, header_of, read_scan
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series, ct_slice, saved

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palpate.data.formats import FORMATS, read_scan
+from palpate.data.formats.registry import FORMATS, read_scan
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series
 from tests.data.exercise import exercise

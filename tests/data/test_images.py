@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageFile
 
-from palpate.data.formats import read_scan, write_copy
-from palpate.data.forms import Form
-from palpate.data.images import bit_range, read_form, read_image
-from palpate.data.scan import Note
+from palpate.data.formats.forms import Form
+from palpate.data.formats.images import bit_range, read_form, read_image
+from palpate.data.formats.registry import read_scan, write_copy
+from palpate.data.formats.scan import Note
 from palpate.errors import InputError
 from tests.data.pictures import chunk, noise, png_bytes, save, shared
 

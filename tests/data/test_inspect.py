@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.forms import Form
-from palpate.data.inspect import find_tables
+from palpate.data.formats.forms import Form
+from palpate.data.inspect.folder import find_tables
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
 
@@ -30,7 +30,7 @@ def test_csv_columns_are_told_by_what_they_hold(tmp_path: Path) -> None:
     assert layout.classes == ("0", "1", "2") and layout.counts == (4, 4, 4) and layout.count == 12
     assert layout.splits == (("test", 4), ("train", 8)) and layout.numbered
     assert layout.form == Form((1, 6, 5), "uint8") and layout.equal
-    assert "12 images, grey, 6 x 5" in layout.words()
+    assert "12 images, grey, 6 x 5" in layout.describe()
     table = layout.table()
     assert len(table) == 4 and table[0].group == "4" and len(layout.table("train")) == 8
 
@@ -65,7 +65,7 @@ def test_unequal_images_are_said(tmp_path: Path) -> None:
     listing(tmp_path, "file,label", ["a.png,0", "b.png,1", "c.png,0", "d.png,1"], ["a.png", "b.png", "c.png", "d.png"])
     save(tmp_path / "c.png", noise(7, 5, 3))
     (layout,) = find_tables(tmp_path)
-    assert not layout.equal and "sizes differ" in layout.words()
+    assert not layout.equal and "sizes differ" in layout.describe()
 
 
 def test_class_folders(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.forms import Form
-from palpate.data.inspect_annotated import find_annotated
-from palpate.data.seen import UnreadError
+from palpate.data.formats.forms import Form
+from palpate.data.inspect.annotated import find_annotated
+from palpate.data.inspect.seen import UnreadError
 from tests.data.pictures import noise, save, shared
 from tests.data.volumes import scan, write
 
@@ -39,7 +39,7 @@ def test_masks_beside_fields_of_view_and_patients(tmp_path: Path) -> None:
     assert (layout.file, layout.mask, layout.field, layout.group) == ("image", "lung_mask", "fov", "patient")
     assert layout.values == (255,) and layout.names == ("lung_mask",)
     assert layout.splits == (("test", 2), ("train", 6)) and layout.form == Form((1, 6, 5), "uint8") and layout.equal
-    assert "8 images, grey, 6 x 5" in layout.words() and "masks of lung_mask" in layout.words()
+    assert "8 images, grey, 6 x 5" in layout.describe() and "masks of lung_mask" in layout.describe()
     table = layout.table()
     assert len(table) == 2 and table[0].group == "p3" and len(layout.table("train")) == 6
 

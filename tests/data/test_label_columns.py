@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from palpate.data.label_columns import (
+from palpate.data.inspect.label_columns import (
     Choice,
     class_column,
     classes_of,

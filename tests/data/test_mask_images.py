@@ -9,12 +9,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.data.mask_images import is_mask_image, mask_size, read_mask_image
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.data.annotations.mask_images import is_mask_image, mask_size, read_mask_image
 from palpate.data.table import Table
 from palpate.errors import InputError, PlanError
-from tests.audit.test_plan_tables import REST
+from tests.audit.plan.test_plan_tables import REST
 from tests.data.png_bits import grey_png
 from tests.data.test_masks import DRAWN, listing, pair
 from tests.data.volumes import write
@@ -189,8 +189,8 @@ def test_values_that_fit_are_proposed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "structures", "said"),
     [
-        ("threshold = 128\nvalues = [255]", '"a"', r"data\.threshold: it takes the place of data\.values"),
-        ("threshold = 128\nignore_value = 9", '"a"', r"it takes the place of data\.ignore_value"),
+        ("threshold = 128\nvalues = [255]", '"a"', r"data\.threshold: it replaces data\.values"),
+        ("threshold = 128\nignore_value = 9", '"a"', r"it replaces data\.ignore_value"),
         ("threshold = 128", '"a", "b"', "cannot tell several structures of one file apart"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.data.mask_names import mask_owners, owners_beside, stem_of
+from palpate.data.annotations.mask_names import mask_owners, owners_beside, stem_of
 
 
 def test_the_masks_of_a_class_folder() -> None:

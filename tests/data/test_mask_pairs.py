@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotation import IGNORE
-from palpate.data.folder_tables import table_of_masks
-from palpate.data.mask_pairs import Naming, mask_files, paired, picture_files
+from palpate.data.annotations.annotation import IGNORE
+from palpate.data.annotations.mask_pairs import Naming, mask_files, paired, picture_files
+from palpate.data.layouts.folder_tables import table_of_masks
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_slice, saved
 from tests.data.pictures import noise, save

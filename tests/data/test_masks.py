@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotation import IGNORE
+from palpate.data.annotations.annotation import IGNORE
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from palpate.data.cases import Case
-from palpate.data.formats import format_of, read_scan
-from palpate.data.scan import Note
+from palpate.data.formats.registry import format_of, read_scan
+from palpate.data.formats.scan import Note
 from palpate.data.source import Folder
 from palpate.errors import InputError
 from tests.data.exercise import exercise

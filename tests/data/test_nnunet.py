@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.data.annotation import IGNORE
+from palpate.data.annotations.annotation import IGNORE
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.layouts import LABELS, dump, nnunet

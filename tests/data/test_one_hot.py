@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palpate.data.findings import FindingLists
+from palpate.data.annotations.findings import FindingLists
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save

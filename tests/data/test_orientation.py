@@ -11,17 +11,17 @@ import tifffile
 import torch
 from PIL import Image, ImageOps
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import parse_plan
-from palpate.audit.plan_tables import load_table
-from palpate.audit.saving import Saver, write_altered
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import Subject
-from palpate.data.formats import header_of, read_scan
-from palpate.data.orientation import TAG, turned, turned_back
-from palpate.data.png import orientation_chunk
-from palpate.data.scan import Note
-from tests.audit.test_plan_tables import BOXES, CLASSES, REST
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.tables import load_table
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.file_findings import file_findings
+from palpate.audit.subject.subject import Subject
+from palpate.audit.work.saving import Saver, write_altered
+from palpate.data.formats.orientation import TAG, turned, turned_back
+from palpate.data.formats.png import orientation_chunk
+from palpate.data.formats.registry import header_of, read_scan
+from palpate.data.formats.scan import Note
+from tests.audit.plan.test_plan_tables import BOXES, CLASSES, REST
 from tests.data.pictures import noise
 
 NOTE = Note("bim", "1/255", "identity")
@@ -138,7 +138,7 @@ def _said(root: Path, orientation: str) -> str:
     headers = tuple(table.header(row) for row in range(len(table)))
     scale = SimpleNamespace(step=None)
     subject = SimpleNamespace(table=table, headers=headers, victim=SimpleNamespace(bounds=(0.0, 255.0)), scale=scale)
-    return " ".join(finding.text for finding in notices(plan, _as_subject(subject)))
+    return " ".join(finding.text for finding in file_findings(plan, _as_subject(subject)))
 
 
 def _as_subject(subject: object) -> Subject:

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import label
 
-from palpate.data.images import read_image
+from palpate.data.formats.images import read_image
+from palpate.data.formats.volumes import read_volume_header
 from palpate.data.phantoms import (
     LUNGS,
     thorax_set,
@@ -16,7 +17,6 @@ from palpate.data.phantoms import (
     write_thorax_folder,
     write_thorax_volumes,
 )
-from palpate.data.volumes import read_volume_header
 from palpate.errors import InputError, StorageError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.formats import format_of
-from palpate.data.regions import body, burnt_in_text
+from palpate.data.annotations.regions import body, burnt_in_text
+from palpate.data.formats.registry import format_of
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 LETTER_E = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 1], [1, 0, 0], [1, 1, 1]], dtype=bool)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palpate.data.cases import Case
-from palpate.data.forms import Array, Form
+from palpate.data.formats.forms import Array, Form
 from palpate.data.table import Table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan import load_plan
+from palpate.audit.plan.plan import load_plan
 from palpate.data.json_file import read_json
 from palpate.data.sheets import read_csv
 from palpate.errors import InputError, PlanError

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotation import IGNORE
-from palpate.data.folder_tables import table_of_voc_masks
+from palpate.data.annotations.annotation import IGNORE
+from palpate.data.layouts.folder_tables import table_of_voc_masks
+from palpate.data.layouts.voc import MAX_XML, voc_splits
 from palpate.data.table import Table
-from palpate.data.voc import MAX_XML, voc_splits
 from palpate.errors import InputError
 from tests.data.layouts import OBJECT, annotation, voc
 from tests.data.pictures import noise, save

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palpate.data.formats import read_scan, write_copy
-from palpate.data.scan import Note
+from palpate.data.formats.registry import read_scan, write_copy
+from palpate.data.formats.scan import Note
+from palpate.data.formats.volumes import MAX_VOXELS, is_volume, read_volume, read_volume_header, same_grid
 from palpate.data.table import Folder, Table
-from palpate.data.volumes import MAX_VOXELS, is_volume, read_volume, read_volume_header, same_grid
 from palpate.errors import InputError
 from tests.data.volumes import AFFINE, changed, scan, write
 
@@ -281,5 +281,5 @@ def test_tables_of_classes_hold_volumes_too(tmp_path: Path) -> None:
     table = Table.from_csv(tmp_path / "labels.csv", tmp_path)
     assert isinstance(table.source, Folder) and [case.name for case in table] == ["a.nii.gz", "b.nii.gz"]
     assert table.shape() == table.shape_of(1) == table.image(1).shape == (1, 3, 5, 4)
-    assert table.form().words() == "grey, 3 x 5 x 4 voxels, float32"
+    assert table.form().describe() == "grey, 3 x 5 x 4 voxels, float32"
     assert is_volume("A.NII.GZ") and not is_volume("a.gz")

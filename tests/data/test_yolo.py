@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from palpate.data.folder_tables import table_of_yolo
-from palpate.data.yolo import read_yolo, yolo_splits
+from palpate.data.layouts.folder_tables import table_of_yolo
+from palpate.data.layouts.yolo import read_yolo, yolo_splits
 from palpate.errors import InputError
 from tests.data.pictures import noise, save
 

@@ -89,8 +89,8 @@ def scaled(images):
         (lambda: attack(Middle(lambda logit: two(logit)[..., None])), r"outputs\.flatten\(1\)"),
         (lambda: attack(Middle(two), lambda images: images / 0), r"NaN or infinity.*nan_to_num"),
         (lambda: attack(Middle(two), lambda images: images[:, 0]), r"images\[:, None\]"),
-        (lambda: attack(palpate.Victim(Middle(two)), bounds=(0, 255)), r"bounds: a Victim brings its own"),
-        (lambda: attack(palpate.Victim(Middle(two)), preprocess=scaled), r"preprocess: a Victim brings its own"),
+        (lambda: attack(palpate.Victim(Middle(two)), bounds=(0, 255)), r"bounds: a Victim has its own"),
+        (lambda: attack(palpate.Victim(Middle(two)), preprocess=scaled), r"preprocess: a Victim has its own"),
         (lambda: attack(Middle(two), preprocess=3), r"preprocess: 3 cannot be called"),
         (lambda: attack(Middle(two), labels=torch.eye(2)[[0, 1] * 4]), r"labels\.argmax\(1\)"),
         (lambda: attack(lambda images: Middle(two)(torch.from_numpy(images.numpy()))), r"numpy inside forward"),
@@ -147,7 +147,7 @@ def test_a_module_inside_an_object_is_evaluated_and_left_in_its_mode(wrapped):
 
 
 def test_a_field_that_writes_out_another_is_answered_with_it(tmp_path):
-    from palpate.audit.plan import load_plan
+    from palpate.audit.plan.plan import load_plan
     from tests.audit.tiny import PLAN, write
 
     write(tmp_path / "tiny")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from palpate.audit.starter import starting_plan
+from palpate.audit.starter.plan import starting_plan
 from palpate.cli import app
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series

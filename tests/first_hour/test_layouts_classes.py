@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.fitting import notices
-from palpate.audit.plan import Plan, parse_plan
-from palpate.audit.runner import audit
-from palpate.audit.starter import starting_plan
-from palpate.audit.subject import load_subject
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.run.runner import audit
+from palpate.audit.starter.plan import starting_plan
+from palpate.audit.subject.file_findings import file_findings
+from palpate.audit.subject.subject import load_subject
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.first_hour.class_layouts import LAYOUTS, busi, model, pictures, sheet
 
 
@@ -45,7 +45,7 @@ def test_init_recognises_it_and_audit_reads_it(brought: tuple[Path, dict[str, ob
     assert len(subject.table) == expected.pop("images")
     assert {name: said[name] for name in expected if name != "images"} == expected
     with subject.victim as victim:
-        outputs = victim.glance(subject.images((0, 1)))
+        outputs = victim.forward_no_grad(subject.images((0, 1)))
     assert outputs.shape == (2, len(plan.task.names))
 
 
@@ -71,7 +71,7 @@ def test_masks_beside_images_are_left_out_and_said(tmp_path: Path) -> None:
     said = "9 files in the class folders are masks of other files by their names, and are left out"
     assert said in text and plan.task.names == ("benign", "malignant", "normal")
     assert len(load_subject(plan).table) == 6
-    assert said in notices(plan, load_subject(plan))[0].text
+    assert said in file_findings(plan, load_subject(plan))[0].text
 
 
 def test_masks_in_a_folder_of_each_class_are_left_out_and_said(tmp_path: Path) -> None:

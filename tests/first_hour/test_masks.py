@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from palpate.audit.plan import load_plan
-from palpate.audit.plan_tables import load_table
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.tables import load_table
 from palpate.cli import main
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.data.test_mask_images import VOC, palette
 
 MODEL = """

@@ -15,7 +15,7 @@ from PIL import Image
 
 from palpate import cli
 from palpate.models.factory import build
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 
 MODEL = """
 import torch

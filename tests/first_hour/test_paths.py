@@ -12,7 +12,7 @@ from palpate.cli import main
 from palpate.data.listing import locate
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.test_privacy import leaks
 

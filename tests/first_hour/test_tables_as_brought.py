@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.plan import load_plan
-from palpate.audit.plan_tables import load_table
+from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.tables import load_table
 from palpate.cli import main
 from tests.data.pictures import noise, save
 from tests.data.volumes import write

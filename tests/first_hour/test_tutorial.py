@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from palpate.audit.demo import write_demo
-from palpate.runs import RunFolder
+from palpate.audit.demo.folder import write_demo
+from palpate.storage.runs import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,9 @@ def test_the_demo_and_its_finer_budgets(place: Path) -> None:
     plan.write_text(text[: text.index("[[attacks]]")] + few)
     done = run(demo, place)
     assert done.returncode == 0, done.stderr
-    assert (place / DEMO / "runs" / "plan" / "report.html").is_file()
+    report = re.sub("<[^>]*>", "", (place / DEMO / "runs" / "plan" / "report.html").read_text())
+    named = re.findall(r"^- \*([^*]+)\*", PAGE, re.MULTILINE)
+    assert len(named) == 4 and all(title in report for title in named), "sections that the page names"
     (threat,) = (block for block in blocks("toml") if "[threat]" in block)
     (budgets,) = re.findall(r"^eps = .*$", threat, re.MULTILINE)
     plan.write_text(re.sub(r"^eps = .*$", budgets, plan.read_text(), count=1, flags=re.MULTILINE))

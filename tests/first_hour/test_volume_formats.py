@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palpate.audit.fitting import _rescales
+from palpate.audit.subject.file_findings import _rescales
 from palpate.cli import main
-from palpate.data.formats import header_of
+from palpate.data.formats.registry import header_of
 from tests.data.dicom.making import ct_series, ct_slice, saved
 from tests.data.meta import meta
 from tests.data.volumes import scan
@@ -63,7 +63,7 @@ def test_pet_is_started_and_the_audit_says_how_it_is_saved(tmp_path: Path, said:
     status, text = said("init", tmp_path)
     assert status == 0, text
     found = _rescales(SimpleNamespace(headers=[header_of(tmp_path / "s0")]))  # type: ignore[arg-type]
-    assert len(found) == 1 and found[0].text.startswith("1 of 1 series have slices with rescales of their own")
+    assert len(found) == 1 and found[0].text.startswith("1 of 1 series have a separate rescale in each slice")
 
 
 def test_init_names_a_copy_of_a_slice(tmp_path: Path, said: Said) -> None:

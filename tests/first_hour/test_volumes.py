@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.audit.plan import load_plan
+from palpate.audit.plan.plan import load_plan
 from palpate.cli import main
-from palpate.runs import RunFolder
+from palpate.storage.runs import RunFolder
 from tests.data.volumes import changed, scan, write
 
 # Bright voxels are the structure; it takes planes as well as volumes, of any number of channels.

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from palpate.annotations import Candidates
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
-from palpate.inference import Flips, SlidingWindow
 from palpate.victim import Victim
+from palpate.victim.inference import Flips, SlidingWindow
 from tests.inference.test_sliding_window import gradient, network
 
 ALL_OF_2D = ((0,), (1,), (0, 1))
@@ -100,7 +100,9 @@ def test_only_one_flip_keeps_its_graph():
 def test_example_words_identity():
     flips = Flips(((0,), (0, 1)), SlidingWindow((8, 8)))
     assert flips.example(torch.rand(2, 1, 16, 16)).shape == (1, 1, 8, 8)
-    assert flips.words().startswith("the average of logits over the image and its flips (axes 0, 0+1), each by sliding")
+    assert flips.describe().startswith(
+        "the average of logits over the image and its flips (axes 0, 0+1), each by sliding"
+    )
     others = [dataclasses.replace(flips, axes=((0,),)), dataclasses.replace(flips, average="softmax"), Flips(((0,),))]
     assert len({digest(entry) for entry in [flips, *others]}) == 4
 

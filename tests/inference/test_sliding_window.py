@@ -10,13 +10,13 @@ from torch import nn
 
 from palpate.annotations import Candidates
 from palpate.attacks import recipes
-from palpate.audit.identity import digest
+from palpate.audit.plan.identity import digest
 from palpate.errors import InputError
-from palpate.inference import Flips, SlidingWindow
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.tuning import choose
 from palpate.victim import Tuning, Victim
+from palpate.victim.inference import Flips, SlidingWindow
+from palpate.victim.tuning import choose
 
 
 class Net(nn.Module):
@@ -185,8 +185,8 @@ def test_a_victim_with_windows_is_tuned_attacked_and_judged():
 
         example = staticmethod(window.example)
 
-        def words(self):
-            return window.words()
+        def describe(self):
+            return window.describe()
 
     victim = Victim(net, (0, 1), inferer=Clinic())
     with victim:
@@ -284,4 +284,4 @@ def test_every_setting_is_part_of_the_identity():
 
 
 def test_words():
-    assert SlidingWindow((96, 96, 96)).words() == "sliding windows of 96 x 96 x 96, overlap 0.5, Gaussian weights"
+    assert SlidingWindow((96, 96, 96)).describe() == "sliding windows of 96 x 96 x 96, overlap 0.5, Gaussian weights"

@@ -21,7 +21,7 @@ def pairs(*shape: int, bounds: tuple[float, float] = CT) -> tuple[torch.Tensor, 
 
 
 def plain_ssim(image: np.ndarray, clean: np.ndarray, extent: float) -> float:
-    """The definition on one plane (rows, columns) of values above 0: windows that lie inside."""
+    """The definition on one plane (rows, columns) of values above 0: windows inside the image."""
 
     def mean(values: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(values, 1.5, radius=5)[5:-5, 5:-5]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from palpate.metrics.panel import Panel, arrange
-from palpate.records import FIELD_NAMES, Record
-from palpate.runs import Frame
+from palpate.storage.records import FIELD_NAMES, Record
+from palpate.storage.runs import Frame
 
 _TEXT = {"image", "group", "site", "scanner", "attack", "item", "goal", "norm", "evidence"}
 _LISTS = {

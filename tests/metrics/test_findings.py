@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from palpate.metrics.findings import Finding, grade
+from palpate.metrics.findings import HealthFinding, grade
 
-PASS = Finding("pass", "a", "fine")
-NOTE = Finding("note", "b", "good to know")
-WARNING = Finding("warning", "c", "look")
-FAILURE = Finding("failure", "d", "stop")
+PASS = HealthFinding("pass", "a", "fine")
+NOTE = HealthFinding("note", "b", "good to know")
+WARNING = HealthFinding("warning", "c", "look")
+FAILURE = HealthFinding("failure", "d", "stop")
 
 
 def test_the_grade_is_that_of_the_worst_finding():
@@ -17,7 +17,7 @@ def test_the_grade_is_that_of_the_worst_finding():
 def test_the_reason_names_the_checks_once():
     verdict = grade([WARNING, WARNING, PASS])
     assert verdict.reason.startswith("One check raised a warning: c.")
-    assert "2 checks failed: d, e." in grade([FAILURE, Finding("failure", "e", "too")]).reason
+    assert "2 checks failed: d, e." in grade([FAILURE, HealthFinding("failure", "e", "too")]).reason
 
 
 def test_an_unfinished_run_is_never_trusted():

@@ -62,9 +62,9 @@ def test_a_model_no_better_than_the_commonest_class():
 
 def test_one_class_alone_passes_nothing_and_no_right_image_fails():
     alone = clean_baseline(panel([record(row, label=1) for row in range(32)]).images)
-    assert alone.level == "warning" and "right on 32 of 32 images, which are all of one class" in alone.text
+    assert alone.level == "warning" and "correct on 32 of 32 images, which are all of one class" in alone.text
     none = clean_baseline(panel([record(row, label=1, clean_prediction=0) for row in range(32)]).images)
-    assert none.level == "failure" and "right on 0 of 32" in none.text
+    assert none.level == "failure" and "correct on 0 of 32" in none.text
     mixed = [record(row, label=row % 2, clean_prediction=1 - row % 2) for row in range(6)]
     assert clean_baseline(panel(mixed).images).level == "failure"
     drawn = clean_baseline(panel([dense(row, clean_right=False) for row in range(6)]).images)

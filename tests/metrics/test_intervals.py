@@ -56,7 +56,7 @@ def test_groups_that_repeat_one_image_are_as_wide_as_the_groups_alone():
 
 
 @pytest.mark.parametrize("hit", [True, False])
-def test_where_the_bootstrap_has_no_width_wilson_over_groups_stands_in(hit):
+def test_where_the_bootstrap_has_no_width_wilson_over_groups_is_used(hit):
     share = Share(np.full(30, hit), np.ones(30, dtype=bool))
     estimate = Resampling(np.repeat(np.arange(10), 3)).proportion(share)
     assert estimate.method == WILSON_GROUPS

@@ -11,12 +11,12 @@ from palpate import catalog
 from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.metrics.stability_run import CURVES, along_the_run, band, mean_known
-from palpate.runs import Frame
 from palpate.stability import trace, trace_rows
+from palpate.storage.runs import Frame
+from palpate.storage.traces import FIELD_NAMES
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.traces import FIELD_NAMES
 from palpate.victim import Victim
 
 NAN = float("nan")

@@ -49,7 +49,7 @@ def test_noise_below_the_attacks_passes():
 def test_noise_that_beats_the_strongest_attack_fails():
     finding = noise_baseline(outcomes(noise=[2.0] * 10 + [INF] * 2, pgd=[INF] * 10 + [4.0, INF]), KINDS)
     assert finding.level == "failure"
-    assert "At eps 2 'noise' beat 10 images and the strongest of the others, 'pgd', 0." in finding.text
+    assert "At eps 2 'noise' beat 10 images and the strongest of the others, 'pgd', only 0." in finding.text
 
 
 def test_noise_that_equals_a_weaker_attack_warns_and_names_it():
@@ -95,15 +95,15 @@ def test_growth_passes_and_a_stuck_run_fails():
     assert checked_growth(panel(curve("pgd", [1.0, 1.0, INF]))).level == "failure"
 
 
-def test_one_flat_attack_beside_a_growing_one_warns():
+def test_one_flat_attack_next_to_a_growing_one_warns():
     finding = checked_growth(panel(curve("pgd", [1.0, 2.0, INF]) + curve("fgsm", [1.0, INF, INF])))
-    assert finding.level == "warning" and "'fgsm' gains nothing" in finding.text and "'pgd'" not in finding.text
+    assert finding.level == "warning" and "'fgsm' beats no more images" in finding.text and "'pgd'" not in finding.text
 
 
 def test_an_attack_that_loses_images_at_a_larger_budget_warns():
     records = curve("pgd", [1.0, 1.0, INF], eps=(1.0,)) + curve("pgd", [2.0, INF, INF], eps=(2.0,))
     finding = checked_growth(panel(records))
-    assert finding.level == "warning" and "'pgd' loses images" in finding.text
+    assert finding.level == "warning" and "'pgd' beats fewer images" in finding.text
 
 
 def test_all_beaten_at_every_budget_is_no_defect():

@@ -26,7 +26,7 @@ def counts(share):
 
 
 def test_success_before_and_after_by_hand():
-    # Beaten and stays; beaten and mended; on the boundary, which is beaten; only then beaten; never.
+    # Beaten and stays; beaten and fixed; on the boundary, which is beaten; only then beaten; never.
     made = handled([(-0.1,), (0.2,), (0.0,), (-0.3,), (0.4,)], success=[True, True, True, False, False])
     one = survival(made.outcomes[0], 0, 0)
     assert (counts(one.before), counts(one.after), counts(one.survived)) == ((3, 5), (3, 5), (2, 3))
@@ -53,11 +53,11 @@ def test_what_was_not_measured_does_not_count():
     assert counts(survival(panel([record(0, success=True)]).outcomes[0], 0, 0).after) == (0, 0), "no handling at all"
 
 
-def test_a_record_without_margins_lies_beside_one_with_them():
+def test_records_with_and_without_margins_go_together():
     rows = [record(0, handled=(), clean_handled=()), record(1, handled=(-1.0,), clean_handled=(1.0,), success=True)]
     (outcome,) = panel(rows).outcomes
     assert np.isnan(outcome.handled[0, 0, 0]) and counts(survival(outcome, 0, 0).after) == (1, 1)
-    with pytest.raises(InputError, match="different numbers of handlings"):
+    with pytest.raises(InputError, match="different numbers of post-processing steps"):
         arrange(frame([record(0, handled=(1.0,)), record(1, handled=(1.0, 2.0))]))
 
 
@@ -99,7 +99,7 @@ def test_success_that_saving_takes_away_is_a_warning():
 def test_success_that_stays_passes_and_what_is_not_known_is_said():
     kept = handled([(-0.5,)] * 6 + [(0.5,)])
     assert saved_success(kept.outcomes, ["saved"]).level == "pass"
-    assert "Of 7 successes 6" in saved_success(kept.outcomes, ["saved"]).text
+    assert "Of 7 successes, 6" in saved_success(kept.outcomes, ["saved"]).text
     assert saved_success(kept.outcomes, ["jpeg75"]).level == "note"
     assert saved_success(panel(curve("pgd", [1.0, 9.0])).outcomes, ["saved"]).level == "note"
     few = handled([(0.5,)] * 4)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.models.exported import Exported
 from palpate.models.loading import ModelSource, load_model, weights_digest
+from palpate.models.stored.exported import Exported
 from palpate.victim import Tuning, Victim
 from tests.models.networks import Trap, exported, images, repack, saved, scripted, small
 

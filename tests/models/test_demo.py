@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import load as read_safetensors
 
 from palpate.data.phantoms import COUNTS, fundus_set
-from palpate.models import demo
+from palpate.models.demo import fundus as demo
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return resources.files("palpate.models").joinpath(demo.WEIGHTS).read_bytes()
+    return resources.files("palpate.models.demo").joinpath(demo.WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")

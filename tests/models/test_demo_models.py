@@ -10,7 +10,9 @@ from safetensors.torch import load as read_safetensors
 from palpate.annotations import Boxes
 from palpate.data.phantoms import ARTEFACTS, LUNGS, endoscopy_set, thorax_set
 from palpate.data.phantoms.folder import OFFSET, labelled
-from palpate.models import demo, demo_endoscopy, demo_thorax
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
 from palpate.tasks.boxes import matched
 from palpate.tasks.detection import Detection
 
@@ -23,7 +25,7 @@ def normalised(module, images):
 
 
 def shipped(module):
-    return resources.files("palpate.models").joinpath(module.WEIGHTS).read_bytes()
+    return resources.files("palpate.models.demo").joinpath(module.WEIGHTS).read_bytes()
 
 
 def test_all_weights_together_are_below_two_megabytes():

@@ -5,12 +5,12 @@ import torch
 
 from palpate.annotations import Boxes, Candidates
 from palpate.errors import InputError
-from palpate.folding import fold_batch_norms
 from palpate.models.detectors import CentreDetector, centre_loss
 from palpate.models.detectors.geometry import from_centres, giou, pairwise_iou
 from palpate.models.detectors.huggingface import HuggingFaceDetector
 from palpate.tasks.criteria import Bipartite
 from palpate.tasks.detection import Detection
+from palpate.victim.folding import fold_batch_norms
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from palpate.errors import InputError
-from palpate.models.files import identify
 from palpate.models.inspect import find_models, propose
 from palpate.models.source import ModelSource
+from palpate.models.stored.files import identify
 from tests.models.networks import Trap, exported, scripted, small
 
 CODE = """

@@ -13,12 +13,12 @@ from palpate.attacks.recipes import pgd
 from palpate.attacks.square import Square
 from palpate.errors import InputError
 from palpate.models.loading import ModelSource, load_model
-from palpate.models.onnx_files import onnx_files
-from palpate.models.onnx_models import OnnxModel
+from palpate.models.stored.onnx_files import onnx_files
+from palpate.models.stored.onnx_models import OnnxModel
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.tuning import choose
 from palpate.victim import Tuning, Victim
+from palpate.victim.tuning import choose
 from tests.models.onnx_made import Twin, write
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")

@@ -11,7 +11,7 @@ import torch
 
 from palpate.errors import InputError
 from palpate.models.loading import ModelSource, load_model
-from palpate.models.onnx_models import OnnxGradients
+from palpate.models.stored.onnx_models import OnnxGradients
 from tests.models import torchvision_beside
 from tests.models.onnx_made import Twin, write
 from tests.models.test_onnx import expected, images

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from palpate.errors import InputError
-from palpate.models.files import identify
 from palpate.models.inspect import find_models
 from palpate.models.loading import ModelSource, load_model
+from palpate.models.stored.files import identify
 from tests.models.networks import small
 
 FACTORY = "tests.models.networks:Small"

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.models.archives import members_of, packed
 from palpate.models.loading import ModelSource, load_model
-from palpate.models.torchscript import reaching_out
+from palpate.models.stored.archives import members_of, packed
+from palpate.models.stored.torchscript import reaching_out
 from tests.models.networks import images, repack, scripted, small
 
 

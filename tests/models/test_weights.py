@@ -20,7 +20,7 @@ from torch import nn
 from palpate.errors import InputError
 from palpate.models.fit import fit
 from palpate.models.loading import ModelSource, load_model, weights_digest
-from palpate.models.states import Weights, read_weights
+from palpate.models.stored.states import Weights, read_weights
 from tests.models.networks import Small, Trap, images, scripted, small
 
 FACTORY = "tests.models.networks:Small"

@@ -6,7 +6,7 @@ from monai.transforms import HistogramNormalize, Lambda, ScaleIntensity
 from torch import Tensor, nn
 
 from palpate import catalog
-from palpate.audit.preflight import preflight
+from palpate.audit.subject.preflight import preflight
 from palpate.contracts import AttackResult
 from palpate.errors import InputError
 from palpate.preprocess import Chain, MonaiChain, PerImage, Resample, Resize, ToRGB, Window

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from palpate.audit.identity import NAMES, decode, digest, encode
+from palpate.audit.plan.identity import NAMES, digest, encode
 from palpate.errors import InputError
 from palpate.preprocess import (
     CentreCrop,
@@ -27,6 +27,7 @@ from palpate.preprocess import (
     ToRGB,
     Window,
 )
+from tests.decoding import decode
 
 CT = Chain((Window(-160.0, 240.0), Resize((8, 8)), ToRGB(3), Normalise((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))))
 
@@ -38,11 +39,11 @@ def test_the_steps_are_taken_in_order() -> None:
         expected = step(expected)
     assert torch.equal(CT(values), expected) and expected.shape == (2, 3, 8, 8)
     assert [name for name, _ in CT.parts] == ["Window", "Resize", "ToRGB", "Normalise"]
-    assert CT.words() == (
+    assert CT.describe() == (
         "window -160 to 240 onto 0 to 1; resize to 8 x 8; repeat grey to 3 channels; "
         "subtract 0.5, 0.4, 0.3, divide by 0.2, 0.2, 0.2"
     )
-    assert Chain().words() == "none" and torch.equal(Chain()(values), values)
+    assert Chain().describe() == "none" and torch.equal(Chain()(values), values)
 
 
 @pytest.mark.parametrize(

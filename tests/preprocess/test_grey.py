@@ -21,7 +21,7 @@ def test_grey_is_that_of_pillow(prepare: Preprocess | Chain) -> None:
     found = prepare(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())
     assert found.shape == (1, 1, 8, 9)
     assert float((found[0, 0] - torch.from_numpy(expected)).abs().max()) <= 1.0
-    assert "turn RGB into grey (ITU-R 601)" in prepare.words()
+    assert "turn RGB into grey (ITU-R 601)" in prepare.describe()
 
 
 @pytest.mark.parametrize("prepare", PREPARES)

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from palpate.audit.plan_preprocess import PreprocessSection
-from palpate.audit.plan_steps import STEPS
+from palpate.audit.plan.sections.preprocess import PreprocessSection
+from palpate.audit.plan.sections.steps import STEPS
 from palpate.preprocess import Blocked, MonaiChain, blocked
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "howto" / "preprocessing.md").read_text()

@@ -119,7 +119,7 @@ def test_dictionaries_with_an_image_are_taken() -> None:
     assert torch.equal(made(images), plain(images))
     torch.testing.assert_close(gradient(made, images), gradient(plain, images))
     names = "EnsureChannelFirstd, ScaleIntensityRanged, Resized, NormalizeIntensityd"
-    assert made.words() == f"MONAI: {names} (transforms.py:build)"
+    assert made.describe() == f"MONAI: {names} (transforms.py:build)"
 
 
 def test_the_window_is_that_of_a_first_range_with_clip() -> None:
@@ -172,7 +172,7 @@ def test_what_blocks_is_named_and_straight_through_passes(transform: Any, why: s
     through = chain(GaussianSmooth(1.0), transform, ScaleIntensity(), straight_through=True)
     ((level, text),) = findings(through, images)
     assert level == "warning" and f"{type(transform).__name__} blocks gradients" in text
-    assert "straight-through is used: attacks may be weaker" in text and "straight-through" in through.words()
+    assert "straight-through is used: attacks may be weaker" in text and "straight-through" in through.describe()
     assert gradient(through, images).flatten(1).any(1).all()
     assert torch.equal(through(images), plain(images))
     assert torch.equal(through(images.clone().requires_grad_()).detach(), plain(images))

@@ -92,7 +92,7 @@ def test_every_image_stands_for_itself_and_is_not_written_to(step: Step, axes: i
     assert torch.equal(values, before)
     for row in range(len(values)):
         torch.testing.assert_close(together[row : row + 1], step(values[row : row + 1]), rtol=0, atol=1e-12)
-    assert step.words() and together.dtype == values.dtype
+    assert step.describe() and together.dtype == values.dtype
 
 
 def test_window_is_monais_scaling_with_clip() -> None:

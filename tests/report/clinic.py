@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from palpate.records import Record
-from palpate.runs import RunFolder
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, make_dense, records
 from tests.report.world import ATTACKS, HOSTILE, Patients, Press, describe, make_run, shard
 
@@ -72,7 +72,7 @@ def dress(
     )
 
 
-def _told(text: str) -> dict[str, Any]:
+def _described(text: str) -> dict[str, Any]:
     return {"handlings": [{"name": name, "words": words + text} for name, words in HANDLINGS.items()]}
 
 
@@ -95,7 +95,7 @@ def make_ct(path: Path, *, hostile: bool = False, lattice: bool = False, images:
     run.save_description(
         {
             **base,
-            **_told(text),
+            **_described(text),
             "title": f"Nodule grader on CT slices{text}",
             "data": {
                 **base["data"], "bounds": [-1024.0, 3071.0], "unit": "HU" + text, "step": 1.0, "window": list(WINDOW),
@@ -126,10 +126,10 @@ def make_endoscopy(path: Path, *, hostile: bool = False, pictures: int = 3, **ch
     """A detector on endoscopic JPEGs of two sites: what is saved is compressed again."""
     text = HOSTILE if hostile else ""
     run = make_dense(path, "detection", hostile=hostile, pictures=pictures)
-    told = run.describe()
-    data = {**told["data"], "step": 1.0, "formats": ["JPEG"], "sites": list(SITES[:2]), "scanners": []}
-    run.save_description({**told, **_told(text), "data": data, **changes})
-    for attack in told["shards"]:
+    stored = run.describe()
+    data = {**stored["data"], "step": 1.0, "formats": ["JPEG"], "sites": list(SITES[:2]), "scanners": []}
+    run.save_description({**stored, **_described(text), "data": data, **changes})
+    for attack in stored["shards"]:
         made_up = records(WORLDS["detection"](), attack, "untargeted", text)
         run.write_shard(attack, [replace(dress(one, difference=11.0), scanner="") for one in made_up])
     return run

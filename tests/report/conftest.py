@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.report.results import measure
-from palpate.report.schema import Results
-from palpate.runs import RunFolder
+from palpate.report.compute.results import measure
+from palpate.report.model.schema import Results
+from palpate.report.model.schema_stability import Stability
+from palpate.storage.runs import RunFolder
 from tests.report.clinic import make_ct, make_endoscopy
+from tests.report.traced import make_traced
 from tests.report.world import FEW, make_run
 
 
@@ -35,7 +37,7 @@ def empty(tmp_path_factory) -> RunFolder:
 
 @pytest.fixture(scope="session")
 def ct(tmp_path_factory) -> RunFolder:
-    """CT in Hounsfield units, with handlings, sites and exports; tests must not write into it."""
+    """CT in Hounsfield units, with post-processing, sites and exports; tests must not write into it."""
     return make_ct(tmp_path_factory.mktemp("ct") / "run")
 
 
@@ -55,3 +57,15 @@ def lattice(tmp_path_factory) -> RunFolder:
 def endoscopy(tmp_path_factory) -> RunFolder:
     """A detector on JPEGs."""
     return make_endoscopy(tmp_path_factory.mktemp("endoscopy") / "run", pictures=1)
+
+
+@pytest.fixture(scope="session")
+def traced(tmp_path_factory) -> RunFolder:
+    """A grader's run with traces; tests must not write into it."""
+    return make_traced(tmp_path_factory.mktemp("traced") / "run")
+
+
+@pytest.fixture(scope="session")
+def stability(traced) -> Stability:
+    """The stability of the traced run."""
+    return measure(traced).stability

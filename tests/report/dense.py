@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from palpate.audit.marks import outlines
-from palpate.records import Record
-from palpate.runs import RunFolder, write_atomically
+from palpate.audit.work.marks import outlines
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder, write_atomically
 from tests.report.world import HOSTILE, Patients, _png, describe
 
 EPS = (1.0, 2.0, 4.0, 8.0)
@@ -321,10 +321,10 @@ def make_dense(
     """Write a run folder of one of the `WORLDS`; `leave_out` are attacks whose shard is missing."""
     world, run, text = WORLDS[kind](), RunFolder(path), HOSTILE if hostile else ""
     base = describe(Patients.make(10, 1, False), text)
-    told = base["attacks"][:4]
+    actual = base["attacks"][:4]
     attacks = [
         {**one, "name": name, "item": f"{name}-item", "eps": list(EPS), "goal": "untargeted"}
-        for one, name in zip(told, STRENGTH, strict=True)
+        for one, name in zip(actual, STRENGTH, strict=True)
     ]
     task: ClassVar[dict[str, Any]] = {
         "kind": world.kind,

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from palpate.runs import RunFolder
-from palpate.traces import TraceRow
+from palpate.report.model.schema_stability import AttackStability, Stability
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TraceRow
 from tests.report.world import FEW, make_run
 
 NOTHING = float("nan")
@@ -99,7 +100,7 @@ def trace_rows(attack: dict[str, Any], walk: Walk, row: int, group: str, start: 
 
 
 def trace_maps(walk: Walk, rows: Sequence[int], starts: int, eps: float) -> dict[str, np.ndarray]:
-    """What lies beside the rows."""
+    """The maps that belong to the rows."""
     last = np.stack([[walked(walk, row, start, eps)[-1] for row in rows] for start in range(starts)])
     spread = last.std(axis=0, ddof=1).mean(axis=-1) if starts > 1 else np.full(last.shape[1:-1], NOTHING)
     maps = {
@@ -127,10 +128,10 @@ def add_traces(
     per_group: int = 1,
 ) -> RunFolder:
     """Write traces into a run folder, and say so in its description; `leave_out` are still to come."""
-    told = run.describe()
-    eps = told["threat"]["eps"][(len(told["threat"]["eps"]) - 1) // 2]
+    stored = run.describe()
+    eps = stored["threat"]["eps"][(len(stored["threat"]["eps"]) - 1) // 2]
     items = []
-    for attack in told["attacks"]:
+    for attack in stored["attacks"]:
         if attack["name"] not in walks:
             continue
         walk = walks[attack["name"]]
@@ -147,7 +148,7 @@ def add_traces(
         ]
         run.write_trace(identity, made_up, trace_maps(walk, rows, count, eps))
     run.save_description({
-        **told,
+        **stored,
         "stability": {"images": len(rows), "starts": starts, "smoothed": smoothed, "eps": eps, "items": items,
                       "untraced": list(untraced)},
     })  # fmt: skip
@@ -160,3 +161,8 @@ def make_traced(
     """A grader's run with traces of its gradient attacks."""
     run = make_run(path, hostile=hostile, attacks=attacks, pictures=0)
     return add_traces(run, WALKS, **{"untraced": [name for name in attacks if name == "noise"], **how})
+
+
+def of(stability: Stability, attack: str) -> AttackStability:
+    """The figures of one attack."""
+    return next(one for one in stability.attacks if one.attack == attack)

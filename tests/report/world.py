@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from palpate.records import Record
-from palpate.runs import RunFolder, write_atomically
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder, write_atomically
 
 CLASSES = ["none", "mild", "moderate", "severe", "proliferative"]
 DISEASE = (2, 3, 4)
@@ -208,7 +208,7 @@ def _gallery(run: RunFolder, patients: Patients, count: int, size: int) -> list[
 def describe(patients: Patients, hostile: str, attacks: Sequence[str] = NAMES) -> dict[str, Any]:
     """A `run.json` without schema, shards and gallery; `hostile` is added to every text."""
     chosen = [press for press in ATTACKS if press.name in attacks]
-    told = [
+    actual = [
         {
             "name": press.name,
             "item": f"{press.name}-item",
@@ -240,7 +240,7 @@ def describe(patients: Patients, hostile: str, attacks: Sequence[str] = NAMES) -
                  "fingerprint": f"1d7e90ab{hostile}"},
         "threat": {"norm": "linf", "eps": list(EPS),
                    "words": f"Every stored value may change by at most eps, within 0 to 255.{hostile}"},
-        "attacks": told,
+        "attacks": actual,
         "findings": [{"level": "note", "subject": f"Batch norm{hostile}", "text": f"Folded.{hostile}"}],
         "gates": [
             {"text": f"robust accuracy at eps 1 is at least 0.5{hostile}", "value": 0.21, "passed": False},

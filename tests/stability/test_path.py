@@ -64,7 +64,7 @@ def test_lengths_and_cosines_are_those_of_numpy():
 
 def test_the_plane_is_that_of_the_first_and_the_last_step_that_move():
     clean, images = walk()
-    # The first two steps and the last one stand still.
+    # The first two steps and the last one do not move.
     images = [images[0]] * 2 + images + [images[-1]]
     found = path(products(images, clean)[0])
     for row, d in enumerate(changes(images, clean)):
@@ -96,7 +96,7 @@ def test_where_all_steps_are_parallel_the_plane_is_a_line(lengths):
     assert float(found.plane_share) == pytest.approx(1)
 
 
-def test_on_a_line_the_share_counts_what_lies_along_it():
+def test_on_a_line_the_share_counts_the_part_along_it():
     clean, images = straight((0, 1), start=1.0)
     found = path(products(images, clean)[0])
     d = changes(images, clean)[0, -1]

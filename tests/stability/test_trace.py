@@ -14,14 +14,14 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Own, Stabilised
 from palpate.attacks.robust import robust
 from palpate.checks import victims
-from palpate.checks.worlds import WORLD_KINDS, WORLDS
+from palpate.checks.scenarios import SCENARIO_KINDS, SCENARIOS
 from palpate.errors import InputError
 from palpate.stability import trace, trace_rows
 from palpate.stability.trace import COLUMNS
+from palpate.storage.traces import FIELD_NAMES
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import Linf
-from palpate.traces import FIELD_NAMES
 from palpate.units import Scale
 from palpate.victim import Victim
 
@@ -61,9 +61,9 @@ class Seen:
     def __init__(self):
         self.images, self.outputs = [], []
 
-    def watch(self, moment):
-        self.images.append(moment.images.clone())
-        self.outputs.append(moment.outputs.clone())
+    def watch(self, event):
+        self.images.append(event.images.clone())
+        self.outputs.append(event.outputs.clone())
 
 
 def looked_at(attack, victim, images, labels):
@@ -179,7 +179,7 @@ def test_smoothed_divergence_and_penalty_are_those_of_the_attacks_own_smoothing(
     assert np.allclose(penalty[:, :-1], inner.weight * apart.T[:, :-1], rtol=1e-5, atol=1e-10)
 
 
-def test_a_penalty_that_cannot_be_told_from_the_loss_is_not_told():
+def test_a_penalty_that_cannot_be_separated_from_the_loss_is_not_given():
     victim, images, labels = small()
     scale = Scale((0.0, 255.0), known=True)
     elsewhere = ascent(directions=recipes.ni(Linf(EPS)).directions)
@@ -197,33 +197,33 @@ def test_a_penalty_that_cannot_be_told_from_the_loss_is_not_told():
 CROSSED = [
     (name, place)
     for name in GRADIENT
-    for place, (kind, targeted) in WORLD_KINDS.items()
+    for place, (kind, targeted) in SCENARIO_KINDS.items()
     if kind in catalog.find(name).tasks and (targeted or not catalog.find(name).targeted_only)
 ]
 
 
 @pytest.mark.parametrize(("name", "place"), CROSSED)
 def test_a_trace_changes_nothing_and_adds_no_pass(name, place):
-    world = WORLDS[place]()
+    scenario = SCENARIOS[place]()
     attack = make(name)
-    spent = world.victim.forwards
+    spent = scenario.victim.forwards
     alone = replace(attack, run_to_end=True)(
-        world.victim, world.task, world.images, world.targets, generator=torch.Generator().manual_seed(5)
+        scenario.victim, scenario.task, scenario.images, scenario.targets, generator=torch.Generator().manual_seed(5)
     )
-    spent, before = world.victim.forwards - spent, world.victim.forwards
-    clean = world.images.clone()
+    spent, before = scenario.victim.forwards - spent, scenario.victim.forwards
+    clean = scenario.images.clone()
     found = trace(
         attack,
-        world.victim,
-        world.task,
-        world.images,
-        world.targets,
+        scenario.victim,
+        scenario.task,
+        scenario.images,
+        scenario.targets,
         generator=torch.Generator().manual_seed(5),
     )
     (result,) = found.results
-    assert world.victim.forwards - before == spent
+    assert scenario.victim.forwards - before == spent
     assert torch.equal(result.images, alone.images) and torch.equal(result.margin, alone.margin)
-    assert torch.equal(result.forwards, alone.forwards) and torch.equal(world.images, clean)
+    assert torch.equal(result.forwards, alone.forwards) and torch.equal(scenario.images, clean)
     assert found.draws == catalog.find(name).random
     eligible = found.eligible
     assert torch.equal(eligible, alone.eligible) and eligible.any() and not eligible.all()

@@ -78,7 +78,7 @@ def nothing(count=3):
     return Boxes(torch.zeros(count, 0, 4), torch.zeros(count, 0, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.words())
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.describe())
 @pytest.mark.parametrize("annotated", [nothing(), targets(((-1, -1),) * 3)], ids=["no rows", "padding"])
 def test_images_without_boxes_are_defined_and_only_fabrication_applies(goal, annotated):
     task, outputs = Detection(2, goal), candidates()
@@ -99,7 +99,7 @@ def test_score_of_an_image_without_boxes_is_1_only_where_nothing_is_detected():
     assert Detection(2).score(outputs, nothing(2)).tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.words())
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.describe())
 def test_the_margin_has_a_gradient_where_the_goal_applies(goal):
     outputs, annotated = candidates(), targets(((0, 1), (1, 0), (1, 1)))
     logits = outputs.logits.clone().requires_grad_()
@@ -113,7 +113,7 @@ def test_own_detections_are_targets_without_disagreement():
     own = task.own(outputs, nothing())
     assert (own.labels >= 0).any(1).all()
     assert task.score(outputs, own).tolist() == [1.0] * 3
-    assert torch.allclose(task.disagreement(outputs, outputs, "label"), task.loss(outputs, own))
+    assert torch.allclose(task.consistency_loss(outputs, outputs, "label"), task.loss(outputs, own))
 
 
 def test_disagreement_grows_with_distance_and_counts_boxes_as_well_as_classes():
@@ -123,7 +123,7 @@ def test_disagreement_grows_with_distance_and_counts_boxes_as_well_as_classes():
         shifted = [Candidates(outputs.logits, outputs.boxes + step) for step in (0.0, 0.05, 0.1)]
         fainter = [Candidates(outputs.logits - step, outputs.boxes) for step in (0.0, 0.5, 1.0)]
         for series in (shifted, fainter if head == "sigmoid" else shifted):
-            values = torch.stack([task.disagreement(one, outputs, "distribution") for one in series])
+            values = torch.stack([task.consistency_loss(one, outputs, "distribution") for one in series])
             assert torch.allclose(values[0], torch.zeros(3), atol=1e-6)
             assert (values.diff(dim=0) > 0).all()
 
@@ -253,7 +253,7 @@ def test_gradients_make_every_box_vanish_where_noise_makes_none(trained):
     assert found.eligible.tolist() == (annotated.labels >= 0).any(1).tolist()
 
 
-@pytest.mark.parametrize("goal", [Degrade(), Fabricate(), Mislabel()], ids=lambda goal: goal.words())
+@pytest.mark.parametrize("goal", [Degrade(), Fabricate(), Mislabel()], ids=lambda goal: goal.describe())
 def test_other_goals_are_reached_more_often_than_by_noise(trained, goal):
     _, noise = attacked(trained, goal, lambda threat: recipes.noise(threat, tries=20), 0.12)
     for make in (recipes.pgd, recipes.apgd_margin, recipes.smia):

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
-from palpate.tasks import mask_shift
-from palpate.tasks.mask_goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
-from palpate.tasks.mask_reading import AimedMasks
+from palpate.tasks.masks import shift as mask_shift
+from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.segmentation import Segmentation
 
 ROW = torch.tensor([[[1, 1, 1, 1, 0, 0, 2, 2]]])
@@ -174,7 +174,7 @@ def test_soft_score_falls_along_the_way_to_every_goal():
         place = logits_of(labels).requires_grad_()
         (gradient,) = torch.autograd.grad(task.loss(place, targets).sum(), place)
         moved = place + 0.1 * gradient / gradient.abs().max()
-        assert task.soft_score(moved, targets) < task.soft_score(place, targets), goal.words()
+        assert task.soft_score(moved, targets) < task.soft_score(place, targets), goal.describe()
 
 
 def test_pieces_stand_by_their_cosine_with_what_is_wanted():
@@ -231,7 +231,7 @@ def test_what_is_no_goal_is_said(make, words):
 
 def test_words():
     goals = (Degrade(), Erase(0, name="lesion"), Insert(1, (0.5, 0.5), 3), Shift(0, -2), Toward((0, 3)), Swap(0, 1))
-    assert [goal.words() for goal in goals] == [
+    assert [goal.describe() for goal in goals] == [
         "untargeted",
         "erase lesion",
         "insert structure 1",

@@ -72,7 +72,7 @@ def test_nan_outputs_give_nan_margins_for_their_images_only():
 
 
 def test_words():
-    assert [goal.words() for goal in (AnyFinding(), AllFindings(), Miss((1, 2)), Invent((0,), "mass"))] == [
+    assert [goal.describe() for goal in (AnyFinding(), AllFindings(), Miss((1, 2)), Invent((0,), "mass"))] == [
         "untargeted",
         "all findings",
         "miss finding 1, 2",
@@ -114,5 +114,5 @@ def test_what_cannot_be_set_is_said(make, words):
 @pytest.mark.parametrize("how", ["label", "distribution"])
 def test_unknown_findings_have_no_share_in_the_disagreement(how):
     outputs, reference = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[-1.0, 0.5, 2.0]])
-    known = MultiLabel(3).disagreement(outputs, reference, how, torch.tensor([[1, -1, 0]]))
-    torch.testing.assert_close(known, MultiLabel(2).disagreement(outputs[:, [0, 2]], reference[:, [0, 2]], how))
+    known = MultiLabel(3).consistency_loss(outputs, reference, how, torch.tensor([[1, -1, 0]]))
+    torch.testing.assert_close(known, MultiLabel(2).consistency_loss(outputs[:, [0, 2]], reference[:, [0, 2]], how))

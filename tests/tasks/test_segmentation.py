@@ -7,7 +7,7 @@ import torch
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
-from palpate.tasks.mask_goals import Erase
+from palpate.tasks.masks.goals import Erase
 from palpate.tasks.segmentation import Segmentation
 
 TRUE = torch.tensor([[[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [2, 2, 0, 0]]])
@@ -157,7 +157,9 @@ def test_one_logit_and_two_agree():
     for a, b in zip(task.pieces(one, truth), task.pieces(two, truth), strict=True):
         torch.testing.assert_close(a, b)
     for how in ("label", "distribution"):
-        torch.testing.assert_close(task.disagreement(one, one.flip(0), how), task.disagreement(two, two.flip(0), how))
+        torch.testing.assert_close(
+            task.consistency_loss(one, one.flip(0), how), task.consistency_loss(two, two.flip(0), how)
+        )
     assert torch.equal(task.predict(one), task.predict(two))
 
 
@@ -250,8 +252,8 @@ def test_pixels_that_do_not_count_have_no_share_in_the_disagreement(how):
     truth = torch.zeros(1, 4, 4, dtype=torch.int64)
     truth[:, 2:] = 255
     task = Segmentation(1)
-    counted = task.disagreement(outputs, reference, how, truth)
-    torch.testing.assert_close(counted, task.disagreement(outputs[:, :, :2], reference[:, :, :2], how))
+    counted = task.consistency_loss(outputs, reference, how, truth)
+    torch.testing.assert_close(counted, task.consistency_loss(outputs[:, :, :2], reference[:, :, :2], how))
     changed = outputs.clone()
     changed[:, :, 2:] += 5
-    torch.testing.assert_close(counted, task.disagreement(changed, reference, how, truth))
+    torch.testing.assert_close(counted, task.consistency_loss(changed, reference, how, truth))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from palpate.contracts import Limits
-from palpate.data.scan import Header
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import lengths
@@ -43,7 +43,7 @@ def test_what_is_delivered_is_what_the_file_gives_back(name, norm):
     eps = header.step * {"linf": 3.0, "l2": 40.0, "l1": 500.0}[norm]
     space = Confined(eps, norm, lattice=True).around(clean, header.bounds, limits)
     for seed in range(5):
-        delivered = space.deliver(space.sample(Streams(range(4 * seed, 4 * seed + 4)))).numpy()
+        delivered = space.to_image(space.sample(Streams(range(4 * seed, 4 * seed + 4)))).numpy()
         saved = header.stored(delivered)
         again = np.stack([header.values(one) for one in saved]).astype(np.float32)
         assert np.array_equal(again, delivered)
@@ -51,7 +51,7 @@ def test_what_is_delivered_is_what_the_file_gives_back(name, norm):
         assert bool(change.any())
         assert (lengths(change, norm) * header.step <= eps * (1 + 1e-9)).all()
         # Delivered once more it stays, and its distance is a whole number of steps.
-        assert np.array_equal(space.deliver(torch.from_numpy(delivered)).numpy(), delivered)
+        assert np.array_equal(space.to_image(torch.from_numpy(delivered)).numpy(), delivered)
         assert torch.allclose(space.size(torch.from_numpy(delivered)), lengths(change, norm) * header.step, rtol=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_the_radius_is_the_largest_number_of_whole_steps_in_it(eps, step, whole)
     clean = torch.arange(100.0, 164.0).reshape(1, 1, 8, 8)
     limits = Limits(step=torch.tensor([step], dtype=torch.float64))
     space = Confined(eps, lattice=True).around(clean, (0.0, 255.0), limits)
-    far = space.deliver(space.move(clean, torch.ones_like(clean), 10.0))
+    far = space.to_image(space.move(clean, torch.ones_like(clean), 10.0))
     assert torch.allclose((far - clean) / step, torch.full_like(clean, whole), atol=1e-3)
     assert float(space.size(far)) == pytest.approx(whole * step, rel=1e-12)
 
@@ -69,14 +69,14 @@ def test_each_sample_has_its_own_step():
     clean = torch.full((2, 1, 4, 4), 100.0)
     space = Confined(4.0, lattice=True).around(clean, (0.0, 255.0), Limits(step=torch.tensor([1.0, 3.0]).double()))
     far = space.move(clean, torch.ones_like(clean), 1.0)
-    assert space.size(space.deliver(far)).tolist() == [4.0, 3.0]
-    assert space.take(torch.tensor([1])).size(space.deliver(far)[1:]).tolist() == [3.0]
+    assert space.size(space.to_image(far)).tolist() == [4.0, 3.0]
+    assert space.take(torch.tensor([1])).size(space.to_image(far)[1:]).tolist() == [3.0]
 
 
 def test_rounding_is_to_the_nearest_step():
     clean = torch.full((1, 1, 1, 4), 100.0)
     space = Confined(2.0, lattice=True).around(clean, (0.0, 255.0), Limits(step=torch.ones(1).double()))
-    delivered = space.deliver(clean + torch.tensor([0.4, 0.6, -0.6, -1.6]))
+    delivered = space.to_image(clean + torch.tensor([0.4, 0.6, -0.6, -1.6]))
     assert (delivered - clean).flatten().tolist() == [0.0, 1.0, -1.0, -2.0]
 
 
@@ -87,7 +87,7 @@ def test_a_length_spread_thin_is_gathered_where_it_is_largest(norm):
     thin = torch.linspace(0.2, 0.4, 100).reshape_as(clean)
     eps = float(lengths(thin, norm))
     space = Confined(eps, norm, lattice=True).around(clean, (0.0, 255.0), Limits(step=torch.ones(1).double()))
-    change = (space.deliver(clean + thin) - clean).flatten()
+    change = (space.to_image(clean + thin) - clean).flatten()
     count = int(eps if norm == "l1" else eps**2)
     assert change.tolist() == [0.0] * (100 - count) + [1.0] * count
 
@@ -97,7 +97,7 @@ def test_nothing_changes_outside_the_region_and_gradients_do_not_come_from_there
     region = torch.zeros(1, 1, 6, 6, dtype=torch.bool)
     region[..., :2] = True
     space = Confined(5.0, region="left").around(clean.detach(), (0.0, 255.0), Limits(region))
-    delivered = space.deliver(clean + 5)
+    delivered = space.to_image(clean + 5)
     assert torch.equal(delivered - 100, torch.where(region, 5.0, 0.0).expand(1, 3, 6, 6))
     (gradient,) = torch.autograd.grad(delivered.sum(), clean)
     assert torch.equal(gradient, region.float().expand_as(gradient))
@@ -109,9 +109,9 @@ def test_tied_channels_have_the_room_of_the_tightest(lattice):
     clean[..., 1] = 100.0
     limits = Limits(step=torch.ones(1).double())
     space = Confined(4.0, tied=True, lattice=lattice).around(clean, (0.0, 255.0), limits)
-    change = space.deliver(space.move(clean, torch.ones_like(clean), 2.0)) - clean
+    change = space.to_image(space.move(clean, torch.ones_like(clean), 2.0)) - clean
     assert change[0, :, 0].tolist() == [[0.0, 4.0]] * 3
-    change = space.deliver(space.move(clean, -torch.ones_like(clean), 2.0)) - clean
+    change = space.to_image(space.move(clean, -torch.ones_like(clean), 2.0)) - clean
     assert change[0, :, 0].tolist() == [[-4.0, -4.0]] * 3
 
 
@@ -120,7 +120,7 @@ def test_channels_have_their_share():
     limits = Limits(step=torch.ones(1).double())
     for lattice, wanted in ((False, [4.0, 1.4, 0.0]), (True, [4.0, 1.0, 0.0])):
         space = Confined(4.0, channels=(1.0, 0.35, 0.0), lattice=lattice).around(clean, (0.0, 255.0), limits)
-        change = space.deliver(space.move(clean, torch.ones_like(clean), 1.0)) - clean
+        change = space.to_image(space.move(clean, torch.ones_like(clean), 1.0)) - clean
         assert change[0, :, 0, 0].tolist() == pytest.approx(wanted, abs=1e-4)
 
 
@@ -136,11 +136,11 @@ def test_smoothing_lengthens_no_change(shape, norm):
 def test_a_wide_smooth_change_reaches_the_whole_radius_and_a_narrow_one_does_not():
     clean = torch.full((1, 1, 41, 41), 100.0)
     space = Confined(4.0, smooth=2.0).around(clean, (0.0, 255.0))
-    wide = space.deliver(clean + 4)
+    wide = space.to_image(clean + 4)
     assert float(wide.amax() - 100) == pytest.approx(4.0, abs=1e-4)
     point = clean.clone()
     point[..., 20, 20] += 4
-    narrow = space.deliver(point) - clean
+    narrow = space.to_image(point) - clean
     assert float(narrow.amax()) < 0.2
     assert float(narrow.sum()) == pytest.approx(4.0, abs=1e-3)
 
@@ -161,9 +161,9 @@ def test_a_step_along_the_gradient_through_the_delivery_rises(confinement, norm)
     for seed in range(10):
         slope = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         iterate = clean.clone().requires_grad_()
-        before = (space.deliver(iterate) * slope).flatten(1).sum(1)
+        before = (space.to_image(iterate) * slope).flatten(1).sum(1)
         (gradient,) = torch.autograd.grad(before.sum(), iterate)
-        after = (space.deliver(space.move(clean, gradient, 1.0)) * slope).flatten(1).sum(1)
+        after = (space.to_image(space.move(clean, gradient, 1.0)) * slope).flatten(1).sum(1)
         assert (after > before).all()
 
 
@@ -172,16 +172,16 @@ def test_a_plain_confined_ball_is_the_ball():
     space, ball = (threat.around(clean, (0.0, 255.0)) for threat in (Confined(2.0), Linf(2.0)))
     assert type(space) is type(ball)
     assert torch.equal(space.sample(Streams([3])), ball.sample(Streams([3])))
-    assert Confined(2.0).words() == Linf(2.0).words()
+    assert Confined(2.0).describe() == Linf(2.0).describe()
 
 
 def test_words():
     threat = Confined((1.0, 2.0), "l2", True, "inside body", (1.0, 0.5, 0.5), smooth=1.5)
-    assert threat.words() == (
+    assert threat.describe() == (
         "the change has a Euclidean length of at most 1 to 2, in whole stored steps, only inside body, "
         "with shares 1, 0.5, 0.5 of it by channel, smoothed by a Gaussian of 1.5 pixels"
     )
-    assert Confined(1.0, tied=True).words().endswith(", alike in all channels")
+    assert Confined(1.0, tied=True).describe().endswith(", alike in all channels")
 
 
 def steps(value, **more):
@@ -248,4 +248,4 @@ def test_a_step_that_no_channels_share_pays_for_is_refused_in_every_norm(norm: s
     space = Confined(2.0, norm, lattice=True, channels=(0.5, 0.5)).around(clean, (0.0, 255.0), limits)
     moved = clean.clone()
     moved[0, 0, 0, 0] += 2
-    assert (space.deliver(moved) - clean).abs().sum() == 1, "one stored step is reached"
+    assert (space.to_image(moved) - clean).abs().sum() == 1, "one stored step is reached"

@@ -102,6 +102,6 @@ def test_bad_values_are_refused_by_name():
         Frequency(0.0)
     with pytest.raises(InputError, match="wider than the whole range"):
         Frequency(300.0).around(torch.zeros(1, 1, 8, 8), (0.0, 255.0))
-    assert "block of 8 changes by at most 2" in Frequency((2.0, 2.0)).words()
-    assert "2 to 3" in Frequency((2.0, 3.0)).words()
+    assert "block of 8 changes by at most 2" in Frequency((2.0, 2.0)).describe()
+    assert "2 to 3" in Frequency((2.0, 3.0)).describe()
     assert recipes_dense.vafa(Frequency(2.0), block=4).threat == Frequency(2.0, 4)

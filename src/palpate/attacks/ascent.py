@@ -9,18 +9,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from palpate.attacks.ledger import Ledger
+from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.objectives import Deviation
-from palpate.attacks.routes import Route, Way, routes
 from palpate.attacks.steps import Fixed
+from palpate.attacks.transforms import Transform, TransformedModel, transformed_models
 from palpate.contracts import (
     AttackResult,
     Direction,
     Limits,
-    Moment,
     Neighbourhood,
     Objective,
-    Point,
+    ObjectiveInputs,
+    StepEvent,
     StepRule,
     Task,
     Threat,
@@ -38,7 +38,7 @@ _CHECK_EVERY_ELSEWHERE = 4
 
 @dataclass(frozen=True)
 class Ascent:
-    """Projected gradient ascent, z_{t+1} = P(z_t + step * steepest(bend(grad J(D(z_t))))), for every sample on its own.
+    """Projected gradient ascent, z_{t+1} = P(z_t + step * steepest(T(grad J(D(z_t))))), for every sample on its own.
 
     The iterate z moves in a ball; the model sees D(z), the image that the threat delivers for it, and that image alone
     is scored and returned. For a plain ball D(z) = z.
@@ -83,7 +83,7 @@ class Ascent:
     random_start: bool = True
     restarts: int = 1
     run_to_end: bool = False
-    robust_to: tuple[Way, ...] = ()
+    robust_to: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -113,16 +113,16 @@ class Ascent:
             InputError: images, targets or model outputs that cannot be attacked, or handlings for other bounds.
         """
         streams = Streams.of(generator, len(images))
-        ways = routes(victim, self.robust_to)
+        models = transformed_models(victim, self.robust_to)
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets, self.to_end, limits)
+            best_so_far = BestSoFar(victim, task, self.threat, images, targets, self.to_end, limits)
             if start is not None:
-                try_images(ledger, ledger.open_rows(), start, ways)
+                try_images(best_so_far, best_so_far.open_rows(), start, models)
             for _ in range(self.restarts):
-                rows = ledger.open_rows()
+                rows = best_so_far.open_rows()
                 if len(rows):
-                    _Climb(self, ledger, rows, streams.take(rows), ways, watcher).run()
-            return ledger.close()
+                    _Climb(self, best_so_far, rows, streams.take(rows), models, watcher).run()
+            return best_so_far.close()
 
     @property
     def to_end(self) -> bool:
@@ -130,27 +130,27 @@ class Ascent:
         return self.run_to_end or bool(self.robust_to)
 
 
-def try_images(ledger: Ledger, rows: Tensor, images: Tensor, ways: Sequence[Route] = ()) -> None:
+def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Sequence[TransformedModel] = ()) -> None:
     """Score given images (projected onto the threat, delivered) before a step is spent; what they beat is settled."""
     if not len(rows):
         return
-    space = ledger.space.take(rows)
-    ways = ways or routes(ledger.victim)
-    candidates = space.deliver(space.project(images[rows].detach()))
-    _score(ledger, rows, ledger.task.take(ledger.targets, rows), candidates, ways, 0)
-    ledger.spend(rows, len(ways), 0)
-    ledger.settle(rows)
+    space = best_so_far.space.take(rows)
+    models = models or transformed_models(best_so_far.victim)
+    candidates = space.to_image(space.project(images[rows].detach()))
+    _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
+    best_so_far.spend(rows, len(models), 0)
+    best_so_far.settle(rows)
 
 
 def _score(
-    ledger: Ledger, rows: Tensor, targets: Tree, shown: Tensor, ways: Sequence[Route], step: int
+    best_so_far: BestSoFar, rows: Tensor, targets: Tree, shown: Tensor, models: Sequence[TransformedModel], step: int
 ) -> tuple[Tree, Tensor]:
     """Score delivered images on every way, without gradient, and enter them: outputs and margins as they are."""
     with torch.no_grad():
-        outputs = ways[0].score(shown)
-        margins = [ledger.task.margin(outputs, targets)]
-        margins += [ledger.task.margin(way.score(shown), targets) for way in ways[1:]]
-    ledger.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
+        outputs = models[0].score(shown)
+        margins = [best_so_far.task.margin(outputs, targets)]
+        margins += [best_so_far.task.margin(model.score(shown), targets) for model in models[1:]]
+    best_so_far.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
     return outputs, margins[0]
 
 
@@ -168,7 +168,7 @@ def _mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
     return torch.stack(tuple(parts)).mean(0)
 
 
-class _Look(NamedTuple):
+class _Seen(NamedTuple):
     """What one way shows at the iterates of one step."""
 
     shown: Tensor
@@ -187,26 +187,31 @@ class _Climb:
     def __init__(
         self,
         ascent: Ascent,
-        ledger: Ledger,
+        best_so_far: BestSoFar,
         rows: Tensor,
         streams: Streams,
-        ways: tuple[Route, ...],
+        models: tuple[TransformedModel, ...],
         watcher: Watcher | None = None,
     ):
         self.watcher = watcher
-        self.ascent, self.ledger, self.victim, self.task = ascent, ledger, ledger.victim, ledger.task
-        self.rows, self.streams, self.ways = rows, streams, ways
-        self.weights = [way.weight for way in ways]
-        self.space: Neighbourhood = ledger.space.take(rows)
-        self.targets = self.task.take(ledger.targets, rows)
-        self.clean_outputs = take(ledger.clean_outputs, rows)
+        self.ascent, self.best_so_far, self.victim, self.task = (
+            ascent,
+            best_so_far,
+            best_so_far.victim,
+            best_so_far.task,
+        )
+        self.rows, self.streams, self.models = rows, streams, models
+        self.weights = [model.weight for model in models]
+        self.space: Neighbourhood = best_so_far.space.take(rows)
+        self.targets = self.task.take(best_so_far.targets, rows)
+        self.clean_outputs = take(best_so_far.clean_outputs, rows)
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
-        self.previous = self.space.deliver(self.images)
+        self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)
-        self.bend_states = tuple(direction.init(self.images) for direction in ascent.directions)
-        # (B, ways): each way falls back on its own.
-        self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(ways))
-        self._elsewhere = any(direction.elsewhere for direction in ascent.directions)
+        self.direction_states = tuple(direction.init(self.images) for direction in ascent.directions)
+        # (B, models): each model falls back on its own.
+        self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(models))
+        self._separate = any(direction.separate_gradient_point for direction in ascent.directions)
         self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
 
     def run(self) -> None:
@@ -214,7 +219,7 @@ class _Climb:
         for step in range(self.ascent.steps):
             before = self.victim.forwards
             value, gradient, shown = self._value_and_gradient(step)
-            self._book(before, len(self.ways))
+            self._book(before, len(self.models))
             moved, self.step_state = self.ascent.step.advance(
                 self.images, gradient, value, self.step_state, self.space, step, self.ascent.steps
             )
@@ -225,33 +230,33 @@ class _Climb:
 
     def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Value and gradient at the iterates, and the images that were delivered for them."""
-        seen = [self._look(way, step) for way in range(len(self.ways))]
+        seen = [self._seen(index, step) for index in range(len(self.models))]
         shown = seen[0].shown
-        if self._elsewhere:
+        if self._separate:
             # The gradient is taken elsewhere than at the image itself, which is scored apart.
             outputs, margin = self._score(shown, step)
         else:
-            margins = [look.margin for look in seen]
+            margins = [one.margin for one in seen]
             outputs, margin = seen[0].outputs, margins[0]
-            self.ledger.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
-        gradient, bent = _mean([look.gradient for look in seen], self.weights), []
-        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
-            gradient, state = direction.bend(gradient, state)
-            bent.append(state)
-        self.bend_states = tuple(bent)
-        value = _mean([look.value for look in seen], self.weights)
+            self.best_so_far.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
+        gradient, states = _mean([one.gradient for one in seen], self.weights), []
+        for direction, state in zip(self.ascent.directions, self.direction_states, strict=True):
+            gradient, state = direction.transform_gradient(gradient, state)
+            states.append(state)
+        self.direction_states = tuple(states)
+        value = _mean([one.value for one in seen], self.weights)
         self._show(step, shown, outputs, margin, value)
         return value, gradient, shown
 
-    def _look(self, way: int, step: int) -> _Look:
+    def _seen(self, index: int, step: int) -> _Seen:
         """The iterates as seen on one way; nothing of its graph is kept, so that one is held at a time."""
         iterate = self.images.detach().requires_grad_()
-        images = self.space.deliver(iterate)
-        place = self._place(images, step)
-        outputs = self.ways[way].search(place)
+        images = self.space.to_image(iterate)
+        place = self._gradient_point(images, step)
+        outputs = self.models[index].search(place)
         with torch.set_grad_enabled(self._climbs_margin()):
             margin = self.task.margin(outputs, self.targets)
-        point = Point(
+        inputs = ObjectiveInputs(
             images=images,
             previous=self.previous,
             clean=self.space.clean,
@@ -260,52 +265,54 @@ class _Climb:
             targets=self.targets,
             task=self.task,
             progress=step / self.ascent.steps,
-            look=self.ways[way].search,
-            glance=self.ways[way].glance,
+            forward=self.models[index].search,
+            forward_no_grad=self.models[index].forward_no_grad,
         )
-        value, gradient = self._climbed(point, iterate, -margin, way, first=step == 0)
-        return _Look(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
+        value, gradient = self._climbed(inputs, iterate, -margin, index, first=step == 0)
+        return _Seen(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
 
     def _climbs_margin(self) -> bool:
         """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
         return self._check_every > 1 or bool(self.on_margin.any())
 
-    def _place(self, images: Tensor, step: int) -> Tensor:
+    def _gradient_point(self, images: Tensor, step: int) -> Tensor:
         stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)
         place = images
-        for direction, state in zip(self.ascent.directions, self.bend_states, strict=True):
-            place = direction.place(place, state, stride, self.space, self.streams)
+        for direction, state in zip(self.ascent.directions, self.direction_states, strict=True):
+            place = direction.lookahead(place, state, stride, self.space, self.streams)
         return place
 
-    def _climbed(self, point: Point, iterate: Tensor, margin: Tensor, way: int, first: bool) -> tuple[Tensor, Tensor]:
+    def _climbed(
+        self, inputs: ObjectiveInputs, iterate: Tensor, margin: Tensor, index: int, first: bool
+    ) -> tuple[Tensor, Tensor]:
         """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
-        on_margin = self.on_margin[:, way]
-        value = torch.where(on_margin, margin, self.ascent.objective.value(point))
+        on_margin = self.on_margin[:, index]
+        value = torch.where(on_margin, margin, self.ascent.objective.value(inputs))
         gradient = self._finite(self.victim.gradient(value, iterate, keep_graph=first))
         zero = _is_zero(gradient)
         # At the first step a look is affordable, and a single-step attack has no second one.
         if first and bool(zero.any()):
             on_margin |= zero
-            margin = -self.task.margin(point.outputs, self.targets)
+            margin = -self.task.margin(inputs.outputs, self.targets)
             value = torch.where(on_margin, margin, value.detach())
             instead = self._finite(self.victim.gradient(margin, iterate))
             gradient = torch.where(spread(zero, gradient).bool(), instead, gradient)
-            self.ledger.backwards[self.rows] += 1
-            self.ledger.zero_gradient[self.rows] |= zero
+            self.best_so_far.backwards[self.rows] += 1
+            self.best_so_far.zero_gradient[self.rows] |= zero
             zero = _is_zero(gradient)
-        self.ledger.zero_gradient[self.rows] |= zero
-        self.ledger.blocked_gradient[self.rows] |= zero & on_margin
+        self.best_so_far.zero_gradient[self.rows] |= zero
+        self.best_so_far.blocked_gradient[self.rows] |= zero & on_margin
         on_margin |= zero
         return value.detach(), gradient
 
     def _finite(self, gradient: Tensor) -> Tensor:
         # One NaN or infinity makes the whole sum so, and a sum is many times cheaper than a look at every value.
-        self.ledger.non_finite[self.rows] |= ~torch.isfinite(gradient.flatten(1).sum(1))
+        self.best_so_far.non_finite[self.rows] |= ~torch.isfinite(gradient.flatten(1).sum(1))
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
     def _score(self, shown: Tensor, step: int) -> tuple[Tree, Tensor]:
-        return _score(self.ledger, self.rows, self.targets, shown, self.ways, step)
+        return _score(self.best_so_far, self.rows, self.targets, shown, self.models, step)
 
     def _show(self, step: int, shown: Tensor, outputs: Tree, margin: Tensor, value: Tensor | None) -> None:
         """Let the watcher, if there is one, see these iterates."""
@@ -313,7 +320,7 @@ class _Climb:
             return
         with torch.no_grad():
             self.watcher.watch(
-                Moment(
+                StepEvent(
                     step=step,
                     rows=self.rows,
                     images=shown,
@@ -325,17 +332,17 @@ class _Climb:
                     margin=margin,
                     value=value,
                     task=self.task,
-                    glance=self.ways[0].glance,
+                    forward_no_grad=self.models[0].forward_no_grad,
                 )
             )
 
     def _book(self, before: int, backwards: int) -> None:
-        self.ledger.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
+        self.best_so_far.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
 
     def _drop_beaten(self) -> bool:
         if self.ascent.to_end:
             return True
-        going = self.ledger.settle(self.rows)
+        going = self.best_so_far.settle(self.rows)
         if len(going) == len(self.rows):
             return True
         self.rows, self.images, self.previous, self.on_margin = take(
@@ -344,15 +351,15 @@ class _Climb:
         self.space, self.streams = self.space.take(going), self.streams.take(going)
         self.targets = self.task.take(self.targets, going)
         self.clean_outputs = take(self.clean_outputs, going)
-        self.step_state, self.bend_states = take(self.step_state, going), take(self.bend_states, going)
+        self.step_state, self.direction_states = take(self.step_state, going), take(self.direction_states, going)
         return len(going) > 0
 
     def _score_last(self) -> None:
-        before, shown = self.victim.forwards, self.space.deliver(self.images)
+        before, shown = self.victim.forwards, self.space.to_image(self.images)
         outputs, margin = self._score(shown, self.ascent.steps)
         self._show(self.ascent.steps, shown, outputs, margin, None)
         self._book(before, 0)
-        self.ledger.settle(self.rows)
+        self.best_so_far.settle(self.rows)
 
 
 def _is_zero(gradient: Tensor) -> Tensor:

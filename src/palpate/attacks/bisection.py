@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.budgets import Budget, at, merge, tried_first
 from palpate.contracts import Attack, AttackResult, Limits, Task
-from palpate.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import spread, take
 from palpate.victim import Victim

@@ -18,7 +18,7 @@ class Budget:
     Attributes:
         eps: radius in stored values.
         result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred`, `held` or `not attacked` (`palpate.records`).
+        evidence: per sample `attacked`, `carried`, `transferred`, `held` or `not attacked` (`palpate.storage.records`).
     """
 
     eps: float

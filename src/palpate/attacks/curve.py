@@ -13,7 +13,7 @@ from palpate.attacks.bisection import Bisection
 from palpate.attacks.budgets import Budget, at, merge, tried_first
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
-from palpate.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import take
 from palpate.victim import Victim

@@ -24,17 +24,17 @@ class Momentum:
     """
 
     decay: float = 1.0
-    elsewhere: ClassVar[bool] = False
+    separate_gradient_point: ClassVar[bool] = False
 
     def init(self, images: Tensor) -> Tensor:
         """No momentum yet."""
         return torch.zeros_like(images)
 
-    def place(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+    def lookahead(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
         """At the iterate."""
         return images
 
-    def bend(self, gradient: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def transform_gradient(self, gradient: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Accumulate; a gradient of zero leaves the momentum as it decays."""
         length = gradient.flatten(1).abs().sum(1)
         state = self.decay * state + gradient / spread(torch.where(length > 0, length, 1.0), gradient)
@@ -45,9 +45,11 @@ class Momentum:
 class Nesterov(Momentum):
     """Momentum whose gradient is taken one step ahead, at x_t + step * decay * g_t (NI-FGSM, Lin et al. 2020)."""
 
-    elsewhere: ClassVar[bool] = True
+    separate_gradient_point: ClassVar[bool] = True
 
-    def place(self, images: Tensor, state: Tensor, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+    def lookahead(
+        self, images: Tensor, state: Tensor, stride: Tensor, space: Neighbourhood, streams: Streams
+    ) -> Tensor:
         """Look ahead along the momentum; not projected, as published."""
         return images + spread(stride * self.decay, images) * state
 
@@ -63,16 +65,16 @@ class Translation:
 
     size: int = 7
     sigma: float = 1.5
-    elsewhere: ClassVar[bool] = False
+    separate_gradient_point: ClassVar[bool] = False
 
     def init(self, images: Tensor) -> None:
         """No state."""
 
-    def place(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+    def lookahead(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
         """At the iterate."""
         return images
 
-    def bend(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def transform_gradient(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Smooth."""
         return gaussian(gradient, self.size, self.sigma), state
 
@@ -90,12 +92,12 @@ class Diversity:
 
     smallest: float = 0.9
     probability: float = 0.5
-    elsewhere: ClassVar[bool] = True
+    separate_gradient_point: ClassVar[bool] = True
 
     def init(self, images: Tensor) -> None:
         """No state."""
 
-    def place(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
+    def lookahead(self, images: Tensor, state: Any, stride: Tensor, space: Neighbourhood, streams: Streams) -> Tensor:
         """Shrink and shift by linear resampling, differentiable in `images`."""
         axes = images.ndim - 2
         draw = streams.uniform((2 + axes,), images)
@@ -108,6 +110,6 @@ class Diversity:
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
         return F.grid_sample(images - space.low, grid, align_corners=False) + space.low
 
-    def bend(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def transform_gradient(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Unchanged."""
         return gradient, state

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.ascent import try_images
-from palpate.attacks.ledger import Ledger
+from palpate.attacks.best_so_far import BestSoFar
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
@@ -49,17 +49,17 @@ class RandomNoise:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`."""
         streams = Streams.of(generator, len(images))
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets, limits=limits)
+            best_so_far = BestSoFar(victim, task, self.threat, images, targets, limits=limits)
             if start is not None:
-                try_images(ledger, ledger.open_rows(), start)
+                try_images(best_so_far, best_so_far.open_rows(), start)
             for step in range(1, self.tries + 1):
-                rows = ledger.open_rows()
+                rows = best_so_far.open_rows()
                 if not len(rows):
                     break
-                space = ledger.space.take(rows)
-                candidates = space.deliver(space.sample(streams.take(rows)))
+                space = best_so_far.space.take(rows)
+                candidates = space.to_image(space.sample(streams.take(rows)))
                 outputs = victim.judge(candidates)
                 margin = task.margin(outputs, task.take(targets, rows))
-                ledger.note(rows, candidates, outputs, margin, step, judged=True)
-                ledger.spend(rows, 1, 0)
-            return ledger.close()
+                best_so_far.note(rows, candidates, outputs, margin, step, judged=True)
+                best_so_far.spend(rows, 1, 0)
+            return best_so_far.close()

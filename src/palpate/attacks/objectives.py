@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from palpate.attacks.smoothing import gaussian, gaussian_weights
-from palpate.contracts import Agreement, Moment, Objective, Point
+from palpate.contracts import Agreement, Objective, ObjectiveInputs, StepEvent
 from palpate.errors import InputError
 
 Smoothed = Literal["step", "perturbation", "image"]
@@ -18,9 +18,9 @@ Smoothed = Literal["step", "perturbation", "image"]
 class Deviation:
     """The task's own loss: J = L(f(x_t), y). Cross-entropy for a classification."""
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        return point.task.loss(point.outputs, point.targets)
+        return inputs.task.loss(inputs.outputs, inputs.targets)
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Margin:
 
     scaled: bool = False
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        margin = point.task.scaled_margin if self.scaled else point.task.margin
-        return -margin(point.outputs, point.targets)
+        margin = inputs.task.scaled_margin if self.scaled else inputs.task.margin
+        return -margin(inputs.outputs, inputs.targets)
 
 
 @dataclass(frozen=True)
 class SoftScore:
     """Minus the task's smooth score: J = -s(f(x_t), y). The Dice loss, for a segmentation that is scored by Dice."""
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        return -point.task.soft_score(point.outputs, point.targets)
+        return -inputs.task.soft_score(inputs.outputs, inputs.targets)
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Own:
 
     objective: Objective
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        own = point.task.own(point.clean_outputs, point.targets)
-        return self.objective.value(replace(point, targets=own))
+        own = inputs.task.own(inputs.clean_outputs, inputs.targets)
+        return self.objective.value(replace(inputs, targets=own))
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,19 @@ class Stabilised:
         except ValueError as error:
             raise InputError(f"size, sigma: {error}.") from error
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        deviation = point.task.loss(point.outputs, point.targets)
+        deviation = inputs.task.loss(inputs.outputs, inputs.targets)
         if not self.weight:
             return deviation
-        smoothed = self.smoothed(point)
-        reference = point.look(smoothed) if self.through else point.glance(smoothed.detach())
-        apart = point.task.disagreement(point.outputs, reference, self.agreement, point.targets)
+        smoothed = self.smoothed(inputs)
+        reference = inputs.forward(smoothed) if self.through else inputs.forward_no_grad(smoothed.detach())
+        apart = inputs.task.consistency_loss(inputs.outputs, reference, self.agreement, inputs.targets)
         return deviation - self.weight * apart
 
-    def smoothed(self, point: Point | Moment) -> Tensor:
+    def smoothed(self, inputs: ObjectiveInputs | StepEvent) -> Tensor:
         """xs_t, differentiable in x_t."""
         if self.smooth == "image":
-            return gaussian(point.images, self.size, self.sigma)
-        origin = point.previous if self.smooth == "step" else point.clean
-        return origin + gaussian(point.images - origin, self.size, self.sigma)
+            return gaussian(inputs.images, self.size, self.sigma)
+        origin = inputs.previous if self.smooth == "step" else inputs.clean
+        return origin + gaussian(inputs.images - origin, self.size, self.sigma)

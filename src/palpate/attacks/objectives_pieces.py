@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from palpate.contracts import Pieces, Point
+from palpate.contracts import ObjectiveInputs, Pieces
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class SegPGD:
     A piece stands while its margin is above 0: still right, or, with a goal, not yet where the goal wants it.
     """
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        pieces = _pieces(point)
-        fallen = point.progress / 2
+        pieces = _pieces(inputs)
+        fallen = inputs.progress / 2
         share = torch.where(pieces.margin.detach() > 0, 1 - fallen, fallen)
         return _mean(share * pieces.loss, pieces.weight)
 
@@ -42,10 +42,10 @@ class CosPGD:
     No gradient flows through the cosine, as in the authors' published code.
     """
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        pieces = _pieces(point)
-        return _mean(pieces.standing.detach() * pieces.loss, pieces.weight)
+        pieces = _pieces(inputs)
+        return _mean(pieces.unbroken.detach() * pieces.loss, pieces.weight)
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class PieceMargin:
 
     open_only: bool = True
 
-    def value(self, point: Point) -> Tensor:
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
-        pieces = _pieces(point)
+        pieces = _pieces(inputs)
         margin = pieces.margin.clamp(min=0) if self.open_only else pieces.margin
         return -_mean(margin, pieces.weight)
 
 
-def _pieces(point: Point) -> Pieces:
-    return point.task.pieces(point.outputs, point.targets)
+def _pieces(inputs: ObjectiveInputs) -> Pieces:
+    return inputs.task.pieces(inputs.outputs, inputs.targets)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

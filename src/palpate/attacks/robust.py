@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.routes import name_of
+from palpate.attacks.transforms import name_of
 from palpate.contracts import Attack
 from palpate.errors import InputError
-from palpate.handling import Handling, parse
+from palpate.postprocessing import PostProcessing, parse
 from palpate.units import Scale
 
 
-def robust(attack: Attack, names: Sequence[str | Handling], scale: Scale) -> Attack:
+def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) -> Attack:
     """The attack that also climbs after each handling of these names; see `Ascent.robust_to`.
 
     Without names it is the attack itself. What it climbs by itself (`steadfast`) stays, and counts once.
 
     Args:
         attack: a gradient ascent.
-        names: such as `jpeg75`, `blur1`; `palpate list handlings` has them all. Handlings stand for themselves.
+        names: such as `jpeg75`, `blur1`; `palpate list post-processing` has them all. Handlings stand for themselves.
         scale: what the values of the images mean.
 
     Raises:

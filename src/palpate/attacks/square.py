@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.ascent import try_images
-from palpate.attacks.ledger import Ledger
+from palpate.attacks.best_so_far import BestSoFar
 from palpate.contracts import AttackResult, Limits, Neighbourhood, Task, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
@@ -71,13 +71,13 @@ class Square:
         """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`."""
         streams = Streams.of(generator, len(images))
         with victim:
-            ledger = Ledger(victim, task, self.threat, images, targets, self.run_to_end, limits)
+            best_so_far = BestSoFar(victim, task, self.threat, images, targets, self.run_to_end, limits)
             if start is not None:
-                try_images(ledger, ledger.open_rows(), start)
-            rows = ledger.open_rows()
+                try_images(best_so_far, best_so_far.open_rows(), start)
+            rows = best_so_far.open_rows()
             if len(rows):
-                _Search(self, ledger, rows, streams.take(rows)).run()
-            return ledger.close()
+                _Search(self, best_so_far, rows, streams.take(rows)).run()
+            return best_so_far.close()
 
     def share(self, query: int) -> float:
         """Share of the image that the square of this query covers; queries count from 0, the stripes are the first."""
@@ -88,15 +88,15 @@ class Square:
 class _Search:
     """The state of the samples that are still tried: the change (B, C, *spatial) of each, its margin and soft score."""
 
-    def __init__(self, square: Square, ledger: Ledger, rows: Tensor, streams: Streams):
-        self.square, self.ledger, self.rows, self.streams = square, ledger, rows, streams
-        self.space: Neighbourhood = ledger.space.take(rows)
-        self.targets = ledger.task.take(ledger.targets, rows)
+    def __init__(self, square: Square, best_so_far: BestSoFar, rows: Tensor, streams: Streams):
+        self.square, self.best_so_far, self.rows, self.streams = square, best_so_far, rows, streams
+        self.space: Neighbourhood = best_so_far.space.take(rows)
+        self.targets = best_so_far.task.take(best_so_far.targets, rows)
         self.tied = bool(getattr(square.threat, "tied", False))
         self.low, self.extent = _reach(self.space)
         # What was found before (an image given as a start) is left only for something better.
-        self.change = ledger.best[rows] - self.space.clean
-        self.margin = ledger.best_margin[rows].clone()
+        self.change = best_so_far.best[rows] - self.space.clean
+        self.margin = best_so_far.best_margin[rows].clone()
         self.soft = torch.full_like(self.margin, float("inf"))
 
     def run(self) -> None:
@@ -106,15 +106,15 @@ class _Search:
             if not self._drop_beaten():
                 return
             self._try(self._squares(self.square.share(query)), query + 1)
-        self.ledger.settle(self.rows)
+        self.best_so_far.settle(self.rows)
 
     def _try(self, change: Tensor, step: int, first: bool = False) -> None:
-        victim, task = self.ledger.victim, self.ledger.task
-        images = self.space.deliver(self.space.project(self.space.clean + change))
+        victim, task = self.best_so_far.victim, self.best_so_far.task
+        images = self.space.to_image(self.space.project(self.space.clean + change))
         outputs = victim.judge(images)
         margin, soft = task.margin(outputs, self.targets), task.soft_score(outputs, self.targets)
-        self.ledger.note(self.rows, images, outputs, margin, step, judged=True)
-        self.ledger.spend(self.rows, 1, 0)
+        self.best_so_far.note(self.rows, images, outputs, margin, step, judged=True)
+        self.best_so_far.spend(self.rows, 1, 0)
         better = (margin < self.margin) | ((margin == self.margin) & (soft < self.soft))
         if first:
             # The stripes are left for nothing worse than themselves, and taken for the unchanged image always.
@@ -151,20 +151,20 @@ class _Search:
     def _drop_beaten(self) -> bool:
         if self.square.run_to_end:
             return True
-        going = self.ledger.settle(self.rows)
+        going = self.best_so_far.settle(self.rows)
         if len(going) == len(self.rows):
             return True
         state = (self.rows, self.change, self.margin, self.soft, self.low, self.extent)
         self.rows, self.change, self.margin, self.soft, self.low, self.extent = take(state, going)
         self.space, self.streams = self.space.take(going), self.streams.take(going)
-        self.targets = self.ledger.task.take(self.targets, going)
+        self.targets = self.best_so_far.task.take(self.targets, going)
         return len(going) > 0
 
 
 def _reach(space: Neighbourhood) -> tuple[Tensor, Tensor]:
     """First corner and extent (B, axes) of the smallest box that holds all that the threat lets change."""
     clean, wide = space.clean, spread(space.radius, space.clean)
-    up, down = (space.deliver(space.project(clean + far)) for far in (wide, -wide))
+    up, down = (space.to_image(space.project(clean + far)) for far in (wide, -wide))
     free = ((up != clean) | (down != clean)).any(1)
     lows, extents = [], []
     for axis in range(1, free.ndim):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Margin
-from palpate.attacks.routes import Weighted
 from palpate.attacks.steps import Cosine
+from palpate.attacks.transforms import Weighted
 from palpate.contracts import Threat
-from palpate.handling.grids import Blurred
+from palpate.postprocessing.grids import Blurred
 from palpate.units import Scale
 
 

@@ -1,1 +1,1 @@
-"""Plans, and how they are carried out: resumable, by identity, one record per image, attack and budget."""
+"""Audits: a plan, how it is carried out and resumed, and one record per image, attack and budget."""

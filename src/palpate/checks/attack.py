@@ -285,7 +285,7 @@ def verdict_by_the_model_as_given(subject: Subject) -> None:
     victim = _net()
     images = victims.images(24, seed=4)
     labels = _decided(victim, images)
-    victim.tuning = Tuning("channels_last", fold=True, search="bfloat16", glance="bfloat16")
+    victim.tuning = Tuning("channels_last", fold=True, search="bfloat16", forward_no_grad="bfloat16")
     result = _run(subject.at("linf", 2.0), victim, images, labels, 4)
     with victim:
         margin = Classification(4).margin(victim.judge(result.images), labels)

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from palpate.checks import victims
 from palpate.checks.attack import Subject
+from palpate.checks.scenarios import LOST, SCENARIO_KINDS, SCENARIOS, Scenario
 from palpate.checks.violation import require
-from palpate.checks.worlds import LOST, WORLD_KINDS, WORLDS, World
 from palpate.contracts import Attack, AttackResult, Threat
 from palpate.streams import Streams
-from palpate.tasks.mask_goals import Degrade, Erase
+from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import leaves
 from palpate.victim import Victim
@@ -24,42 +24,42 @@ from palpate.victim import Victim
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """An attack on a world. The attack on the whole batch is run once for all contracts.
+    """An attack on a scenario. The attack on the whole batch is run once for all contracts.
 
     Attributes:
         subject: the attack.
-        world: what it attacks.
+        scenario: what it attacks.
     """
 
     subject: Subject
-    world: World
+    scenario: Scenario
 
     @cached_property
     def radii(self) -> tuple[float, ...]:
         """One radius per sample, so that some fall early and some never, and not in the order of the batch."""
-        return tuple(0.5 + 4.0 * ((3 * row) % 5) for row in range(len(self.world.images)))
+        return tuple(0.5 + 4.0 * ((3 * row) % 5) for row in range(len(self.scenario.images)))
 
     @cached_property
     def whole(self) -> tuple[AttackResult, tuple[int, int]]:
         """The attack on all samples, and the passes that the victim counted."""
-        victim = self.world.victim
+        victim = self.scenario.victim
         forwards, backwards = victim.forwards, victim.backwards
-        result = self.attack(torch.arange(len(self.world.images)))
+        result = self.attack(torch.arange(len(self.scenario.images)))
         return result, (victim.forwards - forwards, victim.backwards - backwards)
 
     def attack(self, rows: Tensor) -> AttackResult:
         """The attack on some samples, each with the random numbers of its row."""
-        world = self.world
+        scenario = self.scenario
         made = self.subject.at("linf", tuple(self.radii[row] for row in rows.tolist()))
-        targets = world.task.take(world.targets, rows)
-        return made(world.victim, world.task, world.images[rows], targets, generator=Streams(rows.tolist()))
+        targets = scenario.task.take(scenario.targets, rows)
+        return made(scenario.victim, scenario.task, scenario.images[rows], targets, generator=Streams(rows.tolist()))
 
 
 def budget_and_box(trial: Trial) -> None:
     """Every returned image lies in its own ball and in the box, and what was eligible was changed."""
     result, _ = trial.whole
     low, high = float(result.images.min()), float(result.images.max())
-    name = f"budget and box, {trial.world.name}"
+    name = f"budget and box, {trial.scenario.name}"
     require(low >= 0 and high <= 255, name, f"values reach {low:g} to {high:g}")
     require(result.distance[result.eligible].any(), name, "no image was changed at all")
     if trial.subject.projected or trial.subject.own_threat:
@@ -69,10 +69,10 @@ def budget_and_box(trial: Trial) -> None:
 
 def success_is_rescoring(trial: Trial) -> None:
     """Success and margin are those of the returned images, and no margin is above that of the clean image."""
-    (result, _), world = trial.whole, trial.world
-    with world.victim, torch.no_grad():
-        margin = world.task.margin(world.victim.judge(result.images), world.targets)
-    name = f"success is re-scoring, {world.name}"
+    (result, _), scenario = trial.whole, trial.scenario
+    with scenario.victim, torch.no_grad():
+        margin = scenario.task.margin(scenario.victim.judge(result.images), scenario.targets)
+    name = f"success is re-scoring, {scenario.name}"
     require(torch.allclose(margin, result.margin, atol=1e-6), name, "margins differ")
     require(torch.equal(result.success, result.eligible & (result.margin <= 0)), name, "success")
     require((result.margin <= result.clean_margin).all(), name, "worse than the clean image")
@@ -81,19 +81,19 @@ def success_is_rescoring(trial: Trial) -> None:
 
 def repeatable(trial: Trial) -> None:
     """The same seeds give the same bytes, and images and targets are not written to."""
-    world, (result, _) = trial.world, trial.whole
-    kept = [tensor.clone() for tensor in (world.images, *leaves(world.targets))]
-    again = trial.attack(torch.arange(len(world.images)))
-    name = f"repeatable, {world.name}"
+    scenario, (result, _) = trial.scenario, trial.whole
+    kept = [tensor.clone() for tensor in (scenario.images, *leaves(scenario.targets))]
+    again = trial.attack(torch.arange(len(scenario.images)))
+    name = f"repeatable, {scenario.name}"
     require(torch.equal(result.images, again.images), name, "one seed gave two results")
-    same = all(torch.equal(a, b) for a, b in zip(kept, (world.images, *leaves(world.targets)), strict=True))
+    same = all(torch.equal(a, b) for a, b in zip(kept, (scenario.images, *leaves(scenario.targets)), strict=True))
     require(same, name, "images or targets were written to")
 
 
 def batch_is_one_by_one(trial: Trial) -> None:
     """A batch gives each sample what it gets alone, at the same price."""
     result, _ = trial.whole
-    name = f"batch is one by one, {trial.world.name}"
+    name = f"batch is one by one, {trial.scenario.name}"
     for row in range(len(result)):
         alone = trial.attack(torch.tensor([row]))
         require(torch.allclose(result.images[row], alone.images[0], atol=1e-9), name, f"image {row} differs alone")
@@ -103,12 +103,14 @@ def batch_is_one_by_one(trial: Trial) -> None:
 
 def lost_samples(trial: Trial) -> None:
     """A sample that is wrong already is returned as it is, is no success, and costs one pass."""
-    (result, _), world = trial.whole, trial.world
-    name = f"lost samples, {world.name}"
+    (result, _), scenario = trial.whole, trial.scenario
+    name = f"lost samples, {scenario.name}"
     require(not result.eligible[LOST], name, "a clean error counts as eligible")
     require(result.eligible.any(), name, "no sample is eligible at all")
     lost = ~result.eligible
-    require(torch.equal(result.images[lost], world.images[lost]), name, "an image that was wrong already was changed")
+    require(
+        torch.equal(result.images[lost], scenario.images[lost]), name, "an image that was already wrong was changed"
+    )
     require(not result.success[lost].any(), name, "a clean error counts as a success")
     require((result.backwards[lost] == 0).all(), name, "passes were spent on a clean error")
 
@@ -117,7 +119,7 @@ def passes_are_counted(trial: Trial) -> None:
     """The passes in the result are those that the victim counted."""
     result, spent = trial.whole
     told = (int(result.forwards.sum()), int(result.backwards.sum()))
-    require(spent == told, f"passes are counted, {trial.world.name}", f"{told} in the result, {spent} spent")
+    require(spent == told, f"passes are counted, {trial.scenario.name}", f"{told} in the result, {spent} spent")
 
 
 ATTACK_TASK_CONTRACTS: dict[str, Callable[[Trial], None]] = {
@@ -155,7 +157,7 @@ def mask_oracle(subject: Subject, *, untargeted: bool = True, targeted: bool = T
             continue
         exact = float(counted[math.ceil(share * len(counted) - 1e-9) - 1])
         victim, task = Victim(victims.PixelLinear(offsets), (0.0, 255.0)), Segmentation(1, goal=goal)
-        name = f"mask oracle, {goal.words()}"
+        name = f"mask oracle, {goal.describe()}"
         if subject.projected:
             below = subject.at("linf", exact * 0.999)(victim, task, images, labels)
             require(below.eligible.all(), name, "the clean masks are not counted as right")
@@ -188,8 +190,8 @@ def check_attack_on_tasks(
         ContractError: a contract is not kept; the text names it.
     """
     subject = Subject(make, gradient=gradient, projected=projected, own_threat=own_threat)
-    for name, (kind, targeted) in WORLD_KINDS.items():
+    for name, (kind, targeted) in SCENARIO_KINDS.items():
         if kind in tasks and (targeted or not targeted_only):
-            trial = Trial(subject, WORLDS[name]())
+            trial = Trial(subject, SCENARIOS[name]())
             for contract in ATTACK_TASK_CONTRACTS.values():
                 contract(trial)

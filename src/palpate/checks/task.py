@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from palpate.checks.renamed import require_new_names
 from palpate.checks.violation import require
 from palpate.contracts import Task
 from palpate.tensors import Tree, leaves, mapped, take
@@ -35,7 +36,7 @@ def is_per_sample(task: Task, outputs: Tree, targets: Any, reached: Reached) -> 
         require(_same(whole[rows], part), "is per sample", f"{name} depends on the batch")
     require(torch.equal(task.eligible(targets)[rows], task.eligible(wanted)), "is per sample", "eligible")
     for how in ("label", "distribution"):
-        whole, part = task.disagreement(outputs, outputs, how), task.disagreement(some, some, how)
+        whole, part = task.consistency_loss(outputs, outputs, how), task.consistency_loss(some, some, how)
         require(_same(whole[rows], part), "is per sample", f"disagreement ({how}) depends on the batch")
 
 
@@ -68,8 +69,8 @@ def gradients_are_finite(task: Task, outputs: Tree, targets: Any, reached: Reach
 
 def agreement_is_zero_with_itself(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
     """The distribution's disagreement is 0 with itself and never negative."""
-    same = task.disagreement(outputs, outputs, "distribution")
-    other = task.disagreement(outputs, mapped(lambda tensor: tensor.flip(0), outputs), "distribution")
+    same = task.consistency_loss(outputs, outputs, "distribution")
+    other = task.consistency_loss(outputs, mapped(lambda tensor: tensor.flip(0), outputs), "distribution")
     require(torch.allclose(same, torch.zeros_like(same), atol=1e-5), "agreement", "not zero with itself")
     require((other >= -1e-5).all(), "agreement", "negative")
 
@@ -81,9 +82,9 @@ def pieces_make_up_the_decision(task: Task, outputs: Tree, targets: Any, reached
     require(len(shapes) == 1 and len(pieces.loss.shape) == 2, "pieces", f"their shapes are {shapes}")
     counted = pieces.weight > 0
     require((pieces.weight >= 0).all(), "pieces", "a weight is negative")
-    for name in ("loss", "margin", "standing"):
+    for name in ("loss", "margin", "unbroken"):
         require(getattr(pieces, name)[counted].isfinite().all(), "pieces", f"a {name} is not finite")
-    standing = pieces.standing[counted]
+    standing = pieces.unbroken[counted]
     require(((standing >= -1e-6) & (standing <= 1 + 1e-6)).all(), "pieces", "one stands below 0 or above 1")
     there = ((pieces.margin <= 0) | ~counted).all(1) & counted.any(1) & task.eligible(targets)
     require(
@@ -131,5 +132,6 @@ def check_task(task: Task, outputs: Tree, targets: Any, reached: Reached) -> Non
     Raises:
         ContractError: a contract is not kept; the text names it.
     """
+    require_new_names(task)
     for contract in TASK_CONTRACTS.values():
         contract(task, outputs, targets, reached)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from palpate.checks.renamed import require_new_names
 from palpate.checks.violation import require
 from palpate.contracts import Limits, Neighbourhood, Threat
 from palpate.streams import Streams
@@ -80,11 +81,11 @@ def delivery_is_allowed(threat: Threat, images: Tensor, points: Tensor, bounds: 
     """What is delivered for an iterate lies in the ball and in the box, and the clean image is left as it is."""
     space, name = _around(threat, images, bounds), "delivery is allowed"
     for iterates in (space.project(points), space.sample(Streams(range(len(images))))):
-        delivered = space.deliver(iterates)
+        delivered = space.to_image(iterates)
         size, allowed = space.size(delivered), space.radius.double() * (1 + 1e-5) + 1e-6 * (bounds[1] - bounds[0])
         require((size <= allowed).all(), name, f"{size.tolist()} of {space.radius.tolist()}")
         require((delivered >= bounds[0]).all() and (delivered <= bounds[1]).all(), name, "the box was left")
-    require(torch.equal(space.deliver(images), images), name, "a clean image was changed")
+    require(torch.equal(space.to_image(images), images), name, "a clean image was changed")
 
 
 def delivery_lets_gradients_through(
@@ -93,11 +94,11 @@ def delivery_lets_gradients_through(
     """A gradient flows from what is delivered to the iterate, finite, and what is delivered has none of its own."""
     space = _around(threat, images, bounds)
     iterate = space.project(points).requires_grad_()
-    delivered = space.deliver(iterate)
+    delivered = space.to_image(iterate)
     (gradient,) = torch.autograd.grad((delivered * (points - images)).sum(), iterate)
     name = "delivery lets gradients through"
     require(bool(gradient.isfinite().all()) and bool(gradient.any()), name, "it is zero or no number")
-    require(torch.equal(delivered.detach(), space.deliver(iterate.detach())), name, "a gradient changes the image")
+    require(torch.equal(delivered.detach(), space.to_image(iterate.detach())), name, "a gradient changes the image")
 
 
 THREAT_CONTRACTS: dict[str, Callable[[Threat, Tensor, Tensor, tuple[float, float]], None]] = {
@@ -120,5 +121,7 @@ def check_threat(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[f
     Raises:
         ContractError: a law is not kept; the text names it.
     """
+    require_new_names(threat)
+    require_new_names(threat.around(images, bounds))
     for law in THREAT_CONTRACTS.values():
         law(threat, images, points, bounds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from palpate.data.cases import Case, checked_classes, label_of, listed, unnamed_classes
-from palpate.data.formats import IMAGE_SUFFIXES, SUFFIXES, is_series
+from palpate.data.formats.registry import IMAGE_SUFFIXES, SUFFIXES, is_series
 from palpate.data.one_hot import one_hot, one_hot_names
 from palpate.data.places import from_folder
 from palpate.data.scattered import scattered

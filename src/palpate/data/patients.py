@@ -18,7 +18,7 @@ def by_patient(cases: Iterable[Case], folder: Folder) -> tuple[Case, ...]:
     Raises:
         InputError: a file is no readable DICOM file.
     """
-    from palpate.data.dicom import patient_key
+    from palpate.data.formats.dicom import patient_key
 
     numbers: dict[str, int] = {}
     grouped = []

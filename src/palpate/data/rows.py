@@ -13,13 +13,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from palpate.data.annotation import Annotation, Annotations
+from palpate.data.annotations.annotation import Annotation, Annotations
+from palpate.data.annotations.mask_files import region_mask
 from palpate.data.cases import Case
-from palpate.data.forms import Array, Form
-from palpate.data.mask_files import region_mask
+from palpate.data.formats.forms import Array, Form
+from palpate.data.formats.scan import Header
 from palpate.data.patients import by_patient
 from palpate.data.places import Places
-from palpate.data.scan import Header
 from palpate.data.source import Folder, Source
 from palpate.errors import InputError
 from palpate.seeds import derive
@@ -80,7 +80,7 @@ class Rows:
         """Pixels (C, H, W) of one row in stored values; of a volume (1, D0, D1, D2) float32.
 
         Raises:
-            InputError: the image cannot be read; see `palpate.data.images.read_image`.
+            InputError: the image cannot be read; see `palpate.data.formats.images.read_image`.
         """
         return self.source.read(self.cases[row])
 
@@ -184,8 +184,8 @@ class Rows:
             other = self.source.form(case)
             if other != first:
                 raise InputError(
-                    f"data: {self.cases[0].name} is {first.words()}, and {case.name} is {other.words()}; images of one "
-                    "audit need one shape and bit depth. Resize or convert them, or list only equal ones."
+                    f"data: {self.cases[0].name} is {first.describe()}, and {case.name} is {other.describe()}; images "
+                    "of one audit need one shape and bit depth. Resize or convert them, or list only equal ones."
                 )
         return first
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from palpate.data.formats import SUFFIXES
+from palpate.data.formats.registry import SUFFIXES
 
 
 def scattered(images: Path, cells: Iterable[str]) -> dict[str, str]:

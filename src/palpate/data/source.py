@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from palpate.data.cases import Case
-from palpate.data.formats import header_of, read_scan
-from palpate.data.forms import Array, Form
-from palpate.data.metaimage_format import data_files
-from palpate.data.orientation import turned, turned_header
-from palpate.data.scan import Header
+from palpate.data.formats.forms import Array, Form
+from palpate.data.formats.metaimage import data_files
+from palpate.data.formats.orientation import turned, turned_header
+from palpate.data.formats.registry import header_of, read_scan
+from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from palpate.data.cases import Case
-from palpate.data.formats import header_of, read_scan
-from palpate.data.forms import Array
-from palpate.data.scan import Header
+from palpate.data.formats.forms import Array
+from palpate.data.formats.registry import header_of, read_scan
+from palpate.data.formats.scan import Header
+from palpate.data.formats.volumes import is_volume, read_volume_header, same_grid
 from palpate.data.source import Folder
-from palpate.data.volumes import is_volume, read_volume_header, same_grid
 from palpate.errors import InputError
 
 
@@ -68,8 +68,8 @@ class Stacked(Folder):
 def _check_grid(first: Path, header: Header, path: Path, other: Header) -> None:
     if (other.shape[1:], other.form.dtype) != (header.shape[1:], header.form.dtype):
         raise InputError(
-            f"{path} is {other.form.words()}, and {first}, another channel of the same image, {header.form.words()}. "
-            "Resample the channels to one grid, and store them alike."
+            f"{path} is {other.form.describe()}, and {first}, another channel of the same image, "
+            f"{header.form.describe()}. Resample the channels to one grid, and store them alike."
         )
     if is_volume(first) and is_volume(path):
         alike = same_grid(read_volume_header(first), read_volume_header(path))

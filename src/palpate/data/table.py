@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from palpate.data.archive import Archive, archive_cases, archive_findings
-from palpate.data.box_modes import BoxMode
-from palpate.data.boxes import BoxColumns, box_cases
-from palpate.data.class_folders import read_class_folders
-from palpate.data.coco import coco_boxes, coco_masks, read_coco
-from palpate.data.datalist import Keys, Shows, read_datalist
-from palpate.data.findings import FindingLists, finding_cases
+from palpate.data.annotations.box_modes import BoxMode
+from palpate.data.annotations.boxes import BoxColumns, box_cases
+from palpate.data.annotations.findings import FindingLists, finding_cases
+from palpate.data.annotations.mask_coding import coded
+from palpate.data.annotations.mask_table import mask_cases
+from palpate.data.layouts.archive import Archive, archive_cases, archive_findings
+from palpate.data.layouts.class_folders import read_class_folders
+from palpate.data.layouts.coco import coco_boxes, coco_masks, read_coco
+from palpate.data.layouts.datalist import Keys, Shows, read_datalist
+from palpate.data.layouts.nnunet import nnunet_coding, nnunet_sheet, read_dataset
+from palpate.data.layouts.voc import read_voc
 from palpate.data.listing import About, class_cases, listed_lines
-from palpate.data.mask_coding import coded
-from palpate.data.mask_table import mask_cases
-from palpate.data.nnunet import nnunet_coding, nnunet_sheet, read_dataset
 from palpate.data.rows import Rows
 from palpate.data.sheets import read_csv
 from palpate.data.source import Folder, Source
 from palpate.data.stacked import Stacked
-from palpate.data.voc import read_voc
 from palpate.errors import InputError
 
 __all__ = ["Folder", "Source", "Table"]
@@ -230,7 +230,7 @@ class Table(Rows):
         classes: Sequence[str] | None = None,
         findings: Sequence[str] | None = None,
     ) -> Table:
-        """A table from one split of a MedMNIST `.npz`; `palpate.data.archive` says which arrays it reads.
+        """A table from one split of a MedMNIST `.npz`; `palpate.data.layouts.archive` says which arrays it reads.
 
         Raises:
             InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.

@@ -1,1 +1,1 @@
-"""What is measured of one image's outputs against its truth, for the records: figures with units, per structure."""
+"""Measures of one image's outputs compared with its truth, for the records: figures with units, per structure."""

@@ -1,4 +1,4 @@
-"""What a detector found in one image, as counts at its operating point and as boxes for curves over all images."""
+"""The detections in one image: counts at the operating point, and boxes for curves over all images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from palpate.tasks.detection import Detection
 from palpate.tasks.detection_goals import Degrade
 
 LEAST = 0.05
-"""Detections down to this confidence are kept for the records: mAP and FROC look at all thresholds above it."""
+"""Detections down to this confidence are kept for the records: mAP and FROC use all thresholds above it."""
 
 
 class DetectionReader:
     """Three counts per image at the operating point, `task.confidence` and `task.overlap`, matched as in COCO.
 
-    | measure | what |
+    | measure | meaning |
     | --- | --- |
     | `true_positives` | annotated boxes that a detection of their class finds |
     | `false_positives` | detections that find none, duplicates included |

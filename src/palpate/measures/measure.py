@@ -1,4 +1,4 @@
-"""A measure with its unit, and what reads measures out of a model's outputs."""
+"""A measure with its unit, and the protocol that reads measures from a model's outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Measure:
         name: `dice`, `iou`, `hd95`, `surface_dice`, `volume`, `volume_error` ...
         part: the structure or class that it is about; empty for the whole image.
         unit: `mm`, `ml`, `px`, `voxel` or empty.
-        better: whether a good model has it high or low; empty for one that is neither (a volume).
+        better: whether higher or lower is better; empty for neither (a volume).
     """
 
     name: str
@@ -36,14 +36,14 @@ class Reader(Protocol):
         """The measures of each sample; NaN where undefined."""
 
     def truth(self, targets: Tree) -> list[tuple[float, ...]]:
-        """What is annotated, flat, as `palpate.records` says for this kind of task."""
+        """The annotation, flat, as in `palpate.storage.records` for this kind of task."""
 
     def found(self, outputs: Tree) -> list[tuple[float, ...]]:
-        """What the model found, flat, as `palpate.records` says for this kind of task."""
+        """The model's findings, flat, as in `palpate.storage.records` for this kind of task."""
 
 
 class Nothing:
-    """For a classification: its label and decision have fields of their own."""
+    """For a classification, whose label and decision have separate fields."""
 
     measures: tuple[Measure, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What is annotated and what was read of several findings; the figures over images are made from the records."""
+"""Labels and probabilities of several findings; figures over images are computed from the records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from palpate.tasks.multilabel import MultiLabel
 
 
 class MultiLabelReader:
-    """Labels and probabilities of the findings; AUROC and sensitivity need many images and have no figure for one.
+    """Labels and probabilities of the findings; AUROC and sensitivity need many images, so one image has no figure.
 
     Args:
         task: reads outputs.

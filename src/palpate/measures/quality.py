@@ -1,4 +1,4 @@
-"""How far an image is from its original, for the eye: PSNR and SSIM."""
+"""How visible the difference from the original is: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def ssim(images: Tensor, clean: Tensor, bounds: tuple[float, float]) -> Tensor:
     """Structural similarity (B,), float64, 1 at best: the mean over all places and channels (Wang et al. 2004, MONAI).
 
     The window is a Gaussian of 11 x 11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03; brightness is counted from the
-    lowest bound, because the index knows no negative brightness. Volumes: the mean over all planes of the last two
-    axes.
+    lowest bound, because the index is not defined for negative brightness. Volumes: the mean over all planes of
+    the last two axes.
 
     Args:
         images: (B, C, *spatial) values.

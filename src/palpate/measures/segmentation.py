@@ -1,4 +1,4 @@
-"""Measures of masks, per structure: overlap, surface distances and volumes, in mm and ml where the spacing is known."""
+"""Measures of masks, per structure: overlap, surface distances and volumes, in mm and ml if the spacing is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.measures.measure import Measure
-from palpate.tasks.mask_reading import overlap
+from palpate.tasks.masks.reading import overlap
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, leaves
 
@@ -22,7 +22,7 @@ _ML = 1000.0
 class SegmentationReader:
     """Six figures per structure, in the order of the structures.
 
-    | measure | what | unit with spacing, else in 2D / 3D |
+    | measure | meaning | unit with spacing, else in 2D / 3D |
     | --- | --- | --- |
     | `dice`, `iou` | of decided masks | |
     | `hd95` | larger of the two directed 95th percentiles of surface distances (MONAI) | mm, else px / voxel |
@@ -31,21 +31,21 @@ class SegmentationReader:
     | `volume_error`, in 2D `area_error` | its absolute difference from the annotated one | the same |
 
     Surfaces are the mask's pixels with a face neighbour outside it, or at the image's edge. Pixels that do not count
-    are taken out of both masks first.
+    are removed from both masks first.
 
-    Empty masks, said once here because libraries differ:
+    Empty masks (libraries differ here):
 
     - Neither found nor annotated: overlaps and distances are NaN (there is nothing to measure), volumes 0.
     - One of the two empty: `dice`, `iou` and `surface_dice` are 0, and `hd95` is the image's diagonal, between the
-      centres of opposite corner pixels: the largest distance that the image can hold. NaN would take exactly the
-      images in which an attack erased a structure out of every mean.
+      centres of opposite corner pixels: the largest distance in the image. With NaN, every mean would leave out
+      exactly the images in which an attack erased a structure.
 
     Args:
         task: reads outputs and targets.
         structures: their names, in the task's order.
-        spaced: measure in mm; every target must then bring its spacing. Otherwise spacing is not looked at.
+        spaced: measure in mm; every target must then have its spacing. Otherwise spacing is ignored.
         dimensions: 2 or 3 spatial axes; decides the units' names.
-        tolerance: of the surface Dice, in mm, or in pixels where not `spaced`.
+        tolerance: of the surface Dice, in mm, or in pixels if not `spaced`.
 
     Raises:
         InputError: names that do not fit the task, another number of axes than 2 or 3, a negative tolerance.
@@ -103,7 +103,7 @@ class SegmentationReader:
                 f"measures: they are for {self.dimensions}D masks, and these are {len(annotation.spatial)}D."
             )
         if self.spaced and annotation.spacing is None:
-            raise InputError("masks: they have no spacing, and are to be measured in mm. Give their spacing.")
+            raise InputError("masks: they have no spacing, but must be measured in mm. Give their spacing.")
         spacing = annotation.spacing if self.spaced else None
         dice, iou = (overlap(found, true, score).tolist() for score in ("dice", "iou"))
         rows = []
@@ -138,7 +138,7 @@ class SegmentationReader:
         if not bool(found.any()) or not bool(true.any()):
             diagonal = np.linalg.norm([(n - 1) * edge for n, edge in zip(true.shape, size, strict=True)])
             return float(diagonal), 0.0
-        # Loading MONAI takes seconds, and a plan is read without it.
+        # Loading MONAI takes seconds, and reading a plan does not need it.
         from monai.metrics.hausdorff_distance import compute_hausdorff_distance
         from monai.metrics.surface_dice import compute_surface_dice
 

@@ -1,9 +1,9 @@
-"""The direction of an error: disease that is missed, disease that is invented. Counted for every attack and goal.
+"""The direction of an error: missed disease and invented disease, counted for every attack and goal.
 
 *Disease* is the set of classes that the plan names, for grades usually "referable": grade 2 and above. The direction
-is read from the decided classes, so that an untargeted attack, too, is judged by what it does to a patient. An image
-that was wrong before is not attacked by an untargeted attack and stays as decided; the goals "hide disease" and
-"invent disease" press on those images too.
+is read from the decided classes, so that an untargeted attack is also judged by its effect on a patient. An untargeted
+attack does not attack an image that was wrong before, so its decision stays; the goals "hide disease" and "invent
+disease" attack those images too.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def attacked_directions(images: Images, outcome: Outcome, budget: int, disease: 
 def worst_directions(
     images: Images, outcomes: Sequence[Outcome], eps: float, disease: Sequence[int]
 ) -> dict[str, Share]:
-    """Both directions in the worst case: wrong already, or some attack of any goal has a witness within `eps`.
+    """Both directions in the worst case: wrong before, or beaten within `eps` by some attack of any goal.
 
-    Counts the images that some attack has finished with. A missing attack can only make the rates too small.
+    It counts the images that some attack has finished. A missing attack can only make the rates too small.
     """
     finished = seen(outcomes, images.count)
     clean = clean_directions(images, disease)

@@ -20,7 +20,7 @@ class Closeness:
     psnr: float
     """Median peak signal-to-noise ratio in dB."""
     lowest_psnr: float
-    """The worst of them."""
+    """The lowest PSNR of one image."""
     ssim: float
     """Median structural similarity."""
     linf: float

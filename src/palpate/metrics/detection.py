@@ -1,7 +1,7 @@
 """Detection over all images: average precision as in COCO, recall and false positives, and the FROC curve.
 
-Each is a statistic over image weights, so that patients can be resampled: matching is done once, image by image, and a
-resample only weighs its outcome.
+Each is a statistic over image weights, so that patients can be resampled: boxes are matched once, image by image, and
+a resample only weights the result.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Matches:
     def of(cls, truth: Lists, found: Lists, among: Bools, classes: int, overlaps: tuple[float, ...] = COCO) -> Matches:
         """Match the boxes of records.
 
-        In the order of confidence, each detection takes the box of its class, not yet taken, that it overlaps most, if
-        their IoU is at least the overlap.
+        In the order of confidence, each detection takes the free box of its class that it overlaps most, if their IoU
+        is at least the overlap.
 
         Args:
             truth: (N,) class, x1, y1, x2, y2 of each annotated box, in turn, per image.
@@ -83,7 +83,7 @@ class Matches:
         )
 
     def average_precision(self, overlaps: tuple[float, ...] = COCO, label: int | None = None) -> Statistic:
-        """Mean average precision over overlaps and classes, as COCO has it; NaN where nothing is annotated.
+        """Mean average precision over overlaps and classes, as in COCO; NaN if nothing is annotated.
 
         For each class and overlap: the precision at 101 levels of recall, at each the best one at that recall or
         higher, averaged. Classes without an annotated box are left out.
@@ -118,7 +118,7 @@ class Matches:
     def froc(self, overlap: float = 0.5, label: int | None = None) -> tuple[Floats, Floats]:
         """The free-response ROC curve: false positives per image, rising, and the recall at each; it starts at 0, 0.
 
-        One point for each number of false positives, at the lowest threshold that has no more of them. Empty where
+        One point for each number of false positives, at the lowest threshold with no more of them. Empty if
         nothing is annotated.
         """
         alarms, found = self._free_response(np.ones((1, len(self.among))), overlap, label)
@@ -187,9 +187,9 @@ class Matches:
 
 
 def _interpolated(share: Floats, seen: Floats, hit: Bools, total: Floats) -> Floats:
-    """Average precision (B,) from the weight of each detection, its running sum, and which of them hit.
+    """Average precision (B,) from the weight of each detection, its running sum, and the hits.
 
-    Precision rises at hits only, so the best one at a recall or above it is that of some hit.
+    Precision rises only at hits, so the best precision at a recall or above it is that of a hit.
     """
     at = np.flatnonzero(hit)
     right = np.cumsum(share[:, at], axis=1)
@@ -197,13 +197,13 @@ def _interpolated(share: Floats, seen: Floats, hit: Bools, total: Floats) -> Flo
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)
     recall = np.nan_to_num(_ratio(right, total[:, None]))
-    # The first hit at which each level of recall is reached; the last, empty one where it never is.
+    # The first hit at which each level of recall is reached; the last, empty one if it is never reached.
     reached = (np.searchsorted(row, _LEVELS, side="left") for row in recall)
     return np.asarray([row[places].mean() for row, places in zip(best, reached, strict=True)])
 
 
 def _hits(boxes: Floats, proposed: Floats, overlaps: tuple[float, ...]) -> Bools:
-    """Which of an image's detections, in order, find a box (T, D)."""
+    """Which detections of an image, in order, find a box (T, D)."""
     hit = np.zeros((len(overlaps), len(proposed)), dtype=bool)
     if not len(boxes):
         return hit

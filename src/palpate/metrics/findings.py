@@ -1,4 +1,4 @@
-"""Graded findings, and the validity grade that they add up to."""
+"""Findings with a level, and the validity grade that follows from them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Letter = Literal["A", "B", "C"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check found."""
+class HealthFinding:
+    """The result of one check."""
 
     level: Level
     """`pass`, `note` (good to know), `warning` (read the figures with care) or `failure` (do not rely on them)."""
@@ -24,14 +24,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Grade:
-    """How far the figures of a run can be trusted. It says nothing about how robust the model is."""
+    """How far the figures of a run can be trusted. This is not about how robust the model is."""
 
     letter: Letter
     """A: nothing speaks against them. B: read with care. C: do not rely on them."""
     reason: str
 
 
-def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
+def grade(findings: Sequence[HealthFinding], finished: bool = True) -> Grade:
     """The validity grade of a run: C after any failure, B after any warning, else A; an unfinished run gets C."""
     failures = [finding for finding in findings if finding.level == "failure"]
     warnings = [finding for finding in findings if finding.level == "warning"]
@@ -44,10 +44,10 @@ def grade(findings: Sequence[Finding], finished: bool = True) -> Grade:
     return Grade("A", "Every check passed: nothing in the records speaks against the figures.")
 
 
-def _checks(findings: Sequence[Finding]) -> str:
+def _checks(findings: Sequence[HealthFinding]) -> str:
     count = len({finding.name for finding in findings})
     return "One check" if count == 1 else f"{count} checks"
 
 
-def _names(findings: Sequence[Finding]) -> str:
+def _names(findings: Sequence[HealthFinding]) -> str:
     return ", ".join(dict.fromkeys(finding.name for finding in findings))

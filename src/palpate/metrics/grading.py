@@ -18,7 +18,7 @@ def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -
     """Cohen's kappa with quadratic weights, of the grades decided against the true grades.
 
     kappa = 1 - sum w O / sum w E with w_ij = (i - j)^2, O the table of true by decided grades and E the table that
-    its margins alone would give. 1 is full agreement, 0 is chance. NaN where only one grade occurs in both.
+    only its margins would give. 1 is full agreement, 0 is chance. NaN where only one grade occurs in both.
     J. Cohen, Psychol. Bull. 70 (1968) 213. Equals `cohen_kappa_score(weights="quadratic")`.
 
     Args:
@@ -46,10 +46,10 @@ def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -
 
 
 def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
-    """Chance that a disease image scores higher than a healthy one, ties counting half.
+    """Chance that a disease image scores higher than a healthy one; ties count half.
 
-    The Mann-Whitney form of the area under the ROC curve; equals `roc_auc_score` with sample weights. NaN where one
-    of the two kinds is missing, or a score is NaN.
+    The Mann-Whitney form of the area under the ROC curve; equals `roc_auc_score` with sample weights. NaN if one of
+    the two kinds is missing, or a score is NaN.
 
     Args:
         positive: (N,) the image shows disease.
@@ -58,12 +58,12 @@ def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
     """
     order = np.flatnonzero(among)[np.argsort(score[among], kind="stable")]
     ordered = score[order]
-    # Runs of equal scores: a healthy image of an earlier run loses against an ill one, one of the same run ties.
+    # Runs of equal scores: an ill image wins against healthy images of earlier runs and ties with those of its own run.
     runs = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
     defined = not np.isnan(ordered).any()
 
     def statistic(weights: Floats) -> Floats:
-        # Images down, resamples across: the sums over runs then add whole rows.
+        # Images are rows, resamples are columns: the sums over runs then add whole rows.
         sorted_weights = weights.T[order]
         ill = sorted_weights * positive[order, None]
         healthy = sorted_weights - ill

@@ -1,4 +1,4 @@
-"""Checks that make a number trustworthy: do the records look like working attacks on a model that can be attacked.
+"""Health checks: whether records look like working attacks on a model that can be attacked.
 
 After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and Pintor et al., "Indicators of Attack
 Failure" (2022). Each check reads records only and returns one finding. `metrics.strength` compares attacks.
@@ -10,27 +10,29 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from palpate.metrics.findings import Finding, Level
+from palpate.metrics.findings import HealthFinding, Level
 from palpate.metrics.intervals import Share, wilson
 from palpate.metrics.panel import Images, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, within_budget
 
 FEW_IMAGES = 10
-"""Fewer eligible images than this support no rate."""
+"""With fewer eligible images than this, a rate cannot be given."""
 FEW_GROUPS = 20
 """With fewer groups than this the bootstrap's interval is too narrow."""
 WIDE = 0.2
 """A 95% interval wider than this is called wide."""
 HALF = 0.5
-"""With fewer acceptable images than this before any attack, attacks have little to take away."""
+"""With fewer acceptable images than this before any attack, attacks can make little worse."""
 STEADY = 0.01
 """Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
-"""More than this share of attacked images with a defect spoils the figures."""
-_NOTHING = "There is nothing here that an attack could take away, so no figure says anything."
+"""The figures are not reliable where more than this share of attacked images has a defect."""
+_NOTHING = "There is nothing that an attack could make worse, so the figures have no meaning."
 
 
-def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel, failed: Collection[str] = frozenset()) -> Finding:
+def attacks_ran(
+    planned: Mapping[str, Sequence[float]], panel: Panel, failed: Collection[str] = frozenset()
+) -> HealthFinding:
     """Every planned attack has a record for every image and budget.
 
     Args:
@@ -40,8 +42,8 @@ def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel, failed: Co
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
     if unable := [attack for attack in planned if attack in failed]:
-        text = f"Could not run: {_list(unable)}. The reason of each is among the findings, with what to do."
-        return Finding("failure", name, text)
+        text = f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix."
+        return HealthFinding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
     partial = [
         attack
@@ -49,16 +51,18 @@ def attacks_ran(planned: Mapping[str, Sequence[float]], panel: Panel, failed: Co
         if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
     ]
     if not done:
-        return Finding("failure", name, "No attack has a record yet. Run the same command again to go on.")
+        return HealthFinding("failure", name, "No attack has a record yet. Run the same command again to continue.")
     if absent:
-        return Finding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
+        return HealthFinding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
     if partial:
-        return Finding("failure", name, f"Ran on a part of the images only: {_list(partial)}. Run the audit again.")
-    return Finding("pass", name, f"All {len(done)} attacks have a record for each image and budget.")
+        return HealthFinding(
+            "failure", name, f"Ran only on a part of the images: {_list(partial)}. Run the audit again."
+        )
+    return HealthFinding("pass", name, f"All {len(done)} attacks have a record for each image and budget.")
 
 
-def steady_model(panel: Panel) -> Finding:
-    """The model decided each clean image alike in every attack's records: the same class, the same score."""
+def steady_model(panel: Panel) -> HealthFinding:
+    """Every attack's records hold the same decision for each clean image: the same class, the same score."""
     name = "Steady decisions"
     unsteady = np.zeros(panel.images.count, dtype=bool)
     for outcome in panel.outcomes:
@@ -66,50 +70,50 @@ def steady_model(panel: Panel) -> Finding:
         differs |= np.abs(outcome.clean_scores - panel.images.score) > STEADY
         unsteady |= (outcome.recorded & differs).any(axis=0)
     if unsteady.any():
-        return Finding(
+        return HealthFinding(
             "failure",
             name,
-            f"{_images(unsteady.sum())} got different decisions from one attack to the next without any change. "
-            "The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
+            f"{_images(unsteady.sum())} got different decisions from one attack to the next, although they did not "
+            "change. The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
         )
-    return Finding("pass", name, "Each clean image got the same decision every time.")
+    return HealthFinding("pass", name, "Each clean image got the same decision every time.")
 
 
-def clean_baseline(images: Images) -> Finding:
-    """The model is better than always answering the commonest class; without classes, right more often than not.
+def clean_baseline(images: Images) -> HealthFinding:
+    """The model is better than always answering the most common class; without classes, acceptable on at least half.
 
-    Images of one class cannot show that, however many of them are right.
+    Images of one class cannot show that, even if all of them are correct.
     """
     name = "Clean accuracy"
     if not images.count:
-        return Finding("failure", name, "There is no image.")
+        return HealthFinding("failure", name, "There is no image.")
     share = clean_accuracy(images)
     if (images.label < 0).all():
         return _acceptable(share)
-    right = f"The model is right on {share.count} of {share.total} images"
+    right = f"The model is correct on {share.count} of {share.total} images"
     if not share.count:
-        return Finding("failure", name, f"{right}. {_NOTHING}")
+        return HealthFinding("failure", name, f"{right}. {_NOTHING}")
     if np.unique(images.label).size == 1:
-        text = f"{right}, which are all of one class. That cannot show whether it tells this class from the others."
-        return Finding("warning", name, text)
+        text = f"{right}, which are all of one class. This does not show whether it can tell the classes apart."
+        return HealthFinding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
-    text = f"{right}; the commonest class alone gives {commonest:.0%}."
+    text = f"{right}; always answering the most common class gives {commonest:.0%}."
     if share.value <= commonest:
-        return Finding("warning", name, f"{text} There is little here that an attack could take away.")
-    return Finding("pass", name, text)
+        return HealthFinding("warning", name, f"{text} There is little that an attack could make worse.")
+    return HealthFinding("pass", name, text)
 
 
-def _acceptable(share: Share) -> Finding:
+def _acceptable(share: Share) -> HealthFinding:
     """Masks, boxes and findings: how many results are acceptable without an attack."""
     text = f"Without an attack the result is acceptable on {share.count} of {share.total} images."
     if not share.count:
-        return Finding("failure", "Clean results", f"{text} {_NOTHING}")
+        return HealthFinding("failure", "Clean results", f"{text} {_NOTHING}")
     if share.value < HALF:
-        return Finding("warning", "Clean results", f"{text} There is little here that an attack could take away.")
-    return Finding("pass", "Clean results", text)
+        return HealthFinding("warning", "Clean results", f"{text} There is little that an attack could make worse.")
+    return HealthFinding("pass", "Clean results", text)
 
 
-def gradients(outcomes: Sequence[Outcome]) -> Finding:
+def gradients(outcomes: Sequence[Outcome]) -> HealthFinding:
     """Attacks had a gradient to climb."""
     name = "Gradients"
     zero, blocked, tried = 0, 0, 0
@@ -123,34 +127,34 @@ def gradients(outcomes: Sequence[Outcome]) -> Finding:
         hit += [outcome.attack] if mine else []
     if blocked:
         level: Level = "failure" if blocked > MANY * tried else "warning"
-        return Finding(
+        return HealthFinding(
             level,
             name,
-            f"In {blocked} of {tried} attacks on an image no gradient at all reached the image and the attack stood "
-            f"still ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
+            f"In {blocked} of {tried} attacks on an image no gradient reached the image, so the attack "
+            f"could not move ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
         )
     if zero:
-        return Finding(
+        return HealthFinding(
             "note",
             name,
             f"In {zero} of {tried} attacks on an image the loss was so saturated that its gradient was exactly zero; "
-            "the margin's gradient was climbed instead, so nothing was lost.",
+            "the attack followed the gradient of the margin instead, so nothing was lost.",
         )
-    return Finding("pass", name, "Every gradient was finite and non-zero.")
+    return HealthFinding("pass", name, "Every gradient was finite and non-zero.")
 
 
-def finite_outputs(outcomes: Sequence[Outcome]) -> Finding:
+def finite_outputs(outcomes: Sequence[Outcome]) -> HealthFinding:
     """The model's outputs stayed finite under attack."""
     name = "Finite outputs"
     broken = sum(int(outcome.non_finite.any(axis=0).sum()) for outcome in outcomes)
     tried = sum(int(outcome.attacked.any(axis=0).sum()) for outcome in outcomes)
     if not broken:
-        return Finding("pass", name, "The model's outputs were finite for every image that was tried.")
-    return Finding(
+        return HealthFinding("pass", name, "The model's outputs were finite for every image that was tried.")
+    return HealthFinding(
         "failure" if broken > MANY * tried else "warning",
         name,
         f"In {broken} of {tried} attacks on an image the model returned NaN or infinity. A deployed model that does "
-        "so fails in its own way; find the layer that overflows.",
+        "so fails without any attacker; find the layer that overflows.",
     )
 
 
@@ -159,7 +163,7 @@ def leaves_budget(outcome: Outcome) -> bool:
     return bool((outcome.success & ~within_budget(outcome)).any())
 
 
-def budgets_kept(outcomes: Sequence[Outcome]) -> Finding:
+def budgets_kept(outcomes: Sequence[Outcome]) -> HealthFinding:
     """No adversarial image is larger than its budget."""
     name = "Budgets kept"
     texts = []
@@ -169,17 +173,17 @@ def budgets_kept(outcomes: Sequence[Outcome]) -> Finding:
             factor = float((outcome.distance / outcome.eps[:, None])[outside].max())
             texts.append(f"'{outcome.attack}' ({_images(outside.any(axis=0).sum())}, up to {factor:.2g} times)")
     if not texts:
-        return Finding("pass", name, "Every adversarial image kept to its budget.")
-    return Finding(
+        return HealthFinding("pass", name, "Every adversarial image kept to its budget.")
+    return HealthFinding(
         "note",
         name,
-        f"Left their budget: {', '.join(texts)}. Their rows are no figures at the same eps; in the worst case each "
-        "image counts from the distance it really has.",
+        f"Left their budget: {', '.join(texts)}. Their rows cannot be compared at the same eps; in the worst case each "
+        "image counts at its real distance.",
     )
 
 
-def sample_size(panel: Panel, clustered: bool) -> Finding:
-    """Enough images, and enough groups, for the intervals to say something.
+def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
+    """There are enough images, and enough groups, for meaningful intervals.
 
     Args:
         panel: the records.
@@ -188,23 +192,24 @@ def sample_size(panel: Panel, clustered: bool) -> Finding:
     name, images = "Sample size", panel.images
     counts = {outcome.attack: int(outcome.eligible.sum()) for outcome in panel.outcomes}
     if not counts:
-        return Finding("failure", name, "No image was attacked.")
+        return HealthFinding("failure", name, "No image was attacked.")
     attack, fewest = min(counts.items(), key=lambda item: item[1])
     low, high = wilson(fewest // 2, fewest)
     if fewest < FEW_IMAGES:
-        return Finding("failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images.")
+        return HealthFinding("failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images.")
     if clustered and images.groups < FEW_GROUPS:
-        return Finding(
+        return HealthFinding(
             "warning",
             name,
-            f"The images come from {images.groups} groups only; with so few the intervals are too narrow.",
+            f"The images come from only {images.groups} groups; with so few the intervals are too narrow.",
         )
     text = (
-        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to {(high - low) / 2:.0%}"
+        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "
+        f"{(high - low) / 2:.0%}"
     )
     if high - low > WIDE:
-        return Finding("warning", name, f"{text} either way (95%). Differences smaller than that are not established.")
-    return Finding("pass", name, f"{text} either way (95%).")
+        return HealthFinding("warning", name, f"{text} (95%). Smaller differences are not established.")
+    return HealthFinding("pass", name, f"{text} (95%).")
 
 
 def _images(count: int) -> str:

@@ -56,7 +56,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval. NaN where it is undefined, and then `note` says why."""
+    """A figure with its interval. NaN where it is undefined, and then `note` gives the reason."""
 
     value: float
     low: float
@@ -77,7 +77,7 @@ def undefined(note: str, total: int | None = None) -> Estimate:
 
 
 def difference(first: Estimate, second: Estimate, note: str) -> Estimate:
-    """How much higher a figure is than that of other, independent images, from the intervals of both.
+    """The difference of a figure between two independent sets of images, from the intervals of both.
 
     d = a - b; from d - sqrt((a - low_a)^2 + (high_b - b)^2) to d + sqrt((high_a - a)^2 + (b - low_b)^2). With
     Wilson's intervals this is method 10 of R. G. Newcombe, Stat. Med. 17 (1998) 873, which keeps its coverage where
@@ -106,7 +106,7 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     """
     if total == 0:
         return float("nan"), float("nan")
-    # Takes a second to load, which a page of help need not wait for.
+    # Loading it takes a second, which the help pages should not need.
     from scipy.stats import binomtest
 
     low, high = binomtest(count, total).proportion_ci(LEVEL, method="wilson")
@@ -117,8 +117,8 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 class Resampling:
     """The one set of bootstrap resamples that all figures of a run share, so that they can be compared.
 
-    Groups (patients) are drawn with replacement, whole; an image weighs as often as its group was drawn. Where
-    every image is a group of its own, proportions take Wilson's interval instead, which needs no draws.
+    Whole groups (patients) are drawn with replacement; the weight of an image is how often its group was drawn. If
+    every image is a separate group, proportions have Wilson's interval instead, which needs no draws.
     """
 
     group: Ints
@@ -148,7 +148,7 @@ class Resampling:
     def interval(self, statistic: Statistic, chunk: int = 2_000_000) -> tuple[float, float]:
         """Percentile interval of any statistic over the resampled groups.
 
-        Resamples in which the statistic is undefined (a class drawn away) are left out. NaN where none is left.
+        Resamples in which the statistic is undefined (a class is missing) are left out. NaN if none is left.
 
         Args:
             statistic: weights (B, N) -> values (B,), vectorised over the resamples.
@@ -157,7 +157,7 @@ class Resampling:
         return percentiles(self.resampled(statistic, chunk))
 
     def resampled(self, statistic: Statistic, chunk: int = 2_000_000) -> Floats:
-        """The statistic of each resample, (replicates,); none where there is no image.
+        """The statistic of each resample, (replicates,); empty without images.
 
         Args:
             statistic: weights (B, N) -> values (B,), vectorised over the resamples.
@@ -170,10 +170,10 @@ class Resampling:
         return np.concatenate([statistic(part[:, self.group]) for part in parts])
 
     def estimate(self, statistic: Statistic, note: str) -> Estimate:
-        """The statistic of the images as they are, with its bootstrap interval; `note` says why it is undefined.
+        """The statistic of all images, with its bootstrap interval; `note` is the reason if it is undefined.
 
-        Where every resample repeats the value (all images alike), the bootstrap says nothing of its uncertainty;
-        the interval is then NaN rather than of no width.
+        If every resample repeats the value (all images are the same), the bootstrap cannot show its uncertainty;
+        the interval is then NaN instead of having no width.
         """
         value = float(statistic(np.ones((1, self.group.size)))[0]) if self.group.size else float("nan")
         if np.isnan(value):
@@ -185,10 +185,10 @@ class Resampling:
         return Estimate(value, low, high, BOOTSTRAP)
 
     def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
-        """A proportion with its interval; `empty` is said where no image counts.
+        """A proportion with its interval; `empty` is the reason if no image counts.
 
-        Where groups hold several images and the proportion is exactly 0 or 1, every resample repeats it and the
-        bootstrap has no width. Wilson's interval for as many groups as there are then takes its place.
+        If groups hold several images and the proportion is exactly 0 or 1, every resample repeats it and the
+        bootstrap has no width. Wilson's interval for the number of groups is then used instead.
         """
         count, total = share.count, share.total
         if total == 0:
@@ -204,7 +204,7 @@ class Resampling:
     def mean(self, values: Floats, among: Bools, note: str) -> Estimate:
         """The mean of a measure over the images of `among` where it is defined, with its bootstrap interval.
 
-        `total` is the number of those images. Where only one image counts, or all have the same value, resamples
+        `total` is the number of those images. If only one image counts, or all have the same value, resamples
         repeat it and there is no interval.
 
         Args:
@@ -234,11 +234,11 @@ class Resampling:
 
 
 def percentiles(values: Floats, *, ordered: bool = False) -> tuple[float, float]:
-    """Both ends of the percentile interval of resampled values; NaN where none is defined.
+    """Both ends of the percentile interval of resampled values; NaN if no value is defined.
 
     Args:
         values: (replicates,); NaN where the statistic was undefined.
-        ordered: take resampled values as they are, none between two, so that they may be infinite.
+        ordered: use only resampled values, no value between two of them, so that they may be infinite.
     """
     defined = values[~np.isnan(values)]
     if not defined.size:
@@ -256,14 +256,14 @@ class Pairing:
     only_second: int
     neither: int
     p_value: float
-    """McNemar's exact two-sided p: were the images that only one attack beat split evenly?"""
+    """McNemar's exact two-sided p: are the images that only one attack beat split evenly?"""
 
 
 def mcnemar(first: Bools, second: Bools) -> Pairing:
     """McNemar's exact test of two attacks on the same images.
 
     Of the b + c images that exactly one attack beat, b ~ Binomial(b + c, 1/2) if the attacks are equally strong.
-    p = 1 where no image separates them. Q. McNemar, Psychometrika 12 (1947) 153.
+    p = 1 if they beat the same images. Q. McNemar, Psychometrika 12 (1947) 153.
 
     Args:
         first: (M,) the first attack succeeded, over images eligible for both.

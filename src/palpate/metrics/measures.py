@@ -13,11 +13,11 @@ from palpate.metrics.intervals import Share, Statistic
 from palpate.metrics.panel import Bools, Floats, Lists
 
 UNKNOWN = -1
-"""Truth of a finding that nobody annotated."""
+"""Truth of a finding that is not annotated."""
 
 
 def median(values: Floats, among: Bools) -> Statistic:
-    """Median of a measure over the images of `among` where it is defined; of two middle values the lower one.
+    """Median of a measure over the images of `among` where it is defined; the lower one of two middle values.
 
     For measures with a long tail, such as a Hausdorff distance. A statistic over weights: the smallest value at which
     the weights up to it make up half of all.
@@ -63,8 +63,8 @@ class FindingRead:
 
     Attributes:
         truth: (N,) 1 present, 0 absent, -1 unknown.
-        probability: (N,) what the model gives it; NaN where there is no record.
-        threshold: it is read as present above this probability.
+        probability: (N,) the model's probability; NaN where there is no record.
+        threshold: the finding counts as present above this probability.
     """
 
     truth: Floats
@@ -83,18 +83,18 @@ class FindingRead:
 
     @property
     def right(self) -> Bools:
-        """(N,) Images where the finding is known and read as it is."""
+        """(N,) Images where the finding is known and read correctly."""
         right: Bools = self._known & np.equal(self._read, np.equal(self.truth, 1))
         return right
 
     @property
     def sensitivity(self) -> Share:
-        """Images with the finding that are read so, over those with the finding."""
+        """Images with the finding where the model reports it, over those with the finding."""
         return Share(self._read, self._known & np.equal(self.truth, 1))
 
     @property
     def specificity(self) -> Share:
-        """Images without the finding that are read so, over those without."""
+        """Images without the finding where the model does not report it, over those without."""
         return Share(~self._read, self._known & np.equal(self.truth, 0))
 
     @property
@@ -103,7 +103,7 @@ class FindingRead:
         return area_under_roc(np.equal(self.truth, 1), self.probability, self._known)
 
     def turned(self, before: FindingRead) -> Share:
-        """Success per finding: read wrongly now, over the images that were read rightly before and have a record."""
+        """Success per finding: read wrongly now, over the images that were read correctly before and have a record."""
         return Share(~self.right, before.right & self._known)
 
 
@@ -123,6 +123,6 @@ def table(lists: Lists, width: int) -> Floats:
 
 
 def spread(thresholds: Sequence[float], findings: int) -> tuple[float, ...]:
-    """One operating point per finding; a single one is that of all, and without any it is 0.5."""
+    """One operating point per finding; a single one is used for all, and the default is 0.5."""
     given = tuple(thresholds) or (0.5,)
     return given * findings if len(given) == 1 else given

@@ -1,4 +1,4 @@
-"""Records laid out as panels: one array per field and attack, budgets by images. All metrics read these."""
+"""Records as panels: one array per field and attack, budgets by images. All metrics read these."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from palpate.errors import InputError
-from palpate.records import ATTACKED
-from palpate.runs import Frame
+from palpate.storage.records import ATTACKED
+from palpate.storage.runs import Frame
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -21,7 +21,7 @@ Lists = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What is known of the images before any attack; arrays of length N, in the order of the audited table."""
+    """The images before any attack; arrays of length N, in the order of the audited table."""
 
     row: Ints
     """Position in the audited table."""
@@ -30,25 +30,25 @@ class Images:
     group: Ints
     """Number of the unit of resampling (a patient), from 0."""
     site: npt.NDArray[np.object_]
-    """Where it was taken; empty where nobody says."""
+    """Where it was taken; empty if it is not known."""
     scanner: npt.NDArray[np.object_]
-    """What it was taken with; empty where nobody says."""
+    """The scanner; empty if it is not known."""
     label: Ints
-    """True class; -1 where the task is no classification."""
+    """True class; -1 where the task is not a classification."""
     clean_prediction: Ints
-    """Class decided for the image as stored; -1 where the task is no classification."""
+    """Class decided for the image as stored; -1 where the task is not a classification."""
     correct: Bools
-    """Images on which the model was acceptable before any attack: the true class, a score above the task's floor."""
+    """Images with an acceptable result before any attack: the true class, or a score above the task's floor."""
     score: Floats
-    """How good the decision for the image as stored is: 1 or 0, mean Dice, F1; NaN where it is undefined."""
+    """Quality of the decision for the image as stored: 1 or 0, mean Dice, F1; NaN where it is undefined."""
     disease_score: Floats
-    """Probability of the disease classes for the image as stored; NaN where the plan names none."""
+    """Probability of the disease classes for the image as stored; NaN if the plan names none."""
     measures: Floats
     """[image, measure] The task's measures for the image as stored; NaN where undefined."""
     truth: Lists
-    """[image] What is annotated, flat, as `palpate.records` says."""
+    """[image] The annotation, flat, as in `palpate.storage.records`."""
     found: Lists
-    """[image] What the model found in the image as stored, flat."""
+    """[image] The model's findings in the image as stored, flat."""
 
     @property
     def count(self) -> int:
@@ -63,7 +63,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one attack did; two-dimensional arrays are [budget, image], smallest budget first.
+    """The results of one attack; two-dimensional arrays are [budget, image], smallest budget first.
 
     Where `recorded` is false the other arrays hold their neutral value: no success, prediction -1, scores and measures
     NaN, nothing found, distance infinite, no cost.
@@ -86,13 +86,13 @@ class Outcome:
     prediction: Ints
     """Class decided for the adversarial image."""
     scores: Floats
-    """How good the decision for the adversarial image is, against the truth."""
+    """Quality of the decision for the adversarial image, compared with the truth."""
     disease_score: Floats
     """Probability of the disease classes for the adversarial image."""
     measures: Floats
     """[budget, image, measure] The task's measures for the adversarial image."""
     found: Lists
-    """What the model found in the adversarial image, flat."""
+    """The model's findings in the adversarial image, flat."""
     distance: Floats
     """Size of the change in the norm of the threat, in values."""
     linf: Floats
@@ -102,13 +102,13 @@ class Outcome:
     ssim: Floats
     """Structural similarity to the clean image; NaN where the image is too small for it."""
     saved_linf: Floats
-    """Largest difference between the adversarial image and what was read back; NaN where it was not saved."""
+    """Largest difference between the adversarial image and the image read back; NaN where it was not saved."""
     clean_handled: Floats
-    """[image, handling] Margin of the image as stored after each handling; NaN where it was not measured."""
+    """[image, step] Margin of the clean image after each post-processing step; NaN where it was not measured."""
     handled: Floats
-    """[budget, image, handling] Margin of the adversarial image after each handling; NaN where not measured."""
+    """[budget, image, step] Margin of the adversarial image after each step; NaN where it was not measured."""
     attacked: Bools
-    """The attack itself ran here; false where a smaller budget's result was carried over or nothing was tried."""
+    """The attack ran here; false where a smaller budget's result was carried over or nothing was tried."""
     forwards: Ints
     """Forward passes."""
     backwards: Ints
@@ -120,9 +120,9 @@ class Outcome:
     non_finite: Bools
     """The model returned NaN or infinity for an iterate."""
     clean_predictions: Ints
-    """Class decided for the image as stored, as this attack's records have it; -1 where there is no record."""
+    """Class decided for the image as stored, from this attack's records; -1 where there is no record."""
     clean_scores: Floats
-    """How good the decision for the image as stored is, as this attack's records have it; NaN without a record."""
+    """Quality of the decision for the image as stored, from this attack's records; NaN without a record."""
 
     @property
     def covered(self) -> Bools:
@@ -149,13 +149,13 @@ class Panel:
 
 
 def arrange(frame: Frame) -> Panel:
-    """Lay the records of a run out as panels.
+    """Arrange the records of a run as panels.
 
     Args:
         frame: records as columns, from `RunFolder.frame`. It may be empty or, for an unfinished run, have holes.
 
     Raises:
-        InputError: two records stand for the same image, attack and budget, one attack has two goals, or records
+        InputError: two records have the same image, attack and budget, one attack has two goals, or records
             hold different numbers of measures.
     """
     row, first = np.unique(frame["row"], return_index=True)
@@ -188,10 +188,12 @@ def _table(lists: Lists) -> Floats:
 
 
 def _padded(lists: Lists) -> Floats:
-    """Lists of one length as a table (N, M); NaN where a list is empty, which is where nothing was measured."""
+    """Lists of one length as a table (N, M); NaN where a list is empty because nothing was measured."""
     widths = {values.size for values in lists} - {0}
     if len(widths) > 1:
-        raise InputError("Records of one attack hold different numbers of handlings: start a new run folder.")
+        raise InputError(
+            "Records of one attack hold different numbers of post-processing steps: start a new run folder."
+        )
     out = np.full((lists.size, max(widths, default=0)), np.nan)
     for row, values in enumerate(lists):
         if values.size:
@@ -246,7 +248,7 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
 
 
 def _of_images(values: Floats, image: Ints, count: int) -> Floats:
-    """Per image what its records at all budgets have alike, where it was measured."""
+    """The value per image that is the same in its records at all budgets, where it was measured."""
     out = np.full((count, values.shape[1]), np.nan)
     known = ~np.isnan(values).all(axis=1) if values.shape[1] else np.zeros(image.size, dtype=bool)
     out[image[known]] = values[known]

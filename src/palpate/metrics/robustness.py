@@ -1,8 +1,8 @@
-"""What is left of a model under attack: robust accuracy, success, worst case and the smallest budget that wins.
+"""A model under attack: robust accuracy, success rate, worst case and the smallest budget that beats an image.
 
 Two denominators, never mixed:
-- *success rate* counts the images that the attack could still win (`eligible`): clean errors are no successes;
-- *robust accuracy* counts every image: right before the attack, and not beaten by it.
+- *success rate* counts the images that the attack can still win (`eligible`): clean errors are not successes;
+- *robust accuracy* counts every image: correct before the attack, and not beaten by it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SLACK = 1e-3
 
 
 def clean_accuracy(images: Images) -> Share:
-    """Images decided rightly before any attack, over all images."""
+    """Images decided correctly before any attack, over all images."""
     return Share(images.correct, np.ones(images.count, dtype=bool))
 
 
 def robust_accuracy(images: Images, outcome: Outcome, budget: int) -> Share:
-    """Images right before an untargeted attack and not beaten by it, over all images that have a record.
+    """Images correct before an untargeted attack and not beaten by it, over all images that have a record.
 
     Args:
         images: the audited images.
@@ -40,18 +40,18 @@ def success_rate(outcome: Outcome, budget: int) -> Share:
 
 
 def smallest_eps(outcome: Outcome) -> Floats:
-    """The smallest budget at which each image fell, (N,) in stored values.
+    """The smallest budget that beat each image, (N,) in stored values.
 
-    Infinite where none of the tried budgets won, NaN where the image was not eligible or has no record.
+    Infinite where no tried budget beat it, NaN where the image was not eligible or has no record.
     """
     eps = np.where(outcome.success, outcome.eps[:, None], np.inf).min(axis=0, initial=np.inf)
     return np.where(outcome.eligible & outcome.recorded.any(axis=0), eps, np.nan)
 
 
 def median_eps(smallest: Floats) -> float:
-    """The smallest tried budget by which at least half of the eligible images had fallen.
+    """The smallest tried budget at which at least half of the eligible images were beaten.
 
-    Infinite where fewer than half fell, NaN where none was eligible. No interpolation: only tried budgets are named.
+    Infinite if fewer than half were beaten, NaN if none was eligible. There is no interpolation between budgets.
     """
     known = np.sort(smallest[~np.isnan(smallest)])
     return float(known[(known.size - 1) // 2]) if known.size else float("nan")
@@ -63,14 +63,14 @@ def within_budget(outcome: Outcome) -> Bools:
 
 
 def reach(outcomes: Sequence[Outcome], hits: Sequence[Bools], images: int) -> Floats:
-    """The smallest change, over all attacks and budgets, that is a witness against each image; (N,) stored values.
+    """The size of the smallest adversarial change of each image, over all attacks and budgets; (N,) stored values.
 
-    An adversarial image of size d proves that the model fails at every budget of d or more, whichever attack found
-    it and whatever budget that attack was given. Infinite where there is no witness.
+    An adversarial image of size d proves that the model fails at every budget of d or more. It does not matter which
+    attack found it, or at which budget. Infinite where there is none.
 
     Args:
         outcomes: the attacks that count.
-        hits: per attack, [budget, image], which of its images are witnesses.
+        hits: per attack, [budget, image], which of its images count as adversarial.
         images: N.
     """
     nearest = np.full(images, np.inf)
@@ -81,25 +81,25 @@ def reach(outcomes: Sequence[Outcome], hits: Sequence[Bools], images: int) -> Fl
 
 
 def beaten_within(distances: Floats, eps: float) -> Bools:
-    """Images whose nearest witness lies within `eps`."""
+    """Images whose nearest adversarial image is within `eps`."""
     return np.less_equal(distances, eps * (1 + SLACK))
 
 
 def worst_case(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
-    """Robust accuracy against all attacks of the untargeted goal at once: no attack may have a witness within `eps`.
+    """Robust accuracy against all untargeted attacks at once: none has an adversarial image within `eps`.
 
-    Over the images that some attack has finished with; in an unfinished run, an attack that is missing for an image
-    can only make the figure too high. It never exceeds the robust accuracy of an attack that kept to its budget and
-    finished with the same images, and it never grows with `eps`.
+    Over the images that some attack has finished; in an unfinished run, an attack that is missing for an image can
+    only make the figure too high. It is never above the robust accuracy of an attack that kept to its budget and
+    finished the same images, and it never grows with `eps`.
     """
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
     return Share(images.correct & ~beaten_within(found, eps), seen(outcomes, images.count))
 
 
 def worst_success(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
-    """Success rate of all attacks of one goal together: some attack has a witness within `eps`.
+    """Success rate of all attacks of one goal together: some attack has an adversarial image within `eps`.
 
-    Over the eligible images that some attack has finished with.
+    Over the eligible images that some attack has finished.
     """
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
     eligible = np.zeros(images.count, dtype=bool)
@@ -109,7 +109,7 @@ def worst_success(images: Images, outcomes: Sequence[Outcome], eps: float) -> Sh
 
 
 def seen(outcomes: Sequence[Outcome], images: int) -> Bools:
-    """(N,) Images that some attack has finished with; none where there is no attack."""
+    """(N,) Images that some attack has finished; none without attacks."""
     finished = np.zeros(images, dtype=bool)
     for outcome in outcomes:
         finished |= outcome.covered

@@ -1,11 +1,11 @@
-"""The fourth meaning of "stable": how an attack runs, from the rows of its trace (`palpate.traces`).
+"""The fourth meaning of "stable": how an attack runs, from the rows of its trace (`palpate.storage.traces`).
 
 An image counts once: its independent starts are averaged first. Intervals draw patients with replacement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Floats, Ints
 from palpate.metrics.spreads import quotient
 from palpate.metrics.stability import by_group
-from palpate.runs import Frame
+from palpate.storage.runs import Frame
 
 CURVES = ("kl_smoothed", "kl_final", "kl_clean", "value", "penalty", "loss", "margin", "cos_step", "cos_final")
 """The columns that are drawn over the steps."""
@@ -42,17 +42,17 @@ class RunSummary:
     """How one attack runs: means over images, starts averaged first."""
 
     cos_step: Estimate
-    """Mean cosine between successive steps: 1 goes straight, 0 turns square, below 0 swings back and forth."""
+    """Mean cosine between successive steps: 1 is straight, 0 a right angle, below 0 back and forth."""
     falling: Estimate
-    """Share of the steps at which kl_final falls: 1 nears its final predictions all the time."""
+    """Share of the steps at which kl_final falls: at 1 every step is nearer to the final predictions."""
     half_time: Estimate
     """Share of the steps until kl_final has first fallen to half of its start."""
     smoothed_end: Estimate
-    """kl_smoothed at the last step over its peak: 1 still at its worst, 0 the smoothed image agrees in the end."""
+    """kl_smoothed at the last step over its peak: 1 is its worst value, at 0 the smoothed image agrees in the end."""
     cos_final_half: Estimate
     """Cosine between the change at half the steps, t = T // 2, and the last one."""
     plane_share: Estimate
-    """Share of |d_T|^2 that lies in the plane of the first and last step: (plane_x^2 + plane_y^2) / l2^2."""
+    """Share of |d_T|^2 that is in the plane of the first and last step: (plane_x^2 + plane_y^2) / l2^2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +74,13 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     """Curves over the steps and summary figures of one attack's traces.
 
     Args:
-        frame: rows of traces as columns named as in `palpate.traces.TraceRow`; rows of other attacks are passed over.
+        frame: rows of traces as columns, named as in `storage.traces.TraceRow`; rows of other attacks are ignored.
         attack: name of the attack.
         seed: of the bootstrap.
 
     Raises:
         InputError: the attack has no rows, its traces differ in their number of steps or their budget, or two rows
-            stand for the same image, start and step.
+            have the same image, start and step.
     """
     rows = _rows_of(frame, attack)
     steps, step = int(rows["steps"][0]), rows["step"].astype(np.int64)
@@ -88,20 +88,27 @@ def along_the_run(frame: Frame, attack: str, seed: int = 0) -> RunCurves:
     starts, start = np.unique(rows["start"], return_inverse=True)
     cells = (image * starts.size + start) * (steps + 1) + step
     if np.unique(cells).size < cells.size:
-        raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it anew.")
-    tables = {}
-    for name in NEEDED:
-        table = np.full((images.size, starts.size, steps + 1), np.nan)
-        table[image, start, step] = np.where(np.isfinite(rows[name]), rows[name], np.nan)
-        tables[name] = table
+        raise InputError(f"The attack '{attack}' has two traces for one image and start. Trace it again.")
+    finite = {name: np.where(np.isfinite(rows[name]), rows[name], np.nan) for name in NEEDED}
+    found = tables({**rows, **finite}, NEEDED)
     resampling, every = by_group(rows["group"][first], seed), np.ones(images.size, dtype=bool)
-    figures = [resampling.mean(mean_known(figure(tables)), every, NOT_TRACED) for figure in _FIGURES]
-    bands = {name: band(mean_known(tables[name], axis=1)) for name in CURVES}
+    figures = [resampling.mean(mean_known(figure(found)), every, NOT_TRACED) for figure in _FIGURES]
+    bands = {name: band(mean_known(found[name], axis=1)) for name in CURVES}
     return RunCurves(steps, images.size, starts.size, bands, RunSummary(*figures))
 
 
+def tables(frame: Frame, names: Sequence[str]) -> dict[str, Floats]:
+    """Columns of one attack as (images, starts, T + 1), NaN where there is no row; images and starts ascending."""
+    images, image = np.unique(frame["row"], return_inverse=True)
+    starts, start = np.unique(frame["start"], return_inverse=True)
+    out = {name: np.full((images.size, starts.size, int(frame["steps"].max()) + 1), np.nan) for name in names}
+    for name, table in out.items():
+        table[image, start, frame["step"]] = frame[name]
+    return out
+
+
 def mean_known(values: Floats, axis: int = -1) -> Floats:
-    """Mean along an axis of what is not NaN; NaN where nothing is known."""
+    """Mean along an axis without NaN; NaN where all values are NaN."""
     known = ~np.isnan(values)
     count = known.sum(axis=axis)
     out = np.full(count.shape, np.nan)
@@ -110,7 +117,7 @@ def mean_known(values: Floats, axis: int = -1) -> Floats:
 
 
 def band(values: Floats) -> Band:
-    """Median and quartiles over images (N, T + 1) at each step, of those not NaN there; one image has no quartiles."""
+    """Median and quartiles over images (N, T + 1) at each step, without NaN; one image has no quartiles."""
     known = ~np.isnan(values)
     out = np.full((3, values.shape[1]), np.nan)
     for step in np.flatnonzero(known.any(axis=0)):
@@ -122,15 +129,15 @@ def band(values: Floats) -> Band:
 
 
 def _rows_of(frame: Frame, attack: str) -> Frame:
-    """The columns that are needed, of one attack, with one budget and one number of steps."""
+    """The needed columns of one attack, with one budget and one number of steps."""
     mine = np.asarray(frame["attack"]) == attack
     if not mine.any():
         raise InputError(f"There is no trace of the attack '{attack}'.")
     rows = {name: np.asarray(frame[name])[mine] for name in ("row", "group", "start", "step", "steps", "eps", *NEEDED)}
     if np.unique(rows["steps"]).size > 1 or np.unique(rows["eps"]).size > 1:
-        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it anew.")
+        raise InputError(f"The traces of '{attack}' differ in their steps or their budget. Trace it again.")
     if rows["step"].min() < 0 or rows["step"].max() > rows["steps"][0]:
-        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {rows['steps'][0]}. Trace it anew.")
+        raise InputError(f"The traces of '{attack}' hold steps outside 0 to {rows['steps'][0]}. Trace it again.")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Checks that compare attacks of one goal with each other and with what theory promises of a working attack."""
+"""Checks that compare attacks of one goal with each other and with what theory says of a working attack."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Literal
 
 import numpy as np
 
-from palpate.metrics.findings import Finding, Level
+from palpate.metrics.findings import HealthFinding, Level
 from palpate.metrics.intervals import Pairing, mcnemar
 from palpate.metrics.panel import Images, Outcome
 from palpate.metrics.robustness import success_rate, worst_success
 
-Kind = Literal["gradient-free", "single-step", "iterative"]
+AttackKind = Literal["gradient-free", "single-step", "iterative"]
 
 ESTABLISHED = 0.05
 """A paired difference with an exact p below this is called established."""
 FEW = 0.1
 """A tie counts only where at least this share of the images fell: with a handful of images ties are chance."""
 HALF_RANGE = 0.5
-"""An L-inf budget of half the range turns every image into the same grey: whatever the model, it must fall."""
+"""An L-inf budget of half the range can turn every image into the same grey, which beats any model."""
 SATURATED = 0.95
 """Success above this at the largest budget shows that the attack works."""
 
 
-def kind(outcome: Outcome, steps: int | None = None) -> Kind:
+def kind(outcome: Outcome, steps: int | None = None) -> AttackKind:
     """How an attack climbs, read from the backward passes it spent.
 
     Args:
         outcome: the attack's records.
-        steps: its number of steps where the plan says so: beaten images leave early, so that passes alone may
-            make an iterative attack look like a single step.
+        steps: its number of steps where the plan gives it: beaten images stop early, so by its passes alone an
+            iterative attack may look like a single step.
     """
     most = int(outcome.backwards.max(initial=0))
     if most == 0:
@@ -53,36 +53,40 @@ def strongest(outcomes: Sequence[Outcome]) -> Outcome | None:
     return max(outcomes, key=lambda outcome: int(outcome.success.sum()), default=None)
 
 
-def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> Finding:
+def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks that follow gradients beat more images than attacks without, such as random noise."""
     name = "Gradients beat noise"
     free = [outcome for outcome in outcomes if kinds[outcome.attack] == "gradient-free"]
     guided = [outcome for outcome in outcomes if kinds[outcome.attack] != "gradient-free"]
     if not free:
-        return Finding("note", name, "No attack without gradients ran beside the others. Add random noise to the plan.")
+        return HealthFinding(
+            "note", name, "No attack without gradients ran to compare with. Add random noise to the plan."
+        )
     if not guided:
-        return Finding("note", name, "No attack with gradients ran, so there is nothing to compare.")
+        return HealthFinding("note", name, "No attack with gradients ran, so there is nothing to compare.")
     return _ordering(
         name,
         free,
         guided,
-        "The gradients of this model mislead the attacks; its robust accuracy is an illusion until that is fixed.",
+        "The gradients of this model mislead the attacks; its robust accuracy cannot be trusted until that is fixed.",
         strict=True,
     )
 
 
-def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> Finding:
+def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
     """Attacks of many steps beat more images than attacks of one step."""
     name = "Steps beat one step"
     single = [outcome for outcome in outcomes if kinds[outcome.attack] == "single-step"]
     iterative = [outcome for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if not single or not iterative:
-        return Finding("note", name, "There is no pair of a single-step and an iterative attack to compare.")
-    advice = "Their step size is too large or the loss surface is broken; more steps or a smaller step must help."
+        return HealthFinding("note", name, "There is no pair of a single-step and an iterative attack to compare.")
+    advice = "Their step size is too large or the loss is not smooth; more steps or smaller steps should help."
     return _ordering(name, single, iterative, advice, strict=False)
 
 
-def _ordering(name: str, weak: Sequence[Outcome], strong: Sequence[Outcome], meaning: str, *, strict: bool) -> Finding:
+def _ordering(
+    name: str, weak: Sequence[Outcome], strong: Sequence[Outcome], meaning: str, *, strict: bool
+) -> HealthFinding:
     """Whether `strong` attacks beat more than `weak` ones; `strict`: a tie or a lead of one image already counts."""
     best, proof = strongest(strong), ""
     behind: list[str] = []
@@ -93,22 +97,22 @@ def _ordering(name: str, weak: Sequence[Outcome], strong: Sequence[Outcome], mea
             if established and high is best:
                 proof = proof or (
                     f"At eps {eps:g} '{low.attack}' beat {pair.both + pair.only_first} images and the strongest of "
-                    f"the others, '{high.attack}', {pair.both + pair.only_second}. "
+                    f"the others, '{high.attack}', only {pair.both + pair.only_second}. "
                 )
             tie = lead == 0 and pair.neither > 0 and pair.both > FEW * (pair.both + pair.neither)
             if established or (lead > 0 and (strict or high is best)) or (tie and strict):
                 behind.append(high.attack)
     if proof:
-        return Finding("failure", name, proof + meaning)
+        return HealthFinding("failure", name, proof + meaning)
     if behind:
         names = ", ".join(f"'{attack}'" for attack in dict.fromkeys(behind))
         against = ", ".join(f"'{outcome.attack}'" for outcome in weak)
         relation = "no stronger than" if strict else "weaker than"
-        return Finding("warning", name, f"At some budget {relation} {against}: {names}. Tune these attacks.")
-    return Finding("pass", name, "The order of strength is as it must be, at every budget.")
+        return HealthFinding("warning", name, f"At some budget {relation} {against}: {names}. Tune these attacks.")
+    return HealthFinding("pass", name, "The order of strength is as expected at every budget.")
 
 
-def growth(images: Images, outcomes: Sequence[Outcome]) -> Finding:
+def growth(images: Images, outcomes: Sequence[Outcome]) -> HealthFinding:
     """Success grows with the budget."""
     name = "Success grows with eps"
     falling, flat = [], []
@@ -123,17 +127,19 @@ def growth(images: Images, outcomes: Sequence[Outcome]) -> Finding:
             flat.append(outcome.attack)
     together = {worst_success(images, outcomes, eps).value for eps in _budgets(outcomes)}
     if len(_budgets(outcomes)) > 2 and len(together) == 1 and 0 < min(together) < 1:
-        return Finding(
-            "failure", name, "No attack beats more images at the largest budget than at the smallest: they are stuck."
+        return HealthFinding(
+            "failure",
+            name,
+            "No attack beats more images at the largest budget than at the smallest: the attacks are stuck.",
         )
     if falling or flat:
-        texts = [f"'{attack}' loses images at a larger budget" for attack in falling]
-        texts += [f"'{attack}' gains nothing from a larger budget" for attack in flat]
-        return Finding("warning", name, f"{'; '.join(texts)}. Such an attack is not converged.")
-    return Finding("pass", name, "Every attack beats at least as many images at each larger budget.")
+        texts = [f"'{attack}' beats fewer images at a larger budget" for attack in falling]
+        texts += [f"'{attack}' beats no more images at a larger budget" for attack in flat]
+        return HealthFinding("warning", name, f"{'; '.join(texts)}. Such an attack has not converged.")
+    return HealthFinding("pass", name, "Every attack beats at least as many images at each larger budget.")
 
 
-def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit: str = "") -> Finding:
+def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit: str = "") -> HealthFinding:
     """A white-box attack with a large enough budget beats every image.
 
     Args:
@@ -144,39 +150,44 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     """
     name, budgets = "Large budgets win", _budgets(outcomes)
     if not budgets:
-        return Finding("note", name, "No untargeted attack ran.")
+        return HealthFinding("note", name, "No untargeted attack ran.")
     largest = budgets[-1]
     share = worst_success(images, outcomes, largest)
     written = f"{largest:g} {unit}".strip()
-    part = f"At the largest eps, {written} ({largest / extent:.2%} of the range), {share.count} of {share.total} fell"
+    part = (
+        f"At the largest eps, {written} ({largest / extent:.2%} of the range), {share.count} of {share.total} images "
+        "were beaten"
+    )
     if share.total == 0:
-        return Finding("note", name, "No image could be attacked.")
+        return HealthFinding("note", name, "No image could be attacked.")
     norm = outcomes[0].norm
     if norm == "linf" and largest >= HALF_RANGE * extent and share.count < share.total:
-        return Finding("failure", name, f"{part}. At half the range any image can become plain grey: the attacks fail.")
-    if share.value < SATURATED:
-        return Finding(
-            "warning", name, f"{part}. The model resists or the attacks fail; a larger eps in the plan tells which."
+        return HealthFinding(
+            "failure", name, f"{part}. With half the range any image can become plain grey: the attacks fail."
         )
-    return Finding("pass", name, f"{part}: the attacks work.")
+    if share.value < SATURATED:
+        return HealthFinding(
+            "warning",
+            name,
+            f"{part}. Either the model resists or the attacks fail; a larger eps in the plan shows which.",
+        )
+    return HealthFinding("pass", name, f"{part}: the attacks work.")
 
 
-def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, Kind]) -> Finding:
-    """Robust accuracy rests on at least one attack of many steps that follows gradients."""
+def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
+    """At least one attack of many steps that follows gradients is behind robust accuracy."""
     name = "A strong attack ran"
     iterative = [outcome.attack for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if iterative:
         names = ", ".join(f"'{attack}'" for attack in iterative)
-        return Finding("pass", name, f"Iterative attacks with full access to the model: {names}.")
+        return HealthFinding("pass", name, f"Iterative attacks with full access to the model: {names}.")
     level: Level = "failure" if outcomes else "note"
     text = (
         "No untargeted attack ran."
         if not outcomes
-        else (
-            "No attack of several gradient steps ran, so that robust accuracy is only an upper bound. Add pgd or apgd."
-        )
+        else ("No attack with several gradient steps ran, so robust accuracy is only an upper bound. Add pgd or apgd.")
     )
-    return Finding(level, name, text)
+    return HealthFinding(level, name, text)
 
 
 def _budgets(outcomes: Sequence[Outcome]) -> list[float]:

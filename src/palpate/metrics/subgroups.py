@@ -1,4 +1,4 @@
-"""Images by where they were taken: which of them count in each part of a table."""
+"""Images by site or scanner: which of them count in each row of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from palpate.metrics.panel import Bools
 
 FEW_IMAGES = 10
-"""Fewer images than this support no rate."""
+"""With fewer images than this, a rate cannot be given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +18,18 @@ class Subgroup:
     """Images of one site or scanner."""
 
     name: str
-    """Its name; empty for the images of which it is not known."""
+    """Its name; empty for images whose site or scanner is not known."""
     mask: Bools
     """(N,) its images."""
 
     @property
     def small(self) -> bool:
-        """Whether it holds too few images for a rate."""
+        """Whether there are too few images for a rate."""
         return int(self.mask.sum()) < FEW_IMAGES
 
 
 def subgroups(names: npt.NDArray[np.object_]) -> tuple[Subgroup, ...]:
-    """The images by name, in alphabetical order, those without a name last; none where all have the same.
+    """The images by name, in alphabetical order, those without a name last; empty if all have the same name.
 
     Args:
         names: (N,) site or scanner of each image.

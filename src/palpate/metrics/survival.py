@@ -1,7 +1,7 @@
-"""Whether adversarial images live on after what happens to files: saved and read again, compressed, smoothed.
+"""Whether adversarial images survive post-processing: saved and read again, compressed, smoothed.
 
-A success that is gone once the image was saved is no adversarial image that anybody could meet: it exists in floating
-point only. A handling may also reach the goal by itself, without any attack; that share stands beside each figure.
+A success that is gone after the image was saved is not an adversarial image in practice: it exists only in floating
+point. Post-processing may also reach the goal alone, without any attack; that share is given with each figure.
 """
 
 from __future__ import annotations
@@ -11,45 +11,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palpate.metrics.findings import Finding
+from palpate.metrics.findings import HealthFinding
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Outcome
 from palpate.metrics.robustness import within_budget
 
 SAVED = "saved"
-"""The handling that writes an image in its own format and reads it again."""
+"""The post-processing step that writes an image in the format of its original and reads it again."""
 COLLAPSE = 0.5
-"""Where a smaller share of the successes than this is left after saving, they do not exist in files."""
+"""Where less than this share of the successes is left after saving, they do not exist in files."""
 FEW = 5
-"""Fewer successes than this say nothing of a share."""
-ROUNDED = "Search on the lattice: threat.lattice = true; a lossy format needs attack.robust_to as well."
-LOSSY = 'The format is lossy: climb over what it does, such as attack.robust_to = ["jpeg90"].'
+"""A share of fewer successes than this has no meaning."""
+ROUNDED = "Set threat.lattice = true to search on the lattice; a lossy format needs attack.robust_to as well."
+LOSSY = 'The format is lossy: include its compression in the attack, such as attack.robust_to = ["jpeg90"].'
 
 
 @dataclass(frozen=True, eq=False)
-class Survival:
-    """One attack at one budget after one handling; all over the eligible images on which it was measured."""
+class SurvivalShares:
+    """One attack at one budget after one post-processing step, over the eligible images where it was measured."""
 
     before: Share
-    """The goal was reached before the handling."""
+    """The goal was reached before the step."""
     after: Share
     """The goal is reached after it: the margin is 0 or less."""
     survived: Share
-    """Of the images on which it was reached before, those on which it is reached still."""
+    """Of the images on which it was reached before, those on which it is still reached."""
     alone: Share
-    """The goal is reached by the handling of the image as stored, without an attack."""
+    """The goal is reached by post-processing the clean image, without an attack."""
 
 
-def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
-    """What is left of an attack after a handling.
+def survival(outcome: Outcome, budget: int, handling: int) -> SurvivalShares:
+    """What is left of an attack after a post-processing step.
 
     Args:
         outcome: the attack.
         budget: index into `outcome.eps`.
-        handling: index into the handlings of the run.
+        handling: index into the post-processing steps of the run.
 
     Returns:
-        Shares of nothing where the handling was not measured.
+        Shares of no images where the step was not measured.
     """
     if handling >= outcome.handled.shape[2]:
         return _unmeasured(outcome.eligible.size)
@@ -63,17 +63,17 @@ def survival(outcome: Outcome, budget: int, handling: int) -> Survival:
     return shares(outcome.success[budget], among, margins, clean)
 
 
-def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floats) -> Survival:
+def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floats) -> SurvivalShares:
     """The shares from plain arrays.
 
     Args:
-        success: (N,) the goal was reached before the handling.
+        success: (N,) the goal was reached before the step.
         eligible: (N,) images that count.
         handled: (N,) margin of the adversarial image after it; 0 or less: reached; NaN: not measured.
         clean_handled: (N,) margin of the clean image after it.
     """
     after, among = np.less_equal(handled, 0), eligible & ~np.isnan(handled)
-    return Survival(
+    return SurvivalShares(
         before=Share(success, among),
         after=Share(after, among),
         survived=Share(after, among & success),
@@ -81,15 +81,15 @@ def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floa
     )
 
 
-def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int) -> Survival:
-    """All attacks of one goal together: some adversarial image within the budget reaches the goal after the handling.
+def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int) -> SurvivalShares:
+    """All attacks of one goal together: some adversarial image within the budget reaches the goal after the step.
 
     Attacks without this budget and images whose change is larger than it do not count.
 
     Args:
         outcomes: attacks of one goal.
         eps: the budget in values.
-        handling: index into the handlings of the run.
+        handling: index into the post-processing steps of the run.
         images: N.
     """
     none = np.zeros(images, dtype=bool)
@@ -103,7 +103,7 @@ def together(outcomes: Sequence[Outcome], eps: float, handling: int, images: int
             after |= one.after.hits & one.after.among & kept
             known |= one.alone.among
             alone |= one.alone.hits & one.alone.among
-    return Survival(Share(before, among), Share(after, among), Share(after, among & before), Share(alone, known))
+    return SurvivalShares(Share(before, among), Share(after, among), Share(after, among & before), Share(alone, known))
 
 
 def saved_difference(outcome: Outcome, budget: int) -> float:
@@ -115,18 +115,18 @@ def saved_difference(outcome: Outcome, budget: int) -> float:
 
 def saved_success(
     outcomes: Sequence[Outcome], handlings: Sequence[str], unit: str = "", *, lattice: bool = False
-) -> Finding:
+) -> HealthFinding:
     """Successes are still there after the images were saved in their own format and read again.
 
     Args:
         outcomes: all attacks.
-        handlings: names of the handlings, in the order of the records.
+        handlings: names of the post-processing steps, in the order of the records.
         unit: that of the values.
-        lattice: whether attacks searched among values that the files can store already.
+        lattice: whether attacks searched only among values that the files can store.
     """
     name = "Success in files"
     if SAVED not in handlings:
-        return Finding(
+        return HealthFinding(
             "note",
             name,
             "No adversarial image was saved and read again, so it is not known whether these perturbations exist in "
@@ -140,18 +140,20 @@ def saved_success(
     ]
     successes, left = sum(one.total for *_, one in cells), sum(one.count for *_, one in cells)
     if not successes:
-        return Finding("note", name, "No adversarial image that reached its goal was saved and read again.")
+        return HealthFinding("note", name, "No adversarial image that reached its goal was saved and read again.")
     gone = [cell for cell in cells if cell[2].total >= FEW and cell[2].value < COLLAPSE]
     if not gone:
-        return Finding("pass", name, f"Of {successes} successes {left} are there after saving and reading again.")
+        return HealthFinding(
+            "pass", name, f"Of {successes} successes, {left} are still there after saving and reading again."
+        )
     which = "Most of these" if left else "These"
     outcome, budget, worst = min(gone, key=lambda cell: (cell[2].value, -cell[2].total))
-    return Finding(
+    return HealthFinding(
         "warning",
         name,
         f"{which} perturbations do not exist in files: of the {worst.total} images that '{outcome.attack}' beat at eps "
         f"{outcome.eps[budget]:g}{f' {unit}' if unit else ''}, {worst.count} stay beaten after they were saved in "
-        f"their own format and read again"
+        f"the format of the originals and read again"
         f"{_elsewhere(len(gone) - 1)}. {LOSSY if lattice else ROUNDED}",
     )
 
@@ -160,6 +162,6 @@ def _elsewhere(others: int) -> str:
     return f" (fewer than half in {others} more pairs of attack and budget)" if others else ""
 
 
-def _unmeasured(images: int) -> Survival:
+def _unmeasured(images: int) -> SurvivalShares:
     empty: Bools = np.zeros(images, dtype=bool)
-    return Survival(*(Share(empty, empty) for _ in range(4)))
+    return SurvivalShares(*(Share(empty, empty) for _ in range(4)))

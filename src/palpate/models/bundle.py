@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from palpate.errors import InputError
-from palpate.models.archives import ALLOW
+from palpate.models.stored.archives import ALLOW
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.safetensors", "model.pth")

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from palpate.data.searched import is_searched
+from palpate.data.inspect.searched import is_searched
 from palpate.errors import InputError
 from palpate.models.bundle import is_bundle
-from palpate.models.files import ModelFile, identify
 from palpate.models.huggingface import is_huggingface
 from palpate.models.source import ModelSource
+from palpate.models.stored.files import ModelFile, identify
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit", ".onnx")
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
@@ -169,7 +169,7 @@ def _holds_tensors(path: Path) -> bool:
 
 def _is_checkpoint(path: Path) -> bool:
     """Whether tensors can be read out of a pickle without making anything else of it."""
-    from palpate.models.states import holds_weights
+    from palpate.models.stored.states import holds_weights
 
     return holds_weights(path)
 

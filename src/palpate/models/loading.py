@@ -17,16 +17,16 @@ from palpate.models.blackbox import FromProbabilities
 from palpate.models.bundle import network_of, weights_of
 from palpate.models.detectors.forms import FromBoxes
 from palpate.models.endpoint import EndpointModel
-from palpate.models.exported import load_exported
 from palpate.models.factory import build, importable
 from palpate.models.fit import fit
 from palpate.models.huggingface import load_huggingface
-from palpate.models.onnx_models import OnnxGradients, OnnxModel
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
-from palpate.models.states import Weights, read_weights
+from palpate.models.stored.exported import load_exported
+from palpate.models.stored.onnx_models import OnnxGradients, OnnxModel
+from palpate.models.stored.states import Weights, read_weights
+from palpate.models.stored.torchscript import load_torchscript
 from palpate.models.timm_networks import build_timm
-from palpate.models.torchscript import load_torchscript
 
 __all__ = ["Loaded", "ModelSource", "load_model", "load_noted", "weights_digest"]
 

@@ -14,7 +14,7 @@ from palpate.models.bundle import bundle_files
 from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.huggingface import huggingface_files
-from palpate.models.onnx_files import onnx_files
+from palpate.models.stored.onnx_files import onnx_files
 
 Outputs = Literal["logits", "softmax", "sigmoid"]
 

@@ -63,6 +63,6 @@ class CropToBody:
             for side, length in zip(found, above.shape, strict=True)
         )
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"crop to the body (above {self.threshold:g}, margin {self.margin}), resize to {by(self.size)}"

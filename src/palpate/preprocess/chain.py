@@ -84,6 +84,6 @@ class Chain:
             return self
         return Chain(tuple(step.at(spacing) if isinstance(step, Resample) else step for step in self.steps))
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in words for a report."""
-        return "; ".join(step.words() for step in self.steps) or "none"
+        return "; ".join(step.describe() for step in self.steps) or "none"

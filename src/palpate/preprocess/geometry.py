@@ -58,7 +58,7 @@ class Resample:
         sized("resample.spacing", size)
         return resized(images, size)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"resample to {by(self.spacing)} mm"
 
@@ -94,7 +94,7 @@ class Resize:
         axes("resize.size", self.size, images)
         return resized(images, self.size, self.mode, self.antialias)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         kernel: list[str] = [] if self.mode == "linear" else [self.mode]
         if not self.antialias and self.mode in ("linear", "cubic"):
@@ -132,7 +132,7 @@ class Pad:
         widths = [width for gap in reversed(missing) for width in (gap // 2, gap - gap // 2)]
         return F.pad(images, widths, value=self.value)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"pad to {by(self.size)} with {self.value:g}"
 
@@ -162,7 +162,7 @@ class CentreCrop:
                 images = images.narrow(axis, now // 2 - wanted // 2, wanted)
         return images
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"crop the centre {by(self.size)}"
 
@@ -202,7 +202,7 @@ class Reorder:
             )
         return images.flip([axis + 2 for axis in self.flip]) if self.flip else images
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         parts = [f"axes in the order {listed(self.axes)}"] if self.axes else []
         parts += [f"axes {listed(self.flip)} reversed"] if self.flip else []

@@ -122,7 +122,7 @@ class MonaiChain:
             )
         return replace(self, spacing=tuple(spacing))
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in words for a report."""
         names = ", ".join(transform.name for transform in self._applied) if self.compose is not None else "not loaded"
         through = "; straight-through gradients where a transform blocks them" if self.straight_through else ""

@@ -72,7 +72,7 @@ class Preprocess:
         """Itself: nothing depends on the images' spacing."""
         return self
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in words for a report."""
         parts = []
         if self.size is not None:

@@ -74,7 +74,7 @@ class PerImage:
             return counted.amin(), counted.amax()
         return _percentile(counted, self.low), _percentile(counted, self.high)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         what = {
             "zscore": "subtract the image's own mean, divide by its own deviation",

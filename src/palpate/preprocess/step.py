@@ -27,7 +27,7 @@ class Step(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Map (B, C, *spatial) to (B, C', *spatial'), differentiable; every image by itself."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in a phrase for a report."""
 
 
@@ -38,7 +38,7 @@ class Preprocessing(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Map values (B, C, *spatial) to the network's input."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does, in words for a report."""
 
     @property

@@ -36,7 +36,7 @@ class Rescale:
         """`slope * images + intercept`."""
         return images * self.slope + self.intercept
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"multiply by {self.slope:g}, add {self.intercept:g}"
 
@@ -65,7 +65,7 @@ class Window:
         """Clip to the window and map it to 0..1."""
         return ((images - self.low) / (self.high - self.low)).clamp(0, 1)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"window {self.low:g} to {self.high:g} onto 0 to 1"
 
@@ -88,7 +88,7 @@ class Clip:
         """Values outside become the nearest limit."""
         return images.clamp(self.low, self.high)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"clip to {self.low:g} to {self.high:g}"
 
@@ -111,7 +111,7 @@ class Invert:
         """Mirror the values between the limits."""
         return (self.low + self.high) - images
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"invert between {self.low:g} and {self.high:g}"
 
@@ -139,7 +139,7 @@ class ToRGB:
         """Repeat grey, or turn RGB into grey."""
         return repeated("preprocess.rgb.channels", images, self.channels)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return recoloured(self.channels)
 
@@ -170,6 +170,6 @@ class Normalise:
         mean = per_channel("preprocess.normalise.mean: it has", self.mean, images)
         return (images - mean) / per_channel("preprocess.normalise.std: it has", self.std, images)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What it does."""
         return f"subtract {listed(self.mean)}, divide by {listed(self.std)}"

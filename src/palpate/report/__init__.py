@@ -1,7 +1,7 @@
-"""The report: figures, tables and one HTML file, made from a run folder alone."""
+"""The report: figures, tables and one HTML file, made only from a run folder."""
 
-from palpate.report.html import write_report
-from palpate.report.results import summarise
-from palpate.report.terminal import show
+from palpate.report.compute.results import summarise
+from palpate.report.page.html import write_report
+from palpate.report.page.terminal import show
 
 __all__ = ["show", "summarise", "write_report"]

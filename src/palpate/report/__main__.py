@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from palpate.report.schema import json_schema
-from palpate.runs import write_atomically
+from palpate.report.model.schema import json_schema
+from palpate.storage.runs import write_atomically
 
 write_atomically(Path(sys.argv[1]), json_schema())

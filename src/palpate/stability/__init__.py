@@ -1,4 +1,4 @@
-"""What happens along an attack: its trace, the path of its change in a plane, and the spread of what it ends in.
+"""What happens along an attack: its trace, the path of its change in a plane, and the spread of its final change.
 
 `trace(attack, victim, task, images, targets, starts=3).kl_final` is, for example, (starts, B, T + 1).
 """

@@ -1,7 +1,7 @@
-"""The path of a change: its lengths, its angles, and its way through the plane of its own first and last steps.
+"""The path of a change: its lengths, its angles, and its course in the plane of its first and last steps.
 
-All of it follows from the inner products of the changes d_0 .. d_T, which are formed once, in float64, a part of the
-image at a time: with s_t = d_t - d_{t-1}, <s_t, s_u> and <d_t, s_u> are differences of them.
+All figures follow from the inner products of the changes d_0 .. d_T. They are computed once, in float64, one part of
+the image at a time: with s_t = d_t - d_{t-1}, <s_t, s_u> and <d_t, s_u> are differences of them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 _NUMBERS_AT_ONCE = 2**18
-"""Float64 numbers held while inner products are formed: 2 MiB, which a processor's cache holds."""
+"""Float64 numbers held while inner products are computed: 2 MiB, which fits into a processor's cache."""
 _STILL = 1e-12
-"""Squared length of a step, as a share of the largest squared change, below which it is rounding: no step."""
+"""Squared length of a step, as a share of the largest squared change; below it the step counts as rounding."""
 _PARALLEL = 1e-6
-"""Squared sine of the angle between first and last step below which they are one direction: a thousandth of a radian,
-which is what rounding to float32 does to a small step on a large value."""
+"""Squared sine of the angle between first and last step; below it they count as one direction. A thousandth of a radian
+is the effect of rounding a small step on a large value to float32."""
 
 
 class Path(NamedTuple):
@@ -26,12 +26,12 @@ class Path(NamedTuple):
 
     Attributes:
         l2: |d_t|.
-        cos_step: cosine of s_t and s_{t-1}; NaN for t < 2 and where one has no length.
-        cos_final: cosine of d_t and d_T; NaN where one has no length.
-        plane_x: <d_t, a>, with a the unit vector of the first step that moves; NaN where none does.
-        plane_y: <d_t, b>, with b the unit vector of what is perpendicular to a in the last step that moves; 0 where
-            nothing is (one step, parallel steps), so that the plane is a line; NaN where no step moves.
-        plane_share: (B,), (plane_x^2 + plane_y^2) / |d_T|^2 at t = T; NaN where no step moves or d_T is zero.
+        cos_step: cosine of s_t and s_{t-1}; NaN for t < 2 and where a step has no length.
+        cos_final: cosine of d_t and d_T; NaN where one of them has no length.
+        plane_x: <d_t, a>, with a the unit vector of the first step that moves; NaN if none moves.
+        plane_y: <d_t, b>, with b the unit vector of the part of the last moving step that is perpendicular to a; 0 if
+            there is no such part (one step, parallel steps), so that the plane is a line; NaN if no step moves.
+        plane_share: (B,), (plane_x^2 + plane_y^2) / |d_T|^2 at t = T; NaN if no step moves or d_T is zero.
     """
 
     l2: Tensor
@@ -95,10 +95,10 @@ def _coordinates(across: Tensor, steps: Tensor, moves: Tensor) -> tuple[Tensor, 
     x = across[samples, :, first] / length[:, None]
     along = steps[samples, first, last] / length
     whole = steps[samples, last, last]
-    beside = whole - along.square()
+    rest = whole - along.square()
     y = across[samples, :, last] - along[:, None] * x
-    plane = (beside > _PARALLEL * whole)[:, None]
-    y = torch.where(plane, y / _positive(beside).sqrt()[:, None], torch.where(some[:, None], 0.0, torch.nan))
+    plane = (rest > _PARALLEL * whole)[:, None]
+    y = torch.where(plane, y / _positive(rest).sqrt()[:, None], torch.where(some[:, None], 0.0, torch.nan))
     return x, y
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from palpate.stability.trace import COLUMNS, Trace
-from palpate.traces import TraceRow
+from palpate.storage.traces import TraceRow
 
 
 def trace_rows(
@@ -22,7 +22,7 @@ def trace_rows(
     """One row per eligible image, start and step; images that are not eligible have none.
 
     Args:
-        trace: of a batch of B.
+        trace: the trace of a batch of B.
         images: paths of the B images, as in the records.
         rows: their positions in the audited table.
         groups: their units of resampling.
@@ -55,5 +55,5 @@ def trace_rows(
 
 
 def _numbers(trace: Trace) -> dict[str, list[list[list[float]]]]:
-    """The columns as lists, which are read a number at a time much faster than tensors."""
+    """The columns as lists, which are much faster than tensors to read one number at a time."""
     return {name: getattr(trace, name).tolist() for name in COLUMNS}

@@ -9,12 +9,12 @@ from torch import Tensor
 def spread_starts(last: Tensor, draws: bool = True) -> Tensor:
     """Standard deviation over starts of the final change at each pixel (B, *spatial), in values.
 
-    The mean over channels of each channel's own (ddof = 1), so that channels never cancel. NaN with one start, for an
-    attack that draws nothing, and for images that are not eligible.
+    The mean over channels of the deviation of each channel (ddof = 1), so that channels never cancel. NaN with one
+    start, for an attack that draws no random numbers, and for images that are not eligible.
 
     Args:
         last: final changes (starts, B, C, *spatial), as in `Trace.last`.
-        draws: whether the starts differ at all (`Trace.draws`).
+        draws: whether the starts differ (`Trace.draws`).
     """
     if len(last) < 2 or not draws:
         return torch.full_like(last[0, :, 0], torch.nan)
@@ -25,7 +25,7 @@ def spread_images(last: Tensor) -> Tensor | None:
     """Standard deviation over images of the final change at each pixel (*spatial), in values.
 
     The mean over starts and channels of the deviations of each (ddof = 1). Images that are not eligible are left out;
-    None where fewer than two are.
+    None if fewer than two are left.
 
     Args:
         last: final changes (starts, B, C, *spatial) of images of one shape, as in `Trace.last`.

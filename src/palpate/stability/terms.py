@@ -1,4 +1,4 @@
-"""What an attack's objective is made of: its smoothing, and the stabilisation that it subtracts."""
+"""The parts of an attack's objective: its smoothing, and the stabilisation that it subtracts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.objectives import Own, Stabilised
-from palpate.contracts import Moment, Objective
+from palpate.contracts import Objective, StepEvent
 
 STEP = Stabilised(smooth="step", size=3, sigma=1.0)
-"""What is smoothed, and how, in the trace of an attack that smooths nothing itself."""
+"""The smoothing used in the trace of an attack that does not smooth."""
 
 
 def stabilisation(objective: Objective) -> Stabilised | None:
-    """The objective that subtracts a stabilisation, also where it is climbed against the model's own decision."""
+    """The objective that subtracts a stabilisation, also if it is used against the model's own decision."""
     while isinstance(objective, Own):
         objective = objective.objective
     return objective if isinstance(objective, Stabilised) else None
@@ -24,7 +24,7 @@ class Terms:
     """The parts of one attack's objective.
 
     Attributes:
-        smoothing: whose `smoothed` makes xs_t: the attack's own, or `STEP`.
+        smoothing: its `smoothed` makes xs_t; that of the attack, or `STEP`.
     """
 
     def __init__(self, attack: Ascent):
@@ -32,22 +32,24 @@ class Terms:
         self._stabilised = found is not None
         self._against_own = isinstance(attack.objective, Own)
         self.smoothing = found or STEP
-        # Where the objective is asked at another place than x_t, or at several, no difference to L(f(x_t)) is its term.
-        self._at_image = not attack.robust_to and not any(direction.elsewhere for direction in attack.directions)
+        # If the objective is computed at another point than x_t, or at several, L(f(x_t)) minus it is not the term.
+        self._at_image = not attack.robust_to and not any(
+            direction.separate_gradient_point for direction in attack.directions
+        )
 
-    def penalty(self, moment: Moment, loss: Tensor) -> Tensor:
+    def penalty(self, event: StepEvent, loss: Tensor) -> Tensor:
         """The stabilisation alpha * D(f(x_t), f(xs_t)), (B,).
 
-        NaN for objectives without that term, where the gradient is taken elsewhere than at the image (`ni`, `di`) or on
-        several handled images (`robust_to`), where the margin is climbed since the objective's gradient is zero, and at
-        the last iterate.
+        NaN for objectives without that term, where the gradient is not taken at the image (`ni`, `di`) or on several
+        post-processed images (`robust_to`), where the attack follows the margin since the objective's gradient is zero,
+        and at the last iterate.
 
         Args:
-            moment: the step.
+            event: the step.
             loss: L(f(x_t), y).
         """
-        if not (self._stabilised and self._at_image) or moment.value is None:
+        if not (self._stabilised and self._at_image) or event.value is None:
             return torch.full_like(loss, torch.nan)
         if self._against_own:
-            loss = moment.task.loss(moment.outputs, moment.task.own(moment.clean_outputs, moment.targets))
-        return torch.where(moment.value == -moment.margin, torch.nan, loss - moment.value)
+            loss = event.task.loss(event.outputs, event.task.own(event.clean_outputs, event.targets))
+        return torch.where(event.value == -event.margin, torch.nan, loss - event.value)

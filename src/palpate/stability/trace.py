@@ -33,23 +33,23 @@ COLUMNS = (
     "plane_x",
     "plane_y",
 )
-"""What a trace holds per step, named and defined as in `palpate.traces.TraceRow`."""
+"""The columns of a trace per step, named and defined as in `palpate.storage.traces.TraceRow`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The steps of an attack on a batch, per start and sample, on the CPU.
 
-    The columns are (starts, B, T + 1) float64, at t = 0 .. T, and mean what `palpate.traces.TraceRow` says of them.
+    The columns are (starts, B, T + 1) float64, at t = 0 .. T, defined in `storage.traces.TraceRow`.
     Samples that are not eligible are NaN throughout.
 
     Attributes:
         steps: T.
-        draws: whether the attack drew random numbers. Where not, all starts are the same and only one was run.
+        draws: whether the attack drew random numbers. If not, all starts are the same and only one was run.
         eligible: (B,) bool, the goal applies and the clean margin is above 0.
-        plane_share: (starts, B), share of |d_T|^2 that lies in the plane of `plane_x` and `plane_y`.
+        plane_share: (starts, B), share of |d_T|^2 that is in the plane of `plane_x` and `plane_y`.
         last: (starts, B, C, *spatial), the final changes d_T in values.
-        results: what the attack found, per start.
+        results: the result of the attack, per start.
     """
 
     steps: int
@@ -95,30 +95,30 @@ def trace(
     starts: int = 1,
     smoothed: bool = False,
 ) -> Trace:
-    """Run an attack to its end and keep what happens at each step; the attack itself is not changed by it.
+    """Run an attack to its end and keep what happens at each step, without changing the attack.
 
     Every sample runs all steps of one start (`run_to_end=True, restarts=1`), so that curves have one length. Without
-    `smoothed` no pass is spent beyond those of the attack. While a start runs, (T + 1) times the attacked images and
-    the model's outputs for them are held.
+    `smoothed` there are no passes in addition to those of the attack. While a start runs, (T + 1) times the attacked
+    images and the model's outputs for them are held.
 
     Args:
         attack: a gradient ascent.
         victim: the model under test.
-        task: what its outputs mean, and the attack's goal.
+        task: the meaning of its outputs, and the attack's goal.
         images: clean images (B, C, *spatial) in stored values; never written to.
-        targets: what the task expects.
-        generator: source of randomness. The first start is the one that the attack itself would make with it; the
-            others have numbers of their own, derived from the seeds of the first.
-        limits: what confines the change of each image, for threats that obey it.
-        starts: independent starts; an attack that draws nothing is run once, and its start repeated.
-        smoothed: look at the smoothed image too (`kl_smoothed`), at one forward pass a step.
+        targets: targets as the task expects them.
+        generator: source of randomness. The first start is the one that the attack alone would make with it; the
+            others have separate numbers, derived from the seeds of the first.
+        limits: limits of the change of each image, for threats that obey them.
+        starts: independent starts; an attack that draws no random numbers is run once, and its start repeated.
+        smoothed: also show the smoothed image to the model (`kl_smoothed`), at one forward pass a step.
 
     Raises:
-        InputError: an attack that follows no gradient, no start, or what the attack itself refuses.
+        InputError: an attack without gradients, `starts` below 1, or an error of the attack.
     """
     if not isinstance(attack, Ascent):
         raise InputError(
-            f"attack: {type(attack).__name__} is no gradient ascent, so it has no steps to trace. "
+            f"attack: {type(attack).__name__} is not a gradient ascent, so it has no steps to trace. "
             "Use a gradient attack such as pgd, apgd-margin or smia."
         )
     if starts < 1:
@@ -154,13 +154,13 @@ def _start(
     if (end := recorder.last) is not None:
         rows = end.rows.cpu()
         inner, largest = products(recorder.images, end.clean)
-        way = path(inner)
+        course = path(inner)
         for name, values in (recorder.columns | recorder.agreements()).items():
             columns[name][rows] = torch.stack(values, 1).double().cpu()
         for name in ("l2", "cos_step", "cos_final", "plane_x", "plane_y"):
-            columns[name][rows] = getattr(way, name).cpu()
+            columns[name][rows] = getattr(course, name).cpu()
         columns["linf"][rows] = largest.cpu()
-        share[rows] = way.plane_share.cpu()
+        share[rows] = course.plane_share.cpu()
         last[rows] = (end.images - end.clean).cpu()
     return _Start(columns, share, last, result)
 

@@ -47,7 +47,7 @@ class Survivors(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class CandidateReading:
     """Candidates against annotated boxes, (B, Q, K) and (B, M), with everything that goals ask of them.
 
     Attributes:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
-from palpate.tasks.goals import Goal, Untargeted
+from palpate.tasks.goals import ClassGoal, Untargeted
 from palpate.tasks.heads import Head, Softmax
 from palpate.tasks.output_checks import require_scores
 
@@ -35,7 +35,7 @@ class Classification:
     """
 
     classes: int
-    goal: Goal = Untargeted()
+    goal: ClassGoal = Untargeted()
     head: Head = Softmax()
 
     def __post_init__(self) -> None:
@@ -87,7 +87,9 @@ class Classification:
         parts = (self.loss(outputs, targets), self.margin(outputs, targets), standing, torch.ones_like(standing))
         return Pieces(*(part[:, None] for part in parts))
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None) -> Tensor:
+    def consistency_loss(
+        self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None
+    ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,).
 
         `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs).

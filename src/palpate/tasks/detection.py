@@ -11,7 +11,7 @@ from palpate.annotations import Boxes, Candidates, Detections
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.boxes import giou
-from palpate.tasks.candidates import Reading, Scores
+from palpate.tasks.candidates import CandidateReading, Scores
 from palpate.tasks.criteria import Criterion
 from palpate.tasks.detection_goals import Degrade, DetectionGoal, missed_and_invented
 from palpate.tasks.output_checks import require_floating
@@ -64,7 +64,7 @@ class Detection:
             raise InputError(f"task.head: '{self.head}' is not one of sigmoid, softmax.")
         if self.criterion is not None and self.goal.targeted:
             raise InputError(
-                f"task.criterion: the goal '{self.goal.words()}' has a loss of its own. Leave the criterion out, or "
+                f"task.criterion: the goal '{self.goal.describe()}' has a loss of its own. Leave the criterion out, or "
                 "attack untargeted."
             )
         self.goal.check(self.classes)
@@ -96,7 +96,7 @@ class Detection:
         """One piece per annotated box; for `Fabricate` one per detection that is wanted."""
         return self.goal.pieces(self.read(outputs, targets))
 
-    def disagreement(
+    def consistency_loss(
         self, outputs: Candidates, reference: Candidates, how: Agreement, targets: Boxes | None = None
     ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,).
@@ -176,11 +176,13 @@ class Detection:
                 "Check the preprocessing and the weights."
             )
 
-    def read(self, outputs: Candidates, targets: Boxes) -> Reading:
+    def read(self, outputs: Candidates, targets: Boxes) -> CandidateReading:
         """The candidates against these boxes, with everything that goals and measures ask."""
         if not targets.labels.shape[1]:
             targets = _none(outputs)
-        return Reading(outputs, targets, self.head, self.confidence, self.overlap, self.suppression, self.floor)
+        return CandidateReading(
+            outputs, targets, self.head, self.confidence, self.overlap, self.suppression, self.floor
+        )
 
     def _logs(self, outputs: Candidates) -> tuple[Tensor, Tensor]:
         """Log-probabilities whose KL is the head's: of every class and of its absence, or of all with "no object"."""

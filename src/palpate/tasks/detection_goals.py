@@ -15,7 +15,7 @@ from torch import Tensor
 from palpate.annotations import Boxes
 from palpate.contracts import Pieces
 from palpate.errors import InputError
-from palpate.tasks.candidates import FAR, MOST, Reading, Survivors, presence
+from palpate.tasks.candidates import FAR, MOST, CandidateReading, Survivors, presence
 
 
 class DetectionGoal(Protocol):
@@ -28,22 +28,22 @@ class DetectionGoal(Protocol):
     def eligible(self, targets: Boxes) -> Tensor:
         """Whether the goal makes sense for these boxes (B,) bool."""
 
-    def margin(self, reading: Reading) -> Tensor:
+    def margin(self, reading: CandidateReading) -> Tensor:
         """0 or less where the detections reach the goal (B,); in log-odds above the threshold, without gradient."""
 
-    def soft(self, reading: Reading) -> Tensor:
+    def soft(self, reading: CandidateReading) -> Tensor:
         """A smooth stand-in that an attack lowers (B,), 0 to 1."""
 
-    def pieces(self, reading: Reading) -> Pieces:
+    def pieces(self, reading: CandidateReading) -> Pieces:
         """What must fall, one by one (B, P)."""
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: CandidateReading) -> Tensor:
         """What an attack climbs (B,)."""
 
     def check(self, classes: int) -> None:
         """Raise InputError where the goal cannot be had with so many classes."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The goal in a phrase."""
 
 
@@ -60,31 +60,31 @@ class Degrade:
         """Where something is annotated."""
         return (targets.labels >= 0).any(1)
 
-    def margin(self, reading: Reading) -> Tensor:
+    def margin(self, reading: CandidateReading) -> Tensor:
         """F1 above its floor."""
         return reading.f1 - reading.floor
 
-    def soft(self, reading: Reading) -> Tensor:
+    def soft(self, reading: CandidateReading) -> Tensor:
         """F1 with smooth counts of hits h and detections d: 2 h / (boxes + max(d, h))."""
         hits = (presence(reading.soft_own) * reading.real).sum(1)
         found = reading.at_survivors(reading.excess).sigmoid()
         found = (found * (reading.survivors.label >= 0)).sum(1)
         return 2 * hits / (reading.real.sum(1) + torch.maximum(found, hits)).clamp(min=1)
 
-    def pieces(self, reading: Reading) -> Pieces:
+    def pieces(self, reading: CandidateReading) -> Pieces:
         """One per annotated box: its classification and box loss; it stands while it is detected."""
         return Pieces(
             _missing(reading), _straight(reading.own, reading.soft_own), _detected(reading), _weights(reading)
         )
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: CandidateReading) -> Tensor:
         """Mean loss of the boxes, and the log-probability of the background that there is nothing, per box."""
         return missed_and_invented(reading)
 
     def check(self, classes: int) -> None:
         """Always possible."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
@@ -108,26 +108,26 @@ class Vanish:
         """Where such a box is annotated."""
         return self._asked(targets.labels).any(1)
 
-    def margin(self, reading: Reading) -> Tensor:
+    def margin(self, reading: CandidateReading) -> Tensor:
         """Excess of the surest detection of such a box."""
         asked = self._asked(reading.targets.labels)
         most = reading.own.masked_fill(~asked, -FAR).amax(1)
         return torch.where(asked.any(1), most, FAR)
 
-    def soft(self, reading: Reading) -> Tensor:
+    def soft(self, reading: CandidateReading) -> Tensor:
         """Presence of the surest such box, smooth over the boxes; 0 without such a box."""
         asked = self._asked(reading.targets.labels)
         most = reading.soft_own.masked_fill(~asked, -1e4).logsumexp(1)
         return presence(most) * asked.any(1)
 
-    def pieces(self, reading: Reading) -> Pieces:
+    def pieces(self, reading: CandidateReading) -> Pieces:
         """One per annotated box; its loss is sum_q near_q log (1 - p_q), plus how far its candidates' boxes are."""
         log_not = reading.of_label(reading.logs[1])
         loss = (reading.near * log_not).sum(1) + reading.distance
         weight = self._asked(reading.targets.labels).to(loss)
         return Pieces(loss, _straight(reading.own, reading.soft_own), _detected(reading), weight)
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: CandidateReading) -> Tensor:
         """Mean over its pieces."""
         pieces = self.pieces(reading)
         return _mean(pieces.loss, pieces.weight)
@@ -136,7 +136,7 @@ class Vanish:
         """Raise InputError where a class is not one of the task's."""
         _check_classes(self.classes, classes)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`vanish`, or `vanish: class 0, 2`."""
         return _named("vanish", self.classes)
 
@@ -174,11 +174,11 @@ class Fabricate:
         """Everywhere."""
         return torch.ones(len(targets.labels), dtype=torch.bool, device=targets.labels.device)
 
-    def margin(self, reading: Reading) -> Tensor:
+    def margin(self, reading: CandidateReading) -> Tensor:
         """Minus the excess of the `count`-th surest survivor that covers nothing."""
         return -self._best(reading, reading.survivors)[0][:, -1].clamp(min=-FAR)
 
-    def soft(self, reading: Reading) -> Tensor:
+    def soft(self, reading: CandidateReading) -> Tensor:
         """How far from present the `count` surest proposals that cover nothing are, on average."""
         proposals = reading.proposals(self.classes)
         excess, rank = self._best(reading, proposals)
@@ -186,7 +186,7 @@ class Fabricate:
         soft = reading.at_survivors(reading.excess, proposals).gather(1, rank)
         return (1 - torch.where(there, presence(soft), 0.0)).mean(1)
 
-    def pieces(self, reading: Reading) -> Pieces:
+    def pieces(self, reading: CandidateReading) -> Pieces:
         """The `count` surest proposals that cover nothing; each stands by 1 - p. Its loss is log p."""
         proposals = reading.proposals(self.classes)
         excess, rank = self._best(reading, proposals)
@@ -196,7 +196,7 @@ class Fabricate:
         margin = _straight(-self._best(reading, reading.survivors)[0].clamp(min=-FAR), -soft)
         return Pieces(log_p, margin, 1 - log_p.exp(), torch.ones_like(log_p))
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: CandidateReading) -> Tensor:
         """Mean over its pieces."""
         return self.pieces(reading).loss.mean(1)
 
@@ -204,11 +204,11 @@ class Fabricate:
         """Raise InputError where a class is not one of the task's."""
         _check_classes(self.classes, classes)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`fabricate 1`, or `fabricate 3: class 0, 2`."""
         return _named(f"fabricate {self.count}", self.classes)
 
-    def _best(self, reading: Reading, survivors: Survivors) -> tuple[Tensor, Tensor]:
+    def _best(self, reading: CandidateReading, survivors: Survivors) -> tuple[Tensor, Tensor]:
         """Excess and rank (B, count) of the surest ones that are asked and cover nothing; -inf: there is none."""
         label = survivors.label
         asked = torch.isin(label, label.new_tensor(self.classes)) if self.classes else label >= 0
@@ -229,16 +229,16 @@ class Mislabel:
         """Where something is annotated."""
         return (targets.labels >= 0).any(1)
 
-    def margin(self, reading: Reading) -> Tensor:
+    def margin(self, reading: CandidateReading) -> Tensor:
         """Smallest over the boxes of the larger of two: excess of its own class, minus that of the best other."""
         return self._hard(reading).amin(1)
 
-    def soft(self, reading: Reading) -> Tensor:
+    def soft(self, reading: CandidateReading) -> Tensor:
         """Of the box that is nearest to it: half its presence plus half the absence of the other class."""
         both = (presence(reading.soft_own) + 1 - presence(reading.soft_other)) / 2
         return self._nearest(reading, both)
 
-    def pieces(self, reading: Reading) -> Pieces:
+    def pieces(self, reading: CandidateReading) -> Pieces:
         """One per annotated box; its loss is sum_q a_q log (1 - p_own) + log sum_q near_q max_{k other} p_qk."""
         log_p, log_not = reading.logs
         gone = (reading.share * reading.of_label(log_not)).sum(1)
@@ -248,7 +248,7 @@ class Mislabel:
         standing = torch.maximum(_detected(reading), 1 - other.amax(1).exp())
         return Pieces(loss, margin, standing, _weights(reading))
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: CandidateReading) -> Tensor:
         """That of the box that is nearest to it: one is enough."""
         return self._nearest(reading, self.pieces(reading).loss)
 
@@ -257,14 +257,14 @@ class Mislabel:
         if classes < 2:
             raise InputError("goal: mislabel needs at least 2 classes, and task.classes is 1. Choose vanish.")
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`mislabel`."""
         return "mislabel"
 
-    def _hard(self, reading: Reading) -> Tensor:
+    def _hard(self, reading: CandidateReading) -> Tensor:
         return torch.maximum(reading.own, -reading.other).masked_fill(~reading.real, FAR)
 
-    def _nearest(self, reading: Reading, values: Tensor) -> Tensor:
+    def _nearest(self, reading: CandidateReading, values: Tensor) -> Tensor:
         hard = self._hard(reading)
         # Where no other class covers any box, all are equally far; the smooth distance then tells them apart.
         soft = torch.maximum(reading.soft_own, -reading.soft_other).detach()
@@ -272,7 +272,7 @@ class Mislabel:
         return values.gather(1, soft.argmin(1, keepdim=True))[:, 0]
 
 
-def missed_and_invented(reading: Reading) -> Tensor:
+def missed_and_invented(reading: CandidateReading) -> Tensor:
     """The dense loss of detections against annotated boxes (B,), whatever head and detector.
 
         mean_g sum_q a_qg (1 - GIoU_qg - log p_q,label(g)) - sum_q (1 - max_g near_qg) sum_k log (1 - p_qk) / max(1, M)
@@ -285,16 +285,16 @@ def missed_and_invented(reading: Reading) -> Tensor:
     return _mean(_missing(reading), _weights(reading)) + invented
 
 
-def _missing(reading: Reading) -> Tensor:
+def _missing(reading: CandidateReading) -> Tensor:
     return -(reading.share * reading.of_label(reading.logs[0])).sum(1) + reading.distance
 
 
-def _detected(reading: Reading) -> Tensor:
+def _detected(reading: CandidateReading) -> Tensor:
     """Probability (B, M) of each box's class at the candidate that detects it best."""
     return (reading.of_label(reading.logs[0]) + reading.cover).amax(1).exp()
 
 
-def _weights(reading: Reading) -> Tensor:
+def _weights(reading: CandidateReading) -> Tensor:
     return reading.real.to(reading.boxes)
 
 

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 
 
-class Goal(Protocol):
+class ClassGoal(Protocol):
     """Splits the classes, per sample, into where the decision stays and where the attack wants it."""
 
     @property
@@ -22,7 +23,7 @@ class Goal(Protocol):
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """Which decisions fulfil the goal (B, K) bool."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The goal in a phrase."""
 
 
@@ -36,7 +37,7 @@ class Untargeted:
         """Every class but the label."""
         return ~F.one_hot(labels, classes).bool()
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
@@ -79,7 +80,7 @@ class Towards:
         row[list(self.classes)] = True
         return row.expand(len(labels), classes)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Its name, or the classes."""
         return self.name or "towards " + ", ".join(map(str, self.classes))
 
@@ -111,3 +112,6 @@ def _others(disease: tuple[int, ...], classes: int) -> tuple[int, ...]:
             "and not all of them."
         )
     return healthy
+
+
+__getattr__ = renamed(__name__)

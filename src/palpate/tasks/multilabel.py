@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
-from palpate.tasks.multilabel_goals import UNKNOWN, AnyFinding, Goal
+from palpate.tasks.multilabel_goals import UNKNOWN, AnyFinding, FindingGoal
 from palpate.tasks.output_checks import require_scores
 
 
@@ -39,7 +39,7 @@ class MultiLabel:
     """
 
     findings: int
-    goal: Goal = AnyFinding()
+    goal: FindingGoal = AnyFinding()
     thresholds: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
@@ -85,7 +85,9 @@ class MultiLabel:
         weight = self.goal.about(targets).to(outputs)
         return Pieces(self._piece_loss(outputs, targets), self._distance(outputs, targets), standing, weight)
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None) -> Tensor:
+    def consistency_loss(
+        self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tensor | None = None
+    ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,), averaged over the known findings.
 
         `label`: cross-entropy to the reference's decisions. `distribution`: KL(reference || outputs). Without targets

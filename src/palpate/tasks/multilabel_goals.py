@@ -11,13 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from palpate._moved import renamed
 from palpate.errors import InputError
 
 UNKNOWN = -1
 """Label of a finding that nobody annotated."""
 
 
-class Goal(Protocol):
+class FindingGoal(Protocol):
     """Picks findings whose reading is to turn over; a value."""
 
     @property
@@ -28,7 +29,7 @@ class Goal(Protocol):
     def one_is_enough(self) -> bool:
         """Whether one turned finding reaches the goal; otherwise all that it is about must turn."""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The goal in a phrase."""
 
     def about(self, labels: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class AnyFinding:
         """True."""
         return True
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
@@ -72,7 +73,7 @@ class AllFindings:
         """False."""
         return False
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`all findings`."""
         return "all findings"
 
@@ -127,7 +128,7 @@ class Miss(_Chosen):
     findings: tuple[int, ...]
     name: str = ""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`miss <findings>`."""
         return self._named("miss")
 
@@ -151,10 +152,13 @@ class Invent(_Chosen):
     findings: tuple[int, ...]
     name: str = ""
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`invent <findings>`."""
         return self._named("invent")
 
     def about(self, labels: Tensor) -> Tensor:
         """Those that are absent."""
         return self._with(labels, 0)
+
+
+__getattr__ = renamed(__name__)

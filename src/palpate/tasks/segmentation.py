@@ -11,11 +11,11 @@ from torch import Tensor
 from palpate.annotations import Masks
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
-from palpate.tasks.mask_checks import check_labels, check_outputs
-from palpate.tasks.mask_goal import Goal, Scoring
-from palpate.tasks.mask_goals import Degrade
-from palpate.tasks.mask_reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
-from palpate.tasks.mask_shift import carry
+from palpate.tasks.masks.checks import check_labels, check_outputs
+from palpate.tasks.masks.goal import MaskGoal, Scoring
+from palpate.tasks.masks.goals import Degrade
+from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
+from palpate.tasks.masks.shift import carry
 from palpate.tensors import Tree, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -57,7 +57,7 @@ class Segmentation:
 
     structures: int
     exclusive: bool = True
-    goal: Goal = Degrade()
+    goal: MaskGoal = Degrade()
     metric: Score = "dice"
     floor: float = 0.5
     structure: int | None = None
@@ -119,7 +119,9 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
-    def disagreement(self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None) -> Tensor:
+    def consistency_loss(
+        self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None
+    ) -> Tensor:
         """How far `outputs` are from those of `reference` (B,), averaged over the counted pixels.
 
         `label`: cross-entropy to the reference's decision. `distribution`: KL(reference || outputs). Without targets

@@ -58,7 +58,7 @@ class Ball:
         check_bounds(clean, bounds)
         return _AROUND[self.norm](clean, radius, low, high)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`every stored value changes by at most 2`, and the like."""
         radii = self.eps if isinstance(self.eps, tuple) else (self.eps,)
         text = f"{min(radii):g}" if min(radii) == max(radii) else f"{min(radii):g} to {max(radii):g}"
@@ -100,9 +100,9 @@ class LinfSteps(Ball):
         inside = super().around(clean, bounds)
         return Unprojected(inside.clean, inside.radius, inside.low, inside.high)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Says that there is no ball."""
-        return super().words() + " per step, without a limit on the whole change"
+        return super().describe() + " per step, without a limit on the whole change"
 
 
 BALLS: dict[str, type[Ball]] = {ball.norm: ball for ball in (Linf, L2, L1)}

@@ -94,9 +94,9 @@ class Confined:
         )
         return Delivered(inner, confinement, lattice)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`every stored value changes by at most 2, in whole stored steps, only inside body`, and the like."""
-        parts = [BALLS[self.norm](self.eps).words()]
+        parts = [BALLS[self.norm](self.eps).describe()]
         parts += ["in whole stored steps"] if self.lattice else []
         parts += [f"only {self.region}"] if self.region else []
         parts += [f"with shares {', '.join(f'{s:g}' for s in self.channels)} of it by channel"] if self.channels else []

@@ -86,7 +86,7 @@ class Delivered(Around):
         longer = lengths(drawn, self.norm) / lengths(shaped, self.norm).clamp(min=1e-30)
         return self.inner.project(self.clean + shaped * spread(longer, shaped))
 
-    def deliver(self, images: Tensor) -> Tensor:
+    def to_image(self, images: Tensor) -> Tensor:
         """D(z) = x + round(restrict(z - x)), inside the box; rounding and box are straight-through."""
         change = self.confinement.restricted(images - self.clean)
         delivered = self._delivered(change.detach())

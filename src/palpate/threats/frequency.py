@@ -52,7 +52,7 @@ class Frequency(Ball):
         ball = super().around(clean, bounds)
         return AroundFrequency(ball.clean, ball.radius, ball.low, ball.high, self.block)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`every cosine coefficient of every block of 8 changes by at most 2`, and the like."""
         radii = self.eps if isinstance(self.eps, tuple) else (self.eps,)
         text = f"{min(radii):g}" if min(radii) == max(radii) else f"{min(radii):g} to {max(radii):g}"
@@ -91,7 +91,7 @@ class AroundFrequency:
                 break
         return (self.clean + self._cropped(self._within(change, reach))).clamp(self.low, self.high)
 
-    def deliver(self, images: Tensor) -> Tensor:
+    def to_image(self, images: Tensor) -> Tensor:
         """The images as they are."""
         return images
 

@@ -39,7 +39,7 @@ class Around(ABC):
         stride = spread(self.radius * size, images)
         return self.project(torch.addcmul(images, self.steepest(gradient), stride))
 
-    def deliver(self, images: Tensor) -> Tensor:
+    def to_image(self, images: Tensor) -> Tensor:
         """The images as they are: in a ball, what is moved is what the model sees."""
         return images
 

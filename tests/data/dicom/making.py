@@ -18,7 +18,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from palpate.data.scan import Note
+from palpate.data.formats.scan import Note
 
 NOTE = Note("PGD", "2 HU", "row 7 of a run")
 SERIES, STUDY, FRAME = (generate_uid(entropy_srcs=["palpate tests", what]) for what in ("series", "study", "frame"))

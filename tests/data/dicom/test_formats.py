@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from palpate.data.dicom import Dicom
-from palpate.data.scan import Format, Header
+from palpate.data.formats.dicom import Dicom
+from palpate.data.formats.scan import Format, Header
 from tests.data.dicom.making import NOTE, enhanced, image, noise, saved
 from tests.data.pictures import shared
 

@@ -18,8 +18,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from palpate.data.dicom import Dicom
-from palpate.data.scan import Format
+from palpate.data.formats.dicom import Dicom
+from palpate.data.formats.scan import Format
 from palpate.errors import InputError
 from tests.data.dicom.making import NOTE, enhanced, image, item, noise, saved
 from tests.data.dicom.making import segmentation as seg
@@ -140,7 +140,7 @@ def test_a_frame_that_would_decode_to_more_than_its_header_says(tmp_path: Path, 
 
 
 def test_a_deflated_bomb_is_not_inflated_beyond_the_bound(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("palpate.data.dicom.files.MAX_INFLATED", 2**20)
+    monkeypatch.setattr("palpate.data.formats.dicom.files.MAX_INFLATED", 2**20)
     dataset = image(PIXELS)
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     path = saved(tmp_path / "x.dcm", dataset)
@@ -169,7 +169,7 @@ def test_a_header_that_declares_far_more_than_the_file_holds_allocates_nothing(t
 def test_a_file_that_holds_far_more_than_its_header_declares_is_not_read(tmp_path: Path, monkeypatch: Any) -> None:
     path = saved(tmp_path / "x.dcm", image(PIXELS, PixelData=bytes(2**21)))
     assert PLAIN.read(path).header.shape == (1, 6, 8)  # some surplus does no harm
-    monkeypatch.setattr("palpate.data.dicom.header.MAX_SURPLUS", 2**20)
+    monkeypatch.setattr("palpate.data.formats.dicom.header.MAX_SURPLUS", 2**20)
     tracemalloc.start()
     with pytest.raises(InputError, match="holds 2,097,164 bytes of pixels, and its header declares 48"):
         PLAIN.read(path)

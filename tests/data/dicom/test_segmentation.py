@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from palpate.data.dicom import DicomSeries, read_segmentation
+from palpate.data.formats.dicom import DicomSeries, read_segmentation
 from palpate.errors import InputError
 from tests.data.dicom.making import FRAME, ct_series, ct_slice, enhanced, image, item, noise, saved, segmentation
 from tests.data.pictures import shared
@@ -158,7 +158,7 @@ def test_what_was_not_drawn_on_this_image_is_refused(tmp_path: Path, series: Pat
 
 def test_too_many_structures_are_refused_before_they_are_read(tmp_path: Path, series: Path, monkeypatch: Any) -> None:
     path = saved(tmp_path / "seg.dcm", one())
-    monkeypatch.setattr("palpate.data.dicom.segmentation.MAX_LABELS", SLICES * ROWS * COLUMNS - 1)
+    monkeypatch.setattr("palpate.data.formats.dicom.segmentation.MAX_LABELS", SLICES * ROWS * COLUMNS - 1)
     with pytest.raises(InputError, match="holds 1 structures of 6 x 5 x 7 voxels"):
         read_segmentation(path, series)
 

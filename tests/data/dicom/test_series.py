@@ -12,10 +12,10 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from palpate.data.dicom import Dicom, DicomSeries
-from palpate.data.dicom.series import slices_of
-from palpate.data.formats import header_of
-from palpate.data.scan import Format
+from palpate.data.formats.dicom import Dicom, DicomSeries
+from palpate.data.formats.dicom.series import slices_of
+from palpate.data.formats.registry import header_of
+from palpate.data.formats.scan import Format
 from palpate.errors import InputError, StorageError
 from tests.data.dicom.making import NOTE, ct_series, ct_slice, image, noise, saved
 from tests.data.pictures import shared
@@ -158,7 +158,7 @@ def test_a_copy_that_fails_leaves_nothing_and_keeps_what_stood_there(tmp_path: P
             raise StorageError("The disk is full")
         path.write_bytes(data)
 
-    monkeypatch.setattr("palpate.data.dicom.series.write_atomically", full)
+    monkeypatch.setattr("palpate.data.formats.dicom.series.write_atomically", full)
     with pytest.raises(StorageError, match="disk is full"):
         SERIES.write(source, stored + np.int16(1) - np.int16(1), tmp_path / "copy", NOTE)
     assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == before
@@ -274,11 +274,11 @@ def test_multi_frame_files_are_named_themselves(tmp_path: Path) -> None:
 
 def test_too_many_files_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: Any) -> None:
     ct_series(tmp_path / "ct", volume())
-    monkeypatch.setattr("palpate.data.dicom.series.MAX_SLICES", 5)
+    monkeypatch.setattr("palpate.data.formats.dicom.series.MAX_SLICES", 5)
     with pytest.raises(InputError, match="holds 6 DICOM files"):
         SERIES.header(tmp_path / "ct")
     monkeypatch.undo()
-    monkeypatch.setattr("palpate.data.dicom.series.MAX_VOXELS", 6 * 5 * 7 - 1)
+    monkeypatch.setattr("palpate.data.formats.dicom.series.MAX_VOXELS", 6 * 5 * 7 - 1)
     with pytest.raises(InputError, match="voxels, and palpate reads up to 209"):
         SERIES.header(tmp_path / "ct")
 

@@ -10,9 +10,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 
-from palpate.data.dicom import Dicom, DicomSeries, patient_key
-from palpate.data.formats import format_of, read_scan
-from palpate.data.scan import Note
+from palpate.data.formats.dicom import Dicom, DicomSeries, patient_key
+from palpate.data.formats.registry import format_of, read_scan
+from palpate.data.formats.scan import Note
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series, image, noise, saved
 from tests.data.specimens import specimens

@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from pydicom.valuerep import validate_value
 
-from palpate.data.dicom import Dicom, DicomSeries, patient_key
-from palpate.data.dicom.kept import KEPT, NAMES, NUMBERS, TERMS
-from palpate.data.scan import Note
+from palpate.data.formats.dicom import Dicom, DicomSeries, patient_key
+from palpate.data.formats.dicom.kept import KEPT, NAMES, NUMBERS, TERMS
+from palpate.data.formats.scan import Note
 from tests.data.dicom.making import NOTE, SERIES, STUDY, ct_series, ct_slice, enhanced, image, item, noise, saved
 from tests.data.pictures import shared
 

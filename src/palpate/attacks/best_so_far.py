@@ -1,0 +1,157 @@
+"""The books of one attack: the best image of every sample, what it cost, and the verdict of the model as given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from palpate._moved import renamed
+from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.tensors import Tree, mapped
+from palpate.victim import Victim
+
+
+class BestSoFar:
+    """Keeps the image of smallest task margin per sample, or of best merit, and judges it.
+
+    The attack's own objective is never asked: it contains the attack's own penalties. Once a sample is beaten its
+    image is settled, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
+
+    Raises:
+        InputError: images outside the bounds, or outputs and targets that the task cannot read.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        task: Task,
+        threat: Threat,
+        images: Tensor,
+        targets: Tree,
+        keep_improving: bool = False,
+        limits: Limits | None = None,
+    ):
+        self.victim, self.task, self.targets = victim, task, targets
+        self.images = images.detach()
+        self.space = threat.around(self.images, victim.bounds, limits)
+        count = len(images)
+        self.clean_outputs = self._judge(self.images)
+        task.validate(self.clean_outputs, targets)
+        self.clean_margin = task.margin(self.clean_outputs, targets)
+        self.eligible = task.eligible(targets) & (self.clean_margin > 0)
+        self.best = self.images.clone()
+        self.best_margin = self.clean_margin.clone()
+        self.best_merit = torch.full_like(self.clean_margin, torch.inf)
+        self.outputs = mapped(Tensor.clone, self.clean_outputs)
+        self.beaten = torch.zeros_like(self.eligible)
+        self.first_success = torch.full((count,), -1, device=images.device)
+        self.forwards = torch.ones(count, dtype=torch.int64, device=images.device)
+        self.backwards = torch.zeros_like(self.forwards)
+        self.zero_gradient = torch.zeros_like(self.eligible)
+        self.blocked_gradient = torch.zeros_like(self.eligible)
+        self.non_finite = torch.zeros_like(self.eligible)
+        self._keep_improving = keep_improving
+        # Whether `best` still waits for the module's own word; an exact search is that word.
+        self._unjudged = torch.zeros_like(self.eligible)
+
+    def open_rows(self) -> Tensor:
+        """Rows that are worth attacking: eligible, and not beaten unless the attack keeps improving."""
+        return (self.eligible & (~self.beaten | self._keep_improving)).nonzero().flatten()
+
+    def note(
+        self,
+        rows: Tensor,
+        images: Tensor,
+        outputs: Tree,
+        margin: Tensor,
+        step: int,
+        *,
+        judged: bool = False,
+        merit: Tensor | None = None,
+    ) -> None:
+        """Enter one scored image of `rows`, scored by the search or, if `judged`, by the module as given.
+
+        Images are delivered ones: what the model saw. With a `merit` (B,) the image of lowest merit is kept among those
+        that win, and that of smallest margin until one does. Never waits for the device.
+        """
+        images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
+        settled = self.beaten[rows] & (not self._keep_improving)
+        better = (margin < self.best_margin[rows]) & ~settled
+        if merit is not None:
+            # A handled image that cannot be scored says nothing good of the image.
+            merit = merit.detach().nan_to_num(nan=torch.inf).to(self.best_merit.dtype)
+            preferred = (self.best_margin[rows] > 0) | (merit < self.best_merit[rows])
+            better = torch.where(margin <= 0, preferred & ~settled, better)
+            self.best_merit[rows] = torch.where(better, merit, self.best_merit[rows])
+        # An iterate that cannot be scored is never better: comparisons with NaN are false.
+        self.non_finite[rows] |= ~torch.isfinite(margin)
+        _keep(self.best, rows, better, images)
+        mapped(lambda kept, new: _keep(kept, rows, better, new), self.outputs, outputs)
+        self.best_margin[rows] = torch.where(better, margin.to(self.best_margin.dtype), self.best_margin[rows])
+        self._unjudged[rows] = torch.where(better, not judged, self._unjudged[rows])
+        fresh = (margin <= 0) & ~self.beaten[rows]
+        self.beaten[rows] |= fresh
+        self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
+
+    def spend(self, rows: Tensor, forwards: int, backwards: int) -> None:
+        """Book passes of one step on every one of `rows`."""
+        self.forwards[rows] += forwards
+        self.backwards[rows] += backwards
+
+    def settle(self, rows: Tensor) -> Tensor:
+        """Positions within `rows` that go on: claims of success that the module as given denies are taken back."""
+        if not self.victim.tuning.exact:
+            self._confirm(rows[self.beaten[rows] & self._unjudged[rows]])
+        return (~self.beaten[rows]).nonzero().flatten()
+
+    def close(self) -> AttackResult:
+        """The result, with every returned image judged by the module as given."""
+        if not self.victim.tuning.exact:
+            self._confirm(self._unjudged.nonzero().flatten())
+        success = self.eligible & (self.best_margin <= 0)
+        return AttackResult(
+            images=self.best,
+            margin=self.best_margin,
+            clean_margin=self.clean_margin,
+            eligible=self.eligible,
+            success=success,
+            prediction=self.task.predict(self.outputs),
+            clean_prediction=self.task.predict(self.clean_outputs),
+            outputs=self.outputs,
+            clean_outputs=self.clean_outputs,
+            first_success=torch.where(success, self.first_success, -1),
+            distance=self.space.size(self.best),
+            forwards=self.forwards,
+            backwards=self.backwards,
+            zero_gradient=self.zero_gradient,
+            blocked_gradient=self.blocked_gradient,
+            non_finite=self.non_finite,
+        )
+
+    def _confirm(self, rows: Tensor) -> None:
+        if not len(rows):
+            return
+        outputs = self._judge(self.best[rows])
+        margin = self.task.margin(outputs, self.task.take(self.targets, rows))
+        self.forwards[rows] += 1
+        mapped(lambda kept, new: kept.index_copy_(0, rows, new), self.outputs, outputs)
+        self.best_margin[rows] = margin
+        self.beaten[rows] = margin <= 0
+        self.first_success[rows] = torch.where(margin <= 0, self.first_success[rows], -1)
+        self._unjudged[rows] = False
+
+    def _judge(self, images: Tensor) -> Tree:
+        return self.victim.judge(images)
+
+
+def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
+    """Write into `kept` those of `rows` that are better."""
+    if new.device.type == "cpu":
+        # Looking costs nothing here; copying what is no better does.
+        chosen = better.nonzero().flatten()
+        kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
+    else:
+        kept[rows] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new.to(kept.dtype), kept[rows])
+
+
+__getattr__ = renamed(__name__)

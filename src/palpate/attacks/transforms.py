@@ -1,0 +1,99 @@
+"""The ways on which an image reaches the model: as it was delivered, or after something happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from palpate._moved import renamed
+from palpate.errors import InputError
+from palpate.postprocessing import PostProcessing, parse
+from palpate.tensors import Tree
+from palpate.units import Scale
+from palpate.victim import Victim
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A handling that does not count as much as the image as it is.
+
+    Attributes:
+        handling: the handling, or its name.
+        weight: how much it counts where the image as it is counts 1.
+
+    Raises:
+        InputError: a weight that is not above zero and finite.
+    """
+
+    handling: PostProcessing | str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < float("inf"):
+            raise InputError(f"weight: {self.weight:g} must be above zero and finite.")
+
+
+Transform = PostProcessing | str | Weighted
+"""What happens to images on a transform: a handling, or its name where the model's bounds are all that it needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class TransformedModel:
+    """The victim f after one handling h, seen as the model f(h(x)) of the very same images x.
+
+    Attributes:
+        victim: f; it counts the passes.
+        handling: h; None leaves images as they are.
+        weight: how much it counts beside the image as it is.
+    """
+
+    victim: Victim
+    handling: PostProcessing | None = None
+    weight: float = 1.0
+
+    def search(self, images: Tensor) -> Tree:
+        """Outputs for the search, differentiable through the handling, straight through where it must be."""
+        return self.victim.search(images if self.handling is None else self.handling.soft(images))
+
+    def score(self, images: Tensor) -> Tree:
+        """What `search` computes, without gradient."""
+        return self.victim.score(images if self.handling is None else self.handling(images))
+
+    def forward_no_grad(self, images: Tensor) -> Tree:
+        """Outputs without gradient, in the cheapest arithmetic."""
+        return self.victim.forward_no_grad(images if self.handling is None else self.handling(images))
+
+
+def transformed_models(victim: Victim, transforms: Sequence[Transform] = ()) -> tuple[TransformedModel, ...]:
+    """The plain route first, then one per transform.
+
+    A handling that is only named is made for the victim's bounds, and for its window where its preprocessing has one.
+
+    Raises:
+        InputError: an unknown name, or a handling that was made for values in other bounds.
+    """
+    scale = Scale(victim.bounds, window=getattr(victim.preprocess, "window", None))
+    return TransformedModel(victim), *(_transformed(victim, one, scale) for one in transforms)
+
+
+def _transformed(victim: Victim, transform: Transform, scale: Scale) -> TransformedModel:
+    handling, weight = (transform.handling, transform.weight) if isinstance(transform, Weighted) else (transform, 1.0)
+    handling = parse(handling, scale) if isinstance(handling, str) else handling
+    low, high = handling.scale.bounds
+    if (low, high) != victim.bounds:
+        raise InputError(
+            f"robust_to: {handling.name} was made for values from {low:g} to {high:g}, and the model takes "
+            f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
+        )
+    return TransformedModel(victim, handling, weight)
+
+
+def name_of(transform: Transform) -> str:
+    """The name of what happens on a transform."""
+    handling = transform.handling if isinstance(transform, Weighted) else transform
+    return handling if isinstance(handling, str) else handling.name
+
+
+__getattr__ = renamed(__name__)

@@ -1,0 +1,1 @@
+"""The demo: folders of images, a model and a plan, as `palpate demo` writes them."""

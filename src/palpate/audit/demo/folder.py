@@ -1,0 +1,97 @@
+"""The demo: a folder for each audit as a user would have it, with phantoms as images and small networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from palpate.audit.demo.plans import CLASSIFICATION, DETECTION, SEGMENTATION, model_file
+from palpate.data.phantoms.folder import write_endoscopy_folder, write_fundus_folder, write_thorax_folder
+from palpate.errors import StorageError
+from palpate.storage.runs import write_atomically
+
+SEED = 2024
+"""Seed of the phantoms; the networks were trained on other phantoms."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One task of the demo.
+
+    Attributes:
+        images: number of phantoms.
+        phantoms: writes them with their annotations.
+        model: text of `model.py`.
+        plan: text of `plan.toml`.
+        files: names of all files and folders in the demo's folder.
+    """
+
+    images: int
+    phantoms: Callable[[Path, int, int], None]
+    model: str
+    plan: str
+    files: frozenset[str]
+
+
+DEMOS = {
+    "classification": Demo(
+        60,  # twelve of each grade
+        write_fundus_folder,
+        model_file("demo.fundus", "grades phantoms"),
+        CLASSIFICATION,
+        frozenset({"images", "labels.csv", "model.py", "plan.toml", "runs"}),
+    ),
+    "segmentation": Demo(
+        24,
+        write_thorax_folder,
+        model_file("demo.thorax", "outlines lungs and lesions"),
+        SEGMENTATION,
+        frozenset({"images", "masks", "images.csv", "model.py", "plan.toml", "runs"}),
+    ),
+    "detection": Demo(
+        24,
+        write_endoscopy_folder,
+        model_file("demo.endoscopy", "finds artefacts"),
+        DETECTION,
+        frozenset({"images", "images.csv", "boxes.csv", "model.py", "plan.toml", "runs"}),
+    ),
+}
+"""The three tasks of the SMIA paper, each in a separate folder."""
+
+
+def write_demo(folder: Path, task: str, images: int | None = None) -> Path:
+    """Write phantoms with their annotations, a model file and a plan, and return the plan's path.
+
+    They go to `folder/task`. If a plan exists there, nothing is written, so that a changed demo can be run again.
+
+    Args:
+        folder: The demo's folder.
+        task: One of `DEMOS`.
+        images: Number of phantoms; by default the demo's own number.
+
+    Raises:
+        StorageError: a folder holds other files, or cannot be written.
+    """
+    demo, place = DEMOS[task], folder / task
+    plan = place / "plan.toml"
+    if plan.is_file():
+        return plan
+    _require_ours(folder, frozenset(DEMOS))
+    _require_ours(place, demo.files)
+    demo.phantoms(place, demo.images if images is None else images, SEED)
+    write_atomically(place / "model.py", demo.model.encode())
+    # Written last: if the plan exists, everything else does too.
+    write_atomically(plan, demo.plan.encode())
+    return plan
+
+
+def _require_ours(folder: Path, names: frozenset[str]) -> None:
+    try:
+        strange = sorted(path.name for path in folder.iterdir() if path.name not in names) if folder.exists() else []
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}. Choose another folder with --out.") from error
+    if strange:
+        raise StorageError(
+            f"{folder} holds other files than the demo ({', '.join(strange[:3])}). Choose another folder with --out."
+        )

@@ -1,0 +1,217 @@
+"""The demo's three plans and model files, as texts."""
+
+from __future__ import annotations
+
+import json
+
+from palpate.models.demo import endoscopy as demo_endoscopy
+from palpate.models.demo import fundus as demo
+from palpate.models.demo import thorax as demo_thorax
+
+_Attacks = tuple[tuple[str, str, str], ...]
+
+HINT = """\
+# A plan of palpate's demo. Change what you like and run it again:
+#     palpate audit plan.toml --update
+"""
+
+
+def model_file(module: str, what: str) -> str:
+    """A `model.py` that builds one of the demo's networks."""
+    return f'''\
+"""The model under test. Any function that returns a torch.nn.Module can replace it."""
+
+from palpate.models.{module} import load
+
+
+def build():
+    """A small ordinary network that {what}; it was never shown adversarial images."""
+    return load()
+'''
+
+
+def _attacks(rows: _Attacks) -> str:
+    return "".join(_attack(*row) for row in rows)
+
+
+def _attack(attack: str, goal: str, settings: str) -> str:
+    named = f'name = "{attack}: {goal}"\ngoal = "{goal}"\n' if goal else ""
+    return f'[[attacks]]\nattack = "{attack}"\n{named}{settings}\n'
+
+
+def _strings(names: tuple[str, ...] | list[str]) -> str:
+    return json.dumps(names, ensure_ascii=False)
+
+
+CLASSIFICATION = (
+    f"""\
+{HINT}
+title = "Demo: grading of retinopathy on digital fundus phantoms"
+seed = 0
+
+[model]
+factory = "model.py:build"
+bounds = [0, 255]  # what the images can store: 8 bits
+
+[model.preprocess]  # (stored value - mean) / std, part of the model under attack
+mean = {list(demo.MEAN)}
+std = {list(demo.STD)}
+
+[data]
+table = "labels.csv"
+label = "grade"
+
+[task]
+kind = "ordinal"
+classes = {_strings(demo.CLASSES)}
+disease = {_strings([demo.CLASSES[index] for index in demo.DISEASE])}  # referable
+
+[threat]
+norm = "linf"  # every stored value may change by at most eps
+# In steps of 8 bits. Changes below half a step are lost if the image is stored with 8 bits again; such budgets show how
+# small a change is enough for a network that was never shown adversarial images.
+eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
+
+# All attacks of palpate on classes, with fewer steps than in a real audit (`palpate list attacks`).
+"""
+    + _attacks(
+        (
+            ("noise", "", "tries = 5\n"),
+            ("square", "", "queries = 50  # without a gradient; a real audit gives it 1000 or more\n"),
+            ("fgsm", "", ""),
+            ("bim", "", "steps = 10\n"),
+            ("pgd", "", "steps = 10\n"),
+            ("mi", "", "steps = 10\n"),
+            ("ni", "", "steps = 10\n"),
+            ("ti", "", "steps = 10\n"),
+            ("di", "", "steps = 10\n"),
+            ("apgd-ce", "", "steps = 10\n"),
+            ("apgd-margin", "", "steps = 10\n"),
+            ("smia", "", "steps = 10\n"),
+            ("steadfast", "", "steps = 10\n"),
+            (
+                "smia-reference",
+                "",
+                "steps = 3  # each of a whole radius and never projected: it leaves its budget and says so\n",
+            ),
+            ("smia", "hide disease", "steps = 10\n"),
+            ("smia", "invent disease", "steps = 10\n"),
+        )
+    )
+    + """\
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
+[[gates]]  # `palpate audit` ends with status 1 where a gate fails
+metric = "clean_accuracy"
+at_least = 0.8
+"""
+)
+
+SEGMENTATION = (
+    f"""\
+{HINT}
+title = "Demo: lungs and pneumonic lesions on digital CT phantoms"
+seed = 0
+
+[model]
+factory = "model.py:build"
+bounds = [0, 4095]  # what the images can store: 12 bits, Hounsfield units + 1024
+
+[model.preprocess]  # (stored value - mean) / std, part of the model under attack
+mean = {list(demo_thorax.MEAN)}
+std = {list(demo_thorax.STD)}
+
+[data]
+table = "images.csv"
+file = "image"
+mask = "mask"
+values = [1, 2, 3]  # stored value of each structure
+spacing = [2.75, 2.75]  # mm
+
+[task]
+kind = "segmentation"
+structures = {_strings(demo_thorax.STRUCTURES)}
+score = "dice"
+floor = 0.8  # beaten if the mean Dice of the image's structures is at or below this
+
+[threat]
+norm = "linf"  # every stored value may change by at most eps
+# Each stored step is one Hounsfield unit here; the scanner's own noise has a deviation of 14 to 40.
+eps = ["8 stored steps", "16 stored steps", "32 stored steps", "64 stored steps"]
+lattice = true  # only values that the files can store: saving does not change what an attack finds
+
+# Fewer steps than a real audit gives them (`palpate list attacks`).
+"""
+    + _attacks(
+        (
+            ("noise", "", "tries = 5\n"),
+            ("pgd", "", "steps = 10\n"),
+            ("dice-pgd", "", "steps = 10\n"),
+            ("segpgd", "", "steps = 10\n"),
+            ("cospgd", "", "steps = 10\n"),
+            ("smia", "", "steps = 10\n"),
+            ("apgd-margin", "erase: lesion", "steps = 10\n"),
+        )
+    )
+    + """\
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
+[[gates]]  # `palpate audit` ends with status 1 where a gate fails
+metric = "clean_score"
+at_least = 0.8
+"""
+)
+
+DETECTION = (
+    f"""\
+{HINT}
+title = "Demo: artefacts on digital endoscopy phantoms"
+seed = 0
+
+[model]
+factory = "model.py:build"
+bounds = [0, 255]  # what the images can store: 8 bits
+
+[model.preprocess]  # (stored value - mean) / std, part of the model under attack
+mean = {list(demo_endoscopy.MEAN)}
+std = {list(demo_endoscopy.STD)}
+
+[data]
+table = "images.csv"  # all images, also those without a box
+file = "image"
+boxes = "boxes.csv"
+
+[task]
+kind = "detection"
+classes = {_strings(demo_endoscopy.CLASSES)}
+confidence = {demo_endoscopy.CONFIDENCE}  # boxes below it are not shown
+overlap = 0.5  # from this overlap on, a box counts as a hit of an annotated box
+floor = 0.5  # beaten if F1 is at or below this
+
+[threat]
+norm = "linf"  # every stored value may change by at most eps
+eps = ["1/255", "2/255", "4/255", "8/255"]
+
+# Fewer steps than a real audit gives them (`palpate list attacks`).
+"""
+    + _attacks(
+        (
+            ("noise", "", "tries = 5\n"),
+            ("pgd", "", "steps = 10\n"),
+            ("cospgd", "", "steps = 10\n"),
+            ("segpgd", "", "steps = 10\n"),
+            ("smia", "", "steps = 10\n"),
+            ("apgd-margin", "vanish", "steps = 10\n"),
+        )
+    )
+    + """\
+[survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
+after = ["8bit", "jpeg75", "half", "blur1"]
+
+[[gates]]  # `palpate audit` ends with status 1 where a gate fails
+metric = "clean_score"
+at_least = 0.7
+"""
+)

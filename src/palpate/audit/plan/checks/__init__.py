@@ -1,0 +1,1 @@
+"""Contradictions between the fields of a plan."""

@@ -1,0 +1,198 @@
+"""Contradictions between the fields of a plan, each with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from palpate import catalog
+from palpate.audit.plan.checks.data import data_problems
+from palpate.audit.plan.checks.model import model_problems
+from palpate.audit.plan.checks.threat import threat_problems
+from palpate.audit.plan.items import item
+from palpate.audit.plan.places import belongs
+from palpate.audit.plan.problems import Problem, split
+from palpate.audit.plan.sections.gates import ANY, CLEAN
+from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSection, SegmentationSection
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.toml_lines import Key
+from palpate.errors import InputError, nearest
+from palpate.postprocessing import PostProcessing, parse
+from palpate.postprocessing.grids import Blurred, Resampled
+from palpate.units import radius
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.fields import PlanFields
+    from palpate.audit.plan.sections.attacks import AttackSection
+    from palpate.audit.plan.sections.gates import GateSection
+    from palpate.audit.plan.sections.tasks import TaskSection
+
+_DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
+_SCORED = ("clean_score", "score")
+_LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
+    ("binary", "multiclass", "ordinal", "detection"), "classes"
+)
+
+
+def problems(plan: PlanFields) -> list[Problem]:
+    """All contradictions of a plan; later checks are left out if they could only repeat an earlier one."""
+    model, task = list(model_problems(plan.model)), list(_task(plan.task))
+    found = [*model, *data_problems(plan.data, plan.task), *task]
+    if plan.model.boxes is not None and not isinstance(plan.task, DetectionSection):
+        found.append(
+            (("model", "boxes"), f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.')
+        )
+    threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
+    found += threat
+    if not found:
+        found += [*_attacks(plan), *_gates(plan), *_survival(plan)]
+    if plan.run.batch > plan.run.shard:
+        text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
+        found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
+    return found
+
+
+def _task(section: TaskSection) -> Iterator[Problem]:
+    listed, names = _LISTS[section.kind], section.names
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1 or not name.strip():
+            yield ("task", listed), f"'{name}' is listed {names.count(name)} times; give each one a name."
+    if isinstance(section, ClassificationSection):
+        yield from _classification(section)
+    elif isinstance(section, SegmentationSection) and section.structure not in (None, *names):
+        hint = nearest(str(section.structure), names)
+        yield ("task", "structure"), f"'{section.structure}' is not one of the structures. {hint}"
+        return
+    try:
+        task_of(section, "untargeted")
+    except InputError as error:
+        field, text = split(error, ("head", "threshold", "thresholds", "classes", "structures", "exclusive"))
+        yield ("task", *field), text
+
+
+def _classification(section: ClassificationSection) -> Iterator[Problem]:
+    classes = section.classes
+    if section.kind == "binary" and len(classes) != 2:
+        yield ("task", "classes"), f"a binary task has 2 classes, and there are {len(classes)}. Use multiclass."
+    for name in section.disease:
+        if name not in classes:
+            yield ("task", "disease"), f"'{name}' is not one of the classes. {nearest(name, classes)}"
+    if section.disease and set(section.disease) >= set(classes):
+        yield ("task", "disease"), "it names every class, so no class is healthy. Leave the healthy ones out."
+    if section.head == "cumulative" and section.kind != "ordinal":
+        yield ("task", "head"), f'a cumulative head decides grades, and kind is "{section.kind}". Use kind = "ordinal".'
+    if section.threshold is not None and section.head != "one-logit":
+        yield ("task", "threshold"), f'a {section.head} head has no threshold. Remove it, or use head = "one-logit".'
+
+
+def _attacks(plan: PlanFields) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    same: dict[str, str] = {}
+    for place, section in enumerate(plan.attacks):
+        key = ("attacks", place)
+        try:
+            made = item(plan, section)
+        except InputError as error:
+            yield _attack_problem(key, section, error, type(plan))
+            continue
+        if section.title in (ANY, CLEAN):
+            yield (*key, "name"), f"'{section.title}' has a special meaning in gates. Choose another name."
+        elif section.title in seen:
+            yield (*key, "name"), f"two attacks are called '{section.title}'. Give one of them another name = ..."
+        elif (twin := same.get(made.identity)) is not None:
+            yield key, f"'{section.title}' is the same attack as '{twin}'. Remove one, or change a parameter."
+        seen[section.title] = place
+        same.setdefault(made.identity, section.title)
+
+
+def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: type[PlanFields]) -> Problem:
+    text = str(error)
+    if section.attack not in catalog.attacks():
+        return (*key, "attack"), text
+    for field in ("goal", "robust_to"):
+        if text.startswith(f"{field}: "):
+            return (*key, field), text.removeprefix(f"{field}: ")
+    known = catalog.parameters(catalog.find(section.attack))
+    for name in section.parameters:
+        if name not in known:
+            hint = belongs((*key, name), plan) or nearest(name, [*known, "name", "goal"])
+            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
+    for name in section.parameters:
+        if text.startswith(f"{name}: ") or f": {name} = " in text:
+            return (*key, name), text.removeprefix(f"{name}: ")
+    return (*key, "attack"), text
+
+
+def _survival(plan: PlanFields) -> Iterator[Problem]:
+    seen: dict[PostProcessing, str] = {}
+    for place, name in enumerate(plan.survival.after):
+        key = ("survival", "after", place)
+        try:
+            step = parse(name, plan.scale)
+        except InputError as error:
+            yield key, str(error)
+            continue
+        if step in seen:
+            yield key, f"'{name}' does the same as '{seen[step]}', which is listed already. Keep one of them."
+        seen.setdefault(step, name)
+        send = plan.model.endpoint.send if plan.model.endpoint else "npy"
+        if send != "npy" and isinstance(step, (Blurred, Resampled)):
+            text = f"'{name}' gives values between stored numbers, which {send} cannot hold."
+            yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
+
+
+def _gates(plan: PlanFields) -> Iterator[Problem]:
+    made = {section.title: section for section in plan.attacks}
+    for place, gate in enumerate(plan.gates):
+        for field, text in _gate(plan, gate, made):
+            yield ("gates", place, field), text
+
+
+def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if (gate.at_least is None) == (gate.at_most is None):
+        yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
+    if gate.metric in _DIRECTED and not plan.task.disease_indices:
+        yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
+    if gate.metric in _SCORED and isinstance(plan.task, ClassificationSection):
+        yield "metric", f"{gate.metric} is for masks, boxes and findings. Use clean_accuracy or robust_accuracy."
+    if gate.metric == "kappa" and plan.task.kind != "ordinal":
+        yield "metric", 'kappa weighs the distance between grades. It needs task.kind = "ordinal".'
+    if gate.metric in ("clean_accuracy", "clean_score") or gate.attack == CLEAN:
+        if gate.metric in ("robust_accuracy", "success_rate", "score"):
+            yield "attack", f"{gate.metric} needs an attack. Name one, or any."
+        if gate.eps is not None:
+            yield "eps", "a clean figure has no budget. Remove it."
+        return
+    yield from _attacked_gate(plan, gate, attacks)
+
+
+def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
+    if gate.eps is None:
+        yield "metric", "the budget is missing. Add eps = and one of the budgets of threat.eps."
+    elif (wrong := wrong_budget(plan, gate)) is not None:
+        yield "eps", wrong
+    if gate.attack not in (ANY, *attacks):
+        yield "attack", f"there is no attack '{gate.attack}'. {nearest(gate.attack, [ANY, CLEAN, *attacks])}"
+        return
+    goals = {section.goal for section in attacks.values()} if gate.attack == ANY else {attacks[gate.attack].goal}
+    if gate.metric == "robust_accuracy" and "untargeted" not in goals:
+        yield "attack", "robust accuracy is defined for untargeted attacks. Name one, or gate the success_rate."
+    if gate.metric == "success_rate" and len(goals) > 1:
+        yield "attack", "the attacks have several goals, so they have no common success rate. Name one attack."
+
+
+def wrong_budget(plan: PlanFields, gate: GateSection) -> str | None:
+    """What is wrong with a gate's budget, as far as the meaning of values is known; None if it is right.
+
+    The size of a stored step is not known before the images are read. Until then such budgets are accepted.
+    """
+    if gate.eps is None:
+        return None
+    try:
+        eps = radius(gate.eps, plan.scale)
+    except ValueError as error:
+        return f"{error}."
+    listed = ", ".join(str(written) for written in plan.threat.eps)
+    if eps in plan.radii or (not plan.scale.known and "stored" in f"{gate.eps} {listed}"):
+        return None
+    return f"{gate.eps} is not one of the budgets of threat.eps. Known are: {listed}."

@@ -1,0 +1,64 @@
+"""All tables of a plan, and the values that follow from them; not yet checked against each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+
+from palpate.audit.plan.sections.attacks import AttackSection
+from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.data import DataSection
+from palpate.audit.plan.sections.gates import GateSection
+from palpate.audit.plan.sections.model import ModelSection
+from palpate.audit.plan.sections.run import RunSection
+from palpate.audit.plan.sections.stability import StabilitySection
+from palpate.audit.plan.sections.survival import ExportSection, SurvivalSection
+from palpate.audit.plan.sections.tasks import TaskSection
+from palpate.audit.plan.sections.threat import ThreatSection
+from palpate.units import Scale, radius
+
+
+class PlanFields(Section):
+    """All tables of a plan. Only `Plan`, which extends it, is checked against itself."""
+
+    title: str = "Robustness audit"
+    """Heading of the report."""
+    seed: int = Field(default=0, ge=0)
+    """Root of all random numbers."""
+    model: ModelSection = Field(examples=["[model]"])
+    """The model under test."""
+    data: DataSection = Field(examples=["[data]"])
+    """The labelled images."""
+    task: TaskSection = Field(examples=["[task]"])
+    """What the model's output means."""
+    threat: ThreatSection = Field(examples=["[threat]"])
+    """How far an image may be changed."""
+    attacks: tuple[AttackSection, ...] = Field(min_length=1, examples=["[[attacks]]"])
+    """The attacks, in order."""
+    gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
+    """Limits that the model must meet."""
+    survival: SurvivalSection = SurvivalSection()
+    """What happens to images in a hospital, and whether attacks survive it."""
+    stability: StabilitySection = StabilitySection()
+    """Traces of attacks on some images, step by step."""
+    export: ExportSection = ExportSection()
+    """Adversarial images as files."""
+    run: RunSection = RunSection()
+    """How the audit is carried out."""
+    _scale: Scale | None = PrivateAttr(None)
+
+    @property
+    def curve(self) -> Literal["rising", "bisect", "each"]:
+        """In which order budgets are attacked."""
+        return self.run.curve or ("each" if self.task.kind in ("segmentation", "detection") else "rising")
+
+    @property
+    def radii(self) -> tuple[float, ...]:
+        """The budgets in values, rising, each once."""
+        return tuple(sorted({radius(eps, self.scale) for eps in self.threat.eps}))
+
+    @property
+    def scale(self) -> Scale:
+        """What values mean: as the images say, after `calibrated`; before that, as far as the plan says."""
+        return self._scale or Scale(self.model.bounds, self.data.unit or "", window=self.model.preprocess.window_values)

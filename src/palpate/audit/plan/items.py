@@ -1,0 +1,88 @@
+"""The attacks of a plan as values: each with its goal, its budgets and the identity of its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from palpate import catalog
+from palpate.attacks.robust import robust
+from palpate.audit.plan.fields import PlanFields
+from palpate.audit.plan.identity import digest, encode
+from palpate.audit.plan.sections.attacks import AttackSection
+from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
+from palpate.catalog import Entry
+from palpate.contracts import Attack, Task
+from palpate.measures.measure import Reader
+from palpate.tasks.kinds import is_targeted
+
+
+@dataclass(frozen=True)
+class Item:
+    """One attack of a plan, ready to run.
+
+    Attributes:
+        name: its name in records and reports; not part of its identity.
+        entry: its row of the catalog.
+        attack: the attack, at its smallest budget.
+        task: what the model's output means, with the attack's goal.
+        reader: reads outputs and targets for the records.
+        eps: budgets in stored values, rising.
+        parameters: all its parameters, including those at their defaults.
+        robust_to: names of the post-processing steps that its images must survive.
+    """
+
+    name: str
+    entry: Entry
+    attack: Attack
+    task: Task
+    reader: Reader
+    eps: tuple[float, ...]
+    parameters: dict[str, Any]
+    robust_to: tuple[str, ...] = ()
+
+    @property
+    def goal(self) -> str:
+        """The goal in words, as records have it."""
+        return goal_words(self.task)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides what the attack does to an image of a given model."""
+        return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
+
+
+def items(plan: PlanFields, grid: Grid = FLAT) -> tuple[Item, ...]:
+    """The attacks of a plan, in its order, for images of this grid."""
+    return tuple(item(plan, section, grid) for section in plan.attacks)
+
+
+def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
+    """One attack of a plan.
+
+    Raises:
+        InputError: the attack, a parameter or the goal is unknown, or the attack refuses a value.
+    """
+    entry = catalog.find(section.attack)
+    settings = _exact_types(entry, section.parameters)
+    if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
+        settings.setdefault("run_to_end", True)
+    eps = plan.radii
+    made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
+    made = robust(made, section.robust_to, plan.scale) if section.robust_to else made
+    defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
+    task = task_of(plan.task, section.goal)
+    catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
+    reader = reader_of(plan.task, task, grid)
+    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to)
+
+
+def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:
+    """Whole numbers as floats where the attack counts in floats, so that 1 and 1.0 have one identity."""
+    known = catalog.parameters(entry)
+
+    def exact(key: str, value: Any) -> Any:
+        fractional = key in known and (known[key].default is None or isinstance(known[key].default, float))
+        return float(value) if fractional and type(value) is int else value
+
+    return {key: exact(key, value) for key, value in settings.items()}

@@ -1,0 +1,122 @@
+"""A plan: the validated description of an audit, read from TOML. Its tables are in `sections`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from palpate.audit.plan.checks.fields import problems, wrong_budget
+from palpate.audit.plan.errors import not_toml, refused
+from palpate.audit.plan.fields import PlanFields
+from palpate.audit.plan.lines import require_filled_in
+from palpate.data.texts import decoded, long_key, read_bytes, too_deep
+from palpate.errors import InputError, PlanError
+from palpate.units import Scale, radius
+
+
+class Plan(PlanFields):
+    """The whole plan. A value: frozen, comparable, checked against itself and against the catalog of attacks."""
+
+    _origin: Path = PrivateAttr(Path("plan.toml"))
+    _text: str = PrivateAttr("")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        if found := problems(self):
+            raise PydanticCustomError("plan", "the plan contradicts itself", {"problems": found})
+        return self
+
+    @property
+    def origin(self) -> Path:
+        """The file that it was read from; its paths are relative to that file's folder."""
+        return self._origin
+
+    @property
+    def text(self) -> str:
+        """The TOML that it was read from."""
+        return self._text
+
+    @property
+    def root(self) -> Path:
+        """The folder that its paths are relative to."""
+        return self._origin.parent
+
+    def calibrated(self, scale: Scale) -> Plan:
+        """The plan with its budgets in the values of the images.
+
+        Raises:
+            PlanError: a budget is in a unit that the images do not have, or a gate has a budget that the threat lacks.
+        """
+        for written in self.threat.eps:
+            try:
+                radius(written, scale)
+            except ValueError as error:
+                raise PlanError(f"{self.origin}: threat.eps: {error}.") from error
+        plan = self.model_copy()
+        plan._scale = scale
+        for place, gate in enumerate(plan.gates):
+            if (wrong := wrong_budget(plan, gate)) is not None:
+                raise PlanError(f"{self.origin}: gates[{place}].eps: {wrong}")
+        return plan
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in a TOML file.
+
+    Raises:
+        PlanError: it cannot be read, is not TOML, has lines marked FILL IN, or fields that are unknown, missing or
+            impossible; every one is named with its line and the fix.
+    """
+    try:
+        if not path.exists():
+            raise PlanError(f"{path} does not exist. `palpate init` writes a plan to start from.")
+        # Some editors put a mark in front of UTF-8, which TOML does not allow. Line ends stay unchanged.
+        text = decoded(path, read_bytes(path, "TOML"), "TOML")
+    except PlanError:
+        raise
+    except InputError as error:
+        raise PlanError(str(error)) from error
+    document = _document(text, path)
+    require_filled_in(text, path)
+    return _validated(document, text, path)
+
+
+def parse_plan(text: str, origin: Path) -> Plan:
+    """The plan in a TOML text; `origin` is its file, whose folder its paths are relative to.
+
+    Lines marked FILL IN are allowed: `palpate init` writes them, and only a plan that is carried out may not have any.
+
+    Raises:
+        PlanError: as `load_plan`.
+    """
+    return _validated(_document(text, origin), text, origin)
+
+
+def _document(text: str, origin: Path) -> dict[str, Any]:
+    if too_deep(text.encode(errors="replace")) or long_key(text):
+        raise PlanError(f"{origin} is nested too deeply to be a plan. Give the right file.")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise not_toml(origin, text, error) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PlanError(f"{origin} is not TOML: {error}. Correct it.") from error
+
+
+def _validated(document: dict[str, Any], text: str, origin: Path) -> Plan:
+    try:
+        plan = Plan.model_validate(_tuples(document))
+    except ValidationError as error:
+        raise refused(origin, text, Plan, error) from error
+    plan._origin, plan._text = origin, text
+    return plan
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

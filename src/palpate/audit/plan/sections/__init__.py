@@ -1,0 +1,1 @@
+"""The tables of a plan, one module each: their fields, types and defaults."""

@@ -1,0 +1,40 @@
+"""`[[attacks]]` of a plan: which attacks run, with which goal and parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from palpate.audit.plan.sections.base import Section
+
+
+class AttackSection(Section):
+    """`[[attacks]]`: one attack; every other key of the table is a parameter of the attack."""
+
+    attack: str = Field(examples=['attack = "pgd"'])
+    """Name in the catalog: `palpate list attacks`."""
+    name: str = ""
+    """Its name in the report; the catalog's name by default. Two attacks cannot have the same name."""
+    goal: str = "untargeted"
+    """`untargeted`; for classes `hide disease`, `invent disease`, `towards: ` and a class; for findings
+    `all findings`, `miss: `, `invent: `; for masks `erase: `, `insert: `, `shift: `, `swap: `; for boxes `vanish`,
+    `fabricate`, `mislabel`."""
+    robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
+    """Post-processing steps that the image must survive (`palpate list post-processing`): the attack climbs the mean
+    over the unchanged image and the image after each step. It takes that many times as long, and runs to its end."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Not a key of the table: every other key of the table is a parameter of the attack."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        own = {key: value for key, value in table.items() if key in ("attack", "name", "goal", "robust_to")}
+        return {**own, "parameters": {key: value for key, value in table.items() if key not in own}}
+
+    @property
+    def title(self) -> str:
+        """Its name in records and reports."""
+        return self.name or self.attack

@@ -1,0 +1,119 @@
+"""`[data]` of a plan: the labelled or annotated images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from palpate.audit.plan.sections.base import Section
+
+LAYOUTS = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "masks", "yolo")
+"""Fields of which one names the images."""
+
+
+class DataSection(Section):
+    """`[data]`: the labelled images. Name them by one of `table` to `yolo`."""
+
+    table: str | None = Field(default=None, examples=['table = "labels.csv"'])
+    """A CSV with one line per image."""
+    folders: str | None = Field(default=None, examples=['folders = "images"'])
+    """A folder with one folder per class."""
+    medmnist: str | None = Field(default=None, examples=['medmnist = "breastmnist.npz"'])
+    """A MedMNIST archive."""
+    nnunet: str | None = Field(default=None, examples=['nnunet = "Dataset001_Hippo"'])
+    """An nnU-Net raw dataset, a folder with `dataset.json`."""
+    datalist: str | None = Field(default=None, examples=['datalist = "dataset.json"'])
+    """A MONAI or Decathlon datalist, a JSON with lists of images and labels."""
+    coco: str | None = Field(default=None, examples=['coco = "instances.json"'])
+    """A COCO JSON of boxes or masks."""
+    voc: str | None = Field(default=None, examples=['voc = "VOC2007"'])
+    """A Pascal VOC folder: `JPEGImages`, `ImageSets`, and `Annotations` for boxes or `SegmentationClass` for masks."""
+    masks: str | None = Field(default=None, examples=['masks = "masks"'])
+    """A folder of masks, paired by their names with the images of `images`."""
+    yolo: str | None = Field(default=None, examples=['yolo = "data.yaml"'])
+    """The `data.yaml` of a YOLO set, or a folder with `images` and `labels`."""
+    split: str = "test"
+    """Split of an archive, a datalist, or a VOC, YOLO or nnU-Net folder (`train`, `test`). Default: for an nnU-Net
+    folder `test` if it has labels, else `train`; for a datalist its only labelled list; for a YOLO set `test`, else
+    `val`. For a CSV: see `where`."""
+    images: str | None = None
+    """Folder that the paths of a CSV, datalist or COCO file start from, by default the folder of that file. With
+    `masks`: the folder of the images, by default the folder of the masks."""
+    roots: tuple[str, ...] = Field(default=(), examples=['roots = ["../scans"]'])
+    """Folders, in addition to the plan's own, that images, masks and tables may be read from, relative to the plan or
+    absolute. A file anywhere else is refused, also if a symbolic link leads there."""
+    file: str = "file"
+    """Column of the CSV with the paths; key of a datalist's images (default there: `image`)."""
+    label: str | tuple[str, ...] = "label"
+    """Column of the CSV, or key of a datalist, with the labels: names of classes, or their numbers from 0. For a CSV
+    also a list of columns, one per class in the order of `task.classes`; each line has exactly one 1 in them."""
+    separator: str | None = Field(default=None, min_length=1, examples=['separator = "|"'])
+    """What separates the findings in the cells of the column `label`, such as `Effusion|Mass`. Without it, findings
+    have a column each."""
+    ignored: tuple[str, ...] = Field(default=(), examples=['ignored = ["No Finding"]'])
+    """With `separator`: words in that column that are not findings of the model; `""` allows empty cells."""
+    group: str | None = Field(default=None, examples=['group = "patient"'])
+    """Column or key that says which images belong together, such as the patient's; `"dicom"` reads it from DICOM
+    files and keeps `patient 1`, `patient 2` ... instead of identifiers."""
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=['where = {split = "test"}'])
+    """Keep the lines or images whose column or key has this value."""
+    mask: str | tuple[str, ...] | None = Field(default=None, examples=['mask = "mask"'])
+    """Column of the CSV with the masks' paths; a list of columns, one per structure, where structures overlap."""
+    values: tuple[int, ...] = Field(default=(), examples=["values = [255]"])
+    """Stored value of each structure in the masks; 1, 2, ... by default. 0 is background. Colours: `0xff0000`."""
+    threshold: float | None = Field(default=None, examples=["threshold = 128"])
+    """Instead of `values`: the structure is where the stored value is at least this, for example in JPEG masks."""
+    field: str | None = Field(default=None, examples=['field = "fov"'])
+    """Column of the CSV, or a folder in addition to `masks`, with masks whose zeros do not count, such as a camera's
+    field of view."""
+    image_name: str = "{stem}"
+    """With `masks`: how the files in `images` are named: the path without the ending, `{stem}` for the part that the
+    files of one image share."""
+    mask_name: str = Field(default="{stem}", examples=['mask_name = "{stem}_mask"'])
+    """How their masks are named. `*` matches any text; an image may then have several masks, which are joined."""
+    field_name: str = "{stem}"
+    """How their fields of view are named."""
+    unpaired: Literal["refuse", "skip", "empty"] = "refuse"
+    """With `masks`: what to do with an image without a mask: stop with an error; leave it out; take it as an image
+    without any structure."""
+    ignore_value: int | None = Field(default=None, examples=["ignore_value = 255"])
+    """Stored value of pixels in the masks that do not count; by default 255 in a VOC folder, else none."""
+    boxes: str | None = Field(default=None, examples=['boxes = "boxes.csv"'])
+    """A second CSV with one line per box, in pixels; the table itself if every image has a box."""
+    box_file: str = "image"
+    """Its column with the paths of the images."""
+    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
+    """Its four columns of numbers: left, top, right and bottom, or in the order of `box_mode`."""
+    box_mode: Literal["xyxy", "xywh", "xxyy", "ccwh"] = "xyxy"
+    """What the four numbers of a box are, in a CSV or a datalist: corners; corner and size (`x`, `y`, `width`,
+    `height`); both x before both y; centre and size."""
+    box_unit: Literal["pixels", "fractions"] = "pixels"
+    """Unit of the boxes of a CSV: pixels, or fractions of the width and height of the image."""
+    difficult: bool = False
+    """Keep the boxes that a VOC folder marks as difficult."""
+    spacing: tuple[float, ...] | None = Field(default=None, examples=["spacing = [0.7, 0.7]"])
+    """Size of a pixel along each axis in mm, if the files do not say it; volumes in NIfTI do."""
+    site: str | None = Field(default=None, examples=['site = "hospital"'])
+    """Column or key that says where an image was taken; carried into the records."""
+    scanner: str | None = Field(default=None, examples=['scanner = "scanner"'])
+    """Column or key with the scanner; not needed for DICOM files, which contain it."""
+    orientation: Literal["stored", "exif"] = "stored"
+    """`exif`: images are turned as their EXIF tag says, as in OpenCV and unlike Pillow; masks and boxes are drawn
+    on the turned images. Copies are stored like the originals, so that a viewer shows the same."""
+    region: str | None = Field(default=None, examples=['region = "lung_mask"'])
+    """Column or key with masks that `threat.region` may name."""
+    unit: str | None = Field(default=None, examples=['unit = "HU"'])
+    """Unit of the values, if the files do not say it (NIfTI, PNG). DICOM files of CT are in HU without it."""
+    nan: float | None = Field(default=None, allow_inf_nan=False, examples=["nan = -1024"])
+    """Value that replaces NaN, such as the background of a registered volume. Copies store it in place of NaN."""
+    limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
+    """Audit at most this many images, every class in proportion."""
+
+    @property
+    def source(self) -> str:
+        """Where the images come from, as the plan names it."""
+        named = next(filter(None, (getattr(self, layout) for layout in LAYOUTS)), None)
+        # A split that the plan does not name depends on the files, so `test` would be a guess.
+        given = self.medmnist is not None or "split" in self.model_fields_set
+        return f"{named}, {self.split}" if given else str(named)

@@ -1,0 +1,41 @@
+"""`[run]` of a plan: how the audit is carried out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from palpate.audit.plan.sections.base import Section
+
+
+class RunSection(Section):
+    """`[run]`: how the audit is carried out. Only `precision`, `curve` and `shard` decide which work can be reused."""
+
+    batch: int = Field(default=32, ge=1)
+    """Images attacked at once."""
+    shard: int = Field(default=32, ge=1)
+    """Images that are finished and stored together; at least as many as `batch`."""
+    precision: Literal["float32", "mixed"] = "float32"
+    """`mixed`: searches may use bfloat16; every verdict stays float32."""
+    curve: Literal["rising", "bisect", "each"] | None = Field(default=None, examples=['curve = "rising"'])
+    """`rising` attacks each image at rising budgets until it is beaten. `bisect` searches the smallest budget that
+    beats each image: cheaper with many budgets, but an image is not attacked at budgets below the largest one that it
+    withstood. `each` attacks every image at every budget and lets attacks run to their end, also after the image is
+    beaten: Dice, HD95 and average precision under attack are then what the attack can reach. Default: `each` for masks
+    and boxes, `rising` for classes and findings, where a beaten image cannot get worse."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for each run folder.
+    With a named layout nothing is timed, so that two run folders have the same bytes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; `auto` takes a GPU if there is one."""
+    random_model: Literal["refuse", "allow"] = "refuse"
+    """What to do with a model whose outputs differ from pass to pass."""
+    timeout: float | None = Field(default=None, gt=0, examples=["timeout = 600"])
+    """Seconds that one call of the model may take, for a whole batch; by default there is no limit. An attack whose
+    call takes longer is marked as "could not run", and the others continue. Native code cannot be interrupted: after
+    twice the time the command ends with status 3, and the next start takes the other attacks first. Services
+    (`model.endpoint`) have a separate limit."""
+    at_chance: Literal["refuse", "allow"] = "refuse"
+    """What to do with a model that is not better than guessing on up to 64 clean images (up to 512 if 64 are not
+    enough to decide): `refuse` stops before the first attack."""

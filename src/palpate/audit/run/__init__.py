@@ -1,0 +1,1 @@
+"""An audit from start to end: its folder, lock, log and gates."""

@@ -1,0 +1,245 @@
+"""`run.json`: the audit, its progress and its findings. The whole file is written after each shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palpate.audit.plan.identity import digest, encode
+from palpate.audit.plan.items import Item
+from palpate.audit.plan.tasks import head_words, operating, score_words
+from palpate.audit.run.gates import Gate
+from palpate.audit.subject.machine import machine, versions
+from palpate.audit.subject.preflight import AuditFinding
+from palpate.audit.subject.subject import Subject
+from palpate.audit.work.shards import Shard
+from palpate.audit.work.survival import Survival
+from palpate.storage.runs import RunFolder
+from palpate.units import amounts
+from palpate.victim import Tuning
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class Journal:
+    """The state of a run, which changes as it proceeds.
+
+    Attributes:
+        run: its folder.
+        plan: the plan.
+        survival: the model, the images, and the post-processing after the attacks.
+        items: the attacks.
+        shards: all shards of the plan, in its order.
+        tuning: the settings of the search; the choice of the first start is kept.
+        created: when the run was started.
+        seconds: time of each stored shard, from all starts together.
+        findings: what was noticed.
+        gates: results of the gates of a finished run.
+        gallery: its pictures.
+        exports: adversarial images as files.
+        files: digest of each picture and export, by name.
+        trace_seconds: time of each stored trace.
+        stability: its traces; None if the plan switches them off.
+        finished: when it was finished.
+        versions: packages that the last attack used.
+        machine: the machine of the last attack.
+    """
+
+    run: RunFolder
+    plan: Plan
+    survival: Survival
+    items: Sequence[Item]
+    shards: Sequence[Shard]
+    tuning: Tuning
+    created: str = field(default_factory=now)
+    seconds: dict[str, float] = field(default_factory=dict)
+    findings: list[AuditFinding] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    gallery: list[dict[str, Any]] = field(default_factory=list)
+    exports: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    trace_seconds: dict[str, float] = field(default_factory=dict)
+    stability: dict[str, Any] | None = None
+    finished: str | None = None
+    versions: dict[str, str] = field(default_factory=versions)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.machine = self.machine or machine(self.subject.device)
+
+    @property
+    def subject(self) -> Subject:
+        """The model and the images."""
+        return self.survival.subject
+
+    def save(self) -> None:
+        """Write the whole `run.json`.
+
+        Raises:
+            StorageError: the disk is full or does not accept the file.
+        """
+        self.run.save_description(self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        return {
+            "status": "finished" if self.finished else "unfinished",
+            "title": self.plan.title,
+            "palpate": self.versions["palpate"],
+            "created": self.created,
+            "finished": self.finished,
+            "seed": self.plan.seed,
+            "shards": [shard.identity for shard in self.shards],
+            "task": _task(self.plan, self.items),
+            "model": _model(self.plan, self.subject),
+            "data": _data(self.plan, self.subject),
+            "threat": _threat(self.plan),
+            "handlings": self.survival.described,
+            "attacks": [_attack(item, self._spent(item)) for item in self.items],
+            "findings": self._noticed(),
+            "gates": [asdict(gate) for gate in self.gates],
+            "tuning": {
+                **self.tuning.stored(),
+                "precision": self.plan.run.precision,
+                "batch": self.plan.run.batch,
+                "curve": self.plan.curve,
+            },
+            "versions": self.versions,
+            "machine": self.machine,
+            "gallery": self.gallery,
+            "export": self.plan.export.model_dump(),
+            "exports": self.exports,
+            "files": self.files,
+            "stability": self.stability,
+            "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
+        }
+
+    def _noticed(self) -> list[dict[str, Any]]:
+        """The findings, each once: those of an earlier start are remembered as they were written."""
+        texts = [replace(finding, text=self._relative(finding.text)) for finding in self.findings]
+        return [asdict(finding) for finding in dict.fromkeys(texts)]
+
+    def _relative(self, text: str) -> str:
+        """A text without the folders of plan, data and run on this machine, because records and reports are shared."""
+        return _without(text, (self.run.path, self.plan.root, *_roots(self.plan)))
+
+    def _spent(self, item: Item) -> float:
+        return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
+
+
+def _roots(plan: Plan) -> tuple[Path, ...]:
+    return tuple(plan.root / root for root in plan.data.roots)
+
+
+def _without(text: str, folders: Sequence[Path]) -> str:
+    for folder in folders:
+        for place in (folder.resolve(), folder.absolute(), folder):
+            if place != Path():
+                text = text.replace(f"{place}/", "")
+    return text
+
+
+def _task(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:
+    task = plan.task
+    return {
+        "kind": task.kind,
+        "head": head_words(task),
+        "classes": list(task.names),
+        "disease": list(task.disease_indices),
+        "score": score_words(task),
+        "floor": getattr(task, "floor", None),
+        "structure": getattr(task, "structure", None) or "",
+        "measures": [asdict(measure) for measure in items[0].reader.measures],
+        "operating": operating(task),
+    }
+
+
+def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
+    model = plan.model
+    source = model.named
+    arguments = ", ".join(f"{name}={value}" for name, value in model.arguments.items())
+    return {
+        "source": f"{source}({arguments})" if arguments else source,
+        "weights": model.weights,
+        "sha256": subject.weights,
+        "files_sha256": subject.model,
+        "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
+        "preprocess": subject.preprocess.describe(),
+        "preprocess_sha256": digest(encode(subject.preprocess)),
+        "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.describe(),
+    }
+
+
+def _data(plan: Plan, subject: Subject) -> dict[str, Any]:
+    data, table = plan.data, subject.table
+    headers, scale = subject.headers, subject.scale
+    shapes = {header.shape for header in headers}
+    source = _without(data.source, (plan.root, *_roots(plan)))
+    if data.where:
+        source += ", " + ", ".join(f"{column} = {value}" for column, value in data.where.items())
+    if data.limit is not None:
+        source += f", at most {data.limit} images"
+    return {
+        "source": source,
+        "images": len(table),
+        "per_class": list(subject.counts),
+        "shape": list(shapes.pop()) if len(shapes) == 1 else [],
+        "spacing": None if subject.spacing is None else list(subject.spacing),
+        "bounds": list(subject.victim.bounds),
+        "unit": scale.unit,
+        "step": scale.step,
+        "window": None if scale.window is None else list(scale.window),
+        "formats": sorted({header.format for header in headers}),
+        "sites": sorted({case.site for case in table} - {""}),
+        "scanners": sorted({case.scanner for case in table} - {""}),
+        "groups": len({case.group for case in table}),
+        "fingerprint": subject.data,
+    }
+
+
+def _threat(plan: Plan) -> dict[str, Any]:
+    radii, threat = plan.radii, plan.threat
+    return {
+        "norm": threat.norm,
+        "eps": list(radii),
+        "words": replace(threat.build(radii[0]), eps=radii).describe(),
+        "amounts": [list(amounts(eps, plan.scale)) for eps in radii],
+        "lattice": threat.lattice,
+        "region": list(threat.region),
+        "channels": list(threat.channels),
+        "tied": threat.tied,
+        "smooth": threat.smooth,
+    }
+
+
+def _attack(item: Item, seconds: float) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "item": item.identity,
+        "catalog": item.entry.name,
+        "goal": item.goal,
+        "summary": _summary(item),
+        "parameters": item.parameters,
+        "robust_to": list(item.robust_to),
+        "reference": item.entry.reference,
+        "eps": list(item.eps),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _summary(item: Item) -> str:
+    """What the attack does; with its threat, if that is not the plan's ball."""
+    if not item.entry.own_threat:
+        return item.entry.summary
+    threat = replace(item.attack.threat, eps=item.eps)  # type: ignore[type-var]
+    return f"{item.entry.summary} Its own threat: {threat.describe()}."

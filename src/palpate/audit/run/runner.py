@@ -1,0 +1,394 @@
+"""Carry out a plan, attack by attack and shard by shard; every finished shard is stored and stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from palpate.audit.plan.items import Item, items
+from palpate.audit.plan.lines import unchecked
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.run.gates import Gate, measured
+from palpate.audit.run.journal import Journal, now
+from palpate.audit.run.lock import locked
+from palpate.audit.run.opening import open_run, require_own, require_same_subject, store_plan
+from palpate.audit.run.progress import Finer, Progress, Silence, loading
+from palpate.audit.subject.baseline import attackable
+from palpate.audit.subject.chance import at_chance
+from palpate.audit.subject.file_findings import file_findings
+from palpate.audit.subject.first_look import first_look
+from palpate.audit.subject.machine import repeatable
+from palpate.audit.subject.preflight import AuditFinding
+from palpate.audit.subject.room import Room
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.exports import export, exported, settle
+from palpate.audit.work.gallery import draw, gallery, pick, prune
+from palpate.audit.work.outcomes import ImageOutcome
+from palpate.audit.work.restoring import expected, named, to_redo
+from palpate.audit.work.shards import Shard, run_shard, shards_of
+from palpate.audit.work.survival import Survival
+from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
+from palpate.errors import InputError
+from palpate.metrics.panel import arrange
+from palpate.storage.kept import digests
+from palpate.storage.records import Record
+from palpate.storage.runs import RunFolder
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+_COULD_NOT = "This attack could not run:"
+_PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "memory"
+
+
+@dataclass(frozen=True)
+class AuditOutcome:
+    """How an audit ended.
+
+    Attributes:
+        folder: the run folder.
+        status: `finished`, or `unfinished`: the same command continues.
+        done: number of stored shards.
+        total: number of shards of the plan.
+        interrupted: it was stopped from the keyboard.
+        failed: attacks that could not run; the findings say why.
+        gates: results of the plan's gates; empty if the audit is not finished.
+        findings: what was noticed.
+    """
+
+    folder: Path
+    status: Literal["finished", "unfinished"]
+    done: int
+    total: int
+    interrupted: bool
+    failed: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    findings: tuple[AuditFinding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the audit is finished and every gate holds."""
+        return self.status == "finished" and all(gate.passed for gate in self.gates)
+
+
+def audit(
+    plan: Plan,
+    folder: Path,
+    *,
+    update: bool = False,
+    allow_pickle: bool = False,
+    progress: Progress | None = None,
+    given_up: Callable[[str], None] | None = None,
+) -> AuditOutcome:
+    """Carry out a plan in a run folder, or continue it; finished work is never done again.
+
+    An audit may be stopped at any moment, by Ctrl-C or by force. The next call continues and gives the same records,
+    byte for byte, on the same machine. An attack that cannot run on this model is a finding; the others continue.
+
+    Args:
+        plan: the plan.
+        folder: the run folder; made if it is missing.
+        update: continue although plan, model or images changed since the run was started; what still fits is kept.
+        allow_pickle: load a pickled model. Such a file can run any code on this machine.
+        progress: is called as the audit proceeds.
+        given_up: called from another thread, with a sentence, if a call of the model takes far longer than
+            `run.timeout` and cannot be interrupted; it should end the process. The failure is stored before.
+
+    Raises:
+        InputError: the model or the images cannot be audited.
+        StorageError: the folder is in use, belongs to another plan, or cannot be read or written.
+    """
+    require_own(folder, plan)
+    with locked(folder):
+        run, before = open_run(folder, plan, update=update)
+        progress = progress or Silence()
+        subject = load_subject(plan, allow_pickle=allow_pickle, say=partial(loading, progress))
+        plan = plan.calibrated(subject.scale)
+        if before is not None and not update:
+            require_same_subject(run, before, subject)
+        room = Room(plan.run.batch)
+        watchdog = subject.victim.watchdog
+        if watchdog is not None and given_up is not None:
+            end, late = given_up, f"{watchdog.describe()}. It could not be interrupted."
+            watchdog.given_up = lambda: end(late)
+        journal = _begin(run, plan, subject, before, room)
+        with repeatable(subject.device):
+            one = _Audit(journal, progress, room)
+            if watchdog is not None and given_up is not None:
+                watchdog.given_up = lambda: one.give_up(late, end)
+            return one.go(before)
+
+
+def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
+    """Check the model, choose the settings of the search, and store the plan."""
+    sample = subject.like_first(subject.spread(range(len(subject.table)), plan.run.batch))
+    findings, tuning = room.some(
+        sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
+    )
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings += at_chance(
+        subject,
+        task,
+        room,
+        plan.run.at_chance,
+        logits=stated,
+        names=getattr(plan.task, "classes", ()),
+        weights=plan.model.factory is None or plan.model.weights is not None,
+    )
+    findings += file_findings(plan, subject)
+    findings += [AuditFinding("note", "weights", text) for text in subject.notes]
+    if (listed := unchecked(plan.text)) is not None:
+        findings.append(AuditFinding("note", "plan", listed))
+    subject.victim.tuning = tuning
+    made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
+    shards = shards_of(plan, survival, made)
+    journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
+    if before is not None:
+        journal.created = before.get("created", journal.created)
+        journal.seconds = _known(before.get("shard_seconds", {}))
+        traced = (before.get("stability") or {}).get("items", [])
+        journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
+        journal.files = expected(before, plan)
+        changed = settle(run, before.get("export"), plan.export)
+        if any(run.has(shard.identity) for shard in shards):
+            findings += dict.fromkeys([*_remembered(before, plan), *changed])
+    journal.stability = described(plan, made, (), run, {})
+    store_plan(run, plan)
+    return journal
+
+
+def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: value for key, value in seconds.items() if value is not None}
+
+
+def _remembered(before: dict[str, Any], plan: Plan) -> list[AuditFinding]:
+    """Findings from the time when the finished shards were made; a later start cannot find them again."""
+    wanted = {_PROVENANCE, _MEMORY}
+    wanted |= {_EXPORTS} if plan.export.images != "none" else set()
+    wanted |= {_SAVING} if plan.survival.saved else set()
+    return [AuditFinding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
+
+
+def _could_not_run(before: dict[str, Any] | None) -> set[str]:
+    """The attacks that the last start could not run."""
+    noted = (before or {}).get("findings", [])
+    return {finding["subject"] for finding in noted if finding["text"].startswith(_COULD_NOT)}
+
+
+def _moved(before: dict[str, Any], journal: Journal) -> list[AuditFinding]:
+    """A note if attacks continue with other versions or on another machine than before."""
+    changes = [
+        f"{key} {was.get(key, 'none')} -> {here.get(key, 'none')}"
+        for was, here in (
+            (before.get("versions", {}), journal.versions),
+            (before.get("machine", {}), journal.machine),
+        )
+        for key in sorted({*was, *here})
+        if was.get(key) != here.get(key)
+    ]
+    if not changes:
+        return []
+    text = f"The run continued with other versions or on another machine ({'; '.join(changes)})."
+    text += " The last digits of figures may differ."
+    return [AuditFinding("note", _PROVENANCE, text)]
+
+
+class _Audit:
+    """One start of an audit."""
+
+    def __init__(self, journal: Journal, progress: Progress, room: Room):
+        self.journal, self.progress, self.room = journal, progress, room
+        self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
+        self.survival = journal.survival
+        self.failed: dict[str, str] = {}
+        self.current: Item | None = None
+
+    def go(self, before: dict[str, Any] | None) -> AuditOutcome:
+        journal, interrupted = self.journal, False
+        damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
+        again = {shard.identity for shard in damaged.values()}
+        missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
+        if before is not None and (missing or any(not kept(self.run, job) for job in self._trace_jobs())):
+            journal.findings += _moved(before, journal)
+        elif before is not None:
+            # Nothing is left to run, so the versions and the machine of the earlier start are kept.
+            journal.finished = before.get("finished")
+            journal.versions = before.get("versions", journal.versions)
+            journal.machine = before.get("machine", journal.machine)
+        for finding in journal.findings:
+            if finding.level != "note":
+                self.progress.message(f"{finding.subject}: {finding.text}")
+        if damaged:
+            self.progress.message(
+                f"{len(damaged)} pictures or exported images are missing or damaged ({next(iter(damaged))}), so "
+                f"{len(again)} finished shards are attacked again to write them again. Their records stay the same."
+            )
+        # Attacks that could not run at the last start come last, because they may hang.
+        late = _could_not_run(before)
+        missing.sort(key=lambda shard: shard.item.name in late)
+        try:
+            self._attack(missing)
+            self._trace()
+        except KeyboardInterrupt:
+            interrupted = True
+        self._close(interrupted)
+        return AuditOutcome(
+            folder=self.run.path,
+            status="finished" if journal.finished else "unfinished",
+            done=sum(self.run.has(shard.identity) for shard in journal.shards),
+            total=len(journal.shards),
+            interrupted=interrupted,
+            failed=tuple(self.failed),
+            gates=tuple(journal.gates),
+            findings=tuple(journal.findings),
+        )
+
+    def _kept(self, shard: Shard) -> bool:
+        """Whether the shard is stored; its records get the current name of the attack."""
+        if not self.run.has(shard.identity):
+            return False
+        stored = self.run.read_shard(shard.identity)
+        if set(stored["attack"].to_pylist()) != {shard.item.name}:
+            records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
+            self.run.write_shard(shard.identity, records)
+        return True
+
+    def _attack(self, missing: Sequence[Shard]) -> None:
+        if not missing:
+            return
+        if not any(self.run.has(shard.identity) for shard in self.journal.shards):
+            self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
+        rows = attackable(self.subject, self.journal.items, self.room)
+        picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
+        self.journal.save()
+        self.progress.start(sum(len(shard.rows) for shard in missing))
+        with self._ready():
+            for shard in missing:
+                if shard.item.name not in self.failed:
+                    self._run_shard(shard, picks[shard.item.identity])
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """The model is ready for shards or traces inside this block.
+
+        It is entered once for all of them, so that the search copy of the model is made once. The first pass comes
+        before any of them, so that the results of a model that draws random numbers do not depend on their order.
+        """
+        with self.subject.victim as victim:
+            with suppress(InputError, RuntimeError):
+                victim.score(self.subject.images([0]))
+            yield
+
+    def _trace_jobs(self) -> tuple[TraceJob, ...]:
+        return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
+
+    def _trace(self) -> None:
+        """Trace the finished attacks; an attack that cannot be traced is a finding."""
+        wanted = self._trace_jobs()
+        untraced = [job for job in wanted if not kept(self.run, job)]
+        self._enter(wanted)
+        if not untraced:
+            return
+        self.progress.start(sum(len(job.rows) for job in untraced))
+        with self._ready():
+            for job in untraced:
+                begin, self.current = time.perf_counter(), job.item
+                try:
+                    run_trace_job(self.plan, self.subject, self.run, job)
+                except InputError as error:
+                    self._note("warning", job.item.name, f"Its steps could not be traced: {error}")
+                    continue
+                seconds = time.perf_counter() - begin
+                self.journal.trace_seconds[job.identity] = round(seconds, 6)
+                self._enter(wanted)
+                self.journal.save()
+                self.progress.advance(job.describe(), seconds, len(job.rows))
+
+    def _enter(self, wanted: Sequence[TraceJob]) -> None:
+        """Enter the stored traces into the journal."""
+        journal = self.journal
+        done = [job for job in wanted if self.run.has_trace(job.identity)]
+        journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
+
+    def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
+        begin = last = time.perf_counter()
+        self.current = shard.item
+        records: list[Record] = []
+        try:
+            for batch in run_shard(self.plan, self.survival, shard, self.room):
+                for found in batch:
+                    records += found.records
+                    shown = found.records[0].row in rows
+                    if shown:
+                        draw(self.run, self.subject, shard, found)
+                    self._export(shard, found, shown)
+                if isinstance(self.progress, Finer):
+                    # Images of a batch are finished together; one at a time, the first would have all their time.
+                    before, last = last, time.perf_counter()
+                    self.progress.within(shard.describe(), last - before, len(batch))
+        except InputError as error:
+            self._fail(shard.item, error)
+            return
+        seconds = time.perf_counter() - begin
+        self.run.write_shard(shard.identity, records)
+        self.journal.seconds[shard.identity] = round(seconds, 6)
+        self.journal.save()
+        self.progress.advance(shard.describe(), seconds, len(shard.rows))
+
+    def _export(self, shard: Shard, found: ImageOutcome, shown: bool) -> None:
+        wanted = self.plan.export.images
+        if not self.subject.table.paths(found.records[0].row):
+            if wanted == "all":
+                text = "Images of an archive have no separate files, so no adversarial image is exported."
+                self._note("note", _EXPORTS, text)
+        elif wanted == "all" or (wanted == "shown" and shown):
+            try:
+                export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
+            except InputError as error:
+                self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
+
+    def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
+        """Add a finding, if it is not there yet."""
+        finding = AuditFinding(level, subject, text)
+        if finding not in self.journal.findings:
+            self.journal.findings.append(finding)
+
+    def _fail(self, item: Item, error: InputError) -> None:
+        self.failed[item.name] = str(error)
+        self.journal.findings.append(AuditFinding("failure", item.name, f"{_COULD_NOT} {error}"))
+        self.journal.save()
+        self.progress.message(f"'{item.name}' could not run: {error}")
+
+    def give_up(self, text: str, end: Callable[[str], None]) -> None:
+        """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
+        if self.current is not None:
+            self.journal.findings.append(AuditFinding("failure", self.current.name, f"{_COULD_NOT} {text}"))
+            self.journal.save()
+            text = f"'{self.current.name}' could not run: {text}"
+        end(text)
+
+    def _close(self, interrupted: bool) -> None:
+        journal = self.journal
+        if (less := self.room.describe()) is not None:
+            self._note("note", _MEMORY, less)
+        for reason, count in self.survival.refused.items():
+            images = "An adversarial image" if count == 1 else f"{count} adversarial images"
+            self._note("warning", _SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
+        if not interrupted and all(self.run.has(shard.identity) for shard in journal.shards):
+            # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
+            finished, journal.finished = journal.finished or now(), None
+            journal.save()
+            frame = self.run.frame()
+            journal.gates = measured(self.plan, arrange(frame))
+            journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
+            journal.finished = finished
+            prune(self.run, journal.gallery)
+            journal.exports = exported(self.run, journal.shards)
+            journal.files = digests(self.run.path, named(journal.gallery, journal.exports))
+        journal.save()

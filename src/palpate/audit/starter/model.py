@@ -1,0 +1,164 @@
+"""`[model]` of a first plan: the model in the folder, and what its files say about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
+from palpate.audit.starter.values import Values, numbers, step_lines
+from palpate.data.cases import listed
+from palpate.data.inspect.annotated import AnnotatedLayout
+from palpate.data.inspect.folder import Layout
+from palpate.models.bundle import bundle_facts
+from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
+from palpate.models.inspect import Candidate, find_models, propose
+from palpate.models.source import IN_FACTORY, ModelSource
+
+_WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
+
+
+def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout, values: Values) -> str:
+    """`[model]` and its tables for the model in a folder; `place` is the plan's own folder."""
+    candidates = find_models(folder) if folder.is_dir() else ()
+    source = propose(candidates)
+    lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
+    lines.append(f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}")
+    facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
+    lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
+    lines += step_lines(values)
+    lines += _preprocess(layout.form.shape[0], values, facts)
+    if source and source.bundle:
+        lines += _bundle(folder / source.bundle)
+    return "\n".join(lines) + "\n"
+
+
+def gives_gradients(folder: Path) -> bool:
+    """Whether gradient attacks can run on the model that `init` proposes."""
+    source = propose(find_models(folder)) if folder.is_dir() else None
+    return source is None or source.onnx is None
+
+
+def black_box_attacks() -> str:
+    """`[[attacks]]` that need only outputs, for every kind of task."""
+    return (
+        "# The model has no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
+        '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n'
+    )
+
+
+def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
+    return [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
+
+
+def _source(folder: Path, place: Path, candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
+    """The lines that name the model."""
+    if source is None:
+        if whole := [one for one in candidates if one.unread.startswith("a pickle")]:
+            return [f"weights = {path_of(folder / whole[0].name, place)}  # {_unread(whole[0])}"]
+        asked = f"{FILL_IN}: file and function that returns the torch.nn.Module, weights included or named below"
+        nothing = Candidate(None, "", "")
+        return [f'factory = "model.py:build"  # {asked}', _weights(folder, place, candidates, nothing)]
+    for name in _WHOLE:
+        if file := getattr(source, name):
+            said = [f"{name} = {path_of(folder / file, place)}  # {_doubt(candidates, name)}"]
+            gradients = "# onnx_gradients = true  # for attacks with gradients, such as pgd; it needs onnx2torch"
+            return [*said, gradients] if name == "onnx" else said
+    assert source.factory is not None
+    file, _, function = source.factory.rpartition(":")
+    named = text_of(f"{json.loads(path_of(folder / file, place))}:{function}")
+    lines = [f"factory = {named}  # {CHECK}: the function or class that makes the network; this code is run"]
+    chosen = next(one for one in candidates if one.source is not None and one.source.factory == source.factory)
+    lines.append(_weights(folder, place, candidates, chosen))
+    if chosen.required:
+        given = ", ".join(f"{key_of(name)} = 0" for name in chosen.required)
+        lines.append(f"arguments = {{{given}}}  # {FILL_IN}: what the factory needs")
+    return lines
+
+
+def _doubt(candidates: Sequence[Candidate], kind: str) -> str:
+    """The remark about a model that is one file or folder."""
+    names = [one.name for one in candidates if one.source is not None and getattr(one.source, kind)]
+    if len(names) > 1:
+        return f"{FILL_IN}: which one? There are {plain(_few(names))}"
+    return f"{CHECK}: a program, which may do more than compute" if kind in ("torchscript", "exported") else CHECK
+
+
+def _weights(folder: Path, place: Path, candidates: Sequence[Candidate], chosen: Candidate) -> str:
+    """The line of a factory's weights. The user is asked about unused files of weights: else weights may be random."""
+    held = [one for one in candidates if one.weights or one.unread]
+    if not held:
+        return '# weights = "weights.safetensors"  # if the factory does not load them'
+    own = [one.name for one in held if Path(one.name).name in chosen.loaded]
+    if own:
+        return f'weights = "{IN_FACTORY}"  # {CHECK}: {plain(chosen.name)} loads {plain(_few(own))} itself'
+    first = next((one for one in held if one.weights), held[0])
+    line = f"weights = {path_of(folder / first.name, place)}  # "
+    if len(held) > 1:
+        names = plain(_few([one.name for one in held]))
+        return f'{line}{FILL_IN}: which of {names}, or "{IN_FACTORY}" if the factory loads them itself'
+    return line + (CHECK if first.weights else _unread(first))
+
+
+def _unread(one: Candidate) -> str:
+    flag = one.unread.startswith("a pickle")
+    fix = "if you trust it, audit with --allow-pickle; or save only its state_dict" if flag else "name another file"
+    return f'{FILL_IN}: {plain(one.unread)}; {fix}; or "{IN_FACTORY}" if the factory loads the weights itself'
+
+
+def _few(names: Sequence[str]) -> str:
+    return listed(names, 5)
+
+
+def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -> list[str]:
+    """Size, channels, mean and std: those of the model's image processor if it has one."""
+    lines = []
+    if facts and facts.size:
+        lines.append(f"size = {list(facts.size)}  # {CHECK}: height and width of its image processor")
+    else:
+        lines.append("# size = [224, 224]  # height and width that the network expects, if it is not the stored size")
+    if channels == 1:
+        expects = facts.channels if facts and facts.channels else 3
+        said = f"channels = {expects}  # if the network expects RGB: the images are grey"
+        lines.append(said if facts and facts.channels == 3 else f"# {said}")
+    elif channels == 3:
+        said = "channels = 1  # if the network expects grey: the images are RGB"
+        lines.append(said if facts and facts.channels == 1 else f"# {said}")
+    if facts and facts.mean and facts.std:
+        lines.append(f"mean = {_rounded(facts.stored_mean)}  # {CHECK}: its image processor's, in stored values")
+        lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")
+        return lines
+    each = f"one number, or {channels}" if channels > 1 else "one number"
+    low, high = values.used or values.bounds
+    mean, std = numbers([low]), numbers([high - low])
+    said = f"the mean of your training's normalisation, in {values.unit or 'stored values'} ({each})"
+    maps = f"{std} alone maps" if low == 0 else f"{mean} and {std} map"
+    ends = "" if values.used is None else f"{low:.7g} to {high:.7g} "
+    lines.append(f"mean = {mean}  # {CHECK}: {said}")
+    lines.append(f"std = {std}  # {CHECK}: its standard deviation; {maps} {ends}to 0..1")
+    return lines
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return f"[{', '.join(f'{value:.7g}' for value in values)}]"
+
+
+def _bundle(folder: Path) -> list[str]:
+    """What the bundle says about its input, for the user to compare, and its sliding windows."""
+    facts = bundle_facts(folder)
+    said = []
+    if facts.channels:
+        said.append(f"{facts.channels} channels")
+    if facts.size:
+        said.append(f"size {list(facts.size)}")
+    if facts.values:
+        said.append(f"values from {facts.values[0]:g} to {facts.values[1]:g}")
+    if facts.classes:
+        said.append(f"outputs {', '.join(facts.classes)}")
+    lines = [f"# The bundle's metadata: {plain('; '.join(said))}"] if said else []
+    if facts.window:
+        lines += ["", f"[model.inferer]  # {CHECK}: from the bundle's inference configuration"]
+        lines += [f"size = {list(facts.window)}", f"overlap = {facts.overlap:g}"]
+        lines += [f'mode = "{facts.mode}"'] if facts.mode in ("gaussian", "constant") else []
+    return lines

@@ -1,0 +1,50 @@
+"""The model is tried on a few images: whether it can be audited, and which settings make the search fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.subject.notes import model_notes
+from palpate.audit.subject.preflight import AuditFinding, preflight
+from palpate.audit.subject.subject import Subject
+from palpate.errors import InputError
+from palpate.memory import out_of_memory
+from palpate.victim import Precision, Tuning
+from palpate.victim.tuning import choose
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+def first_look(
+    plan: Plan, subject: Subject, rows: Sequence[int], before: dict[str, Any] | None
+) -> tuple[list[AuditFinding], Tuning]:
+    """Findings about the model on some images, and the settings for the search."""
+    images, targets = subject.images(rows), subject.targets(rows)
+    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    findings += model_notes(plan, subject.victim, images)
+    return findings, _tuning(plan, subject, images, before)
+
+
+def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
+    """As the plan says. Only the layout `auto` is timed, and only once: a second timing could give another choice."""
+    mixed = plan.run.precision == "mixed"
+    if plan.run.layout != "auto":
+        search: Precision = "bfloat16" if mixed else "float32"
+        return Tuning(plan.run.layout, fold=True, search=search, forward_no_grad=search)
+    stored = (before or {}).get("tuning", {})
+    chosen = Tuning.restored(stored)
+    if chosen is not None and stored.get("precision") == plan.run.precision:
+        return chosen
+    try:
+        return choose(subject.victim, images, mixed=mixed)
+    except (InputError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        # A model without gradients, or one that runs in its own format only; preflight has reported it.
+        return Tuning()

@@ -1,0 +1,239 @@
+"""Check the model, the images and their labels before hours are spent on attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from palpate import catalog
+from palpate.contracts import Task
+from palpate.errors import InputError, PalpateError
+from palpate.memory import out_of_memory
+from palpate.models.faults import refusal
+from palpate.preprocess.blocking import findings as preprocessing
+from palpate.tasks.detection import Detection
+from palpate.tasks.output_checks import require_batch_axis, require_fractions
+from palpate.tasks.suspicion import suspect
+from palpate.tensors import Tree, leaves, take
+from palpate.threats.ball import check_bounds
+from palpate.usercode import ModelError, said
+from palpate.victim import Victim, dtype_of
+
+_RELATIVE = 1e-3
+"""Outputs that differ by more than this share of the largest one differ by more than rounding."""
+_MANY = 0.1
+"""A larger share of images without a gradient gives a warning."""
+_TRIED = 4
+"""Images on which each step of the preprocessing is tried separately."""
+
+
+@dataclass(frozen=True)
+class AuditFinding:
+    """Something that was noticed before the audit, for a line in the report."""
+
+    level: Literal["failure", "warning", "note"]
+    """`failure` (do not rely on the figures), `warning` (read them with care) or `note` (good to know)."""
+    subject: str
+    """Its topic."""
+    text: str
+    """What was seen, what it means, and the fix."""
+
+
+def preflight(
+    victim: Victim,
+    task: Task,
+    images: Tensor,
+    targets: Tree,
+    *,
+    random_model: str = "refuse",
+    logits: bool = False,
+) -> list[AuditFinding]:
+    """Try the model on some images: problems that prevent an audit are errors, problems that weaken it are findings.
+
+    Do not call it inside `with victim:`, which hides the mode (train or evaluation) of the model.
+
+    Args:
+        victim: the model with its bounds and preprocessing.
+        task: what its outputs mean.
+        images: (B, C, *spatial) in stored values; a batch, if possible with all classes.
+        targets: the annotations, as the task expects them.
+        random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`.
+        logits: the user states that outputs are logits, even if they look like probabilities.
+
+    Returns:
+        The findings, in the order of the checks.
+
+    Raises:
+        InputError: images are outside the bounds or not finite; the model fails on them, or its outputs have another
+            width, are not finite, are probabilities instead of logits, boxes in pixels, or random without permission.
+    """
+    check_bounds(images, victim.bounds)
+    findings = _mode(victim) + _format(victim)
+    with victim:
+        outputs = _first_pass(victim, images)
+        task.validate(outputs, targets)
+        findings += _probabilities(task, outputs, targets, logits)
+        _boxes(task, outputs)
+        random = _randomness(victim, images, outputs, random_model)
+        findings += random or _companions(victim, images, outputs)
+        victim.expect(outputs)
+        findings += _gradients(victim, task, images, targets)
+    return findings
+
+
+def _mode(victim: Victim) -> list[AuditFinding]:
+    if not any(part.training for part in victim.module.modules()):
+        return []
+    text = "The model was in train mode; it is audited in evaluation mode, and its mode is restored afterwards."
+    return [AuditFinding("note", "train mode", text)]
+
+
+def _first_pass(victim: Victim, images: Tensor) -> Tree:
+    try:
+        return victim.judge(images)
+    except ModelError as error:
+        raise refusal(error.cause, images.shape) from error
+
+
+def _format(victim: Victim) -> list[AuditFinding]:
+    """A model in half or double precision is audited unchanged; the user should know it."""
+    dtype = dtype_of(victim.module)
+    if dtype in (None, torch.float32):
+        return []
+    text = (
+        f"The model computes in {str(dtype).removeprefix('torch.')}; images are given to it in that format, so "
+        "verdicts are those of the unchanged model."
+    )
+    if dtype != torch.float64:
+        text += " Small gradients round to zero there; audit it in float32 (.float()) too, where attacks search better."
+    return [AuditFinding("note", "number format", text)]
+
+
+def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> list[AuditFinding]:
+    """Cross-entropy of probabilities is nearly flat, and a sigmoid read as a logit always decides for one class."""
+    suspicion = suspect(task, outputs, targets, "model.outputs")
+    if suspicion is None:
+        return []
+    if suspicion.sure and not stated:
+        raise InputError(suspicion.text)
+    text = suspicion.text.removeprefix("model: ")
+    return [AuditFinding("warning", "probabilities", text[0].upper() + text[1:])]
+
+
+def _boxes(task: Task, outputs: Tree) -> None:
+    if isinstance(task, Detection):
+        require_fractions(
+            outputs,
+            task.classes,
+            'Say what they are: model.boxes = "pixels", "centres" or "pixel centres"; or divide by width and height in '
+            "the model.",
+        )
+
+
+def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[AuditFinding]:
+    difference = _difference(victim.judge(images), outputs)
+    if difference == 0:
+        return []
+    seen = f"two passes of the same images differ by up to {difference:.3g}"
+    if random_model == "allow":
+        text = (
+            f"In evaluation mode {seen}. The model draws random numbers, so a success may be luck, and so may a robust "
+            "image. Average the model over many draws to get figures that repeat."
+        )
+        return [AuditFinding("warning", "random model", text)]
+    raise InputError(
+        f"model: {seen} in evaluation mode, so it draws random numbers (dropout that stays on, random crops). "
+        'Turn that off, average over many draws inside the model, or accept it: run.random_model = "allow".'
+    )
+
+
+def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFinding]:
+    if len(images) < 2:
+        return []
+    try:
+        alone = victim.judge(images[:1])
+    except ModelError as error:
+        raise InputError(
+            f"model: it answers a batch of {len(images)} images and fails on one image alone ({said(error.cause)}). "
+            "Batches shrink while an attack runs; let the model take any number of images."
+        ) from error
+    require_batch_axis(alone, 1)
+    first = take(outputs, torch.zeros(1, dtype=torch.int64, device=images.device))
+    difference = _difference(alone, first)
+    if difference <= _RELATIVE * _size(outputs):
+        return []
+    text = (
+        f"The output for one image changes by {difference:.3g} with the other images of its batch (a batch norm "
+        "without running statistics does this). Verdicts then depend on the batch; normalise each image separately."
+    )
+    return [AuditFinding("failure", "batch dependence", text)]
+
+
+def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[AuditFinding]:
+    free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
+    seen = preprocessing(victim.preprocess, images[:_TRIED])
+    through = [AuditFinding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
+    try:
+        zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
+        blocked = zero
+        if bool(zero.any()):
+            blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(outputs, targets)) == 0)
+    except (InputError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        failed = error.cause if isinstance(error, ModelError) else error
+        why = (
+            f"No gradient flows from the model's output to its input: {_place(victim, images) or error}"
+            if isinstance(failed, InputError)
+            else f"The model's backward pass fails ({said(failed)}){_named(_place(victim, images))}"
+        )
+        text = f"{why} Gradient attacks cannot run and robustness is not shown; attacks without gradient: {free}."
+        return [AuditFinding("failure", "gradients", text)]
+    count, none = len(images), int(blocked.sum())
+    if none > _MANY * count:
+        place = _place(victim, images) or "rounding or a threshold blocks it; remove that step for the audit."
+        text = (
+            f"The gradient is exactly zero for {none} of {count} images: {place} Gradient attacks cannot move them; "
+            f"attacks without gradient: {free}."
+        )
+        return [*through, AuditFinding("failure" if none == count else "warning", "gradients", text)]
+    if int(zero.sum()) > _MANY * count:
+        text = (
+            f"The loss is so saturated that its gradient is exactly zero for {int(zero.sum())} of {count} images. "
+            "Attacks use the gradient of the margin there instead, so nothing is lost."
+        )
+        return [*through, AuditFinding("warning", "saturation", text)]
+    return through
+
+
+def _named(place: str | None) -> str:
+    return f": {place}" if place else "."
+
+
+def _place(victim: Victim, images: Tensor) -> str | None:
+    """What blocks the gradient, with its fix; None if it is not known."""
+    try:
+        return victim.where_blocked(images)
+    # The problem is already known; only its place is searched.
+    except (PalpateError, RuntimeError):
+        return None
+
+
+def _gradient(victim: Victim, images: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
+    """Largest absolute gradient of each image (B,)."""
+    place = images.detach().requires_grad_()
+    return victim.gradient(value(victim.search(place)), place).flatten(1).abs().amax(1)
+
+
+def _difference(one: Tree, other: Tree) -> float:
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
+
+
+def _size(outputs: Tree) -> float:
+    """The largest absolute output, at least 1."""
+    return max(1.0, *(float(tensor.abs().max()) for tensor in leaves(outputs) if tensor.numel()))

@@ -1,0 +1,247 @@
+"""The subject of an audit, loaded: the model, its images and labels, and the hashes that identify them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.audit.plan.identity import encode
+from palpate.audit.plan.scales import scale_of
+from palpate.audit.plan.sections.tasks import SegmentationSection
+from palpate.audit.plan.tables import load_table
+from palpate.audit.plan.tasks import Grid
+from palpate.audit.subject import collate
+from palpate.audit.subject.fitting import require_channels, require_lattice
+from palpate.audit.subject.machine import device_of
+from palpate.contracts import Limits
+from palpate.data.formats.scan import Header
+from palpate.data.table import Table
+from palpate.errors import InputError
+from palpate.models.loading import load_noted, weights_digest
+from palpate.models.source import ModelSource
+from palpate.preprocess import Preprocessing
+from palpate.tensors import Tree, mapped
+from palpate.units import Scale
+from palpate.usercode import Watchdog
+from palpate.victim import Victim
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model under test and the images it is tested on.
+
+    Attributes:
+        victim: the model with its bounds and preprocessing, on its device.
+        table: the audited images, in order.
+        preprocess: from stored values to the network's input.
+        model: hash of the model's code and files.
+        weights: hash of its loaded weights.
+        data: hash of all images, labels and groups.
+        device: where the model runs.
+        kind: kind of the task, which decides which annotations are read.
+        counts: number of images of each class, or with each structure, finding or class of boxes.
+        spacings: size of a pixel of each image along each axis in mm; None if it is not known.
+        headers: what the files say about the images, one per row.
+        scale: what values mean.
+        region: where values may change, in the words of the plan.
+        structures: names of the annotated structures, for regions.
+        notes: remarks about how the model was loaded.
+    """
+
+    victim: Victim
+    table: Table
+    preprocess: Preprocessing
+    model: str
+    weights: str
+    data: str
+    device: torch.device
+    kind: str
+    counts: tuple[int, ...]
+    spacings: tuple[collate.Spacing, ...]
+    headers: tuple[Header, ...]
+    scale: Scale
+    region: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> Grid:
+        """What the units of measures depend on."""
+        return Grid(len(self.shape_of(0)) - 1, self.spacing is not None)
+
+    @property
+    def spacing(self) -> collate.Spacing:
+        """The spacing of all images; empty if they differ, None if one is not known."""
+        return collate.shared(self.spacings)
+
+    def shape_of(self, row: int) -> tuple[int, ...]:
+        """Shape (C, *spatial) of one row."""
+        return self.headers[row].shape
+
+    def spacing_of(self, row: int) -> tuple[float, ...] | None:
+        """Size of a pixel of one row along each spatial axis in mm; None if it is not known."""
+        return self.spacings[row]
+
+    def limits(self, rows: Sequence[int]) -> Limits:
+        """What confines changes of some rows of one shape: their stored steps, and the plan's region."""
+        headers = [self.headers[row] for row in rows]
+        steps = [header.step for header in headers]
+        step = origin = region = None
+        if None not in steps:
+            step = torch.tensor(steps, dtype=torch.float64, device=self.device)
+            origin = torch.tensor([header.intercept for header in headers], dtype=torch.float64, device=self.device)
+        if self.region:
+            from palpate.audit.plan.regions import regions
+
+            masks = [regions(self.region, self.table, row, self.structures) for row in rows]
+            region = torch.from_numpy(np.stack(masks)).to(self.device)
+        return Limits(region, step, origin)
+
+    def images(self, rows: Sequence[int]) -> Tensor:
+        """Images (B, C, *spatial) of some rows of one shape and spacing in values, float32, on the device.
+
+        The victim's preprocessing gets their spacing, so that it treats these rows as in the clinic.
+        """
+        self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
+        pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
+        return torch.from_numpy(pixels).to(self.device)
+
+    def targets(self, rows: Sequence[int]) -> Tree:
+        """The annotations of some rows of one shape, as the task expects them, on the device."""
+        if self.kind in ("binary", "multiclass", "ordinal"):
+            labels = [self.table[row].label for row in rows]
+            return torch.tensor(labels, dtype=torch.int64, device=self.device)
+        annotations = [self.table.annotation(row) for row in rows]
+        if self.kind == "segmentation":
+            # Figures in mm for some images and in pixels for others must not be in one column.
+            targets: Tree = collate.masks(
+                annotations, None if self.spacing is None else [self.spacings[row] for row in rows]
+            )
+        elif self.kind == "detection":
+            targets = collate.boxes(annotations)
+        else:
+            targets = collate.findings(annotations)
+        return mapped(lambda tensor: tensor.to(self.device), targets)
+
+    def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+        """The rows in their order, at most `size` at once; images of different shape or spacing are not mixed."""
+        for _, group in groupby(rows, key=self._form):
+            same = tuple(group)
+            for start in range(0, len(same), size):
+                yield same[start : start + size]
+
+    def like_first(self, rows: Sequence[int]) -> tuple[int, ...]:
+        """Those of some rows whose images have the shape and spacing of the first one."""
+        first = self._form(rows[0])
+        return tuple(row for row in rows if self._form(row) == first)
+
+    def _form(self, row: int) -> tuple[Any, ...]:
+        return self.shape_of(row), self.preprocess.at(self.spacing_of(row))
+
+    def identity(self, rows: Sequence[int]) -> dict[str, Any]:
+        """The identity of the model and of some images, as JSON."""
+        return {
+            "model": self.model,
+            "weights": self.weights,
+            "preprocess": encode(self.preprocess),
+            "inferer": encode(self.victim.inferer),
+            "bounds": list(self.victim.bounds),
+            "spacings": [self.spacing_of(row) for row in rows],
+            "data": self.table.fingerprint(rows),
+            "rows": list(rows),
+        }
+
+    def spread(self, rows: Sequence[int], count: int) -> tuple[int, ...]:
+        """At most `count` of some rows, chosen from the classes in turn and given in their order."""
+        queues: dict[int, list[int]] = {}
+        for row in rows:
+            queues.setdefault(self.table[row].label, []).append(row)
+        turns = sorted((turn, label, row) for label, queue in queues.items() for turn, row in enumerate(queue))
+        return tuple(sorted(row for _, _, row in turns[:count]))
+
+
+def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str], None] = lambda text: None) -> Subject:
+    """Load the model and the images of a plan.
+
+    Args:
+        plan: names the model and the images.
+        allow_pickle: load a model whose file can run any code.
+        say: is called with a sentence before each part is loaded.
+
+    Raises:
+        InputError: the model or the images cannot be loaded, or a budget is wider than the images' whole space.
+    """
+    say("Reading the images and their labels.")
+    table = load_table(plan)
+    headers = tuple(table.header(row) for row in range(len(table)))
+    preprocess = plan.model.preprocess.build(plan.root)
+    scale = scale_of(plan, headers, [case.name for case in table], preprocess.window)
+    plan = plan.calibrated(scale)
+    require_channels(plan, headers, [case.name for case in table])
+    require_lattice(plan, headers, [case.name for case in table])
+    _check_width(plan, max((header.shape for header in headers), key=math.prod))
+    counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names), plan.data.spacing)
+    structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
+    _require_regions(plan.threat.region, table, structures)
+    source = model_source(plan)
+    say(f"Found {len(table)} images. Loading the model.")
+    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
+    module = loaded.module
+    device = device_of(plan.run.device)
+    return Subject(
+        victim=Victim(
+            module.to(device),
+            plan.model.bounds,
+            preprocess=preprocess,
+            inferer=plan.model.inferer.build(),
+            watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
+        ),
+        table=table,
+        preprocess=preprocess,
+        model=source.digest(plan.root),
+        weights=weights_digest(module),
+        data=table.fingerprint(),
+        device=device,
+        kind=plan.task.kind,
+        counts=counts,
+        spacings=tuple(spacings),
+        headers=headers,
+        scale=scale,
+        region=plan.threat.region,
+        structures=structures,
+        notes=loaded.notes,
+    )
+
+
+def _require_regions(given: Sequence[str], table: Table, structures: Sequence[str]) -> None:
+    """Compute every image's region once, so that an empty one stops an audit before hours are spent."""
+    from palpate.audit.plan.regions import regions
+
+    for row in range(len(table)) if given else ():
+        regions(given, table, row, structures)
+
+
+def model_source(plan: Plan) -> ModelSource:
+    """Where the model of a plan comes from."""
+    return plan.model.source()
+
+
+def _check_width(plan: Plan, shape: Sequence[int]) -> None:
+    low, high = plan.model.bounds
+    widest = {"linf": 1.0, "l2": float(np.prod(shape)) ** 0.5, "l1": float(np.prod(shape))}[plan.threat.norm]
+    largest = plan.radii[-1]
+    if largest > widest * (high - low):
+        raise InputError(
+            f"threat.eps: {largest:g} is wider than the whole space of images of shape {list(shape)}, which is "
+            f"{widest * (high - low):g} in {plan.threat.norm}. Is it in other units than the images?"
+        )

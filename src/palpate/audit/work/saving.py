@@ -1,0 +1,127 @@
+"""Adversarial images as files: written in the original format, and read back with the ordinary reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.audit.subject.subject import Subject
+from palpate.data.formats.forms import Array
+from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
+from palpate.data.formats.raster import Plain
+from palpate.data.formats.registry import format_of, header_of, read_scan
+from palpate.data.formats.scan import Header, Note
+from palpate.errors import InputError
+from palpate.storage.runs import fleeting
+from palpate.units import amounts
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.items import Item
+
+
+def storable(header: Header, image: Tensor) -> Array:
+    """The stored numbers nearest to an image's values; values that the file cannot store are clipped."""
+    values = image.detach().cpu().numpy().astype(np.float64)
+    return header.stored(values if header.bounds is None else values.clip(*header.bounds))
+
+
+def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
+    """Images (B, C, *spatial) rounded to stored numbers: post-processing in a hospital begins with a file."""
+    low, high = subject.victim.bounds
+    held = []
+    for row, image in zip(rows, images, strict=True):
+        header = subject.headers[row]
+        values = image if header.lattice is None else torch.from_numpy(header.values(storable(header, image)))
+        held.append(values.to(images).clamp(low, high))
+    return torch.stack(held)
+
+
+def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
+    """The note in a copy; equal for equal attacks on equal images, so that runs repeat byte for byte."""
+    words = f"{item.attack.threat.norm} {amounts(eps, subject.scale)[0]}"
+    identity = f"{item.identity} {eps!r} {subject.table.fingerprint([row])}"
+    return Note(item.entry.name, words, identity, identifiers)
+
+
+def write_altered(subject: Subject, row: int, image: Tensor, stem: Path, note: Note) -> Path:
+    """Write one image as a copy of its row's file; the format decides the ending.
+
+    Returns:
+        The file; a folder if the original is a series, or if its channels are in separate files.
+
+    Raises:
+        InputError: the row has no separate file, or its format cannot hold the image.
+        StorageError: the disk is full or does not accept the file.
+    """
+    sources = subject.table.paths(row)
+    if not sources:
+        raise InputError(f"{subject.table[row].name}: images of an archive have no separate file to write.")
+    if len(sources) == 1:
+        if (turn := subject.table.turn(row)) != UPRIGHT:
+            image = torch.from_numpy(turned_back(image.cpu().numpy(), turn))
+        return _write_copy(sources[0], image, stem, note)
+    first = 0
+    for number, source in enumerate(sources):
+        channels = header_of(source).shape[0]
+        _write_copy(source, image[first : first + channels], stem / f"{number:04d}", note)
+        first += channels
+    return stem
+
+
+def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
+    suffix = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
+    suffix = ".mha" if suffix == ".mhd" else suffix  # a copy is one file
+    kind = format_of(source)
+    if isinstance(kind, Plain):
+        suffix = kind.suffix
+    target = stem.with_name(stem.name + (suffix if kind.suffix and suffix else kind.suffix))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    kind.write(source, storable(kind.header(source), image), target, note)
+    return target
+
+
+@dataclass
+class Saver:
+    """Saves images into a temporary folder and reads them again.
+
+    Attributes:
+        subject: the images' files and formats.
+        root: where that folder is made: in the run folder, because images, like records, must not leave it.
+        refused: why images could not be saved, and how many.
+    """
+
+    subject: Subject
+    root: Path
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
+        """The images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
+        with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
+            read = [
+                self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
+            ]
+        return torch.stack(read).to(images)
+
+    def _one(self, row: int, image: Tensor, note: Note, folder: Path) -> Tensor:
+        subject, header = self.subject, self.subject.headers[row]
+        try:
+            sources = subject.table.paths(row)
+            if not sources:
+                back = header.values(storable(header, image))
+            else:
+                written = write_altered(subject, row, image, folder / str(row), note)
+                parts = sorted(written.iterdir()) if len(sources) > 1 else [written]
+                back = np.concatenate([read_scan(part).values for part in parts])
+                back = turned(back, subject.table.turn(row))
+        except InputError as error:
+            self.refused[str(error)] = self.refused.get(str(error), 0) + 1
+            return torch.full_like(image, torch.nan)
+        low, high = subject.victim.bounds
+        return torch.from_numpy(back.astype(np.float32)).clamp(low, high)

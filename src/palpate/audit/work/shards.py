@@ -1,0 +1,124 @@
+"""Shards: one attack on some images, which are finished, stored and found again together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from palpate.attacks.curve import curve
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.items import Item
+from palpate.audit.subject.room import Room
+from palpate.audit.work.outcomes import ImageOutcome, outcomes
+from palpate.audit.work.survival import Survival
+from palpate.errors import InputError
+from palpate.memory import out_of_memory
+from palpate.seeds import derive
+from palpate.storage.records import SCHEMA_VERSION
+from palpate.streams import Streams
+from palpate.usercode import ModelError, said
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One attack on some rows of the table.
+
+    Attributes:
+        item: the attack.
+        rows: positions in the table, rising.
+        identity: hash of everything that decides the records; it is the name of the stored file.
+    """
+
+    item: Item
+    rows: tuple[int, ...]
+    identity: str
+
+    def describe(self) -> str:
+        """For progress: `pgd, images 33 to 64`."""
+        return f"{self.item.name}, images {self.rows[0] + 1} to {self.rows[-1] + 1}"
+
+
+def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Shard, ...]:
+    """All shards of a plan, attack by attack. Batch size, device and layout are not part of their identities."""
+    subject = survival.subject
+    size, count = plan.run.shard, len(subject.table)
+    chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+    common = {
+        "schema": SCHEMA_VERSION,
+        "seed": plan.seed,
+        "precision": plan.run.precision,
+        "curve": plan.curve,
+        "disease": list(plan.task.disease_indices),
+        "survival": survival.identity,
+        "tolerance": getattr(plan.task, "tolerance", None),
+    }
+    measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
+    subjects = [subject.identity(rows) for rows in chunks]
+    return tuple(
+        Shard(item, rows, digest({**common, **identified, "item": item.identity, "measures": measures[item.identity]}))
+        for item in items
+        for rows, identified in zip(chunks, subjects, strict=True)
+    )
+
+
+def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[list[ImageOutcome]]:
+    """Attack the rows of a shard; gives the outcomes of each batch, in the order of the rows.
+
+    Call it inside `with subject.victim:`, which restores the global random state.
+
+    Args:
+        plan: the plan.
+        survival: model, images, and the post-processing afterwards.
+        shard: the attack and the rows.
+        room: how many images fit into memory, as known from earlier shards.
+
+    Raises:
+        InputError: the attack cannot run on this model, or one image alone does not fit into memory.
+    """
+    room = room or Room(plan.run.batch)
+    for rows in survival.subject.batches(shard.rows, plan.run.batch):
+        for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part)):
+            yield found
+
+
+def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[ImageOutcome]:
+    subject = survival.subject
+    seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
+    images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
+    # A model that draws random numbers draws the same ones whenever this batch is attacked.
+    torch.manual_seed(seeds[0])
+    with under_attack():
+        budgets = curve(
+            item.attack,
+            subject.victim,
+            item.task,
+            images,
+            targets,
+            item.eps,
+            order=plan.curve,
+            generator=Streams(seeds),
+            limits=limits,
+        )
+        return list(outcomes(survival, item, rows, seeds, images, targets, budgets, plan.task.disease_indices))
+
+
+@contextmanager
+def under_attack() -> Iterator[None]:
+    """Errors of the user's model become one sentence instead of a traceback into palpate.
+
+    Outputs that torch cannot compute with raise a RuntimeError outside the model's own code.
+    """
+    try:
+        yield
+    except (ModelError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        cause = error.cause if isinstance(error, ModelError) else error
+        raise InputError(f"model: it fails under attack: {said(cause)}.") from error

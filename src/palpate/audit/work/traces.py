@@ -1,0 +1,228 @@
+"""Trace the attacks of an audit on a few images: which images, which budget, which identity, and what is stored.
+
+Traces come after all attacks and do not change their records. An attack is traced on the first images that are
+eligible in its records, from all classes in turn, at the middle one of the plan's budgets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from palpate.attacks.ascent import Ascent
+from palpate.attacks.budgets import at
+from palpate.audit.plan.identity import digest
+from palpate.audit.plan.items import Item
+from palpate.audit.subject.room import Room
+from palpate.audit.subject.subject import Subject
+from palpate.audit.work.shards import Shard, under_attack
+from palpate.audit.work.trace_maps import Map, gathered, maps_of
+from palpate.seeds import derive
+from palpate.stability import Trace, stabilisation, trace, trace_rows
+from palpate.storage.runs import RunFolder
+from palpate.storage.traces import TRACE_VERSION, TraceRow
+from palpate.streams import Streams
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+MEMORY = 2**28
+"""Bytes for the steps of the images that are traced together; one image is always traced, even if it needs more."""
+
+
+@dataclass(frozen=True)
+class TraceJob:
+    """One attack, to be traced on some images.
+
+    Attributes:
+        item: the attack, a gradient ascent.
+        rows: positions in the table, rising; the attack can win each of them.
+        identity: hash of everything that decides the trace; it is the name of the stored files.
+    """
+
+    item: Item
+    rows: tuple[int, ...]
+    identity: str
+
+    @property
+    def steps(self) -> int:
+        """Steps that the attack takes, from each start."""
+        return self.item.attack.steps if isinstance(self.item.attack, Ascent) else 0
+
+    def describe(self) -> str:
+        """For progress: `pgd, step by step on 4 images`."""
+        return f"{self.item.name}, step by step on {len(self.rows)} image{'' if len(self.rows) == 1 else 's'}"
+
+
+def traceable(item: Item) -> bool:
+    """Whether an attack takes steps along a gradient; other attacks have no steps to trace."""
+    return isinstance(item.attack, Ascent)
+
+
+def budget(plan: Plan) -> float:
+    """The budget that is traced, in values: the middle one, of an even number the lower of the two."""
+    return plan.radii[(len(plan.radii) - 1) // 2]
+
+
+def trace_jobs(
+    plan: Plan, subject: Subject, run: RunFolder, items: Sequence[Item], shards: Sequence[Shard]
+) -> tuple[TraceJob, ...]:
+    """The traces to make, in the plan's order: each attack whose records are complete and that can win any image.
+
+    Raises:
+        StorageError: a shard cannot be read.
+    """
+    section = plan.stability
+    found = []
+    for item in items if section.images else ():
+        own = [shard for shard in shards if shard.item is item]
+        if not traceable(item) or not all(run.has(shard.identity) for shard in own):
+            continue
+        rows = subject.spread(_winnable(run, own), section.images)
+        if rows:
+            decides = {
+                "trace": TRACE_VERSION,
+                "item": item.identity,
+                "eps": budget(plan),
+                "starts": section.starts,
+                "smoothed": section.smoothed,
+                "seed": plan.seed,
+                "precision": plan.run.precision,
+            }
+            found.append(TraceJob(item, rows, digest({**decides, **subject.identity(rows)})))
+    return tuple(found)
+
+
+def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
+    """The rows that are eligible in the records of an attack, rising."""
+    rows: set[int] = set()
+    for shard in shards:
+        table = run.read_shard(shard.identity)
+        pairs = zip(table["row"].to_pylist(), table["eligible"].to_pylist(), strict=True)
+        rows |= {row for row, eligible in pairs if eligible}
+    return sorted(rows)
+
+
+def kept(run: RunFolder, job: TraceJob) -> bool:
+    """Whether the trace is stored; its rows get the current name of the attack.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if not run.has_trace(job.identity):
+        return False
+    stored = run.read_trace(job.identity)
+    if set(stored["attack"].to_pylist()) - {job.item.name}:
+        run.write_trace(job.identity, [replace(TraceRow(**row), attack=job.item.name) for row in stored.to_pylist()])
+    return True
+
+
+def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -> None:
+    """Trace one attack and store the trace.
+
+    Images of one shape are traced together, as many as have their steps in `MEMORY`. The first start has the random
+    numbers of the attack at its smallest budget. Call it inside `with subject.victim:`.
+
+    Raises:
+        InputError: the model fails, or the steps on one image do not fit into memory.
+        StorageError: the disk is full or does not accept the file.
+    """
+    rows: list[TraceRow] = []
+    maps: list[Map] = []
+    draws = False
+    # Its steps take more memory than an attack, so the number that fits here does not change run.batch.
+    room = Room(min(plan.run.batch, _together(subject, job)))
+    batches = (
+        traced
+        for batch in subject.batches(job.rows, room.wanted)
+        for traced in room.each(batch, lambda part: _traced(plan, subject, job.item, part))
+    )
+    for batch, (found, seen) in batches:
+        cases = [subject.table[row] for row in batch]
+        draws |= found.draws
+        maps += seen
+        rows += trace_rows(
+            found,
+            images=[case.name for case in cases],
+            rows=batch,
+            groups=[case.group for case in cases],
+            attack=job.item.name,
+            item=job.item.identity,
+            goal=job.item.goal,
+            eps=budget(plan),
+        )
+    run.write_trace(job.identity, rows, gathered(maps, draws=draws))
+
+
+def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tuple[Trace, list[Map]]:
+    """One batch, and its maps."""
+    seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
+    images, targets = subject.images(rows), subject.targets(rows)
+    # A model that draws random numbers draws the same ones whenever this batch is traced.
+    torch.manual_seed(seeds[0])
+    with under_attack():
+        found = trace(
+            at(item.attack, budget(plan)),
+            subject.victim,
+            item.task,
+            images,
+            targets,
+            generator=Streams(seeds),
+            limits=subject.limits(rows),
+            starts=plan.stability.starts,
+            smoothed=plan.stability.smoothed,
+        )
+        return found, maps_of(subject, item, rows, images, targets, found)
+
+
+def _together(subject: Subject, job: TraceJob) -> int:
+    """How many images are traced together: their changes at every step and the outputs for them are kept in memory."""
+    largest = max(math.prod(subject.shape_of(row)) for row in job.rows)
+    outputs = 1 + int(getattr(job.item.task, "structures", 0))
+    images = (job.steps + 1) * (1 + outputs)
+    return max(1, MEMORY // (4 * largest * images))
+
+
+def described(
+    plan: Plan, items: Sequence[Item], done: Sequence[TraceJob], run: RunFolder, seconds: dict[str, float]
+) -> dict[str, Any] | None:
+    """The part of `run.json` about the stored traces; None if the plan switches them off.
+
+    Raises:
+        StorageError: the maps of a trace cannot be read.
+    """
+    if not plan.stability.images:
+        return None
+    return {
+        **plan.stability.model_dump(),
+        "eps": budget(plan),
+        "items": [
+            {
+                "attack": job.item.name,
+                "item": job.item.identity,
+                "identity": job.identity,
+                "draws": _draws(run, job),
+                "weight": _weight(job.item),
+                "seconds": seconds.get(job.identity),
+            }
+            for job in done
+        ],
+        "untraced": [item.name for item in items if not traceable(item)],
+    }
+
+
+def _draws(run: RunFolder, job: TraceJob) -> bool:
+    found = run.trace_maps(job.identity).get("draws")
+    if found is None or found.size != 1:
+        raise run.foreign_maps(job.identity)
+    return bool(found)
+
+
+def _weight(item: Item) -> float | None:
+    """Weight of the stabilisation term; None if the objective has none."""
+    found = stabilisation(item.attack.objective) if isinstance(item.attack, Ascent) else None
+    return None if found is None else found.weight

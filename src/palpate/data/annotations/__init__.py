@@ -1,0 +1,1 @@
+"""Annotations of images: masks, boxes, findings and regions."""

@@ -1,0 +1,249 @@
+"""Boxes: a sheet with one line a box; where images may lack boxes, a second one with one line an image."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from palpate.data.annotations.annotation import Annotation
+from palpate.data.annotations.box_modes import BoxMode, corners_of
+from palpate.data.cases import Case, label_of, listed
+from palpate.data.listing import About, Cases, class_names, listed_lines, located
+from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
+from palpate.errors import InputError
+
+__all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases", "require_declared"]
+
+MARGIN = 1.0
+"""Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
+
+
+_NOTHING = ("", "nan", "none", "null")
+
+
+@dataclass(frozen=True)
+class BoxColumns:
+    """Columns of a CSV of boxes.
+
+    Attributes:
+        image: paths of images.
+        label: classes of boxes.
+        corners: the four columns of numbers: left, top, right and bottom, or what `mode` says.
+        mode: what the four numbers are.
+        fractions: whether they are fractions of the width and height of the image, and not pixels.
+    """
+
+    image: str = "image"
+    label: str = "label"
+    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
+    mode: BoxMode = "xyxy"
+    fractions: bool = False
+
+
+class Box(NamedTuple):
+    """One box as it is stored.
+
+    Attributes:
+        place: its line in the sheet, for messages.
+        label: class from 0.
+        corners: left, top, right and bottom, in pixels or fractions.
+    """
+
+    place: str
+    label: int
+    corners: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class BoxLines:
+    """Boxes of a CSV, turned to fractions of each image's width and height when they are read.
+
+    Attributes:
+        table: the CSV of boxes.
+        root: the folder of the images.
+        boxes: the boxes of each case, in the order of their lines; a case without boxes is not there.
+        sizes: width and height of the images that the boxes were drawn on, where the table says so.
+        fractions: whether corners are fractions of the width and height of the image, and not pixels.
+        texts: the file of the boxes of each case, where each image has its own.
+    """
+
+    table: Path
+    root: Path
+    boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict, hash=False, repr=False)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
+    fractions: bool = False
+    texts: Mapping[str, Path] = field(default_factory=dict, hash=False, repr=False)
+
+    def read(self, case: Case) -> Annotation:
+        """The boxes of one case; M is 0 where it has none.
+
+        Raises:
+            InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
+        """
+        height, width = self._size(case)
+        require_declared(self.table, case.path, self.sizes, width, height)
+        boxes = self.boxes.get(case.path, ())
+        size = np.array([width, height, width, height], dtype=np.float64)
+        corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
+        corners *= size if self.fractions else 1.0
+        clipped = corners.clip(0, size)
+        out = (np.abs(corners - clipped) > MARGIN).any(axis=1) | (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+        if out.any():
+            box = boxes[int(np.flatnonzero(out)[0])]
+            raise InputError(
+                f"{self.table}, {box.place}: the box {_words(box.corners)} stands out of {case.name}, which is "
+                f"{width} x {height} (width x height). Give boxes in {'fractions' if self.fractions else 'pixels'} of "
+                "the stored image; data.box_mode says whether the numbers are corners, or a corner and a size."
+            )
+        classes = np.array([box.label for box in boxes], dtype=np.int64)
+        return Annotation(boxes=(clipped / size).astype(np.float32), classes=classes)
+
+    def files(self, case: Case) -> tuple[Path, ...]:
+        """The text of its boxes, where it has one of its own."""
+        return (self.texts[case.path],) if case.path in self.texts else ()
+
+    def _size(self, case: Case) -> tuple[int, int]:
+        shape = Folder(self.root).form(case).shape
+        if len(shape) != 3:
+            raise InputError(f"{self.root / case.path} is a volume, and boxes are in two dimensions. Give its slices.")
+        return shape[1], shape[2]
+
+    def content(self, case: Case) -> bytes:
+        """The boxes as numbers, whatever lines they stand in."""
+        boxes: list[object] = [[box.label, *box.corners] for box in self.boxes.get(case.path, ())]
+        return json.dumps(["fractions", *boxes] if self.fractions else boxes).encode()
+
+
+def box_cases(
+    sheet: Sheet,
+    images: Path,
+    columns: BoxColumns,
+    listing: tuple[Sheet, str] | None,
+    about: About,
+    where: Mapping[str, object],
+    classes: Sequence[str] | None,
+) -> tuple[Cases, BoxLines]:
+    """The cases and boxes of a sheet; see `palpate.data.table.Table.from_boxes`."""
+    # A table of boxes of a single class may have no column of classes.
+    alone = columns.label == "label" and columns.label not in sheet.header and classes is not None and len(classes) == 1
+    sheet.require((columns.image, *([] if alone else [columns.label]), *columns.corners))
+    boxed = [line for line in sheet.lines if not _empty(line, columns)]
+    names = class_names(sheet, columns.label, boxed, classes)
+    if not columns.fractions:
+        _require_pixels(sheet, boxed, columns)
+    if listing is None:
+        sheet.require((*about.columns, *where))
+        kept = sheet.filtered(where)
+        lines = [line for _, line in kept]
+        paths = located(sheet.path, images, columns.image, lines)
+        cases = _cases(sheet, images, [(*both, path) for both, path in zip(kept, paths, strict=True)], about)
+    else:
+        # Boxes of images that the listing leaves out, those of other splits, are no one's.
+        whole, file = listing
+        whole.require((file, *about.columns, *where))
+        cases = [case for _, case in listed_lines(whole, images, file, about, where)]
+        lines = sheet.lines
+        paths = located(sheet.path, images, columns.image, lines)
+    boxes: dict[str, list[Box]] = {case.name: [] for case in cases}
+    for line, path in zip(lines, paths, strict=True):
+        if path in boxes and not _empty(line, columns):
+            boxes[path].append(_box(sheet.path, line, columns, names))
+    if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
+        described = sheet.path.suffix.lower() == ".json"
+        fix = "Give the boxes of these images." if described else f"Check its column '{columns.image}'."
+        raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. {fix}")
+    held = {name: tuple(own) for name, own in boxes.items() if own}
+    return (tuple(cases), names), BoxLines(sheet.path, images, held, fractions=columns.fractions)
+
+
+def require_declared(path: Path, name: str, sizes: Mapping[str, tuple[int, int]], width: int, height: int) -> None:
+    """Refuse an image of another size than its annotations were drawn on.
+
+    Raises:
+        InputError: width or height differ.
+    """
+    if name in sizes and sizes[name] != (width, height):
+        declared = " x ".join(map(str, sizes[name]))
+        raise InputError(
+            f"{path} says that {name} is {declared} (width x height), and the file is {width} x {height}. "
+            "Give the images that were annotated."
+        )
+
+
+def _cases(sheet: Sheet, images: Path, lines: list[tuple[int, Line, str]], about: About) -> list[Case]:
+    cases: dict[str, Case] = {}
+    for origin, line, name in lines:
+        case = about.case(sheet, images, line, name, origin)
+        first = cases.setdefault(name, case)
+        for column, told, before in (
+            (about.group, case.group, first.group),
+            (about.site, case.site, first.site),
+            (about.scanner, case.scanner, first.scanner),
+            (about.region, case.region, first.region),
+        ):
+            if told != before:
+                raise InputError(
+                    f"{sheet.path}, {line.place}: {name} has '{told}' in column '{column}', and '{before}' before. "
+                    f"Give an image one value."
+                )
+    return list(cases.values())
+
+
+def _empty(line: Line, columns: BoxColumns) -> bool:
+    # Some programs list an image without boxes as a line without corners.
+    return all(line.cells[column].lower() in _NOTHING for column in columns.corners)
+
+
+def _require_pixels(sheet: Sheet, lines: Sequence[Line], columns: BoxColumns) -> None:
+    """Refuse boxes that are fractions where pixels are expected: they would all lie in the first pixel."""
+    numbers = [_number(sheet.path, line, column) for line in lines for column in columns.corners]
+    if numbers and max(numbers) <= 1 and any(number % 1 for number in numbers):
+        table = lines[0].word == "line"
+        fix = 'Set data.box_unit = "fractions".' if table else "Multiply them by the width and the height of the image."
+        raise InputError(
+            f"{sheet.path}: all boxes lie between 0 and 1, so they are fractions of the image and not pixels. {fix}"
+        )
+
+
+def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -> Box:
+    label = label_of(line.cells[columns.label], names) if columns.label in line.cells else 0
+    if label is None:
+        raise InputError(
+            f"{table}, {line.place}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
+            f"of the classes {listed(names)}. Correct the label, or list it among the classes."
+        )
+    corners = corners_of([_number(table, line, column) for column in columns.corners], columns.mode)
+    left, top, right, bottom = corners
+    if right <= left or bottom <= top:
+        fix = "Take it out, or correct its numbers."
+        if line.word == "line":
+            fix = (
+                "Take the line out; an image without boxes is a line without corners, or a line of a second table. "
+                'If the numbers are a corner and a size, set data.box_mode = "xywh".'
+            )
+        raise InputError(f"{table}, {line.place}: the box {_words(corners)} has no area. {fix}")
+    return Box(line.place, label, corners)
+
+
+def _number(table: Path, line: Line, column: str) -> float:
+    try:
+        value = float(line.cells[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is no "
+            "number. Correct it, or leave all four corners empty for an image without boxes."
+        )
+    return value
+
+
+def _words(corners: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{corner:g}" for corner in corners) + ")"

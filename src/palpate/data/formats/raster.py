@@ -1,0 +1,173 @@
+"""PNG, JPEG and TIFF as formats: what they say of an image, and how an altered copy is written back.
+
+Copies keep what says how the numbers are shown: bit depth, colour profile, orientation, size of a pixel. They keep no
+other metadata, since texts and EXIF tags may name a patient, and say what they are in a comment.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image, JpegImagePlugin
+
+from palpate.data.formats.copies import SOFTWARE, require_fit
+from palpate.data.formats.forms import Array, bit_range
+from palpate.data.formats.images import (
+    Kind,
+    first_bytes,
+    kind_of,
+    one_sentence,
+    opened,
+    orientation_of,
+    read_form,
+    read_image,
+)
+from palpate.data.formats.orientation import TAG, UPRIGHT
+from palpate.data.formats.png import encode_png, kept_chunks, orientation_chunk, text_chunk
+from palpate.data.formats.scan import Header, Note, Scan
+from palpate.data.formats.tiff import TiffTags, tiff_tags
+from palpate.storage.runs import write_atomically
+
+
+@dataclass(frozen=True)
+class _Raster(ABC):
+    name: Kind
+    suffix: str
+    lossless: bool = True
+
+    def claims(self, path: Path, head: bytes) -> bool:
+        """Whether the first bytes are this format's."""
+        return kind_of(head) == self.name
+
+    def header(self, path: Path) -> Header:
+        """Shape and bit depth; raises InputError as `palpate.data.formats.images.read_form`."""
+        form = read_form(path)
+        return Header(
+            self.name, form.shape, form.dtype, _lattice(form.dtype), lossless=self.lossless,
+            orientation=orientation_of(path),
+        )  # fmt: skip
+
+    def read(self, path: Path) -> Scan:
+        """The pixels as they are stored; raises InputError as `palpate.data.formats.images.read_image`."""
+        return Scan(self.header(path), read_image(path))
+
+    def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
+        """Write a marked copy; see `palpate.data.formats.scan.Format.write`."""
+        require_fit(source, self.header(source), stored, target)
+        with one_sentence(source):
+            encoded = self._encoded(source, stored, note)
+        write_atomically(target, encoded)
+
+    @abstractmethod
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        """The whole file of a marked copy."""
+
+
+@dataclass(frozen=True)
+class Png(_Raster):
+    """PNG: 8 and 16 bit, grey and RGB. Palettes come back as RGB; an opaque alpha channel is left out."""
+
+    name: Kind = "PNG"
+    suffix: str = ".png"
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
+        turn = orientation_of(source)
+        asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
+        kept = kept_chunks(source) if self.claims(source, first_bytes(source)) else ()
+        return encode_png(stored, (*kept, *asked, *texts))
+
+
+@dataclass(frozen=True)
+class Jpeg(_Raster):
+    """JPEG: 8 bit, grey and RGB. Copies are compressed as their source was, and so hold other numbers than given."""
+
+    name: Kind = "JPEG"
+    suffix: str = ".jpg"
+    lossless: bool = False
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        with open(source, "rb") as handle, opened(source, handle, "JPEG") as image:
+            options = _compression(image)
+        sink = io.BytesIO()
+        Image.fromarray(_channels_last(stored)).save(sink, "JPEG", comment=note.text, **options)
+        return sink.getvalue()
+
+
+@dataclass(frozen=True)
+class Tiff(_Raster):
+    """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated where it was packed."""
+
+    name: Kind = "TIFF"
+    suffix: str = ".tif"
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        tags = tiff_tags(source)
+        sink = io.BytesIO()
+        tifffile.imwrite(
+            sink,
+            _channels_last(stored),
+            byteorder=tags.byteorder,
+            photometric="rgb" if len(stored) == 3 else "minisblack",
+            planarconfig="contig" if len(stored) == 3 else None,
+            compression="zlib" if tags.compressed else None,
+            description=note.text.encode("ascii", "replace").decode(),
+            software=SOFTWARE,
+            metadata=None,
+            iccprofile=tags.profile,
+            **_placed(tags),
+        )
+        return sink.getvalue()
+
+
+@dataclass(frozen=True)
+class Plain(_Raster):
+    """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can say what they are."""
+
+    name: Kind = "BMP"
+    suffix: str = ".png"
+
+    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+        return Png()._encoded(source, stored, note)
+
+
+def _lattice(dtype: str) -> tuple[int, int] | None:
+    return None if np.dtype(dtype).kind == "f" else bit_range(dtype)
+
+
+def _channels_last(stored: Array) -> Array:
+    return stored[0] if len(stored) == 1 else np.ascontiguousarray(stored.transpose(1, 2, 0))
+
+
+def _compression(image: Image.Image) -> dict[str, Any]:
+    # The tables and the chroma sampling of the source: what its noise looks like, and how much of a change survives.
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    options: dict[str, Any] = {
+        "qtables": image.quantization,
+        "progressive": bool(image.info.get("progressive")),
+        "keep_rgb": image.mode == "RGB" and image.info.get("adobe_transform") == 0,
+    }
+    if image.mode == "RGB":
+        options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)  # rarer ones as 4:4:4, which loses less
+    if profile := image.info.get("icc_profile"):
+        options["icc_profile"] = profile
+    turned = image.getexif().get(TAG, 1)
+    if turned != 1:
+        options["exif"] = Image.Exif()
+        options["exif"][TAG] = turned
+    return options
+
+
+def _placed(tags: TiffTags) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if tags.resolution is not None:
+        options["resolution"], options["resolutionunit"] = tags.resolution, tags.unit
+    if tags.orientation != 1:
+        options["extratags"] = [(TAG, "H", 1, tags.orientation, True)]
+    return options

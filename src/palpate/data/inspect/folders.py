@@ -1,0 +1,138 @@
+"""A look at a folder: images with masks whose names belong together, and no table. A guess is a proposal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from palpate.data.annotations.mask_images import is_mask_image, mask_size
+from palpate.data.annotations.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
+from palpate.data.cases import Case
+from palpate.data.formats.images import is_jpeg
+from palpate.data.inspect.columns import MOST_CLASSES, spread
+from palpate.data.inspect.mask_candidates import Found, by_mark, by_name, split_rank
+from palpate.data.inspect.mask_rules import marked_rules, naming_of, rule_for
+from palpate.data.inspect.mask_values import stored_values
+from palpate.data.inspect.seen import OtherKindError, UnreadError, look_at, reading
+from palpate.data.layouts.annotated import AnnotatedLayout
+from palpate.data.source import Folder
+from palpate.errors import InputError
+
+__all__ = ["find_folders"]
+
+_MASKS_LOOKED_AT = 10
+_VOID = 255
+
+
+def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple[AnnotatedLayout, ...]:
+    """Folders of images beside folders of masks, and folders that hold both, down to three levels below.
+
+    Those of the split to audit come first, then the larger ones. To `unread` is added what could not be read.
+    """
+    found = list(_tried(folder, by_name, UnreadError, unread))
+    # Files that are named like masks may be something else, and then their folder holds classes.
+    found = found or list(_tried(folder, by_mark, OtherKindError, unread))
+    return tuple(sorted(found, key=lambda layout: (split_rank(layout.images), -layout.count)))
+
+
+def _tried(
+    folder: Path,
+    look: Callable[[Path], Iterator[Found]],
+    refusal: type[UnreadError],
+    unread: list[UnreadError] | None,
+) -> Iterator[AnnotatedLayout]:
+    for candidate in look(folder):
+        try:
+            yield _layout(candidate)
+        except InputError as error:
+            if unread is not None:
+                unread.append(refusal(str(error)))
+
+
+def _layout(found: Found) -> AnnotatedLayout:
+    """What two folders hold.
+
+    Raises:
+        InputError: no image has a mask by its name, or files cannot be read as masks.
+    """
+    together = found.images == found.masks
+    images, masks = picture_files(found.images), mask_files(found.masks)
+    if not images or not masks:
+        raise InputError(f"{found.images if not images else found.masks} holds no images that palpate reads.")
+    marked = [Naming(mask=rule) for rule in marked_rules(masks)] if together and found.naming is None else []
+    naming = found.naming or next(iter(marked), None) or (None if together else naming_of(images, masks))
+    if naming is None:
+        raise InputError(
+            f"{found.images} and {found.masks}: no mask is named after an image (first {images[0]} and {masks[0]}). "
+            'Say in the plan how they are named, such as data.mask_name = "{stem}_mask".'
+        )
+    fields = mask_files(found.field) if found.field else []
+    view = rule_for(images, fields, naming.image) if fields else None
+    if view is not None:
+        naming = Naming(naming.image, naming.mask, view)
+    pairs = paired(images, masks, naming, fields=fields if view else (), together=together)
+    return _described(
+        found,
+        naming,
+        pairs,
+        found.field if view else None,
+        [] if "1st" in naming.mask.lower() else [rule.mask for rule in marked[1:]],
+    )
+
+
+def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, rules: Sequence[str]) -> AnnotatedLayout:
+    drawn = {name: own for name, own in pairs.masks.items() if own}
+    if len(drawn) < max(1, len(pairs.masks) // 10):
+        raise InputError(f"{found.images} and {found.masks}: {pairs.describe()}. Correct their names.")
+    few = [mask for own in spread(list(drawn.values()))[:_MASKS_LOOKED_AT] for mask in own]
+    values, threshold, doubt = stored_values(found.masks, few)
+    if not values and any(is_jpeg(found.masks / name) for name in few):
+        raise InputError(
+            f"{found.masks / few[0]}: JPEG has changed the values of the masks, and several structures cannot be told "
+            "apart in them. Save the masks as PNG from their source, or one file of 0 and 255 for each structure."
+        )
+    if not 1 <= len(values) <= MOST_CLASSES:
+        raise InputError(
+            f"{found.masks}: the files hold {len(values) or 'no'} different whole values besides 0 (first {few[0]}), "
+            "and masks hold one for each structure. Save each structure with a value of its own."
+        )
+    # 255 beside small numbers is the void of Pascal VOC and Cityscapes, and no structure.
+    void = _VOID if len(values) > 1 and values[-1] == _VOID and max(values[:-1]) < _VOID // 2 else None
+    values = tuple(value for value in values if value != void)
+    seen = look_at([found.images / name for name in spread(list(drawn))])
+    name = (
+        found.masks.name
+        if found.masks != found.images
+        else re.sub(r"[^\w]+", " ", naming.mask.replace("{stem}", "")).strip(" _")
+    )
+    return AnnotatedLayout(
+        "masks", found.masks, found.images, "", (name,) if len(values) == 1 else tuple(map(str, values)),
+        len(pairs.masks), seen.form, seen.equal, values=values, threshold=threshold, layout="masks",
+        seen=seen, naming=naming, doubt=doubt,
+        view=field, ignore_value=void, unmatched=pairs.describe(), others=(*found.others, *rules),
+        notes=_notes(found, drawn),
+    )  # fmt: skip
+
+
+def _notes(found: Found, drawn: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Masks of another size than their images, in a sentence."""
+    differ = []
+    looked = spread(list(drawn.items()))
+    for name, own in looked:
+        with reading():
+            sizes = [_size(found.images, name), *(_size(found.masks, mask) for mask in own)]
+        if len(set(sizes)) > 1:
+            differ.append(f"{name} is {_times(sizes[0])} and its mask {_times(sizes[-1])}")
+    if not differ:
+        return ()
+    return (f"{len(differ)} of {len(looked)} masks that were looked at differ in size from their image: {differ[0]}",)
+
+
+def _size(root: Path, name: str) -> tuple[int, ...]:
+    path = root / name
+    return mask_size(path) if is_mask_image(path) else Folder(root).header(Case(name, -1, name, 0)).shape[1:]
+
+
+def _times(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size))

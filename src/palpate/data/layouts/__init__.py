@@ -1,0 +1,1 @@
+"""Layouts in which labelled images lie on a disk, one module each."""

@@ -1,0 +1,53 @@
+"""The demo's classifier: a small, ordinary MONAI network that grades digital fundus phantoms.
+
+It was trained on phantoms alone by `tools/train_demo.py classification`, with ordinary augmentation
+(mirrored, turned, noise) and without any defence. It says nothing about any patient.
+"""
+
+from __future__ import annotations
+
+from monai.networks.nets.resnet import ResNet
+from torch import nn
+
+from palpate.models.demo.shipped import load_shipped
+
+SIZE = 128
+"""Width and height of the images it takes, in pixels."""
+
+CLASSES = ("no DR", "mild", "moderate", "severe", "proliferative")
+"""Names of the grades 0..4."""
+
+DISEASE = (2, 3, 4)
+"""Grades that are referable: moderate and worse."""
+
+MEAN = (124.0, 67.0, 40.0)
+"""Subtracted from stored values 0..255, per channel (red, green, blue)."""
+
+STD = (74.0, 42.0, 25.0)
+"""Divides the difference, per channel."""
+
+WEIGHTS = "weights/fundus_demo.safetensors"
+
+
+def build() -> nn.Module:
+    """The network with fresh weights: a residual network of four stages with 5 logits.
+
+    It takes float images of (batch, 3, 128, 128) that are already normalised, (stored - MEAN) / STD.
+    """
+    network: nn.Module = ResNet(
+        block="basic",
+        layers=[1, 1, 1, 1],
+        block_inplanes=[12, 24, 32, 48],
+        spatial_dims=2,
+        n_input_channels=3,
+        conv1_t_size=5,
+        conv1_t_stride=2,
+        no_max_pool=True,
+        num_classes=len(CLASSES),
+    )
+    return network
+
+
+def load() -> nn.Module:
+    """The trained network in eval mode, float32, on the CPU. The weights come with the package as float16."""
+    return load_shipped(build(), WEIGHTS)

@@ -1,0 +1,1 @@
+"""The figures and sentences of a report, computed from records."""

@@ -1,0 +1,263 @@
+"""All figures of a run, for `results.json` and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from palpate.metrics.clinical import (
+    INVENTED,
+    MISSED,
+    attacked_directions,
+    clean_directions,
+    is_disease,
+    worst_directions,
+)
+from palpate.metrics.grading import area_under_roc, quadratic_kappa, sensitivity, specificity
+from palpate.metrics.health import leaves_budget
+from palpate.metrics.intervals import LEVEL, Pairing, Share, holm
+from palpate.metrics.panel import Bools, Floats, Ints, Outcome
+from palpate.metrics.robustness import (
+    beaten_within,
+    clean_accuracy,
+    median_eps,
+    reach,
+    robust_accuracy,
+    smallest_eps,
+    success_rate,
+    within_budget,
+    worst_case,
+    worst_success,
+)
+from palpate.metrics.strength import compare, kind
+from palpate.report.compute.budgets import budgets
+from palpate.report.compute.reading import UNTARGETED, RunReading, read
+from palpate.report.compute.series import all_series
+from palpate.report.compute.stability import measure_stability
+from palpate.report.compute.subgroups import all_subgroups
+from palpate.report.compute.survival import measure_survival
+from palpate.report.compute.validity import judge
+from palpate.report.compute.verdict import make_verdict
+from palpate.report.model.description import AttackDescription
+from palpate.report.model.schema import (
+    AttackPoint,
+    AttackResults,
+    Clean,
+    Comparison,
+    Directions,
+    Grading,
+    Intervals,
+    Results,
+    SmallestEps,
+    WorstCase,
+    WorstDirections,
+    WorstPoint,
+)
+from palpate.storage.runs import RunFolder
+
+NOTICE = "Synthetic images; not for diagnosis. Adversarial images are made from the audited images to test a model."
+
+
+def summarise(run: RunFolder) -> dict[str, Any]:
+    """All figures of a run as plain data, in the shape of `docs/reference/results.schema.json`.
+
+    Raises:
+        StorageError: the run folder is missing, damaged, or was written by a newer palpate.
+    """
+    return measure(run).model_dump(mode="json")
+
+
+def measure(run: RunFolder) -> Results:
+    """All figures of a run, typed.
+
+    Raises:
+        StorageError: the run folder is missing, damaged, or was written by a newer palpate.
+    """
+    reading = read(run)
+    description = reading.description
+    clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
+    directions, validity = _worst_directions(reading), judge(reading)
+    attacks = [_attack(reading, attack) for attack in description.attacks]
+    series, froc = all_series(reading)
+    kept = [attack.name for attack in attacks if not attack.outside_budget]
+    verdict = make_verdict(description, clean, worst, directions, series, kept)
+    shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
+    return Results(
+        notice=NOTICE,
+        **{name: getattr(description, name) for name in (*shared, "versions", "machine", "tuning")},
+        verdict=verdict,
+        validity=validity,
+        clean=clean,
+        attacks=attacks,
+        worst_case=worst,
+        worst_directions=directions,
+        series=series,
+        budgets=budgets(reading),
+        survival=measure_survival(reading, verdict.eps),
+        stability=measure_stability(run, reading),
+        subgroups=all_subgroups(reading, verdict.eps),
+        froc=froc,
+        comparisons=[row for goal in reading.panel.goals for row in _comparisons(reading, goal)],
+        intervals=Intervals(
+            level=LEVEL,
+            groups=reading.resampling.groups,
+            clustered=reading.resampling.clustered,
+            replicates=reading.resampling.replicates,
+            seed=reading.resampling.seed,
+        ),
+    )
+
+
+def _clean(reading: RunReading) -> Clean:
+    images, share = reading.panel.images, clean_accuracy(reading.panel.images)
+    everyone = np.ones(images.count, dtype=bool)
+    disease = reading.description.task.disease
+    return Clean(
+        accuracy=reading.proportion(share),
+        per_class=reading.per_class(share),
+        directions=_directions(reading, clean_directions(images, disease)),
+        grading=_grading(reading, images.clean_prediction, images.disease_score, everyone),
+    )
+
+
+def _directions(reading: RunReading, shares: dict[str, Share]) -> Directions | None:
+    if not reading.description.task.directions:
+        return None
+    return Directions(
+        missed_disease=reading.proportion(shares[MISSED], "No disease image counts here."),
+        invented_disease=reading.proportion(shares[INVENTED], "No healthy image counts here."),
+    )
+
+
+def _grading(reading: RunReading, prediction: Ints, score: Floats, among: Bools) -> Grading:
+    task, label = reading.description.task, reading.panel.images.label
+    kappa = sens = spec = area = None
+    if task.kind == "ordinal":
+        statistic = quadratic_kappa(label, prediction, among, len(task.classes))
+        kappa = reading.statistic(statistic, "Fewer than two grades occur, so agreement beyond chance has no meaning.")
+    if task.directions:
+        positive = is_disease(label, task.disease)
+        sens = reading.proportion(sensitivity(label, prediction, among, task.disease), "No disease image counts here.")
+        spec = reading.proportion(specificity(label, prediction, among, task.disease), "No healthy image counts here.")
+        area = reading.statistic(
+            area_under_roc(positive, score, among), "It needs a disease and a healthy image, and finite scores."
+        )
+    return Grading(quadratic_kappa=kappa, sensitivity=sens, specificity=spec, area_under_roc=area)
+
+
+def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
+    outcome = reading.outcome(attack)
+    shared = {name: getattr(attack, name) for name in ("name", "item", "catalog", "goal", "summary", "parameters")}
+    shared |= {"reference": attack.reference, "robust_to": attack.robust_to, "seconds": attack.seconds}
+    if outcome is None:
+        nothing = SmallestEps(median=None, fallen=0, eligible=0)
+        return AttackResults(
+            **shared, kind=None, images=0, eligible=0, outside_budget=0, points=[], smallest_eps=nothing,
+            forwards=0, backwards=0,
+        )  # fmt: skip
+    outside = outcome.success & ~within_budget(outcome)
+    return AttackResults(
+        **shared,
+        kind=kind(outcome, attack.steps),
+        images=int(outcome.covered.sum()),
+        eligible=int(outcome.eligible.sum()),
+        outside_budget=int(outside.any(axis=0).sum()),
+        points=[_point(reading, outcome, budget) for budget in range(outcome.eps.size)],
+        smallest_eps=_smallest(smallest_eps(outcome)),
+        forwards=int(outcome.forwards.sum()),
+        backwards=int(outcome.backwards.sum()),
+    )
+
+
+def _point(reading: RunReading, outcome: Outcome, budget: int) -> AttackPoint:
+    images, eps = reading.panel.images, float(outcome.eps[budget])
+    success = success_rate(outcome, budget)
+    robust = robust_accuracy(images, outcome, budget) if outcome.goal == UNTARGETED else None
+    disease = reading.description.task.disease
+    return AttackPoint(
+        eps=eps,
+        fraction=reading.fraction(eps),
+        success_rate=reading.proportion(success, "No image could be attacked."),
+        robust_accuracy=None if robust is None else reading.proportion(robust),
+        per_class=reading.per_class(success if robust is None else robust),
+        directions=_directions(reading, attacked_directions(images, outcome, budget, disease)),
+        grading=_grading(reading, outcome.prediction[budget], outcome.disease_score[budget], outcome.recorded[budget]),
+    )
+
+
+def _smallest(smallest: Floats) -> SmallestEps:
+    return SmallestEps(
+        median=median_eps(smallest),
+        fallen=int(np.isfinite(smallest).sum()),
+        eligible=int((~np.isnan(smallest)).sum()),
+    )
+
+
+def budgets_of(outcomes: Sequence[Outcome]) -> list[float]:
+    """All budgets of some attacks, ascending."""
+    return sorted({float(eps) for outcome in outcomes for eps in outcome.eps})
+
+
+def _worst(reading: RunReading, goal: str) -> WorstCase:
+    images, outcomes = reading.panel.images, reading.panel.of(goal)
+    share = worst_case if goal == UNTARGETED else worst_success
+    points = []
+    for eps in budgets_of(outcomes):
+        together = share(images, outcomes, eps)
+        points.append(
+            WorstPoint(
+                eps=eps,
+                fraction=reading.fraction(eps),
+                figure=reading.proportion(together),
+                per_class=reading.per_class(together),
+            )
+        )
+    found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
+    smallest = np.full(images.count, np.inf)
+    for eps in reversed(budgets_of(outcomes)):
+        smallest[beaten_within(found, eps)] = eps
+    eligible = worst_success(images, outcomes, 0.0).among
+    return WorstCase(
+        goal=goal,
+        attacks=[outcome.attack for outcome in outcomes],
+        points=points,
+        smallest_eps=_smallest(np.where(eligible, smallest, np.nan)),
+    )
+
+
+def _worst_directions(reading: RunReading) -> list[WorstDirections]:
+    images, outcomes = reading.panel.images, reading.panel.outcomes
+    rows = []
+    for eps in budgets_of(outcomes):
+        directions = _directions(reading, worst_directions(images, outcomes, eps, reading.description.task.disease))
+        if directions is not None:
+            rows.append(WorstDirections(eps=eps, fraction=reading.fraction(eps), directions=directions))
+    return rows
+
+
+def _comparisons(reading: RunReading, goal: str) -> list[Comparison]:
+    """Every pair of attacks at the budget where attacks differ most visibly: joint success nearest to one half.
+
+    Attacks that left their budget are left out: at the same eps they were not under the same constraint.
+    """
+    outcomes = [outcome for outcome in reading.panel.of(goal) if not leaves_budget(outcome)]
+    images = reading.panel.images
+    if len(outcomes) < 2:
+        return []
+    rates = {eps: worst_success(images, outcomes, eps).value for eps in budgets_of(outcomes)}
+    telling = min(rates, key=lambda eps: (abs(rates[eps] - 0.5) if rates[eps] == rates[eps] else 1.0, eps))
+    pairs: list[tuple[Outcome, Outcome, Pairing]] = []
+    for first, second in combinations(outcomes, 2):
+        pairs += [(first, second, pair) for eps, pair in compare(first, second) if eps == telling]
+    adjusted = holm([pair.p_value for _, _, pair in pairs])
+    return [
+        Comparison(
+            goal=goal, eps=telling, first=first.attack, second=second.attack, both=pair.both,
+            only_first=pair.only_first, only_second=pair.only_second, neither=pair.neither,
+            p=pair.p_value, p_holm=p_holm,
+        )
+        for (first, second, pair), p_holm in zip(pairs, adjusted, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""What the figures of survival show, in a few plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from palpate.metrics.survival import SAVED
+from palpate.report.compute.reading import UNTARGETED
+from palpate.report.model.description import Description
+from palpate.report.model.schema_clinic import AttackSurvival, RobustToGain, SurvivalCell, SurvivalPoint
+from palpate.report.model.words import percent
+
+
+def sentences(
+    description: Description, attacks: Sequence[AttackSurvival], bought: Sequence[RobustToGain], eps: float
+) -> list[str]:
+    """What is left after saving, which post-processing leaves most and least, and what `robust_to` gained.
+
+    Args:
+        description: what was audited.
+        attacks: all attacks of each goal together, then each attack.
+        bought: the pairs with and without `robust_to`.
+        eps: the budget that the sentences are about.
+    """
+    whole = [one for one in attacks if one.attack is None]
+    leading = next((one for one in whole if one.goal == UNTARGETED), whole[0] if whole else None)
+    point = next((one for one in leading.points if one.eps == eps), None) if leading else None
+    texts: list[str] = []
+    if leading is not None and point is not None:
+        by = "attacks" if leading.goal == UNTARGETED else f"attacks with the goal “{leading.goal}”"
+        texts += [*_saved(description, point, by), *_others(point), *_alone(point)]
+    return texts + [_pair(one) for one in bought]
+
+
+def _saved(description: Description, point: SurvivalPoint, by: str) -> Iterator[str]:
+    data, written = description.data, description.data.written(point.eps)
+    saved = next((cell for cell in point.cells if cell.handling == SAVED), None)
+    if saved is None or saved.survived.total is None:
+        return
+    if not saved.survived.total:
+        yield f"At eps {written} none of the saved images had been beaten."
+        return
+    formats = f" ({', '.join(data.formats)})" if data.formats else ""
+    count = saved.survived.total
+    yield (
+        f"Of {_images(count)} that {by} beat at eps {written}, {_stay(saved.survived.count, count)} beaten after "
+        f"saving in the format of the originals{formats} and reading again."
+    )
+
+
+def _others(point: SurvivalPoint) -> Iterator[str]:
+    cells = [cell for cell in point.cells if cell.handling != SAVED and cell.survived.value is not None]
+    if len(cells) == 1:
+        yield f"After {cells[0].handling}, {_left(cells[0])} stay beaten."
+    elif cells:
+        most, least = max(cells, key=_survived), min(cells, key=_survived)
+        if _survived(most) == _survived(least):
+            yield f"After each of the other post-processing steps, {_left(most)} stay beaten."
+            return
+        yield (
+            f"Of the other post-processing steps, {most.handling} leaves most images beaten ({_left(most)}) and "
+            f"{least.handling} fewest ({_left(least)})."
+        )
+
+
+def _alone(point: SurvivalPoint) -> Iterator[str]:
+    cells = [cell for cell in point.cells if cell.alone.count]
+    if cells:
+        worst = max(cells, key=lambda cell: cell.alone.value or 0.0)
+        yield (
+            f"Without any attack, {worst.handling} alone already reaches the goal on {worst.alone.count} of "
+            f"{_images(worst.alone.total or 0)}; compare success after it with this number."
+        )
+
+
+def _pair(one: RobustToGain) -> str:
+    climbed = [row for row in one.rows if row.climbed]
+    before = one.rows[0]
+    after = "; ".join(
+        f"after {row.handling} it beats {percent(row.success.value)} instead of {percent(row.plain_success.value)}"
+        for row in climbed
+    )
+    cost = ""
+    if one.passes is not None and one.plain_passes is not None:
+        cost = f"; it took {one.passes:.3g} backward passes per image instead of {one.plain_passes:.3g}"
+    return (
+        f"“{one.attack}” is “{one.plain}” with robust_to: {after or 'none of its steps was measured'}; before any "
+        f"post-processing {percent(before.success.value)} instead of {percent(before.plain_success.value)}{cost}."
+    )
+
+
+def _survived(cell: SurvivalCell) -> float:
+    return cell.survived.value or 0.0
+
+
+def _left(cell: SurvivalCell) -> str:
+    return f"{cell.survived.count} of {cell.survived.total}"
+
+
+def _stay(count: int | None, total: int) -> str:
+    if count == total > 1:
+        return "all stay"
+    return "1 stays" if count == 1 else "none stays" if not count else f"{count} stay"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

@@ -1,0 +1,70 @@
+"""The validity grade of a run: every health check on its records, and what the audit itself noticed."""
+
+from __future__ import annotations
+
+from palpate.metrics import health, strength, survival
+from palpate.metrics.findings import HealthFinding, grade
+from palpate.report.compute.reading import UNTARGETED, RunReading
+from palpate.report.model.description import failed_attacks
+from palpate.report.model.schema import Check, Validity
+
+
+def judge(reading: RunReading) -> Validity:
+    """Run all checks and grade what they found."""
+    noticed = [HealthFinding(one.level, one.subject, one.text) for one in reading.description.findings]
+    findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
+    verdict = grade(findings, reading.description.status == "finished")
+    return Validity(
+        grade=verdict.letter,
+        reason=verdict.reason,
+        checks=[Check(level=one.level, subject=one.name, text=one.text) for one in findings],
+    )
+
+
+def _damage(reading: RunReading) -> list[HealthFinding]:
+    if reading.description.intact:
+        return []
+    text = (
+        "run.json does not hold what palpate wrote: it was damaged, or edited by hand. Run `palpate audit` with the "
+        "same plan again: it writes the file again and repeats no attack."
+    )
+    return [HealthFinding("failure", "run.json", text)]
+
+
+def _whole_run(reading: RunReading) -> list[HealthFinding]:
+    panel, description = reading.panel, reading.description
+    return [
+        health.attacks_ran(
+            {attack.name: attack.eps for attack in description.attacks}, panel, failed_attacks(description)
+        ),
+        health.clean_baseline(panel.images),
+        health.sample_size(panel, reading.resampling.clustered),
+        health.steady_model(panel),
+        health.gradients(panel.outcomes),
+        health.finite_outputs(panel.outcomes),
+        health.budgets_kept(panel.outcomes),
+        survival.saved_success(
+            panel.outcomes,
+            [one.name for one in description.handlings],
+            description.data.unit,
+            lattice=description.threat.lattice,
+        ),
+    ]
+
+
+def _strength(reading: RunReading) -> list[HealthFinding]:
+    images, description = reading.panel.images, reading.description
+    kinds: dict[str, strength.AttackKind] = {}
+    for attack in description.attacks:
+        outcome = reading.outcome(attack)
+        if outcome is not None:
+            kinds[outcome.attack] = strength.kind(outcome, attack.steps)
+    # An attack that leaves its budget cannot be ordered with those that keep to it.
+    kept = [one for one in reading.panel.of(UNTARGETED) if not health.leaves_budget(one)]
+    return [
+        strength.strong_enough(kept, kinds),
+        strength.noise_baseline(kept, kinds),
+        strength.iterations_help(kept, kinds),
+        strength.growth(images, kept),
+        strength.reaches_all(images, reading.panel.of(UNTARGETED), description.data.extent, description.data.unit),
+    ]

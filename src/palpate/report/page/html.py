@@ -1,0 +1,240 @@
+"""The report in one file: every text escaped, no request to any server, readable without scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from palpate.report.compute import parts
+from palpate.report.compute.budgets import budget_columns, confined
+from palpate.report.compute.results import measure
+from palpate.report.draw import clinic as clinic_figures
+from palpate.report.draw import figures
+from palpate.report.draw import parts as part_figures
+from palpate.report.draw.canvas import ROUND
+from palpate.report.model import wording, words
+from palpate.report.model.description import Description, failed_attacks, read_description
+from palpate.report.model.schema import Results
+from palpate.report.model.typed import visible
+from palpate.report.page import stability_views, views
+from palpate.report.page.cards import card
+from palpate.storage import kept
+from palpate.storage.runs import RunFolder, write_atomically
+
+SECTIONS = (
+    ("tested", "What was tested"),
+    ("robustness", ""),
+    ("classes", "Per class"),
+    ("parts", ""),
+    ("clinical", "Clinical direction"),
+    ("grading", "Grades under attack"),
+    ("survival", "Survival in files"),
+    ("stability", "Stability"),
+    ("subgroups", "Sites and scanners"),
+    ("attacks", "Attacks side by side"),
+    ("gallery", "Gallery"),
+    ("validity", "Trust in the figures"),
+    ("glossary", "Glossary"),
+    ("sources", "Sources"),
+)
+_FILTERS = (
+    "amount",
+    "duration",
+    "fraction",
+    "interval",
+    "p_value",
+    "percent",
+    "ratio",
+    "ratio_interval",
+    "share_of",
+    "sentence",
+    "points",
+    "closeness",
+)
+
+
+def write_report(run: RunFolder, *, names: bool = False) -> Path:
+    """Write `results.json` and `report.html` into the run folder, each whole or not at all.
+
+    An unfinished run makes a report that says so at its top.
+
+    Args:
+        run: the run folder.
+        names: show the file names of images in the gallery. They may identify patients, so the default is
+            False.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        StorageError: the run cannot be read, or the disk is full.
+    """
+    description, results = read_description(run), measure(run)
+    data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(run.results, (data + "\n").encode())
+    write_atomically(run.report, render(run, description, results, names=names).encode())
+    return run.report
+
+
+def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
+    """The report's HTML."""
+    environment = _environment()
+    script = _source(environment, "report.js")
+    drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
+    lost = kept.lost(run.path, description.files, exports=False)
+    cards = [card(run, one, results, named=names, exports=description.exports, lost=lost) for one in pictures]
+    page = environment.get_template("report.html.j2").render(
+        r=results,
+        words=wording.Wording(results.task),
+        css=Markup(_source(environment, "report.css") + _toggles(results)),
+        script=Markup(script),
+        script_hash=_hash(script),
+        sections=_sections(results, drawings),
+        figures=drawings,
+        gallery=cards,
+        overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
+        volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
+        pictures=len(description.gallery),
+        unable=sorted(failed_attacks(description)),
+        gone=kept.sentence(lost),
+        exports=len(description.exports),
+        plan=_plan(run),
+        s=results.stability,
+        **stability_views.pieces(
+            run, results, description.stability.items if description.stability else [], names=names
+        ),
+        **_picks(results),
+    )
+    return page + "\n"
+
+
+def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str]]:
+    """The sections of this kind of task, with their titles."""
+    named = wording.Wording(results.task)
+    titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
+    left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
+    left_out |= {"survival"} if not results.survival.handlings else set()
+    left_out |= {"subgroups"} if not results.subgroups else set()
+    if not drawings["grading"]:
+        left_out.add("grading")
+    return [(identity, title or titles[identity]) for identity, title in SECTIONS if identity not in left_out]
+
+
+def _toggles(results: Results) -> str:
+    """CSS rules: the check boxes above the gallery hide the shapes on its pictures, without a script."""
+    if results.task.classification:
+        return ""
+    names = ["truth", "found", *(f"part-{index}" for index in range(len(results.task.classes)))]
+    return "".join(f"#gallery:has(#show-{name}:not(:checked)) .marks .{name} {{ display: none; }}\n" for name in names)
+
+
+def _operating(results: Results) -> str:
+    """The operating point in words; empty if the task has none."""
+    task, point = results.task, results.task.operating
+    texts = [
+        f"{name} {words.amount(value)}"
+        for name, value in (("confidence", point.confidence), ("overlap", point.overlap))
+        if value is not None
+    ]
+    if len(point.thresholds) == 1:
+        texts.append(f"a probability above {point.thresholds[0]:g}")
+    else:
+        texts += [f"{name} above {value:g}" for name, value in zip(task.classes, point.thresholds, strict=False)]
+    return ", ".join(texts)
+
+
+def _picks(results: Results) -> dict[str, Any]:
+    scale, worst = figures.scale_of(results), figures.worst_of(results)
+    headline = next((one for one in worst.points if one.eps == results.verdict.eps), None) if worst else None
+    missed = next((one for one in results.worst_directions if one.eps == results.verdict.eps), None)
+    return {
+        "scale": scale,
+        "knowledge": views.knowledge(results),
+        "worst": worst,
+        "headline": headline,
+        "missed": missed,
+        "complete": views.complete_attacks(results),
+        "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
+        "disease": [results.task.classes[index] for index in results.task.disease],
+        "outside": views.outside(results),
+        "how_intervals": f"{views.interval_words(results)} {views.fewer_words(results)}".strip(),
+        "checks": views.by_gravity(results.validity.checks),
+        "paired": views.paired(results),
+        "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},
+        "sources": views.sources(results),
+        "panels": parts.panels(results, scale.eps) if scale.eps else [],
+        "operating": _operating(results),
+        "columns": budget_columns(results.budgets, results.data),
+        "step_looks": clinic_figures.step_colours(results),
+        "confined": confined(results.threat, results.data),
+        "froc_attack": parts.froc_attack(results, scale.eps),
+    }
+
+
+def _drawings(results: Results) -> dict[str, Any]:
+    untargeted = figures.untargeted(results)
+    ran = [attack for attack in results.attacks if attack.points]
+    has_directions = bool(results.worst_directions)
+    scale = figures.scale_of(results)
+    charts = parts.panels(results, scale.eps) if scale.eps else []
+    free, attack_of_froc = bool(results.froc) and bool(ran), parts.froc_attack(results, scale.eps)
+    panels = [(attack, figures.attack_panel(results, attack, f"panel-{index}")) for index, attack in enumerate(ran)]
+    return {
+        "robustness": _safe(figures.robustness(results)) if untargeted else None,
+        "per_class": _safe(figures.per_class(results)) if untargeted and results.task.classification else None,
+        "parts": [(panel, _safe(part_figures.chart(results, panel, scale))) for panel in charts],
+        "froc": _safe(part_figures.froc(results, scale, attack_of_froc)) if free else None,
+        "panels": [(attack, _safe(drawing)) for attack, drawing in panels],
+        "survival": [
+            (one, _safe(clinic_figures.survival(results, one, scale, f"survival-{index}")))
+            for index, one in enumerate(results.survival.attacks)
+        ],
+        "subgroups": [_safe(clinic_figures.subgroups(one)) for one in results.subgroups],
+        "missed_disease": _safe(figures.direction(results, "missed_disease")) if has_directions else None,
+        "invented_disease": _safe(figures.direction(results, "invented_disease")) if has_directions else None,
+        "grading": [
+            (name, title, _safe(figures.grading(results, name))) for name, title in views.gradings(results) if ran
+        ],
+    }
+
+
+def _safe(svg: str) -> Markup:
+    # Matplotlib and `canvas` escape every text of a drawing; a test passes hostile names.
+    return Markup(svg)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("palpate.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({name: getattr(words, name) for name in _FILTERS})
+    environment.filters |= {"whole": words.whole, "stability": stability_views.written}
+    environment.filters |= {"reading": wording.reading, "reading_interval": wording.reading_interval}
+    return environment
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _hash(script: str) -> str:
+    # The page's policy allows only this script, in case a text is ever not escaped.
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _plan(run: RunFolder) -> str | None:
+    try:
+        return visible(run.plan.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,179 @@
+"""What the page shows in addition to the figures of `results.json`: orders, choices and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from palpate.report.compute.reading import FEWER, UNTARGETED
+from palpate.report.draw.figures import BudgetAxis
+from palpate.report.model.schema import AttackResults, Check, Results
+from palpate.report.model.shown import PictureDescription
+from palpate.report.model.typed import Figure
+from palpate.report.page.cards import moved
+
+SHOWN = 16
+"""The most pictures on the page."""
+SLICES = 48
+"""Slices of volumes on the page, after which no further picture is added."""
+GRADINGS = (
+    ("quadratic_kappa", "Quadratic weighted kappa"),
+    ("sensitivity", "Sensitivity"),
+    ("specificity", "Specificity"),
+    ("area_under_roc", "AUROC"),
+)
+_GRAVITY = ("failure", "warning", "note", "pass")
+_METHODS = (
+    "Carlini et al., On Evaluating Adversarial Robustness, arXiv:1902.06705, 2019.",
+    "Pintor et al., Indicators of Attack Failure: Debugging and Improving Optimization of Adversarial Examples, "
+    "NeurIPS 2022.",
+    "Wilson, Probable Inference, the Law of Succession, and Statistical Inference, J. Am. Stat. Assoc. 22, 1927.",
+    "McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika 12, 1947.",
+    "Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6, 1979.",
+    "Cohen, Weighted Kappa, Psychol. Bull. 70, 1968.",
+)
+_KAPPA = _METHODS[-1]
+_DENSE = {
+    "segmentation": (
+        "Maier-Hein, Reinke et al., Metrics Reloaded: Recommendations for Image Analysis Validation, Nat. Methods 21, "
+        "2024.",
+        "Nikolov et al., Clinically Applicable Segmentation of Head and Neck Anatomy for Radiotherapy (surface Dice), "
+        "J. Med. Internet Res. 23, 2021.",
+    ),
+    "detection": (
+        "Lin et al., Microsoft COCO: Common Objects in Context (average precision), ECCV 2014.",
+        "Setio et al., Validation, Comparison, and Combination of Algorithms for Automatic Detection of Pulmonary "
+        "Nodules in CT: The LUNA16 Challenge (FROC), Med. Image Anal. 42, 2017.",
+    ),
+}
+
+
+def knowledge(results: Results) -> str:
+    """What the attacks knew about the model, as their passes show."""
+    blind = [attack.name for attack in results.attacks if attack.kind == "gradient-free"]
+    strongest = "the strongest position of an attacker, and the right one to find out how fragile a model is."
+    if len(blind) == len(results.attacks):
+        return (
+            "No attack knew the model's weights or gradients: each saw only its outputs (black box). An attacker who "
+            "knows the model can do more, so the figures are upper bounds."
+        )
+    if blind:
+        but = ", ".join(blind)
+        return f"Attacks knew the model's weights and gradients (white box), except {but}. This is {strongest}"
+    return f"Every attack knew the model's weights and gradients (white box). This is {strongest}"
+
+
+def complete_attacks(results: Results) -> int:
+    """Attacks that have a record for every image and budget."""
+    return sum(attack.images == results.data.images and bool(attack.points) for attack in results.attacks)
+
+
+def interval_words(results: Results) -> str:
+    """How the intervals were made, in a sentence or two."""
+    how, others = results.intervals, "kappa and AUROC" if results.task.classification else "all other figures"
+    if how.clustered:
+        return (
+            f"The images come from {how.groups} groups (patients), so intervals are percentiles of {how.replicates} "
+            f"bootstrap resamples of whole groups, seed {how.seed}; proportions of exactly 0 or 1 have Wilson's "
+            "interval for the number of groups."
+        )
+    return (
+        f"Proportions have Wilson's 95% interval; {others} have percentiles of "
+        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}."
+    )
+
+
+def fewer_words(results: Results) -> str:
+    """Which figures were resampled less often; empty where none was."""
+    return f"Average precision has {FEWER} resamples." if results.task.kind == "detection" else ""
+
+
+def by_gravity(checks: Iterable[Check]) -> list[Check]:
+    """Checks with the most serious first."""
+    return sorted(checks, key=lambda check: _GRAVITY.index(check.level))
+
+
+def sources(results: Results) -> list[str]:
+    """References of the attacks, then of the methods, each once."""
+    named = [attack.reference for attack in results.attacks if attack.reference]
+    kept = [method for method in _METHODS if results.task.classification or method != _KAPPA]
+    return list(dict.fromkeys([*named, *kept, *_DENSE.get(results.task.kind, ())]))
+
+
+def strongest(results: Results, goal: str) -> AttackResults | None:
+    """The attack of a goal that kept to its budget and has the most successes; the first of equals."""
+    ran = [one for one in results.attacks if one.goal == goal and one.points and not one.outside_budget]
+    return max(ran, key=lambda attack: sum(point.success_rate.count or 0 for point in attack.points), default=None)
+
+
+def paired(results: Results) -> list[dict[str, Any]]:
+    """The comparisons with the strongest attack of each goal, seen from the other attack."""
+    rows = []
+    for pair in results.comparisons:
+        best = strongest(results, pair.goal)
+        if best is None or best.name not in {pair.first, pair.second}:
+            continue
+        turned = pair.first == best.name
+        rows.append(
+            {
+                **pair.model_dump(),
+                "attack": pair.second if turned else pair.first,
+                "strongest": best.name,
+                "only_attack": pair.only_second if turned else pair.only_first,
+                "only_strongest": pair.only_first if turned else pair.only_second,
+            }
+        )
+    return rows
+
+
+def lowest(results: Results, name: str, scale: BudgetAxis) -> list[tuple[str, Figure | None]]:
+    """At each budget the attack with the lowest grading figure, and the figure; only attacks that kept to their budget.
+
+    No attack is named if none lowers the clean figure.
+    """
+    clean = getattr(results.clean.grading, name)
+    row: list[tuple[str, Figure | None]] = []
+    kept = [attack for attack in results.attacks if not attack.outside_budget]
+    for eps in scale.eps:
+        at = [(attack.name, point.grading) for attack in kept for point in attack.points if point.eps == eps]
+        found = [(attack, getattr(grading, name)) for attack, grading in at]
+        known = [(attack, figure) for attack, figure in found if figure is not None and figure.value is not None]
+        attack, figure = min(known, key=lambda pair: pair[1].value, default=("", None))
+        lowered = figure is not None and (clean.value is None or figure.value < clean.value)
+        row.append((attack if lowered else "", figure))
+    return row
+
+
+def gradings(results: Results) -> list[tuple[str, str]]:
+    """The grading figures that this task has."""
+    return [(name, title) for name, title in GRADINGS if getattr(results.clean.grading, name) is not None]
+
+
+def outside(results: Results) -> list[str]:
+    """Untargeted attacks that left their budget."""
+    return [attack.name for attack in results.attacks if attack.outside_budget and attack.goal == UNTARGETED]
+
+
+def chosen(gallery: Sequence[PictureDescription], results: Results, limit: int = SHOWN) -> list[PictureDescription]:
+    """The pictures that the page shows; all of them would make it too large to open or to print.
+
+    One of each attack in turn, clinical goals first, images that the attack beat before those that it did not, and as
+    many different images as possible. An attack that beat none shows one.
+    """
+    goals = {attack.name: attack.goal for attack in results.attacks}
+    attacks = sorted({one.attack: None for one in gallery}, key=lambda name: goals.get(name, "") == UNTARGETED)
+    rest = {name: [one for one in gallery if one.attack == name and moved(one)] for name in attacks}
+    rest |= {name: [one for one in gallery if one.attack == name][:1] for name in attacks if not rest[name]}
+    picked: list[PictureDescription] = []
+
+    def full() -> bool:
+        return len(picked) >= limit or sum(max(1, len(one.slices)) for one in picked) >= SLICES
+
+    while not full() and any(rest.values()):
+        for name in attacks:
+            if rest[name] and not full():
+                rows = [one.row for one in picked]
+                fresh = min(rest[name], key=lambda one: rows.count(one.row))
+                rest[name].remove(fresh)
+                picked.append(fresh)
+    return picked

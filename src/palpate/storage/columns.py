@@ -1,0 +1,150 @@
+"""Rows as Parquet, and arrays as an archive: equal contents give equal bytes, and all damage is found.
+
+Parquet has checksums of its pages, which find most damage before anything is decoded. They do not cover the footer,
+which describes the pages. So each file also holds a digest of the values that its reader must get.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_DIGEST = b"palpate.digest"
+_ARROW_TYPES = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    tuple[float, ...]: pa.list_(pa.float64()),
+}
+
+
+class DamagedError(Exception):
+    """A file is damaged; the text is the end of a sentence."""
+
+
+def schema_of(row: type, mark: str, version: int) -> pa.Schema:
+    """The columns of a file of these rows; no value may be missing."""
+    columns = [pa.field(name, _ARROW_TYPES[kind], nullable=False) for name, kind in get_type_hints(row).items()]
+    return pa.schema(columns, metadata={mark: str(version)})
+
+
+def parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
+    """Rows as a Parquet file with checksums."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
+    marked = table.replace_schema_metadata({**schema.metadata, _DIGEST: digest(table).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(marked, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
+    """The table of a Parquet file; None if it has other columns than `schema`.
+
+    Files of an earlier palpate, without checksums and digest, are read without these checks.
+
+    Raises:
+        DamagedError: it cannot be read, or its values are not those that were written.
+    """
+    try:
+        # The bytes are read here: if a file is mapped into memory and cut off meanwhile, the process would crash.
+        table = pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
+        if not table.schema.equals(schema):
+            return None
+        table.validate(full=True)
+        stored = (table.schema.metadata or {}).get(_DIGEST)
+        if stored is not None and stored != digest(table).encode():
+            raise DamagedError("its values are not those that were written")
+    # Arrow raises its own exceptions, and Python's for lengths and texts that make no sense.
+    except (OSError, pa.ArrowException, ValueError, OverflowError, MemoryError, TypeError) as error:
+        raise DamagedError(str(error)) from error
+    return table.replace_schema_metadata(schema.metadata)
+
+
+def digest(table: pa.Table) -> str:
+    """SHA-256 of the names and values of all columns; it does not depend on the release of Arrow."""
+    found = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        found.update(f"{name}:{len(column)}:{column.null_count};".encode())
+        _feed(found, column)
+    return found.hexdigest()
+
+
+def _feed(found: Any, column: Any) -> None:
+    if pa.types.is_list(column.type):
+        found.update(_plain(pc.list_value_length(column), "<i8"))
+        _feed(found, column.flatten())
+    elif pa.types.is_string(column.type):
+        found.update(_plain(pc.binary_length(column), "<i8"))
+        found.update("".join(text or "" for text in column.to_pylist()).encode())
+    else:
+        found.update(_plain(column, {"bool": "u1", "int64": "<i8", "double": "<f8"}[str(column.type)]))
+
+
+def _plain(column: Any, kind: str) -> bytes:
+    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False), dtype=kind).tobytes()
+
+
+def archive(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """An archive for `numpy.load`, with equal bytes for equal arrays: its entries have no date."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as packed:
+        for name, array in arrays.items():
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+            packed.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
+        # The archive has checksums of its entries, but not of their number, which is in its last bytes.
+        packed.comment = _DIGEST + _digest_of_arrays(arrays)
+    return sink.getvalue()
+
+
+def _digest_of_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    found = hashlib.sha256()
+    for name, array in arrays.items():
+        plain = np.ascontiguousarray(array)
+        found.update(f"{name}:{plain.dtype.str}:{plain.shape};".encode())
+        found.update(plain.tobytes())
+    return found.hexdigest().encode()
+
+
+def read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an archive by their names; objects are never loaded.
+
+    Raises:
+        DamagedError: it cannot be read, or its arrays are not those that were written.
+    """
+    try:
+        data = path.read_bytes()
+        # For a file that is not an archive, numpy explains how to load it unsafely, or returns a bare array.
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise DamagedError("it is not an archive of arrays")
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            # All checksums are tested before any of the contents is used.
+            if (wrong := packed.testzip()) is not None:
+                raise DamagedError(f"the checksum of {wrong} is wrong")
+            mark = packed.comment
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        # Archives of an earlier palpate have no mark; any other one is damage.
+        if mark and mark != _DIGEST + _digest_of_arrays(arrays):
+            raise DamagedError("its arrays are not those that were written")
+        return arrays
+    # `zipfile` and numpy raise different exceptions for lengths, flags and methods that make no sense.
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, RuntimeError, struct.error, KeyError) as error:
+        raise DamagedError(str(error)) from error
+    except (zipfile.BadZipFile, zlib.error, TypeError, SyntaxError, IndexError, AttributeError) as error:
+        raise DamagedError(str(error)) from error

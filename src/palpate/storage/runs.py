@@ -1,0 +1,312 @@
+"""A run folder: `plan.toml`, `run.json`, `records/`, `stability/`, `images/`, and the report. Each file is complete.
+
+Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
+leaves half a file. Finished work is found again by the identity that is the name of its shard.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from palpate.errors import StorageError
+from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
+from palpate.storage.leftovers import sweep
+from palpate.storage.records import SCHEMA_VERSION, Record
+from palpate.storage.traces import TRACE_VERSION, TraceRow
+
+Frame = dict[str, npt.NDArray[Any]]
+"""Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
+
+ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
+TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
+
+_NAME = re.compile(r"\w[\w.-]{0,199}")
+_REDO = "Delete {file} and run `palpate audit` again: only it is redone."
+_DURABLE = ContextVar("durable", default=True)
+
+
+@contextmanager
+def fleeting() -> Iterator[None]:
+    """Inside this block, files are not flushed to the disk, because they are temporary."""
+    token = _DURABLE.set(False)
+    try:
+        yield
+    finally:
+        _DURABLE.reset(token)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` completely or not at all, and wait until the disk has it (but not inside `fleeting`).
+
+    Raises:
+        StorageError: the disk is full or does not accept the file; an earlier file of this name is unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # An old file or link of this name is removed first, so that data is never written through a link.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as handle:
+            handle.write(data)
+            if _DURABLE.get():
+                handle.flush()
+                os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        if _DURABLE.get():
+            _flush_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise StorageError(
+                f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
+                "and run the same command again to continue."
+            ) from error
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    # Without this a power failure may undo the rename although the file's bytes are on the disk.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run on the disk."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan that the run was started with, byte for byte."""
+        return self.path / "plan.toml"
+
+    @property
+    def images(self) -> Path:
+        """Folder of the gallery's pictures."""
+        return self.path / "images"
+
+    @property
+    def report(self) -> Path:
+        """The one-file report."""
+        return self.path / "report.html"
+
+    @property
+    def results(self) -> Path:
+        """The report's figures as JSON."""
+        return self.path / "results.json"
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return (self.path / "run.json").is_file()
+
+    def describe(self) -> dict[str, Any]:
+        """The contents of `run.json`.
+
+        Raises:
+            StorageError: there is no run here, it cannot be read, or a newer palpate wrote it.
+        """
+        path = self.path / "run.json"
+        try:
+            described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
+            ) from error
+        except RecursionError as error:
+            raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
+        # Not UTF-8, not JSON, or a number with thousands of digits.
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
+        schema = described.get("schema") if isinstance(described, dict) else None
+        if not isinstance(schema, int) or isinstance(schema, bool):
+            raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
+        if schema > SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} was written with schema {schema} and this palpate reads up to {SCHEMA_VERSION}. "
+                "Install the newer palpate that wrote it."
+            )
+        if schema < SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} was written with schema {schema} by an older palpate, and this one reads {SCHEMA_VERSION}. "
+                "Run its plan into a new run folder, or read it with the palpate that wrote it."
+            )
+        return described
+
+    @staticmethod
+    def intact(description: Mapping[str, Any]) -> bool:
+        """Whether the contents of `run.json` are what palpate wrote; files of an earlier palpate are not checked."""
+        return description.get("digest") in (None, _digest(description))
+
+    def save_description(self, description: dict[str, Any]) -> None:
+        """Write the whole `run.json`, with a digest of its contents."""
+        contents = {"schema": SCHEMA_VERSION, **description}
+        # The digest is of the contents that a reader gets: JSON turns keys that are numbers into texts.
+        contents["digest"] = _digest(json.loads(json.dumps(contents)))
+        text = json.dumps(contents, indent=2, ensure_ascii=False)
+        write_atomically(self.path / "run.json", (text + "\n").encode())
+
+    def shard(self, identity: str) -> Path:
+        """The path of the shard with this identity."""
+        return self.path / "records" / f"{identity}.parquet"
+
+    def has(self, identity: str) -> bool:
+        """Whether this shard was finished."""
+        return self.shard(identity).is_file()
+
+    def write_shard(self, identity: str, records: Iterable[Record]) -> None:
+        """Write the records of one shard, completely or not at all."""
+        write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
+
+    def read_shard(self, identity: str) -> pa.Table:
+        """One shard as an Arrow table.
+
+        Raises:
+            StorageError: the file is damaged or has a newer schema.
+        """
+        return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}")
+
+    def frame(self, keep: Callable[[str], bool] = lambda identity: True) -> Frame:
+        """Every finished record of the current plan as columns, in the plan's order.
+
+        Args:
+            keep: which shards to read; all of them by default.
+
+        Raises:
+            StorageError: `run.json` or a shard cannot be read.
+        """
+        named = self._identities("shards", self.describe().get("shards", []))
+        wanted = [i for i in named if keep(i) and self.has(i)]
+        return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+
+    def _identities(self, field: str, names: Any) -> list[str]:
+        """Names of files from `run.json`; raises StorageError if one is not a plain name inside its folder."""
+        if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+            raise StorageError(
+                f"{self.path / 'run.json'}: {field} does not list the identities of stored files. "
+                "Restore it, or start a new run folder."
+            )
+        return names
+
+    def trace(self, identity: str) -> Path:
+        """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
+        return self.path / "stability" / f"{identity}.parquet"
+
+    def has_trace(self, identity: str) -> bool:
+        """Whether this trace was finished."""
+        path = self.trace(identity)
+        return path.is_file() and path.with_suffix(".npz").is_file()
+
+    def write_trace(
+        self, identity: str, rows: Iterable[TraceRow], maps: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> None:
+        """Write the rows and maps of one trace; it is finished when both files exist.
+
+        Args:
+            identity: the name of the files.
+            rows: the lines of `<identity>.parquet`.
+            maps: the arrays of `<identity>.npz`: numbers and truth values, no objects. None keeps the existing file.
+        """
+        if maps is not None:
+            write_atomically(self.trace(identity).with_suffix(".npz"), archive(maps))
+        write_atomically(self.trace(identity), parquet(rows, TRACE_SCHEMA))
+
+    def read_trace(self, identity: str) -> pa.Table:
+        """The rows of one trace as an Arrow table.
+
+        Raises:
+            StorageError: the file is damaged or of a newer version.
+        """
+        return _read(self.trace(identity), TRACE_SCHEMA, f"trace version {TRACE_VERSION}")
+
+    def trace_frame(self, identity: str) -> Frame:
+        """The rows of one trace as columns.
+
+        Raises:
+            StorageError: the file is missing, damaged or of a newer version.
+        """
+        return _frame([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
+
+    def traces(self) -> Frame:
+        """Every finished trace of the current plan as columns, in the plan's order; empty columns without traces.
+
+        Raises:
+            StorageError: `run.json` or a trace cannot be read.
+        """
+        stability = self.describe().get("stability") or {}
+        items = stability.get("items", []) if isinstance(stability, dict) else stability
+        names = [one.get("identity") for one in items if isinstance(one, dict)] if isinstance(items, list) else items
+        wanted = [identity for identity in self._identities("stability.items", names) if self.has_trace(identity)]
+        return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
+
+    def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of one trace by their names.
+
+        Raises:
+            StorageError: the file is missing or damaged.
+        """
+        path = self.trace(identity).with_suffix(".npz")
+        fix = _REDO.format(file=self.trace(identity))
+        if not path.is_file():
+            raise StorageError(f"{path} is missing. {fix}")
+        try:
+            return read_archive(path)
+        except DamagedError as error:
+            raise StorageError(f"{path} is damaged ({error}). {fix}") from error
+
+    def foreign_maps(self, identity: str) -> StorageError:
+        """The error for arrays that can be read but are not those of a trace."""
+        path = self.trace(identity)
+        return StorageError(f"{path.with_suffix('.npz')} does not hold the maps of a trace. {_REDO.format(file=path)}")
+
+    def sweep(self) -> None:
+        """Remove unfinished files of a killed process. Only for a folder that holds a run."""
+        sweep(self.path)
+
+
+def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
+    try:
+        table = read_parquet(path, schema)
+    except DamagedError as error:
+        raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
+    if table is None:
+        raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
+    return table
+
+
+def _digest(contents: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in contents.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    return {name: _column(table[name].to_pylist(), kind) for name, kind in get_type_hints(row).items()}
+
+
+def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:
+    if kind in (int, float, bool):
+        return np.asarray(values, dtype=kind)
+    # Filled one by one: numpy would turn lists of equal length into a 2D array.
+    column = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        column[place] = value if kind is str else np.asarray(value, dtype=np.float64)
+    return column

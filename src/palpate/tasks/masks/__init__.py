@@ -1,0 +1,1 @@
+"""Goals, checks and readings of segmentation, which work on masks."""

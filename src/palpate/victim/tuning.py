@@ -1,0 +1,84 @@
+"""Choose how the search evaluates a model by timing one step of it; verdicts never depend on the choice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from palpate.allocator import keep_freed_memory
+from palpate.tensors import leaves
+from palpate.victim.victim import Layout, Tuning, Victim
+
+_IMAGES = 8
+_WORTH_IT = 0.97
+"""A change of layout or arithmetic has to save at least this; below it, noise would decide."""
+
+
+def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Layout | None = None) -> Tuning:
+    """The fastest way to search `victim` on inputs like `images`, by timing forward and backward passes.
+
+    Batch norms are folded wherever that leaves the outputs the same. Raises the process's malloc thresholds
+    (`palpate.allocator`). The passes spent here are not counted on `victim`.
+
+    Args:
+        victim: the model under test.
+        images: images (B, C, *spatial) in stored values; at most 8 are used.
+        mixed: allow bfloat16 in the search, where it is faster.
+        layout: keep to this memory layout instead of timing both.
+
+    Returns:
+        What to set as `victim.tuning`. Timing is noisy, so two calls may differ; keep the answer with the results.
+    """
+    keep_freed_memory()
+    sample = images[:_IMAGES]
+    best = Tuning(layout=layout or "contiguous", fold=True)
+    seconds = _step_seconds(victim, sample, best)
+    candidates: list[dict[str, str]] = [] if layout else [{"layout": "channels_last"}]
+    if mixed:
+        candidates.append({"search": "bfloat16"})
+    for change in candidates:
+        candidate = replace(best, **change)  # type: ignore[arg-type]
+        taken = _step_seconds(victim, sample, candidate)
+        if taken < seconds * _WORTH_IT:
+            best, seconds = candidate, taken
+    cheaper = replace(best, forward_no_grad="bfloat16")
+    if _forward_seconds(victim, sample, cheaper) < _forward_seconds(victim, sample, best) * _WORTH_IT:
+        best = cheaper
+    return best
+
+
+def _step_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
+    def step(trial: Victim) -> None:
+        place = images.detach().requires_grad_()
+        trial.gradient(leaves(trial.search(place))[0].float().logsumexp(-1), place)
+
+    return _seconds(victim, tuning, step, images)
+
+
+def _forward_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:
+    return _seconds(victim, tuning, lambda trial: trial.forward_no_grad(images), images)
+
+
+def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], images: Tensor) -> float:
+    trial = Victim(
+        victim.module,
+        victim.bounds,
+        preprocess=victim.preprocess,
+        inferer=victim.inferer,
+        tuning=tuning,
+        watchdog=victim.watchdog,
+    )
+    taken = []
+    with trial:
+        for _ in range(3):
+            begin = time.perf_counter()
+            work(trial)
+            if images.is_cuda:
+                torch.cuda.synchronize()
+            taken.append(time.perf_counter() - begin)
+    # The first pass makes the copy and warms the caches.
+    return min(taken[1:])
