@@ -191,9 +191,9 @@ def public() -> str:
         "underscore. Everything else may change without notice.",
         "",
         "Before 1.0 a minor version may rename or change what is public; the changelog says so. An old name works "
-        "until 1.0 with a `DeprecationWarning` that names the new one (`palpate/_moved.py` lists them). The identities of "
-        "attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the catalogue "
-        "do not change.",
+        "until 1.0 with a `DeprecationWarning` that names the new one (`palpate/_moved.py` lists them). The identities "
+        "of attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the "
+        "catalogue do not change.",
     ]
     for package in (palpate, checks):
         lines += ["", f"## {package.__name__}", "", *(f"- `{package.__name__}.{name}`" for name in package.__all__)]
