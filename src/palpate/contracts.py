@@ -270,7 +270,7 @@ class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
-        images: adversarial images (B, C, *spatial) in stored values, of those that the model saw the one of smallest margin;
+        images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin;
             the clean image where nothing better was found, or where the sample was not eligible.
         margin: margin of `images`.
         clean_margin: margin of the clean images.
