@@ -4,6 +4,9 @@ PYTHON ?=
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# Compiled files are kept: compiling the tests takes as long as importing everything else.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -17,11 +20,11 @@ demo: setup
 	$(BIN)/palpate demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Without the tests that run whole commands.
+# Feedback in under a minute: without the tests of tests/slow.txt.
 quick: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ def test_the_service_is_audited_by_the_plan(tmp_path: Path) -> None:
     exec(SERVICE, space)
     root = write_demo(tmp_path, "classification", 5).parent
     server = ThreadingHTTPServer(("127.0.0.1", 0), space["Service"])
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         text = PLAN
         for old, new in (

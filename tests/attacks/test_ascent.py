@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
@@ -16,6 +16,22 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.goals import Towards, hide_disease
 from palpate.threats.ball import L2, Linf
 from palpate.victim import Victim
+
+
+class Bowl(nn.Module):
+    """Label 0 is weakest at one point inside the ball: m = mean((x - lowest)^2) / width^2 - depth."""
+
+    lowest: Tensor
+
+    def __init__(self, lowest: Tensor, width: float, depth: float):
+        super().__init__()
+        self.register_buffer("lowest", lowest)
+        self.width, self.depth = width, depth
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 2)."""
+        margin = ((images - self.lowest) / self.width).flatten(1).square().mean(1, keepdim=True) - self.depth
+        return torch.cat([margin, -margin], dim=1) / 2
 
 
 def linear(radius, **settings):
@@ -101,7 +117,7 @@ def test_halving_finds_an_interior_maximum_that_fixed_steps_jump_over():
     labels = torch.zeros(len(images), dtype=torch.int64)
     lowest = images[0] * 0 + victims.LEVEL + 0.37
     images = images * 0 + victims.LEVEL
-    victim = Victim(victims.Bowl(lowest, 1.0, 0.0005), (0, 255))
+    victim = Victim(Bowl(lowest, 1.0, 0.0005), (0, 255))
     fixed = Ascent(Linf(4.0), 60, step=Fixed(0.1), random_start=False)(victim, Classification(2), images, labels)
     halving = Ascent(Linf(4.0), 60, step=Halving(), random_start=False)(victim, Classification(2), images, labels)
     assert not fixed.success.any()

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
-from monai.inferers import sliding_window_inference
 from torch import nn
 
 from palpate.annotations import Candidates
@@ -62,6 +61,8 @@ CASES = {
 
 def plain(window, images, net):
     """MONAI's own call, with its whole graph."""
+    from monai.inferers import sliding_window_inference
+
     return sliding_window_inference(
         images,
         window.size,

@@ -5,7 +5,6 @@ import io
 
 import numpy as np
 import pytest
-from monai.metrics.froc import compute_froc_curve_data, compute_froc_score
 
 from palpate.metrics.detection import COCO, Matches
 
@@ -100,6 +99,8 @@ def test_a_class_without_boxes_is_left_out_as_in_pycocotools():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_froc_is_that_of_monai(seed):
+    from monai.metrics.froc import compute_froc_curve_data, compute_froc_score
+
     truth, found = drawn(images=40, seed=seed)
     read = matches(truth, found)
     row = read.hit[0]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from monai.networks.nets.unet import UNet
 
 from palpate.errors import InputError
 from palpate.models.bundle import BundleFacts, bundle_facts, is_bundle, network_of
@@ -25,7 +24,9 @@ METADATA = {
 }
 
 
-def net() -> UNet:
+def net() -> torch.nn.Module:
+    from monai.networks.nets.unet import UNet
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return UNet(**SETTINGS).eval()

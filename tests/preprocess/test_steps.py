@@ -3,14 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from monai.transforms import (
-    CenterSpatialCrop,
-    NormalizeIntensity,
-    ScaleIntensity,
-    ScaleIntensityRange,
-    ScaleIntensityRangePercentiles,
-    SpatialPad,
-)
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
@@ -96,6 +88,8 @@ def test_every_image_stands_for_itself_and_is_not_written_to(step: Step, axes: i
 
 
 def test_window_is_monais_scaling_with_clip() -> None:
+    from monai.transforms import ScaleIntensityRange
+
     values = images(2)
     expected = ScaleIntensityRange(-40, 60, 0, 1, clip=True, dtype=None)(values[0])
     torch.testing.assert_close(Window(-40.0, 60.0)(values)[0], expected.as_tensor(), rtol=0, atol=1e-12)
@@ -117,6 +111,8 @@ def test_plain_arithmetic() -> None:
 
 @pytest.mark.parametrize("channelwise", [False, True])
 def test_statistics_of_an_image_are_those_of_monai(channelwise: bool) -> None:
+    from monai.transforms import NormalizeIntensity, ScaleIntensity, ScaleIntensityRangePercentiles
+
     values = images(3, channels=2)
     pairs = [
         (PerImage("zscore", channelwise=channelwise), NormalizeIntensity(channel_wise=channelwise)),
@@ -207,6 +203,8 @@ def test_area_is_the_mean_of_whole_blocks() -> None:
 
 @pytest.mark.parametrize("axes", [2, 3])
 def test_pad_and_crop_are_monais(axes: int) -> None:
+    from monai.transforms import CenterSpatialCrop, SpatialPad
+
     values = images(axes)
     for size in ((9, 10, 4)[:axes], (6, 8, 11)[:axes]):
         expected = SpatialPad(size, value=-7.0)(values[0]).as_tensor()

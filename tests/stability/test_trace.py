@@ -354,7 +354,7 @@ def test_rows_are_the_columns_by_image_start_and_step():
 @pytest.mark.parametrize("name", [name for name, entry in catalog.attacks().items() if not entry.gradient])
 def test_an_attack_that_follows_no_gradient_is_refused_with_what_to_use(name):
     victim, images, labels = small()
-    with pytest.raises(InputError, match=r"is no gradient ascent, .* Use a gradient attack such as pgd"):
+    with pytest.raises(InputError, match=r"is not a gradient ascent, .* Use a gradient attack such as pgd"):
         trace(catalog.make(name, Linf(EPS)), victim, TASK, images, labels)
 
 

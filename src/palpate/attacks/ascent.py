@@ -33,7 +33,7 @@ from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
 _CHECK_EVERY_ELSEWHERE = 4
-"""Steps between looks at who is beaten. On a CPU a look is free; elsewhere it waits for the device."""
+"""Steps between two checks of which samples are beaten. A check is free on a CPU; elsewhere it waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Ascent:
 
     @property
     def to_end(self) -> bool:
-        """Whether samples that are beaten go on."""
+        """Whether beaten samples continue."""
         return self.run_to_end or bool(self.robust_to)
 
 
@@ -145,7 +145,7 @@ def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Seq
 def _score(
     best_so_far: BestSoFar, rows: Tensor, targets: Tree, shown: Tensor, models: Sequence[TransformedModel], step: int
 ) -> tuple[Tree, Tensor]:
-    """Score delivered images on every way, without gradient, and enter them: outputs and margins as they are."""
+    """Score images on every transform, without gradient, and note them: outputs and margins of the plain model."""
     with torch.no_grad():
         outputs = models[0].score(shown)
         margins = [best_so_far.task.margin(outputs, targets)]
@@ -155,12 +155,12 @@ def _score(
 
 
 def _merit(margins: Sequence[Tensor]) -> Tensor | None:
-    """By what images that win are compared; None where they need not be."""
+    """The value by which winning images are compared; None if there is only one transform."""
     return _mean(margins) if len(margins) > 1 else None
 
 
 def _mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
-    """Of one it is that one, to the bit."""
+    """The (weighted) mean; a single part is returned unchanged, to the bit."""
     if len(parts) == 1:
         return parts[0]
     if len(set(weights)) > 1:
@@ -169,7 +169,7 @@ def _mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
 
 
 class _Seen(NamedTuple):
-    """What one way shows at the iterates of one step."""
+    """What one transformed model gives at the iterates of one step."""
 
     shown: Tensor
     outputs: Tree
@@ -181,7 +181,7 @@ class _Seen(NamedTuple):
 class _Climb:
     """One start of one ascent: the state of the samples that are still in the batch.
 
-    `images` are iterates, which steps move; `previous` is the last image that was delivered.
+    `images` are iterates, which steps move; `previous` is the last image that the model saw.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class _Climb:
         seen = [self._seen(index, step) for index in range(len(self.models))]
         shown = seen[0].shown
         if self._separate:
-            # The gradient is taken elsewhere than at the image itself, which is scored apart.
+            # The gradient is not taken at the image itself, so the image is scored separately.
             outputs, margin = self._score(shown, step)
         else:
             margins = [one.margin for one in seen]
@@ -249,7 +249,7 @@ class _Climb:
         return value, gradient, shown
 
     def _seen(self, index: int, step: int) -> _Seen:
-        """The iterates as seen on one way; nothing of its graph is kept, so that one is held at a time."""
+        """The iterates through one transformed model. Its graph is freed, so that only one is in memory at a time."""
         iterate = self.images.detach().requires_grad_()
         images = self.space.to_image(iterate)
         place = self._gradient_point(images, step)

@@ -1,4 +1,4 @@
-"""The books of one attack: the best image of every sample, what it cost, and the verdict of the model as given."""
+"""What one attack has found so far: the best image of every sample, its cost, and the verdict of the model as given."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from palpate.victim import Victim
 class BestSoFar:
     """Keeps the image of smallest task margin per sample, or of best merit, and judges it.
 
-    The attack's own objective is never asked: it contains the attack's own penalties. Once a sample is beaten its
-    image is settled, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
+    The attack's objective is never used for this: it contains the attack's own penalties. Once a sample is beaten its
+    image is fixed, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
 
     Raises:
         InputError: images outside the bounds, or outputs and targets that the task cannot read.
@@ -51,7 +51,7 @@ class BestSoFar:
         self.blocked_gradient = torch.zeros_like(self.eligible)
         self.non_finite = torch.zeros_like(self.eligible)
         self._keep_improving = keep_improving
-        # Whether `best` still waits for the module's own word; an exact search is that word.
+        # Whether the module itself has yet to judge `best`; an exact search has judged it already.
         self._unjudged = torch.zeros_like(self.eligible)
 
     def open_rows(self) -> Tensor:
@@ -71,14 +71,14 @@ class BestSoFar:
     ) -> None:
         """Enter one scored image of `rows`, scored by the search or, if `judged`, by the module as given.
 
-        Images are delivered ones: what the model saw. With a `merit` (B,) the image of lowest merit is kept among those
+        `images` are those that the model saw. With a `merit` (B,) the image of lowest merit is kept among those
         that win, and that of smallest margin until one does. Never waits for the device.
         """
         images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
         settled = self.beaten[rows] & (not self._keep_improving)
         better = (margin < self.best_margin[rows]) & ~settled
         if merit is not None:
-            # A handled image that cannot be scored says nothing good of the image.
+            # A transformed image that cannot be scored is the worst case.
             merit = merit.detach().nan_to_num(nan=torch.inf).to(self.best_merit.dtype)
             preferred = (self.best_margin[rows] > 0) | (merit < self.best_merit[rows])
             better = torch.where(margin <= 0, preferred & ~settled, better)
@@ -94,7 +94,7 @@ class BestSoFar:
         self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
 
     def spend(self, rows: Tensor, forwards: int, backwards: int) -> None:
-        """Book passes of one step on every one of `rows`."""
+        """Add the passes of one step to every one of `rows`."""
         self.forwards[rows] += forwards
         self.backwards[rows] += backwards
 
@@ -147,7 +147,7 @@ class BestSoFar:
 def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
     """Write into `kept` those of `rows` that are better."""
     if new.device.type == "cpu":
-        # Looking costs nothing here; copying what is no better does.
+        # Reading the flags is free here; copying images that are not better is not.
         chosen = better.nonzero().flatten()
         kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
     else:

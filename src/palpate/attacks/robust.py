@@ -29,10 +29,10 @@ def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) 
     if not names:
         return attack
     if not isinstance(attack, Ascent):
-        told = " or ".join(name if isinstance(name, str) else name.name for name in names)
+        listed = " or ".join(name if isinstance(name, str) else name.name for name in names)
         raise InputError(
             f"robust_to: {type(attack).__name__} follows no gradient, so it cannot climb what remains after "
-            f"{told}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
+            f"{listed}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
             "what survives is measured either way."
         )
     try:

@@ -1,4 +1,4 @@
-"""The ways on which an image reaches the model: as it was delivered, or after something happened to it."""
+"""Transforms between an image and the model: none, or one post-processing step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from palpate.victim import Victim
 
 @dataclass(frozen=True)
 class Weighted:
-    """A handling that does not count as much as the image as it is.
+    """A post-processing step that has another weight than the unchanged image.
 
     Attributes:
-        handling: the handling, or its name.
-        weight: how much it counts where the image as it is counts 1.
+        handling: the step, or its name.
+        weight: how much it counts; the unchanged image counts 1.
 
     Raises:
         InputError: a weight that is not above zero and finite.
@@ -36,17 +36,17 @@ class Weighted:
 
 
 Transform = PostProcessing | str | Weighted
-"""What happens to images on a transform: a handling, or its name where the model's bounds are all that it needs."""
+"""A post-processing step, or its name where it needs only the model's bounds."""
 
 
 @dataclass(frozen=True, eq=False)
 class TransformedModel:
-    """The victim f after one handling h, seen as the model f(h(x)) of the very same images x.
+    """The victim f after one post-processing step h, seen as the model f(h(x)) of the very same images x.
 
     Attributes:
         victim: f; it counts the passes.
-        handling: h; None leaves images as they are.
-        weight: how much it counts beside the image as it is.
+        handling: h; None leaves images unchanged.
+        weight: how much it counts; the unchanged image counts 1.
     """
 
     victim: Victim
@@ -54,7 +54,7 @@ class TransformedModel:
     weight: float = 1.0
 
     def search(self, images: Tensor) -> Tree:
-        """Outputs for the search, differentiable through the handling, straight through where it must be."""
+        """Outputs for the search, differentiable through the step (straight-through where it rounds)."""
         return self.victim.search(images if self.handling is None else self.handling.soft(images))
 
     def score(self, images: Tensor) -> Tree:
@@ -67,12 +67,12 @@ class TransformedModel:
 
 
 def transformed_models(victim: Victim, transforms: Sequence[Transform] = ()) -> tuple[TransformedModel, ...]:
-    """The plain route first, then one per transform.
+    """The plain model first, then one per transform.
 
-    A handling that is only named is made for the victim's bounds, and for its window where its preprocessing has one.
+    A step that is given by name is made for the victim's bounds, and for the window of its preprocessing if it has one.
 
     Raises:
-        InputError: an unknown name, or a handling that was made for values in other bounds.
+        InputError: an unknown name, or a step that was made for values in other bounds.
     """
     scale = Scale(victim.bounds, window=getattr(victim.preprocess, "window", None))
     return TransformedModel(victim), *(_transformed(victim, one, scale) for one in transforms)
@@ -91,7 +91,7 @@ def _transformed(victim: Victim, transform: Transform, scale: Scale) -> Transfor
 
 
 def name_of(transform: Transform) -> str:
-    """The name of what happens on a transform."""
+    """The name of a transform."""
     handling = transform.handling if isinstance(transform, Weighted) else transform
     return handling if isinstance(handling, str) else handling.name
 

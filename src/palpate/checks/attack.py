@@ -260,8 +260,8 @@ def passes_are_counted(subject: Subject) -> None:
         forwards, backwards = victim.forwards, victim.backwards
         result = _run(subject.at("linf", 1.0), victim, images, labels, 4)
         spent = (victim.forwards - forwards, victim.backwards - backwards)
-        told = (int(result.forwards.sum()), int(result.backwards.sum()))
-        require(spent == told, "passes are counted", f"{tuning}: {told} in the result, {spent} spent")
+        reported = (int(result.forwards.sum()), int(result.backwards.sum()))
+        require(spent == reported, "passes are counted", f"{tuning}: {reported} in the result, {spent} spent")
 
 
 def saturation_is_seen(subject: Subject) -> None:

@@ -118,8 +118,8 @@ def lost_samples(trial: Trial) -> None:
 def passes_are_counted(trial: Trial) -> None:
     """The passes in the result are those that the victim counted."""
     result, spent = trial.whole
-    told = (int(result.forwards.sum()), int(result.backwards.sum()))
-    require(spent == told, f"passes are counted, {trial.scenario.name}", f"{told} in the result, {spent} spent")
+    reported = (int(result.forwards.sum()), int(result.backwards.sum()))
+    require(spent == reported, f"passes are counted, {trial.scenario.name}", f"{reported} in the result, {spent} spent")
 
 
 ATTACK_TASK_CONTRACTS: dict[str, Callable[[Trial], None]] = {

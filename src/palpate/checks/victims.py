@@ -44,22 +44,6 @@ class Wave(nn.Module):
         return torch.cat([margin, -margin], dim=1) / 2
 
 
-class Bowl(nn.Module):
-    """Label 0 is weakest at one point inside the ball: m = mean((x - lowest)^2) / width^2 - depth."""
-
-    lowest: Tensor
-
-    def __init__(self, lowest: Tensor, width: float, depth: float):
-        super().__init__()
-        self.register_buffer("lowest", lowest)
-        self.width, self.depth = width, depth
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 2)."""
-        margin = ((images - self.lowest) / self.width).flatten(1).square().mean(1, keepdim=True) - self.depth
-        return torch.cat([margin, -margin], dim=1) / 2
-
-
 class PixelLinear(nn.Module):
     """One logit per pixel, mean over channels of x - LEVEL + offset, so that every pixel falls on its own.
 

@@ -133,8 +133,3 @@ def probabilities(outputs: Tensor, axis: int = 1) -> Probabilities | None:
     if classes > 1 and bool(((outputs.double().sum(axis) - 1).abs() < tolerance).all()):
         return "softmax"
     return "sigmoid"
-
-
-def looks_like_probabilities(outputs: Tensor) -> bool:
-    """Whether raw outputs (B, K, ...) of at least two classes lie between 0 and 1 and sum to one over the classes."""
-    return probabilities(outputs) == "softmax"

@@ -6,7 +6,7 @@ A goal names the findings that it is about, from what is known of them, and whet
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ UNKNOWN = -1
 
 
 class FindingGoal(Protocol):
-    """Picks findings whose reading is to turn over; a value."""
+    """Picks the findings that are to be read wrongly; a value."""
 
     @property
     def targeted(self) -> bool:
@@ -33,132 +33,89 @@ class FindingGoal(Protocol):
         """The goal in a phrase."""
 
     def about(self, labels: Tensor) -> Tensor:
-        """Which findings are to turn over (B, K) bool; never an unknown one."""
+        """Which findings are to be read wrongly (B, K) bool; never an unknown one."""
+
+
+class _Known:
+    """Every finding that somebody annotated."""
+
+    targeted: ClassVar[bool] = False
+
+    def about(self, labels: Tensor) -> Tensor:
+        """Every known finding."""
+        return labels != UNKNOWN
 
 
 @dataclass(frozen=True)
-class AnyFinding:
+class AnyFinding(_Known):
     """Some known finding is read wrongly."""
 
-    @property
-    def targeted(self) -> bool:
-        """False."""
-        return False
-
-    @property
-    def one_is_enough(self) -> bool:
-        """True."""
-        return True
+    one_is_enough: ClassVar[bool] = True
 
     def describe(self) -> str:
         """`untargeted`."""
         return "untargeted"
 
-    def about(self, labels: Tensor) -> Tensor:
-        """Every known finding."""
-        return labels != UNKNOWN
-
 
 @dataclass(frozen=True)
-class AllFindings:
+class AllFindings(_Known):
     """Every known finding is read wrongly."""
 
-    @property
-    def targeted(self) -> bool:
-        """False."""
-        return False
-
-    @property
-    def one_is_enough(self) -> bool:
-        """False."""
-        return False
+    one_is_enough: ClassVar[bool] = False
 
     def describe(self) -> str:
         """`all findings`."""
         return "all findings"
 
-    def about(self, labels: Tensor) -> Tensor:
-        """Every known finding."""
-        return labels != UNKNOWN
 
-
+@dataclass(frozen=True)
 class _Chosen:
-    """Findings by index, of which those with one label are to turn over, all of them."""
+    """Findings by index: all of those that have one label are to be read wrongly.
+
+    Attributes:
+        findings: their indices from 0.
+        name: what a report calls them.
+
+    Raises:
+        InputError: no finding, or one twice.
+    """
 
     findings: tuple[int, ...]
-    name: str
+    name: str = ""
+    targeted: ClassVar[bool] = True
+    one_is_enough: ClassVar[bool] = False
+    verb: ClassVar[str]
+    label: ClassVar[int]
 
     def __post_init__(self) -> None:
         if not self.findings or min(self.findings) < 0 or len(set(self.findings)) < len(self.findings):
             raise InputError(f"goal: findings {self.findings} must be one or more different indices from 0.")
 
-    @property
-    def targeted(self) -> bool:
-        """True."""
-        return True
+    def describe(self) -> str:
+        """`miss <findings>` or `invent <findings>`."""
+        return f"{self.verb} {self.name or 'finding ' + ', '.join(map(str, self.findings))}"
 
-    @property
-    def one_is_enough(self) -> bool:
-        """False."""
-        return False
-
-    def _with(self, labels: Tensor, label: int) -> Tensor:
+    def about(self, labels: Tensor) -> Tensor:
+        """Those of them that have the label."""
         if max(self.findings) >= labels.shape[1]:
             raise InputError(f"goal: finding {max(self.findings)} is not one of the task's 0 to {labels.shape[1] - 1}.")
         chosen = torch.zeros(labels.shape[1], dtype=torch.bool, device=labels.device)
         chosen[list(self.findings)] = True
-        return chosen & (labels == label)
-
-    def _named(self, verb: str) -> str:
-        return f"{verb} {self.name or 'finding ' + ', '.join(map(str, self.findings))}"
+        return chosen & (labels == self.label)
 
 
-@dataclass(frozen=True)
 class Miss(_Chosen):
-    """Of these findings, all that are present are read as absent; it does not apply where none is present.
+    """Of these findings, all that are present are read as absent; it does not apply where none is present."""
 
-    Attributes:
-        findings: their indices from 0.
-        name: what a report calls them.
-
-    Raises:
-        InputError: no finding, or one twice.
-    """
-
-    findings: tuple[int, ...]
-    name: str = ""
-
-    def describe(self) -> str:
-        """`miss <findings>`."""
-        return self._named("miss")
-
-    def about(self, labels: Tensor) -> Tensor:
-        """Those that are present."""
-        return self._with(labels, 1)
+    verb: ClassVar[str] = "miss"
+    label: ClassVar[int] = 1
 
 
-@dataclass(frozen=True)
 class Invent(_Chosen):
-    """Of these findings, all that are absent are read as present; it does not apply where none is absent.
+    """Of these findings, all that are absent are read as present; it does not apply where none is absent."""
 
-    Attributes:
-        findings: their indices from 0.
-        name: what a report calls them.
-
-    Raises:
-        InputError: no finding, or one twice.
-    """
-
-    findings: tuple[int, ...]
-    name: str = ""
-
-    def describe(self) -> str:
-        """`invent <findings>`."""
-        return self._named("invent")
-
-    def about(self, labels: Tensor) -> Tensor:
-        """Those that are absent."""
-        return self._with(labels, 0)
+    verb: ClassVar[str] = "invent"
+    label: ClassVar[int] = 0
 
 
 __getattr__ = renamed(__name__)

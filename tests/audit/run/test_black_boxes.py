@@ -100,7 +100,7 @@ def asked(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/tiny", bodies
     server.shutdown()
     server.server_close()

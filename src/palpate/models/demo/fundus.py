@@ -6,7 +6,6 @@ It was trained on phantoms alone by `tools/train_demo.py classification`, with o
 
 from __future__ import annotations
 
-from monai.networks.nets.resnet import ResNet
 from torch import nn
 
 from palpate.models.demo.shipped import load_shipped
@@ -34,6 +33,9 @@ def build() -> nn.Module:
 
     It takes float images of (batch, 3, 128, 128) that are already normalised, (stored - MEAN) / STD.
     """
+    # MONAI takes seconds to import, and the plans of the demo read this module for its constants.
+    from monai.networks.nets.resnet import ResNet
+
     network: nn.Module = ResNet(
         block="basic",
         layers=[1, 1, 1, 1],

@@ -6,7 +6,6 @@ defence. It says nothing about any patient.
 
 from __future__ import annotations
 
-from monai.networks.nets.unet import UNet
 from torch import nn
 
 from palpate.models.demo.shipped import load_shipped
@@ -32,6 +31,9 @@ def build() -> nn.Module:
     It takes float images (batch, 1, height, width) that are already normalised, (stored - MEAN) / STD, and returns
     logits (batch, 4, height, width) of background, left lung, right lung and lesion.
     """
+    # MONAI takes seconds to import, and the plans of the demo read this module for its constants.
+    from monai.networks.nets.unet import UNet
+
     return UNet(
         spatial_dims=2,
         in_channels=1,
