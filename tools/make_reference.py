@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,9 @@ import typer
 from pydantic import BaseModel
 
 import architecture
-from palpate import catalog
+import palpate
+from palpate import attacks as attack_modules
+from palpate import catalog, checks, tasks, threats
 from palpate.audit.plan import plan
 from palpate.audit.plan.sections import attacks as plan_attacks
 from palpate.audit.plan.sections import data as plan_data
@@ -178,6 +181,30 @@ def _sentence(text: str | None) -> str:
     return " ".join((text or "").replace("\b", "").split()).replace("|", "\\|")
 
 
+def public() -> str:
+    """The public surface, from each package's `__all__`, and what it promises."""
+    lines = [
+        NOTE,
+        "# Public surface",
+        "",
+        "Users may import what this page lists, and everything in `palpate.contracts` and `palpate.catalog` without an "
+        "underscore. Everything else may change without notice.",
+        "",
+        "Before 1.0 a minor version may rename or change what is public; the changelog says so. An old name works "
+        "until 1.0 with a `DeprecationWarning` that names the new one (`palpate/_moved.py` lists them). The identities "
+        "of attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the "
+        "catalogue do not change.",
+    ]
+    for package in (palpate, checks):
+        lines += ["", f"## {package.__name__}", "", *(f"- `{package.__name__}.{name}`" for name in package.__all__)]
+    for package in (tasks, threats, attack_modules):
+        lines += ["", f"## {package.__name__}", "", "| module | what it holds |", "|---|---|"]
+        for name in package.__all__:
+            module = import_module(f"{package.__name__}.{name}")
+            lines.append(f"| `{module.__name__}` | {(inspect.getdoc(module) or '').partition(chr(10))[0]} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, str]:
     """File name -> text."""
     return {
@@ -185,6 +212,7 @@ def pages() -> dict[str, str]:
         "records.md": record_fields(),
         "plan.md": plan_fields(),
         "cli.md": commands(),
+        "public.md": public(),
     }
 
 

@@ -117,8 +117,8 @@ class Limits(NamedTuple):
 class Neighbourhood(Protocol):
     """The images that a threat allows around given clean ones.
 
-    An attack moves *iterates*, which lie in a ball; the model sees, and the world gets, the image that is delivered for
-    an iterate: on the lattice of stored values, smooth, tied, inside a region. For a plain ball the two are the same.
+    An attack moves *iterates* in a ball. The model sees, and the result holds, the image that `to_image` makes of an
+    iterate: on the lattice of stored values, smooth, tied, inside a region. For a plain ball the two are the same.
     """
 
     clean: Tensor
@@ -169,7 +169,7 @@ class Threat(Protocol):
 
 @dataclass
 class ObjectiveInputs:
-    """What an objective may look at: one image of each sample that is still in the batch, as it was delivered."""
+    """What an objective may use: for each sample that is still in the batch, the image that the model sees."""
 
     images: Tensor
     previous: Tensor
@@ -195,19 +195,19 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class StepEvent:
-    """One step of an attack as a watcher sees it: the images that were delivered, before the step is taken.
+    """One step of an attack as a watcher sees it: the images that the model saw, before the step is taken.
 
     Attributes:
         step: steps taken so far, from 0; the last iterate has the number of all steps.
         rows: (B,) positions of these samples in the attacked batch.
-        images: delivered images (B, C, *spatial).
+        images: images that the model saw (B, C, *spatial).
         previous: those of the step before; at the first step the same.
-        clean: the images as they were.
+        clean: the clean images.
         outputs: the model's outputs for `images`, as the search computes them.
         clean_outputs: its outputs for `clean`, as the model was given.
-        targets: what is annotated of these samples.
+        targets: the annotations of these samples.
         margin: the task's margin of `images` (B,).
-        value: what the objective had (B,); None at the last iterate, from which no step is taken.
+        value: value of the objective (B,); None at the last iterate, from which no step is taken.
         task: reads outputs and targets.
         forward_no_grad: outputs for other images, without gradient, counted.
     """
@@ -227,18 +227,18 @@ class StepEvent:
 
 
 class Watcher(Protocol):
-    """Looks on while an attack runs, and changes nothing of it."""
+    """Observes an attack while it runs, and changes nothing."""
 
     def watch(self, event: StepEvent) -> None:
-        """Called once per step and for the last iterate; nothing handed over may be written to."""
+        """Called once per step and for the last iterate; the event is read-only."""
 
 
 class Direction(Protocol):
-    """Bends the gradient, or moves the place where it is taken; its state is per sample."""
+    """Transforms the gradient, or moves the point where it is taken; its state is per sample."""
 
     @property
     def separate_gradient_point(self) -> bool:
-        """Whether the gradient is taken elsewhere than at the iterate, so that the iterate is scored apart."""
+        """Whether the gradient is taken at another point than the iterate, which is then scored separately."""
 
     def init(self, images: Tensor) -> Any:
         """State for these samples: a tensor, a tuple of tensors, or None."""
@@ -270,7 +270,7 @@ class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
-        images: adversarial images (B, C, *spatial) in stored values, of those delivered the one of smallest margin;
+        images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin;
             the clean image where nothing better was found, or where the sample was not eligible.
         margin: margin of `images`.
         clean_margin: margin of the clean images.

@@ -1,1 +1,17 @@
-"""Attacks: one loop for every gradient ascent, and classes of their own for what is not an ascent."""
+"""Attacks: one loop for every gradient ascent, and a separate class for each attack that is not an ascent.
+
+Public modules, imported by their full names: this package imports nothing, so that it costs nothing.
+"""
+
+__all__ = [
+    "ascent",
+    "curve",
+    "directions",
+    "noise",
+    "objectives",
+    "recipes",
+    "recipes_dense",
+    "robust",
+    "square",
+    "steps",
+]

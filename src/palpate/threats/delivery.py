@@ -1,4 +1,4 @@
-"""From iterates to images: what is done to a change before a model sees it."""
+"""From iterates to images: what happens to a change before the model sees it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from palpate.threats.neighbourhoods import Around
 
 @dataclass(frozen=True, eq=False)
 class Confinement:
-    """The linear part of a delivery: no change gets longer by it in any of the norms.
+    """The linear part of `to_image`: it makes no change longer in any of the norms.
 
     Attributes:
         region: (B, 1 or C, *spatial) 0 or 1, or None.
@@ -51,7 +51,7 @@ class Confinement:
 
 
 class Delivered(Around):
-    """A ball in which iterates move, and what is delivered for them.
+    """A ball in which iterates move, and the images that the model sees for them.
 
     Args:
         inner: the ball of the iterates.
@@ -69,7 +69,7 @@ class Delivered(Around):
         return self.inner.project(images)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """As in the ball; the gradient has come back through the delivery."""
+        """As in the ball; the gradient has already passed back through `to_image`."""
         return self.inner.steepest(gradient)
 
     def move(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
@@ -77,9 +77,9 @@ class Delivered(Around):
         return self.inner.move(images, gradient, size)
 
     def sample(self, streams: Streams) -> Tensor:
-        """Draws of the ball, tied, smoothed and cut as a delivery is, and then as long as they were drawn.
+        """Draws of the ball, tied, smoothed and cut like any change, then scaled back to the length that was drawn.
 
-        Plain draws would lose most of their length to the delivery: white noise is what smoothing removes.
+        Plain draws would lose most of their length: smoothing removes white noise.
         """
         drawn = self.inner.sample(streams) - self.clean
         shaped = self.confinement.shaped(drawn)
