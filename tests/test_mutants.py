@@ -2,9 +2,19 @@
 
 import pytest
 
-from tests.mutants import Mutant, mutants, places
+from tests.mutants import ROOT, Mutant, mutants, places
+
+CHECKS = "".join(file.read_text() for file in (ROOT / "src" / "palpate" / "checks").rglob("*.py"))
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.mistake)
 def test_each_mutant_has_one_place(mutant: Mutant) -> None:
     assert places(mutant) == 1 and mutant.right != mutant.wrong
+
+
+def test_the_tests_that_have_to_notice_exist() -> None:
+    for tests in sorted({mutant.tests for mutant in mutants()}):
+        paths, _, word = tests.partition(" -k ")
+        assert all((ROOT / path).exists() for path in paths.split()), tests
+        # Tests of contracts have the names of the contracts as parameters.
+        assert not word or any(word in (ROOT / path).read_text() for path in paths.split()) or word in CHECKS, tests
