@@ -262,7 +262,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "an unknown handling": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "jpg75"]'),
-        "survival.after[1]: 'jpg75' is no handling of images. Did you mean 'jpeg75'?",
+        "survival.after[1]: 'jpg75' is not a post-processing step. Did you mean 'jpeg75'?",
     ),
     "one handling twice": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "resample0.5"]'),
@@ -274,7 +274,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "surviving the unknown": (
         lambda root: edited(of_xrays(root), (BIM, f'{BIM}robust_to = ["jpg75"]\n')),
-        "attacks[0].robust_to: 'jpg75' is no handling",
+        "attacks[0].robust_to: 'jpg75' is not a post-processing step",
     ),
     "noise that survives": (
         lambda root: edited(of_xrays(root), ("tries = 2\n", 'tries = 2\nrobust_to = ["jpeg75"]\n')),
