@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotations.mask_pairs import Naming
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.folders import find_folders
 from palpate.data.inspect.seen import OtherKindError, UnreadError
-from palpate.data.layouts.annotated import AnnotatedLayout
+from palpate.data.layouts.mask_pairs import Naming
 from tests.data.pictures import noise, save
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.audit.starter.values import origin_lines, turned_lines
 from palpate.data.annotations.findings import is_no_finding
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.mask_values import MaskValues
-from palpate.data.layouts.annotated import AnnotatedLayout
 
 
 def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
@@ -134,8 +134,8 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
 def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     if layout.lists is not None:
-        lines.append(f"label = {text_of(layout.lists.column)}  # its cells list the findings of an image")
-        lines.append(f"separator = {text_of(layout.lists.separator)}")
+        lines.append(f"label = {text_of(layout.lists.label)}  # its cells list the findings of an image")
+        lines.append(f"separator = {text_of(layout.lists.separator or '')}")
         if layout.lists.ignored:
             lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that are not findings")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.boxes import boxes_of
 from palpate.data.inspect.columns import (
     named,
@@ -15,7 +16,6 @@ from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
 from palpate.data.inspect.table_look import TableLook
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import read_csv
 from palpate.errors import InputError

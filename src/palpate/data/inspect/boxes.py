@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.box_columns import BoxNames, box_names, boxed_lines, unit_and_mode
 from palpate.data.inspect.columns import LABEL_NAMES, MOST_CLASSES, named, spread
 from palpate.data.inspect.seen import UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, read_csv
 from palpate.errors import InputError

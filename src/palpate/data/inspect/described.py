@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from palpate.data.annotations.labels import BoxLabels, FindingLabels, MaskLabels
+from palpate.data.inspect.annotated_layout import AnnotatedLayout, Kind
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.inspect.folders import find_folders
 from palpate.data.inspect.foreign import foreign
@@ -19,15 +21,13 @@ from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.inspect.yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
-from palpate.data.layouts.annotated import AnnotatedLayout, Kind
-from palpate.data.layouts.archive import findings_in, read_headers
-from palpate.data.layouts.coco import read_coco
-from palpate.data.layouts.datalist import datalist_splits
-from palpate.data.layouts.folder_tables import VOID
-from palpate.data.layouts.nnunet import Dataset, nnunet_sheet, nnunet_splits, read_dataset
-from palpate.data.layouts.voc import voc_masks, voc_splits
+from palpate.data.layouts.archive import MedMnist, findings_in, read_headers
+from palpate.data.layouts.coco import Coco, read_coco
+from palpate.data.layouts.datalist import Datalist, datalist_splits
+from palpate.data.layouts.nnunet import Dataset, NnUNet, nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.layouts.voc import VOID, PascalVoc, voc_masks, voc_splits
 from palpate.data.listing import visible
-from palpate.data.table import Table
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 
 Layouts = tuple[AnnotatedLayout, ...]
@@ -102,7 +102,7 @@ def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
     sheets = {split: nnunet_sheet(dataset, split) for split in nnunet_splits(dataset)}
     splits = tuple((split, len(sheet.lines)) for split, (sheet, _) in sheets.items())
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
-    table = Table.from_nnunet(folder)
+    table = read_table(NnUNet(folder), MaskLabels())
     with reading():
         form = table.source.form(table[0])
     # Channels in files of their own are one image only together; else each file says what its values are.
@@ -124,7 +124,7 @@ def _voc(folder: Path) -> Layouts:
 
 def _voc_boxes(folder: Path) -> Layouts:
     splits = _ordered(voc_splits(folder))
-    tables = [Table.from_voc(folder, split) for split, _ in splits] or [Table.from_voc(folder)]
+    tables = [read_table(PascalVoc(folder, split), BoxLabels()) for split, _ in splits or ((None, 0),)]
     names = tuple(sorted({name for table in tables for name in table.classes}))
     if not names:  # a set of masks may have an XML an image too
         return ()
@@ -163,7 +163,7 @@ def _archive(path: Path) -> Layouts:
     known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
     names = known or tuple(f"finding {number}" for number in range(1, count + 1))
     with reading():
-        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+        form = read_table(MedMnist(path, ordered[0][0]), FindingLabels(names)).form()
     images = sum(number for _, number in ordered)
     return (
         AnnotatedLayout(
@@ -184,7 +184,7 @@ def _json(path: Path, places: Sequence[Path]) -> Layouts:
 def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layouts:
     images, others = _images_of(path, document, places)
     coco = read_coco(path, images)
-    table = Table.from_coco(path, images)
+    table = read_table(Coco(path, images), BoxLabels())
     seen = _seen(images, table)
     used = Counter(thing["category_id"] for thing in coco.annotations)
     names = tuple(name for number, name in coco.categories.items() if used[number])
@@ -250,13 +250,13 @@ def _datalist(path: Path, document: Any) -> Layouts:
         names = sorted({str(label) for item in items for label in item["label"]})
         if not 1 <= len(names) <= MOST_CLASSES:
             return ()
-        table = Table.from_datalist(path, split, shows="boxes", names=names)
+        table = read_table(Datalist(path, split), BoxLabels(names))
     else:
         values, threshold, doubt = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
         if not values:
             return ()
         names = _structures(document, values)
-        table = Table.from_datalist(path, split, shows="masks", names=names, values=values, threshold=threshold)
+        table = read_table(Datalist(path, split), MaskLabels(names, values=values, threshold=threshold))
     seen = _seen(images, table)
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)

@@ -17,9 +17,10 @@ from palpate.data.annotations.findings import finding
 from palpate.data.cases import class_number
 from palpate.data.formats.forms import Form
 from palpate.data.formats.registry import is_series
+from palpate.data.image_files import folders_in
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, sorted_splits, split_rank, spread
 from palpate.data.inspect.label_columns import Choice, classes_of, finding_columns, finding_lists
-from palpate.data.inspect.searched import ANNOTATED, folders_in, searched_folders
+from palpate.data.inspect.searched import ANNOTATED, searched_folders
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, broken, look_at, reading, reasons
 from palpate.data.inspect.table_faults import why_no_labels
 from palpate.data.inspect.table_look import TABLE_SUFFIXES, TableLook, other_table

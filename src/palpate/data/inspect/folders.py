@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from palpate.data.annotations.mask_images import is_mask_image, mask_size
-from palpate.data.annotations.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.cases import Case
 from palpate.data.formats.images import is_jpeg
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.columns import MOST_CLASSES, spread
 from palpate.data.inspect.mask_candidates import Found, by_mark, by_name, split_rank
 from palpate.data.inspect.mask_rules import marked_rules, naming_of, rule_for
 from palpate.data.inspect.mask_values import stored_values
 from palpate.data.inspect.seen import OtherKindError, UnreadError, look_at, reading
-from palpate.data.layouts.annotated import AnnotatedLayout
+from palpate.data.layouts.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.source import Folder
 from palpate.errors import InputError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from palpate.data.inspect.annotated_layout import AnnotatedLayout
 from palpate.data.inspect.columns import spread
 from palpate.data.inspect.seen import look_at, reading
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.layouts.yolo import is_description, label_file, read_yolo, yolo_boxes, yolo_images, yolo_splits
 from palpate.data.listing import visible
 
@@ -48,6 +48,6 @@ def _has_texts(folder: Path) -> bool:
 
 
 def _first_images(place: Path) -> list[Path]:
-    from palpate.data.layouts.class_folders import image_files
+    from palpate.data.image_files import image_files
 
     return list(spread(image_files(place, deep=True)))
