@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from palpate.data.annotations.labels import BoxLabels, FindingLabels, MaskLabels
-from palpate.data.inspect.annotated_layout import AnnotatedLayout, Kind
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.inspect.folders import find_folders
 from palpate.data.inspect.foreign import foreign
+from palpate.data.inspect.found_annotations import FoundAnnotations, Kind
 from palpate.data.inspect.mask_candidates import folders_to, split_rank
 from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, look_at, reading
@@ -30,7 +30,7 @@ from palpate.data.listing import visible
 from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 
-Layouts = tuple[AnnotatedLayout, ...]
+Proposals = tuple[FoundAnnotations, ...]
 _MASKS_LOOKED_AT = 10
 _MOST_FOLDERS = 500
 CHEST = (
@@ -40,7 +40,7 @@ CHEST = (
 """The findings of ChestMNIST, in the order of its labels."""
 
 
-def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
+def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Proposals:
     """Annotated images in the layouts of other tools, in a folder and below.
 
     nnU-Net and VOC folders, YOLO sets, COCO files, datalists of masks or boxes, and folders of images beside folders
@@ -50,7 +50,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     deep = list(islice(folders_to(folder, 2), _MOST_FOLDERS))
     files = [path for place in places for path in visible(place.iterdir())]
     documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
-    found: list[AnnotatedLayout] = []
+    found: list[FoundAnnotations] = []
     looks = (
         (_nnunet, deep),
         (_voc, deep),
@@ -59,7 +59,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
         (_archive, archives),
     )
     for look, candidates in looks:
-        own: list[AnnotatedLayout] = []
+        own: list[FoundAnnotations] = []
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
                 own += _guess(look, path, unread)
@@ -73,7 +73,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     return (*found, *(one for one in find_folders(folder, unread) if not taken & set(one.images.parents)))
 
 
-def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError] | None) -> Layouts:
+def _guess(look: Callable[[Path], Proposals], path: Path, unread: list[UnreadError] | None) -> Proposals:
     try:
         return look(path)
     except UnreadError as error:
@@ -88,7 +88,7 @@ def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError
         return ()
 
 
-def _nnunet(folder: Path) -> Layouts:
+def _nnunet(folder: Path) -> Proposals:
     if not (folder / "dataset.json").is_file():
         return ()
     dataset = read_dataset(folder)
@@ -98,7 +98,7 @@ def _nnunet(folder: Path) -> Layouts:
         return _nnunet_set(folder, dataset)
 
 
-def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
+def _nnunet_set(folder: Path, dataset: Dataset) -> Proposals:
     sheets = {split: nnunet_sheet(dataset, split) for split in nnunet_splits(dataset)}
     splits = tuple((split, len(sheet.lines)) for split, (sheet, _) in sheets.items())
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
@@ -108,21 +108,21 @@ def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
     # Channels in files of their own are one image only together; else each file says what its values are.
     seen = None if any(files for _, files in sheets.values()) else _seen(folder, table)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "masks", folder, folder, "", names, count, seen.form if seen else form, seen.equal if seen else True,
             splits=splits, layout="nnunet", exclusive=not dataset.regions, seen=seen,
         ),
     )  # fmt: skip
 
 
-def _voc(folder: Path) -> Layouts:
+def _voc(folder: Path) -> Proposals:
     if not (folder / "JPEGImages").is_dir():
         return ()
     boxes = _voc_boxes(folder) if (folder / "Annotations").is_dir() else ()
     return (*boxes, *(_voc_masks(folder) if (folder / "SegmentationClass").is_dir() else ()))
 
 
-def _voc_boxes(folder: Path) -> Layouts:
+def _voc_boxes(folder: Path) -> Proposals:
     splits = _ordered(voc_splits(folder))
     tables = [read_table(PascalVoc(folder, split), BoxLabels()) for split, _ in splits or ((None, 0),)]
     names = tuple(sorted({name for table in tables for name in table.classes}))
@@ -131,13 +131,13 @@ def _voc_boxes(folder: Path) -> Layouts:
     seen = _seen(folder, tables[0])
     count = sum(map(len, tables))
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
         ),
     )
 
 
-def _voc_masks(folder: Path) -> Layouts:
+def _voc_masks(folder: Path) -> Proposals:
     splits = _ordered(voc_splits(folder, "Segmentation"))
     sheets = [voc_masks(folder, split) for split, _ in splits] or [voc_masks(folder, None)]
     masks = [line.cells["mask"] for line in spread(sheets[0].lines)]
@@ -147,14 +147,14 @@ def _voc_masks(folder: Path) -> Layouts:
     seen = look_at([folder / line.cells["file"] for line in spread(sheets[0].lines)])
     count = sum(len(sheet.lines) for sheet in sheets)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "masks", folder, folder, "", tuple(map(str, values)), count, seen.form, seen.equal, values=values,
             splits=splits, layout="voc", seen=seen,
         ),
     )  # fmt: skip
 
 
-def _archive(path: Path) -> Layouts:
+def _archive(path: Path) -> Proposals:
     """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect.folder`'s."""
     splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items() if shape}
     ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
@@ -166,13 +166,13 @@ def _archive(path: Path) -> Layouts:
         form = read_table(MedMnist(path, ordered[0][0]), FindingLabels(names)).form()
     images = sum(number for _, number in ordered)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
         ),
     )
 
 
-def _json(path: Path, places: Sequence[Path]) -> Layouts:
+def _json(path: Path, places: Sequence[Path]) -> Proposals:
     document = read_json(path)
     keys = {"images", "annotations", "categories"}
     if isinstance(document, dict) and len(keys & set(document)) > 1 and isinstance(document.get("images"), list):
@@ -181,7 +181,7 @@ def _json(path: Path, places: Sequence[Path]) -> Layouts:
     return _datalist(path, document)
 
 
-def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layouts:
+def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Proposals:
     images, others = _images_of(path, document, places)
     coco = read_coco(path, images)
     table = read_table(Coco(path, images), BoxLabels())
@@ -191,7 +191,7 @@ def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layou
     drawn = all(thing.get("segmentation") for thing in coco.annotations)
     kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
     return tuple(
-        AnnotatedLayout(
+        FoundAnnotations(
             kind,
             path,
             images,
@@ -237,7 +237,7 @@ def _images_of(path: Path, document: dict[str, Any], places: Sequence[Path]) -> 
     return images, tuple(place.name for place in alike if place != images and alike[place] == alike[images])
 
 
-def _datalist(path: Path, document: Any) -> Layouts:
+def _datalist(path: Path, document: Any) -> Proposals:
     splits = _ordered(datalist_splits(path, document))
     if not splits:
         return ()
@@ -261,7 +261,7 @@ def _datalist(path: Path, document: Any) -> Layouts:
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
             values=values, threshold=threshold, doubt=doubt, splits=held, layout="datalist", seen=seen,
         ),
@@ -274,7 +274,7 @@ def _values(images: Path, labels: list[Any]) -> MaskValues:
     return held if len(held.values) < MOST_CLASSES else MaskValues(())
 
 
-def several(found: list[AnnotatedLayout]) -> list[AnnotatedLayout]:
+def several(found: list[FoundAnnotations]) -> list[FoundAnnotations]:
     """The layouts, where the first of several nnU-Net data sets, of which none is better, names the others."""
     sets = [one for one in found if one.layout == "nnunet"]
     if len(sets) < 2:

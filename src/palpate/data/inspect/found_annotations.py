@@ -15,14 +15,14 @@ from palpate.data.layouts.registry import layout_named
 from palpate.data.listing import About
 from palpate.data.table import Table, read_table
 
-__all__ = ["AnnotatedLayout", "Corners", "Kind"]
+__all__ = ["FoundAnnotations", "Corners", "Kind"]
 
 Kind = Literal["masks", "boxes", "findings"]
 Corners = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
-class AnnotatedLayout:
+class FoundAnnotations:
     """Annotated images as they lie in a folder.
 
     Attributes:
