@@ -171,7 +171,10 @@ def test_changes_are_confined_as_a_threat_and_its_limits_say():
         ({"threat": palpate.Confined(1.0, lattice=True)}, "lattice: the images have no stored steps"),
         ({"threat": palpate.Confined(1.0, region="inside body")}, "region: no mask was given"),
         ({"threat": palpate.Confined(1.0, channels=(1.0, 0.5))}, "2 shares were given, and the images have 3"),
-        ({"eps": 0.1, "robust_to": ["jpg75"]}, "robust_to: 'jpg75' is no handling of images. Did you mean 'jpeg75'"),
+        (
+            {"eps": 0.1, "robust_to": ["jpg75"]},
+            "robust_to: 'jpg75' is not a post-processing step. Did you mean 'jpeg75'",
+        ),
         ({"eps": 0.1, "robust_to": ["rounded"]}, "robust_to: rounded: the images store floating point"),
         ({"eps": 0.1, "name": "square", "robust_to": ["blur1"]}, "robust_to: Square follows no gradient"),
     ],

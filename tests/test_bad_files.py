@@ -96,7 +96,7 @@ def test_a_bad_dicom_file_is_named(
         (lambda folder: changed(slice_of(folder, 2), SeriesInstanceUID="1.9"), "holds slices of 2 series"),
         (lambda folder: slice_of(folder, 2).unlink(), "slices are missing between"),
         (lambda folder: changed(slice_of(folder, 2), PixelSpacing=[0.9, 0.9]), "pixels of different spacing"),
-        (lambda folder: changed(slice_of(folder, 2), ImagePositionPatient=None), "does not say where it lies"),
+        (lambda folder: changed(slice_of(folder, 2), ImagePositionPatient=None), "does not give its position"),
         (
             lambda folder: (folder / "again.dcm").write_bytes(slice_of(folder, 0).read_bytes()),
             "again.dcm is a copy of",
@@ -137,7 +137,7 @@ def volume(*shape: int, dtype: str = "int16") -> Callable[[Path], None]:
         ("line.nii.gz", volume(5), "has one axis"),
         ("pickle.png", lambda path: path.write_bytes(pickle.dumps({})), "looks like a pickle"),
         ("pipe.png", os.mkfifo, "is a pipe or a device"),
-        ("text.jpg", lambda path: path.write_text("hello"), "is no image that palpate knows"),
+        ("text.jpg", lambda path: path.write_text("hello"), "is not an image that palpate knows"),
     ],
 )
 def test_other_bad_files_are_named(
@@ -262,7 +262,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "an unknown handling": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "jpg75"]'),
-        "survival.after[1]: 'jpg75' is no handling of images. Did you mean 'jpeg75'?",
+        "survival.after[1]: 'jpg75' is not a post-processing step. Did you mean 'jpeg75'?",
     ),
     "one handling twice": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "resample0.5"]'),
@@ -274,7 +274,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "surviving the unknown": (
         lambda root: edited(of_xrays(root), (BIM, f'{BIM}robust_to = ["jpg75"]\n')),
-        "attacks[0].robust_to: 'jpg75' is no handling",
+        "attacks[0].robust_to: 'jpg75' is not a post-processing step",
     ),
     "noise that survives": (
         lambda root: edited(of_xrays(root), ("tries = 2\n", 'tries = 2\nrobust_to = ["jpeg75"]\n')),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from palpate import catalog
 from palpate._moved import MOVED, RENAMED
 from palpate.checks.renamed import METHODS
 
@@ -17,12 +18,23 @@ GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 sys.path.insert(0, str(ROOT / "tools"))
 
 
-@pytest.mark.parametrize("name", ["attacks.md", "records.md", "plan.md", "cli.md"])
+@pytest.mark.parametrize("name", ["attacks.md", "cli.md", "plan.md", "public.md", "records.md"])
 def test_reference_page_is_fresh(name):
     import make_reference
 
     written = (ROOT / "docs" / "reference" / name).read_text()
     assert written == make_reference.pages()[name], "run: python tools/make_reference.py"
+
+
+def test_the_index_of_the_reference_names_every_page():
+    folder = ROOT / "docs" / "reference"
+    linked = set(re.findall(r"\]\(([^)#/]+)\)", (folder / "README.md").read_text()))
+    assert linked == {path.name for path in folder.iterdir()} - {"README.md"}
+
+
+def test_the_readme_counts_the_attacks():
+    others = set(catalog.attacks()) - {"smia", "smia-reference"}
+    assert f"[{len(others)} other attacks]" in (ROOT / "README.md").read_text()
 
 
 def test_every_link_between_pages_leads_somewhere():

@@ -27,7 +27,7 @@ ACTION = yaml.safe_load((ROOT / ".github/actions/python/action.yml").read_text()
 
 
 def test_version_is_written_in_the_package_and_in_the_citation_alone():
-    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["project"]["dynamic"] == ["version", "readme"]
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "src/palpate/__init__.py"
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == palpate.__version__
     quoted = re.compile(rf"""["']{re.escape(palpate.__version__)}["']""")
@@ -41,16 +41,19 @@ def test_citation_and_project_name_the_same_authors_and_licence():
     assert PROJECT["project"]["license"] == cited["license"]
 
 
-def test_images_of_the_readme_are_absolute_and_exist():
-    import set_address
+def test_a_package_index_gets_the_readme_with_addresses_in_place_of_relative_links():
+    pytest.importorskip("hatchling")
+    import package_readme
 
-    text = (ROOT / "README.md").read_text()
-    targets = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text) + re.findall(r"<img[^>]+src=[\"']([^\"']+)", text)
-    assert targets
-    for target in targets:
-        base = f"{set_address.address()}/raw/main/"
-        assert target.startswith(base), f"a package index cannot show {target}"
-        assert (ROOT / target.removeprefix(base)).is_file()
+    address = PROJECT["project"]["urls"]["Repository"]
+    assert PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]["path"] == "tools/package_readme.py"
+    metadata = {"urls": {"Repository": address}}
+    package_readme.ReadmeHook(str(ROOT), {}).update(metadata)
+    targets = re.findall(r"\]\(([^)\s]+)", metadata["readme"]["text"])
+    inside = {kind: [one for one in targets if one.startswith(f"{address}/{kind}/main/")] for kind in ("raw", "blob")}
+    assert len(inside["raw"]) == 1 and len(inside["blob"]) == len(targets) - 1 > 10
+    for kind, addresses in inside.items():
+        assert all((ROOT / one.removeprefix(f"{address}/{kind}/main/")).exists() for one in addresses)
 
 
 def test_address_is_replaced_wherever_it_is_named(tmp_path):

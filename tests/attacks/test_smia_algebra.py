@@ -91,7 +91,7 @@ def test_at_weight_one_it_vanishes_and_beyond_it_reverses_hence_the_guard(weight
     ours = pull(beyond_guard(weight), task, logits, labels, logits)
     torch.testing.assert_close(ours, (1 - weight) * bim, **EXACT)
     assert (torch.sign((ours * bim).sum(1)).where(ours.abs().amax(1) > 1e-12, 0.0) == sign).all()
-    with pytest.raises(InputError, match="at 1 the gradient vanishes, above it reverses"):
+    with pytest.raises(InputError, match="at 1 the gradient vanishes, above 1 it reverses"):
         Stabilised(weight)
 
 

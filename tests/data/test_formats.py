@@ -84,13 +84,13 @@ def test_a_series_is_a_folder(tmp_path: Path) -> None:
     folder = ct_series(tmp_path / "p1", np.stack([scan(8, 9, seed=seed) for seed in range(3)]))
     assert header_of(folder).format == "DICOM series" and header_of(folder).shape == (1, 3, 8, 9)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty holds no DICOM slices; palpate reads DICOM, "):
+    with pytest.raises(InputError, match=r"empty contains no DICOM slices; palpate reads DICOM, "):
         format_of(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
     ("head", "what"),
-    [(b"\xff\x0a", "is no image that palpate knows"), (b"\0\0\0\x0cjP  ", "JPEG 2000")],
+    [(b"\xff\x0a", "is not an image that palpate knows"), (b"\0\0\0\x0cjP  ", "JPEG 2000")],
 )
 def test_other_formats_are_refused(tmp_path: Path, head: bytes, what: str) -> None:
     (tmp_path / "a.png").write_bytes(head.ljust(500, b"\x01"))
@@ -100,7 +100,7 @@ def test_other_formats_are_refused(tmp_path: Path, head: bytes, what: str) -> No
 
 def test_a_damaged_volume_is_told_from_another_format(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"\x1f\x8b damaged")
-    with pytest.raises(InputError, match=r"a\.nii\.gz is no whole NIfTI volume"):
+    with pytest.raises(InputError, match=r"a\.nii\.gz is not a whole NIfTI volume"):
         format_of(tmp_path / "a.nii.gz")
 
 
@@ -123,7 +123,7 @@ def test_a_jpeg_that_is_drawn_for_ever(tmp_path: Path) -> None:
     content = path.read_bytes()
     start = content.index(b"\xff\xda")
     path.write_bytes(content[:start] + content[start:-2] * (MAX_SCANS + 1) + content[-2:])
-    with pytest.raises(InputError, match=r"a\.jpg draws its image \d+ times over"):
+    with pytest.raises(InputError, match=r"a\.jpg has \d+ scans"):
         read_scan(path)
 
 

@@ -205,7 +205,7 @@ def test_empty_file(tmp_path: Path) -> None:
 
 
 def test_text_file(tmp_path: Path) -> None:
-    refused(write(tmp_path / "a.png", b"not an image"), "no image that palpate knows")
+    refused(write(tmp_path / "a.png", b"not an image"), "not an image that palpate knows")
 
 
 def test_dicom_is_named(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_white_is_zero(tmp_path: Path) -> None:
 
 def test_several_unnamed_channels(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(4, 4, 5), photometric="minisblack", planarconfig="contig")
-    refused(tmp_path / "a.tif", "5 samples a pixel")
+    refused(tmp_path / "a.tif", "5 samples per pixel")
 
 
 def test_turned_tiff_that_only_pillow_can_read(tmp_path: Path) -> None:

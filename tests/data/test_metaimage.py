@@ -81,10 +81,10 @@ def test_what_a_name_says_does_not_matter(tmp_path: Path) -> None:
     [
         ({"ElementDataFile": "../a.raw"}, "another folder"),
         ({"ElementDataFile": "/etc/passwd"}, "another folder"),
-        ({"ElementDataFile": "LIST"}, "one file a slice"),
-        ({"ElementDataFile": "a%03d.raw 1 3 1"}, "one file a slice"),
+        ({"ElementDataFile": "LIST"}, "one file per slice"),
+        ({"ElementDataFile": "a%03d.raw 1 3 1"}, "one file per slice"),
         ({"ElementDataFile": "gone.raw"}, "gone.raw for its numbers, which does not exist"),
-        ({"ElementDataFile": None}, "no line ElementDataFile|no 'key = value'"),
+        ({"ElementDataFile": None}, "no line ElementDataFile|not 'key = value'"),
         ({"ElementType": "MET_UCHAR_ARRAY"}, "numbers of type 'MET_UCHAR_ARRAY'"),
         ({"DimSize": "3 5"}, "axes 3 x 5"),
         ({"DimSize": "3 5 2000000000"}, "header declares 3 x 5 x 2000000000"),
@@ -180,7 +180,7 @@ def test_a_damaged_archive_is_refused_in_a_sentence(tmp_path: Path, change: Any)
     [
         (np.array([{"a": 1}], dtype=object), "type object"),
         (np.zeros((3, 4), complex), "type complex128"),
-        (np.zeros(7), r"an array of 7\. Save one image or volume a file"),
+        (np.zeros(7), r"an array of 7\. Save one image or volume per file"),
         (np.zeros((2, 2, 2, 2, 2)), "an array of 2 x 2 x 2 x 2 x 2"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_detectors_candidates_are_refused():
 
 
 def test_an_axis_that_the_images_do_not_have():
-    with pytest.raises(InputError, match="axis 2 is none of images with 2 spatial axes"):
+    with pytest.raises(InputError, match="axis 2 does not exist in images with 2 spatial axes"):
         Flips(((2,),))(torch.rand(1, 1, 4, 4), nn.Identity())
 
 

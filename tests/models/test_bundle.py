@@ -167,7 +167,7 @@ def test_weights_are_never_unpickled(bundle: Path) -> None:
         ({"count": "@nowhere"}, '"@nowhere" refers to nothing'),
         ({"count": "@count"}, "network_def cannot be built"),
         ({"network_def": {"_target_": "UNet", "depth": 3}}, r"network_def cannot be built \(.*TypeError: .*depth"),
-        ({"network_def": {"_target_": "UNetti"}}, '"UNetti" is no class of networks'),
+        ({"network_def": {"_target_": "UNetti"}}, '"UNetti" is not a network class'),
         ({"network_def": None, "network": None}, "has no network_def"),
     ],
 )
@@ -185,11 +185,11 @@ def test_what_is_missing_is_said(bundle: Path) -> None:
     with pytest.raises(InputError, match="is not JSON"):
         load(bundle)
     (bundle / "configs" / "inference.json").write_text("[]")
-    with pytest.raises(InputError, match="holds list"):
+    with pytest.raises(InputError, match="contains list"):
         load(bundle)
     with pytest.raises(InputError, match=r"has no configs/inference\.json"):
         load(bundle / "models")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         load(bundle / "nowhere")
 
 

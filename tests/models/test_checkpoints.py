@@ -62,7 +62,7 @@ def test_averaged_weights_beside_plain_ones_are_named_and_can_be_chosen(tmp_path
     held = {"state_dict": under(""), "state_dict_ema": under("module.", seed=1)}
     loaded = load(tmp_path, held)
     assert is_small(loaded)
-    assert 'the entry "state_dict" of w.pt. It also holds state_dict_ema: weights_entry' in loaded.notes[0]
+    assert 'the entry "state_dict" of w.pt. It also has state_dict_ema: weights_entry' in loaded.notes[0]
     assert is_small(load(tmp_path, held, weights_entry="state_dict_ema"), seed=1)
     with pytest.raises(InputError, match=r"model.weights_entry: .*w.pt has no entry 'teacher'"):
         load(tmp_path, held, weights_entry="teacher")
@@ -122,7 +122,7 @@ def test_another_shape_under_a_prefix_is_still_refused(tmp_path: Path) -> None:
 
 def test_a_whole_pickled_model_beside_a_factory_names_the_flag(tmp_path: Path) -> None:
     for held in (small(), {"model": small(), "epoch": 3}):
-        with pytest.raises(InputError, match=r"w.pt holds pickled objects .*--allow-pickle"):
+        with pytest.raises(InputError, match=r"w.pt contains pickled objects .*--allow-pickle"):
             load(tmp_path, held)
 
 

@@ -116,9 +116,9 @@ def check_gradients(adapter, task):
 
 
 def test_other_modules_are_refused():
-    with pytest.raises(InputError, match="Linear is none of torchvision's RetinaNet, FCOS, SSD"):
+    with pytest.raises(InputError, match="Linear is not one of torchvision's RetinaNet, FCOS, SSD"):
         TorchvisionDetector(nn.Linear(1, 1))
-    with pytest.raises(InputError, match="Linear is no RetinaNetDetector"):
+    with pytest.raises(InputError, match="Linear is not a RetinaNetDetector"):
         MonaiRetinaNet(nn.Linear(1, 1))
 
 

@@ -37,7 +37,7 @@ def test_gradients_come_through() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
 def test_what_is_no_probability_is_refused(value: float) -> None:
-    with pytest.raises(InputError, match=r"some leave 0 to 1"):
+    with pytest.raises(InputError, match=r"some are outside 0 to 1"):
         FromProbabilities(nn.Identity(), "sigmoid")(torch.tensor([[0.5, value]]))
 
 

@@ -109,8 +109,8 @@ def test_frozen_and_traced_programs_are_looked_at_too(tmp_path: Path) -> None:
         (b'getattr(torch, "sa" "ve")', "texts in pieces"),
         (b"getattr(torch, 'sa'  # as\n 've')", "texts in pieces"),
         (b'getattr(torch, """save""")', "texts in pieces"),
-        (b'print("\\033[2J")', "prints codes that a terminal obeys"),
-        (b"torch.warn(torch.chr(27))", "prints codes that a terminal obeys"),
+        (b'print("\\033[2J")', "prints control codes for a terminal"),
+        (b"torch.warn(torch.chr(27))", "prints control codes for a terminal"),
         (b"a : __torch__.torch.classes.mylab.Runner", "objects of torch.classes.mylab"),
         (b"a : (__torch__.torch.classes  # of\n .mylab.Runner)", "objects of torch.classes.mylab"),
     ],
@@ -137,7 +137,7 @@ def test_what_only_computes_needs_no_flag(code: bytes) -> None:
 
 def test_a_pickle_may_name_a_class_in_two_parts() -> None:
     data = b"\x80\x02c__torch__.torch.classes\nmylab.Runner\n."
-    assert reaching_out({"constants.pkl": data}) == ["it holds objects of torch.classes.mylab"]
+    assert reaching_out({"constants.pkl": data}) == ["it contains objects of torch.classes.mylab"]
     assert reaching_out({"data.pkl": b"\x80\x02X\x07\x00\x00\x00classesq\x00."}) == []
 
 

@@ -113,16 +113,16 @@ def test_weights_must_be_finite(tmp_path: Path, value: float) -> None:
     state = small().state_dict()
     state["head.bias"][1] = value
     torch.save(state, tmp_path / "w.pt")
-    with pytest.raises(InputError, match=r"head.bias holds NaN or infinity"):
+    with pytest.raises(InputError, match=r"head.bias contains NaN or infinity"):
         load(tmp_path, "w.pt")
 
 
 def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "w.pt")
-    with pytest.raises(InputError, match=r"holds dict with epoch, lr, and no tensors by name"):
+    with pytest.raises(InputError, match=r"contains dict with epoch, lr, and no tensors by name"):
         load(tmp_path, "w.pt")
     torch.save([torch.zeros(2)], tmp_path / "w.pt")
-    with pytest.raises(InputError, match=r"holds list, and no tensors by name"):
+    with pytest.raises(InputError, match=r"contains list, and no tensors by name"):
         load(tmp_path, "w.pt")
     (tmp_path / "w.pt").write_text("hello")
     with pytest.raises(InputError, match=r"neither safetensors nor a whole torch file"):
@@ -130,7 +130,7 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"")
     with pytest.raises(InputError, match=r"neither safetensors nor a whole torch file"):
         load(tmp_path, "w.pt")
-    with pytest.raises(InputError, match=r"v.pt does not exist. Its folder holds w.pt"):
+    with pytest.raises(InputError, match=r"v.pt does not exist. Its folder contains w.pt"):
         load(tmp_path, "v.pt")
     with pytest.raises(InputError, match=r"There is no folder"):
         load(tmp_path, "none/v.pt")
@@ -146,7 +146,7 @@ def test_a_whole_model_given_as_weights(tmp_path: Path) -> None:
 
 def test_weights_without_a_factory(tmp_path: Path) -> None:
     torch.save(small().state_dict(), tmp_path / "w.pt")
-    with pytest.raises(InputError, match=r"nothing says what network they belong to"):
+    with pytest.raises(InputError, match=r"the plan does not name their network"):
         load_model(ModelSource(weights="w.pt"), tmp_path)
 
 
@@ -171,7 +171,9 @@ def test_a_pickle_is_refused_and_does_not_run(tmp_path: Path, old: bool, wrapped
     trap = Trap(tmp_path / "sprung")
     value = {"state_dict": small().state_dict(), "callback": trap} if wrapped else trap
     torch.save(value, tmp_path / "w.pt", _use_new_zipfile_serialization=not old)
-    with pytest.raises(InputError, match=r"holds pickled objects \((posix|nt) mkdir\), which can run.*--allow-pickle"):
+    with pytest.raises(
+        InputError, match=r"contains pickled objects \((posix|nt) mkdir\), which can run.*--allow-pickle"
+    ):
         load(tmp_path, "w.pt")
     assert not (tmp_path / "sprung").exists()
     if wrapped:
@@ -182,14 +184,14 @@ def test_a_pickle_is_refused_and_does_not_run(tmp_path: Path, old: bool, wrapped
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_a_bare_pickle_is_refused(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "w.pt").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=protocol))
-    with pytest.raises(InputError, match=r"w.pt holds pickled objects \((posix|nt) mkdir\)"):
+    with pytest.raises(InputError, match=r"w.pt contains pickled objects \((posix|nt) mkdir\)"):
         load(tmp_path, "w.pt")
     assert not (tmp_path / "sprung").exists()
 
 
 def test_a_pickled_module_needs_the_flag(tmp_path: Path) -> None:
     torch.save(small(), tmp_path / "whole.pt")
-    with pytest.raises(InputError, match=r"holds pickled objects .*networks Small"):
+    with pytest.raises(InputError, match=r"contains pickled objects .*networks Small"):
         load_model(ModelSource(weights="whole.pt"), tmp_path)
     module = load_model(ModelSource(weights="whole.pt"), tmp_path, allow_pickle=True)
     assert isinstance(module, Small) and torch.equal(module(images()), small()(images()))

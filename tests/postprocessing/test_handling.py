@@ -227,7 +227,7 @@ def test_names_are_read_back() -> None:
         ("", "Known are"),
         ("jpeg0", "from 1 to 100"),
         ("jpeg101", "from 1 to 100"),
-        ("jpeg7٥", "no handling"),
+        ("jpeg7٥", "is not a post-processing step"),
         ("blur0", "above 0"),
         ("blur99", "at most 32"),
         ("resample1.5", "between 0 and 1"),
@@ -243,7 +243,7 @@ def test_what_is_no_handling_is_refused(name: str, said: str) -> None:
 
 
 def test_floating_point_cannot_be_rounded_to_a_lattice() -> None:
-    with pytest.raises(InputError, match="nothing to round"):
+    with pytest.raises(InputError, match="no steps to round"):
         parse("rounded", FLOAT)
 
 

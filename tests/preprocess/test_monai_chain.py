@@ -244,14 +244,14 @@ def test_callables_of_the_users_own_count_as_one_step() -> None:
 @pytest.mark.parametrize(
     ("transform", "text"),
     [
-        (RandFlip(0.5), "RandFlip of .* draws random numbers: it is for training"),
-        (RandGaussianNoised("image"), "RandGaussianNoised of .* draws random numbers"),
-        (OneOf([Flip(0), Flip(1)]), "OneOf of .* draws random numbers"),
+        (RandFlip(0.5), "RandFlip of .* uses random numbers: it is for training"),
+        (RandGaussianNoised("image"), "RandGaussianNoised of .* uses random numbers"),
+        (OneOf([Flip(0), Flip(1)]), "OneOf of .* uses random numbers"),
         (LoadImaged("image"), "LoadImaged of .* works on files"),
         (Orientation("RAS"), "Orientation of .* needs the scanner's axes"),
         (Spacing((1.0, 1.0), lazy=True), "Spacing of .* is lazy"),
         (Resized(["image", "label"], (3, 3)), r"Resized of .* has the keys \['image', 'label'\]"),
-        (3, "gives int, which is no transform"),
+        (3, "gives int, which is not a transform"),
     ],
 )
 @pytest.mark.parametrize("straight_through", [False, True])
@@ -267,13 +267,13 @@ def test_failures_of_transforms_are_one_sentence() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="Lambda returned str, not an image"):
         chain(Lambda(lambda image: "image"))(images)
-    with pytest.raises(InputError, match="come out with shapes"):
+    with pytest.raises(InputError, match="of one batch have the shapes"):
         chain(Lambda(lambda image: image[..., : 3 + int(image.sum()) % 5]))(images)
-    with pytest.raises(InputError, match=r"'label'.* beside the image"):
+    with pytest.raises(InputError, match=r"'label'.* next to the image"):
         MonaiChain("t.py:f", compose=[ScaleIntensityRanged("image", 0, 1, 0, 1), lambda data: data["label"]])(images)
     with pytest.raises(InputError, match="are not loaded"):
         MonaiChain("t.py:f", "00")(images)
-    with pytest.raises(InputError, match="no gradient can stand in"):
+    with pytest.raises(InputError, match="no gradient can replace"):
         gradient(chain(Lambda(lambda image: image.detach()[0]), straight_through=True), values())
 
 

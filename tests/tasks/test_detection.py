@@ -131,11 +131,11 @@ def test_disagreement_grows_with_distance_and_counts_boxes_as_well_as_classes():
 @pytest.mark.parametrize(
     ("box", "label", "words"),
     [
-        ([0.2, 0.2, 1.2, 0.4], 0, "box 1 of row 0 .* lies outside the image"),
+        ([0.2, 0.2, 1.2, 0.4], 0, "box 1 of row 0 .* is outside the image"),
         ([0.2, 0.2, 0.2, 0.4], 0, "box 1 of row 0 .* has no area"),
         ([0.4, 0.2, 0.2, 0.4], 0, "box 1 of row 0 .* has no area"),
-        ([float("nan"), 0.2, 0.3, 0.4], 0, "box 1 of row 0 .* lies outside"),
-        ([0.2, 0.2, 0.3, 0.4], 2, "box 1 of row 0 .* none of the task's classes 0 to 1"),
+        ([float("nan"), 0.2, 0.3, 0.4], 0, "box 1 of row 0 .* is outside"),
+        ([0.2, 0.2, 0.3, 0.4], 2, "box 1 of row 0 .* not one of the task's classes 0 to 1"),
     ],
 )
 def test_boxes_that_cannot_be_are_named(box, label, words):

@@ -200,8 +200,8 @@ def test_pieces_stand_by_their_cosine_with_what_is_wanted():
         (Swap(0, 2), Masks(ROW), "structure 2"),
         (Erase(0, into=3), Masks(ROW), "structure 3"),
         (Wanted(), Masks(ROW), "AimedMasks"),
-        (Wanted(), AimedMasks(ROW, ROW[..., :4]), "alike"),
-        (Wanted(), AimedMasks(ROW, ROW + 2), "wanted masks: row 0 holds the value 3"),
+        (Wanted(), AimedMasks(ROW, ROW[..., :4]), "must be the same"),
+        (Wanted(), AimedMasks(ROW, ROW + 2), "wanted masks: row 0 has the value 3"),
     ],
 )
 def test_what_cannot_be_asked_is_said(goal, targets, words):

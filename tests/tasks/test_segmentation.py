@@ -221,7 +221,7 @@ GOOD = logits_of(TRUE, 3)
         (GOOD, TRUE, {"threshold": 0.3}, "task.threshold"),
         (GOOD, TRUE, {"goal": Erase(2)}, "structure 2"),
         (GOOD[:, :2], TRUE, {"exclusive": False}, "masks: their shape"),
-        (GOOD[:, :2], TRUE[:, None].repeat(1, 3, 1, 1), {"exclusive": False}, "hold 3 structures"),
+        (GOOD[:, :2], TRUE[:, None].repeat(1, 3, 1, 1), {"exclusive": False}, "have 3 structures"),
     ],
 )
 def test_what_cannot_be_read_is_said(outputs, targets, options, words):

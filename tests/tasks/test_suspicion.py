@@ -135,7 +135,7 @@ def test_boxes_in_pixels_or_as_centres_are_refused_by_the_surest_ones():
     require_fractions(corners(0.1, 0.1, 1.3, 0.9), 1, "")
     with pytest.raises(InputError, match=r"look like pixels.*\[8\.0, 8\.0, 20\.0, 20\.0\].*The fix"):
         require_fractions(corners(8, 8, 20, 20), 1, "The fix.")
-    with pytest.raises(InputError, match=r"4 of the surest boxes of 4 images have x2 below x1.*centre x"):
+    with pytest.raises(InputError, match=r"4 of the most confident boxes of 4 images have x2 below x1.*centre x"):
         require_fractions(corners(0.5, 0.5, 0.2, 0.1), 1, "The fix.")
 
 

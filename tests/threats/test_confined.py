@@ -223,7 +223,7 @@ def test_what_cannot_be_is_refused(threat, limits, text):
         ({"smooth": -1.0}, "smooth: -1 must be"),
         ({"channels": (1.0, 1.2)}, "channels: .* must be shares from 0 to 1"),
         ({"channels": (0.0, 0.0)}, "one of them above 0"),
-        ({"channels": (1.0, 0.5), "tied": True}, "tied channels change alike"),
+        ({"channels": (1.0, 0.5), "tied": True}, "tied channels have the same change"),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings, text):

@@ -1,4 +1,4 @@
-"""Attacks: one loop for every gradient ascent, and a separate class for each attack that is not an ascent.
+"""Attacks: one loop for every gradient ascent, and a separate class for every other attack.
 
 Public modules, imported by their full names: this package imports nothing, so that it costs nothing.
 """

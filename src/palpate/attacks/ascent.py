@@ -38,38 +38,39 @@ _CHECK_EVERY_ELSEWHERE = 4
 
 @dataclass(frozen=True)
 class Ascent:
-    """Projected gradient ascent, z_{t+1} = P(z_t + step * steepest(T(grad J(D(z_t))))), for every sample on its own.
+    """Projected gradient ascent, z_{t+1} = P(z_t + step * steepest(T(grad J(D(z_t))))), for every sample separately.
 
-    The iterate z moves in a ball; the model sees D(z), the image that the threat delivers for it, and that image alone
+    The iterate z moves in a ball; the model sees D(z), the image that the threat delivers for it. Only that image
     is scored and returned. For a plain ball D(z) = z.
 
     One forward pass serves the objective, the verdict and the best iterate; gradients flow to the perturbation
     only; samples that are beaten leave the batch; the last iterate is scored too. Where the objective's gradient
     is exactly zero (cross-entropy saturates), the margin's is used from there on and the result says so.
 
-    With handlings h_1 .. h_H in `robust_to`, and h_0 the identity, the mean over all of them is climbed,
+    With post-processing steps h_1 .. h_H in `robust_to`, and h_0 the identity, the mean over all of them is maximised:
 
         J(x) = sum_k w_k L(f(h_k(x)), y) / sum_k w_k,    x = D(z),    w_k = 1 unless weighted,
 
     an expectation over transformations (Athalye et al. 2018), with gradients straight through
     JPEG and rounding (Shin and Song 2017). Each f(h_k(.)) is a model of the same x: what an objective smooths or
-    compares (SMIA) is made of images before any handling, and goes through the same h_k; `own` decisions stay those for
-    the clean image as it is. Random directions draw anew for each k. A step costs 1 + H times the passes, one after the
-    other, so that the memory stays that of one. Every sample runs to the end; of the images that win as they are, the
-    one of lowest mean margin over all h_k is returned, or while none wins that of smallest margin.
+    compares (SMIA) is computed from images before any post-processing, and goes through the same h_k; `own` decisions
+    are those for the clean image without post-processing. Random directions are drawn again for each k. A step costs
+    1 + H times the passes, one after the other, with the memory of one. Every sample runs to the end. Of the images
+    that win without post-processing, the one of lowest mean margin over all h_k is returned; if none wins, the one of
+    smallest margin.
 
     Attributes:
         threat: the ball.
         steps: gradient steps per start, at least 1.
-        objective: what is climbed.
-        directions: what bends the gradient, in order.
+        objective: what is maximised.
+        directions: what changes the gradient, in order.
         step: how far each step goes.
-        random_start: start at a random point of the ball, or at the image itself.
-        restarts: starts; later ones attack only what is not beaten. More than one needs a random start.
+        random_start: start at a random point of the ball; otherwise at the image itself.
+        restarts: number of starts; later ones attack only what is not beaten. More than one needs a random start.
         run_to_end: let every sample run all steps and restarts (for traces and transfer); the image of smallest
             margin is returned.
-        robust_to: what may happen to the image before the model sees it, each as likely as nothing unless `Weighted`;
-            by name where no more than the model's bounds and window need be known, such as `blur1`.
+        robust_to: what may happen to the image before the model sees it, each as likely as no change unless `Weighted`;
+            by name, such as `blur1`, if it needs only the model's bounds and window.
 
     Raises:
         InputError: fewer than one step or restart, or several restarts that would all be the same.
@@ -110,7 +111,7 @@ class Ascent:
         A `watcher` is shown every step of every start (`palpate.stability`); it changes nothing.
 
         Raises:
-            InputError: images, targets or model outputs that cannot be attacked, or handlings for other bounds.
+            InputError: images, targets or model outputs that cannot be attacked, or post-processing for other bounds.
         """
         streams = Streams.of(generator, len(images))
         models = transformed_models(victim, self.robust_to)
@@ -131,7 +132,7 @@ class Ascent:
 
 
 def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Sequence[TransformedModel] = ()) -> None:
-    """Score given images (projected onto the threat, delivered) before a step is spent; what they beat is settled."""
+    """Score given images (projected onto the threat, delivered) before the first step; what they beat is finished."""
     if not len(rows):
         return
     space = best_so_far.space.take(rows)
@@ -290,7 +291,7 @@ class _Climb:
         value = torch.where(on_margin, margin, self.ascent.objective.value(inputs))
         gradient = self._finite(self.victim.gradient(value, iterate, keep_graph=first))
         zero = _is_zero(gradient)
-        # At the first step a look is affordable, and a single-step attack has no second one.
+        # The first step can afford this check, and a single-step attack has no second step.
         if first and bool(zero.any()):
             on_margin |= zero
             margin = -self.task.margin(inputs.outputs, self.targets)
@@ -306,7 +307,7 @@ class _Climb:
         return value.detach(), gradient
 
     def _finite(self, gradient: Tensor) -> Tensor:
-        # One NaN or infinity makes the whole sum so, and a sum is many times cheaper than a look at every value.
+        # One NaN or infinity makes the whole sum non-finite; a sum is many times cheaper than a check of every value.
         self.best_so_far.non_finite[self.rows] |= ~torch.isfinite(gradient.flatten(1).sum(1))
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)

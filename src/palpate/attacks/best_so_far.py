@@ -51,7 +51,7 @@ class BestSoFar:
         self.blocked_gradient = torch.zeros_like(self.eligible)
         self.non_finite = torch.zeros_like(self.eligible)
         self._keep_improving = keep_improving
-        # Whether the module itself has yet to judge `best`; an exact search has judged it already.
+        # Whether the module itself must still judge `best`; an exact search has judged it already.
         self._unjudged = torch.zeros_like(self.eligible)
 
     def open_rows(self) -> Tensor:
@@ -99,7 +99,7 @@ class BestSoFar:
         self.backwards[rows] += backwards
 
     def settle(self, rows: Tensor) -> Tensor:
-        """Positions within `rows` that go on: claims of success that the module as given denies are taken back."""
+        """Positions within `rows` that continue. A success that the module as given does not confirm is withdrawn."""
         if not self.victim.tuning.exact:
             self._confirm(rows[self.beaten[rows] & self._unjudged[rows]])
         return (~self.beaten[rows]).nonzero().flatten()
@@ -147,7 +147,7 @@ class BestSoFar:
 def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
     """Write into `kept` those of `rows` that are better."""
     if new.device.type == "cpu":
-        # Reading the flags is free here; copying images that are not better is not.
+        # Reading the flags costs nothing here; copying images that are not better does.
         chosen = better.nonzero().flatten()
         kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
     else:

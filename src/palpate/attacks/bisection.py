@@ -18,7 +18,7 @@ from palpate.victim import Victim
 
 
 class Bisection:
-    """One search: per sample, the largest radius that held and the smallest that fell close in on each other."""
+    """One search: per sample, the largest radius that failed and the smallest that succeeded approach each other."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Bisection:
         return (clean + (nearest - clean) * ratio).clamp(*self.victim.bounds)
 
     def _open(self, found: AttackResult) -> None:
-        """Before anything is known at a radius, its image is the clean one."""
+        """Until a result is known at a radius, its image is the clean one."""
         none = torch.zeros_like(found.forwards)
         off = torch.zeros_like(found.success)
         blank = replace(
@@ -103,7 +103,7 @@ class Bisection:
         self.held[rows] = torch.where(won, self.held[rows], middle)
 
     def _filled(self) -> tuple[list[AttackResult], list[list[str]]]:
-        """Radii that a sample never visited: beaten above the one that fell, standing below the one that held."""
+        """Radii that a sample never visited: beaten above its smallest success, not below its largest failure."""
         eligible = self.results[0].eligible.cpu()
         results = list(self.results)
         for k in range(len(self.eps)):

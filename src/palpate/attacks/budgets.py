@@ -32,7 +32,7 @@ def at(attack: Attack, eps: float | tuple[float, ...]) -> Any:
 
 
 def tried_first(found: AttackResult) -> list[bool]:
-    """Which samples fell to the given start, before a step was spent."""
+    """Which samples the given start beat, before the first step."""
     fell: list[bool] = (found.success & (found.first_success == 0) & (found.backwards == 0)).tolist()
     return fell
 

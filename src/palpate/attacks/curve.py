@@ -1,4 +1,4 @@
-"""An attack at several budgets: what a small budget beat is never attacked again at a larger one."""
+"""An attack at several budgets: a sample that a small budget beat is not attacked again at a larger one."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def curve(
 ) -> list[Budget]:
     """Run `attack` at every radius of `eps`.
 
-    A ball contains every smaller one, so an adversarial image found at a small radius stands for all larger ones.
+    A ball contains every smaller one, so an adversarial image found at a small radius counts for all larger ones.
 
-    `rising` goes from the smallest radius to the largest. What still stands is first tried with its last perturbation
-    scaled to the new ball (one forward pass), and then attacked afresh: a robust verdict always rests on the full
-    attack at that very radius.
+    `rising` goes from the smallest radius to the largest. A sample that is not beaten is first tried with its last
+    perturbation scaled to the new ball (one forward pass), and then attacked from the start: a robust verdict always
+    comes from the full attack at exactly that radius.
 
     `bisect` lets each sample search for its own smallest beating radius, which is several times cheaper. Each sample is
-    attacked at the radius that beats it and at the next smaller one; at radii below that it counts as standing because
-    the attack failed in a larger ball (`held`), which an imperfect attack does not strictly imply.
+    attacked at the radius that beats it and at the next smaller one; at radii below that it counts as not beaten
+    because the attack failed in a larger ball (`held`), which an imperfect attack does not strictly imply.
 
     `each` attacks every eligible sample at every radius, trying the scaled perturbation of the smaller radius first. It
-    is for figures that go on falling after an image is beaten, such as Dice, and for attacks that run to their end.
+    is for figures that still fall after an image is beaten, such as Dice, and for attacks that run to their end.
 
     Returns:
-        One outcome per radius, rising.
+        One outcome per radius, from the smallest to the largest.
 
     Raises:
         InputError: an unknown order; see the attack.
@@ -105,7 +105,7 @@ def _next(
     tried = tried_first(found)
     for position, row in enumerate(rows.tolist()):
         evidence[row] = TRANSFERRED if tried[position] else ATTACKED
-    # What was found in the smaller ball lies in this one too, and stays where it is worse for the model.
+    # What was found in the smaller ball is in this one too, and is kept if it is worse for the model.
     places = (found.margin <= before.margin[rows]).nonzero().flatten()
     merged = merge(merged, found, rows[places], places)
     forwards = merged.forwards.index_copy(0, rows, found.forwards)

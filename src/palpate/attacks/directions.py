@@ -1,4 +1,4 @@
-"""Bend the gradient (momentum, translation) or move the place where it is taken (Nesterov, input diversity)."""
+"""Change the gradient (momentum, translation) or the point where it is taken (Nesterov, input diversity)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Momentum:
     """g_{t+1} = decay * g_t + grad / ||grad||_1 (MI-FGSM, Dong et al. 2018).
 
     Attributes:
-        decay: how much of the past is kept.
+        decay: share of the past momentum that is kept.
     """
 
     decay: float = 1.0
@@ -35,7 +35,7 @@ class Momentum:
         return images
 
     def transform_gradient(self, gradient: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Accumulate; a gradient of zero leaves the momentum as it decays."""
+        """Accumulate; with a gradient of zero the momentum only decays."""
         length = gradient.flatten(1).abs().sum(1)
         state = self.decay * state + gradient / spread(torch.where(length > 0, length, 1.0), gradient)
         return state, state
@@ -50,7 +50,7 @@ class Nesterov(Momentum):
     def lookahead(
         self, images: Tensor, state: Tensor, stride: Tensor, space: Neighbourhood, streams: Streams
     ) -> Tensor:
-        """Look ahead along the momentum; not projected, as published."""
+        """The point ahead along the momentum; not projected, as published."""
         return images + spread(stride * self.decay, images) * state
 
 

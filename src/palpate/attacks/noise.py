@@ -18,7 +18,7 @@ from palpate.victim import Victim
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """The worst of several random images of the ball; needs no gradient.
+    """The worst of several random images of the ball; it needs no gradient.
 
     Attributes:
         threat: the ball.

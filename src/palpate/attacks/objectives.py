@@ -1,4 +1,4 @@
-"""What an ascent climbs: one value per sample, differentiable in the iterate."""
+"""What an ascent maximises: one value per sample, differentiable in the iterate."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Margin:
-    """Minus the task's margin, which does not saturate as cross-entropy does (Carlini and Wagner 2017).
+    """Minus the task's margin, which does not saturate, unlike cross-entropy (Carlini and Wagner 2017).
 
     Attributes:
-        scaled: divide by the spread of the scores where that can be formed (DLR, Croce and Hein 2020).
+        scaled: divide by the spread of the scores if there are enough of them (DLR, Croce and Hein 2020).
     """
 
     scaled: bool = False
@@ -52,10 +52,10 @@ class SoftScore:
 class Own:
     """An objective against the model's own clean decision instead of the truth, which the attacker may not know.
 
-    Only what is climbed changes: success, and the choice among the iterates, stay measured against the truth.
+    Only what is maximised changes: success, and the choice among the iterates, are still measured against the truth.
 
     Attributes:
-        objective: what is climbed.
+        objective: what is maximised.
     """
 
     objective: Objective
@@ -80,9 +80,9 @@ class Stabilised:
 
     D is cross-entropy to the decision at xs_t (agreement = "label") or KL(f(xs_t) || f(x_t)) ("distribution"); for
     masks, findings and boxes the task's own loss, pixel by pixel and box by box, with the decision at xs_t as truth.
-    Towards a goal, `label` pulls a piece that is just there back while its smoothed decision is not: prefer other
-    attacks for goals.
-    Unless `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
+    Towards a goal, `label` pulls a piece back that has just reached the goal while its smoothed decision has not:
+    prefer other attacks for goals.
+    Without `through`, no gradient flows through f(xs_t), which then costs one forward pass without graph.
 
     Attributes:
         weight: alpha, 0 or more; below 1 for hard labels without gradient through the smoothed branch.
@@ -108,9 +108,9 @@ class Stabilised:
             raise InputError(f"weight: {self.weight:g} must be 0 or more.")
         if self.agreement == "label" and self.weight >= 1:
             raise InputError(
-                f"weight: {self.weight:g} with agreement 'label' climbs (1 - weight) * cross-entropy while the "
-                "smoothed decision is right: at 1 the gradient vanishes, above it reverses. Give a weight below 1, "
-                "or agreement 'distribution'."
+                f"weight: {self.weight:g} with agreement 'label' maximises (1 - weight) * cross-entropy while "
+                "the smoothed decision is right: at 1 the gradient vanishes, above 1 it reverses. Give a weight below "
+                "1, or agreement 'distribution'."
             )
         if self.agreement == "label" and self.through:
             raise InputError("through: a decision (agreement 'label') has no gradient; use agreement 'distribution'.")

@@ -1,7 +1,7 @@
-"""Published gradient attacks, each as a point of `Ascent`. Paper names live here and nowhere else.
+"""Published gradient attacks, each as one setting of `Ascent`. Paper names are used here and nowhere else.
 
 Steps are in radii of the ball, so a recipe means the same in every norm and unit. Iterative attacks default to
-2.5 / steps radii, enough to cross the ball and come back; where a paper says otherwise, the recipe says so.
+2.5 / steps radii, enough to cross the ball and come back; a recipe names its paper's step if that is another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from palpate.threats.ball import LinfSteps
 
 
 def fixed(step: float | None, steps: int) -> Fixed:
-    """Steps of `step` radii; where none are given of 2.5 / steps, enough to cross the ball and come back."""
+    """Steps of `step` radii; by default of 2.5 / steps, enough to cross the ball and come back."""
     return Fixed(2.5 / max(steps, 1) if step is None else step)
 
 
@@ -135,7 +135,7 @@ def di(
 
 
 def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool = False) -> Ascent:
-    """Auto-PGD on the task's loss: the step halves where the climb stalls.
+    """Auto-PGD on the task's loss: the step halves when the ascent stalls.
 
     Reference: Croce and Hein, ICML 2020.
     """
@@ -145,14 +145,14 @@ def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool
 def apgd_margin(
     threat: Threat, steps: int = 40, restarts: int = 1, scaled: bool = False, run_to_end: bool = False
 ) -> Ascent:
-    """Auto-PGD on the margin, which does not saturate as cross-entropy does; safe for two and three classes.
+    """Auto-PGD on the margin, which does not saturate, unlike cross-entropy; safe for two and three classes.
 
-    `scaled` divides the margin by the spread of the leading scores (DLR, as published), where there are enough
-    classes to form it, and climbs the plain margin where not.
+    `scaled` divides the margin by the spread of the leading scores (DLR, as published) if there are enough classes
+    to form it; otherwise the plain margin is maximised.
 
     Differs from the paper: not scaled by default. DLR divides by zero with two classes and its targeted form with
-    three, and with five it can climb by widening the spread instead of closing the margin: the audit in
-    docs/explanation/fundus_dr.md has both side by side.
+    three, and with five it can rise by widening the spread instead of closing the margin: the audit in
+    docs/explanation/fundus_dr.md compares both.
     Reference: Croce and Hein, ICML 2020.
     """
     return Ascent(
@@ -172,7 +172,7 @@ def smia(
     step: float | None = None,
     run_to_end: bool = False,
 ) -> Ascent:
-    """Stabilised medical image attack: climb away from the truth while image and smoothed image agree.
+    """Stabilised medical image attack: move away from the truth while image and smoothed image agree.
 
         J(x_t) = L(f(x_t), y) - weight * D(f(x_t), f(xs_t)),   x_{t+1} = P(x_t + step * steepest(grad J))
 
@@ -180,7 +180,7 @@ def smia(
     (`palpate.attacks.objectives.Stabilised` has the whole family). The defaults are the choice of an ablation on
     validation images (docs/explanation/smia_defaults.md); the authors' file measures agreement by `label`.
 
-    Differs from the authors' published file: that one never projects, switches the term off by default, and its
+    Differs from the authors' published file: the file never projects, switches the term off by default, and its
     kernel is neither centred nor depthwise; `smia_reference` keeps the first two.
     Reference: Qi, Gong, Song, Ma, Zheng, ICLR 2021 (arXiv 2103.05232).
     """
@@ -189,10 +189,10 @@ def smia(
 
 
 def smia_reference(threat: Threat, steps: int = 10, weight: float = 0.0, run_to_end: bool = False) -> Ascent:
-    """The authors' published file with the fewest repairs: steps of a whole radius that are never projected.
+    """The authors' published file with as few repairs as possible: steps of a whole radius, never projected.
 
     Last-step smoothing, hard labels, and a weight of 0 as published, which switches stabilisation off. The
-    distance really reached is up to `steps` radii and is reported; never compare it with a projected attack at
+    distance that is reached is up to `steps` radii and is reported; never compare it with a projected attack at
     "the same eps". Repaired: two undefined names, the clamp without bounds, and the kernel (symmetric, depthwise).
     Reference: the code published with Qi et al., ICLR 2021.
     """

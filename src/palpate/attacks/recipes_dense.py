@@ -1,7 +1,7 @@
-"""Published attacks on masks, boxes and many labels, each as a point of `Ascent`; see `palpate.attacks.recipes`.
+"""Published attacks on masks, boxes and many labels, each as one setting of `Ascent`; see `palpate.attacks.recipes`.
 
-`reference` says against what an attack climbs: the truth, or the model's own decision for the clean image, which is
-all that an attacker without labels has. The verdict, and the choice among the iterates, stay against the truth.
+`reference` says what an attack moves away from: the truth, or the model's own decision for the clean image, which is
+all that an attacker without labels has. The verdict, and the choice among the iterates, always use the truth.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def dice_pgd(
 ) -> Ascent:
     """PGD on the Dice loss: x_{t+1} = P(x_t + step * steepest(-grad softDice(f(x_t), y))).
 
-    It climbs the smooth form of the very score by which a segmentation is judged (soft IoU where that is IoU), so
-    background pixels that do not change the score draw no effort, as they do in cross-entropy.
+    It lowers the smooth form of the score by which a segmentation is judged (soft IoU if that is IoU), so no effort
+    goes into background pixels that do not change the score, unlike with cross-entropy.
 
     Reference: the loss is Milletari, Navab, Ahmadi, 3DV 2016; the ascent Madry et al., ICLR 2018.
     """
@@ -57,12 +57,12 @@ def segpgd(
     reference: Reference = "truth",
     run_to_end: bool = False,
 ) -> Ascent:
-    """PGD whose cross-entropy attends to standing pixels first and to fallen ones later.
+    """PGD whose cross-entropy weights unbroken pixels first and broken ones later.
 
-        J(x_t) = (1 - lambda_t) * sum_{p standing} L_p + lambda_t * sum_{p fallen} L_p,   lambda_t = (t - 1) / (2 T)
+        J(x_t) = (1 - lambda_t) * sum_{p unbroken} L_p + lambda_t * sum_{p broken} L_p,   lambda_t = (t - 1) / (2 T)
 
-    each over the number of pixels that count (`palpate.attacks.objectives_pieces.SegPGD`). Right for findings and
-    boxes, in 3D, and towards a goal, where a pixel stands until it is where the goal wants it.
+    each over the number of pixels that count (`palpate.attacks.objectives_pieces.SegPGD`). Also for findings
+    and boxes, in 3D, and towards a goal, where a pixel is unbroken until it is as the goal wants it.
 
     Differs from the paper: its step is 0.01 of the range at a radius of 0.03; a sample that is beaten stops.
     Reference: Gu, Zhao, Tresp, Torr, ECCV 2022.
@@ -83,7 +83,7 @@ def cospgd(
         J(x_t) = mean_p cos(p_p, onehot(y_p)) * L_p   away from the truth; 1 - cos towards a goal
 
     No gradient flows through the cosine, as in the authors' published code
-    (`palpate.attacks.objectives_pieces.CosPGD`). Right for findings and boxes, and in 3D.
+    (`palpate.attacks.objectives_pieces.CosPGD`). Also for findings and boxes, and in 3D.
 
     Differs from the paper: its step is 0.01 of the range at a radius of 8/255; a sample that is beaten stops.
     Reference: Agnihotri, Jung, Keuper, ICML 2024.
@@ -92,15 +92,15 @@ def cospgd(
 
 
 def asma(threat: Threat, steps: int = 40, step: float | None = None, run_to_end: bool = False) -> Ascent:
-    """Adaptive segmentation mask attack: pull only the pixels that are not yet what the wanted mask says.
+    """Adaptive segmentation mask attack: change only the pixels that do not yet match the wanted mask.
 
-        J(x_t) = -sum_{p not there yet} m_p / number of pixels that count,   from the image itself
+        J(x_t) = -sum_{p not as wanted} m_p / number of pixels that count,   from the image itself
 
     with m_p the pixel's margin to the wanted class. For goals that want a mask.
 
-    Differs from the paper: it climbs the wanted class's logit, not its margin over the best other one; it subtracts
-    the squared distance to the image where a ball bounds it here; and its step grows with the overlap, to make up
-    for the gradient that shrinks with the pixels left, which a step of fixed length does not need.
+    Differs from the paper: the paper maximises the wanted class's logit, not its margin over the best other one; it
+    subtracts the squared distance to the image, while here a ball bounds it; and its step grows with the overlap, to
+    compensate for the gradient that shrinks with the pixels left, which a step of fixed length does not need.
     Reference: Ozbulak, Van Messem, De Neve, MICCAI 2019.
     """
     return _pgd(threat, PieceMargin(open_only=True), steps, step, False, run_to_end)
@@ -109,16 +109,16 @@ def asma(threat: Threat, steps: int = 40, step: float | None = None, run_to_end:
 def dag(
     threat: Threat, steps: int = 40, step: float = 1.0, reference: Reference = "truth", run_to_end: bool = False
 ) -> Ascent:
-    """Dense adversary generation: every target that still stands is pushed to another class, by its logits.
+    """Dense adversary generation: every unbroken target is pushed to another class, by its logits.
 
-        J(x_t) = sum_{p standing} (f_p[another] - f_p[true]),   x_{t+1} = P(x_t + step * radius * grad J / max |grad J|)
+        J(x_t) = sum_{p unbroken} (f_p[another] - f_p[true]),   x_{t+1} = P(x_t + step * radius * grad J / max |grad J|)
 
     Targets are the pixels of a mask, the findings of a reading, or the boxes that a detector proposes. As published,
-    it starts from the image, follows the gradient itself and not its sign, and leaves alone what fell.
+    it starts from the image, follows the gradient itself and not its sign, and ignores broken targets.
 
     Differs from the paper: `another` is the nearest other class, or what the goal wants, not one drawn at random per
-    class; a ball bounds the change, where the paper's grows until all targets fell; and the steepest value moves a
-    whole radius per step (the paper: 0.5 of 255 in 150 to 200 steps).
+    class; a ball bounds the change, while the paper's grows until all targets are broken; and the steepest value moves
+    a whole radius per step (the paper: 0.5 of 255 in 150 to 200 steps).
     Reference: Xie, Wang, Zhang, Zhou, Xie, Yuille, ICCV 2017.
     """
     objective = against(reference, PieceMargin(open_only=True))
@@ -128,7 +128,7 @@ def dag(
 def vafa(
     threat: Threat, steps: int = 20, step: float | None = None, block: int = 8, run_to_end: bool = False
 ) -> Ascent:
-    """Frequency attack on volumes and images: the Dice loss is climbed in the cosine transform of small blocks.
+    """Frequency attack on volumes and images: the Dice loss is maximised in the cosine transform of small blocks.
 
         c_{t+1} = P(c_t + step * radius * sign(grad_c J)),   |c - c_clean| <= radius for each coefficient of each block
 
@@ -136,10 +136,10 @@ def vafa(
     and single stored values may change by more: the L-inf distance that is reached is what counts in a comparison.
 
     Differs from the paper: it learns, per block, quantisation steps q (5 to 10 for 8-bit values by default) and
-    returns the rounded coefficients, which move by at most q / 2. Here all changes of at most the radius are allowed,
-    of which those of q up to 2 * radius are a part; no structural-similarity term; no rescaling of slices to their
-    own range afterwards, which moves every value; the bounds are kept, and sides that are no multiple of the block
-    are padded.
+    returns the rounded coefficients, which move by at most q / 2. Here all changes of at most the radius are allowed;
+    those of q up to 2 * radius are a part of them. There is no structural-similarity term, and no rescaling of slices
+    to their own range afterwards, which moves every value. The bounds are kept, and sides that are not a multiple of
+    the block are padded.
     Reference: Hanif, Naseer, Khan, Shah, Khan, MICCAI 2023; in 2D AdvDrop, Duan et al., ICCV 2021.
     """
     return _pgd(Frequency(threat.eps, block), SoftScore(), steps, step, False, run_to_end)

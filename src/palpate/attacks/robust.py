@@ -1,4 +1,4 @@
-"""Attacks that survive what happens to images."""
+"""Attacks that survive post-processing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from palpate.units import Scale
 
 
 def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) -> Attack:
-    """The attack that also climbs after each handling of these names; see `Ascent.robust_to`.
+    """The attack that also maximises its objective after each of these post-processing steps; see `Ascent.robust_to`.
 
-    Without names it is the attack itself. What it climbs by itself (`steadfast`) stays, and counts once.
+    Without names it is the attack itself. A step that the attack already has (`steadfast`) is kept, and counts once.
 
     Args:
         attack: a gradient ascent.
-        names: such as `jpeg75`, `blur1`; `palpate list post-processing` has them all. Handlings stand for themselves.
+        names: such as `jpeg75`, `blur1`; `palpate list post-processing` has them all. Steps may be given too.
         scale: what the values of the images mean.
 
     Raises:
@@ -31,9 +31,9 @@ def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) 
     if not isinstance(attack, Ascent):
         listed = " or ".join(name if isinstance(name, str) else name.name for name in names)
         raise InputError(
-            f"robust_to: {type(attack).__name__} follows no gradient, so it cannot climb what remains after "
+            f"robust_to: {type(attack).__name__} follows no gradient, so it cannot be made robust to "
             f"{listed}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
-            "what survives is measured either way."
+            "survival is measured in both cases."
         )
     try:
         handlings = tuple(parse(name, scale) if isinstance(name, str) else name for name in names)
@@ -41,7 +41,7 @@ def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) 
         raise InputError(f"robust_to: {error}") from error
     for handling in handlings:
         if handlings.count(handling) > 1:
-            raise InputError(f"robust_to: {handling.name} is named twice, and each counts once.")
+            raise InputError(f"robust_to: {handling.name} is named twice. Name each step once.")
     named = {handling.name for handling in handlings}
-    own = tuple(way for way in attack.robust_to if name_of(way) not in named)
+    own = tuple(step for step in attack.robust_to if name_of(step) not in named)
     return replace(attack, robust_to=(*own, *handlings))

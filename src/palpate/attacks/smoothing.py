@@ -1,4 +1,4 @@
-"""A Gaussian that smooths each channel on its own, in any number of spatial dimensions."""
+"""A Gaussian that smooths each channel separately, in any number of spatial dimensions."""
 
 from __future__ import annotations
 

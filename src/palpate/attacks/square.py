@@ -1,4 +1,4 @@
-"""Random squares for models without gradient: a search that sees nothing but outputs."""
+"""Random squares for models without gradient: a search that sees only outputs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 @dataclass(frozen=True)
 class Square:
-    """Random search over squares (cubes in 3D) at the faces of an L-inf ball; needs outputs alone, no gradient.
+    """Random search over squares (cubes in 3D) at the faces of an L-inf ball; it needs only outputs, no gradient.
 
     Every change is +radius or -radius at every value. The first image has stripes of random sign. Each query then
-    writes one sign per channel into one square at a random place, and keeps it where the margin falls, or where the
-    margin stays and the soft score falls: the margin of masks and boxes has wide plateaus.
+    writes one sign per channel into one square at a random place, and keeps it if the margin falls, or if the margin
+    stays and the soft score falls: the margin of masks and boxes has wide plateaus.
 
     The squares cover the share p of the image, p = p_init / 2^k after k of the paper's halving points (10, 50, 200,
-    500, 1000, 2000, 4000, 6000, 8000 of 10000 queries, scaled to `queries`). Where a threat lets only a part of the
-    image change, squares lie in the smallest box around that part, and p is a share of the box.
+    500, 1000, 2000, 4000, 6000, 8000 of 10000 queries, scaled to `queries`). If a threat allows changes in only a part
+    of the image, squares are in the smallest box around that part, and p is a share of the box.
 
     Differs from the published code: squares reach the last row and column; a square that would change nothing has
     its signs flipped instead of drawn again; ties go to the soft score.
@@ -94,7 +94,7 @@ class _Search:
         self.targets = best_so_far.task.take(best_so_far.targets, rows)
         self.tied = bool(getattr(square.threat, "tied", False))
         self.low, self.extent = _reach(self.space)
-        # What was found before (an image given as a start) is left only for something better.
+        # What was found before (an image given as a start) is replaced only by something better.
         self.change = best_so_far.best[rows] - self.space.clean
         self.margin = best_so_far.best_margin[rows].clone()
         self.soft = torch.full_like(self.margin, float("inf"))
@@ -117,7 +117,7 @@ class _Search:
         self.best_so_far.spend(self.rows, 1, 0)
         better = (margin < self.margin) | ((margin == self.margin) & (soft < self.soft))
         if first:
-            # The stripes are left for nothing worse than themselves, and taken for the unchanged image always.
+            # The stripes always replace the unchanged image; a square replaces the stripes if it is not worse.
             better |= ~self.change.flatten(1).any(1) & torch.isfinite(margin)
         self.change = torch.where(spread(better, change).bool(), change, self.change)
         self.margin, self.soft = torch.where(better, margin, self.margin), torch.where(better, soft, self.soft)
@@ -139,12 +139,12 @@ class _Search:
         inside = _boxes(corner, side, clean)
         signs = self._signs(draws[:, axes:].reshape(len(clean), -1, *[1] * axes))
         written = torch.where(inside, signs, self.change)
-        # A square of the signs that stand there already would waste its query.
+        # A square with the signs that are there already would waste its query.
         idle = (written == self.change).flatten(1).all(1)
         return torch.where(inside & spread(idle, inside).bool(), -signs, written)
 
     def _signs(self, draws: Tensor) -> Tensor:
-        """Plus or minus the radius from uniform numbers (B, C, ...); one sign for all channels where they are tied."""
+        """Plus or minus the radius from uniform numbers (B, C, ...); one sign for all channels if they are tied."""
         signs = torch.where(draws < 0.5, -1.0, 1.0).to(draws)
         return (signs[:, :1].expand_as(signs) if self.tied else signs) * spread(self.space.radius, draws)
 
@@ -162,7 +162,7 @@ class _Search:
 
 
 def _reach(space: Neighbourhood) -> tuple[Tensor, Tensor]:
-    """First corner and extent (B, axes) of the smallest box that holds all that the threat lets change."""
+    """First corner and extent (B, axes) of the smallest box that contains all that the threat lets change."""
     clean, wide = space.clean, spread(space.radius, space.clean)
     up, down = (space.to_image(space.project(clean + far)) for far in (wide, -wide))
     free = ((up != clean) | (down != clean)).any(1)

@@ -58,7 +58,7 @@ class Cosine(Fixed):
 class Proportional(Fixed):
     """x_{t+1} = P(x_t + size * radius * g_t / max |g_t|): every value moves in proportion to its gradient (DAG).
 
-    For L-inf balls, whose steepest step moves every value equally far. A gradient of zero moves nothing.
+    For L-inf balls, whose steepest step moves every value equally far. A gradient of zero changes nothing.
     """
 
     def advance(
@@ -86,18 +86,19 @@ class HalvingState(NamedTuple):
 
 @dataclass(frozen=True)
 class Halving:
-    """APGD's step (Croce and Hein 2020): start at two radii, halve where the climb stalls, go back to the best.
+    """APGD's step (Croce and Hein 2020): start at two radii, halve when the ascent stalls, go back to the best.
 
         z_{t+1} = P(x_t + eta_t * radius * steepest(g_t))
         x_{t+1} = P(x_t + inertia * (z_{t+1} - x_t) + (1 - inertia) * (x_t - x_{t-1}))
 
-    At the checkpoints of the paper a sample's step is halved, and its climb resumed from its best iterate, when
-    fewer than `rho` of the steps since the last checkpoint rose, or when neither the step nor the best value changed.
+    At the checkpoints of the paper a sample's step is halved, and its ascent continues from its best iterate, when
+    fewer than `rho` of the steps since the last checkpoint raised the value, or when neither the step nor the best
+    value changed.
 
     Attributes:
         size: first step in radii.
-        inertia: share of the new step against the last one.
-        rho: share of the steps that have to rise.
+        inertia: share of the new step; the rest is the last one.
+        rho: share of the steps that have to raise the value.
     """
 
     size: float = 2.0
@@ -105,7 +106,7 @@ class Halving:
     rho: float = 0.75
 
     def init(self, images: Tensor) -> HalvingState:
-        """Nothing climbed yet."""
+        """The state before the first step."""
         lowest = images.new_full((len(images),), -torch.inf)
         return HalvingState(
             size=torch.full_like(lowest, self.size),

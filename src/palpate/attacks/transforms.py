@@ -41,7 +41,7 @@ Transform = PostProcessing | str | Weighted
 
 @dataclass(frozen=True, eq=False)
 class TransformedModel:
-    """The victim f after one post-processing step h, seen as the model f(h(x)) of the very same images x.
+    """The victim f after one post-processing step h, seen as the model f(h(x)) of the same images x.
 
     Attributes:
         victim: f; it counts the passes.

@@ -1,4 +1,4 @@
-"""What every attack, threat, task and metric keeps, as checks that anyone can run on their own.
+"""The contracts of every attack, threat, task and metric, as checks that users can run on their own parts.
 
     from palpate.checks import check_attack
     check_attack(lambda threat: my_attack(threat, steps=20), random=True)

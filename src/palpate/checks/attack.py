@@ -29,11 +29,11 @@ class Subject:
     Attributes:
         make: builds the attack from a threat.
         norms: the norms that it claims to search.
-        gradient: it climbs the model's gradient.
+        gradient: it follows the model's gradient.
         random: its outcome depends on the seed.
         projected: it stays inside the ball.
-        own_threat: it takes the radius for a threat of its own, in which its distance is measured; what is known on
-            paper of balls is then not asked of it.
+        own_threat: it uses the radius for its own threat, in which its distance is measured; closed-form results for
+        balls are then not checked.
     """
 
     make: Callable[[Threat], Attack]
@@ -68,7 +68,7 @@ def _radius_offset(weights: Tensor, radius: float) -> float:
 
 
 def budget_and_box(subject: Subject) -> None:
-    """Every returned image lies in its own ball and in the box, also next to the box's faces."""
+    """Every returned image is in its own ball and in the box, also next to the box's faces."""
     images = victims.images()
     victim = _net()
     for norm in subject.norms:
@@ -114,11 +114,11 @@ def repeatable(subject: Subject) -> None:
 
 
 def batch_is_one_by_one(subject: Subject) -> None:
-    """A batch gives each sample what it gets alone, its random numbers included."""
+    """Each sample gets the same result in a batch as alone, including its random numbers."""
     images, victim = victims.images(12).double(), _net()
     victim.module.double()
     labels, task = _decided(victim, images), Classification(4)
-    # Some samples fall early and some never, so that the batch shrinks on the way, and not from its end alone.
+    # Some samples are beaten early and some never, so that the batch shrinks on the way, not only from its end.
     radii = tuple(0.2 + ((5 * i) % len(images)) for i in range(len(images)))
     attack = subject.at("linf", radii)
     whole = attack(victim, task, images, labels, generator=Streams(range(len(images))))
@@ -129,7 +129,7 @@ def batch_is_one_by_one(subject: Subject) -> None:
         same = torch.allclose(whole.images[row], alone.images[0], atol=1e-9)
         counted = whole.forwards[row] == alone.forwards[0] and whole.backwards[row] == alone.backwards[0]
         require(same, "batch is one by one", f"image {row} differs when attacked alone")
-        require(counted, "batch is one by one", f"image {row} costs other passes when attacked alone")
+        require(counted, "batch is one by one", f"image {row} costs another number of passes when attacked alone")
 
 
 def linear_oracle(subject: Subject) -> None:
@@ -169,7 +169,7 @@ def victim_untouched(subject: Subject) -> None:
     network = victim.module.train()
     network.head.eval()  # type: ignore[union-attr]
     network.head.bias.requires_grad_(False)  # type: ignore[union-attr]
-    # A module that draws global random numbers, as dropout left on would.
+    # A module that uses global random numbers, like dropout that is still on.
     handle = network.register_forward_hook(_draw)
     before = _state(network)
     images = victims.images()
@@ -218,12 +218,12 @@ def inputs_untouched(subject: Subject) -> None:
 
 
 def lost_samples(subject: Subject) -> None:
-    """An image that the model gets wrong is returned as it is and is no success."""
+    """An image that the model gets wrong is returned unchanged and is not a success."""
     images, victim = victims.images(), _net()
     labels = _decided(victim, images)
     labels[::2] = (labels[::2] + 1) % 4
     result = _run(subject.at("linf"), victim, images, labels, 4)
-    require(torch.equal(result.images[::2], images[::2]), "lost samples", "an image that was wrong already was changed")
+    require(torch.equal(result.images[::2], images[::2]), "lost samples", "an image that was already wrong was changed")
     require(not result.success[::2].any(), "lost samples", "a clean error counts as a success")
     require(not result.eligible[::2].any(), "lost samples", "a clean error counts as eligible")
     require((result.backwards[::2] == 0).all(), "lost samples", "passes were spent on a clean error")
@@ -242,10 +242,10 @@ def shapes_and_types(subject: Subject) -> None:
         eps = 4.0 / 255 * (bounds[1] - bounds[0])
         result = _run(subject.at("linf", eps), victim, images, _decided(victim, images), 4)
         name = f"{channels} channels, {spatial}D, {kind}"
-        require(result.images.shape == images.shape, "shapes and types", f"{name}: another shape came back")
-        require(result.images.dtype == kind, "shapes and types", f"{name}: another type came back")
+        require(result.images.shape == images.shape, "shapes and types", f"{name}: the result has another shape")
+        require(result.images.dtype == kind, "shapes and types", f"{name}: the result has another type")
         inside = (result.images >= bounds[0]).all() and (result.images <= bounds[1]).all()
-        require(inside, "shapes and types", f"{name}: the bounds were left")
+        require(inside, "shapes and types", f"{name}: a value is outside the bounds")
         require(result.distance.any(), "shapes and types", f"{name}: nothing was changed")
 
 
@@ -265,7 +265,7 @@ def passes_are_counted(subject: Subject) -> None:
 
 
 def saturation_is_seen(subject: Subject) -> None:
-    """Where cross-entropy's gradient is exactly zero, the attack says so and climbs the margin instead."""
+    """If cross-entropy's gradient is exactly zero, the attack reports it and uses the margin instead."""
     if not subject.gradient:
         return
     images = victims.level_images().float()
@@ -294,7 +294,7 @@ def verdict_by_the_model_as_given(subject: Subject) -> None:
 
 
 def beats_noise(subject: Subject) -> None:
-    """An attack that climbs the gradient beats the model more often than random images of the same ball."""
+    """An attack that follows the gradient beats the model more often than random images of the same ball."""
     if not subject.gradient or subject.own_threat:
         return
     from palpate.attacks.noise import RandomNoise
@@ -341,14 +341,14 @@ def check_attack(
 
     Args:
         make: builds the attack from a threat, for example `lambda threat: MyAttack(threat, steps=20)`.
-        norms: the norms that it claims to search; `linf` has to be among them.
-        gradient: it climbs the model's gradient.
+        norms: the norms that it claims to search; `linf` must be among them.
+        gradient: it follows the model's gradient.
         random: its outcome depends on the seed.
         projected: it stays inside the ball.
-        own_threat: it takes the radius for a threat of its own.
+        own_threat: it uses the radius for its own threat.
 
     Raises:
-        ContractError: a contract is not kept; the text names it.
+        ContractError: a contract is broken; the text names it.
     """
     subject = Subject(make, norms, gradient, random, projected, own_threat)
     for contract in ATTACK_CONTRACTS.values():

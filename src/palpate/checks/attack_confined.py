@@ -24,13 +24,13 @@ _STEP, _ORIGIN = 1.25, -3.75
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of confining.
+    """One way to confine changes.
 
     Attributes:
         lattice: in stored steps.
         region: inside a rectangle.
         channels: share of the radius by channel.
-        tied: alike in all channels.
+        tied: the same in all channels.
         smooth: width of the Gaussian.
     """
 
@@ -88,7 +88,7 @@ def _run(
 
 
 def confined_images(subject: Subject, variant: Variant) -> None:
-    """Every returned image is in the ball and the box, in the region, in stored steps, tied, and not left as it was."""
+    """Every returned image is in the ball and the box, in the region, in stored steps, tied, and changed."""
     clean = images()
     name = "confined images"
     for norm in subject.norms:
@@ -98,7 +98,7 @@ def confined_images(subject: Subject, variant: Variant) -> None:
         change = found.images - clean
         require(change.any(), name, f"{norm}: no image was changed at all")
         require((found.distance <= allowed).all(), name, f"{norm}: {found.distance.tolist()} of {radii}")
-        require(found.images.min() >= 0 and found.images.max() <= 255, name, f"{norm}: the box was left")
+        require(found.images.min() >= 0 and found.images.max() <= 255, name, f"{norm}: a value is outside the box")
         require_confined(name, variant, change, limits(clean))
         if variant.channels and norm == "linf":
             reach = torch.tensor(radii).reshape(-1, 1, 1, 1) * torch.tensor(variant.channels).reshape(1, -1, 1, 1)
@@ -113,7 +113,7 @@ def require_confined(name: str, variant: Variant, change: Tensor, limits: Limits
         require(not change[outside].any(), name, "something was changed outside the region")
     if variant.lattice:
         steps = change / _STEP
-        require((steps - steps.round()).abs().max() < 1e-9, name, "a change is no whole number of stored steps")
+        require((steps - steps.round()).abs().max() < 1e-9, name, "a change is not a whole number of stored steps")
     if variant.tied:
         require(torch.allclose(change, change[:, :1].expand_as(change), atol=1e-9), name, "channels differ")
 
@@ -133,10 +133,10 @@ def verdict_is_of_the_delivered(subject: Subject, variant: Variant) -> None:
 def start_is_delivered(subject: Subject, variant: Variant) -> None:
     """Images to start from are confined before they are scored."""
     clean = images(12)
-    # Far outside of region and ball, so that only what is delivered may be believed.
+    # Far outside of region and ball, so that only the delivered image can be valid.
     found, _, _ = _run(subject, variant.threat("linf"), clean, start=255 - clean)
     require_confined("start is delivered", variant, found.images - clean, limits(clean))
-    require((found.distance <= _RADII["linf"]).all(), "start is delivered", "the ball was left")
+    require((found.distance <= _RADII["linf"]).all(), "start is delivered", "the image is outside the ball")
 
 
 def confined_batch_is_one_by_one(subject: Subject, variant: Variant) -> None:
@@ -155,7 +155,7 @@ def lattice_oracle(subject: Subject, variant: Variant) -> None:
     if not (variant.lattice and variant.region and variant.tied):
         return
     clean = victims.level_images()
-    # The values of these images are no multiples of the step: the lattice is counted from each of them.
+    # The values of these images are not multiples of the step: the lattice is counted from each of them.
     own = limits(clean)._replace(origin=None)
     inside = int(limits(clean[:1]).region.sum()) * clean.shape[1]  # type: ignore[union-attr]
     weights = torch.full_like(clean[0], 0.01)
@@ -208,11 +208,11 @@ def check_attack_confined(
 
     Args:
         make: builds the attack from a threat.
-        norms: the norms that it claims to search; `linf` has to be among them.
-        gradient: it climbs the model's gradient.
+        norms: the norms that it claims to search; `linf` must be among them.
+        gradient: it follows the model's gradient.
 
     Raises:
-        ContractError: a contract is not kept; the text names it.
+        ContractError: a contract is broken; the text names it.
     """
     subject = Subject(make, norms, gradient)
     for contract in ATTACK_CONFINED_CONTRACTS.values():

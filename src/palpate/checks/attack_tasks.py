@@ -36,7 +36,7 @@ class Trial:
 
     @cached_property
     def radii(self) -> tuple[float, ...]:
-        """One radius per sample, so that some fall early and some never, and not in the order of the batch."""
+        """One radius per sample, so that some are beaten early and some never, not in the order of the batch."""
         return tuple(0.5 + 4.0 * ((3 * row) % 5) for row in range(len(self.scenario.images)))
 
     @cached_property
@@ -56,7 +56,7 @@ class Trial:
 
 
 def budget_and_box(trial: Trial) -> None:
-    """Every returned image lies in its own ball and in the box, and what was eligible was changed."""
+    """Every returned image is in its own ball and in the box, and eligible images were changed."""
     result, _ = trial.whole
     low, high = float(result.images.min()), float(result.images.max())
     name = f"budget and box, {trial.scenario.name}"
@@ -91,18 +91,18 @@ def repeatable(trial: Trial) -> None:
 
 
 def batch_is_one_by_one(trial: Trial) -> None:
-    """A batch gives each sample what it gets alone, at the same price."""
+    """Each sample gets the same result in a batch as alone, at the same cost."""
     result, _ = trial.whole
     name = f"batch is one by one, {trial.scenario.name}"
     for row in range(len(result)):
         alone = trial.attack(torch.tensor([row]))
         require(torch.allclose(result.images[row], alone.images[0], atol=1e-9), name, f"image {row} differs alone")
         counted = result.forwards[row] == alone.forwards[0] and result.backwards[row] == alone.backwards[0]
-        require(counted, name, f"image {row} costs other passes alone")
+        require(counted, name, f"image {row} costs another number of passes alone")
 
 
 def lost_samples(trial: Trial) -> None:
-    """A sample that is wrong already is returned as it is, is no success, and costs one pass."""
+    """A sample that is already wrong is returned unchanged, is not a success, and costs one pass."""
     (result, _), scenario = trial.whole, trial.scenario
     name = f"lost samples, {scenario.name}"
     require(not result.eligible[LOST], name, "a clean error counts as eligible")
@@ -136,9 +136,9 @@ ATTACK_TASK_CONTRACTS: dict[str, Callable[[Trial], None]] = {
 
 
 def mask_oracle(subject: Subject, *, untargeted: bool = True, targeted: bool = True) -> None:
-    """On a mask whose pixels fall one by one nothing wins below the closed-form radius, and L-inf ascent just above.
+    """On a mask whose pixels change one by one nothing wins below the closed-form radius, and L-inf ascent just above.
 
-    Of n counted pixels, all annotated, k have to fall so that Dice 2 (n - k) / (2n - k) is at most its floor of 0.5,
+    Of n counted pixels, all annotated, k must change so that Dice 2 (n - k) / (2n - k) is at most its floor of 0.5,
     or so that at most the share 0.05 is left; the radius is the k-th smallest offset.
     """
     if subject.own_threat:
@@ -181,13 +181,13 @@ def check_attack_on_tasks(
     Args:
         make: builds the attack from a threat; a few steps are enough.
         tasks: kinds that it claims to attack, among `multilabel`, `segmentation` and `detection`.
-        gradient: it climbs the model's gradient.
+        gradient: it follows the model's gradient.
         projected: it stays inside the ball.
-        own_threat: it takes the radius for a threat of its own.
-        targeted_only: it needs a goal that says where the decision shall go.
+        own_threat: it uses the radius for its own threat.
+        targeted_only: it needs a goal that says what the decision must become.
 
     Raises:
-        ContractError: a contract is not kept; the text names it.
+        ContractError: a contract is broken; the text names it.
     """
     subject = Subject(make, gradient=gradient, projected=projected, own_threat=own_threat)
     for name, (kind, targeted) in SCENARIO_KINDS.items():

@@ -44,7 +44,7 @@ def check_metric(metric: Metric, *, best: float = 1.0, classes: int = 5) -> None
     """Check a metric `(labels, decisions) -> float` on whole numbers from 0.
 
     Raises:
-        ContractError: a contract is not kept; the text names it.
+        ContractError: a contract is broken; the text names it.
     """
     for contract in METRIC_CONTRACTS.values():
         contract(metric, best, classes)

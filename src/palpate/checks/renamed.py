@@ -1,4 +1,4 @@
-"""Methods of users' own parts that have a new name: the check says so before anything fails on it."""
+"""Methods of users' own parts that have a new name: the check reports them before anything else fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small scenario of every kind of task: a victim, images, and targets that it gets right but for one sample."""
+"""A small scenario of every kind of task: a victim, images, and targets that it gets right except for one sample."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Scenario:
         victim: a small network in float64.
         task: what its outputs mean.
         images: (B, C, *spatial) stored values, the first two at the faces of the box.
-        targets: what the victim decides, but for the sample `LOST`.
-        targeted: the goal says where the decision shall go.
+        targets: what the victim decides, except for the sample `LOST`.
+        targeted: the goal says what the decision must become.
     """
 
     name: str
@@ -68,7 +68,7 @@ def masks_3d() -> Scenario:
 
 
 def erased_masks() -> Scenario:
-    """Overlapping structures, one of which shall vanish."""
+    """Overlapping structures, one of which the attack must erase."""
     victim, images, outputs = _decided(victims.small_masks(3, 2))
     labels = (outputs > 0).long()
     labels[LOST, 0] = 0

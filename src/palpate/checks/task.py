@@ -17,16 +17,16 @@ Reached = Callable[[Any, Any], Tensor]
 
 
 def margin_agrees(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
-    """The margin is 0 or less exactly where an independent definition says that the goal is reached (ties aside)."""
+    """The margin is 0 or less exactly if an independent definition says that the goal is reached, except for ties."""
     margin = task.margin(outputs, targets)
     clear = margin.abs() > 1e-6
-    require(torch.equal((margin <= 0)[clear], reached(outputs, targets)[clear]), "margin agrees", "its sign is another")
+    require(torch.equal((margin <= 0)[clear], reached(outputs, targets)[clear]), "margin agrees", "its sign differs")
     scaled = task.scaled_margin(outputs, targets)
-    require(torch.equal((scaled <= 0)[clear], (margin <= 0)[clear]), "margin agrees", "the scaled margin's sign")
+    require(torch.equal((scaled <= 0)[clear], (margin <= 0)[clear]), "margin agrees", "the scaled sign differs")
 
 
 def is_per_sample(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
-    """What a task says of a sample does not depend on the others."""
+    """The results of a task for a sample do not depend on the other samples."""
     count = len(leaves(outputs)[0])
     rows = torch.arange(count).flip(0)[: max(1, count - 1)]
     some, wanted = take(outputs, rows), task.take(targets, rows)
@@ -41,7 +41,7 @@ def is_per_sample(task: Task, outputs: Tree, targets: Any, reached: Reached) -> 
 
 
 def loss_climbs_to_the_goal(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
-    """A small step of the outputs up the loss does not raise the margin, and its gradient is finite."""
+    """A small step of the outputs along the loss gradient does not raise the margin, and the gradient is finite."""
     place = mapped(lambda tensor: tensor.double().requires_grad_(), outputs)
     tensors = leaves(place)
     gradients = torch.autograd.grad(task.loss(place, targets).sum(), tensors, allow_unused=True)
@@ -76,7 +76,7 @@ def agreement_is_zero_with_itself(task: Task, outputs: Tree, targets: Any, reach
 
 
 def pieces_make_up_the_decision(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
-    """Pieces are (B, P), stand between 0 and 1, and where all that count are where the attack wants them, it won."""
+    """Pieces are (B, P), unbroken from 0 to 1, and if all that count are as the attack wants them, it won."""
     pieces = task.pieces(outputs, targets)
     shapes = {tuple(part.shape) for part in pieces}
     require(len(shapes) == 1 and len(pieces.loss.shape) == 2, "pieces", f"their shapes are {shapes}")
@@ -85,15 +85,15 @@ def pieces_make_up_the_decision(task: Task, outputs: Tree, targets: Any, reached
     for name in ("loss", "margin", "unbroken"):
         require(getattr(pieces, name)[counted].isfinite().all(), "pieces", f"a {name} is not finite")
     standing = pieces.unbroken[counted]
-    require(((standing >= -1e-6) & (standing <= 1 + 1e-6)).all(), "pieces", "one stands below 0 or above 1")
+    require(((standing >= -1e-6) & (standing <= 1 + 1e-6)).all(), "pieces", "`unbroken` is below 0 or above 1")
     there = ((pieces.margin <= 0) | ~counted).all(1) & counted.any(1) & task.eligible(targets)
     require(
-        (task.margin(outputs, targets)[there] <= 1e-6).all(), "pieces", "all are there, and the goal is not reached"
+        (task.margin(outputs, targets)[there] <= 1e-6).all(), "pieces", "all are as wanted, and the goal is not reached"
     )
 
 
 def own_decision_is_right(task: Task, outputs: Tree, targets: Any, reached: Reached) -> None:
-    """Scored against its own decision a model is right, with a score of 1 or, where nothing is decided, none."""
+    """Scored against its own decision a model is right, with a score of 1 or, if nothing is decided, none."""
     own = task.own(outputs, targets)
     score = task.score(outputs, own)
     require(((score - 1).abs() < 1e-6)[~score.isnan()].all(), "own decision is right", f"it scores {score.tolist()}")
@@ -130,7 +130,7 @@ def check_task(task: Task, outputs: Tree, targets: Any, reached: Reached) -> Non
         reached: an independent definition of the goal: (outputs, targets) -> (B,) bool.
 
     Raises:
-        ContractError: a contract is not kept; the text names it.
+        ContractError: a contract is broken; the text names it.
     """
     require_new_names(task)
     for contract in TASK_CONTRACTS.values():

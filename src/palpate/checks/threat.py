@@ -17,7 +17,7 @@ _DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
 def _around(threat: Threat, images: Tensor, bounds: tuple[float, float]) -> Neighbourhood:
-    """The neighbourhood; where it obeys limits, in every other column and in steps of a thousandth of the range."""
+    """The neighbourhood; if it obeys limits, in every other column and in steps of a thousandth of the range."""
     region = torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool)
     region[..., ::2] = True
     step = torch.full((len(images),), (bounds[1] - bounds[0]) / 1000, dtype=torch.float64)
@@ -25,17 +25,17 @@ def _around(threat: Threat, images: Tensor, bounds: tuple[float, float]) -> Neig
 
 
 def projection_is_feasible(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
-    """What is projected lies in the ball and in the box."""
+    """Projected images are in the ball and in the box."""
     space = _around(threat, images, bounds)
     projected = space.project(points)
     size, allowed = space.size(projected), space.radius.double() * (1 + 1e-5) + 1e-6 * (bounds[1] - bounds[0])
     require((size <= allowed).all(), "projection is feasible", f"{size.tolist()} of {space.radius.tolist()}")
     inside = (projected >= bounds[0]).all() and (projected <= bounds[1]).all()
-    require(inside, "projection is feasible", "the box was left")
+    require(inside, "projection is feasible", "a value is outside the box")
 
 
 def projection_is_idempotent(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
-    """Projecting twice is projecting once, and an allowed image stays where it is."""
+    """Projecting twice gives the same as once, and an allowed image does not move."""
     space = _around(threat, images, bounds)
     once = space.project(points)
     slack = 1e-5 * (bounds[1] - bounds[0])
@@ -55,7 +55,7 @@ def projection_is_nearest(threat: Threat, images: Tensor, points: Tensor, bounds
 
 
 def samples_are_allowed(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
-    """Random images lie in the ball and in the box, differ per seed, and repeat with it."""
+    """Random images are in the ball and in the box, differ between seeds, and repeat for the same seed."""
     space, seeds = _around(threat, images, bounds), list(range(len(images)))
     drawn = space.sample(Streams(seeds))
     name = "samples are allowed"
@@ -78,26 +78,26 @@ def steepest_attains_the_dual_norm(threat: Threat, images: Tensor, points: Tenso
 
 
 def delivery_is_allowed(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
-    """What is delivered for an iterate lies in the ball and in the box, and the clean image is left as it is."""
+    """The image delivered for an iterate is in the ball and in the box, and the clean image is unchanged."""
     space, name = _around(threat, images, bounds), "delivery is allowed"
     for iterates in (space.project(points), space.sample(Streams(range(len(images))))):
         delivered = space.to_image(iterates)
         size, allowed = space.size(delivered), space.radius.double() * (1 + 1e-5) + 1e-6 * (bounds[1] - bounds[0])
         require((size <= allowed).all(), name, f"{size.tolist()} of {space.radius.tolist()}")
-        require((delivered >= bounds[0]).all() and (delivered <= bounds[1]).all(), name, "the box was left")
+        require((delivered >= bounds[0]).all() and (delivered <= bounds[1]).all(), name, "a value is outside the box")
     require(torch.equal(space.to_image(images), images), name, "a clean image was changed")
 
 
 def delivery_lets_gradients_through(
     threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]
 ) -> None:
-    """A gradient flows from what is delivered to the iterate, finite, and what is delivered has none of its own."""
+    """A finite gradient flows from the delivered image to the iterate, and does not change the delivered image."""
     space = _around(threat, images, bounds)
     iterate = space.project(points).requires_grad_()
     delivered = space.to_image(iterate)
     (gradient,) = torch.autograd.grad((delivered * (points - images)).sum(), iterate)
     name = "delivery lets gradients through"
-    require(bool(gradient.isfinite().all()) and bool(gradient.any()), name, "it is zero or no number")
+    require(bool(gradient.isfinite().all()) and bool(gradient.any()), name, "it is zero or not finite")
     require(torch.equal(delivered.detach(), space.to_image(iterate.detach())), name, "a gradient changes the image")
 
 
@@ -119,7 +119,7 @@ def check_threat(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[f
     """Check a threat's laws around `images`, at `points` anywhere (both (B, C, *spatial)).
 
     Raises:
-        ContractError: a law is not kept; the text names it.
+        ContractError: a law is broken; the text names it.
     """
     require_new_names(threat)
     require_new_names(threat.around(images, bounds))

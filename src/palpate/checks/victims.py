@@ -1,4 +1,4 @@
-"""Small models whose weakest point is known on paper, for checking attacks."""
+"""Small models whose weakest point is known in closed form, for checking attacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Linear(nn.Module):
 
 
 class Wave(nn.Module):
-    """Label 0 falls in narrow bands: m = level + cos(rate * (mean - LEVEL)), so an iterate can win and then lose."""
+    """Label 0 is lost in narrow bands: m = level + cos(rate * (mean - LEVEL)), so an iterate can win and then lose."""
 
     def __init__(self, rate: float, level: float = 0.6):
         super().__init__()
@@ -39,13 +39,13 @@ class Wave(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 2)."""
         change = images.flatten(1).mean(1, keepdim=True) - LEVEL
-        # The small slope gives a gradient at the clean image, where the cosine has none.
+        # The small slope gives a gradient at the clean image, where that of the cosine is zero.
         margin = self.level + torch.cos(self.rate * change) - 0.05 * change
         return torch.cat([margin, -margin], dim=1) / 2
 
 
 class PixelLinear(nn.Module):
-    """One logit per pixel, mean over channels of x - LEVEL + offset, so that every pixel falls on its own.
+    """One logit per pixel, mean over channels of x - LEVEL + offset, so that every pixel changes separately.
 
     In L-inf a pixel with offset d > 0 is found until its change reaches -d.
     """
@@ -75,7 +75,7 @@ class SmallMasks(nn.Module):
 
 
 class SmallBoxes(nn.Module):
-    """A small detector with one candidate in every cell of two pixels a side; boxes depend on the image as well."""
+    """A small detector with one candidate in every cell of two by two pixels; boxes depend on the image too."""
 
     def __init__(self, channels: int = 3, classes: int = 2):
         super().__init__()
@@ -122,7 +122,7 @@ class SmallNet(nn.Module):
 def small_net(
     channels: int = 3, classes: int = 4, spatial: int = 2, bounds: tuple[float, float] = (0.0, 255.0)
 ) -> SmallNet:
-    """A `SmallNet` with fixed random weights and lived-in batch norms, in evaluation mode.
+    """A `SmallNet` with fixed random weights and non-trivial batch norms, in evaluation mode.
 
     Its logits are centred over random images, so that every class is decided and margins are small.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ContractError(AssertionError):
-    """A contract is not kept. Its text starts with the contract's name."""
+    """A contract is broken. Its text starts with the contract's name."""
 
 
 def require(kept: object, contract: str, seen: str) -> None:

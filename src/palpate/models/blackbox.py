@@ -14,13 +14,13 @@ from palpate.tensors import Tree, shown
 
 
 class BlackBox(nn.Module, ABC):
-    """A model outside torch. It refuses at once, unasked, when a gradient is wanted: no query is spent on nothing.
+    """A model outside torch. It refuses at once, before a query, if a gradient is wanted: no query is wasted.
 
     Copies are the model itself: it has no parameters that a copy could change.
     """
 
     opaque: ClassVar[bool] = True
-    """Read by `palpate.victim`: nothing of it can be folded, laid out otherwise, or computed in other arithmetic."""
+    """Read by `palpate.victim`: no part can be folded, and layout and arithmetic cannot be changed."""
     kind: ClassVar[str] = "a black box"
 
     def forward(self, images: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class BlackBox(nn.Module, ABC):
         """
         if images.requires_grad and torch.is_grad_enabled():
             raise InputError(
-                f"model: it is {self.kind}, which gives no gradient back. Use attacks that need none: square, noise."
+                f"model: it is {self.kind}, which gives no gradient. Use attacks that need none: square, noise."
             )
         with torch.no_grad():
             return self.answer(images.detach()).to(images.device)
@@ -47,7 +47,7 @@ class BlackBox(nn.Module, ABC):
 class FromProbabilities(nn.Module):
     """A model that returns probabilities, read as logits: log p of a softmax, log p - log(1 - p) of a sigmoid.
 
-    The model returns one tensor, or `Candidates`, whose scores are turned.
+    The model returns one tensor, or `Candidates`, whose scores are converted.
 
     Args:
         model: returns probabilities.
@@ -60,10 +60,10 @@ class FromProbabilities(nn.Module):
         self.training = model.training
 
     def forward(self, images: Tensor) -> Tree:
-        """Logits; probabilities nearer to 0 or 1 than rounding are moved away from there.
+        """Logits; probabilities nearer to 0 or 1 than rounding are first moved away from 0 and 1.
 
         Raises:
-            InputError: an output is no probability.
+            InputError: an output is not a probability.
         """
         found = self.model(images)
         if isinstance(found, Candidates):
@@ -78,14 +78,14 @@ class FromProbabilities(nn.Module):
             )
         if self.kind == "softmax" and (found.ndim < 2 or found.shape[axis] == 1):
             raise InputError(
-                f'model.outputs: "softmax" needs one score per class, and the model returned {shown(found)}. One '
-                'probability alone is that of a sigmoid: outputs = "sigmoid".'
+                f'model.outputs: "softmax" needs one score per class, and the model returned {shown(found)}. A '
+                'single probability is that of a sigmoid: outputs = "sigmoid".'
             )
         slack = 1e-4
         if bool(((found < -slack) | (found > 1 + slack)).any()):
             raise InputError(
-                f'model.outputs: "{self.kind}" says that outputs are probabilities, and some leave 0 to 1. '
-                'Say outputs = "logits".'
+                f'model.outputs: "{self.kind}" says that outputs are probabilities, and some are outside 0 to 1. '
+                'Write outputs = "logits".'
             )
         edge = torch.finfo(found.dtype).eps
         if self.kind == "softmax":

@@ -1,4 +1,4 @@
-"""MONAI bundle folders: the network of the inference configuration, without running code that the folder brings."""
+"""MONAI bundle folders: the network of the inference configuration, without running code from the folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bundle_files(folder: Path) -> tuple[Path, ...]:
     """The files of a bundle that decide what its network computes.
 
     Raises:
-        InputError: the folder is no bundle.
+        InputError: the folder is not a bundle.
     """
     models = [folder / "models" / name for name in (*_WEIGHTS, "model.ts")]
     return (_config_file(folder), *(path for path in models if path.is_file()))
@@ -41,16 +41,16 @@ def bundle_files(folder: Path) -> tuple[Path, ...]:
 def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
     """The network that a bundle's inference configuration defines, without its weights.
 
-    Only that entry, and the entries that it refers to by "@", are looked at. Such a configuration can run any code: by
+    Only that entry, and the entries that it refers to by "@", are used. Such a configuration can run any code: by
     `$` expressions and by naming any function as `_target_`. Here a target must be a class of networks of MONAI or of
     torch.nn, and there are no expressions; nothing is downloaded, because `pretrained` is always turned off.
 
     Args:
         folder: the bundle.
-        allow_code: let the configuration do what MONAI lets it do. It can then run any code on this machine.
+        allow_code: allow what MONAI allows. The configuration can then run any code on this machine.
 
     Returns:
-        The network, or None where the configuration needs code, that is not allowed, and the bundle has TorchScript.
+        The network; None if the configuration needs code that is not allowed and the bundle has TorchScript.
 
     Raises:
         InputError: there is no such entry, it cannot be built, or it needs code and that is not allowed.
@@ -73,7 +73,7 @@ def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
 
 
 def weights_of(folder: Path) -> Path:
-    """The file of a bundle's weights; raises InputError where there is none."""
+    """The file of a bundle's weights; raises InputError if there is none."""
     found = next((folder / "models" / name for name in _WEIGHTS if (folder / "models" / name).is_file()), None)
     if found is None:
         raise InputError(f"model.bundle: {folder / 'models'} has none of {', '.join(_WEIGHTS)}. Download the weights.")
@@ -85,7 +85,7 @@ def weights_of(folder: Path) -> Path:
 
 def _config_file(folder: Path) -> Path:
     if not folder.is_dir():
-        raise InputError(f"model.bundle: {folder} is no folder. Give the folder that holds configs/ and models/.")
+        raise InputError(f"model.bundle: {folder} is not a folder. Give the folder that contains configs/ and models/.")
     found = next((folder / "configs" / name for name in _CONFIGS if (folder / "configs" / name).is_file()), None)
     if found is None:
         raise InputError(f"model.bundle: {folder} has no configs/inference.json or .yaml. Is it a MONAI bundle?")
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"model.bundle: {path} cannot be read: {error.strerror}.") from error
     if not isinstance(held, dict):
-        raise InputError(f"model.bundle: {path} holds {type(held).__name__}, and a configuration is a table.")
+        raise InputError(f"model.bundle: {path} contains {type(held).__name__}, and a configuration is a table.")
     return held
 
 
@@ -117,7 +117,7 @@ def _yaml(path: Path, text: str) -> object:
         raise InputError(f"model.bundle: {path} needs a package. Install it: pip install pyyaml.") from error
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            # A few lines of aliases of aliases stand for more than any memory holds.
+            # A few lines of aliases of aliases can expand to more than any memory.
             raise InputError(f"model.bundle: {path} uses YAML aliases (*name). Write the values out, or use JSON.")
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -158,11 +158,11 @@ def _checked_part(part: Mapping[str, Any], place: str, path: Path) -> dict[str, 
     target = part["_target_"]
     kind, full = _network_class(target) if isinstance(target, str) else (None, "")
     if kind is None:
-        raise _needs_code(path, place, f'"{target}" is no class of networks of MONAI or torch.nn')
+        raise _needs_code(path, place, f'"{target}" is not a network class of MONAI or torch.nn')
     arguments = {key: _checked(value, f"{place}.{key}", path) for key, value in part.items() if key not in _PLAIN_KEYS}
     for key in {*arguments, *inspect.signature(kind).parameters}:
         if key.startswith("pretrained"):
-            # Never a download, whatever the default: the bundle's own weights replace every one of them.
+            # Never a download, for any default: the bundle's own weights replace them all.
             arguments[key] = False if key == "pretrained" else None
     return {"_target_": full, **arguments}
 
@@ -205,7 +205,7 @@ def _built(config: dict[str, Any], name: str, path: Path, folder: Path, allow_co
     from monai.bundle.config_parser import ConfigParser
 
     if allow_code:
-        # The names that MONAI's own loader knows of.
+        # The names that MONAI's own loader provides.
         config = {**config, "bundle_root": str(folder)}
     try:
         made = ConfigParser(config, globals=None if allow_code else False).get_parsed_content(name)
@@ -217,20 +217,20 @@ def _built(config: dict[str, Any], name: str, path: Path, folder: Path, allow_co
             "release of MONAI?"
         ) from error
     if not isinstance(made, nn.Module):
-        raise InputError(f"model.bundle: {path}: {name} is {type(made).__name__}, no network.")
+        raise InputError(f"model.bundle: {path}: {name} is {type(made).__name__}, not a network.")
     return made
 
 
-# -- what it says of itself ----------------------------------------------------------------------------------------
+# -- what it says about its network --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """What a bundle says of its network, for people to compare with their plan; None where it says nothing.
+    """What a bundle says about its network, for people to compare with their plan; None if it says nothing.
 
     Attributes:
         channels: channels of the input.
-        size: spatial size that the metadata name; entries that are no plain numbers are left out.
+        size: spatial size that the metadata name; entries that are not plain numbers are left out.
         values: lowest and highest value of the input.
         classes: names of the output's channels, in order.
         window: size of the sliding window of the inferer.
@@ -248,10 +248,10 @@ class BundleFacts:
 
 
 def bundle_facts(folder: Path) -> BundleFacts:
-    """What a bundle's metadata and inference configuration say, read as plain values; what is not plain is left out.
+    """What a bundle's metadata and inference configuration say, read as plain values; other values are left out.
 
     Raises:
-        InputError: the folder is no bundle.
+        InputError: the folder is not a bundle.
     """
     config = _read(_config_file(folder))
     file = folder / "configs" / "metadata.json"

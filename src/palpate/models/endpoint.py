@@ -1,4 +1,4 @@
-"""A model behind HTTP: one's own service, asked image by image, at a limited rate and with a budget of queries."""
+"""A model behind HTTP: the user's own service, queried image by image, with a limited rate and number of queries."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Endpoint:
     """An HTTP endpoint that takes one image per POST and answers with scores in JSON.
 
     Attributes:
-        url: where it listens: `http://127.0.0.1:8000/predict`. This machine may always be asked.
-        own_to_test: the host of `url`, where that is another machine: by naming it here its owner says that it is
-            theirs to test. An audit sends it thousands of images that are made to fool it.
-        per_second: queries in a second, at most.
-        budget: queries in one start of an audit, at most. Every look at an image counts, before attacks too.
-        timeout: seconds until an answer must be there.
+        url: where it listens: `http://127.0.0.1:8000/predict`. This machine is always allowed.
+        own_to_test: the host of `url`, if that is another machine: its owner names it here to confirm that they may
+        test it. An audit sends it thousands of images that are made to fool it.
+        per_second: most queries in a second.
+        budget: most queries in one start of an audit. Every query counts, also those before attacks.
+        timeout: seconds within which the answer must arrive.
         send: `npy`, a float32 array (C, *spatial) of the values; `png` and `png16`, grey or colour with 8 bits, or grey
-            with 16, for values that are whole numbers in that range and nothing else.
-        scores: where the scores stand in the answer: names and places joined by dots, `predictions.0.scores`; empty
-            where the answer is the scores.
+            with 16, only for values that are whole numbers in that range.
+        scores: where the scores are in the answer: names and places joined by dots, `predictions.0.scores`; empty
+        if the answer is the scores.
         headers: header fields that are sent too, by name: a text, or the place of a key: `{env = "MY_KEY"}` or
-            `{file = "key.txt"}`, with `prefix = "Bearer "` where the service wants one.
-        query: what follows the URL as its query, likewise.
+            `{file = "key.txt"}`, with `prefix = "Bearer "` if the service needs one.
+        query: the query after the URL, in the same form.
 
     Raises:
-        InputError: the URL is none, holds a key, or is of a host that is not said to be one's own; a number is out of
-            its range; a header or a part of the query cannot be sent, or holds a key itself.
+        InputError: the URL is not valid, contains a key, or names a host that is not confirmed as one's own; a number
+            is out of its range; a header or a part of the query cannot be sent, or contains a key itself.
     """
 
     url: str
@@ -73,26 +73,26 @@ class Endpoint:
             and not is_loopback(parts.hostname or "")
             and any("text" not in dict(p) for p in kept)
         ):
-            raise InputError("model.endpoint.url: http would send the key for all to read. Use https.")
+            raise InputError("model.endpoint.url: http would send the key unencrypted. Use https.")
 
     def parts(self) -> SplitResult:
-        """The URL taken apart; raises InputError where it is no URL of a web service."""
+        """The parsed URL; raises InputError if it is not the URL of a web service."""
         try:
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
-            # The error quotes the URL, which may hold a key.
-            raise InputError("model.endpoint.url: it is no URL. For example: http://127.0.0.1:8000/predict.") from error
+            # The error quotes the URL, which may contain a key.
+            raise InputError("model.endpoint.url: it is not a URL. Example: http://127.0.0.1:8000/predict.") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not self.url.isascii():
             raise InputError(
-                "model.endpoint.url: it is no URL of a web service. For example: http://127.0.0.1:8000/predict."
+                "model.endpoint.url: it is not the URL of a web service. Example: http://127.0.0.1:8000/predict."
             )
         if any(not character.isprintable() or character == " " for character in self.url):
-            raise InputError("model.endpoint.url: it holds blanks or control characters. Remove them.")
+            raise InputError("model.endpoint.url: it contains spaces or control characters. Remove them.")
         if parts.username is not None or parts.password is not None:
             raise InputError(
-                "model.endpoint.url: it holds a name or password, which a run folder would keep. Remove it, and write "
-                f"headers = {{Authorization = {_KEPT}}}."
+                "model.endpoint.url: it contains a name or password, which a run folder would keep. Remove it, and "
+                f"write headers = {{Authorization = {_KEPT}}}."
             )
         if parts.query or parts.fragment or "?" in self.url or "#" in self.url:
             raise InputError(
@@ -102,31 +102,31 @@ class Endpoint:
         if any(map(looks_like_key, parts.path.split("/"))):
             raise InputError(
                 "model.endpoint.url: a part of its path looks like a key, which a run folder would keep. Remove it, "
-                f"and let the service take it as headers = {{Authorization = {_KEPT}}}."
+                f"and let the service read it from headers = {{Authorization = {_KEPT}}}."
             )
         return parts
 
     def identity(self) -> list[str]:
-        """What decides the answers; how often and how long it may be asked does not."""
-        told = {**open_values("headers", self.headers), **open_values("query", self.query)}
+        """What decides the answers; limits of rate and time do not."""
+        texts = {**open_values("headers", self.headers), **open_values("query", self.query)}
         # A key decides who may ask, not what is answered.
-        return [self.url, self.send, self.scores, *(f"{name}: {text}" for name, text in sorted(told.items()))]
+        return [self.url, self.send, self.scores, *(f"{name}: {text}" for name, text in sorted(texts.items()))]
 
     def _require_own(self, host: str) -> None:
         if self.own_to_test is None:
             raise InputError(
                 f"model.endpoint.url: {host} is another machine, and an audit sends it thousands of images that are "
-                f'made to fool it. Only where it is yours to test, say so: own_to_test = "{host}".'
+                f'made to fool it. If you may test it, write own_to_test = "{host}".'
             )
         if self.own_to_test.casefold().rstrip(".") != host.casefold().rstrip("."):
             raise InputError(
                 f'model.endpoint.own_to_test: "{self.own_to_test}" is not the host of the URL, which is {host}. '
-                "Name exactly the machine that is yours to test."
+                "Name exactly the machine that you may test."
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this very machine by its name alone: `localhost`, 127.0.0.0/8 or ::1. Nothing is looked up."""
+    """Whether a host is this machine by its name alone: `localhost`, 127.0.0.0/8 or ::1. Nothing is looked up."""
     if host.casefold() == "localhost":
         return True
     try:
@@ -136,11 +136,11 @@ def is_loopback(host: str) -> bool:
 
 
 class EndpointModel(BlackBox):
-    """The endpoint as a module. It sends pixels and nothing that says whose they are.
+    """The endpoint as a module. It sends pixels, and nothing that identifies the patient.
 
     Args:
-        endpoint: which one.
-        root: folder that files with keys start from: the plan's.
+        endpoint: the endpoint.
+        root: folder that paths of files with keys start from: the plan's.
 
     Attributes:
         spent: queries since it was made.
@@ -155,8 +155,8 @@ class EndpointModel(BlackBox):
         super().__init__()
         self.endpoint = endpoint
         written = {"headers": endpoint.headers, "query": endpoint.query}
-        self._headers, self._query = (values(field, told, root) for field, told in written.items())
-        self._secrets = tuple(secret for field, told in written.items() for secret in secrets(field, told, root))
+        self._headers, self._query = (values(field, entries, root) for field, entries in written.items())
+        self._secrets = tuple(secret for field, entries in written.items() for secret in secrets(field, entries, root))
         self.spent = 0
         self._next = -math.inf
         self._shape: tuple[int, ...] | None = None
@@ -176,7 +176,7 @@ class EndpointModel(BlackBox):
         if self.spent >= endpoint.budget:
             raise InputError(
                 f"model.endpoint.budget: all {endpoint.budget} queries of this start are spent. Finished shards are "
-                "kept: start the same audit again to go on with as many more, or raise the budget and use --update."
+                "kept: start the same audit again to continue with as many more, or raise the budget and use --update."
             )
         self._wait()
         self.spent += 1
@@ -185,11 +185,11 @@ class EndpointModel(BlackBox):
             found = scores_in(posted(asked, endpoint.timeout), endpoint.scores)
         except InputError as error:
             if (text := hidden(str(error), self._secrets)) != str(error):
-                raise InputError(text) from None  # a service may send back what it was sent
+                raise InputError(text) from None  # the answer of a service may repeat the query
             raise
         if self._shape is not None and found.shape != self._shape:
             raise InputError(
-                f"model.endpoint: it answered with scores of shape {list(found.shape)} and before of shape "
+                f"model.endpoint: it answered with scores of shape {list(found.shape)}, and before of shape "
                 f"{list(self._shape)}. Every answer must have the same."
             )
         self._shape = found.shape

@@ -1,4 +1,4 @@
-"""What goes over the wire to an endpoint and comes back: pixels out, bounded JSON in, no redirects, no proxies."""
+"""The messages to and from an endpoint: pixels out, JSON of limited size in, no redirects, no proxies."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from PIL import Image
 from palpate.errors import InputError
 
 LONGEST = 64 * 1024 * 1024
-"""Bytes of an answer that are read at most."""
+"""Most bytes of an answer that are read."""
 
 _WHOLE = 1e-3
 """Values this near to a whole number are that number: float32 of rescaled values is not exact."""
 
 
 def encoded(image: npt.NDArray[np.float32], send: str) -> tuple[bytes, str]:
-    """Body and content type for an image (C, *spatial). It holds no name, path or identifier.
+    """Body and content type for an image (C, *spatial). It contains no name, path or identifier.
 
     Raises:
-        InputError: a PNG cannot hold the values exactly.
+        InputError: a PNG cannot store the values exactly.
     """
     buffer = io.BytesIO()
     if send == "npy":
@@ -46,8 +46,8 @@ def encoded(image: npt.NDArray[np.float32], send: str) -> tuple[bytes, str]:
     stored, highest = np.rint(image), 65535 if wide else 255
     if not bool((np.abs(image - stored) <= _WHOLE).all()) or stored.min() < 0 or stored.max() > highest:
         raise InputError(
-            f"model.endpoint.send: {send} takes whole numbers from 0 to {highest}, and an image has other values. Say "
-            'threat.lattice = true where files store whole numbers, leave out model.preprocess, or use send = "npy".'
+            f"model.endpoint.send: {send} takes whole numbers from 0 to {highest}, and an image has other values. "
+            'Write threat.lattice = true if files store whole numbers, leave out model.preprocess, or use send = "npy".'
         )
     pixels = stored.astype(np.uint16 if wide else np.uint8)
     Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)).save(buffer, "PNG")
@@ -56,12 +56,12 @@ def encoded(image: npt.NDArray[np.float32], send: str) -> tuple[bytes, str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question to an endpoint.
+    """One query to an endpoint.
 
     Attributes:
-        parts: its URL, taken apart.
-        headers: header fields, the content type among them.
-        query: what follows the path, encoded; it may hold a key.
+        parts: its parsed URL.
+        headers: header fields, including the content type.
+        query: the encoded query after the path; it may contain a key.
         body: the image.
     """
 
@@ -75,12 +75,12 @@ def posted(asked: Asked, timeout: float) -> Any:
     """The JSON that the endpoint answers to one POST. No redirect is followed and no proxy used.
 
     Raises:
-        InputError: it does not listen, is late, answers with an error, at too great length, or with no JSON.
+        InputError: it does not listen, is late, or answers with an error, with too many bytes, or not with JSON.
     """
     parts = asked.parts
     place = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     connection = _connection(parts, timeout)
-    # A server that drips its answer would never time out at a single read.
+    # A server that sends its answer in small pieces would never time out at a single read.
     watch = threading.Timer(timeout, _hang_up, (connection,))
     watch.daemon = True
     begin = time.monotonic()
@@ -109,7 +109,7 @@ def posted(asked: Asked, timeout: float) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"model.endpoint: {place} answered with something that is no JSON. Correct the URL."
+            f"model.endpoint: {place} answered with something that is not JSON. Correct the URL."
         ) from error
 
 
@@ -117,7 +117,7 @@ def scores_in(answer: Any, where: str) -> npt.NDArray[np.float32]:
     """The scores in an answer, (K,) or (K, *spatial).
 
     Raises:
-        InputError: they are not where they should be, or are no regular list of finite numbers.
+        InputError: they are not where they should be, or are not a regular list of finite numbers.
     """
     held = answer
     for name in where.split(".") if where else ():
@@ -126,14 +126,14 @@ def scores_in(answer: Any, where: str) -> npt.NDArray[np.float32]:
         elif isinstance(held, list) and name.isdigit() and int(name) < len(held):
             held = held[int(name)]
         else:
-            has = f"It has {', '.join(map(str, list(held)[:5]))}." if isinstance(held, dict) else "Look at an answer."
+            has = f"It has {', '.join(map(str, list(held)[:5]))}." if isinstance(held, dict) else "Check its answer."
             raise InputError(f'model.endpoint.scores: the answer has nothing at "{where}". {has}')
     try:
         found = np.asarray(held)
     except ValueError:
         found = np.asarray(None)
     if found.dtype.kind not in "if" or found.size == 0:
-        raise InputError(f'model.endpoint.scores: what the answer has at "{where}" is no list of numbers.')
+        raise InputError(f'model.endpoint.scores: what the answer has at "{where}" is not a list of numbers.')
     with np.errstate(over="ignore"):
         scores = np.atleast_1d(found).astype(np.float32)
     if not bool(np.isfinite(scores).all()):
@@ -152,13 +152,13 @@ def _connection(parts: SplitResult, timeout: float) -> http.client.HTTPConnectio
 
 
 def _this_machine(name: str, port: int | None) -> str:
-    """The name, once all that it stands for is this machine: a file of hosts can say otherwise."""
+    """The name, if all its addresses are this machine: the file of hosts can name others."""
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, port or 80, type=socket.SOCK_STREAM)}
     except OSError:
         found = set()
     if not found or not all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found):
-        raise InputError(f"model.endpoint.url: {name} does not stand for this machine alone here. Write 127.0.0.1.")
+        raise InputError(f"model.endpoint.url: {name} has addresses of other machines here. Write 127.0.0.1.")
     return name
 
 
@@ -173,8 +173,8 @@ def _hang_up(connection: http.client.HTTPConnection) -> None:
 
 def _late(place: str, timeout: float) -> InputError:
     return InputError(
-        f"model.endpoint: {place} did not answer within {timeout:g} seconds. Raise model.endpoint.timeout, or look "
-        "after the service."
+        f"model.endpoint: {place} did not answer within {timeout:g} seconds. Raise model.endpoint.timeout, or check "
+        "the service."
     )
 
 
@@ -185,8 +185,8 @@ def _require_good(place: str, status: int, text: bytes) -> None:
         )
     if status != 200:
         reason = http.client.responses.get(status, "unknown")
-        raise InputError(f"model.endpoint: {place} answered {status} ({reason}). Look into the service's log.")
+        raise InputError(f"model.endpoint: {place} answered {status} ({reason}). Read the service's log.")
     if len(text) > LONGEST:
         raise InputError(
-            f"model.endpoint: {place} answered with more than {LONGEST} bytes. It should send scores alone."
+            f"model.endpoint: {place} answered with more than {LONGEST} bytes. It should send only scores."
         )

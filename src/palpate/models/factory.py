@@ -1,4 +1,4 @@
-"""A model from the user's own code: found, called and checked, with errors that name the place in that code."""
+"""A model from the user's own code: found, called and checked, with errors that name the line in that code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from palpate.models.source import factory_file
 from palpate.usercode import UserCode
 
 _brought: set[str] = set()
-"""Modules that an earlier factory's folder brought in: a later one may have its own of the same name."""
+"""Modules imported from an earlier factory's folder: a later factory may have others of the same name."""
 
 
 def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Module:
@@ -37,7 +37,7 @@ def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Modul
         root: folder of the plan.
 
     Raises:
-        InputError: as `call`, or it returns no module.
+        InputError: as in `call`, or it does not return a module.
     """
     made = call(factory, arguments, root)
     if not isinstance(made, nn.Module):
@@ -46,12 +46,12 @@ def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Modul
 
 
 def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
-    """What a function of the user's returns: `file.py:function` relative to `root`, or `package.module:function`.
+    """What a function of the user returns: `file.py:function` relative to `root`, or `package.module:function`.
 
     Random numbers are the same at every call, and the global random state is as before.
 
     Raises:
-        InputError: the code is not there, does not take these arguments, or fails. The sentence names the line of
+        InputError: the code does not exist, does not take these arguments, or fails. The sentence names the line of
             the user's file.
     """
     place, colon, name = factory.rpartition(":")
@@ -60,7 +60,7 @@ def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
             f'model.factory: "{factory}" is not of the form "file.py:function" or "package.module:function".'
         )
     path = factory_file(factory, root)
-    # UserCode puts back what scripts switch for the whole process: gradients off, another number format, the folder.
+    # UserCode restores what scripts change for the whole process: gradients off, another number format, the folder.
     with importable(path.parent if path else root), _drawn_alike(), UserCode():
         module = _run_file(path) if path else _import(place, factory)
         function = _function(module, name, factory)
@@ -71,7 +71,7 @@ def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
 
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
-    """As if a file of this folder were run as a script: what lies beside it can be imported."""
+    """As if a file of this folder were run as a script: modules next to it can be imported."""
     for name in _brought:
         sys.modules.pop(name, None)
     _brought.clear()
@@ -127,11 +127,11 @@ def _run_file(path: Path) -> ModuleType:
         others = sorted(other.name for other in path.parent.glob("*.py")) if path.parent.is_dir() else []
         hint = nearest(path.name, others) if others else "Correct its path."
         raise InputError(f"model.factory: {path} does not exist. {hint}")
-    # Two files of one name are two modules; registered, because dataclasses and torch look modules up by name.
+    # Two files of one name are two modules. They are registered, because dataclasses and torch find modules by name.
     name = f"palpate_factory_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"model.factory: {path} is no Python file. Give a file that ends in .py.")
+        raise InputError(f"model.factory: {path} is not a Python file. Give a file that ends in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     with _named_place(path, str(path), "Correct the file"):
@@ -168,7 +168,7 @@ def _check_arguments(function: Callable[..., object], arguments: Mapping[str, ob
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # built-in code tells no signature; the call itself will complain
+        return  # built-in code has no signature; the call itself will raise
     try:
         signature.bind(**arguments)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Why a model fails on images: the cause that its exception points to, and what to change."""
+"""Why a model fails on images: the cause that its exception shows, and what to change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from palpate.errors import InputError
 
 Where = Literal["plan", "call"]
-"""Where a user says how a model is given its images: in a plan, or in a call of `palpate.attack`."""
+"""Where a user describes the input of a model: in a plan, or in a call of `palpate.attack`."""
 
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 _CONVOLUTION = re.compile(r"weight of size \[([\d, ]+)\], expected input\[([\d, ]+)\]")
@@ -20,7 +20,7 @@ _WANTED = re.compile(r"missing \d+ required (?:positional |keyword-only )?argume
 
 @dataclass(frozen=True)
 class _Cause:
-    """What an exception says, and what fixes it in a plan and in a call."""
+    """The text of an exception, and what fixes it in a plan and in a call."""
 
     says: str
     plan: str
@@ -31,7 +31,7 @@ _CAUSES = (
     _Cause(
         r"not compiled with CUDA|no NVIDIA driver|No CUDA GPUs|CUDA driver|same device|expected device|"
         r"is on cuda|CUDA error|Cannot access accelerator|not linked with support for (cuda|mps)",
-        "Its code chooses a device by itself (.cuda() or .to(...)). Remove that: palpate moves model and images to "
+        "Its code chooses a device (.cuda() or .to(...)). Remove that: palpate moves model and images to "
         "run.device. New tensors in forward take the device of the image.",
         "Give model, images and targets on one device, and let forward take the device of the image for new tensors.",
     ),
@@ -55,12 +55,12 @@ _CAUSES = (
     ),
     _Cause(
         r"numpy\(\) on Tensor that requires grad",
-        "It computes with numpy inside forward, and no gradient flows through that. Write it with torch, or use "
+        "It computes with numpy inside forward, and no gradient flows through numpy. Write it with torch, or use "
         "attacks that need no gradient: square, noise.",
     ),
     _Cause(
         r"Inference tensors",
-        "It was made under torch.inference_mode, which forbids gradients for good. Build it outside.",
+        "It was made under torch.inference_mode, which forbids gradients permanently. Build it outside.",
     ),
     _Cause(
         r'missing the required "forward" function',
@@ -86,7 +86,7 @@ def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -
 
     Args:
         error: what it raised.
-        shape: of the images that it was given, (B, C, *spatial).
+        shape: of the images of its input images, (B, C, *spatial).
         where: in a plan, or in a call.
     """
     text = str(error)
@@ -109,16 +109,16 @@ def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -
     if where == "call":
         grey = "Grey images (B, H, W) need an axis for the channels: images[:, None]."
         last = grey if len(shape) == 3 else "Correct the images or the model."
-    return InputError(f"{said} palpate calls model(images) in evaluation mode; try that by hand on this shape. {last}")
+    return InputError(f"{said} palpate calls model(images) in evaluation mode; try this on this shape. {last}")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, without a full stop."""
+    """The first line of an exception's text, without a full stop."""
     return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
 
 
 def _axes_of_convolution(text: str, shape: Sequence[int]) -> int:
-    """Spatial axes of the convolution that refused the images themselves, where it has others than they; else 0."""
+    """Number of spatial axes of the convolution that refused the images, if it differs from theirs; otherwise 0."""
     found = _CONVOLUTION.search(text)
     if found is None:
         return 0
@@ -127,7 +127,7 @@ def _axes_of_convolution(text: str, shape: Sequence[int]) -> int:
 
 
 def _other_channels(expected: int, given: int, shape: Sequence[int], where: Where) -> str:
-    fix = "Choose images, or a model, that fit each other"
+    fix = "Choose images and a model that fit each other"
     if where == "plan":
         fix = f"{fix}; preprocess.channels repeats grey, or turns RGB into grey."
         if (expected, given) == (1, 3):

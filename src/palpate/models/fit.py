@@ -1,4 +1,4 @@
-"""Put weights into a network: every tensor of both, under whatever prefix training gave their names."""
+"""Put weights into a network: every tensor of both, for any prefix that training added to their names."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from palpate.errors import InputError
 
 _FEW = 3
 _COUNTER = "num_batches_tracked"
-"""Counters that no one reads, absent from old files."""
+"""Counters that nothing reads; old files do not have them."""
 _BESIDE = re.compile(
     r"(criterion|crit|loss\w*|\w*_loss|\w*metrics?|(train|val|valid|test)_\w+)\..*|(.*\.)?total_(ops|params)"
 )
-"""What trainers keep beside a network, and the counts that profilers leave in it."""
+"""What trainers store next to a network, and the counts that profilers leave in it."""
 
 
 def fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> list[str]:
-    """Load tensors into a module, every one of its own.
+    """Load tensors into a module: all of its own must be given.
 
-    Where names differ by a prefix alone (`module.`, `net.`), and all names and shapes fit without it, they are taken
-    so. What lies beside the prefix is left, where it is the smaller part: a loss, metrics, a second head for training.
+    If names differ only by a prefix (`module.`, `net.`), and all names and shapes fit without it, the prefix is
+    removed. Tensors without the prefix are ignored if they are the smaller part: a loss, metrics, a second head for
+    training.
 
     Returns:
-        What was done besides, in sentences for the report.
+        What else was done, in sentences for the report.
 
     Raises:
         InputError: names are missing or left over, several prefixes fit, shapes differ, or a weight is NaN or infinite.
@@ -40,9 +41,7 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> list[st
     _require_fit(own, found, path)
     for name, tensor in found.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InputError(
-                f"model.weights: {path}: {name} holds NaN or infinity. Take a checkpoint from before that."
-            )
+            raise InputError(f"model.weights: {path}: {name} contains NaN or infinity. Use an earlier checkpoint.")
     module.load_state_dict({**extra, **{n: t for n, t in own.items() if n.endswith(_COUNTER)}, **found})
     return notes
 
@@ -50,13 +49,13 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> list[st
 def _named_alike(
     own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors by the module's names, and what there is to say about it."""
+    """The tensors by the module's names, and notes for the report."""
     beside = [name for name in tensors if name not in own and _BESIDE.fullmatch(name)]
     plain = {name: tensor for name, tensor in tensors.items() if name not in beside}
     if not _misfits(own, plain):
         return plain, _left(beside)
     ours = _common(own)
-    # The module's names as they are, then without their own prefix; all of the file, then what is not plainly beside.
+    # First the module's names as they are, then without their own prefix; first the whole file, then without extras.
     for lost, held in product(dict.fromkeys(("", ours)), (tensors, plain)):
         bare = {name.removeprefix(lost): tensor for name, tensor in own.items()}
         fitting = [prefix for prefix in _prefixes(bare, held) if not _misfits(bare, _under(prefix, held))]
@@ -70,11 +69,11 @@ def _named_alike(
 
 
 def _require_one(fitting: list[str], tensors: Mapping[str, Tensor], path: Path) -> None:
-    """One prefix that holds most of the file: else nobody knows which network is meant."""
+    """One prefix with most of the file; otherwise it is not clear which network is meant."""
     if len(fitting) > 1:
         shown = ", ".join(f'"{prefix}"' for prefix in fitting[:4])
         raise InputError(
-            f"model.weights: {path} holds weights for this network under several prefixes: {shown}. Name one: "
+            f"model.weights: {path} has weights for this network under several prefixes: {shown}. Name one: "
             f'weights_entry = "{fitting[0].rstrip(".")}".'
         )
     inside = sum(tensor.numel() for tensor in _under(fitting[0], tensors).values())
@@ -82,7 +81,7 @@ def _require_one(fitting: list[str], tensors: Mapping[str, Tensor], path: Path) 
         part = fitting[0].rstrip(".")
         raise InputError(
             f'model.weights: in {path} only the names under "{part}." fit the network, and they are the smaller part. '
-            f'Build the whole network, or say that this part is meant: weights_entry = "{part}".'
+            f'Build the whole network, or choose this part: weights_entry = "{part}".'
         )
 
 
@@ -101,7 +100,7 @@ def _left(names: list[str]) -> list[str]:
 
 
 def _prefixes(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
-    """What may stand before the module's names in the file."""
+    """Possible prefixes of the module's names in the file."""
     first = next((name for name in own if not name.endswith(_COUNTER)), None)
     if first is None:
         return []

@@ -1,4 +1,4 @@
-"""Image classifiers and semantic segmenters of Hugging Face from a local folder: no network, no code of its own."""
+"""Image classifiers and semantic segmenters of Hugging Face from a local folder: no internet, no code from it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 class Logits(nn.Module):
-    """A model of transformers whose answer is its `logits`; those of masks are on the model's own, coarser grid."""
+    """A model of transformers that returns its `logits`; those of masks are on the model's own, coarser grid."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) or (B, classes, H, W) of images (B, C, H, W) as its image processor leaves them."""
+        """Logits (B, classes) or (B, classes, H, W) of images (B, C, H, W) as its image processor returns them."""
         logits: Tensor = self.model(pixel_values=images).logits
         return logits
 
 
 @dataclass(frozen=True)
 class HuggingFaceFacts:
-    """What a folder says of its model; None or empty where it says nothing.
+    """What a folder says about its model; None or empty if it says nothing.
 
     Attributes:
         kind: `classification` or `segmentation`.
         classes: their names, in the order of the outputs.
         size: height and width of the input.
-        mean: subtracted, in values of which the highest stored one is `1 / rescale`.
+        mean: subtracted, in the values after `rescale`.
         std: divided by.
-        rescale: what stored values are multiplied by before.
+        rescale: stored values are first multiplied by this.
         channels: channels of the input.
     """
 
@@ -78,7 +78,7 @@ def huggingface_files(folder: Path) -> tuple[Path, ...]:
     """The files that decide what the model computes: its configuration and its safetensors.
 
     Raises:
-        InputError: the folder is no such model, or holds no safetensors.
+        InputError: the folder is not such a model, or has no safetensors.
     """
     _require_kind(folder)
     listing = folder / _WEIGHTS[1]
@@ -88,7 +88,7 @@ def huggingface_files(folder: Path) -> tuple[Path, ...]:
         shards = _json(listing).get("weight_map")
         names = sorted(set(shards.values())) if isinstance(shards, dict) else []
         if not names or any(Path(str(name)).name != name for name in names):
-            raise InputError(f"model.huggingface: {listing} lists no files beside it. Download the model again.")
+            raise InputError(f"model.huggingface: {listing} lists no files in its folder. Download the model again.")
         weights = [listing, *(folder / name for name in names)]
     else:
         others = [path.name for path in folder.glob("*.bin")]
@@ -102,10 +102,10 @@ def huggingface_files(folder: Path) -> tuple[Path, ...]:
 
 
 def load_huggingface(folder: Path) -> nn.Module:
-    """The model of a folder, from safetensors alone.
+    """The model of a folder, only from safetensors.
 
     Raises:
-        InputError: the folder is no such model, its weights do not fit, or transformers is missing.
+        InputError: the folder is not such a model, its weights do not fit, or transformers is missing.
     """
     huggingface_files(folder)
     kind = _require_kind(folder)
@@ -140,7 +140,7 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
     """What config.json and preprocessor_config.json say.
 
     Raises:
-        InputError: the folder is no such model.
+        InputError: the folder is not such a model.
     """
     config = _json(folder / "config.json")
     kind = _require_kind(folder)
@@ -168,7 +168,7 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
 
 
 def _require_all(folder: Path, loading: dict[str, Any]) -> None:
-    """Weights that are missing would be random, and no audit of those means anything."""
+    """Missing weights would be random, and an audit of random weights has no meaning."""
     missing = sorted(str(name) for name in loading.get("missing_keys") or ())
     mismatched = sorted(str(name) for name in loading.get("mismatched_keys") or ())
     if missing or mismatched:
@@ -181,19 +181,18 @@ def _require_all(folder: Path, loading: dict[str, Any]) -> None:
 
 def _require_kind(folder: Path) -> str:
     if not folder.is_dir():
-        raise InputError(f"model.huggingface: {folder} is no folder. Download the model, and give its folder.")
+        raise InputError(f"model.huggingface: {folder} is not a folder. Download the model, and give its folder.")
     config = _json(folder / "config.json")
     kind = _kind(config)
     if kind is None:
         raise InputError(
-            f"model.huggingface: {folder} is no image classifier or semantic segmenter (config.json names "
+            f"model.huggingface: {folder} is not an image classifier or semantic segmenter (config.json names "
             f"{str(config.get('architectures'))[:80]}). For a detector, use a factory and "
             "palpate.models.detectors.huggingface."
         )
     if "auto_map" in config:
         raise InputError(
-            f"model.huggingface: {folder} brings code of its own (auto_map in config.json), which is not run. "
-            "Use a factory."
+            f"model.huggingface: {folder} has its own code (auto_map in config.json), which is not run. Use a factory."
         )
     return kind
 
@@ -220,7 +219,7 @@ def _json(path: Path) -> dict[str, Any]:
             f"model.huggingface: {path} cannot be read: {error.strerror}. Give the model's folder."
         ) from error
     if not isinstance(held, dict):
-        raise InputError(f"model.huggingface: {path} holds {type(held).__name__}, and a configuration is a table.")
+        raise InputError(f"model.huggingface: {path} contains {type(held).__name__}, and a configuration is a table.")
     return held
 
 
@@ -243,7 +242,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """No look-up in the hub, whatever the environment says."""
+    """Never use the hub, for any setting of the environment."""
     before = {name: os.environ.get(name) for name in _OFFLINE}
     os.environ.update(dict.fromkeys(_OFFLINE, "1"))
     try:

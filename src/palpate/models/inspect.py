@@ -1,4 +1,4 @@
-"""A look at a folder: which models lie there, for `palpate init` to propose one. Nothing of them is run."""
+"""Find the models in a folder, so that `palpate init` can propose one. None of their code is run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pyto
 _MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
 _SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist")
 _OTHERS = (".pkl", ".pickle", ".h5", ".hdf5", ".keras", ".pdparams", ".weights", ".npz", ".joblib", ".tar", ".msgpack")
-"""Suffixes of weights that other libraries write, and of much else: a name must speak for them."""
+"""Suffixes of weights of other libraries, and of many other files: the name must show that they are weights."""
 _TELLING = re.compile(r"model|weight|net|ckpt|checkpoint|best|last|final|epoch|fold", re.IGNORECASE)
 _DEEPEST = 3
 _LARGEST_CODE = 1_000_000
@@ -28,17 +28,17 @@ _LARGEST_CODE = 1_000_000
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something that may be the model, or its weights.
+    """A file or folder that may be the model, or its weights.
 
     Attributes:
-        source: how a plan would name it, relative to the folder; None where it cannot be used as it is.
+        source: how a plan would name it, relative to the folder; None if it cannot be used as it is.
         name: the file, relative to the folder.
         words: what it is, in words.
-        required: arguments without default that a factory asks for.
-        weights: whether it holds weights that are read without a flag, so that a factory must be given beside it.
-        unread: of a file that looks like weights: why it is not read; empty for any other.
-        loaded: names of the files that the code of a factory loads by itself.
-        rank: among factories, the lower the likelier: functions, then classes that no other one is made of.
+        required: arguments of a factory without default.
+        weights: whether it has weights that are read without a flag, and so needs a factory.
+        unread: why a file that looks like weights is not read; empty for any other.
+        loaded: names of the files that the code of a factory loads.
+        rank: among factories, the lower the likelier: functions, then classes that no other class uses.
     """
 
     source: ModelSource | None
@@ -52,10 +52,10 @@ class Candidate:
 
 
 def find_models(folder: Path) -> tuple[Candidate, ...]:
-    """Files of models and functions that look like factories, up to three levels below a folder, the readiest first.
+    """Files of models and functions that look like factories, up to three levels below a folder, the most usable first.
 
-    Python files are parsed, never run; model files are told by their bytes. Of a pickle tensors alone are read, as
-    `read_weights` does without a flag.
+    Python files are parsed, never run; model files are recognised by their bytes. Of a pickle only tensors are read,
+    as in `read_weights` without a flag.
     """
     whole = [found for path in _folders(folder, _DEEPEST) if (found := _folder(folder, path))]
     owned = [folder / str(found.source.bundle or found.source.huggingface) for found in whole if found.source]
@@ -70,7 +70,7 @@ def find_models(folder: Path) -> tuple[Candidate, ...]:
 def propose(candidates: Iterable[Candidate]) -> ModelSource | None:
     """The source that a first plan names, or None: a whole model, or the first factory with the first weights.
 
-    An ONNX file, which gives no gradient, is named only where there is nothing else.
+    An ONNX file, which gives no gradient, is named only if there is nothing else.
     """
     found = list(candidates)
     whole = next((c.source for c in found if c.source and not c.source.factory and not c.source.onnx), None)
@@ -155,12 +155,12 @@ def _may_be_model(path: Path) -> bool:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if not suffixes or suffixes[-1] not in (*_SUFFIXES, *_OTHERS):
         return False
-    # `checkpoint.pth.tar` is what many training scripts write; it is no archive of tar.
+    # `checkpoint.pth.tar` is what many training scripts write; it is not a tar archive.
     return not set(suffixes).isdisjoint(_SUFFIXES) or _TELLING.search(path.name) is not None or _holds_tensors(path)
 
 
 def _holds_tensors(path: Path) -> bool:
-    """Whether the bytes of a file are those of torch or safetensors, whatever its name says."""
+    """Whether the bytes of a file are those of torch or safetensors, for any name."""
     try:
         return identify(path).kind in ("weights", "safetensors")
     except InputError:
@@ -168,7 +168,7 @@ def _holds_tensors(path: Path) -> bool:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether tensors can be read out of a pickle without making anything else of it."""
+    """Whether tensors can be read from a pickle without loading anything else in it."""
     from palpate.models.stored.states import holds_weights
 
     return holds_weights(path)
@@ -202,13 +202,13 @@ def _factories(folder: Path, path: Path) -> Iterable[Candidate]:
 
 
 def _is_part(name: str, tree: ast.Module) -> bool:
-    """Whether another class of the file is made of this one, or builds on it."""
+    """Whether another class of the file uses this one, or inherits from it."""
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != name]
     return any(isinstance(inner, ast.Name) and inner.id == name for node in classes for inner in ast.walk(node))
 
 
 def _loaded(tree: ast.Module) -> tuple[str, ...]:
-    """Names of files, without folders, that some call of a loader names: `torch.load(here / "best.pt")`."""
+    """Names of files, without folders, in any call of a loader: `torch.load(here / "best.pt")`."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and "load" in ast.unparse(node.func).rpartition(".")[2]:

@@ -1,4 +1,4 @@
-"""A model as its plan describes it, whatever it comes as. No pickle unless asked for."""
+"""A model as its plan describes it, in any form. Pickles are loaded only with a flag."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = ["Loaded", "ModelSource", "load_model", "load_noted", "weights_digest"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, and what is to be known of how it was loaded.
+    """A model, and how it was loaded.
 
     Attributes:
         module: as `load_model` describes it.
-        notes: which part of a checkpoint was taken, and the like: sentences for the report.
+        notes: sentences for the report, such as which part of a checkpoint was used.
     """
 
     module: nn.Module
@@ -50,8 +50,8 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     Args:
         source: where the model is.
         root: folder that its paths start from: the plan's.
-        allow_pickle: load files that do more than hold numbers and compute: pickles, bundles whose configuration is
-            code, TorchScript that touches files, exported programs with compiled parts. They can run any code here.
+        allow_pickle: load files that do more than store numbers and compute: pickles, bundles whose configuration is
+        code, TorchScript that uses files, exported programs with compiled parts. They can run any code here.
 
     Raises:
         InputError: a file or function is missing, fails, or does not fit; weights need pickle and it is not allowed.
@@ -60,7 +60,7 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
 
 
 def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> Loaded:
-    """As `load_model`, with what is to be said in the report."""
+    """As `load_model`, with notes for the report."""
     loaded = _load(source, root, allow_pickle)
     module = loaded.module
     if source.output is not None and source.onnx is None:
@@ -97,7 +97,7 @@ def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
     elif source.timm is not None:
         module = build_timm(source.timm, source.arguments)
     if source.weights_file is None:
-        assert module is not None  # ModelSource holds one of the two
+        assert module is not None  # ModelSource has one of the two
         return Loaded(module)
     path = root / source.weights_file
     with importable(root):  # for the classes of a pickled module
@@ -106,7 +106,7 @@ def _load_built(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
         if isinstance(held, nn.Module):
             return Loaded(held)
         raise InputError(
-            f"model.weights: {path} holds weights, and nothing says what network they belong to. "
+            f"model.weights: {path} contains weights, and the plan does not name their network. "
             'Give factory = "file.py:function", which builds it.'
         )
     return _fitted(module, held, path)
@@ -128,7 +128,7 @@ def _load_bundle(folder: Path, allow_pickle: bool) -> Loaded:
 def weights_digest(module: nn.Module) -> str:
     """SHA-256 over a module's parameters and buffers: names, types, shapes and bytes, in order of names.
 
-    What is not saved with a module counts too, because it changes what the module computes: buffers with
+    State that is not saved with a module counts too, because it changes what the module computes: buffers with
     `persistent=False` and plain tensors (the means of a normalisation), and the constants of frozen TorchScript.
     The device does not count.
     """
@@ -147,7 +147,7 @@ def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, part in module.named_modules():
         yield from ((f"{name}.{key}", value) for key, value in vars(part).items() if isinstance(value, Tensor))
     if isinstance(module, torch.jit.ScriptModule):
-        graph: Any = module.inlined_graph  # its nodes live as long as it is held
+        graph: Any = module.inlined_graph  # its nodes exist only while it is referenced
         for number, node in enumerate(graph.findAllNodes("prim::Constant")):
             if node.hasAttribute("value") and node.kindOf("value") == "t":
                 yield f"constant {number}", node.t("value")

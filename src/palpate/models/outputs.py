@@ -12,7 +12,7 @@ from palpate.tensors import shown
 
 
 class Chosen(nn.Module):
-    """A model whose answer is one part of what another returns.
+    """A model that returns one part of what another model returns.
 
     Args:
         model: returns a dict, a tuple, a list, or an object with named parts.
@@ -42,7 +42,7 @@ class Chosen(nn.Module):
 
     def _steps(self, returned: Any) -> list[str]:
         name = str(self.output)
-        # A name may hold a dot itself.
+        # A name may contain a dot itself.
         return [name] if isinstance(returned, Mapping) and name in returned else name.split(".")
 
 

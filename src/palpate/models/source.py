@@ -1,4 +1,4 @@
-"""Where a model comes from, as a plan says it."""
+"""Where a model comes from, as a plan names it."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from palpate.models.stored.onnx_files import onnx_files
 Outputs = Literal["logits", "softmax", "sigmoid"]
 
 ORIGINS = ("factory", "torchscript", "exported", "bundle", "huggingface", "timm", "onnx", "endpoint")
-"""The fields of which one says where the model is."""
+"""The fields that say where the model is; a plan has one of them."""
 
 IN_FACTORY = "in factory"
-"""As `weights`: the factory loads them by itself, and no file is named."""
+"""Value of `weights` if the factory itself loads them, and no file is named."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """One of `ORIGINS`, or (by a flag) a pickled module, with what belongs to it.
+    """One of `ORIGINS`, or (by a flag) a pickled module, with its settings.
 
     Attributes:
         factory: `file.py:function`, or `package.module:function`; it is called with `arguments` and returns a module.
         arguments: keyword arguments of the factory, or of `timm.create_model`.
-        weights: safetensors, or a torch file that holds tensors; `in factory` where the factory loads them by itself.
+        weights: safetensors, or a torch file with tensors; `in factory` if the factory itself loads them.
             Without factory or timm: a pickled module.
-        weights_entry: which entry of a checkpoint holds the weights, or which prefix, where there are several.
+            weights_entry: which entry of a checkpoint has the weights, or which prefix, if there are several.
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
         huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
         timm: name of a network of timm; it needs `weights`.
         onnx: an ONNX file. It is a black box unless `onnx_gradients`.
-        output: which output is read, where the model returns a dict, a tuple or a list: a name, a place from 0, or
+        output: which output is read, if the model returns a dict, a tuple or a list: a name, a place from 0, or
             several joined by dots.
         onnx_gradients: make the ONNX file a torch module, so that gradients flow.
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
-        outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which are turned back.
-        boxes: what the boxes of a detector are, where they are no corners in fractions.
+        outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which become logits.
+        boxes: what the boxes of a detector are, if they are not corners in fractions.
 
     Paths are relative to the folder of the plan.
 
@@ -76,16 +76,16 @@ class ModelSource:
 
     @property
     def weights_file(self) -> str | None:
-        """The file of `weights`, where they are in one."""
+        """The file of `weights`, if they are in one."""
         return None if self.weights == IN_FACTORY else self.weights
 
     def digest(self, root: Path) -> str:
-        """SHA-256 over the source's fields and the bytes of the files it names: any change of the model's code shows.
+        """SHA-256 over the source's fields and the bytes of the files it names, so over the model's code.
 
-        What a factory imports from elsewhere is not seen, nor what stands behind an endpoint.
+        Code that a factory imports from elsewhere does not count, nor does the model behind an endpoint.
 
         Raises:
-            InputError: a file cannot be read, or an argument is no plain value.
+            InputError: a file cannot be read, or an argument is not a plain value.
         """
         said = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "endpoint"}
         said["arguments"] = dict(self.arguments)
@@ -106,10 +106,10 @@ class ModelSource:
         return digest.hexdigest()
 
     def files(self, root: Path) -> tuple[Path, ...]:
-        """The files that decide what the model computes, code first; a factory in a package names none.
+        """The files that decide what the model computes, code first; none for a factory in a package.
 
         Raises:
-            InputError: a folder or an ONNX file is not what it is said to be.
+            InputError: a folder or an ONNX file is not of the kind that the plan says.
         """
         code = factory_file(self.factory, root) if self.factory else None
         data = (self.weights_file, self.torchscript, self.exported)
@@ -124,16 +124,16 @@ class ModelSource:
 
 
 def factory_file(factory: str, root: Path) -> Path | None:
-    """The file of a factory `file.py:function`, or None where it is a module's."""
+    """The file of a factory `file.py:function`, or None if it is in a module."""
     place = factory.rpartition(":")[0]
     return root / place if place.endswith(".py") or "/" in place else None
 
 
 def contradictions(said: Any) -> Iterator[tuple[str, str]]:
-    """What excludes each other, or is missing, among the fields of a source: field (empty for the whole) and sentence.
+    """Fields of a source that exclude each other or are missing: field (empty for the whole) and sentence.
 
     Args:
-        said: a `ModelSource`, or anything with the same fields.
+        said: a `ModelSource`, or an object with the same fields.
     """
     given = [name for name in ORIGINS if getattr(said, name) is not None]
     if not given and said.weights is None:
@@ -146,7 +146,7 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
     if said.weights is not None and given and not taking:
         yield "weights", f"{given[0]} brings its own weights. Remove one of the two."
     if said.timm is not None and said.weights is None:
-        yield "timm", 'a name alone is a network that was never trained. Give weights = "weights.safetensors".'
+        yield "timm", 'without weights the network is not trained. Give weights = "weights.safetensors".'
     if said.weights == IN_FACTORY and said.factory is None:
         yield "weights", f'"{IN_FACTORY}" is for a factory, and none is named. Name the file of the weights.'
     if said.weights_entry is not None and said.weights in (None, IN_FACTORY):
@@ -154,6 +154,6 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
     if said.output is not None and given[:1] == ["endpoint"]:
-        yield "output", "a service says by model.endpoint.scores where its scores stand. Remove it."
+        yield "output", "model.endpoint.scores already says where the scores of a service are. Remove it."
     if said.output is not None and given[:1] == ["huggingface"]:
-        yield "output", "the logits of such a model are read by themselves. Remove it."
+        yield "output", "the logits of such a model are read automatically. Remove it."

@@ -21,14 +21,12 @@ def build_timm(name: str, arguments: Mapping[str, object]) -> nn.Module:
         arguments: keyword arguments of `timm.create_model`, such as `num_classes` and `in_chans`.
 
     Raises:
-        InputError: timm is missing, knows no such network, or the arguments do not fit; or a download is asked for.
+        InputError: timm is missing, has no such network, or the arguments do not fit; or they request a download.
     """
     if asked := [key for key in _DOWNLOADS if arguments.get(key)]:
         raise InputError(f"model.arguments: {asked[0]} loads weights from elsewhere. Remove it, and give weights.")
     if ":" in name or "/" in name:
-        raise InputError(
-            f'model.timm: "{name}" stands in a hub, and nothing is downloaded. Give a plain name and weights.'
-        )
+        raise InputError(f'model.timm: "{name}" is in a hub, and nothing is downloaded. Give a plain name and weights.')
     timm: Any = _timm()
     known = timm.list_models()
     if name.partition(".")[0] not in known:
@@ -37,11 +35,11 @@ def build_timm(name: str, arguments: Mapping[str, object]) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             made = timm.create_model(name, pretrained=False, **settings)
-    except Exception as error:  # whatever a network's own code makes of wrong arguments
+    except Exception as error:  # a network's own code may raise anything for wrong arguments
         what = " ".join(str(error).split())[:200]
         raise InputError(f"model.arguments: timm's {name} refuses them ({type(error).__name__}: {what}).") from error
     if not isinstance(made, nn.Module):
-        raise InputError(f"model.timm: {name} is {type(made).__name__}, no network.")
+        raise InputError(f"model.timm: {name} is {type(made).__name__}, not a network.")
     return made
 
 
@@ -53,7 +51,7 @@ def _timm() -> Any:
             f"model.timm: these networks need a package ({error}). Install it: pip install 'palpate[timm]'."
         ) from error
     except (RuntimeError, AttributeError) as error:
-        # torchvision of another torch fails in its own ways while it is imported.
+        # A torchvision for another torch can fail in many ways at import.
         what = " ".join(str(error).split())[:150]
         raise InputError(
             f"model.timm: timm cannot be imported ({what}). Install a torchvision that fits this torch."

@@ -1,4 +1,4 @@
-"""What every handling of images is, and what they share: the straight-through estimator, levels, planes."""
+"""What post-processing steps have in common: the interface, the straight-through estimator, levels, planes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from palpate.units import Scale
 class PostProcessing(Protocol):
     """Something that happens to images on their way through a hospital: a frozen value with a scale.
 
-    Images are values (B, C, *spatial) inside `scale.bounds`; what comes back has the same shape and lies inside the
-    bounds too. Every sample is handled on its own.
+    Images are values (B, C, *spatial) inside `scale.bounds`; the result has the same shape and is inside the
+    bounds too. Every sample is processed separately.
     """
 
     @property
     def name(self) -> str:
-        """As plans and records have it; `palpate.postprocessing.parse` makes the handling from it again."""
+        """As plans and records have it; `palpate.postprocessing.parse` makes the step from it again."""
 
     @property
     def scale(self) -> Scale:
@@ -32,23 +32,23 @@ class PostProcessing(Protocol):
         """What it does, in a phrase for a report."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """What really happens, by the true codec; without gradient."""
+        """The step itself, by the real codec; without gradient."""
 
     def soft(self, images: Tensor) -> Tensor:
-        """The very same values, differentiable in `images`; see `through` for what has no derivative of its own."""
+        """The same values, differentiable in `images`; see `through` for steps without a useful derivative."""
 
 
 def through(value: Tensor, path: Tensor) -> Tensor:
     """`value`, with the gradient of `path`: the straight-through estimator (Bengio et al. 2013).
 
     Exact in value, because `path - path` is 0. For rounding and codecs `path` is the image itself, clipped as they
-    clip, so that the gradient is the identity where values are kept and 0 where they are cut off.
+    clip it, so that the gradient is the identity where values are kept and 0 where they are cut off.
     """
     return value.detach() + (path - path.detach())
 
 
 def span(scale: Scale) -> tuple[float, float]:
-    """What an export to 8 bits shows from black to white: the model's window, or else the whole range."""
+    """What an export to 8 bits shows from black to white: the model's window, or without one the whole range."""
     return scale.window or scale.bounds
 
 
@@ -60,18 +60,18 @@ def span_words(scale: Scale) -> str:
 
 def top_level(scale: Scale) -> int | None:
     """The highest stored number when the lowest value of the bounds is 0; None where values have no lattice."""
-    # The tiny addition keeps 1 / (1 / 255) from falling short of 255.
+    # Without the tiny addition, 1 / (1 / 255) could be less than 255.
     return None if scale.step is None else floor(scale.extent / scale.step + 1e-6)
 
 
 def levels(image: Tensor, low: float, step: float, top: int) -> Tensor:
-    """Each value's nearest of the numbers 0 to `top`, which stand for `low + number * step`; float64."""
+    """The nearest of the numbers 0 to `top` for each value, which mean `low + number * step`; float64."""
     # A copy even where it is float64 already: the caller's image is not written to.
     return image.detach().to(torch.float64, copy=True).sub_(low).div_(step).round_().clamp_(0, top)
 
 
 def values(numbers: Tensor, low: float, high: float, top: int, like: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """The values that numbers from 0 (`low`) to `top` (`high`) stand for, in the type and on the device of `like`.
+    """The values that numbers from 0 (`low`) to `top` (`high`) mean, in the type and on the device of `like`.
 
     Computed in float64, so that whole numbers and whole HU come back exactly.
     """

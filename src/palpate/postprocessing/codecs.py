@@ -19,12 +19,12 @@ from palpate.units import Scale
 
 Codec = Callable[[Image.Image], Image.Image]
 _LONGEST = 65500
-"""Side of the largest picture that JPEG's headers hold."""
+"""Side of the largest picture that JPEG's headers allow."""
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """Exported to 8 bits as by `8bit`, and through a true JPEG (Pillow with libjpeg, baseline).
+    """Exported to 8 bits as by `8bit`, and through a real JPEG (Pillow with libjpeg, baseline).
 
     Three channels are one RGB picture with chroma at half resolution (4:2:0, the encoder's default), any other number
     are as many grey pictures. Volumes: every plane of the last two axes is a picture.
@@ -42,7 +42,7 @@ class Jpeg:
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
-            raise InputError(f"jpeg{self.quality}: a quality is a whole number from 1 to 100.")
+            raise InputError(f"jpeg{self.quality}: a quality must be a whole number from 1 to 100.")
 
     @property
     def name(self) -> str:
@@ -69,13 +69,13 @@ class Jpeg:
     def _codec(self, picture: Image.Image) -> Image.Image:
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=self.quality)
-        # Opened as what it is: a guess at the format would also weigh its size, which is that of the image itself.
+        # The format is named: a guess at it would also check the size, which is that of the image itself.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(file.getvalue()))
 
 
 @dataclass(frozen=True)
 class Jpeg2000:
-    """Through a true JPEG 2000 (OpenJPEG; irreversible 9/7 wavelet, one layer) at 1 / `ratio` of the size.
+    """Through a real JPEG 2000 (OpenJPEG; irreversible 9/7 wavelet, one layer) at 1 / `ratio` of the size.
 
     The stored numbers are compressed, as in DICOM: 8 bits where the lattice has at most 256 levels, 16 bits up to
     65536; images without such a lattice are exported to 8 bits as by `8bit`. Three channels of 8 bits are one RGB
@@ -83,8 +83,8 @@ class Jpeg2000:
 
     Attributes:
         scale: what the values mean.
-        ratio: of the sizes before and after. 10 is usual for radiographs; in abdominal CT readers see it, and do not
-            see 5 (Lee et al. 2007).
+        ratio: of the sizes before and after. 10 is usual for radiographs; in abdominal CT readers see the
+            effect of 10, and not that of 5 (Lee et al. 2007).
 
     Raises:
         InputError: a ratio that is not above 1 and at most 1000.
@@ -95,7 +95,7 @@ class Jpeg2000:
 
     def __post_init__(self) -> None:
         if not 1 < self.ratio <= 1000:
-            raise InputError(f"jpeg2000-{self.ratio:g}: a ratio lies above 1 and is at most 1000.")
+            raise InputError(f"jpeg2000-{self.ratio:g}: a ratio must be above 1 and at most 1000.")
 
     @property
     def name(self) -> str:
@@ -140,7 +140,7 @@ def _recoded(image: Tensor, low: float, high: float, top: int, codec: Codec, bou
     if max(image.shape[-2:]) > _LONGEST:
         raise InputError(
             f"images: planes of {image.shape[-2]} x {image.shape[-1]} are larger than a JPEG can be. Leave JPEG out "
-            "of what happens to these images."
+            "of the post-processing of these images."
         )
     depth = np.uint8 if top < 256 else np.uint16
     numbers = levels(image, low, (high - low) / top, top).cpu().numpy().astype(depth)

@@ -26,8 +26,8 @@ class Rounded:
     def __post_init__(self) -> None:
         if not self.scale.step:
             raise InputError(
-                "rounded: the images store floating point, or steps of different size, so there is nothing to round "
-                "to. Leave this handling out."
+                "rounded: the images store floating point, or steps of different size, so they have no steps to "
+                "round to. Leave this post-processing step out."
             )
 
     @property
@@ -52,7 +52,7 @@ class Rounded:
 
 @dataclass(frozen=True)
 class EightBit:
-    """Exported to 8 bits over [a, b], the model's window or else the whole range, and read again.
+    """Exported to 8 bits over [a, b], the model's window if it has one, otherwise the whole range, and read again.
 
         v' = a + (b - a) / 255 * round(255 * clip((v - a) / (b - a), 0, 1))
 
@@ -88,8 +88,8 @@ class Rewindowed:
         v' = a + (b - a) / 255 * round(255 * clip((v - a') / (b' - a'), 0, 1))
 
     [a', b'] has the centre of [a, b] and `width` times its width. A lung is shown 1500 HU wide at one place and 1400
-    at the next, an abdomen 400 or 350: 0.9 is such a difference. Contrast rises by 1 / `width`, and below 1 what is
-    darkest and brightest is cut off.
+    at the next, an abdomen 400 or 350: 0.9 is such a difference. Contrast rises by 1 / `width`, and below 1 the
+    darkest and brightest values are cut off.
 
     Attributes:
         scale: what the values mean.

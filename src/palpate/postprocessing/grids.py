@@ -36,7 +36,7 @@ class Resampled:
 
     def __post_init__(self) -> None:
         if not 0 < self.factor < 1:
-            raise InputError(f"resample{self.factor:g}: the fraction of the grid must lie between 0 and 1.")
+            raise InputError(f"resample{self.factor:g}: the fraction of the grid must be between 0 and 1.")
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class Resampled:
         return f"resampled to {self.factor:g} of the grid and back, bilinear"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Values (B, C, *spatial) on the old grid, smoother."""
+        """Smoother values (B, C, *spatial) on the original grid."""
         with torch.no_grad():
             return self.soft(images)
 
@@ -81,7 +81,7 @@ class Blurred:
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma <= _WIDEST:
-            raise InputError(f"blur{self.sigma:g}: the width in pixels lies above 0 and is at most {_WIDEST:g}.")
+            raise InputError(f"blur{self.sigma:g}: the width in pixels must be above 0 and at most {_WIDEST:g}.")
 
     @property
     def name(self) -> str:
@@ -106,7 +106,7 @@ class Blurred:
 
     @property
     def _weights(self) -> list[float]:
-        """Weights of the centre and of the offsets 1, 2, ... to its one side."""
+        """Weights of the centre and of the offsets 1, 2, ... on one side."""
         half = [exp(-0.5 * (offset / self.sigma) ** 2) for offset in range(int(4 * self.sigma + 0.5) + 1)]
         total = 2 * sum(half) - half[0]
         return [weight / total for weight in half]
@@ -116,7 +116,7 @@ def _along(images: Tensor, weights: list[float], axis: int) -> Tensor:
     """One pass of a symmetric kernel along one axis: a sum of shifted views, the fastest for small kernels."""
     reach, extent = len(weights) - 1, images.shape[axis]
     places = torch.arange(-reach, extent + reach, device=images.device).remainder(2 * extent)
-    # The mirrored image repeats after twice its extent, which serves images narrower than the kernel, too.
+    # The mirrored image repeats after twice its extent, so images narrower than the kernel work too.
     padded = images.index_select(axis, torch.minimum(places, 2 * extent - 1 - places))
     smooth = padded.narrow(axis, reach, extent) * weights[0]
     for offset in range(1, reach + 1):
@@ -126,5 +126,5 @@ def _along(images: Tensor, weights: list[float], axis: int) -> Tensor:
 
 
 def _inside(images: Tensor, scale: Scale) -> Tensor:
-    """Kept inside the bounds, which only the last bit of an average can leave; the gradient does not notice."""
+    """Clamped to the bounds, which only rounding of an average can leave; the gradient does not change."""
     return through(images.clamp(*scale.bounds), images)

@@ -1,4 +1,4 @@
-"""Handlings by their names: `jpeg75`, `blur1`, `half`."""
+"""Post-processing steps by their names: `jpeg75`, `blur1`, `half`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def known() -> tuple[tuple[str, str], ...]:
 
 
 def parse(name: str, scale: Scale) -> PostProcessing:
-    """The handling of this name for images of this scale.
+    """The post-processing step of this name for images of this scale.
 
     Raises:
         InputError: an unknown name, with the nearest; a number out of its range; `rounded` without a lattice.
@@ -70,4 +70,4 @@ def parse(name: str, scale: Scale) -> PostProcessing:
     for _, form, _, make in _KNOWN:
         if found := re.fullmatch(form, name, flags=re.ASCII):
             return make(scale, found[1] if found.groups() else "")
-    raise InputError(f"'{name}' is no handling of images. {nearest(name, NAMES)}")
+    raise InputError(f"'{name}' is not a post-processing step. {nearest(name, NAMES)}")

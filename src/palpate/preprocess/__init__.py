@@ -1,7 +1,7 @@
-"""From values to the network's input: differentiable, with an identity, part of the victim, shared with training.
+"""From values to the network's input: differentiable, identified, part of the victim, usable in training.
 
 `Preprocess` is the short form (size, channels, mean, std), `Chain` any steps in any order, `MonaiChain` the user's own
-MONAI transforms. All of them are callable, (B, C, *spatial) values -> the network's input, and hold no state.
+MONAI transforms. All of them are callable, (B, C, *spatial) values -> the network's input, and have no state.
 """
 
 from palpate.preprocess.blocking import Blocked, blocked, findings, partly_blocked, where_blocked

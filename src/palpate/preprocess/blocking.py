@@ -16,18 +16,18 @@ from palpate.preprocess.simple import Preprocess
 from palpate.preprocess.step import Part
 
 _OFF = 0.1
-"""How far, as a share of all that the gradient tells, a difference may be from it: rounding and kinks stay below."""
+"""How far a difference may be from the gradient, as a share of its absolute sum: rounding and kinks are below."""
 _SIZES = (0.01, 0.002)
 """Of a change, in deviations of the image."""
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """A step that no gradient gets through.
+    """A step that blocks the gradient.
 
     Attributes:
         step: its name.
-        why: what was seen.
+        why: what was observed.
     """
 
     step: str
@@ -35,13 +35,13 @@ class Blocked:
 
 
 def blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tensor) -> tuple[Blocked, ...]:
-    """The steps of a preprocessing that block gradients, in order: each one is run with a graph of its own.
+    """The steps of a preprocessing that block gradients, in order: each one is run with a separate graph.
 
-    A step blocks where its result has no gradient, or one of exactly zero in every image of the example. With
-    straight-through, they are named all the same. A callable of the user's own counts as one step.
+    A step blocks if its result has no gradient, or one of exactly zero in every image of the example. With
+    straight-through, they are named too. A callable of the user counts as one step.
 
     Args:
-        preprocess: a preprocessing of palpate's, or any callable; None has no steps.
+        preprocess: a preprocessing of palpate, or any callable; None has no steps.
         example: (B, C, *spatial) values, best of several images.
 
     Raises:
@@ -56,11 +56,11 @@ def blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tensor) -> t
 
 
 def partly_blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tensor) -> tuple[Blocked, ...]:
-    """The steps of the user's own whose gradient leaves out part of how their result changes, in order.
+    """The user's own steps whose gradient leaves out part of how their result changes, in order.
 
-    Brightness and contrast are changed by hundredths of the image's deviation, upwards and downwards. Where the
-    difference of the results is not what the gradient says, something is hidden from it: a mean that was taken out
-    of the graph, a threshold that values cross. Steps of a `Chain` are not looked at; their gradients are known.
+    Brightness and contrast are changed by hundredths of the image's deviation, upwards and downwards. If the
+    difference of the results is not what the gradient predicts, something is hidden from it: a mean that was taken
+    out of the graph, a threshold that values cross. Steps of a `Chain` are not tested; their gradients are known.
 
     Args:
         preprocess: as for `blocked`.
@@ -80,7 +80,7 @@ def partly_blocked(preprocess: Callable[[Tensor], Tensor] | None, example: Tenso
 def findings(
     preprocess: Callable[[Tensor], Tensor] | None, example: Tensor
 ) -> tuple[tuple[Literal["failure", "warning"], str], ...]:
-    """What blocked gradients mean for an audit, a sentence each: a warning with straight-through, else a failure."""
+    """What blocked gradients mean for an audit, one sentence each: a warning with straight-through, else a failure."""
     weaker = "attacks may be weaker than they could be"
     found, partly = blocked(preprocess, example), partly_blocked(preprocess, example)
     hidden = [f"{one.step}: {one.why} (a statistic held constant, or a threshold); {weaker}." for one in partly]
@@ -92,7 +92,7 @@ def findings(
 
 
 def where_blocked(preprocess: Callable[[Tensor], Tensor] | None, images: Tensor) -> str | None:
-    """The first preprocessing step that blocks gradients, in a phrase with its fix; None where all of them pass."""
+    """The first preprocessing step that blocks gradients, in a phrase with its fix; None if none does."""
     if getattr(preprocess, "straight_through", False):
         return None
     found = blocked(preprocess, images)
@@ -112,14 +112,14 @@ def _parts(preprocess: Callable[[Tensor], Tensor] | None) -> tuple[Part, ...]:
 
 
 def _tried(step: Callable[[Tensor], Tensor], images: Tensor) -> tuple[str, Tensor]:
-    """Why a step blocks, empty where it does not; and its result without a graph."""
+    """Why a step blocks, empty if it does not; and its result without a graph."""
     place = images.detach().clone().requires_grad_()
     try:
         with torch.enable_grad():
             result = step(place)
     except (RuntimeError, PalpateError) as error:
         with torch.no_grad():
-            result = step(images.detach())  # fails again where the graph is not the reason
+            result = step(images.detach())  # fails again if the graph is not the reason
         return _failed(error), result
     why = gradient_missing(result, place)
     result = result.detach()
@@ -127,10 +127,10 @@ def _tried(step: Callable[[Tensor], Tensor], images: Tensor) -> tuple[str, Tenso
 
 
 def gradient_missing(result: Tensor, place: Tensor) -> str:
-    """Why no gradient runs from `result` back to `place`; empty where one does."""
+    """Why no gradient flows from `result` back to `place`; empty if one does."""
     if not result.requires_grad:
         return "its result has no gradient"
-    # Weights that differ: the plain sum of standardised values is constant.
+    # The weights differ, because the plain sum of standardised values is constant.
     weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     try:
         (gradient,) = torch.autograd.grad(result, place, weights.to(result), allow_unused=True)
@@ -149,10 +149,10 @@ def _leaves_out(step: Callable[[Tensor], Tensor], images: Tensor) -> bool:
         result = step(place)
     weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(result)
     (gradient,) = torch.autograd.grad(result, place, weights)
-    inside = (images != 0).to(images.dtype)  # background of exactly zero may mean something of its own
+    inside = (images != 0).to(images.dtype)  # background of exactly zero may have its own meaning
     centred = (images - images.mean()) * inside
     directions = (inside, centred / centred.abs().mean().clamp(min=1e-12))
-    # Values that cross a kink are off at one size; what is hidden from the gradient is off at every size.
+    # Values that cross a kink differ at one size; what is hidden from the gradient differs at every size.
     return any(
         all(_is_off(step, images, weights, gradient, size * images.std() * direction) for size in _SIZES)
         for direction in directions
@@ -165,8 +165,8 @@ def _is_off(step: Callable[[Tensor], Tensor], images: Tensor, weights: Tensor, g
     if up.shape != weights.shape or down.shape != weights.shape:
         return True
     seen = float(((up.double() - down.double()) * weights).sum())
-    told = 2 * (gradient * by).double()
-    return abs(seen - float(told.sum())) > _OFF * float(told.abs().sum())
+    predicted = 2 * (gradient * by).double()
+    return abs(seen - float(predicted.sum())) > _OFF * float(predicted.abs().sum())
 
 
 def _failed(error: Exception) -> str:

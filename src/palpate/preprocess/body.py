@@ -18,13 +18,13 @@ from palpate.preprocess.step import axes, by, sized
 class CropToBody:
     """Cut every image to the box of its body, then resize: (B, C, *spatial) -> (B, C, *size), linear, anti-aliased.
 
-    The body is the largest connected part (through faces) of what lies above `threshold` in any channel; without one,
-    the whole image is kept. The box is found on the values without a graph: gradients flow to the pixels inside it,
-    and how the box itself would move is not part of them, because it moves in whole pixels.
+    The body is the largest connected part (through faces) of what is above `threshold` in any channel; without one,
+    the whole image is kept. The box is found on the values without a graph: gradients flow to the pixels inside it.
+    They do not include how the box itself would move, because it moves in whole pixels.
 
     Attributes:
         threshold: in the values that reach this step: -500 for CT in HU, 10 of 255 for fundus photographs.
-        margin: pixels that are added on every side, as far as there are any.
+        margin: pixels that are added on every side, as far as the image has them.
         size: of the result along each spatial axis; one size for all, so that images can share a batch.
 
     Raises:
@@ -49,7 +49,7 @@ class CropToBody:
         return torch.cat([resized(image[None][(..., *self.box(image))], self.size) for image in images])
 
     def box(self, image: Tensor) -> tuple[slice, ...]:
-        """Where the body of one image (C, *spatial) lies."""
+        """Where the body of one image (C, *spatial) is."""
         from scipy import ndimage
 
         above = (image.detach() > self.threshold).any(0).cpu().numpy()

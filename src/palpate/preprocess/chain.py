@@ -14,14 +14,14 @@ from palpate.preprocess.step import Part, Step
 from palpate.preprocess.values import Clip, Invert, Rescale, ToRGB, Window
 
 _GRID = (Resample, Resize, Pad, CentreCrop, Reorder, CropToBody, ToRGB)
-"""Steps after which a value still means what it meant."""
+"""Steps that do not change what a value means."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Steps, one after the other: (B, C, *spatial) values -> the network's input. Every image by itself, without state.
+    """Steps, one after the other: (B, C, *spatial) values -> the network's input. Each image separately, no state.
 
-    It computes in the precision of the images, also under autocast, as preprocessing before a network would.
+    It computes in the precision of the images, also under autocast, like preprocessing before a network.
 
     Attributes:
         steps: in order.
@@ -48,8 +48,8 @@ class Chain:
     def window(self) -> tuple[float, float] | None:
         """Lowest and highest value that the network can tell apart, in values of the images.
 
-        What windows and clips leave, traced back through rescaling and inverting; None where no step cuts values off.
-        Steps behind a normalisation are not looked at.
+        What windows and clips leave, traced back through rescaling and inverting; None if no step cuts values off.
+        Steps after a normalisation are ignored.
         """
         low, high = -float("inf"), float("inf")
         slope, intercept = 1.0, 0.0
@@ -75,7 +75,7 @@ class Chain:
 
     @property
     def resamples(self) -> bool:
-        """Whether it depends on the images' spacing, which `at` tells it."""
+        """Whether it depends on the images' spacing, which `at` sets."""
         return any(isinstance(step, Resample) for step in self.steps)
 
     def at(self, spacing: tuple[float, ...] | None) -> Chain:

@@ -18,7 +18,7 @@ class Resample:
     """To another spacing: (B, C, *n) -> (B, C, *round(n * of / spacing)), linear, anti-aliased where an axis shrinks.
 
     The new grid covers the same field of view, as nnU-Net's resampling does, so its spacing differs from `spacing` by
-    what rounding the size takes.
+    the rounding of the size.
 
     Attributes:
         spacing: mm per pixel of the result along each spatial axis, in the order of the images' axes.
@@ -49,8 +49,8 @@ class Resample:
         """Images on the new grid."""
         if self.of is None:
             raise InputError(
-                "preprocess.resample.spacing: the images do not all say the same size of their pixels, so it is not "
-                "known how much they shrink. Give data.spacing in mm, or use resize instead of resample."
+                "preprocess.resample.spacing: the files of the images do not all give the same size of a pixel, so the "
+                "factor is not known. Give data.spacing in mm, or use resize instead of resample."
             )
         axes("resample.spacing", self.spacing, images)
         steps = zip(images.shape[2:], self.of, self.spacing, strict=True)
@@ -67,9 +67,9 @@ class Resample:
 class Resize:
     """To another size: (B, C, *spatial) -> (B, C, *size), the same field of view.
 
-    Deployed pipelines differ here, and networks notice. Pillow and torchvision: the default. OpenCV's INTER_LINEAR and
-    torch without antialias: `antialias = false`. Pillow's BICUBIC: `mode = "cubic"`. OpenCV's INTER_AREA, at whole
-    factors: `mode = "area"`.
+    Deployed pipelines differ here, and outputs of networks differ with them. Pillow and torchvision: the default.
+    OpenCV's INTER_LINEAR and torch without antialias: `antialias = false`. Pillow's BICUBIC: `mode = "cubic"`.
+    OpenCV's INTER_AREA, at whole factors: `mode = "area"`.
 
     Attributes:
         size: along each spatial axis.
@@ -106,7 +106,7 @@ class Resize:
 class Pad:
     """To at least a size: (B, C, *spatial) -> (B, C, *max(spatial, size)), the image in the centre.
 
-    An odd pixel goes behind, as in MONAI's SpatialPad.
+    An odd pixel is added at the end, as in MONAI's SpatialPad.
 
     Attributes:
         size: along each spatial axis.
@@ -171,14 +171,14 @@ class CentreCrop:
 class Reorder:
     """Spatial axes in another order, then some of them reversed, to the orientation that the network was trained in.
 
-    Palpate reads images with the axes of the file. The values are only moved.
+    Palpate reads images with the axes of the file. Values move but do not change.
 
     Attributes:
         axes: which axis of the image becomes the first, second ... of the result, from 0; empty keeps the order.
         flip: axes of the result that are reversed.
 
     Raises:
-        InputError: not a permutation, or an axis that is not there.
+        InputError: not a permutation, or an axis that images do not have.
     """
 
     axes: tuple[int, ...] = ()

@@ -19,14 +19,14 @@ from palpate.preprocess.straight_through import passed_through
 
 @dataclass(frozen=True)
 class MonaiChain:
-    """A `monai.transforms.Compose`, or a list of transforms, applied to every image (C, *spatial) by itself.
+    """A `monai.transforms.Compose`, or a list of transforms, applied to every image (C, *spatial) separately.
 
-    Array transforms, or dictionary transforms with the one key `image`. Nothing leaves torch where MONAI does not. It
-    is identified by where it comes from; the transforms are not part of its identity.
+    Array transforms, or dictionary transforms with the one key `image`. Values leave torch only if a MONAI transform
+    does that. It is identified by where it comes from; the transforms are not part of its identity.
 
     With `straight_through`, a transform that blocks the gradient (`blocked` names them) passes it on as if the
-    transform were the identity, or linear interpolation where it changes the shape (BPDA: Athalye et al. 2018). What
-    the network sees is what MONAI computes. Attacks may be weaker than with the true gradient.
+    transform were the identity, or linear interpolation if it changes the shape (BPDA: Athalye et al. 2018). The
+    network still sees what MONAI computes. Attacks may be weaker than with the true gradient.
 
     Attributes:
         reference: where the transforms come from, `file.py:function`.
@@ -36,7 +36,7 @@ class MonaiChain:
         compose: the transforms.
 
     Raises:
-        InputError: random transforms, or such as need the file (LoadImage, Orientation).
+        InputError: random transforms, or transforms that need the file (LoadImage, Orientation).
     """
 
     reference: str
@@ -68,8 +68,8 @@ class MonaiChain:
         if len(shapes) > 1:
             shown = " and ".join(str(list(shape)) for shape in sorted(shapes)[:2])
             raise InputError(
-                f"preprocess.monai: the images of one batch come out with shapes {shown}. End the transforms with one "
-                "that gives all images one size, or audit with run.batch = 1."
+                f"preprocess.monai: the images of one batch have the shapes {shown} after the transforms. End them "
+                "with one that gives all images one size, or audit with run.batch = 1."
             )
         return torch.stack(results).to(images.dtype)
 
@@ -117,8 +117,8 @@ class MonaiChain:
             return self
         if spacing is None:
             raise InputError(
-                "preprocess.monai: Spacing needs the size of the images' pixels, and they do not all say the same. "
-                "Give data.spacing in mm, or use Resize."
+                "preprocess.monai: Spacing needs the size of a pixel, and the files of the images do not all give the "
+                "same. Give data.spacing in mm, or use Resize."
             )
         return replace(self, spacing=tuple(spacing))
 
@@ -130,7 +130,7 @@ class MonaiChain:
 
 
 def _batch(transform: Applied, number: int, affines: dict[int, Tensor], first: Tensor, images: Tensor) -> Tensor:
-    # Transforms are tried in order, each from where the one before left the grid.
+    # Transforms are tried in order; each gets the grid that the one before returned.
     pairs = [transform(image, affines.get(number - 1, first)) for image in images]
     affines[number] = pairs[0][1]
     return torch.stack([result for result, _ in pairs])

@@ -1,4 +1,4 @@
-"""One MONAI transform applied to one image, and which transforms have no place in an audit."""
+"""One MONAI transform applied to one image, and which transforms an audit refuses."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Applied:
         self._twin = twin(transform)
 
     def __call__(self, image: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
-        """The transformed image and where its grid lies then.
+        """The transformed image and its new affine.
 
         Raises:
-            InputError: the transform fails, or returns something else than an image.
+            InputError: the transform fails, or returns something that is not an image.
         """
         if self._twin is None or not (torch.is_grad_enabled() and image.requires_grad):
             return self._run(image, affine)
         with torch.no_grad():
             value, affine = self._run(image.detach().clone(), affine)
         exact = self._twin(image[None])[0]
-        # The value is MONAI's to the last bit, the gradient that of the same function written out.
+        # The value is exactly MONAI's; the gradient is that of the same function written in torch.
         return exact + (value - exact).detach(), affine
 
     def _run(self, image: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
         from monai.data.meta_tensor import MetaTensor
 
-        # MONAI reads there that channels come first. A clone, because some transforms write into what they get.
+        # The metadata say that channels come first. A clone, because some transforms write into their input.
         data = MetaTensor(image.clone(), affine=affine, meta={"original_channel_dim": 0})
         try:
             result = self.transform({"image": data} if self.keyed else data)
@@ -65,7 +65,7 @@ class Applied:
         said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         if isinstance(error, KeyError):
             return (
-                f"preprocess.monai: {self.name} looks for {said} beside the image. Return the chain of deployment, "
+                f"preprocess.monai: {self.name} looks for {said} next to the image. Return the chain of deployment, "
                 'whose only key is "image".'
             )
         if image.requires_grad and "inplace" in said.replace("-", ""):
@@ -77,16 +77,16 @@ class Applied:
 
 
 FIX = (
-    "Replace it, or pass gradients on as if it were not there: straight_through = true in [model.preprocess]. "
+    "Replace it, or pass gradients through it unchanged: straight_through = true in [model.preprocess]. "
     "Attacks may then be weaker than they could be."
 )
 
 
 def twin(transform: Transform) -> PerImage | Normalise | None:
-    """What computes the same as a transform that autograd does not see through; None where there is none.
+    """A function that computes the same as a transform that blocks autograd; None if there is none.
 
-    MONAI's NormalizeIntensity reads mean and deviation as plain numbers, so that autograd holds them for constants,
-    and writes channels in place.
+    MONAI's NormalizeIntensity reads mean and deviation as plain numbers, so that autograd treats them as
+    constants, and writes channels in place.
     """
     if type(transform).__name__ == "NormalizeIntensityd":
         transform = transform.normalizer  # type: ignore[attr-defined]
@@ -128,11 +128,11 @@ _PLACES = (
     *("EnsureChannelFirst", "EnsureType", "ToTensor", "Identity", "Spacing", "Resize", "Zoom", "SpatialPad", "Pad"),
     *("CenterSpatialCrop", "SpatialCrop", "CropForeground", "ResizeWithPadOrCrop", "Flip", "Rotate90", "Transpose"),
 )
-"""Transforms after which a value still means what it meant."""
+"""Transforms that do not change what a value means."""
 
 
 def window(transforms: tuple[Transform, ...]) -> tuple[float, float] | None:
-    """The limits of a ScaleIntensityRange with clip, where no transform before it changes what values mean."""
+    """The limits of a ScaleIntensityRange with clip, if no transform before it changes what values mean."""
     for transform in transforms:
         name = type(transform).__name__.removesuffix("d")
         if name == "ScaleIntensityRange":
@@ -144,13 +144,13 @@ def window(transforms: tuple[Transform, ...]) -> tuple[float, float] | None:
 
 
 def affine(spacing: tuple[float, ...] | None) -> Tensor:
-    """Voxel to mm for images of this spacing, axes as they are; 1 mm where it is not known."""
+    """Voxel to mm for images of this spacing, axes as they are; 1 mm if it is not known."""
     sides = [*(spacing or ()), 1.0, 1.0, 1.0][:3]
     return torch.diag(torch.tensor([*sides, 1.0], dtype=torch.float64))
 
 
 def check(transforms: tuple[Transform, ...], reference: str) -> None:
-    """Refuse transforms that have no place in an audit.
+    """Refuse transforms that an audit cannot use.
 
     Raises:
         InputError: nothing to apply; random, file-reading or lazy transforms; another key than `image`.
@@ -159,10 +159,10 @@ def check(transforms: tuple[Transform, ...], reference: str) -> None:
         name = type(transform).__name__
         where = f"preprocess.monai: {name} of {reference}"
         if not callable(transform):
-            raise InputError(f"preprocess.monai: {reference} gives {name}, which is no transform.")
+            raise InputError(f"preprocess.monai: {reference} gives {name}, which is not a transform.")
         if _draws(transform):
             raise InputError(
-                f"{where} draws random numbers: it is for training. Return the transforms of deployment, without it."
+                f"{where} uses random numbers: it is for training. Return the transforms of deployment, without it."
             )
         if name.rstrip("dD").removesuffix("Dict") in ("LoadImage", "SaveImage"):
             raise InputError(f"{where} works on files. Leave it out: palpate reads the images itself.")
@@ -172,7 +172,7 @@ def check(transforms: tuple[Transform, ...], reference: str) -> None:
                 "steps of palpate with reorder, or Flip and Transpose of MONAI."
             )
         if getattr(transform, "lazy", False):
-            raise InputError(f"{where} is lazy; its result would be another one step by step. Set lazy to False.")
+            raise InputError(f"{where} is lazy, and would give another result if run step by step. Set lazy to False.")
         if set(getattr(transform, "keys", ("image",))) != {"image"}:
             raise InputError(
                 f'{where} has the keys {list(transform.keys)}. Return transforms whose only key is "image".'  # type: ignore[attr-defined]

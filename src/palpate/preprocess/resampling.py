@@ -14,7 +14,7 @@ _PLANE = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest-exact", 
 def resized(images: Tensor, size: tuple[int, ...], mode: Mode = "linear", antialias: bool = True) -> Tensor:
     """Images (B, C, *spatial) on a grid of `size` that covers the same field of view.
 
-    Pixel centres lie at half pixels, as in OpenCV, Pillow and scikit-image. `antialias` widens the kernel of `linear`
+    Pixel centres are at half pixels, as in OpenCV, Pillow and scikit-image. `antialias` widens the kernel of `linear`
     and `cubic` by the factor by which an axis shrinks, as Pillow does; OpenCV does not.
     """
     if tuple(images.shape[2:]) == size:

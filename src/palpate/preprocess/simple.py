@@ -15,12 +15,12 @@ from palpate.preprocess.step import Part, axes, by, listed, per_channel, recolou
 class Preprocess:
     """Resize, repeat grey to several channels, then `(stored - mean) / std` per channel, in this order.
 
-    Perturbations live in stored values, before all of this, so grey images carry one perturbation, not three.
+    Perturbations are in stored values, before all of these steps, so a grey image has one perturbation, not three.
 
     Attributes:
         size: spatial size of the network's input; None keeps the stored size. Linear, anti-aliased.
-        channels: repeat a single stored channel this often; 1 turns RGB into grey, 0.299 R + 0.587 G + 0.114 B (ITU-R
-            BT.601); None keeps the stored channels.
+        channels: repeat a single stored channel this many times; 1 turns RGB into grey, 0.299 R + 0.587 G + 0.114 B
+            (ITU-R BT.601); None keeps the stored channels.
         mean: subtracted, in stored values; one number per input channel, or one for all.
         std: divided by, in stored values; (255,) maps 8-bit images to [0, 1].
 

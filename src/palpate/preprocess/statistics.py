@@ -14,24 +14,24 @@ from palpate.errors import InputError
 
 @dataclass(frozen=True)
 class PerImage:
-    """Normalise every image by its own statistics; shapes stay. Gradients run through the statistics.
+    """Normalise every image by its own statistics; shapes stay. Gradients flow through the statistics.
 
     - `zscore`: `(x - mean(x)) / std(x)`, the population deviation; a constant image becomes 0.
     - `minmax`: `(x - min(x)) / (max(x) - min(x))`, so 0 to 1.
     - `percentile`: `min(max((x - p(low)) / (p(high) - p(low)), 0), 1)`, percentiles linearly interpolated.
 
     The same as MONAI's NormalizeIntensity, ScaleIntensity and ScaleIntensityRangePercentiles with clip. MONAI takes
-    mean and deviation out of the graph, as constants; here an attack sees that moving one pixel moves them too.
+    mean and deviation out of the graph, as constants; here an attack sees that a change of one pixel changes them too.
 
     Attributes:
         how: which of them.
         low: lower percentile, for `percentile` only.
         high: upper percentile, for `percentile` only.
-        nonzero: statistics of the values that are not zero, and only those are changed: background stays 0.
-        channelwise: every channel by itself; else all channels of an image together.
+        nonzero: use and change only the values that are not zero: background stays 0.
+        channelwise: every channel separately; otherwise all channels of an image together.
 
     Raises:
-        InputError: an unknown way, or percentiles that are not rising between 0 and 100.
+        InputError: an unknown method, or percentiles that are not increasing between 0 and 100.
     """
 
     how: Literal["zscore", "minmax", "percentile"] = "zscore"
@@ -61,7 +61,7 @@ class PerImage:
             return values
         if self.how == "zscore":
             variance = counted.var(correction=0)
-            # The root's slope at zero is infinite; a constant image is divided by 1 instead.
+            # The slope of the root at zero is infinite, so a constant image is divided by 1 instead.
             result = (values - counted.mean()) / torch.where(variance > 0, variance, 1).sqrt()
         else:
             low, high = self._limits(counted)
@@ -87,7 +87,7 @@ class PerImage:
 
 
 def _percentile(values: Tensor, share: float) -> Tensor:
-    """Linearly interpolated between order statistics, as numpy does; torch.quantile refuses whole volumes."""
+    """Linearly interpolated between order statistics, as numpy does; torch.quantile does not accept whole volumes."""
     place = share / 100 * (len(values) - 1)
     below = math.floor(place)
     low = values.kthvalue(below + 1).values

@@ -1,4 +1,4 @@
-"""What a preprocessing is, and what its steps share."""
+"""The interface of a preprocessing, and what its steps have in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Part = tuple[str, Callable[[Tensor], Tensor]]
 """One step by its name, as a map of a batch (B, C, *spatial)."""
 
 _LUMINANCE = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey: ITU-R BT.601, as Pillow's `convert("L")` and OpenCV have them."""
+"""Shares of red, green and blue in grey: ITU-R BT.601, as in Pillow's `convert("L")` and OpenCV."""
 
 MOST_PIXELS = 2**29
 """Pixels or voxels of one image that a step may make at most."""
@@ -25,7 +25,7 @@ class Step(Protocol):
     """One step of a chain: a frozen value."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Map (B, C, *spatial) to (B, C', *spatial'), differentiable; every image by itself."""
+        """Map (B, C, *spatial) to (B, C', *spatial'), differentiable; every image separately."""
 
     def describe(self) -> str:
         """What it does, in a phrase for a report."""
@@ -43,7 +43,7 @@ class Preprocessing(Protocol):
 
     @property
     def window(self) -> tuple[float, float] | None:
-        """Lowest and highest value that the network can tell apart; None where every value counts."""
+        """Lowest and highest value that the network can tell apart; None if every value counts."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -51,14 +51,14 @@ class Preprocessing(Protocol):
 
     @property
     def resamples(self) -> bool:
-        """Whether it depends on the images' spacing, which `at` tells it."""
+        """Whether it depends on the images' spacing, which `at` sets."""
 
     def at(self, spacing: tuple[float, ...] | None) -> Self:
         """The same for images of this spacing (mm per pixel along each spatial axis)."""
 
 
 def rising(step: str, low: float, high: float) -> None:
-    """Refuse limits that are not finite, or not the lower one first."""
+    """Refuse limits that are not finite or not increasing."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         why = "must be two finite numbers, the lower one first."
         if low == high:
@@ -89,7 +89,7 @@ def axes(place: str, values: Sequence[float], images: Tensor) -> None:
 
 
 def per_channel(place: str, values: tuple[float, ...], images: Tensor) -> Tensor:
-    """`values`, one or one per channel, shaped so that they broadcast over `images`."""
+    """`values`, one in all or one per channel, shaped so that they broadcast over `images`."""
     if len(values) not in (1, images.shape[1]):
         raise InputError(
             f"{place} {len(values)} numbers for images with {images.shape[1]} channels. "
@@ -99,7 +99,7 @@ def per_channel(place: str, values: tuple[float, ...], images: Tensor) -> Tensor
 
 
 def repeated(place: str, images: Tensor, channels: int) -> Tensor:
-    """Grey images in `channels` equal channels, RGB in one grey channel; images that have them already stay."""
+    """Grey images in `channels` equal channels, RGB in one grey channel; others that fit are unchanged."""
     if images.shape[1] == channels:
         return images
     if images.shape[1] == len(_LUMINANCE) and channels == 1:

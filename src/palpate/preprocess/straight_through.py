@@ -16,10 +16,10 @@ Map = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def passed_through(apply: Map, image: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
-    """`apply(image, affine)`; where its own gradient is missing or zero, the stand-in's (BPDA).
+    """`apply(image, affine)`; if its own gradient is missing or zero, that of a replacement (BPDA).
 
-    The stand-in is the identity; linear interpolation where the spatial shape changes, and the mean of the channels
-    where their number does.
+    The replacement is the identity; linear interpolation if the spatial shape changes, and the mean of the channels
+    if their number does.
     """
     held = [affine]
 
@@ -39,7 +39,7 @@ class _PassThrough(torch.autograd.Function):
             with torch.enable_grad():
                 ctx.result = moved(ctx.place)
         except InputError:
-            # It writes into its input, say; without a graph it runs as it does in the clinic, or fails as it is.
+            # It may write into its input; without a graph it runs as in the clinic, or raises its own error.
             ctx.result = moved(image.detach())
         value: Tensor = ctx.result.detach()
         return value.clone() if value.is_floating_point() else value.to(image.dtype)
@@ -48,7 +48,7 @@ class _PassThrough(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         own = None
         if ctx.result.requires_grad:
-            # A transform that wrote over what its own backward pass needs blocks too.
+            # A transform that overwrote what its own backward pass needs blocks too.
             with suppress(RuntimeError):
                 (own,) = torch.autograd.grad(
                     ctx.result, ctx.place, gradient.to(ctx.result.dtype), retain_graph=True, allow_unused=True
@@ -65,5 +65,5 @@ def _through_stand_in(gradient: Tensor, place: Tensor) -> Tensor:
             return torch.autograd.grad(standing.expand_as(gradient), image, gradient.to(image.dtype))[0]
     raise InputError(
         f"preprocess.straight_through: a transform turns images of {image.ndim - 1} spatial dimensions into "
-        f"{gradient.ndim - 1}, and no gradient can stand in for that. Replace that transform."
+        f"{gradient.ndim - 1}, and no gradient can replace that of this change. Replace that transform."
     )

@@ -1,4 +1,4 @@
-"""Steps that map every value by itself: rescale, window, clip, invert, to RGB, normalise."""
+"""Steps that map every value separately: rescale, window, clip, invert, to RGB, normalise."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Window:
         high: value that becomes 1: centre + width / 2.
 
     Raises:
-        InputError: zero width, not rising, or not finite.
+        InputError: zero width, not increasing, or not finite.
     """
 
     low: float
@@ -75,7 +75,7 @@ class Clip:
     """`min(max(x, low), high)`; shapes stay.
 
     Raises:
-        InputError: zero width, not rising, or not finite.
+        InputError: zero width, not increasing, or not finite.
     """
 
     low: float
@@ -95,10 +95,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Invert:
-    """`low + high - x`: black becomes white; shapes stay. For networks that expect MONOCHROME1 the other way round.
+    """`low + high - x`: black becomes white; shapes stay. For networks that expect inverted MONOCHROME1.
 
     Raises:
-        InputError: the limits are not rising, or not finite.
+        InputError: the limits are not increasing, or not finite.
     """
 
     low: float
@@ -118,15 +118,15 @@ class Invert:
 
 @dataclass(frozen=True)
 class ToRGB:
-    """Repeat one grey channel: (B, 1, *spatial) -> (B, channels, *spatial). The perturbation stays one.
+    """Repeat one grey channel: (B, 1, *spatial) -> (B, channels, *spatial). There is still one perturbation.
 
     With one channel, RGB becomes grey: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
     Attributes:
-        channels: of the result; images that have them already stay as they are.
+        channels: of the result; images that already have that many are unchanged.
 
     Raises:
-        InputError: no channels; or, when called, images of several other channels.
+        InputError: no channels; or, when called, images with several channels whose number is not this one.
     """
 
     channels: int = 3
@@ -150,7 +150,7 @@ class Normalise:
 
     Attributes:
         mean: one number, or one per channel, in the values that reach this step.
-        std: likewise, above zero.
+        std: the same, above zero.
 
     Raises:
         InputError: a deviation is not above zero; or, when called, another number of channels.

@@ -1,4 +1,4 @@
-"""What a detection does with boxes: suppression of duplicates and matching with the annotated ones; batched, exact."""
+"""Box operations of a detection: suppression of duplicates, matching with the annotated boxes; batched, exact."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["area", "from_centres", "giou", "iou", "matched", "pairwise_iou", "su
 def suppressed(boxes: Tensor, labels: Tensor, overlap: float) -> Tensor:
     """Which boxes greedy suppression drops (B, N) bool: those that overlap a kept box of higher rank and their class.
 
-    Box i is dropped where some kept j < i of the same class has IoU(i, j) > overlap. That rule is iterated until
-    nothing changes; the t first boxes are right after t rounds, so that the result is the sequential one, and ends
-    after as many rounds as the longest chain of overlapping boxes.
+    Box i is dropped if a kept box j < i of the same class has IoU(i, j) > overlap. That rule is repeated until
+    nothing changes. The first t boxes are right after t rounds, so the result is the sequential one. The number of
+    rounds is the length of the longest chain of overlapping boxes.
 
     Args:
         boxes: (B, N, 4), highest confidence first.

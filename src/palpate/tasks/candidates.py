@@ -1,4 +1,4 @@
-"""What a detection task reads out of candidates: log-odds, what survives suppression, and how it meets the truth."""
+"""What a detection task computes from candidates: log-odds, survivors of suppression, matches with the truth."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ RANKED = 400
 """Candidates of highest score that enter suppression, as in torchvision's SSD. Its cost is this number squared, in
 every step of an attack."""
 FAR = 20.0
-"""Log-odds at which a detection counts as wholly absent: a probability of 2e-9."""
+"""Log-odds at which a detection counts as completely absent: a probability of 2e-9."""
 _FALLEN = 1e-3
-"""How far below the threshold a suppressed candidate counts at least, whatever its confidence."""
+"""Least distance below the threshold at which a suppressed candidate counts, for any confidence."""
 _SOFTNESS = 0.05
-"""IoU over which a smooth stand-in fades from covering a box to not covering it."""
+"""Range of IoU in which the smooth form goes from covering a box to not covering it."""
 
 
 class Survivors(NamedTuple):
-    """The `MOST` candidates that stand after suppression, whatever their confidence; highest first, padded.
+    """The first `MOST` candidates that survive suppression, of any confidence; highest first, padded.
 
-    Suppression goes from high scores to low ones, so a threshold leaves out the tail and changes nothing before it:
-    the detections are the survivors above the threshold.
+    Suppression goes from high scores to low ones, so a threshold only cuts the end of the list: the detections are
+    the survivors above the threshold.
 
     Attributes:
         query: (B, N) which candidate.
@@ -48,7 +48,7 @@ class Survivors(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CandidateReading:
-    """Candidates against annotated boxes, (B, Q, K) and (B, M), with everything that goals ask of them.
+    """Candidates against annotated boxes, (B, Q, K) and (B, M), with everything that goals need from them.
 
     Attributes:
         candidates: the model's outputs.
@@ -75,7 +75,7 @@ class CandidateReading:
 
     @cached_property
     def real(self) -> Tensor:
-        """Which annotated boxes are no padding (B, M) bool."""
+        """Which annotated boxes are not padding (B, M) bool."""
         return self.targets.labels >= 0
 
     @cached_property
@@ -85,7 +85,7 @@ class CandidateReading:
         if self.scores == "sigmoid":
             return F.logsigmoid(logits), F.logsigmoid(-logits)
         log_all = logits.log_softmax(-1)
-        # 1 - p is the sum of the others. Only the leading class can come so near to 1 that it must be summed.
+        # 1 - p is the sum of the others. Only the leading class can be so near to 1 that it must be summed.
         leading = F.one_hot(log_all.argmax(-1), logits.shape[-1]).bool()
         others = log_all.masked_fill(leading, -torch.inf).logsumexp(-1, keepdim=True)
         small = torch.log1p(-log_all.masked_fill(leading, -torch.inf).exp().clamp(max=0.75))
@@ -99,7 +99,7 @@ class CandidateReading:
 
     @cached_property
     def survivors(self) -> Survivors:
-        """What stands after suppression."""
+        """What survives suppression."""
         return _survivors(self.excess.detach(), self.boxes.detach(), self.scores, self.suppression)
 
     @cached_property
@@ -113,7 +113,7 @@ class CandidateReading:
 
     @cached_property
     def f1(self) -> Tensor:
-        """2 TP / (boxes + detections) of each image (B,); 1 where there is neither a box nor a detection."""
+        """2 TP / (boxes + detections) of each image (B,); 1 if there is neither a box nor a detection."""
         hits = (matched(self.detections, self.targets, self.overlap) >= 0).sum(1)
         total = self.real.sum(1) + (self.detections.labels >= 0).sum(1)
         return torch.where(total > 0, 2 * hits / total.clamp(min=1), 1.0).to(self.boxes)
@@ -125,14 +125,14 @@ class CandidateReading:
 
     @cached_property
     def covering(self) -> Tensor:
-        """Which survivor covers which annotated box (B, N, M) bool, whatever their classes."""
+        """Which survivor covers which annotated box (B, N, M) bool, for any classes."""
         return (_at(self.survivors, self.overlaps.detach()) >= self.overlap) & self.real[:, None]
 
     @cached_property
     def own(self) -> Tensor:
         """Excess of the best survivor that covers each box with its class (B, M), no gradient.
 
-        Where none does, that of the best candidate that suppression took away, but below 0; -FAR: there is none.
+        If none does, that of the best suppressed candidate, but below 0; -FAR: there is none.
         """
         same = self.survivors.label[..., None] == self.targets.labels[:, None]
         return self._best(self.covering & same, self.of_label(self.excess.detach()))
@@ -144,9 +144,9 @@ class CandidateReading:
         return self._best(self.covering & ~same, self.of_others(self.excess.detach()))
 
     def proposals(self, classes: tuple[int, ...]) -> Survivors:
-        """What would stand if these classes were all there are (empty: all), however unsure, and whichever leads.
+        """What would survive if only these classes existed (empty: all), at any confidence.
 
-        A class that the model hardly sees anywhere is not among the survivors, yet an attack must find its gradient.
+        A class with low probability everywhere is not among the survivors, but an attack needs its gradient.
         """
         if self.scores == "sigmoid" and not classes:
             return self.survivors
@@ -167,17 +167,17 @@ class CandidateReading:
 
     @cached_property
     def soft_own(self) -> Tensor:
-        """Smooth stand-in for `own` (B, M): log-sum-exp over all candidates of excess and cover."""
+        """Smooth form of `own` (B, M): log-sum-exp over all candidates of excess and cover."""
         return (self.of_label(self.excess) + self.cover).logsumexp(1)
 
     @cached_property
     def soft_other(self) -> Tensor:
-        """Smooth stand-in for `other` (B, M)."""
+        """Smooth form of `other` (B, M)."""
         return (self.of_others(self.excess) + self.cover).logsumexp(1)
 
     @cached_property
     def near(self) -> Tensor:
-        """Weight of each candidate as one of each box's (B, Q, M), 0 to 1, no gradient; its best match has 1."""
+        """Weight with which each candidate belongs to each box (B, Q, M), 0 to 1, no gradient; the best match has 1."""
         overlaps = self.overlaps.detach()
         weight = torch.sigmoid((overlaps - 0.8 * self.overlap) / _SOFTNESS)
         best = overlaps.argmax(1, keepdim=True)
@@ -191,7 +191,7 @@ class CandidateReading:
 
     @cached_property
     def distance(self) -> Tensor:
-        """1 - GIoU between each annotated box and its candidates (B, M), by their share."""
+        """1 - GIoU between each annotated box and its candidates (B, M), weighted by their share."""
         apart = 1 - giou(self.boxes[:, :, None], self.targets.boxes.to(self.boxes)[:, None])
         return (self.share * apart).sum(1)
 

@@ -22,8 +22,8 @@ class Classification:
     With S the classes in which the decision may stay and G those that fulfil the goal, per sample, and s the scores:
 
         margin = max_{k in S} s_k - max_{k in G} s_k          (reached at 0 or less; a tie counts for the attack)
-        loss   = -log sum_{k in S} p_k   untargeted: the cross-entropy, climbed away from the label
-                  log sum_{k in G} p_k   targeted: the log-probability of the goal, climbed towards it
+        loss   = -log sum_{k in S} p_k   untargeted: the cross-entropy, increased
+                  log sum_{k in G} p_k   targeted: the log-probability of the goal, increased
 
     Attributes:
         classes: K.
@@ -44,7 +44,7 @@ class Classification:
         self.head.width(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What the attack climbs (B,)."""
+        """What the attack increases (B,)."""
         log_p = self.head.log_probabilities(outputs)
         wanted = self.goal.wanted(targets, self.classes)
         if self.goal.targeted:
@@ -78,7 +78,7 @@ class Classification:
         return p.masked_fill(self.goal.wanted(targets, self.classes), 0.0).sum(1)
 
     def pieces(self, outputs: Tensor, targets: Tensor) -> Pieces:
-        """One piece an image (B, 1); it stands by the cosine between its probabilities and the label's or goal's."""
+        """One piece per image (B, 1), unbroken by the cosine between its probabilities and the label's or goal's."""
         p = self.head.log_probabilities(outputs).exp()
         wanted = self.goal.wanted(targets, self.classes)
         aim = wanted if self.goal.targeted else ~wanted
@@ -109,7 +109,7 @@ class Classification:
         return self.predict(outputs)
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """1 where the decision is the label, else 0 (B,)."""
+        """1 if the decision is the label, otherwise 0 (B,)."""
         return self.right(outputs, targets).to(outputs)
 
     def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class Classification:
         """Check shapes, labels and finiteness.
 
         Raises:
-            InputError: the model's outputs are of another width or hold NaN or infinity, or a label is no class.
+            InputError: the model's outputs have another width or contain NaN or infinity, or a label is not a class.
         """
         require_scores(outputs, len(targets), "one score per class")
         width = self.head.width(self.classes)

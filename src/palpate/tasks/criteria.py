@@ -1,4 +1,4 @@
-"""Losses of others for detections against annotated boxes, per image, so that an attack climbs what a model learned."""
+"""Published losses of detections per image, so that an attack can increase the loss that a model was trained with."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Criterion(Protocol):
 class Bipartite:
     """The loss that DETR and YOLOS are trained with, image by image (Carion et al., ECCV 2020); softmax head.
 
-    The Hungarian method pairs each annotated box with one candidate, at the least sum of
+    The Hungarian method pairs each annotated box with one candidate, at the smallest sum of
 
         -class * p_label + distance * |b - b*|_1 + overlap * (1 - GIoU)
 
     with boxes as centre, width and height. The loss is the cross-entropy of all candidates, averaged with the weight
-    `nothing` where "no object" is right, and the two box terms averaged over the annotated boxes.
+    `nothing` if "no object" is right, and the two box terms averaged over the annotated boxes.
 
     Attributes:
         category: weight of the class in the pairing.

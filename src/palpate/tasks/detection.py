@@ -22,10 +22,10 @@ from palpate.tensors import take
 class Detection:
     """Boxes of K classes. Outputs are `Candidates`, targets `Boxes`, decisions `Detections`.
 
-    A candidate is detected with probability above `confidence`, unless a surer one of its class overlaps it by more
-    than `suppression`; at most 100 per image. Boxes are cut at the image. Margins have the sign of that decision and
-    the gradient of `soft_score`. For an image without boxes only `Fabricate` is eligible; its score is 1 without
-    detections and 0 with any.
+    A candidate is detected with probability above `confidence`, unless one of its class with higher probability
+    overlaps it by more than `suppression`; at most 100 per image. Boxes are cut at the image. Margins have the sign of
+    that decision and the gradient of `soft_score`. For an image without boxes only `Fabricate` is eligible; its score
+    is 1 without detections and 0 with any.
 
     Attributes:
         classes: K.
@@ -34,12 +34,12 @@ class Detection:
         overlap: IoU from which a detection covers an annotated box.
         suppression: IoU above which a detection is a duplicate; 1 switches suppression off.
         floor: F1 that an acceptable image keeps.
-        head: `sigmoid`, logits (B, Q, K), every class on its own; `softmax`, (B, Q, K + 1) with "no object" last and
+        head: `sigmoid`, logits (B, Q, K), every class separately; `softmax`, (B, Q, K + 1) with "no object" last and
             one class per candidate (DETR, YOLOS).
-        criterion: what an untargeted attack climbs instead of the task's own dense loss.
+        criterion: what an untargeted attack increases instead of the task's own dense loss.
 
     Raises:
-        InputError: a value outside its range, or a goal or criterion that does not go with the rest.
+        InputError: a value outside its range, or a goal or criterion that does not fit the other values.
     """
 
     classes: int
@@ -57,20 +57,20 @@ class Detection:
         for name in ("confidence", "overlap", "suppression"):
             value = getattr(self, name)
             if not 0 < value < 1 and not (name == "suppression" and value == 1):
-                raise InputError(f"task.{name}: {value:g} must lie between 0 and 1.")
+                raise InputError(f"task.{name}: {value:g} must be between 0 and 1.")
         if not 0 <= self.floor < 1:
             raise InputError(f"task.floor: {self.floor:g} must be at least 0 and below 1.")
         if self.head not in {"sigmoid", "softmax"}:
             raise InputError(f"task.head: '{self.head}' is not one of sigmoid, softmax.")
         if self.criterion is not None and self.goal.targeted:
             raise InputError(
-                f"task.criterion: the goal '{self.goal.describe()}' has a loss of its own. Leave the criterion out, or "
+                f"task.criterion: the goal '{self.goal.describe()}' has its own loss. Leave the criterion out, or "
                 "attack untargeted."
             )
         self.goal.check(self.classes)
 
     def loss(self, outputs: Candidates, targets: Boxes) -> Tensor:
-        """What the attack climbs (B,): the dense loss or the criterion; with a goal, its log-probability."""
+        """What the attack increases (B,): the dense loss or the criterion; with a goal, its log-probability."""
         if self.criterion is not None:
             return self.criterion(outputs, targets)
         return self.goal.loss(self.read(outputs, targets))
@@ -85,11 +85,11 @@ class Detection:
         return hard + (soft - soft.detach())
 
     def scaled_margin(self, outputs: Candidates, targets: Boxes) -> Tensor:
-        """The plain margin (B,): candidates have no ratio of leading scores in common."""
+        """The plain margin (B,): candidates have no common ratio of leading scores."""
         return self.margin(outputs, targets)
 
     def soft_score(self, outputs: Candidates, targets: Boxes) -> Tensor:
-        """A smooth stand-in for what the attack lowers (B,), 0 to 1."""
+        """A smooth form of what the attack lowers (B,), 0 to 1."""
         return self.goal.soft(self.read(outputs, targets))
 
     def pieces(self, outputs: Candidates, targets: Boxes) -> Pieces:
@@ -125,7 +125,7 @@ class Detection:
         return Boxes(found.boxes, found.labels)
 
     def score(self, outputs: Candidates, targets: Boxes) -> Tensor:
-        """F1 (B,) at `confidence` and `overlap`; 1 where there is neither a box nor a detection."""
+        """F1 (B,) at `confidence` and `overlap`; 1 if there is neither a box nor a detection."""
         return self.read(outputs, targets).f1
 
     def right(self, outputs: Candidates, targets: Boxes) -> Tensor:
@@ -145,8 +145,8 @@ class Detection:
         """Check types, shapes, labels, boxes and finiteness.
 
         Raises:
-            InputError: the model's outputs are no candidates of this width or hold NaN or infinity; a label is no
-                class; a box lies outside its image or has no area.
+            InputError: the model's outputs are not candidates of this width or contain NaN or infinity; a label is not
+                a class; a box is outside its image or has no area.
         """
         _check_targets(targets, self.classes)
         width = self.classes + (self.head == "softmax")
@@ -177,7 +177,7 @@ class Detection:
             )
 
     def read(self, outputs: Candidates, targets: Boxes) -> CandidateReading:
-        """The candidates against these boxes, with everything that goals and measures ask."""
+        """The candidates against these boxes, with everything that goals and measures need."""
         if not targets.labels.shape[1]:
             targets = _none(outputs)
         return CandidateReading(
@@ -211,8 +211,8 @@ def _check_targets(targets: Boxes, classes: int) -> None:
     outside = ~((boxes >= 0) & (boxes <= 1)).all(-1)
     flat = ~((boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1]))
     for places, fault in (
-        (wrong, f"has a label that is none of the task's classes 0 to {classes - 1}"),
-        ((labels >= 0) & outside, "lies outside the image; boxes are fractions of width and height, from 0 to 1"),
+        (wrong, f"has a label that is not one of the task's classes 0 to {classes - 1}"),
+        ((labels >= 0) & outside, "is outside the image; boxes are fractions of width and height, from 0 to 1"),
         ((labels >= 0) & flat, "has no area; boxes are x1, y1, x2, y2 with x1 < x2 and y1 < y2"),
     ):
         found = places.nonzero()

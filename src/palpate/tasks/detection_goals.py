@@ -1,7 +1,7 @@
-"""Where an attack on a detector wants its detections to go, each goal a value.
+"""What an attack on a detector wants; each goal is a value.
 
-An annotated box is covered by a detection where their IoU reaches the task's overlap; it is detected where a detection
-of its class covers it. Images for which a goal is not eligible have margins that mean nothing; they never count.
+An annotated box is covered by a detection if their IoU reaches the task's overlap; it is detected if a detection
+of its class covers it. The margins of images for which a goal is not eligible have no meaning; they never count.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from palpate.tasks.candidates import FAR, MOST, CandidateReading, Survivors, pre
 
 
 class DetectionGoal(Protocol):
-    """What one goal asks of a reading; all per sample. `Detection` puts the rest of a task around it."""
+    """What one goal computes from a reading; all per sample. `Detection` adds the rest of a task."""
 
     @property
     def targeted(self) -> bool:
-        """Whether the attack climbs towards something, rather than away from the truth."""
+        """Whether the attack moves towards something, and not away from the truth."""
 
     def eligible(self, targets: Boxes) -> Tensor:
         """Whether the goal makes sense for these boxes (B,) bool."""
 
     def margin(self, reading: CandidateReading) -> Tensor:
-        """0 or less where the detections reach the goal (B,); in log-odds above the threshold, without gradient."""
+        """0 or less if the detections reach the goal (B,); in log-odds above the threshold, without gradient."""
 
     def soft(self, reading: CandidateReading) -> Tensor:
-        """A smooth stand-in that an attack lowers (B,), 0 to 1."""
+        """A smooth score that an attack lowers (B,), 0 to 1."""
 
     def pieces(self, reading: CandidateReading) -> Pieces:
-        """What must fall, one by one (B, P)."""
+        """What the attack must break, one by one (B, P)."""
 
     def loss(self, reading: CandidateReading) -> Tensor:
-        """What an attack climbs (B,)."""
+        """What an attack increases (B,)."""
 
     def check(self, classes: int) -> None:
-        """Raise InputError where the goal cannot be had with so many classes."""
+        """Raise InputError if the goal is impossible with so many classes."""
 
     def describe(self) -> str:
         """The goal in a phrase."""
@@ -49,7 +49,7 @@ class DetectionGoal(Protocol):
 
 @dataclass(frozen=True)
 class Degrade:
-    """Detections that are worse than a floor: an F1 score of at most `floor`, whatever is wrong with them."""
+    """Detections that are worse than a floor: an F1 score of at most `floor`, for any reason."""
 
     @property
     def targeted(self) -> bool:
@@ -72,7 +72,7 @@ class Degrade:
         return 2 * hits / (reading.real.sum(1) + torch.maximum(found, hits)).clamp(min=1)
 
     def pieces(self, reading: CandidateReading) -> Pieces:
-        """One per annotated box: its classification and box loss; it stands while it is detected."""
+        """One per annotated box: its classification and box loss; it is unbroken while it is detected."""
         return Pieces(
             _missing(reading), _straight(reading.own, reading.soft_own), _detected(reading), _weights(reading)
         )
@@ -109,13 +109,13 @@ class Vanish:
         return self._asked(targets.labels).any(1)
 
     def margin(self, reading: CandidateReading) -> Tensor:
-        """Excess of the surest detection of such a box."""
+        """Excess of the detection of such a box that has the highest score."""
         asked = self._asked(reading.targets.labels)
         most = reading.own.masked_fill(~asked, -FAR).amax(1)
         return torch.where(asked.any(1), most, FAR)
 
     def soft(self, reading: CandidateReading) -> Tensor:
-        """Presence of the surest such box, smooth over the boxes; 0 without such a box."""
+        """Presence of the most confident such box, smooth over the boxes; 0 without such a box."""
         asked = self._asked(reading.targets.labels)
         most = reading.soft_own.masked_fill(~asked, -1e4).logsumexp(1)
         return presence(most) * asked.any(1)
@@ -133,7 +133,7 @@ class Vanish:
         return _mean(pieces.loss, pieces.weight)
 
     def check(self, classes: int) -> None:
-        """Raise InputError where a class is not one of the task's."""
+        """Raise InputError if a class is not one of the task's."""
         _check_classes(self.classes, classes)
 
     def describe(self) -> str:
@@ -179,7 +179,7 @@ class Fabricate:
         return -self._best(reading, reading.survivors)[0][:, -1].clamp(min=-FAR)
 
     def soft(self, reading: CandidateReading) -> Tensor:
-        """How far from present the `count` surest proposals that cover nothing are, on average."""
+        """How far from present the `count` most confident proposals that cover nothing are, on average."""
         proposals = reading.proposals(self.classes)
         excess, rank = self._best(reading, proposals)
         there = excess.isfinite()
@@ -187,7 +187,7 @@ class Fabricate:
         return (1 - torch.where(there, presence(soft), 0.0)).mean(1)
 
     def pieces(self, reading: CandidateReading) -> Pieces:
-        """The `count` surest proposals that cover nothing; each stands by 1 - p. Its loss is log p."""
+        """The `count` most confident proposals that cover nothing, each unbroken by 1 - p. Its loss is log p."""
         proposals = reading.proposals(self.classes)
         excess, rank = self._best(reading, proposals)
         there = excess.isfinite()
@@ -201,7 +201,7 @@ class Fabricate:
         return self.pieces(reading).loss.mean(1)
 
     def check(self, classes: int) -> None:
-        """Raise InputError where a class is not one of the task's."""
+        """Raise InputError if a class is not one of the task's."""
         _check_classes(self.classes, classes)
 
     def describe(self) -> str:
@@ -209,7 +209,7 @@ class Fabricate:
         return _named(f"fabricate {self.count}", self.classes)
 
     def _best(self, reading: CandidateReading, survivors: Survivors) -> tuple[Tensor, Tensor]:
-        """Excess and rank (B, count) of the surest ones that are asked and cover nothing; -inf: there is none."""
+        """Excess and rank (B, count) of the most confident wanted ones that cover nothing; -inf: there is none."""
         label = survivors.label
         asked = torch.isin(label, label.new_tensor(self.classes)) if self.classes else label >= 0
         best = survivors.excess.masked_fill(~(reading.free(survivors) & asked), -torch.inf).topk(self.count, dim=1)
@@ -218,7 +218,7 @@ class Fabricate:
 
 @dataclass(frozen=True)
 class Mislabel:
-    """Some annotated box is covered by a detection of another class, and by none of its own."""
+    """Some annotated box is covered by a detection of another class, and by none of its own class."""
 
     @property
     def targeted(self) -> bool:
@@ -234,7 +234,7 @@ class Mislabel:
         return self._hard(reading).amin(1)
 
     def soft(self, reading: CandidateReading) -> Tensor:
-        """Of the box that is nearest to it: half its presence plus half the absence of the other class."""
+        """For the box nearest to the goal: half its presence plus half the absence of the other class."""
         both = (presence(reading.soft_own) + 1 - presence(reading.soft_other)) / 2
         return self._nearest(reading, both)
 
@@ -249,11 +249,11 @@ class Mislabel:
         return Pieces(loss, margin, standing, _weights(reading))
 
     def loss(self, reading: CandidateReading) -> Tensor:
-        """That of the box that is nearest to it: one is enough."""
+        """That of the box nearest to the goal: one is enough."""
         return self._nearest(reading, self.pieces(reading).loss)
 
     def check(self, classes: int) -> None:
-        """Raise InputError where there is no other class."""
+        """Raise InputError if there is no other class."""
         if classes < 2:
             raise InputError("goal: mislabel needs at least 2 classes, and task.classes is 1. Choose vanish.")
 
@@ -266,19 +266,19 @@ class Mislabel:
 
     def _nearest(self, reading: CandidateReading, values: Tensor) -> Tensor:
         hard = self._hard(reading)
-        # Where no other class covers any box, all are equally far; the smooth distance then tells them apart.
+        # If no other class covers any box, all are equally far; then the smooth distance decides.
         soft = torch.maximum(reading.soft_own, -reading.soft_other).detach()
         soft = soft.masked_fill(~reading.real | (hard > hard.amin(1, keepdim=True)), torch.inf)
         return values.gather(1, soft.argmin(1, keepdim=True))[:, 0]
 
 
 def missed_and_invented(reading: CandidateReading) -> Tensor:
-    """The dense loss of detections against annotated boxes (B,), whatever head and detector.
+    """The dense loss of detections against annotated boxes (B,), for any head and detector.
 
         mean_g sum_q a_qg (1 - GIoU_qg - log p_q,label(g)) - sum_q (1 - max_g near_qg) sum_k log (1 - p_qk) / max(1, M)
 
-    with a the share that candidate q has of box g: proportional to near_qg * p, so that what detects the box carries
-    its loss, and another candidate takes over when that one falls. Without boxes only the background is left.
+    with a the share that candidate q has of box g: proportional to near_qg * p, so that the candidate that detects the
+    box has its loss, and another candidate takes over when that one is lost. Without boxes only the background is left.
     """
     background = 1 - reading.near.amax(2)
     invented = -(background * reading.logs[1].sum(2)).sum(1) / reading.real.sum(1).clamp(min=1)

@@ -18,7 +18,7 @@ class ClassGoal(Protocol):
 
     @property
     def targeted(self) -> bool:
-        """Whether the attack climbs toward its classes, rather than away from the true one."""
+        """Whether the attack moves toward its classes, and not away from the true one."""
 
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """Which decisions fulfil the goal (B, K) bool."""
@@ -29,12 +29,12 @@ class ClassGoal(Protocol):
 
 @dataclass(frozen=True)
 class Untargeted:
-    """Any decision but the true one."""
+    """Any decision except the true one."""
 
     targeted: bool = False
 
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
-        """Every class but the label."""
+        """Every class except the label."""
         return ~F.one_hot(labels, classes).bool()
 
     def describe(self) -> str:
@@ -44,7 +44,7 @@ class Untargeted:
 
 @dataclass(frozen=True)
 class Towards:
-    """A decision inside a set of classes; for labels inside the set already, the goal does not apply.
+    """A decision inside a set of classes; for labels that are already inside the set, the goal does not apply.
 
     The clinical goals are sets: "hide disease" is the healthy classes, "invent disease" the diseased ones.
 
@@ -61,7 +61,7 @@ class Towards:
 
     def __post_init__(self) -> None:
         if not self.classes:
-            raise InputError("goal: it names no class to go to.")
+            raise InputError("goal: it names no class. Name at least one.")
 
     @property
     def targeted(self) -> bool:
@@ -109,7 +109,7 @@ def _others(disease: tuple[int, ...], classes: int) -> tuple[int, ...]:
     if not disease or not healthy:
         raise InputError(
             "task.disease: a clinical goal needs healthy and diseased classes; name those that count as disease, "
-            "and not all of them."
+            "but not all of them."
         )
     return healthy
 

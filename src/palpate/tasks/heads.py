@@ -51,7 +51,7 @@ class Softmax:
 
 @dataclass(frozen=True)
 class OneLogit:
-    """One logit for two classes; class 1 is decided where its probability exceeds the operating point.
+    """One logit for two classes; class 1 is decided if its probability exceeds the operating point.
 
     Attributes:
         threshold: operating point as a probability of class 1.
@@ -65,7 +65,7 @@ class OneLogit:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
-            raise InputError(f"task.threshold: {self.threshold:g} must lie between 0 and 1, both excluded.")
+            raise InputError(f"task.threshold: {self.threshold:g} must be between 0 and 1, both excluded.")
 
     def width(self, classes: int) -> int:
         """One output; two classes only."""
@@ -99,7 +99,7 @@ class Cumulative:
         return classes - 1
 
     def scores(self, outputs: Tensor) -> Tensor:
-        """s_k = min(min_{j<k} z_j, -z_k): positive for the decided grade alone."""
+        """s_k = min(min_{j<k} z_j, -z_k): positive only for the decided grade."""
         reached = torch.cummin(outputs, dim=1).values
         infinite = outputs.new_full((len(outputs), 1), torch.inf)
         return torch.minimum(torch.cat([infinite, reached], dim=1), torch.cat([-outputs, infinite], dim=1))
@@ -117,10 +117,10 @@ HEADS: dict[str, type[Softmax] | type[OneLogit] | type[Cumulative]] = {
 
 
 def probabilities(outputs: Tensor, axis: int = 1) -> Probabilities | None:
-    """What raw outputs look like: `softmax`, `sigmoid`, or None where they are no probabilities.
+    """What raw outputs look like: `softmax`, `sigmoid`, or None if they are not probabilities.
 
-    After a softmax every value lies in 0 to 1 and those along `axis` sum to one, which logits practically never do.
-    After a sigmoid every value lies in 0 to 1, which logits may do by chance: ask for more before a model is refused.
+    After a softmax every value is in 0 to 1 and those along `axis` sum to one, which logits practically never do.
+    After a sigmoid every value is in 0 to 1, which logits may be by chance: check more before a model is refused.
 
     Args:
         outputs: classes, findings, masks or the logits of candidates; (B, ...).

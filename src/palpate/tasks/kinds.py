@@ -1,4 +1,4 @@
-"""Of a task: its kind as attacks name it, and whether its goal says where the decision shall go."""
+"""The kind of a task as attacks name it, and whether its goal says what the decision must become."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def kind_of(task: Task) -> str | None:
 
 
 def is_targeted(task: Task) -> bool:
-    """Whether the goal says where the decision shall go."""
+    """Whether the goal says what the decision must become."""
     assert isinstance(task, Classification | MultiLabel | Segmentation | Detection)
     return task.goal.targeted

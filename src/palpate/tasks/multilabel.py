@@ -16,10 +16,10 @@ from palpate.tasks.output_checks import require_scores
 
 @dataclass(frozen=True)
 class MultiLabel:
-    """K findings from K logits, each read apart. Targets are labels (B, K) int64: 1 present, 0 absent, -1 unknown.
+    """K findings from K logits, each read separately. Targets are labels (B, K) int64: 1 present, 0 absent, -1 unknown.
 
-    A finding is read as present where its probability exceeds its operating point t. With A the known findings that
-    the goal is about, s = 1 where the label is present and -1 where it is absent:
+    A finding is read as present if its probability exceeds its operating point t. With A the known findings that
+    the goal is about, s = 1 if the label is present and -1 if it is absent:
 
         m_k    = s_k (z_k - logit t_k)               0 or less: read wrongly
         margin = min_{k in A} m_k                    one wrong finding is enough
@@ -27,11 +27,11 @@ class MultiLabel:
         loss   = mean_{k in A} -log p_k(label)       untargeted
                  mean_{k in A}  log (1 - p_k(label)) targeted
 
-    Unknown findings count nowhere. Where the goal is about no finding of an image, its margin is 1 without gradient.
+    Unknown findings never count. If the goal is about no finding of an image, its margin is 1 without gradient.
 
     Attributes:
         findings: K.
-        goal: what the attack wants to be read.
+        goal: the reading that the attack wants.
         thresholds: operating points as probabilities: one for all findings, or one each.
 
     Raises:
@@ -52,10 +52,10 @@ class MultiLabel:
             )
         for threshold in self.thresholds:
             if not 0 < threshold < 1:
-                raise InputError(f"task.thresholds: {threshold:g} must lie between 0 and 1, both excluded.")
+                raise InputError(f"task.thresholds: {threshold:g} must be between 0 and 1, both excluded.")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What the attack climbs (B,)."""
+        """What the attack increases (B,)."""
         return self._mean(self._piece_loss(outputs, targets), self.goal.about(targets))
 
     def margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class MultiLabel:
         return torch.where(about.any(1), extreme, 1.0) + 0 * outputs.detach().sum(1)
 
     def scaled_margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The margin (B,): findings share no scale."""
+        """The margin (B,): findings have no common scale."""
         return self.margin(outputs, targets)
 
     def soft_score(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class MultiLabel:
         return self._mean(self._stays(outputs, targets).sigmoid(), self.goal.about(targets))
 
     def pieces(self, outputs: Tensor, targets: Tensor) -> Pieces:
-        """One piece a finding (B, K); those that the goal is not about weigh 0."""
+        """One piece per finding (B, K); those that the goal is not about have weight 0."""
         p = self._stays(outputs, targets).sigmoid()
         aim = 1 - p if self.goal.targeted else p
         cosine = aim / (p.square() + (1 - p).square()).sqrt()
@@ -112,11 +112,11 @@ class MultiLabel:
         return outputs.sigmoid()
 
     def own(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The decided findings as labels (B, K); unknown ones stay so."""
+        """The decided findings as labels (B, K); unknown ones stay unknown."""
         return torch.where(targets == UNKNOWN, targets, self.predict(outputs))
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Share of the known findings that are read right (B,); NaN where none is known."""
+        """Share of the known findings that are read right (B,); NaN if none is known."""
         known = targets != UNKNOWN
         right = (self.predict(outputs) == targets) & known
         return right.sum(1).to(outputs) / known.sum(1).to(outputs)
@@ -170,7 +170,7 @@ class MultiLabel:
         return torch.where(targets == 1, self._above(outputs), -self._above(outputs))
 
     def _stays(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Logit of the true reading; of absence where it is unknown."""
+        """Logit of the true reading; of absence if it is unknown."""
         return torch.where(targets == 1, outputs, -outputs)
 
     def _piece_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

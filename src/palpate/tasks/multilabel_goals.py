@@ -1,6 +1,6 @@
 """Where an attack on several findings wants the reading: one wrong, all wrong, some missed, some invented.
 
-A goal names the findings that it is about, from what is known of them, and whether one of them is enough.
+A goal selects findings by their known labels, and says whether one of them is enough.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ UNKNOWN = -1
 
 
 class FindingGoal(Protocol):
-    """Picks the findings that are to be read wrongly; a value."""
+    """Selects the findings that must be read wrongly; a value."""
 
     @property
     def targeted(self) -> bool:
-        """Whether the attack climbs toward the turned reading, rather than away from the true one."""
+        """Whether the attack moves toward the changed reading, and not away from the true one."""
 
     @property
     def one_is_enough(self) -> bool:
-        """Whether one turned finding reaches the goal; otherwise all that it is about must turn."""
+        """Whether one changed finding reaches the goal; otherwise all that it is about must change."""
 
     def describe(self) -> str:
         """The goal in a phrase."""
 
     def about(self, labels: Tensor) -> Tensor:
-        """Which findings are to be read wrongly (B, K) bool; never an unknown one."""
+        """Which findings must be read wrongly (B, K) bool; never an unknown one."""
 
 
 class _Known:
@@ -70,7 +70,7 @@ class AllFindings(_Known):
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Findings by index: all of those that have one label are to be read wrongly.
+    """Findings by index: all of those that have one label must be read wrongly.
 
     Attributes:
         findings: their indices from 0.
@@ -105,14 +105,14 @@ class _Chosen:
 
 
 class Miss(_Chosen):
-    """Of these findings, all that are present are read as absent; it does not apply where none is present."""
+    """Of these findings, all that are present are read as absent; it does not apply if none is present."""
 
     verb: ClassVar[str] = "miss"
     label: ClassVar[int] = 1
 
 
 class Invent(_Chosen):
-    """Of these findings, all that are absent are read as present; it does not apply where none is absent."""
+    """Of these findings, all that are absent are read as present; it does not apply if none is absent."""
 
     verb: ClassVar[str] = "invent"
     label: ClassVar[int] = 0

@@ -1,4 +1,4 @@
-"""What a model must return before its values are looked at: one tensor of floating-point scores, or candidates."""
+"""Checks of what a model returns, before its values are used: one tensor of floating-point scores, or candidates."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from palpate.errors import InputError
 from palpate.tensors import Tree, leaves, not_read
 
 _BEYOND = 2.0
-"""A coordinate above this is no fraction of an image, however far a box reaches over its edge."""
+"""A coordinate above this is not a fraction of an image, even if a box extends over its edge."""
 _MOST = 0.5
 _SOME = 0.25
 
 
 def require_scores(outputs: Tree, count: int, reads: str) -> None:
-    """Refuse what is no tensor of scores with an axis for the images.
+    """Refuse outputs that are not a tensor of scores with an axis for the images.
 
     Args:
         outputs: what the model returned.
-        count: of images.
+        count: number of images.
         reads: what the task reads, such as `one score per class`.
 
     Raises:
-        InputError: it is candidates of a detector, another container, numbers that are no scores, or what
-            `.squeeze()` leaves of one image.
+        InputError: it is candidates of a detector, another container, numbers that are not scores, or one
+            image's output without its first axis, as after `.squeeze()`.
     """
     if isinstance(outputs, Candidates):
         raise InputError(
@@ -39,7 +39,7 @@ def require_scores(outputs: Tree, count: int, reads: str) -> None:
 
 
 def require_batch_axis(outputs: Tree, count: int) -> None:
-    """Refuse outputs without an axis for the images, as `.squeeze()` makes them of one image; raises InputError."""
+    """Refuse outputs without an axis for the images, as after `.squeeze()` for one image; raises InputError."""
     for tensor in leaves(outputs):
         if not tensor.ndim or (count == 1 and len(tensor) != 1):
             images = "one image" if count == 1 else f"{count} images"
@@ -51,7 +51,7 @@ def require_batch_axis(outputs: Tree, count: int) -> None:
 
 
 def require_floating(outputs: Tensor, what: str) -> None:
-    """Refuse numbers that are no scores: complex ones, and whole numbers, which are decisions; raises InputError."""
+    """Refuse numbers that are not scores: complex ones, and whole numbers, which are decisions; raises InputError."""
     if outputs.is_complex():
         raise InputError(f"model: {what} complex ({outputs.dtype}). Return real scores.")
     if not outputs.is_floating_point():
@@ -62,17 +62,17 @@ def require_floating(outputs: Tensor, what: str) -> None:
 
 
 def require_fractions(outputs: Candidates, classes: int, fix: str) -> None:
-    """Refuse candidates whose boxes are no corners in fractions of width and height.
+    """Refuse candidates whose boxes are not corners in fractions of width and height.
 
-    Only the surest candidate of each image counts, so that padding and wild guesses of no confidence do not.
+    Only the most confident candidate of each image counts, so that padding and boxes without confidence do not.
 
     Args:
-        outputs: of a model, (B, Q, ...).
+        outputs: outputs of a model, (B, Q, ...).
         classes: how many there are, "no object" not counted.
-        fix: how to say what the boxes are, or to change them.
+        fix: how to declare what the boxes are, or to change them.
 
     Raises:
-        InputError: most of them reach far beyond 1, as pixels do; or many have x2 below x1 or y2 below y1.
+        InputError: most of them are far above 1, as pixels are; or many have x2 below x1 or y2 below y1.
     """
     surest = outputs.logits[..., :classes].amax(-1).argmax(1)
     boxes = outputs.boxes.gather(1, surest[:, None, None].expand(-1, 1, 4))[:, 0]
@@ -82,11 +82,11 @@ def require_fractions(outputs: Candidates, classes: int, fix: str) -> None:
     turned = int(((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])).sum())
     if pixels > _MOST * count:
         raise InputError(
-            f"model: its boxes look like pixels (the surest one of the first image is {shown}), and palpate reads "
-            f"fractions of width and height, 0 to 1, in the order x1, y1, x2, y2. {fix}"
+            f"model: its boxes look like pixels (the most confident one of the first image is {shown}), and palpate "
+            f"reads fractions of width and height, 0 to 1, in the order x1, y1, x2, y2. {fix}"
         )
     if turned > _SOME * count:
         raise InputError(
-            f"model: {turned} of the surest boxes of {count} images have x2 below x1 or y2 below y1, as "
+            f"model: {turned} of the most confident boxes of {count} images have x2 below x1 or y2 below y1, as "
             f"centre x, centre y, width, height would (the first is {shown}), and palpate reads x1, y1, x2, y2. {fix}"
         )

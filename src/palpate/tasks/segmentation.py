@@ -23,7 +23,7 @@ _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 @dataclass(frozen=True)
 class Segmentation:
-    """One mask per structure. Targets are `Masks`, bare labels, or `AimedMasks`.
+    """One mask per structure. Targets are `Masks`, a tensor of labels, or `AimedMasks`.
 
     | `exclusive` | outputs | labels | decision |
     | --- | --- | --- | --- |
@@ -34,11 +34,11 @@ class Segmentation:
     With c the counted pixels, y the true labels, w those that the goal wants and r what `goal.remains`:
 
         loss   = mean_c -log p_y      untargeted
-                 mean_c  log p_w      targeted (Ozbulak et al., MICCAI 2019, want any mask in this way)
+                 mean_c  log p_w      targeted (Ozbulak et al., MICCAI 2019, reach any mask in this way)
         margin = r(decided masks) - goal.limit, with the gradient of r(probabilities)
 
-    A decision that is not there where nothing is annotated is right, and its `score` undefined (NaN); such samples
-    are never eligible for `Degrade`. Pixels labelled `ignore` count nowhere.
+    If nothing is annotated and nothing is decided, the decision is right and its `score` undefined (NaN). Such samples
+    are never eligible for `Degrade`. Pixels labelled `ignore` never count.
 
     Attributes:
         structures: S.
@@ -46,7 +46,7 @@ class Segmentation:
         goal: where the attack wants the masks.
         metric: what `score` is: Dice or IoU of decided masks, averaged over the structures that are annotated.
         floor: the score above which a mask is acceptable; `Degrade` is reached at or below it.
-        structure: index from 0 of the only structure that is scored; all of them where None.
+        structure: index from 0 of the only structure that is scored; None: all of them.
         ignore: label of pixels that do not count.
         threshold: operating point of sigmoid outputs, as a probability.
         resample: interpolate outputs of another grid linearly to that of the masks, logits first, then decided.
@@ -75,14 +75,14 @@ class Segmentation:
         if self.structure is not None and not 0 <= self.structure < self.structures:
             raise InputError(f"task.structure: {self.structure} is not one of 0 to {self.structures - 1}.")
         if not 0 < self.threshold < 1:
-            raise InputError(f"task.threshold: {self.threshold:g} must lie between 0 and 1, both excluded.")
+            raise InputError(f"task.threshold: {self.threshold:g} must be between 0 and 1, both excluded.")
         if not self.exclusive and self.ignore in (0, 1):
             raise InputError(f"task.ignore: {self.ignore} is a label of overlapping structures; choose another value.")
 
-    # -- what an attack climbs -----------------------------------------------------------------------------------
+    # -- what an attack increases --------------------------------------------------------------------------------
 
     def loss(self, outputs: Tensor, targets: Tree) -> Tensor:
-        """What an attack climbs (B,), averaged over the counted pixels."""
+        """What an attack increases (B,), averaged over the counted pixels."""
         logits, truth, head = self._read(outputs, targets)
         loss = self._piece_loss(logits, truth, head)
         weight = self._weight(truth, loss)
@@ -93,11 +93,11 @@ class Segmentation:
         logits, truth, head = self._read(outputs, targets)
         hard = self.goal.remains(head.stack(logits) & truth.counted, truth, self.scoring)
         soft = self.goal.remains(head.probabilities(logits) * truth.counted, truth, self.scoring)
-        # In this order the soft part cancels to an exact 0, and a score at its floor stays there.
+        # In this order the soft part cancels to an exact 0, and a score at its floor stays at it.
         return (hard - self.goal.limit(self.scoring)).to(soft) + (soft - soft.detach())
 
     def scaled_margin(self, outputs: Tensor, targets: Tree) -> Tensor:
-        """The margin, which is a share already and free of the logits' scale (B,)."""
+        """The margin, which is already a share and does not depend on the logits' scale (B,)."""
         return self.margin(outputs, targets)
 
     def soft_score(self, outputs: Tensor, targets: Tree) -> Tensor:
@@ -106,10 +106,10 @@ class Segmentation:
         return self.goal.remains(head.probabilities(logits) * truth.counted, truth, self.scoring)
 
     def pieces(self, outputs: Tensor, targets: Tree) -> Pieces:
-        """Every pixel (B, P), in row-major order; every structure's pixels in turn where structures may overlap.
+        """Every pixel (B, P), in row-major order; every structure's pixels in turn if structures may overlap.
 
-        The margin of a pixel is z_y - max_{k != y} z_k, or max_{k != w} z_k - z_w towards a wanted w. It stands by
-        cos(p, one-hot y), or 1 - cos(p, one-hot w): CosPGD's weights (Agnihotri et al., ICML 2024).
+        The margin of a pixel is z_y - max_{k != y} z_k, or max_{k != w} z_k - z_w towards a wanted w. It is
+        unbroken by cos(p, one-hot y), or 1 - cos(p, one-hot w): CosPGD's weights (Agnihotri et al., ICML 2024).
         """
         logits, truth, head = self._read(outputs, targets)
         labels = self._aim(truth, head)
@@ -142,7 +142,7 @@ class Segmentation:
     # -- what is decided, and how good it is ---------------------------------------------------------------------
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """The decided labels (B, *spatial) int64, or (B, S, *spatial) bool where structures may overlap."""
+        """The decided labels (B, *spatial) int64, or (B, S, *spatial) bool if structures may overlap."""
         head = self._head(outputs)
         return head.stack(outputs) if not self.exclusive else self._labels(outputs, head)
 
@@ -160,12 +160,12 @@ class Segmentation:
         return head.stack(logits) & truth.counted, truth.stack
 
     def score(self, outputs: Tensor, targets: Tree) -> Tensor:
-        """Mean Dice or IoU of the annotated structures (B,); NaN where none is annotated."""
+        """Mean Dice or IoU of the annotated structures (B,); NaN if none is annotated."""
         score, truth = self._scored(outputs, targets)
         return score.masked_fill(~self.scoring.present(truth), torch.nan).to(outputs)
 
     def right(self, outputs: Tensor, targets: Tree) -> Tensor:
-        """Whether the score is above the floor (B,) bool; where nothing is annotated, whether nothing was found."""
+        """Whether the score is above the floor (B,) bool; if nothing is annotated, whether nothing was found."""
         return self._scored(outputs, targets)[0] > self.floor
 
     def eligible(self, targets: Tree) -> Tensor:
@@ -186,7 +186,7 @@ class Segmentation:
         """Check types, shapes, values, grids and finiteness.
 
         Raises:
-            InputError: outputs or masks that this task cannot read, or a goal that cannot be asked of them.
+            InputError: outputs or masks that this task cannot read, or a goal that is not possible with them.
         """
         truth = self.annotation(targets)
         check_labels(truth)

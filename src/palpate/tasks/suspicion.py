@@ -1,4 +1,4 @@
-"""Whether a model returns probabilities where its task reads logits, and how sure that is."""
+"""Whether a model returns probabilities although its task reads logits, and how sure that is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
 
 ENOUGH = 2
-"""Rows that sum to one, or outputs that a right model would make negative: so many are no chance."""
+"""Rows that sum to one, or outputs that a right model would make negative: so many are not chance."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Suspicion:
 
     Attributes:
         kind: what they look like.
-        sure: chance does not explain it, and reading them as logits gives wrong figures. Otherwise it is worth a
-            warning.
-        text: what was seen, what it means, and how to say what the outputs are.
+        sure: chance does not explain it, and reading them as logits gives wrong figures. Otherwise only a warning
+            is given.
+            text: what was seen, what it means, and how to declare what the outputs are.
     """
 
     kind: Probabilities
@@ -36,16 +36,16 @@ class Suspicion:
 
 
 def suspect(task: Task, outputs: Tree, targets: Tree, field: str) -> Suspicion | None:
-    """Whether the outputs of a model, valid for its task, are probabilities. None where they are logits.
+    """Whether the outputs of a model, valid for its task, are probabilities. None if they are logits.
 
-    A sigmoid is only sure where the task reads each output by its sign, and at least two outputs belong to what is
-    absent: of logits in 0 to 1, every one of these is read wrongly.
+    A sigmoid is only sure if the task reads each output by its sign, and at least two outputs belong to something
+    absent: if all logits were in 0 to 1, each of these would be read wrongly.
 
     Args:
         task: what the outputs mean.
         outputs: the model's.
         targets: what is annotated.
-        field: what says how outputs are read: `model.outputs` of a plan, `outputs` of a call.
+        field: the setting that says how outputs are read: `model.outputs` of a plan, `outputs` of a call.
     """
     detects = isinstance(task, Detection)
     logits: Tensor = outputs.logits if detects else outputs
@@ -62,7 +62,7 @@ def suspect(task: Task, outputs: Tree, targets: Tree, field: str) -> Suspicion |
 
 
 def _by_sign(task: Task, logits: Tensor) -> bool:
-    """Whether each output decides by itself whether something is there, by its sign."""
+    """Whether the sign of each output alone decides whether something is present."""
     if isinstance(task, Classification):
         return not isinstance(task.head, Softmax)
     if isinstance(task, Segmentation):
@@ -84,31 +84,31 @@ def _absent(task: Task, logits: Tensor, targets: Tree) -> int:
 
 
 def _softmax(field: str, by_sign: bool) -> str:
-    seen = "model: it returns probabilities of a softmax (each row lies in 0 to 1 and sums to 1)"
+    seen = "model: it returns probabilities of a softmax (each row is in 0 to 1 and sums to 1)"
     if by_sign:
         return (
-            f"{seen}, and this task reads every output by itself. Return the logits of a sigmoid each, or choose the "
-            "task that has one answer among several. "
-            f'If they are logits, say so: {field} = "logits".'
+            f"{seen}, and this task reads every output separately. Return one logit per output, or choose the task "
+            "that has one answer among several. "
+            f'If they are logits, write {field} = "logits".'
         )
     return (
-        f"{seen}, which makes attacks look weaker than they are. Say so, and palpate turns them into logits: "
-        f'{field} = "softmax". Or return the logits, without the last softmax (torch.log of the probabilities will '
-        f'do). If they are logits, say so: {field} = "logits".'
+        f"{seen}, which makes attacks look weaker than they are. Write "
+        f'{field} = "softmax", and palpate turns them into logits. Or return the logits, without the last softmax '
+        f'(torch.log of the probabilities works too). If they are logits, write {field} = "logits".'
     )
 
 
 def _sigmoid(field: str) -> str:
     return (
-        "model: every output lies between 0 and 1, as after a sigmoid. Read as a logit, a probability never says "
-        f'"absent", so every figure would be wrong. Say so, and palpate turns them into logits: {field} = "sigmoid". '
-        f'If they are logits, say that: {field} = "logits".'
+        "model: every output is between 0 and 1, as after a sigmoid. Read as a logit, a probability never means "
+        f'"absent", so every figure would be wrong. Write {field} = "sigmoid", and palpate turns them into logits. '
+        f'If they are logits, write {field} = "logits".'
     )
 
 
 def _sigmoids(field: str) -> str:
     return (
-        "model: every output lies between 0 and 1, as after a sigmoid for each class. Read as logits, probabilities "
-        f'make attacks look weaker than they are. If they are probabilities, say so: {field} = "sigmoid". If they are '
-        f'logits, say that: {field} = "logits".'
+        "model: every output is between 0 and 1, as after a sigmoid for each class. Read as logits, probabilities "
+        f'make attacks look weaker than they are. If they are probabilities, write {field} = "sigmoid". If they are '
+        f'logits, write {field} = "logits".'
     )

@@ -1,4 +1,4 @@
-"""What a perturbation may be: balls, balls with confined changes, and frequencies.
+"""Which perturbations are allowed: balls, balls with confined changes, and frequencies.
 
 Public modules, imported by their full names: this package imports nothing, so that it costs nothing.
 """

@@ -1,4 +1,4 @@
-"""Balls of per-sample radius in stored values, inside the box of values that the format can hold."""
+"""Balls of per-sample radius in stored values, inside the box of values that the format can store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from palpate.threats.neighbourhoods import Around, AroundL1, AroundL2, AroundLin
 from palpate.units import distinct
 
 _WIDE = 16
-"""Images that span more are proposed whole numbers for their bounds."""
+"""For images with a wider range, whole numbers are proposed as bounds."""
 _AROUND: dict[str, type[Around]] = {"linf": AroundLinf, "l2": AroundL2, "l1": AroundL1}
 
 
@@ -43,7 +43,7 @@ class Ball:
 
         Raises:
             InputError: there are not as many radii as samples, an L-inf radius is wider than the range, or the
-                images leave the bounds.
+                images are outside the bounds.
         """
         low, high = bounds
         count = len(clean)
@@ -88,7 +88,7 @@ class L1(Ball):
 
 @dataclass(frozen=True)
 class LinfSteps(Ball):
-    """No ball at all: `eps` is the L-inf length of one step, and only the bounds confine the image.
+    """No ball: `eps` is the L-inf length of one step, and only the bounds confine the image.
 
     For published attacks that never project. Distances are reported in L-inf; they exceed `eps`.
     """
@@ -117,13 +117,13 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
     """Refuse images outside the bounds.
 
     Raises:
-        InputError: images are not floating point, or hold NaN, infinity, or a value outside the bounds.
+        InputError: images are not floating point, or contain NaN, infinity, or a value outside the bounds.
     """
     if not images.is_floating_point():
         raise InputError(f"images: they are {images.dtype}; give stored values as floating point, images.float().")
     if not images.numel():
         return
-    # Bounds such as 0.1 * 4095 - 1024 are rounded as the values were: the highest value is no stray.
+    # Bounds such as 0.1 * 4095 - 1024 are rounded as the values were: the highest value is inside.
     low, high = torch.tensor(bounds, dtype=images.dtype).tolist()
     least, most = float(images.min()), float(images.max())
     if not (least >= low and most <= high):

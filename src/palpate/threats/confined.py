@@ -1,4 +1,4 @@
-"""Balls whose changes are confined as the clinic confines them: regions, stored steps, tied channels, smoothness."""
+"""Balls with changes confined as in the clinic: regions, stored steps, tied channels, smoothness."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from palpate.threats.lattice import Lattice
 from palpate.threats.neighbourhoods import Around, AroundLinf
 
 MOST_SMOOTH = 1024.0
-"""Widest Gaussian in pixels; wider than images are, it would leave nothing of a change."""
+"""Widest Gaussian in pixels; one wider than the image would leave nothing of a change."""
 
 
 @dataclass(frozen=True)
 class Confined:
     """A threat: the changes of a ball, confined before the model sees them.
 
-    The attack moves iterates z in the ball; delivered is
+    The attack moves iterates z in the ball; the model sees
 
         D(z) = x + round(region * share * W * tie(z - x))
 
     with tie the mean over the channels, W a depthwise Gaussian that fades to zero beyond the border, share the part of
-    the radius that each channel has, region 0 or 1, and round to whole stored steps; what is not asked for is left
-    out. None of them makes a change longer in L-inf, L2 or L1 (means, weights that sum to at most 1, factors of at most
-    1), so D(z) lies in the ball, and clamping to the box only shrinks it. `eps` is a ceiling: a smooth change reaches
-    it where it is wide, and stays below where it is not.
+    the radius that each channel has, region 0 or 1, and round to whole stored steps; parts that are not set are
+    left out. None of them makes a change longer in L-inf, L2 or L1 (means, weights that sum to at most 1, factors of
+    at most 1), so D(z) is in the ball, and clamping to the box only shrinks it. `eps` is an upper limit: a smooth
+    change reaches it where it is wide, and stays below elsewhere.
 
     Gradients flow through the linear part and pass rounding and the box as they are (straight-through).
 
     Attributes:
         eps: radius for all samples, or a tuple with one per sample.
         norm: `linf`, `l2` or `l1`.
-        lattice: deliver only values that the file can store (`Limits.step`), so that saving loses nothing.
+        lattice: deliver only values that the file can store (`Limits.step`), so that saving changes nothing.
         region: where values may change, in words; the masks come with `Limits.region`. Empty: everywhere.
         channels: share of `eps` that each channel has, 0 to 1; in L2 and L1 what the channel's change is multiplied by.
-            Empty: all of it in each.
+            Empty: all of eps in each.
         tied: one change for all channels, as in grey images that are stored as RGB.
         smooth: width (standard deviation) in pixels of the Gaussian; 0: none.
 
@@ -65,18 +65,18 @@ class Confined:
         if self.channels and not (all(0 <= share <= 1 for share in self.channels) and any(self.channels)):
             raise InputError(f"channels: {list(self.channels)} must be shares from 0 to 1, one of them above 0.")
         if self.tied and len(set(self.channels)) > 1:
-            raise InputError("channels: tied channels change alike, and these have different shares. Remove one.")
+            raise InputError("channels: tied channels have the same change, but these shares differ. Remove one.")
 
     @property
     def confined(self) -> bool:
-        """Whether anything but the ball confines a change."""
+        """Whether anything besides the ball confines a change."""
         return bool(self.lattice or self.region or self.channels or self.tied or self.smooth)
 
     def around(self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None) -> Around:
         """The allowed images around `clean` (B, C, *spatial).
 
         Raises:
-            InputError: as of a ball; a region or a lattice without its limits; a mask or shares that do not fit the
+            InputError: as in a ball; a region or a lattice without its limits; a mask or shares that do not fit the
                 images; a radius below one stored step.
         """
         inner = BALLS[self.norm](self.eps).around(clean, bounds)
@@ -107,7 +107,7 @@ class Confined:
     def _lattice(self, inner: Around, limits: Limits) -> Lattice:
         if limits.step is None:
             raise InputError(
-                "lattice: the images have no stored steps (floating point, or a caller that gives no limits). "
+                "lattice: the images have no stored steps (floating point, or the caller gave no limits). "
                 "Use lattice = false, or give Limits(step=...)."
             )
         largest = max(self.channels, default=1.0)

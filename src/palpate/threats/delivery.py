@@ -17,7 +17,7 @@ from palpate.threats.neighbourhoods import Around
 
 @dataclass(frozen=True, eq=False)
 class Confinement:
-    """The linear part of `to_image`: it makes no change longer in any of the norms.
+    """The linear part of `to_image`: it does not make a change longer in any of the norms.
 
     Attributes:
         region: (B, 1 or C, *spatial) 0 or 1, or None.
@@ -77,7 +77,7 @@ class Delivered(Around):
         return self.inner.move(images, gradient, size)
 
     def sample(self, streams: Streams) -> Tensor:
-        """Draws of the ball, tied, smoothed and cut like any change, then scaled back to the length that was drawn.
+        """Random iterates, tied, smoothed and cut like any change, then scaled back to the length that was drawn.
 
         Plain draws would lose most of their length: smoothing removes white noise.
         """
@@ -90,13 +90,13 @@ class Delivered(Around):
         """D(z) = x + round(restrict(z - x)), inside the box; rounding and box are straight-through."""
         change = self.confinement.restricted(images - self.clean)
         delivered = self._delivered(change.detach())
-        # What is subtracted from itself is exactly zero: the image is the delivered one to the last bit.
+        # A value minus itself is exactly zero: the image equals the delivered one to the last bit.
         return delivered + (change - change.detach()) if change.requires_grad else delivered
 
     def _delivered(self, change: Tensor) -> Tensor:
         least, most = self.low - self.clean, self.high - self.clean
         if self.confinement.tied:
-            # Tied channels have the room of the tightest one.
+            # Tied channels can change only as far as the most limited of them.
             least, most = least.amax(1, keepdim=True), most.amin(1, keepdim=True)
         change = torch.clamp(change, least, most)
         if self.lattice is None:
@@ -104,7 +104,7 @@ class Delivered(Around):
         return self.lattice.image(self.clean, change, least, most, self.norm, self.confinement.shares)
 
     def size(self, images: Tensor) -> Tensor:
-        """Distance from the clean images (B,); in stored steps first, where they are whole."""
+        """Distance from the clean images (B,); counted in stored steps first, if changes are whole steps."""
         if self.lattice is None:
             return super().size(images)
         return lengths(self.lattice.change(images, self.clean), self.norm)

@@ -1,4 +1,4 @@
-"""Changes that are bounded frequency by frequency: the cosine transform of small blocks of the image."""
+"""Changes that are bounded for each frequency: the cosine transform of small blocks of the image."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Frequency(Ball):
 
     The transform (DCT-II) is orthonormal, along every spatial axis, in 2D and 3D. So the root mean square of the
     change of a block is at most `eps`, as in an L-inf ball of that radius; a single stored value may change by more.
-    Quantising the coefficients with steps of up to 2 * eps stays inside: that is what a strong compression of the
-    file does, and what the frequency attacks AdvDrop (2D) and VAFA (3D) search.
+    Quantising the coefficients with steps of up to 2 * eps stays inside. A strong compression of the file does this,
+    and the frequency attacks AdvDrop (2D) and VAFA (3D) search these changes.
 
     Attributes:
         eps: largest change of one coefficient, in stored values; or a tuple with one per sample.
-        block: side of the blocks in pixels; images whose sides are no multiple of it are padded for the transform.
+        block: side of the blocks in pixels; images whose sides are not a multiple of it are padded for the transform.
 
     Raises:
-        InputError: a radius is not a positive finite number, or a block has no two pixels a side.
+        InputError: a radius is not a positive finite number, or a block has fewer than two pixels a side.
     """
 
     block: int = 8
@@ -62,7 +62,7 @@ class Frequency(Ball):
 class AroundFrequency:
     """The images around `clean` whose block coefficients differ by at most `radius`, inside [low, high].
 
-    The padding never changes, so what is returned are changes of the image alone.
+    The padding never changes, so only the image changes.
     """
 
     def __init__(self, clean: Tensor, radius: Tensor, low: float, high: float, block: int):
@@ -71,8 +71,8 @@ class AroundFrequency:
     def project(self, images: Tensor) -> Tensor:
         """The nearest allowed images (Euclidean), by Dykstra's alternating projections onto coefficients and box.
 
-        What the last round leaves outside is scaled towards the clean image block by block, so the result is
-        always allowed; it is the nearest up to the rounds that were spent.
+        Blocks that are outside after the last round are scaled towards the clean image, so the result is
+        always allowed; it is the nearest one as far as these rounds converge.
         """
         least, most = self._padded(self.low - self.clean), self._padded(self.high - self.clean)
         change = self._padded(images - self.clean)
@@ -141,7 +141,7 @@ class AroundFrequency:
         return padded.reshape(*padded.shape[:2], *sides)
 
     def _padded(self, images: Tensor) -> Tensor:
-        """Zeros after the end of every axis, up to a multiple of the block: there, nothing may change."""
+        """Zeros after the end of every axis, up to a multiple of the block; nothing may change in them."""
         missing = [-extent % self.block for extent in images.shape[2:]]
         return F.pad(images, [side for extent in reversed(missing) for side in (0, extent)])
 

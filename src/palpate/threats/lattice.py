@@ -1,4 +1,4 @@
-"""Whole stored steps: changes that a file can hold, so that saving an image loses none of them."""
+"""Whole stored steps: changes that a file can store, so that saving an image loses none of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from palpate.tensors import spread
 from palpate.threats.neighbourhoods import Around
 
 _RELATIVE = 1e-6
-"""Slack of a quotient such as 2.0 / 0.1, which is to be 20 steps and not 19."""
+"""Slack of a quotient such as 2.0 / 0.1, which must be 20 steps and not 19."""
 _ROUNDINGS = 4
-"""How many roundings of the images' floating point may part a value from the whole step that it stands for."""
+"""By how many roundings of the images' floating point a value may differ from the whole step that it means."""
 _OFF = 0.25
-"""Largest distance of a clean value from the lattice, in steps, that float32 may be blamed for."""
+"""Largest distance of a clean value from the lattice, in steps, that rounding to float32 can explain."""
 
 
 def steps_of_least(norm: str, tied: int = 1, share: float = 1.0) -> float:
@@ -34,9 +34,9 @@ class Lattice:
 
     Attributes:
         step: (B,) distance of two neighbouring values.
-        origin: (B,) one such value; None: each clean value is one.
+        origin: (B,) one value of the lattice; None: each clean value is one.
         eps: (B,) radius of the ball.
-        slack: (B,) what floating point may part a value from the whole step that it stands for, in steps.
+        slack: (B,) by how much floating point may move a value from the whole step that it means, in steps.
         box: lowest and highest value.
     """
 
@@ -61,8 +61,8 @@ class Lattice:
             tied: how many channels change together.
 
         Raises:
-            InputError: steps that are none or too fine for the images' floating point, a radius in which no stored
-                value but the clean one lies, or clean values that the file cannot store.
+            InputError: steps of zero or too fine for the images' floating point, a radius that contains no stored
+                value except the clean one, or clean values that the file cannot store.
         """
         clean = inner.clean
         step = step.to(clean.device, torch.float64).expand(len(clean))
@@ -73,7 +73,7 @@ class Lattice:
         if len(step) and float(step.min()) < ulp:
             raise InputError(
                 f"step: {float(step.min()):g} is finer than {clean.dtype} resolves at {inner.high:g}; "
-                "such values cannot be told apart. Use lattice = false."
+                "such values cannot be distinguished. Use lattice = false."
             )
         least = step * steps_of_least(inner.norm, tied, share)
         if bool((least > eps * (1 + _RELATIVE)).any()):
@@ -97,12 +97,12 @@ class Lattice:
     ) -> Tensor:
         """The clean image plus the change in whole steps, inside ball and box, as the file's reader gives it.
 
-        L-inf rounds to the nearest step. L2 and L1 round down, and then up again where the rest is largest, as far as
-        the length of the change pays for it: the rounded change is no longer than the change itself.
+        L-inf rounds to the nearest step. L2 and L1 round down, and then up again where the remainder is largest, while
+        the length of the change allows it: the rounded change is not longer than the change itself.
 
         Args:
             clean: clean images (B, C, *spatial).
-            change: their changes; the same in every channel where `least` has one channel.
+            change: their changes; the same in every channel if `least` has one channel.
             least: lowest change that the box allows (B, 1 or C, *spatial).
             most: highest one.
             norm: norm of the ball.
@@ -121,11 +121,11 @@ class Lattice:
         else:
             counts = _no_longer(_snapped(units, slack), norm, self.eps / self.step, tied)
         counts = torch.clamp(counts, bottom, top)
-        # Beyond the box lies at most a rounding.
+        # At most a rounding error is outside the box.
         return self._values(clean, counts).clamp(*self.box)
 
     def change(self, images: Tensor, clean: Tensor) -> Tensor:
-        """`images - clean` in float64, free of rounding where it is a whole number of steps."""
+        """`images - clean` in float64, exact if it is a whole number of steps."""
         step = spread(self.step, images.double())
         return _snapped((images.double() - clean.double()) / step, spread(self.slack, step)) * step
 
@@ -138,13 +138,13 @@ class Lattice:
         return torch.floor(reach / (self.step if step is None else step) * (1 + _RELATIVE))
 
     def _values(self, clean: Tensor, counts: Tensor) -> Tensor:
-        """In float64, by the formula of the reader, so that not even the last bit differs."""
+        """In float64, by the formula of the reader, so that all bits are equal."""
         step = spread(self.step, clean.double())
         if self.origin is None:
             return (clean.double() + counts * step).to(clean.dtype)
         origin = spread(self.origin, clean.double())
         stored = torch.round((clean.double() - origin) / step)
-        # Where nothing changes, the clean value stands as it was given.
+        # Where nothing changes, the clean value stays as it was given.
         return torch.where(counts == 0, clean, ((stored + counts) * step + origin).to(clean.dtype))
 
     def _require_on_it(self, clean: Tensor) -> None:
@@ -173,9 +173,10 @@ def _snapped(units: Tensor, slack: Tensor) -> Tensor:
 
 
 def _no_longer(units: Tensor, norm: str, most: Tensor, tied: int) -> Tensor:
-    """Whole numbers near `units` (B, ...), no longer than these and no longer than `most` (B,).
+    """Whole numbers near `units` (B, ...), whose length is at most that of `units` and at most `most` (B,).
 
-    The rests are rounded up from the largest down, while the length lasts; `tied` values stand behind each.
+    Values are rounded up in order of their remainders, largest first, while the length allows it; each counts for
+    `tied` values.
     """
     flat = units.flatten(1).abs()
     whole = torch.floor(flat)

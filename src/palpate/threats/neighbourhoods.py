@@ -1,4 +1,4 @@
-"""Where a perturbed image may lie: balls around clean images, cut by the box of values the format can hold."""
+"""Where a perturbed image may be: balls around clean images, cut by the box of values that the format can store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Around(ABC):
         return self.project(torch.addcmul(images, self.steepest(gradient), stride))
 
     def to_image(self, images: Tensor) -> Tensor:
-        """The images as they are: in a ball, what is moved is what the model sees."""
+        """The images as they are: in a ball, iterates are the images that the model sees."""
         return images
 
     def size(self, images: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class AroundLinf(Around):
         self._most = (clean + wide).clamp_(max=high)
 
     def project(self, images: Tensor) -> Tensor:
-        """Clamp to the ball and the box at once."""
+        """Clamp to the ball and the box together."""
         return torch.clamp(images, self._least, self._most)
 
     def sample(self, streams: Streams) -> Tensor:
@@ -78,7 +78,7 @@ class AroundLinf(Around):
 
 
 class Unprojected(AroundLinf):
-    """The box alone; the radius is the length of a step and of the random start."""
+    """Only the box; the radius is the length of a step and of the random start."""
 
     def project(self, images: Tensor) -> Tensor:
         """Clamp to the box only."""
@@ -106,7 +106,7 @@ class _Round(Around):
         least, most = self.low - self.clean, self.high - self.clean
         delta = images - self.clean
         boxed = torch.clamp(delta, least, most)
-        # A relative slack of rounding size keeps projecting twice the same as once.
+        # With a relative slack of the size of rounding, projecting twice gives the same as once.
         limit = self.radius.double()
         if bool((lengths(boxed, self.norm) <= limit * (1 + 1e-6)).all()):
             return self.clean + boxed
@@ -122,7 +122,7 @@ class _Round(Around):
 
     @abstractmethod
     def _enough(self, delta: Tensor) -> Tensor:
-        """A multiplier at which the change surely fits (B,) float64."""
+        """A multiplier at which the change certainly fits (B,) float64."""
 
 
 class AroundL2(_Round):
@@ -145,7 +145,7 @@ class AroundL2(_Round):
         return self.project(self.clean + draw * spread(length, draw))
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The gradient over its length; zero where the gradient is zero."""
+        """The gradient divided by its length; zero if the gradient is zero."""
         scale = lengths(gradient, "l2")
         return gradient / spread(torch.where(scale > 0, scale, 1.0), gradient)
 
@@ -174,11 +174,11 @@ class AroundL1(_Round):
         return self.project(self.clean + draw * spread(length, draw))
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The sign of the steepest value alone."""
+        """The sign of the steepest value; zero elsewhere."""
         return self._signs(gradient, 1)
 
     def move(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """A step shared by the steepest `density` of the values that the box still lets move."""
+        """A step shared by the steepest `density` of the values that the box still lets change."""
         free = torch.where(gradient > 0, images < self.high, images > self.low)
         count = max(1, int(self.density * self.clean[0].numel()))
         stride = spread(self.radius * size, images)

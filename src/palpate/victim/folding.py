@@ -20,10 +20,10 @@ _TOLERANCE = 1e-4
 def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of `network` (evaluation mode) whose batch norms are folded where one directly follows a convolution.
 
-    The pairs are found by watching one forward pass of `example`, so any control flow will do. The copy's outputs
-    are compared with the original's on the example; where they differ by more than 1e-4 of the largest output
-    (a convolution whose output is used twice, say), or that cannot be computed any more (code that reads the norm's
-    weights), a plain copy is returned; of a network that cannot be copied, the network itself.
+    The pairs are found by watching one forward pass of `example`, so any control flow works. The copy's outputs
+    are compared with the original's on the example. If they differ by more than 1e-4 of the largest output (for
+    example because the output of a convolution is used twice), or can no longer be computed (code that reads the
+    norm's weights), a plain copy is returned. A network that cannot be copied is returned itself.
     """
     folded = copied(network)
     if folded is network:
@@ -37,7 +37,7 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
             pairs = zip(leaves(network(example)), leaves(folded(example)), strict=True)
         if all((before - after).abs().max() <= _TOLERANCE * before.abs().max().clamp(min=1) for before, after in pairs):
             return folded
-    # Folding is for speed alone. What the user's own code raises, it raises again where it is evaluated.
+    # Folding is only for speed. An error of the user's code is raised again when the model is evaluated.
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -45,7 +45,7 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 def copied(network: nn.Module) -> nn.Module:
-    """A copy of a network; the network itself where it holds what cannot be copied: locks, files, computed tensors."""
+    """A copy of a network; the network itself if a part cannot be copied: locks, files, computed tensors."""
     try:
         return copy.deepcopy(network)
     except Exception as error:
@@ -62,8 +62,8 @@ def _adjacent_pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any]
     def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls[module] = calls.get(module, 0) + 1
         if type(module) in _CONVOLUTIONS:
-            # The tensor is kept alive so that its id stays its own; its version tells whether it was
-            # changed in place (by an activation, say) before the norm saw it.
+            # The tensor is kept alive so that its id stays unique; its version shows whether it was
+            # changed in place (for example by an activation) before the norm saw it.
             made[id(output)] = (module, output, output._version)
         elif id(inputs[0]) in made:
             convolution, tensor, version = made[id(inputs[0])]
@@ -78,7 +78,7 @@ def _adjacent_pairs(network: nn.Module, example: Tensor) -> list[tuple[Any, Any]
     finally:
         for handle in handles:
             handle.remove()
-    # A norm that the network's own code switched to training normalises by the batch, which nothing can stand for.
+    # A norm that the network's own code switched to training normalises by the batch, which cannot be folded.
     pairs = [(c, n) for c, n in pairs if not (c.training or n.training)]
     return [(c, n) for c, n in pairs if calls[c] == 1 and calls[n] == 1 and n.running_mean is not None]
 

@@ -1,8 +1,8 @@
 """How the clinic evaluates a network on inputs that are larger than its window: part of what is attacked.
 
 Inferers are values: they can be named in a plan, compared and hashed. Each computes one function of the whole input,
-the same for a verdict and for the search, and hands back its exact gradient without keeping more than one piece of the
-work in memory.
+the same for a verdict and for the search, and returns its exact gradient with only one piece of the work in memory at
+a time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SlidingWindow:
     graph; its gradient is accumulated window by window, each evaluated once more (`_Stitched`), so that memory is
     bounded by the graph of `batch` windows. That costs one more forward pass of every window.
 
-    Inputs smaller than the window are padded as MONAI pads, evenly on both sides, and the output is cropped.
+    Inputs smaller than the window are padded as in MONAI, evenly on both sides, and the output is cropped.
 
     Attributes:
         size: window in pixels along each spatial axis.
@@ -54,10 +54,10 @@ class SlidingWindow:
         batch: windows per pass of the network.
         sigma_scale: width of the Gaussian as a share of the window.
         padding: what surrounds inputs that are smaller than the window; `constant` is 0 after preprocessing.
-        inner: how each window is evaluated: `Flips` flips every window as nnU-Net does; at once by default.
+        inner: how each window is evaluated: `Flips` flips every window as nnU-Net does; in one pass by default.
 
     Raises:
-        InputError: settings that describe no window.
+        InputError: settings that are not valid for a window.
     """
 
     size: tuple[int, ...]
@@ -83,17 +83,17 @@ class SlidingWindow:
         _one_of("inferer.padding", self.padding, Padding)
 
     def __call__(self, inputs: Tensor, network: Network) -> Tensor:
-        """Blended logits (B, K, *spatial) for inputs (B, C, *spatial), differentiable where inputs ask for it.
+        """Blended logits (B, K, *spatial) for inputs (B, C, *spatial), differentiable if inputs require a gradient.
 
         Raises:
-            InputError: inputs of other dimension than the window, padding that the input is too small for, or a
-                network that does not return one map of logits on the grid of its window.
+            InputError: inputs and window differ in their dimensions, the input is too small for the padding, or the
+                network does not return one map of logits on the grid of its window.
         """
         margins = self._margins(inputs)
         evaluate = self._evaluated(network)
         wanted = torch.is_grad_enabled() and inputs.requires_grad
         one_pass = len(inputs) <= self.batch and all(n <= w for n, w in zip(inputs.shape[2:], self.size, strict=True))
-        # Weights that are being trained need their gradients too, which only the whole graph has.
+        # Weights in training need their gradients too, and only the whole graph has them.
         trained = isinstance(network, nn.Module) and any(p.requires_grad for p in network.parameters())
         if not wanted or one_pass or trained:
             return self._monai(inputs, lambda windows, _: evaluate(windows))
@@ -120,7 +120,7 @@ class SlidingWindow:
 
     def weights(self, like: Tensor) -> Tensor:
         """The weights of one window (1, 1, *size), of the type and on the device of `like`."""
-        # Loading MONAI takes seconds, and a plan is read without it.
+        # Loading MONAI takes seconds, and reading a plan does not need it.
         from monai.data.utils import compute_importance_map
 
         weights: Tensor = compute_importance_map(
@@ -155,13 +155,13 @@ class SlidingWindow:
                     f" {list(windows.shape)} the model returned {found}. Name the tensor (B, K, *window) in "
                     "model.output, wrap the model so that it returns one, or leave out the inferer."
                 )
-            # MONAI writes into what it is given, which may be what the network still needs, or the input itself.
+            # MONAI writes into its input, which the network may still need, or which may be the images themselves.
             return outputs.to(windows.dtype, copy=True)
 
         return evaluate
 
     def _margins(self, inputs: Tensor) -> list[int]:
-        """Padding in the order of `F.pad`, last axis first, as MONAI pads."""
+        """Padding in the order of `F.pad`, last axis first, as in MONAI."""
         spatial = inputs.shape[2:]
         if len(spatial) != len(self.size):
             raise InputError(
@@ -184,8 +184,8 @@ class SlidingWindow:
 class _Stitched(torch.autograd.Function):
     """MONAI's blend of windows, whose gradient is accumulated window by window.
 
-    Blending is linear in the windows' outputs, so that with the gradient u of a loss with respect to the blend,
-    each window gives J_k^T [w u / sum_j w_j] at its place: one window is evaluated again, differentiated, and freed.
+    Blending is linear in the windows' outputs. With the gradient u of a loss with respect to the blend, each window
+    gives J_k^T [w u / sum_j w_j] at its place: one window at a time is evaluated again, differentiated, and freed.
     """
 
     @staticmethod
@@ -211,7 +211,7 @@ class _Stitched(torch.autograd.Function):
         gradient = torch.zeros_like(inputs, memory_format=torch.contiguous_format)
         for places in ctx.places:
             parts = torch.cat([slope[place] / total[(slice(None), *place[1:])] * weights for place in places])
-            # What the loss does not look at needs no pass.
+            # A window that the loss does not use needs no pass.
             if bool(parts.any()):
                 for place, part in zip(places, _pulled_back(ctx, inputs, places, parts), strict=True):
                     gradient[place][0] += part
@@ -220,7 +220,7 @@ class _Stitched(torch.autograd.Function):
 
 
 def _pulled_back(ctx: Any, inputs: Tensor, places: list[tuple[slice, ...]], slope: Tensor) -> Tensor:
-    """J^T slope for one batch of windows; its graph is gone on return."""
+    """J^T slope for one batch of windows; its graph is freed on return."""
     kind, dtype, enabled = ctx.autocast
     batch = torch.cat([inputs[place] for place in places]).requires_grad_()
     with torch.enable_grad(), torch.autocast(kind, dtype=dtype, enabled=enabled):
@@ -242,16 +242,16 @@ class Flips:
         out = mean_k F_k f(F_k x)        F_0 the identity, F_k a flip along the axes of entry k
 
     For `softmax` and `sigmoid` probabilities are averaged, and the logits of the average are returned:
-    log mean softmax, or the logit of the mean sigmoid. The attack climbs the average. Each flip is evaluated once more
-    for its gradient, so that memory holds the graph of one. A classifier's logits (B, K) are averaged as they are.
+    log mean softmax, or the logit of the mean sigmoid. The attack uses the average. Each flip is evaluated once more
+    for its gradient, so that only the graph of one is in memory. A classifier's logits (B, K) are averaged as they are.
 
     Attributes:
         axes: for each flip the spatial axes, from 0: ((0,), (1,), (0, 1)) are the three flips of a 2D image.
-        inner: how each flipped image is evaluated; all at once by default.
+        inner: how each flipped image is evaluated; in one pass by default.
         average: what is averaged.
 
     Raises:
-        InputError: no flip, a flip twice, or an axis that no image has.
+        InputError: no flip, the same flip twice, or an axis that images cannot have.
     """
 
     axes: tuple[tuple[int, ...], ...]
@@ -265,13 +265,13 @@ class Flips:
             if not flip or any(axis not in (0, 1, 2) for axis in flip) or len(set(flip)) < len(flip):
                 raise InputError(f"inferer.flips: {flip} must name spatial axes, 0 to 2, each once.")
         if len({frozenset(flip) for flip in self.axes}) < len(self.axes):
-            raise InputError(f"inferer.flips: {self.axes} has the same flip twice.")
+            raise InputError(f"inferer.flips: {self.axes} has the same flip twice. Remove one.")
         if isinstance(self.inner, SlidingWindow) and self.inner.inner is not None:
             raise InputError("inferer.flips: the windows inside are flipped already. Flip the image or the windows.")
         _one_of("inferer.average", self.average, Average)
 
     def __call__(self, inputs: Tensor, network: Network) -> Tensor:
-        """Averaged logits for inputs (B, C, *spatial), differentiable where inputs ask for it.
+        """Averaged logits for inputs (B, C, *spatial), differentiable if inputs require a gradient.
 
         Raises:
             InputError: an axis that the images do not have, or a network that does not return one tensor of logits.
@@ -279,8 +279,8 @@ class Flips:
         highest = max(axis for flip in self.axes for axis in flip)
         if highest >= inputs.ndim - 2:
             raise InputError(
-                f"inferer.flips: axis {highest} is none of images with {inputs.ndim - 2} spatial axes, which are "
-                f"0 to {inputs.ndim - 3}."
+                f"inferer.flips: axis {highest} does not exist in images with {inputs.ndim - 2} spatial axes, which "
+                f"are 0 to {inputs.ndim - 3}."
             )
         flips = [(), *self.axes]
         votes: list[Tensor] | None = None
@@ -318,7 +318,7 @@ class Flips:
             return outputs.to(images.dtype)
 
         flipped = inputs.flip(axes) if axes else inputs
-        # Windows keep no graph of their own.
+        # Windows keep no graph.
         recompute = self.inner is None and torch.is_grad_enabled() and flipped.requires_grad
         outputs: Tensor = checkpoint(evaluate, flipped, use_reentrant=False) if recompute else evaluate(flipped)
         return outputs.flip(axes) if axes and outputs.ndim == inputs.ndim else outputs

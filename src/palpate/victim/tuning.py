@@ -15,23 +15,23 @@ from palpate.victim.victim import MemoryLayout, Tuning, Victim
 
 _IMAGES = 8
 _WORTH_IT = 0.97
-"""A change of layout or arithmetic has to save at least this; below it, noise would decide."""
+"""The share of time that a change of layout or arithmetic must save; below it, noise would decide."""
 
 
 def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: MemoryLayout | None = None) -> Tuning:
     """The fastest way to search `victim` on inputs like `images`, by timing forward and backward passes.
 
-    Batch norms are folded wherever that leaves the outputs the same. Raises the process's malloc thresholds
-    (`palpate.allocator`). The passes spent here are not counted on `victim`.
+    Batch norms are folded if the outputs stay the same. It raises the process's malloc thresholds
+    (`palpate.allocator`). Its passes are not counted on `victim`.
 
     Args:
         victim: the model under test.
         images: images (B, C, *spatial) in stored values; at most 8 are used.
-        mixed: allow bfloat16 in the search, where it is faster.
-        layout: keep to this memory layout instead of timing both.
+        mixed: allow bfloat16 in the search if it is faster.
+        layout: use this memory layout instead of timing both.
 
     Returns:
-        What to set as `victim.tuning`. Timing is noisy, so two calls may differ; keep the answer with the results.
+        The value for `victim.tuning`. Timing is noisy, so two calls may differ; store it with the results.
     """
     keep_freed_memory()
     sample = images[:_IMAGES]

@@ -23,7 +23,7 @@ _COARSE = (torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the search evaluates the model. Verdicts never depend on it: they come from the model as it was given.
+    """How the search evaluates the model. Verdicts never depend on it: they use the model as it was given.
 
     Attributes:
         layout: memory layout of the search copy; which one is faster depends on the network.
@@ -43,13 +43,13 @@ class Tuning:
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Tuning | None:
-        """From what a run folder keeps; None where something is missing."""
+        """From what a run folder keeps; None if something is missing."""
         names = ("layout", "fold", "search", "glance")
         return cls(*(stored[name] for name in names)) if all(name in stored for name in names) else None
 
     @property
     def exact(self) -> bool:
-        """Whether the search evaluates the very module that was given."""
+        """Whether the search evaluates the module itself that was given."""
         return self.layout == "contiguous" and not self.fold and self.search == "float32"
 
 
@@ -57,7 +57,7 @@ class Inferer(Protocol):
     """How the clinic evaluates a network: sliding windows, averages over flips. Part of what is attacked."""
 
     def __call__(self, inputs: Tensor, network: Callable[[Tensor], Tree]) -> Tree:
-        """Outputs for whole inputs (B, C, *spatial), differentiable where `inputs` ask for a gradient."""
+        """Outputs for whole inputs (B, C, *spatial), differentiable if `inputs` require a gradient."""
 
     def example(self, inputs: Tensor) -> Tensor:
         """One input as the network itself sees it: a window of `inputs`."""
@@ -67,18 +67,18 @@ class Inferer(Protocol):
 
 
 class Victim:
-    """A module with what surrounds it in the clinic, for attacks to press on.
+    """The model under attack: a module with its preprocessing and inference as in the clinic.
 
     Inside `with victim:` the module is in evaluation mode with frozen parameters; on exit, also by an exception,
     every training flag, `requires_grad` and the global random state are as before. Gradients and buffers of the
-    module are never written. It may be entered again while entered. A module in another number format than its input
-    (half, double) is given it in its own format, and its outputs are returned in that of the images.
+    module are never written. `with victim:` may be nested. A module in another number format than the images (half,
+    double) gets its input in its own format, and its outputs are returned in that of the images.
 
     Args:
         module: maps preprocessed images to raw outputs (logits).
         bounds: lowest and highest stored value, for example (0, 255), (-1024, 3071) or (0, 1).
         preprocess: differentiable map from stored values (B, C, *spatial) to the module's input; none by default.
-        inferer: how the module is evaluated on that input; all at once by default.
+        inferer: how the module is evaluated on that input; in one pass by default.
         tuning: how the search evaluates the module; exact by default.
         watchdog: limits how long one pass may take; no limit by default.
 
@@ -87,7 +87,7 @@ class Victim:
         backwards: images passed backward so far.
 
     Raises:
-        InputError: the bounds are not two rising finite numbers.
+        InputError: the bounds are not two increasing finite numbers.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Victim:
         self._depth -= 1
         if self._depth:
             return
-        # The copy lives only as long as nobody can train the module behind its back.
+        # The copy is kept only while the module cannot be trained without notice.
         self._copy = None
         for part, training in self._modes:
             part.training = training
@@ -151,11 +151,11 @@ class Victim:
     # -- passes --------------------------------------------------------------------------------------------------
 
     def judge(self, images: Tensor) -> Tree:
-        """Outputs of the module as it was given, without gradient: every verdict comes from here.
+        """Outputs of the module as it was given, without gradient: every verdict uses them.
 
         Raises:
-            ModelError: the user's code raised; the same holds for every other pass.
-            InputError: its output is of another kind than before, or the pass took longer than the watchdog allows.
+            ModelError: the user's code raised; this applies to every other pass too.
+            InputError: its output has another form than before, or the pass took longer than the watchdog allows.
         """
         self._require_entered()
         self.forwards += len(images)
@@ -163,7 +163,7 @@ class Victim:
             return self._run(self.module, images)
 
     def search(self, images: Tensor) -> Tree:
-        """Outputs for the search, differentiable in `images`, computed as `tuning` says."""
+        """Outputs for the search, differentiable in `images`, computed with the settings of `tuning`."""
         self._require_entered()
         self.forwards += len(images)
         return self._run_tuned(images, self.tuning.search)
@@ -199,19 +199,19 @@ class Victim:
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
                 "Or use an attack that needs no gradient: square, noise."
             ) from error
-        # A search in channels-last hands back that layout, in which everything after it would be slower.
+        # A search in channels-last returns that layout, in which everything after it would be slower.
         return gradient.contiguous()
 
     def _place(self, images: Tensor) -> str | None:
         try:
             return self.where_blocked(images) if self._depth else None
-        except InputError:  # that no gradient flows is known already
+        except InputError:  # it is already known that no gradient flows
             return None
 
     def where_blocked(self, images: Tensor) -> str | None:
-        """What keeps the gradient from reaching `images` (B, C, *spatial), with its fix; None where nothing does.
+        """What keeps the gradient from reaching `images` (B, C, *spatial), with its fix; None if nothing does.
 
-        Each step of the preprocessing is tried by itself, then the module as it is evaluated. Passes are not counted.
+        Each step of the preprocessing is tried separately, then the module as it is evaluated. Passes are not counted.
         """
         self._require_entered()
         images = images.detach()
@@ -220,7 +220,7 @@ class Victim:
         if step is not None:
             return step
         if is_opaque(self.module):
-            return "the model computes outside torch, a black box that gives outputs alone."
+            return "the model computes outside torch: it is a black box that gives only outputs."
         with torch.no_grad(), self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
         inputs = inputs.detach().clone()
@@ -258,7 +258,7 @@ class Victim:
         with self._users_code():
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
             if isinstance(outputs, Tensor) and type(outputs) is not Tensor:
-                # A class of the user's brings methods of its own, which would run outside of this boundary.
+                # A user's class has its own methods, which would run outside of this boundary.
                 with torch._C.DisableTorchFunctionSubclass():
                     outputs = outputs.as_subclass(Tensor)
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
@@ -272,7 +272,7 @@ class Victim:
         return outputs
 
     def expect(self, outputs: Tree) -> None:
-        """From now on a pass whose outputs are of another form than these is refused: other axes, types or classes."""
+        """From now on, refuse a pass whose outputs differ from these in axes, types or classes."""
         self._form = _form(outputs)
 
     def _require_form(self, outputs: Tree, count: int) -> None:
@@ -282,7 +282,7 @@ class Victim:
         if _form(outputs) != self._form or any(tensor.shape[:1] != (count,) for tensor in tensors):
             shapes = " and ".join(f"{list(tensor.shape)} ({tensor.dtype})".replace("torch.", "") for tensor in tensors)
             raise InputError(
-                f"model: its output changes in the middle of the run, to {shapes or 'nothing'} for {count} images. "
+                f"model: its output changes during the run, to {shapes or 'nothing'} for {count} images. "
                 "Axes, number format and classes must be the same in every pass. Correct the model."
             )
 
@@ -303,7 +303,7 @@ class Victim:
 
     def _require_entered(self) -> None:
         if not self._depth:
-            raise RuntimeError("a victim answers inside `with victim:` only, where its module is frozen")
+            raise RuntimeError("a victim can be used only inside `with victim:`, where its module is frozen")
 
 
 def _shares_memory(inputs: Tensor, images: Tensor) -> bool:
@@ -311,12 +311,12 @@ def _shares_memory(inputs: Tensor, images: Tensor) -> bool:
         return True
     try:
         return inputs.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
-    except (AttributeError, RuntimeError, NotImplementedError):  # what the user's preprocessing returned has none
+    except (AttributeError, RuntimeError, NotImplementedError):  # the result of the user's preprocessing has none
         return False
 
 
 def _form(outputs: Tree) -> list[tuple[object, ...]]:
-    # Of maps and candidates only the classes are fixed; other lengths follow the image.
+    # In maps and candidates only the number of classes is fixed; other lengths follow the image.
     classes = isinstance(outputs, Tensor)
     return [
         (tensor.ndim, tensor.is_floating_point(), *(tensor.shape[1:2] if classes else ())) for tensor in leaves(outputs)
@@ -328,18 +328,18 @@ def _parts(outputs: Tree) -> Sequence[object]:
 
 
 def dtype_of(module: nn.Module) -> torch.dtype | None:
-    """The number format that a module computes in: that of its parameters, where all have one; else None."""
+    """The number format that a module computes in: that of its parameters if all have the same; otherwise None."""
     formats = {parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()}
     return formats.pop() if len(formats) == 1 else None
 
 
 def is_opaque(module: nn.Module) -> bool:
-    """Whether a module, or a part of it, computes outside torch: it gives outputs and no gradient."""
+    """Whether a module, or a part of it, computes outside torch: it gives outputs but no gradient."""
     return any(getattr(part, "opaque", False) is True for part in module.modules())
 
 
 def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Module:
-    """What the search evaluates in place of `module`: a copy, folded and laid out as `tuning` says.
+    """What the search evaluates in place of `module`: a copy, folded and laid out as in `tuning`.
 
     Compiled modules (TorchScript) and those outside torch have no parts to fold and are evaluated as they are.
     """

@@ -57,10 +57,14 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
     [
         ("", "", "line 5: model: nothing says where the model is. Give one of factory, torchscript, exported, bundle"),
         ('bundle = "b"\nonnx = "m.onnx"', "", "line 8: model.onnx: bundle is given already"),
-        ('timm = "resnet18"', "", "line 7: model.timm: a name alone is a network that was never trained"),
+        ('timm = "resnet18"', "", "line 7: model.timm: without weights the network is not trained"),
         ('bundle = "b"\nweights = "w.pt"', "", "line 8: model.weights: bundle brings its own weights"),
         ('huggingface = "h"\narguments = {a = 1}', "", "line 8: model.arguments: only a factory or a network of timm"),
-        ('huggingface = "b"\noutput = "p"', "", "line 8: model.output: the logits of such a model are read by"),
+        (
+            'huggingface = "b"\noutput = "p"',
+            "",
+            "line 8: model.output: the logits of such a model are read auto",
+        ),
         ('factory = "m.py:f"\nonnx_gradients = true', "", "line 8: model.onnx_gradients: it belongs to an ONNX file"),
         ('timm = "a"\nweights = "in factory"', "", 'line 8: model.weights: "in factory" is for a factory'),
         ('factory = "m.py:f"\noutput = 1.5', "", "line 8: model.output: 1.5 must be"),
@@ -81,7 +85,7 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
         (
             "",
             '[model.endpoint]\nurl = "http://127.0.0.1/"\nheaders = {Authorization = "Bearer hunter2"}',
-            "line 10: model.endpoint.headers: Authorization: a key may not stand in a plan",
+            "line 10: model.endpoint.headers: Authorization: a key must not be in a plan",
         ),
         (
             "",
@@ -89,7 +93,7 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
             "model.endpoint.headers: this value must",
         ),
         ("", '[model.endpoint]\nurl = "http://127.0.0.1/?key=hunter2"', "line 9: model.endpoint.url: it has a query"),
-        ("", '[model.endpoint]\nurl = "ftp://127.0.0.1/"', "model.endpoint.url: it is no URL of a web service"),
+        ("", '[model.endpoint]\nurl = "ftp://127.0.0.1/"', "model.endpoint.url: it is not the URL of a web service"),
     ],
 )
 def test_each_mistake_has_its_line_and_its_fix(fields: str, tail: str, said: str) -> None:

@@ -203,8 +203,8 @@ def test_monai_transforms_come_from_the_users_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("training", "RandFlip of transforms.py:training draws random numbers"),
-        ("number", "gives int, which is no transform"),
+        ("training", "RandFlip of transforms.py:training uses random numbers"),
+        ("number", "gives int, which is not a transform"),
         ("broken", "line 14, in broken failed with KeyError"),
         ("deploid", "there is no function 'deploid'. Did you mean 'deployed'"),
     ],

@@ -112,12 +112,12 @@ RAISED = {
     "None": "returned None",
     "{'logits': logits(images)}": "returned a dict",
     "logits(images).detach().numpy()": "returned ndarray",
-    "logits(images)[:, :2]": "its output changes in the middle of the run, to [3, 2]",
-    "logits(images)[:1]": "its output changes in the middle of the run, to [1, 3] (float32) for 3 images",
-    "logits(images).sum()": "its output changes in the middle of the run, to [] (float32)",
-    "logits(images)[None]": "its output changes in the middle of the run, to [1, 3, 3]",
-    "logits(images).argmax(1)": "its output changes in the middle of the run, to [3] (int64)",
-    "logits(images).long()": "its output changes in the middle of the run",
+    "logits(images)[:, :2]": "its output changes during the run, to [3, 2]",
+    "logits(images)[:1]": "its output changes during the run, to [1, 3] (float32) for 3 images",
+    "logits(images).sum()": "its output changes during the run, to [] (float32)",
+    "logits(images)[None]": "its output changes during the run, to [1, 3, 3]",
+    "logits(images).argmax(1)": "its output changes during the run, to [3] (int64)",
+    "logits(images).long()": "its output changes during the run",
 }
 
 

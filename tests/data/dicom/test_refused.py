@@ -75,16 +75,16 @@ REFUSED: list[tuple[str, Callable[[], Dataset]]] = [
     ("stores 32 of 32 bits", lambda: image(PIXELS.astype("uint32"))),
     ("stores 9 of 8 bits", lambda: image(PIXELS, 9)),
     ("highest bit is 7, where 6 bits end at 5", lambda: image(PIXELS // 4, 6, HighBit=7)),
-    ("bits stored hold 0 to 15: readers disagree", lambda: image(PIXELS, 4)),
+    ("bits stored allow 0 to 15: readers disagree", lambda: image(PIXELS, 4)),
     ("maps its pixels by a table", lambda: image(PIXELS, ModalityLUTSequence=[item(ModalityLUTType="HU")])),
-    ("RescaleSlope is no number that pixels can be mapped by", lambda: image(PIXELS, RescaleSlope=0)),
+    ("RescaleSlope is not a number that can map pixels", lambda: image(PIXELS, RescaleSlope=0)),
     ("stores HSV colours", lambda: image(noise(4, 6, 3), PhotometricInterpretation="HSV")),
     ("stores unnamed colours", lambda: image(PIXELS, PhotometricInterpretation=None)),
-    ("stores another number of samples a pixel than RGB has", lambda: image(PIXELS, PhotometricInterpretation="RGB")),
+    ("stores another number of samples per pixel than RGB has", lambda: image(PIXELS, PhotometricInterpretation="RGB")),
     ("its colour table has no", lambda: image(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
     ("2 different rescale slopes and intercepts", rescaled_frames),
-    ("frame 1 and frame 2 lie in different directions", turned_frames),
-    ("frame 1 and frame 3 lie at one position", lambda: stacked([0.0, 1.0, 0.0])),
+    ("frame 1 and frame 2 have different directions", turned_frames),
+    ("frame 1 and frame 3 are at one position", lambda: stacked([0.0, 1.0, 0.0])),
     ("slices are missing between frame 3 at 2.00 mm and frame 4", lambda: stacked([0.0, 1.0, 2.0, 4.0, 5.0])),
     ("stored as JPEG-LS Lossless.*pip install pyjpegls", lambda: compressed(JPEGLSLossless)),
     ("stored as JPEG Extended.*pip install python-gdcm", lambda: compressed("1.2.840.10008.1.2.4.51", BitsStored=12)),
@@ -192,7 +192,11 @@ def test_attributes_that_no_one_asks_for_are_not_read(tmp_path: Path) -> None:
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.dcm").write_bytes(b"")
     (tmp_path / "text.dcm").write_text("DICM" * 20)
-    for name, message in (("none.dcm", "does not exist"), ("empty.dcm", "is empty"), ("text.dcm", "is no DICOM file")):
+    for name, message in (
+        ("none.dcm", "does not exist"),
+        ("empty.dcm", "is empty"),
+        ("text.dcm", "is not a DICOM file"),
+    ):
         with pytest.raises(InputError, match=message):
             PLAIN.header(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):

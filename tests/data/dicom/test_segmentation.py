@@ -48,7 +48,7 @@ def test_frames_without_a_position_go_by_the_slice_that_they_refer_to(tmp_path: 
     np.testing.assert_array_equal(labels[0, 2], mask(0))
     assert labels.sum() == mask(0).sum()
     strange = saved(tmp_path / "other.dcm", segmentation([(1, None, mask(0))], {1: "Liver"}, ["1.2.3"]))
-    with pytest.raises(InputError, match=r"frame 1 refers to no slices of .* and does not say where it lies") as caught:
+    with pytest.raises(InputError, match=r"frame 1 refers to no slices of .* and does not say where it is") as caught:
         read_segmentation(strange, series)
     assert uid not in str(caught.value)
 
@@ -129,22 +129,22 @@ MEASURES, TURNED = item(PixelSpacing=[0.5, 0.75]), item(ImageOrientationPatient=
 STRAIGHT = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
 REFUSED = [
     ("stores fractions", lambda: changed(one(), SegmentationType="FRACTIONAL")),
-    ("is no whole segmentation", lambda: changed(one(), SegmentationType="OTHER")),
-    ("is DICOM, and no segmentation", lambda: image(noise(ROWS, COLUMNS))),
+    ("is not a whole segmentation", lambda: changed(one(), SegmentationType="OTHER")),
+    ("is DICOM, but not a segmentation", lambda: image(noise(ROWS, COLUMNS))),
     (
         "has 5 x 8 pixels, and its image .* 5 x 7",
         lambda: segmentation([(1, 0.0, mask(0)[:, [0, *range(7)]])], {1: "x"}),
     ),
     ("its pixels have other sizes", lambda: shared_group(one(), PixelMeasuresSequence=[item(PixelSpacing=[1, 1])])),
     (
-        "rows or columns run in other directions",
+        "rows or columns have other directions",
         lambda: shared_group(one(), PixelMeasuresSequence=[MEASURES], PlaneOrientationSequence=[TURNED]),
     ),
-    ("frame 1 lies on no slice of .* nearest is 1.00 mm away", lambda: moved(-10, -20, -1.5)),
+    ("frame 1 is on no slice of .* nearest is 1.00 mm away", lambda: moved(-10, -20, -1.5)),
     ("first pixel is shifted by 3.00 mm", lambda: moved(-7, -20, -2.5)),
     ("in another frame of reference", lambda: changed(one(), FrameOfReferenceUID="1.2.3")),
     ("names no structure", lambda: changed(one(), SegmentSequence=[])),
-    ("frame 1 is of no structure", lambda: segmentation([(9, PLACES[1], mask(0))], {1: "Liver"})),
+    ("frame 1 has no structure", lambda: segmentation([(9, PLACES[1], mask(0))], {1: "Liver"})),
 ]
 
 

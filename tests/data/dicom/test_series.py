@@ -138,7 +138,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     stored = SERIES.read(source).stored
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(StorageError, match="thesis holds something else than slices"):
+    with pytest.raises(StorageError, match="thesis contains other files than slices"):
         SERIES.write(source, stored, tmp_path / "thesis", NOTE)
     with pytest.raises(InputError, match="is the original"):
         SERIES.write(source, stored, source, NOTE)
@@ -182,8 +182,8 @@ OTHER = volume(1)[0]
 REFUSED = [
     ("holds slices of 2 series", ct_slice(OTHER, 10, SeriesInstanceUID=generate_uid(entropy_srcs=["other"]))),
     ("different sizes \\(5 x 7 and 6 x 7\\)", ct_slice(noise(6, 7, dtype="int16", high=9), 10)),
-    ("lie in different directions", ct_slice(OTHER, 10, ImageOrientationPatient=[1, 0, 0, 0, 0, -1])),
-    ("lie at one position \\(0.00 mm", ct_slice(OTHER, 0)),
+    ("have different directions", ct_slice(OTHER, 10, ImageOrientationPatient=[1, 0, 0, 0, 0, -1])),
+    ("are at one position \\(0.00 mm", ct_slice(OTHER, 0)),
     ("slices are missing between .* at 7.50 mm and zz.dcm at 12.50 mm: 5.00 mm, where", ct_slice(OTHER, 12.5)),
     ("the spacing is uneven between .* and zz.dcm at 9.00 mm: 1.50 mm, where .* 2.50 mm", ct_slice(OTHER, 9)),
     (
@@ -196,8 +196,8 @@ REFUSED = [
     ("with different bits", ct_slice(OTHER, 10, PhotometricInterpretation="MONOCHROME1")),
     ("pixels of different spacing", ct_slice(OTHER, 10, PixelSpacing=[1, 1])),
     ("zz.dcm holds no pixel data", ct_slice(OTHER, 10, PixelData=None)),
-    ("zz.dcm does not say where it lies", ct_slice(OTHER, 10, ImagePositionPatient=None)),
-    ("zz.dcm does not say where it lies", ct_slice(OTHER, 10, ImageOrientationPatient=[0, 0, 0, 0, 0, 0])),
+    ("zz.dcm does not give its position", ct_slice(OTHER, 10, ImagePositionPatient=None)),
+    ("zz.dcm does not give its position", ct_slice(OTHER, 10, ImageOrientationPatient=[0, 0, 0, 0, 0, 0])),
     ("different sizes", ct_slice(volume(2), 10)),
 ]
 

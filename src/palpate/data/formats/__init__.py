@@ -1,1 +1,1 @@
-"""File formats of images, one module each, and the registry that finds the format of a file by its content."""
+"""File formats of images, one module for each, and the registry that finds a file's format by its content."""

@@ -1,4 +1,4 @@
-"""What all writers of altered copies share."""
+"""What all writers of altered copies have in common."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from palpate.data.formats.scan import Header
 from palpate.errors import InputError
 
 SOFTWARE = "palpate"
-"""What copies name as the program that wrote them."""
+"""The name of the program in the copies that it wrote."""
 
 
 def require_fit(source: Path, header: Header, stored: Array, target: Path) -> None:
-    """Refuse numbers that are not of the shape and type of the file that they are to be a copy of.
+    """Refuse numbers that do not have the shape and type of the file to copy.
 
     Raises:
         InputError: shape or type differ, or the copy would replace the original.
@@ -23,5 +23,5 @@ def require_fit(source: Path, header: Header, stored: Array, target: Path) -> No
     if stored.shape != header.shape or stored.dtype.name != header.dtype:
         raise InputError(
             f"{source} stores {header.shape} numbers of type {header.dtype}, and the copy has {stored.shape} of type "
-            f"{stored.dtype.name}. Give the numbers as its header says, such as by Header.stored."
+            f"{stored.dtype.name}. Give numbers of the shape and type in its header, such as from Header.stored."
         )

@@ -1,4 +1,4 @@
-"""The lowest and highest value that an image holds, as `palpate describe` prints them."""
+"""The lowest and highest value of an image, as `palpate describe` prints them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from palpate.data.formats.registry import format_of
 
 
 def extremes(path: Path) -> dict[str, object]:
-    """`minimum` and `maximum` of the finite values of a file or series, and how many voxels hold `NaN` or infinity.
+    """`minimum` and `maximum` of the finite values of a file or series, and how many voxels are `NaN` or infinite.
 
     Raises:
         InputError: the pixels cannot be read.

@@ -1,4 +1,4 @@
-"""Values that are no numbers: found before anything is computed with them, and replaced where the user says by what."""
+"""NaN and infinity: found before anything is computed with them; NaN is replaced if the plan names a value."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def with_finite_values(path: Path, scan: Scan, nan: float | None = None) -> Scan
     Args:
         path: its file, for messages.
         scan: what the file stores.
-        nan: the value that replaces NaN, in the unit of the values; None where NaN is refused.
+        nan: the value that replaces NaN, in the unit of the values; None: NaN is refused.
 
     Raises:
-        InputError: values are infinite, or NaN and nothing says what stands for it.
+        InputError: values are infinite, or NaN without a value that replaces it.
     """
     if _cannot_fail(scan.header):
         return scan
@@ -33,7 +33,7 @@ def with_finite_values(path: Path, scan: Scan, nan: float | None = None) -> Scan
         return scan
     if nan is None:
         raise InputError(
-            f"{path} holds NaN in {count} of {values.size} voxels. Write in [data] which value stands for NaN, such as "
+            f"{path} holds NaN in {count} of {values.size} voxels. Write in [data] which value replaces NaN, such as "
             "nan = 0, or repair the file."
         )
     number = (nan - scan.header.intercept) / scan.header.slope
@@ -41,6 +41,6 @@ def with_finite_values(path: Path, scan: Scan, nan: float | None = None) -> Scan
 
 
 def _cannot_fail(header: Header) -> bool:
-    """Whether the file stores whole numbers, none of which is beyond what single precision holds."""
+    """Whether the file stores whole numbers that single precision can represent."""
     bounds = header.bounds
     return bounds is not None and max(map(abs, bounds)) <= float(np.finfo(np.float32).max)

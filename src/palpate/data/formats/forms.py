@@ -1,4 +1,4 @@
-"""What an image is before its pixels are read: channels, size and stored type."""
+"""What is known of an image before its pixels are read: channels, size and stored type."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Form:
 
 
 def channels_first(pixels: Array) -> Array:
-    """Decoded pixels (H, W) or (H, W, C) as (C, H, W): a copy, since decoders hand out what cannot be written to."""
+    """Decoded pixels (H, W) or (H, W, C) as (C, H, W): a copy, because decoders may return read-only arrays."""
     return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
 
 
@@ -50,7 +50,7 @@ def bit_range(dtype: npt.DTypeLike) -> tuple[int, int]:
     """Lowest and highest value that an integer type can store: (0, 255) for uint8, (0, 65535) for uint16.
 
     Raises:
-        InputError: the type is not an integer type, so that only the user knows the bounds.
+        InputError: the type is not an integer type, so only the user knows the bounds.
     """
     kind = np.dtype(dtype)
     if kind.kind not in "ui":
@@ -62,7 +62,7 @@ def bit_range(dtype: npt.DTypeLike) -> tuple[int, int]:
 
 
 def require_size(path: Path, height: int, width: int) -> None:
-    """Refuse an image whose header declares no pixels or absurdly many.
+    """Refuse an image whose header declares no pixels or far too many.
 
     Raises:
         InputError: the size is zero, or above `MAX_PIXELS`.

@@ -1,7 +1,7 @@
 """Images as they are stored: PNG, JPEG, TIFF, BMP, GIF and WebP, grey and RGB. Never rescaled, never truncated.
 
-What a file is, its first bytes say, not its name. Stored order is kept: an EXIF orientation is not applied here,
-because a network in use sees the pixels in the order in which its own reader gives them. A plan may ask for it
+The first bytes of a file decide its format, not its name. Stored order is kept: an EXIF orientation is not applied
+here, because a deployed network sees the pixels in the order in which its own reader returns them. A plan can apply it
 (`data.orientation`). Colour profiles and gamma are not applied either.
 """
 
@@ -27,13 +27,13 @@ from palpate.errors import InputError
 __all__ = ["SUFFIXES", "bit_range", "first_bytes", "kind_of", "looks_like", "read_form", "read_image"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""Endings of files that are taken for images where a folder is searched."""
+"""Endings of files that count as images when a folder is searched."""
 
 Kind = Literal["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"]
 """Formats of plain images."""
 
 HEAD = 1024
-"""Bytes that are read to tell what a file is."""
+"""Number of bytes that are read to find the format of a file."""
 
 MAX_SCANS = 200
 """A progressive JPEG has about ten scans, each of which costs as much time as a whole image."""
@@ -62,8 +62,8 @@ _PNG_GREY, _PNG_RGB, _PNG_PALETTE, _PNG_GREY_ALPHA, _PNG_RGB_ALPHA = 0, 2, 3, 4,
 def read_image(path: Path) -> Array:
     """The pixels (C, H, W) of an image file in stored values, uint8 or uint16; C is 1 (grey) or 3 (RGB).
 
-    Palette images become RGB. An alpha channel is left out where every pixel is opaque, since it then says nothing;
-    any transparency is refused, since no one can know what the model was meant to see behind it.
+    Palette images become RGB. An alpha channel is left out if every pixel is opaque, because it then has no meaning;
+    any transparency is refused, because the values that the model should see behind it are not known.
 
     Raises:
         InputError: the file is missing, empty, truncated or damaged, of another format, too large, has several
@@ -83,7 +83,7 @@ def read_form(path: Path) -> Form:
     """Shape and stored type of an image file from its header, without decoding its pixels.
 
     Raises:
-        InputError: as `read_image`, as far as the header shows it.
+        InputError: as in `read_image`, as far as the header shows it.
     """
     kind, head = _recognise(path)
     with one_sentence(path):
@@ -96,7 +96,7 @@ def read_form(path: Path) -> Form:
 
 
 def first_bytes(path: Path) -> bytes:
-    """The first `HEAD` bytes of a file, which say what it is.
+    """The first `HEAD` bytes of a file, which show its format.
 
     Raises:
         InputError: it does not exist, cannot be opened, is empty, or is a pipe or a device, which may never end.
@@ -117,14 +117,14 @@ def first_bytes(path: Path) -> bytes:
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """The format by the first bytes of a file; None for anything that is no plain image."""
+    """The format by the first bytes of a file; None for anything that is not a plain image."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
 def orientation_of(path: Path) -> int:
-    """How a viewer turns an image, 1 to 8 as in EXIF; 1 where the file does not say, or not in order."""
+    """How a viewer turns an image, 1 to 8 as in EXIF; 1 if the file does not say, or if its value is not valid."""
     kind, _ = _recognise(path)
     try:
         if kind == "TIFF":
@@ -136,13 +136,13 @@ def orientation_of(path: Path) -> int:
             with open(path, "rb") as handle, opened(path, handle, kind) as image:
                 exif = image.getexif()
         turn = exif.get(TAG, UPRIGHT)
-    except Exception:  # what is wrong with the pixels, reading them says; odd EXIF is no reason to refuse them
+    except Exception:  # reading the pixels reports their errors; invalid EXIF is not a reason to refuse them
         return UPRIGHT
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else UPRIGHT
 
 
 def is_jpeg(path: Path) -> bool:
-    """Whether a file is JPEG by its first bytes, whatever its name says."""
+    """Whether a file is JPEG by its first bytes, for any name."""
     if not path.is_file():
         return False
     with open(path, "rb") as handle:
@@ -150,9 +150,9 @@ def is_jpeg(path: Path) -> bool:
 
 
 def looks_like(head: bytes) -> str:
-    """What a file that palpate does not read seems to be, as the predicate of a sentence."""
+    """What a file that palpate does not read seems to be: the end of a sentence."""
     other = "DICOM" if head[128:132] == b"DICM" else next((n for s, n in _OTHERS.items() if head.startswith(s)), None)
-    return f"looks like {other}" if other else "is no image that palpate knows"
+    return f"looks like {other}" if other else "is not an image that palpate knows"
 
 
 def _recognise(path: Path) -> tuple[Kind, bytes]:
@@ -167,11 +167,11 @@ def _recognise(path: Path) -> tuple[Kind, bytes]:
 
 @contextmanager
 def one_sentence(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder makes of a damaged file into one InputError that names the file."""
+    """Turn any error of a decoder on a damaged file into one InputError that names the file."""
     # Decoders fail in many ways (OSError, SyntaxError, struct.error, zlib.error, IndexError ...): all mean the same.
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decoders warn of what they go on to raise
+            warnings.simplefilter("ignore")  # decoders also warn about what they raise
             yield
     except InputError:
         raise
@@ -184,8 +184,8 @@ def one_sentence(path: Path) -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path, handle: IO[bytes], kind: str) -> Iterator[Image.Image]:
-    """An image that Pillow has opened strictly, its size checked; raises InputError where that is absurd."""
-    # Other libraries switch this on for the whole process; it fills what is missing with grey and says nothing.
+    """An image that Pillow has opened strictly, its size checked; raises InputError if it is far too large."""
+    # Other libraries switch this on for the whole process; it then fills missing parts with grey without an error.
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
@@ -232,8 +232,8 @@ def _read_png(path: Path, handle: IO[bytes], head: bytes) -> Array:
 
 
 def _read_png_48(path: Path, handle: IO[bytes]) -> Array:
-    # Pillow has no mode for 48-bit colour: it keeps the high bytes and drops the low ones without a word. Told that
-    # the samples are little-endian, which they are not, it keeps the low bytes instead; both together are exact.
+    # Pillow has no mode for 48-bit colour: it keeps the high bytes and drops the low ones without a warning. If the
+    # samples are declared as little-endian, which they are not, it keeps the low bytes; both together are exact.
     halves = []
     for raw_mode in ("RGB;16B", "RGB;16L"):
         with opened(path, handle, "PNG") as image:
@@ -258,7 +258,7 @@ def _jpeg_form(path: Path, image: Image.Image) -> Form:
 def _read_jpeg(path: Path, handle: IO[bytes]) -> Array:
     scans = _scans(handle)
     if scans > MAX_SCANS:
-        raise InputError(f"{path} draws its image {scans} times over, which takes ages. Save it as a plain JPEG.")
+        raise InputError(f"{path} has {scans} scans, which take too long to decode. Save it as a plain JPEG.")
     with opened(path, handle, "JPEG") as image:
         _jpeg_form(path, image)
         return np.asarray(image)
@@ -280,7 +280,7 @@ def _read_plain(path: Path, handle: IO[bytes], kind: str) -> Array:
 
 
 def require_end(path: Path, handle: IO[bytes], kind: str) -> None:
-    """Refuse a WebP that is cut short, whose missing part its decoder fills by itself; raises InputError."""
+    """Refuse a truncated WebP, because its decoder fills the missing part; raises InputError."""
     handle.seek(0)
     head = handle.read(8)
     if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size:
@@ -288,7 +288,7 @@ def require_end(path: Path, handle: IO[bytes], kind: str) -> None:
 
 
 def _scans(handle: IO[bytes]) -> int:
-    # Inside compressed data 0xFF is never followed by a marker's code, so that counting needs no parser.
+    # Inside compressed data 0xFF is never followed by a marker's code, so counting needs no parser.
     handle.seek(0)
     return handle.read().count(b"\xff\xda")
 

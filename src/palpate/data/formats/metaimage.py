@@ -21,14 +21,14 @@ _NUMBERS = (
     *("TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin", "CenterOfRotation"),
     *("ElementSpacing", "ElementSize", "ElementNumberOfChannels"),
 )
-"""Lines that are kept where they hold numbers."""
+"""Lines that are kept if they are numbers."""
 
 
 @dataclass(frozen=True)
 class MetaImage:
-    """MetaImage of one plane or volume: numbers in the same file, or in one beside it; plain or compressed.
+    """MetaImage of one plane or volume: numbers in the same file, or in one next to it; plain or compressed.
 
-    A volume has its axes in the order of the header, fastest first, as NIfTI and NRRD have; a plane is height by width.
+    A volume has its axes in the order of the header, fastest first, as in NIfTI and NRRD; a plane is height by width.
     """
 
     name: str = "MetaImage"
@@ -39,12 +39,12 @@ class MetaImage:
         return is_meta(head)
 
     def header(self, path: Path) -> Header:
-        """Shape, type and spacing; raises InputError as `palpate.data.formats.metaimage_header.meta_header`."""
+        """Shape, type and spacing; raises InputError as in `palpate.data.formats.metaimage_header.meta_header`."""
         with one_sentence(path):
             return _described(meta_header(path))
 
     def read(self, path: Path) -> Scan:
-        """The numbers as they are stored; raises InputError as `header`, or where they are truncated or too many."""
+        """The numbers as they are stored; raises InputError as in `header`, or if they are truncated or too many."""
         with one_sentence(path):
             meta = meta_header(path)
             stored = meta.arranged(meta_numbers(meta))
@@ -53,7 +53,7 @@ class MetaImage:
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """Write a marked copy on the same grid, in one file; see `palpate.data.formats.scan.Format.write`.
 
-        Of the header only what places the numbers is kept; the line `Comment` says what the copy is.
+        Of the header only lines about the positions of the numbers are kept; `Comment` says what the copy is.
         """
         require_fit(source, self.header(source), stored, target)
         with one_sentence(source):
@@ -62,10 +62,10 @@ class MetaImage:
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
-    """The file of numbers that a header names beside itself; empty where there is none.
+    """The separate file of numbers that a header names; empty if there is none.
 
     Raises:
-        InputError: the header is one of MetaImage, and damaged.
+        InputError: the file is a damaged MetaImage header.
     """
     if path.suffix.lower() not in (".mhd", ".mha") or not path.is_file() or not is_meta(first_bytes(path)):
         return ()

@@ -1,4 +1,4 @@
-"""MetaImage headers: `.mha`, and `.mhd` beside a file of numbers. A list of `key = value` lines; no code is run."""
+"""MetaImage headers: `.mha`, and `.mhd` next to a file of numbers. A list of `key = value` lines; no code is run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from palpate.data.formats.volumes import Axes, axes_of, require_voxels
 from palpate.errors import InputError
 
 LONGEST_HEADER = 2**16
-"""Bytes within which the header has to end."""
+"""Number of bytes within which the header must end."""
 
 TYPES = {
     "MET_CHAR": "int8",
@@ -43,11 +43,11 @@ class MetaHeader:
     Attributes:
         path: the file.
         fields: its lines.
-        axes: which axes are space, and which holds channels.
-        channels: numbers of one voxel that lie side by side.
+        axes: which axes are space, and which one has the channels.
+        channels: how many numbers one voxel has, next to each other.
         dtype: type and order of bytes of the numbers.
-        data: the file that holds the numbers.
-        offset: where they begin in it; None where they are its last bytes.
+        data: the file with the numbers.
+        offset: where they begin in it; None: they are its last bytes.
         packed: whether they are compressed by zlib.
     """
 
@@ -73,7 +73,7 @@ class MetaHeader:
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
-        """Size of a voxel in mm along each spatial axis; None where the header does not say."""
+        """Size of a voxel in mm along each spatial axis; None if the header does not say."""
         sizes = numbers_in(self, "ElementSpacing") or numbers_in(self, "ElementSize")
         if not sizes:
             return None
@@ -108,7 +108,7 @@ def meta_header(path: Path) -> MetaHeader:
     """What the header of a file says.
 
     Raises:
-        InputError: it is damaged or absurd, or its numbers lie in several files or outside of its folder.
+        InputError: it is damaged or not plausible, or its numbers are in several files or outside of its folder.
     """
     fields, end = _fields(path)
     sizes = _whole(path, fields, "DimSize")
@@ -125,7 +125,7 @@ def meta_header(path: Path) -> MetaHeader:
 
 
 def meta_numbers(header: MetaHeader) -> Array:
-    """The numbers of a file in their order, unpacked no further than the header says.
+    """The numbers of a file in their order, unpacked only to the size in the header.
 
     Raises:
         InputError: the file holds more or fewer numbers.
@@ -149,7 +149,7 @@ def meta_numbers(header: MetaHeader) -> Array:
 
 
 def numbers_in(header: MetaHeader, key: str) -> list[float]:
-    """The numbers of a line; empty where it is not there or holds something else."""
+    """The numbers of a line; empty if it is missing or has something else."""
     try:
         return [float(word) for word in header.fields.get(key, "").split()]
     except ValueError:
@@ -175,7 +175,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         match = _LINE.fullmatch(head[place:end].decode("latin-1"))
         place = end + 1
         if match is None:
-            raise InputError(f"{path}: a line of its header is no 'key = value'. Copy it again from its source.")
+            raise InputError(f"{path}: a line of its header is not 'key = value'. Copy it again from its source.")
         fields[match[1]] = match[2]
         if match[1] == _LAST:
             return fields, place
@@ -194,7 +194,7 @@ def _whole(path: Path, fields: Mapping[str, str], key: str, default: str = "") -
 def _require_size(path: Path, axes: Axes, channels: int) -> None:
     if channels < 1 or (channels > 1 and axes.channels > 1):
         raise InputError(
-            f"{path} has {channels} numbers a voxel and {' x '.join(map(str, axes.sizes))} voxels. "
+            f"{path} has {channels} numbers per voxel and {' x '.join(map(str, axes.sizes))} voxels. "
             "Save each volume alone."
         )
     require_voxels(path, (*axes.sizes, channels))
@@ -225,14 +225,14 @@ def _place(path: Path, fields: Mapping[str, str], end: int) -> tuple[Path, int |
     if named.upper() == "LOCAL":
         return path, end
     if named.upper().startswith("LIST") or "%" in named:
-        raise InputError(f"{path} names one file a slice ({_LAST} = {named[:20]}). Save it as one .mha file.")
+        raise InputError(f"{path} names one file per slice ({_LAST} = {named[:20]}). Save it as one .mha file.")
     if not named or "/" in named or "\\" in named or named in (".", ".."):
         raise InputError(
-            f"{path} names a file in another folder ({_LAST}). Put it beside {path.name} and correct the name."
+            f"{path} names a file in another folder ({_LAST}). Put it next to {path.name} and correct the name."
         )
     data = path.parent / named
     if not data.is_file():
-        raise InputError(f"{path} names {named} for its numbers, which does not exist. Put the file beside it.")
+        raise InputError(f"{path} names {named} for its numbers, which does not exist. Put that file next to it.")
     skipped = fields.get("HeaderSize", "0")
     if not re.fullmatch(r"-1|[0-9]{1,10}", skipped):
         raise InputError(f"{path}: HeaderSize is '{skipped[:20]}' and must be -1 or a number of bytes. Correct it.")

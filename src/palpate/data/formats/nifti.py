@@ -28,7 +28,7 @@ class Nifti:
     suffix: str = ".nii.gz"
 
     def claims(self, path: Path, head: bytes) -> bool:
-        """Whether the first bytes, unpacked where they are gzip, begin a NIfTI header."""
+        """Whether the first bytes, unpacked if they are gzip, begin a NIfTI header."""
         if head.startswith(_GZIP):
             try:
                 head = zlib.decompressobj(wbits=31).decompress(head, 540)
@@ -41,19 +41,19 @@ class Nifti:
         )
 
     def header(self, path: Path) -> Header:
-        """Shape, type, scaling and spacing; raises InputError as `palpate.data.formats.volumes.read_volume_header`."""
+        """Shape, type, scaling and spacing; errors as in `palpate.data.formats.volumes.read_volume_header`."""
         return read_volume_header(path).scan
 
     def read(self, path: Path) -> Scan:
-        """The voxels as they are stored; raises InputError as `palpate.data.formats.volumes.read_volume`."""
+        """The voxels as they are stored; raises InputError as in `palpate.data.formats.volumes.read_volume`."""
         header = read_volume_header(path)
         return Scan(header.scan, read_stored(path, header))
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """Write a marked copy on the same grid, with the same scaling; see `palpate.data.formats.scan.Format.write`.
 
-        The header stays as it is, bit for bit, but for free texts: `descrip` says what the copy is, the others are
-        cleared, and extensions, which may hold a whole DICOM header, are left out. `.gz` in the target's name packs.
+        The header stays as it is, bit for bit, except for free texts: `descrip` says what the copy is, the others are
+        cleared, and extensions, which may contain a whole DICOM header, are left out. A target named `.gz` is packed.
         """
         require_fit(source, self.header(source), stored, target)
         header = raw_header(source)
@@ -64,7 +64,7 @@ class Nifti:
         header["vox_offset"] = header.single_vox_offset
         axes = axes_of(source, header.get_data_shape())
         voxels = axes.restored(stored).astype(header.get_data_dtype())
-        # Between header and voxels stand four bytes: 0 means that there is no extension.
+        # Four bytes are between header and voxels: 0 means that there is no extension.
         whole = b"".join((bytes(header.binaryblock), bytes(header.single_vox_offset - header.sizeof_hdr)))
         content = whole + voxels.tobytes(order="F")
         packed = target.name.lower().endswith(".gz")

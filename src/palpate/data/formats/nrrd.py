@@ -1,6 +1,6 @@
 """NRRD as a format, its headers through pynrrd: volumes, images and colour images in one file, plain or gzip.
 
-A volume has its axes in the order of the header, fastest first, as a NIfTI file has; an image is height by width.
+A volume has its axes in the order of the header, fastest first, as in a NIfTI file; an image is height by width.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _KEPT_NUMBERS = ("spacings", "thicknesses", "axis mins", "axismins", "axis maxs"
 
 @dataclass(frozen=True)
 class _Parsed:
-    """What a header says: how the numbers lie in the file, and where they begin."""
+    """What a header says: how the numbers are ordered in the file, and where they begin."""
 
     fields: Mapping[str, Any]
     sizes: tuple[int, ...]
@@ -97,7 +97,7 @@ class Nrrd:
         """Shape, type and spacing.
 
         Raises:
-            InputError: pynrrd is missing, the header is damaged or absurd, or names data in another file.
+            InputError: pynrrd is missing, the header is damaged or not plausible, or names data in another file.
         """
         with one_sentence(path):
             return _header(path, _parsed(path))
@@ -106,7 +106,7 @@ class Nrrd:
         """The numbers as they are stored.
 
         Raises:
-            InputError: as `header`; or the data is truncated, or longer than the header says.
+            InputError: as in `header`; or the data is truncated, or longer than the header says.
         """
         with one_sentence(path):
             parsed = _parsed(path)
@@ -118,7 +118,7 @@ class Nrrd:
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """Write a marked copy on the same grid; see `palpate.data.formats.scan.Format.write`.
 
-        Of the header only what places the numbers is kept; the key `palpate` says what the copy is.
+        Of the header only keys about the positions of the numbers are kept; `palpate` says what the copy is.
         """
         require_fit(source, self.header(source), stored, target)
         with one_sentence(source):
@@ -160,7 +160,7 @@ def _sizes(path: Path, fields: Mapping[str, Any]) -> tuple[int, ...]:
     if len(sizes) not in (2, 3):
         raise InputError(f"{path} has {len(sizes)} axes ({words}). Save each image or volume as a file.")
     if str(fields.get("space", _SPACES[0])).lower() not in _SPACES:
-        raise InputError(f"{path} lies in the space '{fields['space']}', which NRRD does not know. Correct its header.")
+        raise InputError(f"{path} names the space '{fields['space']}', which NRRD does not know. Correct its header.")
     kinds = [kind for kind in fields.get("kinds", []) if kind not in _PLACES]
     if kinds and not colour:
         raise InputError(f"{path} has an axis of the kind {kinds[0]}. Save each image or volume as a file.")
@@ -216,7 +216,7 @@ def _content(path: Path, parsed: _Parsed) -> bytes:
     with open(path, "rb") as handle:
         handle.seek(parsed.offset)
         source = gzip.GzipFile(fileobj=handle) if parsed.packed else handle
-        content = source.read(size + 1)  # one more, so that gzip compares its checksum
+        content = source.read(size + 1)  # one byte more, so that gzip compares its checksum
     if len(content) != size:
         held = "more" if len(content) > size else f"{len(content):,}"
         raise InputError(f"{path} holds {held} bytes where its header promises {size:,}. Copy it again.")

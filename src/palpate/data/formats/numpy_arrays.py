@@ -44,7 +44,7 @@ class Npy:
     """One array of whole or floating-point numbers.
 
     (H, W) is a plane; (H, W, 1) and (H, W, 3) are a plane with its channels last; any other array of three axes is a
-    volume. Of four axes the last is taken for channels, or the first where that is the shortest.
+    volume. Of four axes the last one has the channels, or the first one if it is the shortest.
     """
 
     name: str = "npy"
@@ -55,17 +55,17 @@ class Npy:
         return head.startswith(_MAGIC)
 
     def header(self, path: Path) -> Header:
-        """Shape and type; raises InputError where the array is none of numbers, absurdly large, or damaged."""
+        """Shape and type; raises InputError if the array is not one of numbers, far too large, or damaged."""
         with one_sentence(path), open(path, "rb") as handle:
             return _described(_parsed(path, handle), self.name)
 
     def read(self, path: Path) -> Scan:
-        """The numbers as they are stored; raises InputError as `header`, or where they are truncated."""
+        """The numbers as they are stored; raises InputError as in `header`, or if they are truncated."""
         with one_sentence(path), open(path, "rb") as handle:
             return _scan(path, handle, self.name, _LONGEST_NOTE)
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
-        """Write a marked copy: the note stands behind the numbers, where readers of NumPy pass over it."""
+        """Write a marked copy: the note is after the numbers, where readers of NumPy ignore it."""
         require_fit(source, self.header(source), stored, target)
         with one_sentence(source), open(source, "rb") as handle:
             array = _parsed(source, handle)
@@ -75,7 +75,7 @@ class Npy:
 
 @dataclass(frozen=True)
 class Npz:
-    """An archive of one array, which is read as `Npy` reads it. Archives of several arrays are no image."""
+    """An archive of one array, which is read as `Npy` reads it. Archives of several arrays are not an image."""
 
     name: str = "npz"
     suffix: str = ".npz"
@@ -91,12 +91,12 @@ class Npz:
             return False
 
     def header(self, path: Path) -> Header:
-        """Shape and type; raises InputError as `Npy.header`."""
+        """Shape and type; raises InputError as in `Npy.header`."""
         with one_sentence(path), _opened(path) as handle:
             return _described(_parsed(path, handle), self.name)
 
     def read(self, path: Path) -> Scan:
-        """The numbers as they are stored, unpacked no further than the header says; raises as `Npy.read`."""
+        """The numbers as they are stored, unpacked only to the size in the header; raises as `Npy.read`."""
         with one_sentence(path), _opened(path) as handle:
             return _scan(path, handle, self.name, 0)
 
@@ -128,7 +128,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> str:
         held = ", ".join(name.removesuffix(".npy") for name in names[:6]) or "none"
         raise InputError(
             f"{path} holds {len(names)} arrays ({held}), and palpate reads an archive of one array as an image. Save "
-            "each array as a file of its own, with numpy.save."
+            "each array as a separate file, with numpy.save."
         )
     return names[0]
 
@@ -141,10 +141,10 @@ def _encoded(array: _Array, stored: Array) -> bytes:
 
 
 def _scan(path: Path, handle: IO[bytes], name: str, behind: int) -> Scan:
-    """The numbers behind the header, and at most so many bytes behind them."""
+    """The numbers after the header, and at most so many bytes after them."""
     array = _parsed(path, handle)
     size = math.prod(array.sizes) * array.dtype.itemsize
-    content = handle.read(size + behind + 1)  # one more, so that an archive compares its checksum
+    content = handle.read(size + behind + 1)  # one byte more, so that an archive compares its checksum
     if not size <= len(content) <= size + behind:
         raise InputError(f"{path} does not hold the {size:,} bytes that its header promises. Copy it again.")
     flat = np.frombuffer(content[:size], array.dtype)
@@ -158,12 +158,12 @@ def _parsed(path: Path, handle: IO[bytes]) -> _Array:
     sizes, fortran, dtype = read(handle, max_header_size=_LONGEST_HEADER)
     if dtype.kind not in "iuf" or dtype.itemsize > 8 or dtype.hasobject:
         raise InputError(
-            f"{path} holds an array of type {dtype.name}, and palpate reads whole and floating-point numbers. Save it "
-            "as such, with array.astype."
+            f"{path} holds an array of type {dtype.name}, and palpate reads whole and floating-point numbers. Convert "
+            "it with array.astype."
         )
     if not 2 <= len(sizes) <= 4:
         raise InputError(
-            f"{path} holds an array of {' x '.join(map(str, sizes)) or 'no axes'}. Save one image or volume a file: "
+            f"{path} holds an array of {' x '.join(map(str, sizes)) or 'no axes'}. Save one image or volume per file: "
             "(H, W), (H, W, 3), (D, H, W), or one of four axes with the channels first or last."
         )
     require_voxels(path, sizes)

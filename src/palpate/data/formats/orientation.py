@@ -1,4 +1,4 @@
-"""The orientation tag of photographs: how a viewer turns the stored pixels, as EXIF numbers it from 1 to 8."""
+"""The orientation tag of photographs: how a viewer turns the stored pixels, 1 to 8 as in EXIF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header
 
 UPRIGHT = 1
-"""Stored as it is shown."""
+"""Stored in the order in which it is shown."""
 
 TAG = 0x0112
 """Number of the tag, in EXIF and in TIFF."""
@@ -20,7 +20,7 @@ _INVERSE = {6: 8, 8: 6}
 
 
 def turned(values: Array, orientation: int) -> Array:
-    """Stored values (C, H, W) as a viewer shows them; rows and columns change places for 5 to 8."""
+    """Stored values (C, H, W) as a viewer shows them; rows and columns are exchanged for 5 to 8."""
     if orientation == UPRIGHT:
         return values
     if orientation in (5, 7):
@@ -37,7 +37,7 @@ def turned_back(values: Array, orientation: int) -> Array:
 
 
 def turned_header(header: Header) -> Header:
-    """What a file says of its image once that is turned; the orientation stays, for the way back."""
+    """The header of an image after it is turned; the orientation stays, for the way back."""
     if header.orientation not in _SIDEWAYS:
         return header
     channels, height, width = header.shape

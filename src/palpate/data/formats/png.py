@@ -1,4 +1,4 @@
-"""PNG files as they are written: every bit depth and colour that palpate reads, 16-bit RGB too, which Pillow cannot."""
+"""Writing of PNG: every bit depth and colour that palpate reads, also 16-bit RGB, which Pillow cannot write."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def text_chunk(keyword: str, text: str) -> Chunk:
 
 
 def kept_chunks(path: Path) -> tuple[Chunk, ...]:
-    """The chunks of a PNG that say what its numbers look like: colour profile, gamma, size of a pixel. No text."""
+    """The chunks of a PNG that say how its numbers are shown: colour profile, gamma, size of a pixel. No text."""
     return tuple((kind, data) for kind, data in _chunks(path) if kind in _KEPT)
 
 
@@ -58,7 +58,7 @@ def orientation_chunk(orientation: int) -> Chunk:
 
 
 def exif_of(path: Path) -> bytes:
-    """The EXIF data in front of the pixels of a PNG; empty where there is none."""
+    """The EXIF data before the pixels of a PNG; empty if there is none."""
     return next((data for kind, data in _chunks(path) if kind == b"eXIf"), b"")
 
 
@@ -67,7 +67,7 @@ def _packed(kind: bytes, data: bytes) -> bytes:
 
 
 def _chunks(path: Path) -> Iterator[Chunk]:
-    # Up to the pixels: what describes them stands before them.
+    # Up to the pixels: their description is before them.
     with open(path, "rb") as handle:
         handle.seek(len(_SIGNATURE))
         while len(prefix := handle.read(8)) == 8:

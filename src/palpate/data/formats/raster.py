@@ -1,7 +1,7 @@
-"""PNG, JPEG and TIFF as formats: what they say of an image, and how an altered copy is written back.
+"""PNG, JPEG and TIFF as formats: what they say about an image, and how an altered copy is written.
 
-Copies keep what says how the numbers are shown: bit depth, colour profile, orientation, size of a pixel. They keep no
-other metadata, since texts and EXIF tags may name a patient, and say what they are in a comment.
+Copies keep the metadata about how the numbers are shown: bit depth, colour profile, orientation, size of a pixel. They
+keep no other metadata, because texts and EXIF tags may name a patient. A comment says what they are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Raster(ABC):
         return kind_of(head) == self.name
 
     def header(self, path: Path) -> Header:
-        """Shape and bit depth; raises InputError as `palpate.data.formats.images.read_form`."""
+        """Shape and bit depth; raises InputError as in `palpate.data.formats.images.read_form`."""
         form = read_form(path)
         return Header(
             self.name, form.shape, form.dtype, _lattice(form.dtype), lossless=self.lossless,
@@ -54,7 +54,7 @@ class _Raster(ABC):
         )  # fmt: skip
 
     def read(self, path: Path) -> Scan:
-        """The pixels as they are stored; raises InputError as `palpate.data.formats.images.read_image`."""
+        """The pixels as they are stored; raises InputError as in `palpate.data.formats.images.read_image`."""
         return Scan(self.header(path), read_image(path))
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
@@ -71,7 +71,7 @@ class _Raster(ABC):
 
 @dataclass(frozen=True)
 class Png(_Raster):
-    """PNG: 8 and 16 bit, grey and RGB. Palettes come back as RGB; an opaque alpha channel is left out."""
+    """PNG: 8 and 16 bit, grey and RGB. Copies of palette images are RGB; an opaque alpha channel is left out."""
 
     name: Kind = "PNG"
     suffix: str = ".png"
@@ -86,7 +86,7 @@ class Png(_Raster):
 
 @dataclass(frozen=True)
 class Jpeg(_Raster):
-    """JPEG: 8 bit, grey and RGB. Copies are compressed as their source was, and so hold other numbers than given."""
+    """JPEG: 8 bit, grey and RGB. Copies are compressed like their source, so their numbers are not the given ones."""
 
     name: Kind = "JPEG"
     suffix: str = ".jpg"
@@ -102,7 +102,7 @@ class Jpeg(_Raster):
 
 @dataclass(frozen=True)
 class Tiff(_Raster):
-    """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated where it was packed."""
+    """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated if the source was packed."""
 
     name: Kind = "TIFF"
     suffix: str = ".tif"
@@ -128,7 +128,7 @@ class Tiff(_Raster):
 
 @dataclass(frozen=True)
 class Plain(_Raster):
-    """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can say what they are."""
+    """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can carry a comment."""
 
     name: Kind = "BMP"
     suffix: str = ".png"
@@ -146,7 +146,7 @@ def _channels_last(stored: Array) -> Array:
 
 
 def _compression(image: Image.Image) -> dict[str, Any]:
-    # The tables and the chroma sampling of the source: what its noise looks like, and how much of a change survives.
+    # The tables and the chroma sampling of the source decide its noise, and how much of a change survives.
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     options: dict[str, Any] = {
         "qtables": image.quantization,
@@ -154,7 +154,7 @@ def _compression(image: Image.Image) -> dict[str, Any]:
         "keep_rgb": image.mode == "RGB" and image.info.get("adobe_transform") == 0,
     }
     if image.mode == "RGB":
-        options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)  # rarer ones as 4:4:4, which loses less
+        options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)  # others: 4:4:4, which loses less
     if profile := image.info.get("icc_profile"):
         options["icc_profile"] = profile
     turned = image.getexif().get(TAG, 1)

@@ -1,8 +1,8 @@
-"""Every format that images come in: which one a path is, by its content, and one way to read and write them all.
+"""Every image format: which one a path has, by its content, and one way to read and write them all.
 
 Memory: reading takes at most `BYTES_A_NUMBER` bytes for each number of the image that the header declares, the size of
-the file, and `OVERHEAD` bytes. What a header declares is compared with `MAX_PIXELS` and `MAX_VOXELS` before it is
-believed; packed pixels are unpacked no further than the declared size; nothing is ever unpickled.
+the file, and `OVERHEAD` bytes. Declared sizes are compared with `MAX_PIXELS` and `MAX_VOXELS` before they are used;
+packed pixels are unpacked only to the declared size; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ __all__ = [
 ]
 
 BYTES_A_NUMBER = 32
-"""Bytes of memory that reading takes at most for each number (pixel and channel, voxel) of an image."""
+"""Most bytes of memory that reading takes for each number (pixel and channel, voxel) of an image."""
 
 OVERHEAD = 2**26
-"""Bytes of memory that reading takes at most beside that and the file itself."""
+"""Most bytes of memory that reading takes in addition to that and the file itself."""
 
 SUFFIXES = (
     *(*IMAGE_SUFFIXES, ".bmp", ".gif", ".webp", ".dcm", ".dicom", ".nrrd", ".mha", ".mhd", ".npy"),
     *VOLUME_SUFFIXES,
 )
-"""Endings of files that are taken for images where a folder is searched; what a file is, its content says."""
+"""Endings of files that count as images when a folder is searched; the content decides the format."""
 
 
 FORMATS: tuple[Format, ...] = (
@@ -65,22 +65,22 @@ FORMATS: tuple[Format, ...] = (
     Npy(),
     Npz(),
 )
-"""The formats, in the order in which they are asked whether a path is theirs."""
+"""The formats, in the order in which they check a path."""
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file, or of a folder that holds a DICOM series, by its content.
+    """The format of a file, or of a folder with a DICOM series, by its content.
 
     Raises:
-        InputError: the path does not exist, cannot be opened, is empty, or is of no format that palpate reads.
+        InputError: the path does not exist, cannot be opened, is empty, or has a format that palpate does not read.
     """
     head = b"" if os.path.isdir(path) else first_bytes(path)
     for one in FORMATS:
         if one.claims(path, head):
             return one
     if is_volume(path):
-        Nifti().header(path)  # says what is wrong with it
-    what = looks_like(head) if head else "holds no DICOM slices"
+        Nifti().header(path)  # raises the error that fits it
+    what = looks_like(head) if head else "contains no DICOM slices"
     raise InputError(
         f"{path} {what}; palpate reads {', '.join(one.name for one in FORMATS)}. "
         "Convert it, or take it out of the table."
@@ -93,7 +93,7 @@ def is_series(path: Path) -> bool:
 
 
 def header_of(path: Path) -> Header:
-    """What a file or series says of its image, without decoding pixels; raises InputError as `Format.header`."""
+    """What a file or series says about its image, without decoding pixels; raises InputError as in `Format.header`."""
     return format_of(path).header(path)
 
 
@@ -105,7 +105,7 @@ def read_scan(path: Path, nan: float | None = None) -> Scan:
         nan: the value that replaces NaN; without it, NaN is refused.
 
     Raises:
-        InputError: as `Format.read`, or a value is infinite, or NaN that nothing replaces.
+        InputError: as in `Format.read`, or a value is infinite, or NaN without a value that replaces it.
     """
     return with_finite_values(path, format_of(path).read(path), nan)
 
@@ -116,11 +116,11 @@ def write_copy(source: Path, stored: Array, target: Path, note: Note) -> None:
     Args:
         source: the original file or series folder.
         stored: numbers in the type and range of `header_of(source)`.
-        target: file, or folder for a series; what stands there is replaced.
-        note: what the copy says of itself.
+        target: file, or folder for a series; what is there is replaced.
+        note: what the copy says about itself.
 
     Raises:
         InputError: the source cannot be read, or the numbers do not fit it.
-        StorageError: the disk is full or refuses.
+        StorageError: the disk is full or cannot be written.
     """
     format_of(source).write(source, stored, target, note)

@@ -1,4 +1,4 @@
-"""What a file says of its image: stored numbers, what they mean, and how an altered copy is written back.
+"""What a file says about its image: stored numbers, what they mean, and how an altered copy is written.
 
 Every format (`palpate.data.formats.registry`) reads a file into a `Scan` and writes stored numbers into a copy.
 Between the two, images are *values*: `slope * stored + intercept`, such as Hounsfield units; attacks search in values.
@@ -19,25 +19,25 @@ from palpate.errors import InputError
 
 @dataclass(frozen=True)
 class Header:
-    """What an image is before its pixels are read. It holds nothing that identifies a patient.
+    """What is known of an image before its pixels are read. It contains nothing that identifies a patient.
 
     Attributes:
         format: `DICOM`, `DICOM series`, `NIfTI`, `NRRD`, `PNG`, `JPEG`, `TIFF`.
         shape: channels (1 grey, 3 RGB), then the spatial axes in the file's order; a series or several frames are
             a volume (1, slices, rows, columns).
         dtype: name of the NumPy type of the stored numbers, such as `int16`.
-        lattice: lowest and highest number that the file can store (its bits stored, signed or not); None where it
-            stores floating point, which has no lattice that a reader would notice.
+        lattice: lowest and highest number that the file can store (its bits stored, signed or not); None for
+            floating point, whose steps are too fine to matter.
         slope: value of one stored step.
         intercept: value of a stored 0.
-        unit: unit of the values, such as `HU`; empty where the file does not say.
-        spacing: mm of a pixel along each spatial axis; None where the file does not say.
+        unit: unit of the values, such as `HU`; empty if the file does not say.
+        spacing: mm of a pixel along each spatial axis; None if the file does not say.
         modality: DICOM's code, such as `CT`, `MR`, `CR`, `US`; empty elsewhere.
-        scanner: manufacturer and model; empty where the file does not say.
-        inverted: bright is dark when shown (MONOCHROME1). Values are never inverted by reading.
-        lossless: an altered copy in this format holds exactly the numbers that were written; JPEG does not.
+        scanner: manufacturer and model; empty if the file does not say.
+        inverted: low values are shown bright (MONOCHROME1). Reading never inverts values.
+        lossless: an altered copy in this format has exactly the numbers that were written; a JPEG does not.
         window: lowest and highest value that the file asks to be shown, or None.
-        orientation: how a viewer turns the stored pixels, 1 to 8 as in EXIF; reading does not.
+        orientation: how a viewer turns the stored pixels, 1 to 8 as in EXIF; reading does not turn them.
     """
 
     format: str
@@ -62,7 +62,7 @@ class Header:
 
     @property
     def step(self) -> float | None:
-        """Distance of two neighbouring values that can be stored; None for floating point."""
+        """Difference of two neighbouring values that can be stored; None for floating point."""
         return None if self.lattice is None else abs(self.slope)
 
     @property
@@ -91,11 +91,11 @@ class Header:
         """The stored numbers nearest to some values, rounded and never truncated, in the file's own type.
 
         Raises:
-            InputError: a value lies outside what the file can store, or is not finite.
+            InputError: a value is outside the range that the file can store, or is not finite.
         """
         numbers = (np.asarray(values, dtype=np.float64) - self.intercept) / self.slope
         if not np.isfinite(numbers).all():
-            raise InputError("values: they hold NaN or infinity, which no image stores.")
+            raise InputError("values: they contain NaN or infinity, which no image stores. Replace them.")
         if self.lattice is None:
             return numbers.astype(self.dtype)
         whole = np.rint(numbers)
@@ -103,7 +103,7 @@ class Header:
         if whole.size and (whole.min() < low or whole.max() > high):
             raise InputError(
                 f"values: stored numbers from {whole.min():g} to {whole.max():g} do not fit into {low} to {high}. "
-                "Correct model.bounds: an attack may then only reach what the file can hold."
+                "Correct model.bounds: an attack then stays within what the file can store."
             )
         return whole.astype(self.dtype)
 
@@ -113,8 +113,8 @@ class Scan:
     """An image as it was read.
 
     Attributes:
-        header: what the file says of it.
-        stored: stored numbers (C, *spatial), in `header.dtype`, free to be written to.
+        header: what the file says about it.
+        stored: stored numbers (C, *spatial), in `header.dtype`; they may be changed.
     """
 
     header: Header
@@ -128,13 +128,13 @@ class Scan:
 
 @dataclass(frozen=True)
 class Note:
-    """What an altered copy says of itself, so that it can never pass for an original.
+    """What an altered copy says about itself, so that it cannot pass for an original.
 
     Attributes:
         attack: name of the attack.
         eps: its budget in words.
         identity: text that new identifiers (DICOM UIDs) are derived from: equal notes make equal files.
-        identifiers: keep what identifies the patient; only where the user asks for it.
+        identifiers: keep what identifies the patient; only if the user requests it.
     """
 
     attack: str
@@ -152,18 +152,18 @@ class Note:
 
 
 class Format(Protocol):
-    """One way in which images lie on the disk. A path may be a folder, for a DICOM series."""
+    """One format of images on the disk. A path may be a folder, for a DICOM series."""
 
     @property
     def name(self) -> str:
-        """As `Header.format` has it."""
+        """The value of `Header.format`."""
 
     @property
     def suffix(self) -> str:
-        """Ending of files of this format, `.dcm`; empty where a copy is a folder."""
+        """Ending of files of this format, `.dcm`; empty if a copy is a folder."""
 
     def claims(self, path: Path, head: bytes) -> bool:
-        """Whether a path is of this format by its first bytes (empty for a folder), never by its name alone."""
+        """Whether a path is of this format by its first bytes (empty for a folder), never only by its name."""
 
     def header(self, path: Path) -> Header:
         """What the file says, without decoding its pixels.
@@ -183,12 +183,12 @@ class Format(Protocol):
         """Write stored numbers (C, *spatial) as a copy of `source`, marked as altered.
 
         Args:
-            source: the original, for all that is kept: affine, spacing, bit depth, quantisation tables.
+            source: the original, for everything that is kept: affine, spacing, bit depth, quantisation tables.
             stored: numbers in the type and range of the source's header.
-            target: file, or folder for a series; what stands there is replaced.
-            note: what the copy says of itself.
+            target: file, or folder for a series; what is there is replaced.
+            note: what the copy says about itself.
 
         Raises:
             InputError: the numbers do not fit the source.
-            StorageError: the disk is full or refuses.
+            StorageError: the disk is full or cannot be written.
         """

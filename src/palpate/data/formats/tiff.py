@@ -1,7 +1,7 @@
-"""TIFF files, read by tifffile; the compressions that it leaves to an extra package are read by Pillow.
+"""TIFF files, read by tifffile; Pillow reads the compressions for which tifffile needs an extra package.
 
-Which of the two reads a file depends on the file alone, never on what else is installed, so that an image is the
-same on every machine.
+Which of the two reads a file depends only on the file, never on what else is installed, so an image is the same on
+every machine.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read_tiff(path: Path) -> Array:
     """The pixels (C, H, W) of a one-page TIFF in stored values.
 
     Raises:
-        InputError: as `palpate.data.formats.images.read_image`.
-        Exception: whatever the decoder makes of a damaged file; the caller turns it into a sentence.
+        InputError: as in `palpate.data.formats.images.read_image`.
+        Exception: any error of the decoder on a damaged file; the caller turns it into a sentence.
     """
     with _only_page(path) as page:
         form = _form(path, page)
@@ -53,27 +53,27 @@ def tiff_form(path: Path) -> Form:
 
 
 def tiff_mask_size(path: Path) -> tuple[int, int]:
-    """Height and width of a mask, whatever it stores."""
+    """Height and width of a mask, of any stored type."""
     with _only_page(path) as page:
         require_size(path, page.imagelength, page.imagewidth)
         return int(page.imagelength), int(page.imagewidth)
 
 
 def read_tiff_mask(path: Path) -> tuple[Array | None, int]:
-    """The samples (C, H, W) of a one-page mask, and its bits a sample; no samples where Pillow has to read it.
+    """The samples (C, H, W) of a one-page mask, and its bits per sample; no samples if Pillow must read it.
 
     Raises:
-        InputError: parts are missing, or it stores numbers that stand for nothing by themselves.
-        Exception: whatever the decoder makes of a damaged file; the caller turns it into a sentence.
+        InputError: parts are missing, or its numbers have no meaning as labels.
+        Exception: any error of the decoder on a damaged file; the caller turns it into a sentence.
     """
     with _only_page(path) as page:
         require_size(path, page.imagelength, page.imagewidth)
         _require_whole(path, page)
         bits, kind = int(page.bitspersample), page.dtype.kind if page.dtype is not None else "?"
         if page.imagedepth != 1 or kind not in "biuf":
-            raise InputError(f"{path} stores no mask of one plane of numbers. Save it as grey PNG or TIFF.")
+            raise InputError(f"{path} is not a mask of one plane of numbers. Save it as grey PNG or TIFF.")
         if int(page.photometric) == _WHITE_IS_ZERO and bits > 1:
-            raise InputError(f"{path} stores white as 0, which readers invert or not. Save it with black as 0.")
+            raise InputError(f"{path} stores white as 0, which some readers invert. Save it with black as 0.")
         if bits < 8 or int(page.photometric) not in (_BLACK_IS_ZERO, _RGB) or int(page.compression) not in _BY_TIFFFILE:
             return None, bits
         _require_bounded(path, page)
@@ -82,13 +82,13 @@ def read_tiff_mask(path: Path) -> tuple[Array | None, int]:
 
 @dataclass(frozen=True)
 class TiffTags:
-    """What a copy of a TIFF keeps beside its pixels.
+    """What a copy of a TIFF keeps in addition to its pixels.
 
     Attributes:
         byteorder: `<` or `>`.
         compressed: whether its pixels are packed in any way.
-        orientation: 1 to 8, as the tag has it; palpate does not apply it.
-        resolution: pixels per unit along columns and rows; None where the file does not say.
+        orientation: 1 to 8, the value of the tag; palpate does not apply it.
+        resolution: pixels per unit along columns and rows; None if the file does not say.
         unit: 1 none, 2 inch, 3 centimetre.
         profile: ICC profile of the colours, or None.
     """
@@ -125,21 +125,21 @@ def _resolution(*fractions: Any) -> tuple[float, float] | None:
 
 @contextmanager
 def _only_page(path: Path) -> Iterator[Any]:
-    # tifffile logs what it finds odd; whatever matters here is raised.
+    # tifffile logs minor problems; those that matter here are raised.
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        # A description in OME-XML may name further files, which are none of an image's business.
+        # A description in OME-XML may name more files, which are not part of this image.
         with tifffile.TiffFile(path, is_ome=False) as file:
-            count = len(file.pages)  # first, since tifffile walks for ever along pages that name one another
+            count = len(file.pages)  # first, because tifffile never ends on pages that name one another
             if count == 1:
-                # A stack may be kept behind a single page (ImageJ does so): only the series know how large it is.
+                # A stack may follow a single page (as in ImageJ): only the series show its size.
                 held = sum(series.size for series in file.series)
                 count = max(1, held // max(1, file.pages[0].size))
             if count != 1:
                 raise InputError(
-                    f"{path} holds {count} pages, and palpate reads one image a file. Save each as a file."
+                    f"{path} holds {count} pages, and palpate reads one image per file. Save each as a file."
                 )
             yield file.pages[0]
     finally:
@@ -152,9 +152,7 @@ def _form(path: Path, page: Any) -> Form:
         raise InputError(f"{path} is a volume of {page.imagedepth} slices. Save each slice as an image.")
     photometric = int(page.photometric)
     if photometric == _WHITE_IS_ZERO:
-        raise InputError(
-            f"{path} stores white as 0, which readers invert or not. Save it with black as 0 (MINISBLACK)."
-        )
+        raise InputError(f"{path} stores white as 0, which some readers invert. Save it with black as 0 (MINISBLACK).")
     channels = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 3, _YCBCR: 3}.get(photometric)
     if channels is None or (photometric == _YCBCR and int(page.compression) in _BY_TIFFFILE):
         raise InputError(f"{path} stores {page.photometric.name} colours. Save it as grey or RGB.")
@@ -162,11 +160,11 @@ def _form(path: Path, page: Any) -> Form:
         return Form((3, page.imagelength, page.imagewidth), "uint8")
     kind = page.dtype.name if page.dtype is not None else "unknown"
     if page.bitspersample < 8:
-        raise InputError(f"{path} stores {page.bitspersample} bit, which readers scale or not. Save it as 8 bit grey.")
+        raise InputError(f"{path} stores {page.bitspersample} bit, which some readers scale. Save it as 8 bit grey.")
     if kind not in _TYPES or page.bitspersample not in (8, 16, 32):
         raise InputError(
             f"{path} stores {page.bitspersample}-bit values of type {kind}; palpate reads TIFF of {', '.join(_TYPES)}. "
-            "Save it as one of these; float32 holds the values of all but 32-bit and 64-bit numbers exactly."
+            "Save it as one of these; float32 is exact for all numbers except those of 32 and 64 bits."
         )
     if kind not in ("uint8", "uint16") and int(page.compression) not in _BY_TIFFFILE:
         raise InputError(
@@ -176,13 +174,13 @@ def _form(path: Path, page: Any) -> Form:
     extra = tuple(int(sample) for sample in page.extrasamples)
     if page.samplesperpixel - len(extra) != channels or len(extra) > 1 or any(s not in _ALPHA for s in extra):
         raise InputError(
-            f"{path} stores {page.samplesperpixel} samples a pixel that are not grey or RGB. Save it as such."
+            f"{path} stores {page.samplesperpixel} samples per pixel that are not grey or RGB. Save it as grey or RGB."
         )
     return Form((channels, page.imagelength, page.imagewidth), kind)
 
 
 def _require_whole(path: Path, page: Any) -> None:
-    # Missing strips would come back as zeros: a black part of an image is not an image.
+    # Missing strips would be read as zeros, a black part of the image.
     end = path.stat().st_size
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     if not parts or any(count == 0 or offset + count > end for offset, count in parts):
@@ -190,7 +188,7 @@ def _require_whole(path: Path, page: Any) -> None:
 
 
 def _require_bounded(path: Path, page: Any) -> None:
-    # The decoders hold one strip or tile whole, however large it says it is or unpacks to.
+    # The decoders keep a whole strip or tile in memory, of any declared or unpacked size.
     numbers = math.prod(page.chunks)
     if not 0 < numbers <= MAX_PIXELS * 4:
         raise InputError(f"{path} is cut into tiles of {numbers:,} numbers. Save it again in strips.")
@@ -213,7 +211,7 @@ def _inflated_length(packed: bytes, limit: int) -> int:
 def _packbits_length(packed: bytes, limit: int) -> int:
     place = length = 0
     while place < len(packed) and length <= limit:
-        code = packed[place]  # below 128: so many bytes follow, and one; above: the next one, so often
+        code = packed[place]  # below 128: code + 1 bytes follow; above: the next byte is repeated
         length += code + 1 if code < 128 else 257 - code if code > 128 else 0
         place += code + 2 if code < 128 else 2 if code > 128 else 1
     return length
@@ -244,13 +242,13 @@ def _without_alpha(path: Path, pixels: Array, extra: int) -> Array:
 def _finite(path: Path, pixels: Array) -> Array:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         count = int((~np.isfinite(pixels)).sum())
-        raise InputError(f"{path} holds NaN or infinity in {count} pixels. Replace them by numbers.")
+        raise InputError(f"{path} holds NaN or infinity in {count} pixels. Replace them with numbers.")
     return pixels.astype(pixels.dtype.newbyteorder("="))
 
 
 def _by_pillow(path: Path, page: Any, form: Form) -> Array:
     with Image.open(path, formats=["TIFF"]) as image:
-        turned = image.getexif().get(0x0112, 1) != 1  # Pillow would apply the orientation of a TIFF, and only of a TIFF
+        turned = image.getexif().get(0x0112, 1) != 1  # Pillow applies the orientation of TIFF only
         if turned or page.extrasamples or image.mode not in _PILLOW_MODES.get((form.dtype, form.shape[0]), ()):
             raise InputError(
                 f"{path} is a {form.describe()} TIFF with {page.compression.name} compression, which palpate cannot "

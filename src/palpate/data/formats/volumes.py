@@ -1,8 +1,8 @@
 """Volumes as they are stored: NIfTI (`.nii`, `.nii.gz`) through nibabel. No reorientation, no resampling.
 
-A fourth axis holds channels, such as the sequences of one MR examination. An image of one slice is two-dimensional.
-The axes keep the order of the file, since a network in use sees them as its own reader gives them. Who reorients or
-resamples before the network does so to the files, or as part of the model. Values are the scanner's, such as
+A fourth axis has channels, such as the sequences of one MR examination. An image of one slice is two-dimensional.
+The axes keep the order of the file, because a deployed network sees them in the order of its own reader. To reorient
+or resample before the network, do it in the files, or as part of the model. Values are the scanner's, such as
 Hounsfield units: the slope and intercept of the header are applied.
 """
 
@@ -33,7 +33,7 @@ MAX_VOXELS = 2**29
 """Volumes of more voxels (512 x 512 x 2048) are refused before they are read: a damaged or hostile header."""
 
 MOST_CHANNELS = 16
-"""A fourth axis that is longer counts time or directions, and no channels of one image."""
+"""A longer fourth axis is time or directions, not channels of one image."""
 
 _GZIP = b"\x1f\x8b"
 _SLACK = 2**20
@@ -48,8 +48,8 @@ class Axes:
 
     Attributes:
         sizes: numbers along each axis of the file.
-        space: axes that lie in space, three or two.
-        place: axis of the channels; None where there is one channel.
+        space: axes in space, three or two.
+        place: axis of the channels; None if there is one channel.
     """
 
     sizes: tuple[int, ...]
@@ -81,12 +81,12 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class VolumeHeader:
-    """What a volume is before its voxels are read.
+    """What is known of a volume before its voxels are read.
 
     Attributes:
-        axes: which axes of the file lie in space, and which one holds channels.
+        axes: which axes of the file are in space, and which one has the channels.
         kind: name of the NumPy type that the file stores, such as `int16`.
-        spacing: mm of a voxel along each axis in space; None where the file says no unit and only sizes of 1.
+        spacing: mm of a voxel along each axis in space; None if the file names no unit and only sizes of 1.
         affine: (4, 4) from voxel indices to positions in the file's unit.
         slope: value of one stored step.
         intercept: value of a stored 0.
@@ -106,7 +106,7 @@ class VolumeHeader:
 
     @property
     def scan(self) -> Header:
-        """The same as every format says it."""
+        """The same as a header of any format."""
         lattice = None if np.dtype(self.kind).kind == "f" else bit_range(self.kind)
         return Header(
             "NIfTI",
@@ -124,7 +124,7 @@ class Volume(NamedTuple):
 
     Attributes:
         array: (C, D0, D1, D2) float32, of one slice (C, D0, D1), after the header's slope and intercept.
-        spacing: mm of a voxel along each axis in space, or None; as `VolumeHeader.spacing`.
+        spacing: mm of a voxel along each axis in space, or None; see `VolumeHeader.spacing`.
         kind: name of the NumPy type that the file stores.
     """
 
@@ -142,7 +142,7 @@ def read_volume(path: Path) -> Volume:
     """The voxels of a NIfTI file.
 
     Raises:
-        InputError: as `read_volume_header`, or the file is truncated, damaged, or holds NaN or infinity.
+        InputError: as in `read_volume_header`, or the file is truncated, damaged, or has NaN or infinity.
     """
     header = read_volume_header(path)
     scan = with_finite_values(path, Scan(header.scan, read_stored(path, header)))
@@ -163,25 +163,25 @@ def read_volume_header(path: Path) -> VolumeHeader:
     """Shape, stored type and spacing of a NIfTI file, without reading its voxels.
 
     Raises:
-        InputError: the file is missing, no NIfTI, no image or volume of numbers, absurdly large, or its voxels have no
-            size or two sizes.
+        InputError: the file is missing, not NIfTI, not an image or volume of numbers, far too large, or its voxels
+            have no size or two sizes.
     """
     with _one_sentence(path):
         header = raw_header(path)
         axes, kind = axes_of(path, header.get_data_shape()), header.get_data_dtype()
         if kind.kind not in "uif":
             what = "colours" if kind.fields else f"values of type {kind.name}"
-            raise InputError(f"{path} stores {what}, and palpate reads volumes of one number a voxel. Convert it.")
+            raise InputError(f"{path} stores {what}, and palpate reads volumes of one number per voxel. Convert it.")
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)
         slope, intercept = header.get_slope_inter()
-        if slope is None:  # a slope of 0 stands for numbers that are not scaled
+        if slope is None:  # a slope of 0 means that numbers are not scaled
             slope, intercept = 1.0, 0.0
         spacing = _spacing(path, header, affine, axes)
         return VolumeHeader(axes, kind.newbyteorder("=").name, spacing, affine, float(slope), float(intercept))
 
 
 def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
-    """Whether the voxels of two volumes of one shape lie at the same places, to a tenth of a voxel."""
+    """Whether the voxels of two volumes of one shape are at the same places, to a tenth of a voxel."""
     sizes = (*one.shape, 1)[:3]
     corners = np.array(np.meshgrid(*[(0.0, float(size - 1)) for size in sizes])).reshape(3, -1)
     corners = np.vstack([corners, np.ones(8)])
@@ -191,7 +191,7 @@ def same_grid(one: VolumeHeader, other: VolumeHeader) -> bool:
 
 @contextmanager
 def _one_sentence(path: Path) -> Iterator[None]:
-    # nibabel logs what it fixes in a header; whatever matters here is raised.
+    # nibabel logs what it fixes in a header; problems that matter here are raised.
     logger = logging.getLogger("nibabel.global")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -203,11 +203,12 @@ def _one_sentence(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
-    except Exception as error:  # gzip, zlib, struct, nibabel and NumPy each fail in their own way: all mean the same
+    except Exception as error:  # gzip, zlib, struct, nibabel and NumPy raise different errors that all mean the same
         code = "its header holds an unknown code, " if isinstance(error, KeyError) else ""
         reason = code + (" ".join(str(error).split())[:200] or type(error).__name__)
         raise InputError(
-            f"{path} is no whole NIfTI volume ({reason}). Copy it again from its source, or take it out of the table."
+            f"{path} is not a whole NIfTI volume ({reason}). Copy it again from its source, or take it out of "
+            "the table."
         ) from error
     finally:
         logger.setLevel(level)
@@ -220,7 +221,7 @@ def _open(path: Path) -> Any:
 
 
 def raw_header(path: Path) -> Any:
-    """The header as nibabel parses it, unchecked: its check writes 1 mm where the file stores no size."""
+    """The header as nibabel parses it, unchecked: its check writes 1 mm if the file stores no size."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -232,7 +233,7 @@ def raw_header(path: Path) -> Any:
     kind: Any = Nifti2Header if Nifti2Header.sizeof_hdr in sizes else Nifti1Header
     header = kind(head[: kind.sizeof_hdr], check=False)
     if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
-        raise InputError(f"{path} is no single-file NIfTI. Save it as .nii or .nii.gz.")
+        raise InputError(f"{path} is not a single-file NIfTI. Save it as .nii or .nii.gz.")
     if not 0 <= header["vox_offset"] <= _LONGEST_HEADER:
         raise InputError(f"{path}: its header puts the voxels at byte {header['vox_offset']}. Copy the file again.")
     return header
@@ -246,7 +247,7 @@ def _voxels(path: Path) -> Array:
     size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     with _open(path) as handle:
         content = handle.read(size + _SLACK)  # to the end of the file, so that gzip compares its checksum
-    if len(content) < size:  # before memory is taken for what is not there
+    if len(content) < size:  # before memory is allocated for missing data
         raise ValueError(f"{len(content):,} of {size:,} bytes")
     kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
     image: Any = kind.from_bytes(content)
@@ -255,15 +256,15 @@ def _voxels(path: Path) -> Array:
 
 
 def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
-    """What the axes of a NIfTI file are.
+    """The meaning of the axes of a NIfTI file.
 
-    Channels lie on the first axis beyond the third that is longer than 1: (x, y, z, C), or (x, y, z, 1, C) as ITK
-    writes vectors. They lie on the first of four where that is the shortest, or the only one of at most
+    Channels are on the first axis after the third that is longer than 1: (x, y, z, C), or (x, y, z, 1, C) as ITK
+    writes vectors. They are on the first of four if that is the shortest, or the only one of at most
     `MOST_CHANNELS` of these two.
     One slice, (x, y, 1), is an image of two dimensions.
 
     Raises:
-        InputError: there is one axis only, no voxels or absurdly many, or more volumes than channels can be.
+        InputError: there is one axis only, no voxels or far too many, or more volumes than channels are allowed.
     """
     sizes = tuple(int(size) for size in shape)
     words = " x ".join(map(str, sizes))
@@ -277,14 +278,14 @@ def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
     if len(beyond) > 1 or (place is not None and sizes[place] > MOST_CHANNELS):
         raise InputError(
             f"{path} holds {words} voxels: a series of volumes. palpate reads up to {MOST_CHANNELS} volumes of a file "
-            "as channels. Save each volume as a file of its own, for example with nibabel's four_to_three."
+            "as channels. Save each volume as a separate file, for example with nibabel's four_to_three."
         )
     space = tuple(axis for axis in range(min(len(sizes), 4)) if axis != place)[:3]
     return Axes(sizes, space[:2] if len(space) == 3 and sizes[space[2]] == 1 else space, place)
 
 
 def require_voxels(path: Path, shape: tuple[int, ...]) -> None:
-    """Refuse a volume whose header declares no voxels or absurdly many; raises InputError."""
+    """Refuse a volume whose header declares no voxels or far too many; raises InputError."""
     words = " x ".join(map(str, shape))
     if min(shape) < 1:
         raise InputError(f"{path}: its header declares {words} voxels. Copy the file again from its source.")

@@ -11,7 +11,7 @@ from torch import nn
 from palpate.models.demo.shipped import load_shipped
 
 SIZE = 128
-"""Width and height of the slices it was trained on, in pixels; multiples of 8 will do."""
+"""Width and height of the slices it was trained on, in pixels; other multiples of 8 work too."""
 
 STRUCTURES = ("left lung", "right lung", "lesion")
 """Names of the labels 1, 2 and 3; 0 is everything else. Left and right are the patient's, and without lesions."""

@@ -1,6 +1,6 @@
-"""Detectors that return `palpate.annotations.Candidates`: a small one of our own, and adapters for those of others.
+"""Detectors that return `palpate.annotations.Candidates`: a small one, and adapters for other libraries.
 
-The adapters live in modules of their own, since each needs a package that palpate does not require.
+Each adapter is in a separate module, because it needs a package that palpate does not require.
 """
 
 from __future__ import annotations

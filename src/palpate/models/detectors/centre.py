@@ -1,4 +1,4 @@
-"""A small anchor-free detector: every cell of one grid says what it lies in, and how far away the box's sides are."""
+"""A small anchor-free detector: every cell of one grid gives the class at it and the distances to the box's sides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from palpate.errors import InputError
 from palpate.models.detectors.geometry import area, giou, iou
 
 _RARE = 0.01
-"""Probability that an untrained cell gives every class, so that the first steps are not drowned in background."""
+"""Probability that an untrained cell gives every class, so that the background does not dominate the first steps."""
 
 
 class CentreDetector(nn.Module):
@@ -25,8 +25,7 @@ class CentreDetector(nn.Module):
     classes it has about 70 000 parameters.
 
     It has batch norms, not group norms: in evaluation they are constants, so that images do not influence each
-    other, and they fold into the convolutions before them, which a gradient attack would otherwise pay for in
-    every step.
+    other, and they are folded into the convolutions before them, which saves time in every step of an attack.
 
     Args:
         classes: number of classes K.
@@ -57,7 +56,7 @@ class CentreDetector(nn.Module):
         nn.init.constant_(self.where.bias, math.log(2.0))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Candidates:
-        """Candidates, Q = one per cell, of normalised images (B, C, H, W) of any size; boxes may reach beyond them."""
+        """Candidates, Q = one per cell, of normalised images (B, C, H, W) of any size; boxes may extend beyond them."""
         levels = []
         features = images
         for stage in self.stages:
@@ -88,26 +87,26 @@ class CentreDetector(nn.Module):
 def centre_loss(
     candidates: Candidates, targets: Boxes, points: Tensor, reach: float = 0.25, per_box: bool = False
 ) -> Tensor:
-    """What a `CentreDetector` is trained with, a scalar.
+    """The training loss of a `CentreDetector`, a scalar.
 
         sum_q w_q ( sum_k |sigma(s_qk) - t_qk|^2 BCE(s_qk, t_qk) + 2 [q in P] (1 - GIoU(b_q, b*_q)) ) / max(1, |P|)
 
     P are the cells in the middle of an annotated box; of several, the smallest one has it. t is the IoU that the cell
     has reached at the box's class and 0 elsewhere (quality focal loss, Li et al., NeurIPS 2020), so that confidence
-    says how good a box is, and suppression keeps the best one. w is 1; `per_box` shares the weight of all P among the
-    boxes alike and that of a box among its cells, so that small boxes, which have one cell, are not lost beside large
-    ones, which have dozens.
+    says how good a box is, and suppression keeps the best one. w is 1; `per_box` divides the weight of all P
+    equally among the boxes, and that of a box among its cells, so that small boxes, which have one cell, still count
+    next to large ones, which have dozens.
 
     Args:
         candidates: of the detector in training mode (B, Q).
         targets: annotated boxes; padding has label -1.
         points: `detector.points(height, width)`.
         reach: the middle of a box, as a share of its width and height to either side of its centre.
-        per_box: whether every box weighs the same, rather than every cell.
+        per_box: whether every box has the same weight, and not every cell.
     """
     logits, boxes = candidates
     if not targets.labels.shape[1]:
-        # No image of the batch has a box: one row of padding keeps the indexing below defined.
+        # If no image of the batch has a box, one row of padding keeps the indexing below defined.
         targets = Boxes(boxes.new_zeros(len(boxes), 1, 4), targets.labels.new_full((len(boxes), 1), -1))
     owner = _owners(targets, points.to(boxes), reach)
     inside = owner >= 0
@@ -123,7 +122,7 @@ def centre_loss(
 
 
 def _owners(targets: Boxes, points: Tensor, reach: float) -> Tensor:
-    """The annotated box that each cell answers for (B, Q), or -1: the smallest whose middle it lies in."""
+    """The annotated box of each cell (B, Q), or -1: the smallest box whose middle contains the cell."""
     boxes = targets.boxes.to(points)
     centre, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) * reach
     away = (points[None, :, None] - centre[:, None]).abs()
@@ -155,7 +154,7 @@ def _stage(before: int, after: int) -> nn.Sequential:
 
 
 class _Residual(nn.Module):
-    """x + a wide depthwise and a pointwise convolution: sees far with few weights."""
+    """x + a wide depthwise and a pointwise convolution: a large receptive field with few weights."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -31,7 +31,7 @@ class FromBoxes(nn.Module):
         """The candidates, with corners in fractions of width and height.
 
         Raises:
-            InputError: the model returns no candidates.
+            InputError: the model does not return candidates.
         """
         found = self.model(images)
         if not isinstance(found, Candidates):

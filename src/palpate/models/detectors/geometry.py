@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def area(boxes: Tensor) -> Tensor:
-    """Area (...) of boxes (..., 4); 0 where a box is turned inside out."""
+    """Area (...) of boxes (..., 4); 0 if its corners are in the wrong order."""
     return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(min=0)
 
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union (...) of boxes (..., 4) that broadcast; 0 where neither has an area."""
+    """Intersection over union (...) of boxes (..., 4) that broadcast; 0 if neither has an area."""
     shared = _intersection(first, second)
     return shared / (area(first) + area(second) - shared).clamp(min=1e-12)
 

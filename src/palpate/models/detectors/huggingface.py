@@ -1,4 +1,4 @@
-"""Detectors of Hugging Face `transformers` (YOLOS, DETR and their kin) as palpate reads them."""
+"""Detectors of Hugging Face `transformers` (YOLOS, DETR and related ones) as palpate reads them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from palpate.models.detectors.geometry import from_centres
 class HuggingFaceDetector(nn.Module):
     """A `...ForObjectDetection` whose queries are the candidates; boxes go from centre and size to corners.
 
-    YOLOS, DETR, Conditional DETR's ancestors: `Detection(classes, head="softmax", suppression=1.0)`, since they are
-    trained to need no suppression; what they learned is `palpate.tasks.criteria.Bipartite()`. Deformable DETR and
+    YOLOS and DETR: `Detection(classes, head="softmax", suppression=1.0)`, because they are trained to need no
+    suppression; their training loss is `palpate.tasks.criteria.Bipartite()`. Deformable DETR and
     RT-DETR have `head="sigmoid"`. `classes` is `model.config.num_labels`.
 
     Args:
-        model: for example `YolosForObjectDetection.from_pretrained(folder)`. It takes images that its own image
-            processor would have normalised: give that mean and std as the plan's preprocessing.
+        model: for example `YolosForObjectDetection.from_pretrained(folder)`. It takes normalised images:
+            give the mean and std of its image processor as the plan's preprocessing.
     """
 
     def __init__(self, model: nn.Module):

@@ -15,8 +15,8 @@ from palpate.errors import InputError
 class MonaiRetinaNet(nn.Module):
     """The network, anchors and box coder of MONAI's `RetinaNetDetector` in 2D; sigmoid head.
 
-    MONAI's boxes name the first spatial axis first; palpate's name x, the second one, first. MONAI drops boxes of which
-    less than one pixel lies in the image; palpate keeps them.
+    MONAI's boxes name the first spatial axis first; palpate's name x, the second one, first. MONAI drops boxes with
+    less than one pixel in the image; palpate keeps them.
 
     Args:
         detector: `monai.apps.detection.networks.retinanet_detector.RetinaNetDetector`.
@@ -28,16 +28,16 @@ class MonaiRetinaNet(nn.Module):
     def __init__(self, detector: nn.Module):
         super().__init__()
         if not all(hasattr(detector, name) for name in ("network", "anchor_generator", "box_coder")):
-            raise InputError(f"model: {type(detector).__name__} is no RetinaNetDetector of MONAI.")
+            raise InputError(f"model: {type(detector).__name__} is not a RetinaNetDetector of MONAI.")
         if getattr(detector, "spatial_dims", 2) != 2:
-            raise InputError("model: a RetinaNetDetector for volumes; boxes are read in 2D only.")
+            raise InputError("model: a RetinaNetDetector for volumes; boxes are read in 2D only. Give a 2D detector.")
         self.detector: Any = detector
 
     def forward(self, images: Tensor) -> Candidates:
-        """Candidates of normalised images (B, C, H, W), one per anchor; boxes may reach beyond the image."""
+        """Candidates of normalised images (B, C, H, W), one per anchor; boxes may extend beyond the image."""
         height, width = images.shape[-2:]
         step = self.detector.size_divisible
-        # MONAI fills up to a size that its strides divide, at the end of both axes.
+        # MONAI pads to a size that its strides divide, at the end of both axes.
         images = F.pad(images, (0, -width % step[1], 0, -height % step[0]))
         found = self.detector.network(images)
         if not isinstance(found, dict):

@@ -21,7 +21,7 @@ class TorchvisionDetector(nn.Module):
     SSD has a softmax head without torchvision's class 0, the background: class k is torchvision's k + 1. FCOS gives
     sqrt(class * centreness) as its probability, as torchvision does.
 
-    Two-stage detectors are not read: their candidates are chosen by the first stage, out of the gradient's reach.
+    Two-stage detectors are not read: their first stage chooses the candidates, and gradients do not flow through that.
 
     Args:
         model: takes images from 0 to 1.
@@ -38,15 +38,15 @@ class TorchvisionDetector(nn.Module):
         kinds = [kind.__name__ for kind in type(model).__mro__ if kind.__name__ in _HEADS]
         if not kinds:
             raise InputError(
-                f"model: {type(model).__name__} is none of torchvision's {', '.join(_HEADS)}. Wrap it in a module that "
-                "returns palpate.annotations.Candidates."
+                f"model: {type(model).__name__} is not one of torchvision's {', '.join(_HEADS)}. Wrap it in a module "
+                "that returns palpate.annotations.Candidates."
             )
         self.model: Any = model
         self.kind = kinds[0]
         self.head = _HEADS[self.kind]
 
     def forward(self, images: Tensor) -> Candidates:
-        """Candidates of images (B, C, H, W) from 0 to 1, one per anchor; boxes may reach beyond the image."""
+        """Candidates of images (B, C, H, W) from 0 to 1, one per anchor; boxes may extend beyond the image."""
         inputs, _ = self.model.transform(list(images))
         levels = self.model.backbone(inputs.tensors)
         features = [levels] if isinstance(levels, Tensor) else list(levels.values())

@@ -1,7 +1,7 @@
-"""The zip around a model, read once and strictly: torch is given what was looked at, and nothing else.
+"""The zip around a model, read once and strictly: torch gets what was checked, and nothing else.
 
-Two readers of zips need not agree on what a file holds: members of one name, names that differ in case, members that
-lie upon each other. So the members are read here, checked, and packed again for torch.
+Two readers of zips may read a file differently: members of one name, names that differ in case, members that overlap.
+So the members are read here, checked, and packed again for torch.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 
 from palpate.errors import InputError
 
-ALLOW = "Where you trust the file, allow it: palpate audit --allow-pickle"
-"""How a user lets a model file do more than compute."""
+ALLOW = "If you trust the file, allow it: palpate audit --allow-pickle"
+"""How a user allows a model file to do more than compute."""
 
 _LARGEST_PACKED = 256 * 1024 * 1024
-"""Bytes of compressed members, unpacked: torch compresses text only."""
+"""Most bytes of compressed members after unpacking: torch compresses only text."""
 
 
 def members_of(path: Path, field: str) -> dict[str, bytes]:
-    """The members of a model's zip by name, in their order, without the folder that all of them lie in.
+    """The members of a model's zip by name, in their order, without their common folder.
 
     Args:
         path: the file.
-        field: of the plan, for messages: `model.exported`.
+        field: the field of the plan, for messages: `model.exported`.
 
     Raises:
-        InputError: it is damaged, or its members are not as torch writes them.
+        InputError: it is damaged, or has members that torch does not write.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -46,7 +46,7 @@ def members_of(path: Path, field: str) -> dict[str, bytes]:
 
 
 def packed(members: Mapping[str, bytes], folder: str = "archive") -> io.BytesIO:
-    """A zip of members, uncompressed, in one folder; with an empty name they lie in none."""
+    """A zip of members, uncompressed, in one folder; with an empty name in no folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
@@ -62,11 +62,11 @@ def _check(path: Path, field: str, entries: list[zipfile.ZipInfo]) -> None:
     twice = [name for name in names if folded.count(name.casefold()) > 1] if len(set(folded)) < len(folded) else []
     if odd or twice:
         what = f"the name {odd[0][:60]!r}" if odd else f"two members of the name {twice[0][:60]!r}"
-        raise InputError(f"{field}: {path} holds {what}, which torch never writes. Save the model again.")
+        raise InputError(f"{field}: {path} contains {what}, which torch never writes. Save the model again.")
     unpacked = sum(entry.file_size for entry in entries if entry.compress_type != zipfile.ZIP_STORED)
     stored = sum(entry.file_size for entry in entries if entry.compress_type == zipfile.ZIP_STORED)
     if unpacked > _LARGEST_PACKED or stored > path.stat().st_size:
-        raise InputError(f"{field}: {path} unpacks to far more than it holds, as torch never writes it. Save it again.")
+        raise InputError(f"{field}: {path} unpacks to far more bytes than files of torch do. Save it again.")
 
 
 def _leaves(name: str) -> bool:
@@ -74,7 +74,7 @@ def _leaves(name: str) -> bool:
 
 
 def _plain(names: list[str]) -> list[str]:
-    """Without the common folder, where there is one."""
+    """Without the common folder, if there is one."""
     folders = {name.partition("/")[0] if "/" in name else "" for name in names}
     if len(folders) == 1 and "" not in folders:
         return [name.partition("/")[2] for name in names]

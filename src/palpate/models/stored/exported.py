@@ -1,4 +1,4 @@
-"""Exported programs (`torch.export`) as modules: no pickle, fixed shapes said in words, evaluation mode checked."""
+"""Exported programs (`torch.export`) as modules: no pickle, messages for fixed shapes, evaluation mode checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from palpate.models.stored.programs import checked_program
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _RANDOM = ("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout", "aten.native_dropout", "aten.scaled_dot")
-# Instance norms look alike once they are decomposed, but without running statistics (`.no_stats`): they are fine.
+# Decomposed instance norms look the same, but have no running statistics (`.no_stats`): they are allowed.
 _NORMS = (
     "aten.batch_norm",
     "aten.native_batch_norm",
@@ -33,7 +33,7 @@ _NORMS = (
 
 
 class Exported(nn.Module):
-    """An exported program as a module that can be put into evaluation mode, where it always is.
+    """An exported program as a module that accepts `eval()`; it is always in evaluation mode.
 
     Args:
         program: takes one tensor and was exported in evaluation mode.
@@ -64,7 +64,7 @@ class Exported(nn.Module):
         return self.program(images)
 
     def train(self, mode: bool = True) -> Exported:
-        """Set the flags of the module alone: what it computes was fixed when it was exported."""
+        """Set only the flags of the module: what it computes was fixed at export."""
         for part in self.modules():
             part.training = False
         return self
@@ -83,18 +83,18 @@ class Exported(nn.Module):
 def load_exported(path: Path, *, allow_pickle: bool = False) -> Exported:
     """Load a file of `torch.export.save`.
 
-    Such files may hold pickles, compiled code and text that torch runs without asking; here they are refused.
+    Such files may contain pickles, compiled code and text that torch runs without a question; here they are refused.
 
     Args:
         path: the file.
-        allow_pickle: let torch load whatever the file holds. It can then run any code on this machine.
+        allow_pickle: let torch load everything in the file. It can then run any code on this machine.
 
     Raises:
         InputError: the file is missing, damaged, of another kind or release, or can do more than compute.
     """
     file = identify(path)
     if file.kind != "exported":
-        raise InputError(f"model.exported: {path} is no exported program. Give a file of torch.export.save.")
+        raise InputError(f"model.exported: {path} is not an exported program. Give a file of torch.export.save.")
     data = io.BytesIO(path.read_bytes()) if allow_pickle else checked_program(path)
     try:
         with _quiet(), nullcontext() if allow_pickle else _no_pickle(path):
@@ -103,7 +103,7 @@ def load_exported(path: Path, *, allow_pickle: bool = False) -> Exported:
         raise
     except Exception as error:  # a damaged zip, another release's schema, a pickle that is refused
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle:
-            raise InputError(f"model.exported: {path} holds pickled objects. {_AGAIN}") from error
+            raise InputError(f"model.exported: {path} contains pickled objects. {_AGAIN}") from error
         what = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"model.exported: {path} cannot be loaded ({what}). Export it again with torch {torch.__version__}."
@@ -118,7 +118,7 @@ _AGAIN = f"They can run code when they are loaded: export the model again, witho
 def _no_pickle(path: Path) -> Iterator[None]:
     # torch.export.load has two ways to a pickle: torch.load, which obeys this variable, and pickle.loads itself.
     def refuse(*_: object, **__: object) -> None:
-        raise InputError(f"model.exported: {path} holds pickled objects. {_AGAIN}")
+        raise InputError(f"model.exported: {path} contains pickled objects. {_AGAIN}")
 
     before, loads = os.environ.get(_FORCE), pickle.loads
     os.environ[_FORCE] = "1"
@@ -135,7 +135,7 @@ def _no_pickle(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # torch logs a traceback before it raises; what matters of it is in our sentence.
+    # torch logs a traceback before it raises; the important part is in our sentence.
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

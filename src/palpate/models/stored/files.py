@@ -1,8 +1,8 @@
 """What a model file is, by its bytes: nothing is unpickled, imported or run.
 
 A torch file is a zip (or an older format) around a pickle, and a pickle can run code when it is loaded. Here only
-the names that a pickle would import are read off its opcodes. That is a description for the user; what may be
-loaded is decided by `weights_only`, never by this.
+the names that a pickle would import are read from its opcodes. That is a description for the user; `weights_only`
+decides what may be loaded, never this.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _HARMLESS = ("torch._utils _rebuild_tensor", "torch._utils _rebuild_parameter", 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file that holds a model or a part of one.
+    """A file with a model or a part of one.
 
     Attributes:
         path: the file.
         kind: `weights` is a torch file with tensors only, `pickle` one that would import the names in `imports`.
-        imports: what a pickle would import besides tensors, as `module name`.
+        imports: what a pickle would import in addition to tensors, as `module name`.
     """
 
     path: Path
@@ -66,7 +66,7 @@ def _neighbours(path: Path) -> str:
     if not path.parent.is_dir():
         return f"There is no folder {path.parent}."
     others = sorted(other.name for other in path.parent.iterdir() if other.suffix == path.suffix)[:5]
-    return f"Its folder holds {', '.join(others)}." if others else "Correct its path."
+    return f"Its folder contains {', '.join(others)}." if others else "Correct its path."
 
 
 def _is_safetensors(path: Path, head: bytes, handle: IO[bytes]) -> bool:
@@ -76,7 +76,7 @@ def _is_safetensors(path: Path, head: bytes, handle: IO[bytes]) -> bool:
     handle.seek(8)
     try:
         return isinstance(json.loads(handle.read(length)), dict)
-    except (ValueError, RecursionError):  # nested a thousand times, which no library writes
+    except (ValueError, RecursionError):  # nested a thousand times; no library writes this
         return False
 
 
@@ -84,7 +84,7 @@ def _identify_zip(path: Path) -> ModelFile:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
-            # All members lie in one folder, whose name is free; only files of the first exporters have none.
+            # All members are in one folder of any name; only files of the first exporters have none.
             inner = {name.partition("/")[2] for name in members} | set(members)
             if "archive_format" in inner or "serialized_exported_program.json" in inner:
                 return ModelFile(path, "exported")
@@ -124,6 +124,6 @@ def _imports(handle: IO[bytes], skipped: int = 0) -> set[str]:
                     found.add(" ".join(texts[-2:]))
                 elif isinstance(argument, str):
                     texts.append(argument)
-    except Exception:  # a damaged pickle fails anywhere; its loader will say so, and this only describes
+    except Exception:  # a damaged pickle may fail anywhere; its loader reports that, and this only describes
         found.add("a damaged pickle")
     return found

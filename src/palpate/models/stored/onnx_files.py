@@ -1,4 +1,4 @@
-"""What an ONNX file consists of: the file, and the files of weights beside it."""
+"""The parts of an ONNX file: the file, and the files of weights next to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def onnx_files(path: Path) -> tuple[Path, ...]:
     """The file and those that hold its weights, in order of their names.
 
     Raises:
-        InputError: it is missing, no ONNX, needs operators of its own, or names files outside its folder.
+        InputError: it is missing, not ONNX, needs its own operators, or names files outside its folder.
     """
     model = read_onnx(path)
     bodies = (model.graph, *model.functions)
@@ -31,10 +31,10 @@ def onnx_files(path: Path) -> tuple[Path, ...]:
 
 
 def read_onnx(path: Path) -> Any:
-    """The parsed file, without weights that lie beside it.
+    """The parsed file, without the weights in other files.
 
     Raises:
-        InputError: as `onnx_files`; or the `onnx` package is missing.
+        InputError: as in `onnx_files`; or the `onnx` package is missing.
     """
     try:
         import onnx
@@ -45,15 +45,15 @@ def read_onnx(path: Path) -> Any:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own exceptions differ between its releases
-        raise InputError(f"model.onnx: {path} is no ONNX file, or is damaged. Export it again.") from error
+        raise InputError(f"model.onnx: {path} is not an ONNX file, or is damaged. Export it again.") from error
     if not model.graph.node or not model.graph.output:
-        raise InputError(f"model.onnx: {path} holds no network. Give a file of torch.onnx.export, or the like.")
+        raise InputError(f"model.onnx: {path} contains no network. Give a file of torch.onnx.export or the like.")
     functions = {function.domain for function in model.functions}
     used = {node.domain for body in (model.graph, *model.functions) for node in _nodes(body)}
     foreign = sorted(used - set(_OWN) - functions)
     if foreign:
         raise InputError(
-            f"model.onnx: {path} needs operators of its own ({', '.join(foreign)}), whose code it does not bring. "
+            f"model.onnx: {path} needs its own operators ({', '.join(foreign)}), whose code it does not contain. "
             "Export it with standard operators, or use a factory."
         )
     return model
@@ -68,7 +68,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """Of a graph, or of the body of a function, which has no tensors of its own beside those of its nodes."""
+    """Of a graph, or of the body of a function, which has only the tensors of its nodes."""
     yield from getattr(graph, "initializer", ())
     for sparse in getattr(graph, "sparse_initializer", ()):
         yield from (sparse.values, sparse.indices)
@@ -82,7 +82,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 def _beside(path: Path, name: str) -> Path:
     found, folder = (path.parent / name).resolve(), path.parent.resolve()
     if not found.is_relative_to(folder):
-        raise InputError(f"model.onnx: {path} names weights outside its folder. Put them beside it and export again.")
+        raise InputError(f"model.onnx: {path} names weights outside its folder. Put them next to it and export again.")
     if not found.is_file():
-        raise InputError(f"model.onnx: {path} keeps weights in {name}, which is not there. Copy that file too.")
+        raise InputError(f"model.onnx: {path} keeps weights in {name}, which does not exist. Copy that file too.")
     return path.parent / name

@@ -1,4 +1,4 @@
-"""ONNX files: a black box through onnxruntime, and a torch module through onnx2torch where gradients are wanted."""
+"""ONNX files: a black box through onnxruntime, and a torch module through onnx2torch if gradients are wanted."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SLACK = 1e-3
 
 
 class OnnxModel(BlackBox):
-    """An ONNX file run by onnxruntime on the CPU. Any number of images is taken, whatever batch it was exported for.
+    """An ONNX file run by onnxruntime on the CPU. It takes any number of images, for any exported batch size.
 
     Args:
-        path: the file; weights beside it are read.
-        output: which output is read, where there are several.
+        path: the file; weights next to it are read.
+        output: which output is read, if there are several.
 
     Raises:
         InputError: the file cannot be run, takes several inputs, or has no such output; onnxruntime is missing.
@@ -57,7 +57,7 @@ class OnnxModel(BlackBox):
         self.output = _chosen(path, {entry.name: entry.type for entry in self.session.get_outputs()}, output)
 
     def answer(self, images: Tensor) -> Tensor:
-        """The chosen output for images (B, C, *spatial); a file with a fixed batch is fed batches of that size.
+        """The chosen output for images (B, C, *spatial); a file with a fixed batch gets batches of that size.
 
         Raises:
             InputError: the images do not have the shape that the file was exported for, or the file fails on them.
@@ -86,7 +86,7 @@ class OnnxModel(BlackBox):
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], size - count, axis=0)])
         try:
             (found,) = self.session.run([self.output], {self.input: pixels})
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+        except Exception as error:  # onnxruntime's exceptions have no common base class
             what = " ".join(str(error).split())[:200]
             raise InputError(
                 f"model.onnx: {self.path} fails on images of shape {pixels.shape[1:]} ({what})."
@@ -100,11 +100,11 @@ class OnnxModel(BlackBox):
 
 
 class OnnxGradients(nn.Module):
-    """An ONNX file as a torch module. Its first answer is compared with onnxruntime's for the same images.
+    """An ONNX file as a torch module. Its first outputs are compared with onnxruntime's for the same images.
 
     Args:
-        path: the file; weights beside it are read.
-        output: which output is read, where there are several.
+        path: the file; weights next to it are read.
+        output: which output is read, if there are several.
 
     Raises:
         InputError: a package is missing, or the file has operators that cannot be turned into torch's.
@@ -158,7 +158,7 @@ def _session(path: Path) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         what = " ".join(str(error).split())[:200]
         raise InputError(f"model.onnx: {path} cannot be run ({what}). Export it again.") from error
 
@@ -174,7 +174,7 @@ def _chosen(path: Path, outputs: dict[str, str], wanted: str | int | None) -> st
         raise InputError(f"model.output: {path} has several: {listed(list(outputs), 8)}. Name the one with the scores.")
     name = wanted or next(iter(outputs))
     if outputs[name] not in _FLOATS:
-        raise InputError(f"model.output: {path}: {name} is {outputs[name]}, no tensor of scores. Name another one.")
+        raise InputError(f"model.output: {path}: {name} is {outputs[name]}, not a tensor of scores. Name another one.")
     return name
 
 

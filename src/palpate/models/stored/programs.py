@@ -1,8 +1,8 @@
-"""What an exported program may hold where nothing of it shall run but its operators: members, names, expressions.
+"""What an exported program may contain if only its operators may run: members, names, expressions.
 
 `torch.export.load` does more than read. It opens shared libraries (AOTInductor), unpickles objects, evaluates text as
 Python (sizes by sympy, guards and names in generated code), imports modules that a structure names, and calls any
-function of torch that a node names. So everything here is an allow-list, and what it does not know needs the flag.
+function of torch that a node names. So everything here is an allow-list, and everything else needs the flag.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_cons
 
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|prim|quantized|quantized_decomposed|torchvision)\.\w+(\.\w+)?")
 _UNDER = re.compile(r"__i?(and|or|xor|lshift|rshift|not|getitem|contains|is|isnot|derive_index|range_length)__")
-"""Operators whose names begin with two underscores; any other such name is Python's own."""
+"""Operators whose names begin with two underscores; any other such name belongs to Python."""
 _FILES = ("save", "from_file")
 """Operators of `aten` that read or write a file."""
 _HIGHER = (
@@ -44,9 +44,9 @@ _PYTHON = re.compile(
     r"|rshift)|math\.(ceil|floor|trunc|sqrt|pow)|torch\.(_?sym_(int|float|max|min|not|ite|sqrt|sum))"
 )
 _NAME = re.compile(r"[A-Za-z0-9_.+@ -]*")
-"""Names that stay names in generated code."""
+"""Names that remain names in generated code."""
 _FREE = ("as_string", "as_strings", "torch_version")
-"""Texts that torch quotes before they reach code."""
+"""Texts that torch quotes before they get into code."""
 _SYMBOL = re.compile(r"(s|u|f|i|z|zuf|zf)\d+")
 _FUNCTIONS = re.compile(
     "FloorDiv|ModularIndexing|Where|PythonMod|Mod|CleanDiv|CeilToInt|FloorToInt|CeilDiv|LShift|RShift|PowByNatural|"
@@ -55,9 +55,9 @@ _FUNCTIONS = re.compile(
     "Eq|Ne|Lt|Le|Gt|Ge|Equality|Unequality|StrictLessThan|LessThan|StrictGreaterThan|GreaterThan|And|Or|Not|Piecewise|"
     "ExprCondPair|true|false|True|False|oo"
 )
-"""Functions of sizes, as sympy and torch write them."""
+"""Functions of sizes that sympy and torch write."""
 _QUOTED = {"Symbol": re.compile(r"[A-Za-z_]\w*", re.ASCII), "Float": re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?")}
-"""Functions that take a text: what it may be."""
+"""Functions that take a text: allowed texts."""
 _EXPRESSION = (
     *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Load, ast.Constant),
     ast.keyword,
@@ -67,12 +67,12 @@ _LONGEST = 10_000
 
 
 def checked_program(path: Path) -> io.BytesIO:
-    """The file packed again with what a plain exported program consists of, for `torch.export.load`.
+    """The file packed again with only the parts of a plain exported program, for `torch.export.load`.
 
-    Guards, which are Python text, and what nodes say of their origin are left out: neither changes what is computed.
+    Guards, which are Python text, and the origins of nodes are left out: neither changes what is computed.
 
     Raises:
-        InputError: the file is damaged, or holds something that can do more than compute.
+        InputError: the file is damaged, or contains something that can do more than compute.
     """
     members = members_of(path, "model.exported")
     kept = {name: data for name, data in members.items() if not name.startswith(_TEXTS)}
@@ -91,11 +91,11 @@ def _what(name: str) -> str:
         return f"compiled code ({shown}), which runs as soon as it is loaded"
     if "custom_obj_" in name or "opaque_obj_" in name:
         return f"pickled objects ({shown})"
-    return f"{shown}, which is no part of a plain exported program"
+    return f"{shown}, which is not part of a plain exported program"
 
 
 def _refused(path: Path, what: str) -> InputError:
-    return InputError(f"model.exported: {path} holds {what}. Export the model again, without it. {ALLOW}.")
+    return InputError(f"model.exported: {path} contains {what}. Export the model again, without it. {ALLOW}.")
 
 
 def _checked(path: Path, name: str, data: bytes) -> bytes:
@@ -108,11 +108,11 @@ def _checked(path: Path, name: str, data: bytes) -> bytes:
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError(f"model.exported: {path}: {name} is no JSON. Copy or export it again.") from error
+        raise InputError(f"model.exported: {path}: {name} is not JSON. Copy or export it again.") from error
 
 
 def _strip(held: Any) -> None:
-    """Take out what describes and does not compute."""
+    """Remove what describes and does not compute."""
     if isinstance(held, dict):
         if isinstance(held.get("metadata"), dict) and "target" in held:
             held["metadata"] = {}
@@ -126,7 +126,7 @@ def _strip(held: Any) -> None:
 
 
 def _wrong(held: Any, key: str) -> Iterator[str]:
-    """What may not be there, in words."""
+    """What is not allowed, in words."""
     if isinstance(held, dict):
         for name, value in held.items():
             if not _NAME.fullmatch(name):
@@ -171,7 +171,7 @@ def _is_operator(target: str) -> bool:
 
 
 def _is_expression(text: str) -> bool:
-    """Whether sympy may evaluate it: it is made of numbers, symbols and functions of sizes."""
+    """Whether sympy may evaluate it: it consists of numbers, symbols and functions of sizes."""
     if len(text) > _LONGEST:
         return False
     try:
@@ -185,7 +185,7 @@ def _is_expression(text: str) -> bool:
 def _is_part(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant):
         return isinstance(node.value, (int, float))
-    if isinstance(node, ast.keyword):  # what a symbol is assumed to be, how exact a number is
+    if isinstance(node, ast.keyword):  # assumptions about a symbol, the precision of a number
         return node.arg is not None and isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Name):
         return (_FUNCTIONS.fullmatch(node.id) or _SYMBOL.fullmatch(node.id)) is not None
@@ -193,7 +193,7 @@ def _is_part(node: ast.AST) -> bool:
 
 
 def _texts_of(call: ast.Call) -> Iterator[ast.Constant]:
-    """The texts of a call that may be there: sympy runs any other as code."""
+    """The allowed texts of a call: sympy runs any other as code."""
     allowed = _QUOTED.get(call.func.id) if isinstance(call.func, ast.Name) else None
     for node in call.args[:1] if allowed else []:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and allowed and allowed.fullmatch(node.value):

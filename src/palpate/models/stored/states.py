@@ -1,4 +1,4 @@
-"""Weights from files, safely: tensors by safetensors or `weights_only`; every other object is passed over."""
+"""Weights from files, safely: tensors by safetensors or `weights_only`; every other object is skipped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ACTING = re.compile(
     r"|_io|multiprocessing|threading|asyncio|http|urllib|requests|tempfile|types|timeit|pdb|bdb|platform|operator)\b.*"
     r"|(builtins|__builtin__) (?!(set|frozenset|complex|range|slice|bytearray|list|dict|tuple|object|int|float|str)$).*"
 )
-"""What a pickle that means harm imports. Nothing is ever called, so the list is no defence: it is a warning."""
+"""What a malicious pickle imports. Nothing is ever called, so the list is not a defence: it is a warning."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Weights:
 
     Attributes:
         tensors: on the CPU.
-        notes: which entry of the file they are, in sentences for the report; none where they are the whole file.
+        notes: which entry of the file they are, in sentences for the report; none if they are the whole file.
     """
 
     tensors: Mapping[str, Tensor]
@@ -59,40 +59,40 @@ class Weights:
 
 
 class Passed:
-    """Stands for an object of a checkpoint that is no tensor. It does nothing, whatever it is given."""
+    """Placeholder for an object of a checkpoint that is not a tensor. It does nothing."""
 
     def __init__(self, *_: object, **__: object):
         pass
 
     def __new__(cls, *_: object, **__: object) -> Passed:
-        """Anything may be given."""
+        """Accept any arguments."""
         return super().__new__(cls)
 
     def __setstate__(self, state: object) -> None:
-        """The object's contents are passed over too."""
+        """Skip the object's contents too."""
 
 
 class Filled(Passed):
-    """Stands for an object that the file fills like a dict: it becomes a plain one."""
+    """Placeholder for an object that the file fills like a dict: it becomes a plain dict."""
 
     def __new__(cls, *_: object, **__: object) -> Any:
-        """A table of the one kind that torch fills and gives attributes to."""
+        """A table of the only kind that torch fills and gives attributes to."""
         return OrderedDict()
 
 
 def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = None) -> Weights | nn.Module:
-    """The tensors of a weights file by name, on the CPU; or the module itself where a pickle held one.
+    """The tensors of a weights file by name, on the CPU; or the module itself if it was pickled.
 
-    Checkpoints that hold the tensors under `state_dict`, `model` or the like are opened. Settings and other objects
-    that lie beside them are passed over; they are never made.
+    Checkpoints with the tensors under `state_dict`, `model` or a similar name are opened. Settings and other objects
+    next to them are skipped; they are never created.
 
     Args:
         path: safetensors, or a file of `torch.save`.
         allow_pickle: load whole pickled modules. Such a file can run any code on this machine.
-        entry: which entry of a checkpoint is taken, where it has several; a prefix of names does too.
+        entry: which entry of a checkpoint is used, if it has several; a prefix of names works too.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, holds no tensors, or needs pickle.
+        InputError: the file is missing, damaged, of another kind, has no tensors, or needs pickle.
     """
     file = identify(path)
     if file.kind in ("torchscript", "exported"):
@@ -108,7 +108,7 @@ def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = 
     try:
         return _tensors(file, _read_torch(file), entry)
     except InputError:
-        # What can be read without running anything is, also where more is allowed.
+        # What can be read without running code is read in this way, even if more is allowed.
         if not allow_pickle or file.kind != "pickle":
             raise
     held = _unpickled(path)
@@ -116,7 +116,7 @@ def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = 
 
 
 def holds_weights(path: Path) -> bool:
-    """Whether tensors can be read from a torch file without a flag; what is large is left on the disk."""
+    """Whether tensors can be read from a torch file without a flag; large data stay on the disk."""
     try:
         held = _read_torch(identify(path), mapped=True)
         return not isinstance(_tensors(identify(path), held, None), nn.Module)
@@ -135,7 +135,7 @@ def _read_safetensors(path: Path) -> object:
 def _unpickled(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # a class that cannot be imported, or anything else that a pickle may do
+    except Exception as error:  # a class that cannot be imported, or any other failure of a pickle
         raise _unreadable(path, error) from error
 
 
@@ -148,12 +148,12 @@ def _read_torch(file: ModelFile, *, mapped: bool = False) -> object:
         while True:
             try:
                 with warnings.catch_warnings(), _passed_over(file.imports, tables):
-                    # Torch remarks on pickles of other protocols; what is wrong with a file is said below.
+                    # Torch warns about pickles of other protocols; the errors of a file are reported below.
                     warnings.simplefilter("ignore")
                     mapping = mapped and zipfile.is_zipfile(path)
                     return torch.load(path, map_location="cpu", weights_only=True, mmap=mapping)
             except pickle.UnpicklingError as error:
-                # Settings are often a dict of a class of their own, and torch fills nothing but its own kinds.
+                # Settings are often a dict of another class, and torch fills only its own kinds.
                 filled = {name for name in file.imports if f"{name}'" in str(error) and "SETITEM" in str(error)}
                 if filled <= tables:
                     raise
@@ -168,7 +168,7 @@ def _read_torch(file: ModelFile, *, mapped: bool = False) -> object:
 
 @contextmanager
 def _passed_over(imports: tuple[str, ...], tables: Collection[str]) -> Iterator[None]:
-    """Let `weights_only` meet these names, which stand for nothing; those of `tables` for a plain table."""
+    """Let `weights_only` read these names as placeholders; those of `tables` as plain tables."""
     allowing = getattr(torch.serialization, "safe_globals", None)
     if allowing is None or not imports:  # torch before 2.5 refuses such files
         yield
@@ -186,7 +186,7 @@ def _passed_over(imports: tuple[str, ...], tables: Collection[str]) -> Iterator[
 def _stand_in(name: str, table: bool) -> Any:
     if name == "collections defaultdict":
         return _empty
-    # Named after what it stands for, so that torch says which one it cannot fill.
+    # It has the name of the original, so that torch says which one it cannot fill.
     return type(name, (Filled if table else Passed,), {})
 
 
@@ -196,8 +196,8 @@ def _empty(*_: object) -> dict[Any, Any]:
 
 def _needs_pickle(file: ModelFile) -> InputError:
     return InputError(
-        f"model.weights: {file.path} holds pickled objects ({listed(file.imports, _FEW)}), which can run code when "
-        f"they are loaded. Save model.state_dict() alone. {ALLOW}."
+        f"model.weights: {file.path} contains pickled objects ({listed(file.imports, _FEW)}), which can run code when "
+        f"they are loaded. Save only model.state_dict(). {ALLOW}."
     )
 
 
@@ -226,20 +226,20 @@ def _tensors(file: ModelFile, held: object, wanted: str | None) -> Weights | nn.
     if wanted is not None and wanted not in names:
         tensors = _part(file.path, tensors, wanted)
     if tensors:
-        also = f" It also holds {listed(others, _FEW)}: weights_entry names another one." if others else ""
+        also = f" It also has {listed(others, _FEW)}: weights_entry names another one." if others else ""
         note = f'The weights are the entry "{".".join(names)}" of {file.path.name}.{also}'
         return Weights(tensors, (note,) if names else ())
     if isinstance(held, Passed) or any(isinstance(value, Passed) for value in entries.values()):
         raise _needs_pickle(file)
     keys = f" with {listed(list(map(str, entries)), 5)}" if entries else ""
     raise InputError(
-        f"model.weights: {file.path} holds {type(held).__name__}{keys}, and no tensors by name. Save "
+        f"model.weights: {file.path} contains {type(held).__name__}{keys}, and no tensors by name. Save "
         "model.state_dict()."
     )
 
 
 def _part(path: Path, tensors: Mapping[str, Tensor], wanted: str) -> dict[str, Tensor]:
-    """Those whose names begin with a prefix that the plan names."""
+    """The tensors whose names begin with a prefix that the plan names."""
     prefix = f"{wanted.rstrip('.')}."
     found = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     if not found:
@@ -249,12 +249,12 @@ def _part(path: Path, tensors: Mapping[str, Tensor], wanted: str) -> dict[str, T
 
 
 def _entry(path: Path, held: Mapping[Any, Any], holding: list[Any], wanted: str | None) -> Any:
-    """The entry of a checkpoint that holds the weights; None where they are the entries themselves."""
+    """The entry of a checkpoint with the weights; None if they are the entries themselves."""
     known = next((name for name in (*_ENTRIES, *_AVERAGED) if name in holding), None)
     if known is not None or any(isinstance(value, Tensor) for value in held.values()) or not holding:
         return known
     if len(holding) > 1:
-        missing = f"has no entry '{wanted}'" if wanted else "holds weights in several entries"
+        missing = f"has no entry '{wanted}'" if wanted else "has weights in several entries"
         raise InputError(
             f"model.weights_entry: {path} {missing}: {listed(list(map(str, holding)), 8)}. Name one of them: "
             f'weights_entry = "{holding[0]}".'
@@ -263,7 +263,7 @@ def _entry(path: Path, held: Mapping[Any, Any], holding: list[Any], wanted: str 
 
 
 def _holds_tensors(value: object, depth: int = 2) -> bool:
-    """Whether it is a table of tensors by name, or one around such a table."""
+    """Whether it is a table of tensors by name, or contains such a table."""
     if not isinstance(value, Mapping):
         return False
     texts = {name: inner for name, inner in value.items() if isinstance(name, str)}

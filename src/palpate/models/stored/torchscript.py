@@ -1,4 +1,4 @@
-"""TorchScript: a program, whose code is looked at before any of it runs."""
+"""TorchScript: a program, whose code is checked before any of it runs."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from palpate.models.stored.files import identify
 
 _FIELD = "model.torchscript"
 _FILES = re.compile(rb"\b(save|from_file)\b")
-"""Operators of torch that read or write a file. As words: whatever stands before one, it could be torch by another
+"""Operators of torch that read or write a file. As single words: what is before one could be torch by another
 name."""
 _REMOTE = re.compile(rb"\b(rpc_async|rpc_sync|rpc_remote)\b")
 _SPACE = re.compile(rb"(?<![\w.])ops\b(?:\s*\.\s*(\w+))?")
 _CLASS = re.compile(rb"\bclasses\s*\.\s*(\w+)")
 _PICKLED_CLASS = re.compile(rb"\bclasses[.\s]+(\w+)")
-"""In a pickle the name of a class may be in two parts with a line break between them."""
+"""In a pickle the name of a class may be two parts with a line break between them."""
 _KNOWN_SPACES = (b"aten", b"prim", b"prims", b"quantized", b"mkldnn", b"mkldnn_prepacked", b"onednn", b"torchvision")
-"""Spaces of operators that only compute."""
+"""Namespaces of operators that only compute."""
 _KNOWN_CLASSES = (b"quantized", b"rnn", b"mkldnn", b"xnnpack")
 _HIDDEN = re.compile(rb"\\[x0-7uUN]")
 _TEXT = rb'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
 _TEXT_OR_COMMENT = re.compile(rb"(" + _TEXT + rb")|#[^\n]*|\\\n")
 _TEXTS = re.compile(rb"(?:" + _TEXT + rb")((?:\s*(?:" + _TEXT + rb"))*)")
-"""A text, and those that follow it directly: torch joins them to one."""
+"""A text, and those that follow it directly: torch joins them into one."""
 _SHOWS = re.compile(rb"\b(print|warn)\b")
 _CHR = re.compile(rb"\bchr\b")
 _CONTROLS = re.compile(rb"\\[abfrvx0-7uUN]|[\x00-\x08\x0b-\x1f\x7f-\xff]")
-"""How a text of a program comes to hold what a terminal obeys."""
+"""How a text of a program can contain control codes for a terminal."""
 _EXTRA = "extra/"
 
 
@@ -45,16 +45,16 @@ def load_torchscript(path: Path, *, allow_code: bool = False) -> nn.Module:
 
     Args:
         path: the file.
-        allow_code: load it although it has operators that can do more than compute. They can run when it is loaded.
+        allow_code: load it even if it has operators that can do more than compute. They can run when it is loaded.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, was traced in training mode, or touches files.
+        InputError: the file is missing, damaged, of another kind, was traced in training mode, or uses files.
     """
     kind = identify(path).kind
     if kind == "exported":
         raise InputError(f"{_FIELD}: {path} is an exported program. Give it as exported.")
     if kind != "torchscript":
-        raise InputError(f"{_FIELD}: {path} is no TorchScript. Give a file of torch.jit.save.")
+        raise InputError(f"{_FIELD}: {path} is not TorchScript. Give a file of torch.jit.save.")
     members = {name: data for name, data in members_of(path, _FIELD).items() if not name.startswith(_EXTRA)}
     if not allow_code and (found := reaching_out(members)):
         raise InputError(f"{_FIELD}: {path} is a program that can do more than compute: {listed(found, 4)}. {ALLOW}.")
@@ -67,19 +67,19 @@ def load_torchscript(path: Path, *, allow_code: bool = False) -> nn.Module:
         raise InputError(f"{_FIELD}: {path} cannot be loaded ({what}). Save it again.") from error
     if _is_stuck_in_training(loaded):
         raise InputError(
-            f"{_FIELD}: {path} was traced in training mode, so that its answers stay random or follow the "
-            "batch. Call model.eval() before torch.jit.trace."
+            f"{_FIELD}: {path} was traced in training mode, so that its outputs stay random or depend on "
+            "the batch. Call model.eval() before torch.jit.trace."
         )
-    return loaded.eval()  # frozen TorchScript has no mode until it is given one
+    return loaded.eval()  # frozen TorchScript has no mode until one is set
 
 
 def reaching_out(members: Mapping[str, bytes]) -> list[str]:
-    """What of a file's code and objects can touch files, other machines, or code that is not torch's: in words.
+    """What in a file's code and objects can use files, other machines, or code that is not torch's: in words.
 
     The code of all methods of all modules is text in the file, `__setstate__` included, which runs while it is loaded.
 
     Args:
-        members: of the file, by name.
+        members: the members of the file, by name.
     """
     found: dict[str, None] = {}
     for name, data in members.items():
@@ -89,7 +89,7 @@ def reaching_out(members: Mapping[str, bytes]) -> list[str]:
         if name.endswith((".py", ".pkl")):
             pattern = _CLASS if name.endswith(".py") else _PICKLED_CLASS
             others = [match[1].decode() for match in pattern.finditer(data) if match[1] not in _KNOWN_CLASSES]
-            found |= dict.fromkeys(f"it holds objects of torch.classes.{other}" for other in others)
+            found |= dict.fromkeys(f"it contains objects of torch.classes.{other}" for other in others)
     return list(found)
 
 
@@ -107,11 +107,11 @@ def _in_code(text: bytes) -> Iterator[str]:
     if any(match[1] for match in texts):
         yield "it writes texts in pieces, as if to hide names"
     if _SHOWS.search(text) and (_CHR.search(text) or any(_CONTROLS.search(match[0]) for match in texts)):
-        yield "it prints codes that a terminal obeys"
+        yield "it prints control codes for a terminal"
 
 
 def _is_stuck_in_training(module: Any) -> bool:
-    # Traced code holds the mode as a constant; scripted code looks it up and follows eval().
+    # Traced code has the mode as a constant; scripted code reads it, and so obeys eval().
     graph = module.inlined_graph
     modes = {"aten::dropout": 2, "aten::feature_dropout": 2, "aten::batch_norm": 5}
     return any(

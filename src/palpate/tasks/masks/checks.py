@@ -1,4 +1,4 @@
-"""What can be wrong with a model's masks or with annotated ones, said before anything is attacked."""
+"""Checks of a model's masks and of annotated ones, before anything is attacked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from palpate.tasks.output_checks import require_scores
 
 
 def check_labels(truth: Annotation) -> None:
-    """Raise InputError where labels are no masks of this task: their type, shape, values, spacing."""
+    """Raise InputError if labels are not masks of this task: their type, shape, values, spacing."""
     labels = truth.labels
     if labels.dtype != torch.int64:
         raise InputError(f"masks: they are {labels.dtype}, not int64 labels.")
@@ -20,21 +20,21 @@ def check_labels(truth: Annotation) -> None:
         raise InputError(f"masks: their shape is {list(labels.shape)}, and this task reads {form}.")
     if not truth.exclusive and labels.shape[1] != truth.structures:
         raise InputError(
-            f"masks: they hold {labels.shape[1]} structures, and task.structures says {truth.structures}. Correct one."
+            f"masks: they have {labels.shape[1]} structures, and task.structures says {truth.structures}. Correct one."
         )
     _check_values("masks", labels, truth)
     if truth.wanted is not None:
         if truth.wanted.shape != labels.shape or truth.wanted.dtype != torch.int64:
             raise InputError(
                 f"wanted masks: they are {truth.wanted.dtype} of shape {list(truth.wanted.shape)}, and the annotated "
-                f"ones int64 of shape {list(labels.shape)}; both must be alike."
+                f"ones int64 of shape {list(labels.shape)}; both must be the same."
             )
         _check_values("wanted masks", truth.wanted, truth)
     _check_spacing(truth)
 
 
 def check_outputs(outputs: Tensor, truth: Annotation, resample: bool) -> None:
-    """Raise InputError where outputs are no logits of this task on the grid of the masks."""
+    """Raise InputError if outputs are not logits of this task on the grid of the masks."""
     require_scores(outputs, len(truth.labels), "one map of scores per structure")
     widths = {truth.structures + 1, 1} if truth.exclusive and truth.structures == 1 else {_width(truth)}
     count = len(truth.labels)
@@ -76,7 +76,7 @@ def _check_values(name: str, labels: Tensor, truth: Annotation) -> None:
         row = int(outside.flatten(1).any(1).nonzero()[0])
         value = int(labels[row][outside[row]][0])
         raise InputError(
-            f"{name}: row {row} holds the value {value}, and the labels are 0 to {highest}, or {truth.ignore} for "
+            f"{name}: row {row} has the value {value}, and the labels are 0 to {highest}, or {truth.ignore} for "
             "pixels that do not count. Map the values, or correct task.structures or task.ignore."
         )
 

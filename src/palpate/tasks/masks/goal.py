@@ -1,4 +1,4 @@
-"""What a goal of an attack on masks is, and what its kinds have in common."""
+"""The interface of a goal of an attack on masks, and what its kinds have in common."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Scoring:
 
     Attributes:
         score: Dice or IoU.
-        structure: the structure that is scored; the mean over all annotated ones where None.
+        structure: the structure that is scored; None: the mean over all annotated ones.
         floor: the score below which a mask is unacceptable.
     """
 
@@ -44,20 +44,20 @@ class Scoring:
 
 
 class MaskGoal(Protocol):
-    """Where an attack wants the masks; a value."""
+    """What an attack wants the masks to be; a value."""
 
     @property
     def targeted(self) -> bool:
-        """Whether the attack climbs toward wanted masks, rather than away from the true ones."""
+        """Whether the attack moves toward wanted masks, and not away from the true ones."""
 
     def describe(self) -> str:
         """The goal in a phrase."""
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the goal cannot be asked of such annotations."""
+        """Raise InputError if the goal is not possible with such annotations."""
 
     def wanted(self, truth: Annotation) -> Tensor:
-        """The labels that the attack wants, in the form of `truth.labels`; the true ones where it wants none."""
+        """The labels that the attack wants, in the form of `truth.labels`; the true ones if it wants none."""
 
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
         """How much is left of what the attack wants to lower (B,)."""
@@ -76,27 +76,27 @@ def share(presence: Tensor, region: Tensor) -> Tensor:
 
 
 def spacing_along(truth: Annotation, axis: int) -> Tensor:
-    """Size of a pixel along an axis (B, 1); 1 where it is unknown."""
+    """Size of a pixel along an axis (B, 1); 1 if it is unknown."""
     if truth.spacing is None:
         return torch.ones(len(truth.labels), 1, dtype=torch.float64, device=truth.labels.device)
     return truth.spacing[:, axis : axis + 1].to(truth.labels.device, torch.float64)
 
 
 def check_structure(structure: int, truth: Annotation) -> None:
-    """Raise InputError where the task has no such structure."""
+    """Raise InputError if the task has no such structure."""
     if not 0 <= structure < truth.structures:
         raise InputError(f"goal: structure {structure} is not one of the task's 0 to {truth.structures - 1}.")
 
 
 def check_axes(field: str, count: int, truth: Annotation) -> None:
-    """Raise InputError where a field has not one number per spatial axis."""
+    """Raise InputError if a field does not have one number per spatial axis."""
     if count != len(truth.spatial):
         raise InputError(f"{field}: it has {count} numbers, and the images have {len(truth.spatial)} spatial axes.")
 
 
 def check_share(field: str, share: float, *, low_included: bool = False) -> None:
-    """Raise InputError where a share is not one."""
+    """Raise InputError if a share is outside its range."""
     good = 0 <= share < 1 if low_included else 0 < share <= 1
     if not good:
         bounds = "at least 0 and below 1" if low_included else "above 0 and at most 1"
-        raise InputError(f"goal.{field}: {share:g} is a share, {bounds}.")
+        raise InputError(f"goal.{field}: {share:g} must be a share, {bounds}.")

@@ -1,7 +1,7 @@
-"""Where an attack on masks wants them: worse, without a structure, with another one, larger, smaller, elsewhere.
+"""What an attack wants masks to be: worse, without a structure, with another one, larger, smaller, elsewhere.
 
-Every goal says how much of what the attack wants to lower `remains` (B,), the same formula for a decision (bool) and
-for probabilities (float), and the `limit` at which it is reached.
+Every goal computes what `remains` (B,) of what the attack lowers, by the same formula for a decision (bool) and for
+probabilities (float), and has the `limit` at which it is reached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Degrade", "Erase", "Insert", "MaskGoal", "Shift", "Swap", "Toward", 
 
 @dataclass(frozen=True)
 class Degrade:
-    """A score at or below its floor, however it comes about."""
+    """A score at or below its floor, for any reason."""
 
     @property
     def targeted(self) -> bool:
@@ -35,10 +35,10 @@ class Degrade:
         return "untargeted"
 
     def check(self, truth: Annotation) -> None:
-        """Nothing is asked."""
+        """It needs nothing."""
 
     def wanted(self, truth: Annotation) -> Tensor:
-        """The true labels, to leave."""
+        """The true labels, which the attack moves away from."""
         return truth.labels
 
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
@@ -56,12 +56,12 @@ class Degrade:
 
 @dataclass(frozen=True)
 class Erase:
-    """A structure gone: of its annotated pixels, at most the share `left` is still found.
+    """A structure removed: of its annotated pixels, at most the share `left` is still found.
 
     Attributes:
         structure: its index from 0.
         left: share of the annotated pixels that may remain.
-        into: index of the structure that takes its place (the organ around a lesion); background where None.
+        into: index of the structure that takes its place (the organ around a lesion); None: background.
         name: what a report calls the structure.
 
     Raises:
@@ -88,7 +88,7 @@ class Erase:
         return f"erase {self.name or f'structure {self.structure}'}"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the task has no such structure."""
+        """Raise InputError if the task has no such structure."""
         check_structure(self.structure, truth)
         if self.into is not None:
             check_structure(self.into, truth)
@@ -113,12 +113,12 @@ class Erase:
 
 @dataclass(frozen=True)
 class Insert:
-    """A structure where there is none: of a ball, at least the share `filled` is found as that structure.
+    """A structure at a place without it: of a ball, at least the share `filled` is found as that structure.
 
     Attributes:
         structure: its index from 0.
         centre: the ball's centre as fractions of each spatial axis, in the order of the axes.
-        radius: in mm, or in pixels where the masks have no spacing.
+        radius: in mm, or in pixels if the masks have no spacing.
         filled: share of the ball that must be found.
         name: what a report calls the structure.
 
@@ -149,7 +149,7 @@ class Insert:
         return f"insert {self.name or f'structure {self.structure}'}"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the task has no such structure, or the image other axes."""
+        """Raise InputError if the task has no such structure, or the image has other axes."""
         check_structure(self.structure, truth)
         check_axes("goal.centre", len(self.centre), truth)
 
@@ -158,7 +158,7 @@ class Insert:
         return truth.painted(self.structure, self.ball(truth))
 
     def ball(self, truth: Annotation) -> Tensor:
-        """Pixels whose centre lies in the ball (B, *spatial) bool."""
+        """Pixels whose centre is in the ball (B, *spatial) bool."""
         squared = torch.zeros((), dtype=torch.float64, device=truth.labels.device)
         for axis, (place, size) in enumerate(zip(self.centre, truth.spatial, strict=True)):
             off = torch.arange(size, dtype=torch.float64, device=truth.labels.device) + 0.5 - place * size
@@ -176,7 +176,7 @@ class Insert:
         return 1 - self.filled
 
     def applies(self, truth: Annotation, scoring: Scoring) -> Tensor:
-        """Where the ball lies inside the image, free of the structure and of ignored pixels."""
+        """Whether the ball is inside the image, without the structure and without ignored pixels."""
         ball = self.ball(truth)
         counted = truth.counted[:, 0 if truth.exclusive else self.structure]
         free = ~(ball & (truth.stack[:, self.structure] | ~counted)).flatten(1).any(1)
@@ -189,9 +189,9 @@ class Insert:
 
 @dataclass(frozen=True)
 class Shift:
-    """A structure larger or smaller by so many ml than it truly is.
+    """A structure larger or smaller by so many ml than it really is.
 
-    The wanted mask takes the nearest voxels outside the structure, or gives up those nearest to its surface, by
+    The wanted mask adds the nearest voxels outside the structure, or removes those nearest to its surface, by
     Euclidean distance in mm, until the volume fits; equally near ones in row-major order.
 
     Attributes:
@@ -221,7 +221,7 @@ class Shift:
         return f"shift {self.name or f'structure {self.structure}'} by {self.ml:+g} ml"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where there is no such structure, no volume, or no spacing."""
+        """Raise InputError if there is no such structure, no volume, or no spacing."""
         check_structure(self.structure, truth)
         if len(truth.spatial) != 3:
             raise InputError(f"goal: '{self.describe()}' needs volumes, and these images are {len(truth.spatial)}D.")
@@ -244,7 +244,7 @@ class Shift:
         return truth.rubbed_out(self.structure, moved)
 
     def remains(self, presence: Tensor, truth: Annotation, scoring: Scoring) -> Tensor:
-        """Share of the wanted change that is still to come; above 1 where the volume moved the other way."""
+        """Share of the wanted change that is still missing; above 1 if the volume moved the other way."""
         found = amount(presence[:, self.structure : self.structure + 1]).squeeze(1)
         true = truth.stack[:, self.structure].flatten(1).sum(1).to(found)
         needed = self._voxels(truth).to(found)
@@ -256,7 +256,7 @@ class Shift:
         return 0.0
 
     def applies(self, truth: Annotation, scoring: Scoring) -> Tensor:
-        """Where the structure is annotated and the image has room, or the structure enough volume."""
+        """Whether the structure is annotated, and the image has room or the structure enough volume."""
         true = truth.stack[:, self.structure].flatten(1).sum(1)
         counted = truth.counted[:, 0 if truth.exclusive else self.structure].flatten(1).sum(1)
         room = counted - true if self.ml > 0 else true
@@ -267,7 +267,7 @@ class Shift:
         voxel = torch.ones(len(truth.labels), dtype=torch.float64, device=truth.labels.device)
         for axis in range(len(truth.spatial)):
             voxel = voxel * spacing_along(truth, axis)[:, 0]
-        # A change of exactly so many voxels must not become one more by rounding.
+        # Rounding must not add a voxel to a change of exactly so many voxels.
         return (abs(self.ml) * 1000 / voxel * (1 - 1e-6)).ceil().clamp(min=1).long()
 
 

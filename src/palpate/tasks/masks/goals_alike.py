@@ -1,4 +1,4 @@
-"""Goals reached when the masks are like wanted ones: translated, swapped, or any that the caller hands over."""
+"""Goals reached when the masks are like wanted ones: translated, swapped, or any masks that the caller gives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Alike(ABC):
         return 1 - self.reached
 
     def applies(self, truth: Annotation, scoring: Scoring) -> Tensor:
-        """Where the wanted masks are others than the true ones."""
+        """Whether the wanted masks differ from the true ones."""
         return (truth.stacked(self.wanted(truth)) != truth.stack).flatten(1).any(1)
 
 
@@ -68,11 +68,11 @@ class Toward(_Alike):
         return f"move by {' '.join(map(str, self.step))} px"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the images have other axes."""
+        """Raise InputError if the images have other axes."""
         check_axes("goal.step", len(self.step), truth)
 
     def wanted(self, truth: Annotation) -> Tensor:
-        """The true labels, translated; what was ignored stays so."""
+        """The true labels, translated; ignored pixels stay ignored."""
         ignored = truth.labels == truth.ignore
         labels = truth.labels.masked_fill(ignored, 0)
         for axis, step in enumerate(self.step, start=labels.ndim - len(self.step)):
@@ -85,7 +85,7 @@ class Toward(_Alike):
 
 @dataclass(frozen=True)
 class Swap(_Alike):
-    """Two structures taken for each other: left for right.
+    """Two structures exchanged, such as left and right.
 
     Attributes:
         first: index of one, from 0.
@@ -113,7 +113,7 @@ class Swap(_Alike):
         return f"swap {' and '.join(names)}"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the task has no such structures."""
+        """Raise InputError if the task has no such structures."""
         check_structure(self.first, truth)
         check_structure(self.second, truth)
 
@@ -125,13 +125,13 @@ class Swap(_Alike):
                 labels = torch.where(truth.stack[:, one], other + 1, labels)
             return labels
         labels[:, [self.first, self.second]] = truth.labels[:, [self.second, self.first]]
-        # Where one of them is ignored it stays so, and the other cannot know what to be.
+        # Where one of them is ignored it stays ignored, and the value of the other is unknown.
         return torch.where(truth.counted & (labels != truth.ignore), labels, truth.labels)
 
 
 @dataclass(frozen=True)
 class Wanted(_Alike):
-    """Any masks that the caller wants, handed over with the targets as `AimedMasks` (Ozbulak et al., MICCAI 2019).
+    """Any masks that the caller wants, given with the targets as `AimedMasks` (Ozbulak et al., MICCAI 2019).
 
     Attributes:
         reached: mean Dice with the wanted masks, over the structures in which they differ from the true ones.
@@ -150,18 +150,18 @@ class Wanted(_Alike):
         return "wanted masks"
 
     def check(self, truth: Annotation) -> None:
-        """Raise InputError where the targets bring no wanted masks."""
+        """Raise InputError if the targets have no wanted masks."""
         _handed(truth)
 
     def wanted(self, truth: Annotation) -> Tensor:
-        """The masks that were handed over."""
+        """The masks that were given."""
         return _handed(truth)
 
 
 def _handed(truth: Annotation) -> Tensor:
     if truth.wanted is None:
         raise InputError(
-            "goal: 'wanted masks' needs targets that hold them. Pass palpate.tasks.masks.reading.AimedMasks(labels, "
+            "goal: 'wanted masks' needs targets that contain them. Pass palpate.tasks.masks.reading.AimedMasks(labels, "
             "wanted, spacing)."
         )
     return truth.wanted

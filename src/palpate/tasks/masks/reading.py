@@ -1,7 +1,7 @@
 """How raw outputs and annotations are read as masks: per structure and pixel, as decisions and as probabilities.
 
-A *stack* is (B, S, *spatial): one mask per structure, bool where it is decided or annotated, float where it is a
-probability. Ignored pixels are 0 in every stack, so that whatever is counted from one counts the others only.
+A *stack* is (B, S, *spatial): one mask per structure, bool if it is decided or annotated, float if it is a
+probability. Ignored pixels are 0 in every stack, so they are never counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Score = Literal["dice", "iou"]
 class AimedMasks(NamedTuple):
     """Annotated masks together with the masks that an attack wants, for the goal `Wanted`.
 
-    The wanted masks travel with the annotation, and not with the goal, because samples leave the batch on the way.
+    The wanted masks are part of the annotation, and not of the goal, because samples leave the batch during an attack.
 
     Attributes:
         labels: what is annotated, as in `palpate.annotations.Masks`.
@@ -36,12 +36,12 @@ class AimedMasks(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """What is annotated, whichever form the targets came in.
+    """What is annotated, for any form of targets.
 
     Attributes:
-        labels: (B, *spatial) class of every pixel, or (B, S, *spatial) 0/1 where structures may overlap.
+        labels: (B, *spatial) class of every pixel, or (B, S, *spatial) 0/1 if structures may overlap.
         spacing: (B, D) in mm, or None.
-        wanted: labels that the attack was handed to reach, or None.
+        wanted: labels that the attack must reach, or None.
         structures: S.
         exclusive: a pixel belongs to one structure at most.
         ignore: label of the pixels that do not count.
@@ -61,7 +61,7 @@ class Annotation:
 
     @cached_property
     def counted(self) -> Tensor:
-        """Which pixels count (B, 1, *spatial), or (B, S, *spatial) where structures may overlap; bool."""
+        """Which pixels count (B, 1, *spatial), or (B, S, *spatial) if structures may overlap; bool."""
         counted = self.labels != self.ignore
         return counted.unsqueeze(1) if self.exclusive else counted
 
@@ -97,37 +97,37 @@ class Annotation:
 
 
 def inside(presence: Tensor, region: Tensor) -> Tensor:
-    """How much of a stack lies inside a region (B, S): an exact count where the stack is bool."""
+    """How much of a stack is inside a region (B, S): an exact count if the stack is bool."""
     if presence.dtype == torch.bool:
         return (presence & region).flatten(2).sum(2).double()
     return (presence * region).flatten(2).sum(2)
 
 
 def amount(presence: Tensor) -> Tensor:
-    """How many pixels a stack holds (B, S): an exact count where it is bool."""
+    """How many pixels a stack has (B, S): an exact count if it is bool."""
     total = presence.flatten(2).sum(2)
     return total.double() if presence.dtype == torch.bool else total
 
 
 def overlap(presence: Tensor, masks: Tensor, score: Score = "dice") -> Tensor:
-    """Dice or IoU of a stack with bool masks (B, S); the soft Dice or IoU where the stack holds probabilities.
+    """Dice or IoU of a stack with bool masks (B, S); the soft Dice or IoU if the stack has probabilities.
 
         dice = 2 |P and M| / (|P| + |M|)        iou = |P and M| / |P or M|
 
-    For an empty mask a decision scores 1 where it is empty too, else 0, and probabilities score 1 / (1 + |P|).
+    For an empty mask a decision scores 1 if it is empty too, otherwise 0, and probabilities score 1 / (1 + |P|).
     """
     both, found = inside(presence, masks), amount(presence)
     true = masks.flatten(2).sum(2).to(found)
     empty = true == 0
     nothing = (found == 0).to(found) if presence.dtype == torch.bool else 1 / (1 + found)
-    # The ones keep the branch that is not taken finite, and with it the gradient of the one that is.
+    # The ones keep the unused branch finite, and so the gradient of the used one.
     if score == "dice":
         return torch.where(empty, nothing, 2 * both / (found + true + empty))
     return torch.where(empty, nothing, both / (found + true - both + empty))
 
 
 class MaskHead(Protocol):
-    """Reads logits; `labels` are in the form of `decided`, with some valid class at ignored pixels."""
+    """Reads logits; `labels` are in the form of `decided`, with any valid class at ignored pixels."""
 
     def stack(self, logits: Tensor) -> Tensor:
         """The decided structures (B, S, *spatial) bool."""
@@ -198,10 +198,10 @@ class SoftmaxMasks:
 
 @dataclass(frozen=True)
 class SigmoidMasks:
-    """One logit per structure, decided apart: (B, S, *spatial); labels (B, S, *spatial) 0/1.
+    """One logit per structure, decided separately: (B, S, *spatial); labels (B, S, *spatial) 0/1.
 
     Attributes:
-        threshold: operating point as a probability; a structure is decided where its probability exceeds it.
+        threshold: operating point as a probability; a structure is present where its probability exceeds it.
     """
 
     threshold: float = 0.5
@@ -219,11 +219,11 @@ class SigmoidMasks:
         return self.stack(logits).long()
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """-log sigmoid(z) where the label is 1, -log sigmoid(-z) where it is 0."""
+        """-log sigmoid(z) if the label is 1, -log sigmoid(-z) if it is 0."""
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none").flatten(1)
 
     def distance(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The logit above that of the threshold where the label is 1, minus that where it is 0."""
+        """The logit minus that of the threshold if the label is 1, the negative of this if it is 0."""
         return (self._above(logits) * (2 * labels - 1)).flatten(1)
 
     def cosine(self, logits: Tensor, labels: Tensor) -> Tensor:

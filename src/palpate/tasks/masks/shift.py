@@ -1,4 +1,4 @@
-"""Masks grown or shrunk by a number of voxels, and remembered, because an attack asks for them at every step."""
+"""Masks grown or shrunk by a number of voxels, and cached, because an attack needs them at every step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 _REMEMBERED: Any = WeakTensorKeyDictionary()
-"""What was computed of a tensor of labels, for as long as that tensor lives."""
+"""What was computed from a tensor of labels, while that tensor exists."""
 
 
 def remembered(labels: Tensor, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
@@ -25,20 +25,20 @@ def remembered(labels: Tensor, key: Hashable, make: Callable[[], Tensor]) -> Ten
 
 
 def carry(labels: Tensor, taken: Tensor, rows: Tensor) -> None:
-    """Remember for `taken`, some rows of `labels`, what is remembered of `labels`."""
+    """Cache for `taken`, some rows of `labels`, what is cached for `labels`."""
     if labels in _REMEMBERED:
         _REMEMBERED[taken] = {key: made.index_select(0, rows) for key, made in _REMEMBERED[labels].items()}
 
 
 def resized(mask: Tensor, free: Tensor, spacing: Tensor | None, voxels: Tensor, *, grow: bool) -> Tensor:
-    """The voxels that a mask takes or gives up to change by `voxels`: those nearest to its surface.
+    """The voxels that a mask adds or removes to change by `voxels`: those nearest to its surface.
 
     Args:
         mask: (B, *spatial) bool.
         free: (B, *spatial) bool, the voxels that may change.
         spacing: (B, D) in mm, or None.
-        voxels: (B,) how many change; fewer where there are not so many.
-        grow: take voxels from outside, or give up those inside.
+        voxels: (B,) how many change; fewer if there are not so many.
+        grow: add voxels from outside; otherwise remove those inside.
 
     Returns:
         (B, *spatial) bool.

@@ -1,9 +1,9 @@
-"""DICOM files opened safely: one sentence for whatever is wrong, no warning of pydicom, and bounded memory.
+"""DICOM files opened safely: one sentence for any error, no warnings of pydicom, and bounded memory.
 
-Memory: reading takes the attributes that palpate asks for and the pixels, nothing else of the file; files that hold far
-more bytes than their pixels need are refused (`palpate.data.formats.dicom.header`). A deflated file is inflated to at
-most twice the pixels that it declares and `MAX_SURPLUS`, at most `MAX_INFLATED`. A file of an old archive without the
-preamble is given one in memory.
+Memory: reading takes the attributes that palpate needs and the pixels, nothing else of the file; files with far more
+bytes than their pixels need are refused (`palpate.data.formats.dicom.header`). A deflated file is inflated to at most
+twice the pixels that it declares plus `MAX_SURPLUS`, at most `MAX_INFLATED`. A file of an old archive without the
+preamble gets one in memory.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import IO, Any, BinaryIO, cast
 from palpate.errors import InputError
 
 MAX_INFLATED = 2**30
-"""Bytes that a deflated file may inflate to, or that a file without preamble may have; more is refused."""
+"""Most bytes to which a deflated file may inflate, or that a file without preamble may have; more is refused."""
 
 MAX_SURPLUS = 2**26
-"""Bytes that a file may hold beyond twice its pixels; more is refused before it is read."""
+"""Most bytes that a file may have beyond twice its pixels; more is refused before it is read."""
 
 _FIRST_INFLATED = 2**22
 _MAGIC, _PREAMBLE = b"DICM", 128
@@ -47,7 +47,7 @@ class Opened:
     Attributes:
         dataset: pydicom's dataset without pixel data.
         floating: the pixels are stored as floating point.
-        room: bytes from the start of the pixel data element to the end of the file; 0 where there is none.
+        room: bytes from the start of the pixel data element to the end of the file; 0 if there is none.
     """
 
     dataset: Any
@@ -61,7 +61,7 @@ def has_magic(head: bytes) -> bool:
 
 
 def first_bytes(path: Path) -> bytes:
-    """The bytes that tell DICOM from everything else; empty where the path is no readable file."""
+    """The bytes that distinguish DICOM from everything else; empty if the path is not a readable file."""
     try:
         with open(path, "rb") as handle:
             return handle.read(_PREAMBLE + 4)
@@ -72,8 +72,8 @@ def first_bytes(path: Path) -> bytes:
 def is_dicom(path: Path, head: bytes = b"") -> bool:
     """Whether a file is DICOM by its content: DICM at byte 128, or an image without that preamble.
 
-    Without it, a file must begin with an element of group 0002 or 0008, little-endian, and say its SOP class, rows and
-    columns; nothing else is taken for DICOM.
+    Without it, a file must begin with an element of group 0002 or 0008, little-endian, and name its SOP class, rows and
+    columns; nothing else counts as DICOM.
     """
     head = head if len(head) > _PREAMBLE + 3 else first_bytes(path)
     return has_magic(head) or (_begins_bare(head) and _is_bare_image(path))
@@ -99,7 +99,7 @@ def _is_bare_image(path: Path) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pydicom without warnings and log lines: whatever matters is raised by palpate."""
+    """Pydicom without warnings and log lines: palpate raises what matters."""
     from pydicom import config
 
     logger = logging.getLogger("pydicom")
@@ -123,10 +123,10 @@ def one_sentence(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
-    except Exception as error:  # pydicom, its decoders, struct and NumPy each fail in their own way: all mean the same
-        if isinstance(error, OSError) and error.strerror:  # the disk's; pydicom raises OSError without it
+    except Exception as error:  # pydicom, its decoders, struct and NumPy raise different errors that all mean the same
+        if isinstance(error, OSError) and error.strerror:  # of the disk; pydicom raises OSError without it
             raise InputError(f"{path} cannot be read: {error.strerror}. Give a readable DICOM file.") from error
-        # Only the kind of failure is told: pydicom's own words may quote values of the file, which may be a patient's.
+        # Only the type of the error is named: pydicom's text may quote values of the file, such as a patient's name.
         raise InputError(
             f"{path} is a truncated or damaged DICOM file ({type(error).__name__}). "
             "Copy it again from its source, or take it out of the table."
@@ -134,10 +134,10 @@ def one_sentence(path: Path) -> Iterator[None]:
 
 
 def open_header(path: Path, keywords: Iterable[str]) -> Opened:
-    """The named attributes of a file, without its pixels. To be called within `one_sentence`.
+    """The named attributes of a file, without its pixels. Call it within `one_sentence`.
 
     Raises:
-        InputError: the file is no DICOM, or a directory (DICOMDIR).
+        InputError: the file is not DICOM, or is a directory (DICOMDIR).
     """
     from pydicom import dcmread
     from pydicom.tag import Tag
@@ -146,12 +146,12 @@ def open_header(path: Path, keywords: Iterable[str]) -> Opened:
         dataset = dcmread(handle, stop_before_pixels=True, specific_tags=[Tag(word) for word in keywords])
         tag, room = _pixels_at(handle, dataset)
     if dataset.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
-        raise InputError(f"{path} is a list of files (DICOMDIR) and no image. Name the images themselves.")
+        raise InputError(f"{path} is a list of files (DICOMDIR), not an image. Name the images themselves.")
     return Opened(dataset, tag in _FLOAT_PIXELS, room if tag else 0)
 
 
 def open_pixels(path: Path, tags: Iterable[str | int]) -> Any:
-    """The named attributes of a file, its pixels among them. To be called within `one_sentence`."""
+    """The named attributes of a file, including its pixels. Call it within `one_sentence`."""
     from pydicom import dcmread
     from pydicom.tag import Tag
 
@@ -160,7 +160,7 @@ def open_pixels(path: Path, tags: Iterable[str | int]) -> Any:
 
 
 def open_before_pixels(path: Path) -> Any:
-    """Everything that a file says before its pixels. To be called within `one_sentence`."""
+    """Everything that a file says before its pixels. Call it within `one_sentence`."""
     from pydicom import dcmread
 
     with _readable(path) as handle:
@@ -168,7 +168,7 @@ def open_before_pixels(path: Path) -> Any:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether an entry of a folder is DICOM and no directory of files (DICOMDIR); hidden files are not."""
+    """Whether an entry of a folder is DICOM and not a directory of files (DICOMDIR); hidden files are not."""
     from pydicom.filereader import read_file_meta_info
 
     if path.name.startswith(".") or not path.is_file():
@@ -180,7 +180,7 @@ def is_image_file(path: Path) -> bool:
         with one_sentence(path):
             return bool(read_file_meta_info(path).get("MediaStorageSOPClassUID") != _DIRECTORY)
     except InputError:
-        return True  # it is DICOM, and reading it says what is wrong
+        return True  # it is DICOM, and reading it reports the error
 
 
 @contextmanager
@@ -190,14 +190,14 @@ def _readable(path: Path) -> Iterator[IO[bytes]]:
         if not head:
             raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
         if not has_magic(head) and not _begins_bare(head):
-            raise InputError(f"{path} is no DICOM file: DICM does not stand at byte 128. Give a file in DICOM format.")
+            raise InputError(f"{path} is not a DICOM file: DICM is not at byte 128. Give a file in DICOM format.")
         handle.seek(0)
         yield _inflated(path, handle) if has_magic(head) else _completed(path, handle, head)
 
 
 def _completed(path: Path, handle: IO[bytes], head: bytes) -> IO[bytes]:
-    # Some archives hold files without the preamble, and often without group 0002. With
-    # both in front they are read as every other file is; pydicom's own guess would leave the transfer syntax unsaid.
+    # Some archives have files without the preamble, and often without group 0002. With
+    # both added they are read like every other file; pydicom's own guess would not set the transfer syntax.
     from pydicom.filereader import read_dataset
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -221,7 +221,7 @@ def _completed(path: Path, handle: IO[bytes], head: bytes) -> IO[bytes]:
 
 
 def _inflated(path: Path, handle: IO[bytes]) -> IO[bytes]:
-    # pydicom inflates without a bound, so that a few KB could fill the memory: done here, with one.
+    # pydicom inflates without a bound, so a few KB could fill the memory; here there is a bound.
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_file_meta_info
     from pydicom.filewriter import write_file_meta_info
@@ -265,13 +265,13 @@ def _most_inflated(begin: bytes) -> int:
         tags = [Tag(keyword) for keyword in numbers]
         dataset = dcmread(BytesIO(begin), stop_before_pixels=True, specific_tags=tags)
         found = [int(dataset.get(keyword) or default) for keyword, default in numbers.items()]
-    except Exception:  # pydicom fails in many ways on what it does not understand; then nothing is declared
+    except Exception:  # pydicom raises many errors on unknown content; then nothing is declared
         found = [0]
     return min(MAX_INFLATED, max(0, math.prod(found)) // 4 + MAX_SURPLUS)
 
 
 def _pixels_at(handle: IO[bytes], dataset: Any) -> tuple[int, int]:
-    # pydicom stops in front of the pixel data or at the end of the file, and does not say which.
+    # pydicom stops before the pixel data or at the end of the file, and does not say which.
     place = handle.tell()
     little = dataset.original_encoding[1] is not False
     raw = handle.read(4)

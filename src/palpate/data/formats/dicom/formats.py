@@ -1,4 +1,4 @@
-"""One DICOM file as an image or, where it holds several frames, as a volume."""
+"""One DICOM file as an image or, if it has several frames, as a volume."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from palpate.storage.runs import write_atomically
 class Dicom:
     """One file: a slice or picture (C, rows, columns), or several frames as a volume (C, frames, rows, columns).
 
-    Frames of an enhanced object are sorted by their position along the normal where they say it. Colours of any kind
-    are read as RGB. MONOCHROME1 is not inverted: `Header.inverted` says that bright is dark.
+    Frames of an enhanced object are sorted by their position along the normal if the file has it. Colours of any kind
+    are read as RGB. MONOCHROME1 is not inverted: `Header.inverted` says that low values are shown bright.
     """
 
     name: str = "DICOM"
     suffix: str = ".dcm"
 
     def claims(self, path: Path, head: bytes) -> bool:
-        """Whether DICM stands at byte 128, or the file is a DICOM image without that preamble."""
+        """Whether DICM is at byte 128, or the file is a DICOM image without that preamble."""
         return path.is_file() and is_dicom(path, head)
 
     def header(self, path: Path) -> Header:
@@ -35,7 +35,7 @@ class Dicom:
         return describe(path).header
 
     def read(self, path: Path) -> Scan:
-        """The image; raises InputError as `header`, or where pixels are damaged or leave the bits stored."""
+        """The image; raises InputError as in `header`, or if pixels are damaged or exceed the bits stored."""
         described = describe(path)
         with one_sentence(path):
             return Scan(

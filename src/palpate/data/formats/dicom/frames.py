@@ -1,4 +1,4 @@
-"""Where frames lie: functional groups of enhanced objects, positions along the normal, and even distances."""
+"""Positions of frames: functional groups of enhanced objects, positions along the normal, even distances."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TURNED = 1e-3
 """Direction cosines that differ by more are another orientation."""
 
 SAME_PLACE = 0.01
-"""Slices nearer than this, in mm, lie at one position."""
+"""Slices nearer than this, in mm, are at one position."""
 
 UNEVEN = 0.05
-"""Distances of neighbouring slices may differ from their median by this part of it, since positions are rounded."""
+"""Distances of neighbouring slices may differ from their median by this share of it, because positions are rounded."""
 
 Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Where one frame lies in the patient.
+    """The position of one frame in the patient.
 
     Attributes:
         position: (3,) mm of the first pixel's centre.
@@ -44,7 +44,7 @@ class Plane:
 
 
 def numbers(value: Any, count: int | None = None) -> list[float]:
-    """The finite numbers of an attribute; empty where one is none, or where they are not `count`."""
+    """The finite numbers of an attribute; empty if one is not finite, or if there are not `count` of them."""
     try:
         parts = [value] if isinstance(value, str | bytes) else list(value)
     except TypeError:
@@ -58,7 +58,7 @@ def numbers(value: Any, count: int | None = None) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Attributes of frames, wherever the file has them: of each frame, shared by all, or at the top level."""
+    """Attributes of frames, from any place in the file: of each frame, shared by all, or at the top level."""
 
     dataset: Any
 
@@ -78,7 +78,7 @@ class Groups:
         return self.dataset.get(keyword)
 
     def plane(self, frame: int) -> Plane | None:
-        """Where a frame lies, or None where the file does not say so."""
+        """The position of a frame, or None if the file does not say it."""
         position = numbers(self.get(frame, "PlanePositionSequence", "ImagePositionPatient"), 3)
         turned = numbers(self.get(frame, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
         if not position or not turned:
@@ -96,16 +96,16 @@ class Groups:
 def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[list[int], float | None]:
     """Order of frames along their common normal, and their distance in mm (None for a single one).
 
-    A frame's place is its position projected on the first frame's normal, so that a tilted gantry keeps its order
-    and the distance is the one across the slices.
+    A frame's place is its position projected on the first frame's normal, so the order is right with a tilted gantry
+    too, and the distance is the one across the slices.
 
     Args:
         path: the file or folder, for messages.
-        planes: where each frame lies.
+        planes: the position of each frame.
         names: what messages call each frame.
 
     Raises:
-        InputError: frames lie in several directions, two at one position, or their distances differ by more than
+        InputError: frames have several directions, two are at one position, or their distances differ by more than
             `UNEVEN` of the median.
     """
     _require_parallel(path, planes, names)
@@ -118,8 +118,8 @@ def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[
     if steps.min() < SAME_PLACE:
         at = int(steps.argmin())
         raise InputError(
-            f"{path}: {words[at]} and {words[at + 1]} lie at one position ({along[at]:.2f} mm along the normal), as "
-            "time points or echoes do. Put one image of each position into a folder of its own."
+            f"{path}: {words[at]} and {words[at + 1]} are at one position ({along[at]:.2f} mm along the normal), as "
+            "time points or echoes are. Put one image of each position into a separate folder."
         )
     usual = float(np.median(steps))
     at = int(np.abs(steps - usual).argmax())
@@ -127,7 +127,7 @@ def stacked(path: Path, planes: Sequence[Plane], names: Sequence[str]) -> tuple[
         between = f"{words[at]} at {along[at]:.2f} mm and {words[at + 1]} at {along[at + 1]:.2f} mm"
         what = "slices are missing between" if steps[at] > 1.5 * usual else "the spacing is uneven between"
         raise InputError(
-            f"{path}: {what} {between}: {steps[at]:.2f} mm, where neighbours lie {usual:.2f} mm apart "
+            f"{path}: {what} {between}: {steps[at]:.2f} mm, where neighbours are {usual:.2f} mm apart "
             f"({UNEVEN:.0%} of difference are allowed). Add what is missing, or resample the volume to even slices."
         )
     return order, float(along[-1] - along[0]) / (len(order) - 1)
@@ -137,6 +137,6 @@ def _require_parallel(path: Path, planes: Sequence[Plane], names: Sequence[str])
     for plane, name in zip(planes, names, strict=True):
         if np.abs(plane.orientation - planes[0].orientation).max() > TURNED:
             raise InputError(
-                f"{path}: {names[0]} and {name} lie in different directions, and the slices of a volume in one. "
-                "Take out localizers, and put each volume into its own folder."
+                f"{path}: {names[0]} and {name} have different directions, and the slices of a volume have one. "
+                "Remove localizers, and put each volume into its own folder."
             )

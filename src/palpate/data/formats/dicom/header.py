@@ -1,4 +1,4 @@
-"""What a DICOM file says of its image: form, lattice, rescale, unit, spacing, window. No pixel is decoded."""
+"""What a DICOM file says about its image: form, lattice, rescale, unit, spacing, window. No pixel is decoded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IMAGE_KEYWORDS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "RedPaletteColorLookupTableDescriptor"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "FrameOfReferenceUID"),
 )
-"""The attributes that reading an image needs; reading what a file says fetches no other."""
+"""The attributes that reading an image needs; no other attribute is read."""
 
 _MODALITIES = (
     "BDUS BI BMD CD CF CR CT DD DF DG DM DMS DS DX EC ES FA FS GM IO IVOCT IVUS LP LS MA MG MR MS NM OAM OCT OP "
@@ -72,7 +72,7 @@ class Described:
     Attributes:
         path: the file.
         dataset: the attributes of `IMAGE_KEYWORDS`; they never leave `palpate.data.formats.dicom`.
-        header: what palpate knows of the image.
+        header: what palpate knows about the image.
         order: which stored frame each slice of the volume is.
     """
 
@@ -86,14 +86,14 @@ def describe(path: Path) -> Described:
     """A file's header and its order of frames, without decoding its pixels.
 
     Raises:
-        InputError: the file is damaged or no image, it is too large, no decoder is installed for it, or it stores
-            what palpate cannot map to one lattice of values.
+        InputError: the file is damaged or not an image, it is too large, no decoder is installed for it, or it stores
+            numbers that palpate cannot map to one lattice of values.
     """
     with one_sentence(path):
         opened = open_header(path, IMAGE_KEYWORDS)
         dataset = opened.dataset
         _require_image(path, opened)
-        list(dataset)  # pydicom reads values when they are asked for: here, where its failures have a name
+        list(dataset)  # pydicom reads values on access: do it here, where its errors are handled
         frames, rows, columns = frame_size(path, dataset)
         require_decoder(path, dataset)
         groups = Groups(dataset)
@@ -136,7 +136,7 @@ def _require_image(path: Path, opened: Opened) -> None:
 
 
 def frame_size(path: Path, dataset: Any) -> tuple[int, int, int]:
-    """Frames, rows and columns; raises InputError where there are none, or absurdly many."""
+    """Frames, rows and columns; raises InputError if there are none, or far too many."""
     rows, columns = _whole(dataset, "Rows", 0), _whole(dataset, "Columns", 0)
     frames = _whole(dataset, "NumberOfFrames", 1) or 1
     require_size(path, rows, columns)
@@ -149,7 +149,7 @@ def frame_size(path: Path, dataset: Any) -> tuple[int, int, int]:
 
 
 def _require_room(path: Path, opened: Opened, frames: int) -> None:
-    # Before anything of either size is allocated: a header may declare far more than the file holds, or far less.
+    # Before anything of either size is allocated: a header may declare far more than the file has, or far less.
     dataset = opened.dataset
     samples, size = _whole(dataset, "SamplesPerPixel", 1), _whole(dataset, "BitsAllocated", 0) // 8
     halved = 2 / 3 if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" else 1
@@ -181,7 +181,7 @@ def _lattice(path: Path, dataset: Any) -> tuple[str, tuple[int, int]]:
     high, signed = _whole(dataset, "HighBit", stored - 1), _whole(dataset, "PixelRepresentation", 0)
     if allocated not in (8, 16) or not 1 <= stored <= allocated or signed not in (0, 1):
         raise InputError(
-            f"{path} stores {stored} of {allocated} bits a pixel, and palpate reads up to 16 bits in 8 or 16. "
+            f"{path} stores {stored} of {allocated} bits per pixel, and palpate reads up to 16 bits in 8 or 16. "
             "Convert it."
         )
     if high != stored - 1:
@@ -192,8 +192,8 @@ def _lattice(path: Path, dataset: Any) -> tuple[str, tuple[int, int]]:
 
 
 def _padding_outside(dataset: Any, stored: int, signed: int) -> bool:
-    # Some scanners mark what lies outside the body by a number that the bits stored do not reach, such as -2000
-    # beside 12 bits: the file then uses all the bits that it allocates.
+    # Some scanners mark values outside the body by a number that the bits stored cannot represent, such as -2000
+    # with 12 bits: the file then uses all the bits that it allocates.
     low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if signed else (0, 2**stored - 1)
     marks = [*numbers(dataset.get("PixelPaddingValue"), 1), *numbers(dataset.get("PixelPaddingRangeLimit"), 1)]
     return any(not low <= mark <= high for mark in marks)
@@ -220,8 +220,8 @@ def _rescale(path: Path, groups: Groups, frames: int) -> tuple[float, float]:
         maps.add((slope, _rescale_number(path, groups, frame, "RescaleIntercept", 0.0)))
     if len(maps) > 1:
         raise InputError(
-            f"{path}: its frames have {len(maps)} different rescale slopes and intercepts, so that no one lattice of "
-            "values fits all. Export it with one rescale for all frames."
+            f"{path}: its frames have {len(maps)} different rescale slopes and intercepts, so they have no common "
+            "lattice of values. Export it with one rescale for all frames."
         )
     return maps.pop()
 
@@ -232,7 +232,7 @@ def _rescale_number(path: Path, groups: Groups, frame: int, keyword: str, defaul
         return default
     found = numbers(value, 1)
     if not found or (keyword == "RescaleSlope" and found[0] == 0) or abs(found[0]) > 1e30:
-        raise InputError(f"{path}: its {keyword} is no number that pixels can be mapped by. Correct it in the file.")
+        raise InputError(f"{path}: its {keyword} is not a number that can map pixels. Correct it in the file.")
     return found[0]
 
 
@@ -241,7 +241,7 @@ def _unit(groups: Groups, modality: str) -> str:
     known = groups.get(0, "PixelValueTransformationSequence", "RescaleIntercept") is not None
     if modality == "CT" and known and kind in (None, "", "HU"):
         return "HU"
-    # Only defined terms: a free text could hold anything, and this one reaches reports.
+    # Only defined terms: a free text could contain anything, and this one is shown in reports.
     return _UNITS.get(str(kind or groups.dataset.get("Units") or ""), "")
 
 
@@ -263,7 +263,7 @@ def _spacing(groups: Groups, frames: int, distance: float | None) -> tuple[float
 
 
 def _window(groups: Groups) -> tuple[float, float] | None:
-    # Centre -/+ half the width, as it is spoken of: "40/400" is -160 to 240.
+    # Centre -/+ half the width, the usual meaning: "40/400" is -160 to 240.
     centre = numbers(groups.get(0, "FrameVOILUTSequence", "WindowCenter"))
     width = numbers(groups.get(0, "FrameVOILUTSequence", "WindowWidth"))
     if not centre or not width or width[0] <= 0 or not math.isfinite(centre[0] + width[0]):

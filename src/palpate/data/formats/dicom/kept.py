@@ -1,7 +1,7 @@
-"""What a derived copy keeps of its source: an allow-list, so that an attribute that no one thought of stays behind.
+"""What a derived copy keeps of its source: an allow-list, so that unknown attributes are never copied.
 
-Numbers are kept where they are numbers, terms where they are among those that DICOM defines. The only free texts are
-the manufacturer and the model of the scanner. Never kept: names, identifiers, dates, UIDs, institutions, persons,
+Numbers are kept if they are numbers, terms if DICOM defines them. The only free texts are the manufacturer and the
+model of the scanner. Never kept: names, identifiers, dates, UIDs, institutions, persons,
 serial numbers, comments, private attributes, overlays, icons, waveforms and the preamble.
 """
 
@@ -15,7 +15,7 @@ NUMBERS = (
     # How pixels are mapped and shown.
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PixelIntensityRelationshipSign"),
     *("PixelAspectRatio", "LossyImageCompressionRatio"),
-    # Where they lie.
+    # Where they are.
     *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
     *("ImagePositionPatient", "ImageOrientationPatient", "SliceLocation", "EstimatedRadiographicMagnificationFactor"),
     # How they were acquired.
@@ -27,7 +27,7 @@ NUMBERS = (
     *("NumberOfAverages", "PixelBandwidth", "PercentSampling", "PercentPhaseFieldOfView", "FrameTime"),
     *("CineRate", "RecommendedDisplayFrameRate", "ActualFrameDuration"),
 )
-"""Attributes that are kept where they hold numbers."""
+"""Attributes that are kept if they are numbers."""
 
 _BODY = (
     "ABDOMEN ABDOMENPELVIS ADRENAL ANKLE AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS BUTTOCK CALCANEUS CALF "
@@ -80,13 +80,13 @@ TERMS: dict[str, frozenset[str]] = {
         "ResonantNucleus": "1H 3HE 7LI 13C 19F 23NA 31P 129XE",
     }.items()
 }
-"""Attributes that are kept where they hold terms that DICOM defines."""
+"""Attributes that are kept if they are terms that DICOM defines."""
 
 NAMES = ("Manufacturer", "ManufacturerModelName")
-"""The free texts that are kept: what scanner it was."""
+"""The free texts that are kept: the scanner."""
 
 FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence")
-"""Functional groups that say, as the image type does, what was derived."""
+"""Functional groups that say, like the image type, what was derived."""
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
@@ -107,20 +107,20 @@ SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence
 """Sequences of which an allow-list of attributes is kept."""
 
 KEPT = (*NUMBERS, *TERMS, *NAMES, *SEQUENCES, "SOPClassUID", "Modality", "ImageType", "FrameIncrementPointer")
-"""Every attribute that a copy is built from."""
+"""Every attribute that a copy may get from its source."""
 
 
 def plain(text: object, longest: int = 64) -> str:
-    """A text without what ends a DICOM value or a line, and not longer than its representation allows."""
+    """A text without characters that end a DICOM value or a line, and not longer than its representation allows."""
     return " ".join("".join(c if c.isprintable() and c != "\\" else " " for c in str(text)).split())[:longest].strip()
 
 
 def keep(source: Any, target: Any, keywords: tuple[str, ...] = (*NUMBERS, *TERMS, *NAMES)) -> None:
-    """Copy of the named attributes those that hold what they should."""
+    """Copy those of the named attributes that have valid values."""
     for keyword in keywords:
         try:
             value = source.get(keyword)
-        except Exception:  # pydicom fails in many ways on values that are none, such as "n/a" for a number
+        except Exception:  # pydicom raises many errors on invalid values, such as "n/a" for a number
             continue
         if value is None or value == "" or isinstance(value, bytes):
             continue
@@ -135,7 +135,7 @@ def keep(source: Any, target: Any, keywords: tuple[str, ...] = (*NUMBERS, *TERMS
 
 
 def keep_groups(source: Any, target: Any) -> None:
-    """Copy of the functional groups and dimensions what says where frames lie and what their pixels mean."""
+    """Copy from the functional groups and dimensions the positions of frames and the meaning of their pixels."""
     from pydicom.dataset import Dataset
 
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):

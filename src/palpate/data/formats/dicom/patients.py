@@ -1,4 +1,4 @@
-"""Which files are of one patient. What tells them apart is for grouping in memory and is never stored."""
+"""Which files are of one patient. The identifier is used for grouping in memory and never stored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from palpate.data.formats.dicom.writing import PATIENT_ID
 def patient_key(path: Path) -> str | None:
     """A text that is equal for files of one patient: the patient's identifier and who issued it.
 
-    It identifies the patient: use it to group files, and neither store nor print it.
+    It identifies the patient: use it to group files, and do not store or print it.
 
     Args:
-        path: a DICOM file, or the folder of a series, of which the first file is asked.
+        path: a DICOM file, or the folder of a series, of which the first file is used.
 
     Returns:
-        None where the file names no patient, is a copy that palpate wrote, or the folder holds no DICOM file.
+        None if the file names no patient, is a copy that palpate wrote, or the folder has no DICOM file.
 
     Raises:
-        InputError: the file is no readable DICOM file.
+        InputError: the file is not a readable DICOM file.
     """
     if path.is_dir():
         files = (entry for entry in sorted(path.iterdir()) if is_image_file(entry))

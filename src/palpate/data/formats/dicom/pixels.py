@@ -1,7 +1,7 @@
-"""Pixels of a DICOM file: pydicom's decoders behind a bound, colours as RGB, and a sentence for what is missing.
+"""Pixels of a DICOM file: pydicom's decoders with a bound, colours as RGB, and a message for a missing decoder.
 
 Memory: the stored pixels (at most `MAX_SURPLUS` beyond twice the declared ones), and the declared pixels up to three
-times, in float64 once more where YBR is converted.
+times, once more in float64 if YBR is converted.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def require_photometric(path: Path, dataset: Any) -> str:
             "Convert it to RGB."
         )
     if dataset.get("SamplesPerPixel", 1) != (3 if kind == COLOUR else 1):
-        raise InputError(f"{path} stores another number of samples a pixel than {written} has. Correct the file.")
+        raise InputError(f"{path} stores another number of samples per pixel than {written} has. Correct the file.")
     return kind
 
 
@@ -79,12 +79,12 @@ def require_decoder(path: Path, dataset: Any) -> None:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        # A name that DICOM does not know is the file's own text, which no message repeats.
+        # A name that DICOM does not define is a text of the file, and no message repeats those.
         what = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
         raise InputError(
             f"{path} is stored as {what}, which palpate does not read. Convert it to Explicit VR Little Endian."
         ) from error
-    # Pillow decodes the extended process up to 8 bits only, and pydicom counts it as a decoder of all.
+    # Pillow decodes the extended process up to 8 bits only, but pydicom counts it as a decoder for all.
     extended = syntax == _JPEG_EXTENDED and dataset.get("BitsStored") != 8
     if decoder.is_native or set(decoder.available_plugins) - ({"pillow"} if extended else set()):
         return
@@ -99,7 +99,7 @@ def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) ->
     """Stored numbers (C, *spatial) of a whole dataset: colours as RGB, frames in the order of the volume.
 
     Raises:
-        InputError: an encoded frame is larger than its header says, or pixels leave the bits stored.
+        InputError: an encoded frame is larger than its header says, or pixels exceed the bits stored.
     """
     from pydicom.pixels.processing import apply_color_lut
 
@@ -120,7 +120,7 @@ def decoded(path: Path, dataset: Any, header: Header, order: tuple[int, ...]) ->
 
 
 def bounded_pixels(path: Path, dataset: Any, masked: bool = False) -> Array:
-    """The pixels of a whole dataset as pydicom gives them.
+    """The pixels of a whole dataset as pydicom returns them.
 
     Args:
         path: the file, for messages.
@@ -146,13 +146,13 @@ def _require_fit(path: Path, stored: Array, header: Header) -> None:
     low, high = header.lattice or (0, 0)
     if stored.min() < low or stored.max() > high:
         raise InputError(
-            f"{path} stores numbers from {stored.min()} to {stored.max()}, and its bits stored hold {low} to {high}: "
+            f"{path} stores numbers from {stored.min()} to {stored.max()}, and its bits stored allow {low} to {high}: "
             "readers disagree on such pixels. Correct BitsStored in the file."
         )
 
 
 def _embedded_overlays(dataset: Any) -> bool:
-    # Old files keep an overlay in the unused high bits of the pixels; only there do readers have to mask them.
+    # Old files keep an overlay in the unused high bits of the pixels; only then readers must mask them.
     for group in range(0x6000, 0x6020, 2):
         position = dataset.get((group, 0x0102))
         if position is not None and position.value and (group, 0x3000) not in dataset:
@@ -161,7 +161,7 @@ def _embedded_overlays(dataset: Any) -> bool:
 
 
 def _require_bounded(path: Path, dataset: Any) -> None:
-    # What a frame decodes to is its codestream's word, not the header's: a few KB may declare gigabytes.
+    # The codestream, not the header, decides the size of a decoded frame: a few KB may declare gigabytes.
     from pydicom.encaps import generate_frames
 
     syntax, rows, columns = dataset.file_meta.TransferSyntaxUID, int(dataset.Rows), int(dataset.Columns)

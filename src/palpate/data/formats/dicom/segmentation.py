@@ -19,7 +19,7 @@ from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
 
 MAX_LABELS = 4 * MAX_VOXELS
-"""Structures times voxels (bytes) of the masks of one file; more is refused before it is read."""
+"""Most structures times voxels (bytes) of the masks of one file; more is refused before it is read."""
 
 _KEYWORDS = (
     *("SOPClassUID", "SegmentationType", "SegmentSequence", "FrameOfReferenceUID"),
@@ -27,12 +27,12 @@ _KEYWORDS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 _PART = 0.1
-"""A frame lies on a slice where it is nearer than this part of a pixel."""
+"""A frame is on a slice if it is nearer than this share of a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentMasks:
-    """Masks of structures, kept apart where they overlap.
+    """Masks of structures, separate if they overlap.
 
     Attributes:
         labels: (S, *spatial) 0 and 1, on the grid of the image.
@@ -47,7 +47,7 @@ class SegmentMasks:
 
 @dataclass(frozen=True, eq=False)
 class _Slice:
-    """One slice of the image: which instance and frame it is, and where it lies."""
+    """One slice of the image: which instance and frame it is, and its position."""
 
     instance: str
     frame: int
@@ -56,7 +56,7 @@ class _Slice:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """The image: its slices in order, and what all of them share."""
+    """The image: its slices in order, and what they have in common."""
 
     path: Path
     slices: list[_Slice]
@@ -68,7 +68,7 @@ class _Grid:
 def read_segmentation(path: Path, reference: Path) -> SegmentMasks:
     """The structures of a DICOM SEG on the grid of a DICOM file or series.
 
-    A frame lies on the slice at its position; where positions are not known, on the one that it refers to. Slices
+    A frame is on the slice at its position; if positions are not known, on the one that it refers to. Slices
     without a frame are background. BINARY and LABELMAP are read.
 
     Args:
@@ -76,7 +76,7 @@ def read_segmentation(path: Path, reference: Path) -> SegmentMasks:
         reference: the image that it was drawn on: a file, or the folder of a series.
 
     Raises:
-        InputError: either cannot be read, the SEG holds fractions, it lies on another grid, or a frame lies on no
+        InputError: one of them cannot be read, the SEG stores fractions, it has another grid, or a frame is on no
             slice of the image.
     """
     grid = _grid(reference)
@@ -121,7 +121,7 @@ def _grid(reference: Path) -> _Grid:
 def _require_segmentation(path: Path, opened: Opened) -> None:
     dataset = opened.dataset
     if dataset.get("SOPClassUID") not in SEGMENTATIONS:
-        raise InputError(f"{path} is DICOM, and no segmentation (SEG). Name the file that holds the mask.")
+        raise InputError(f"{path} is DICOM, but not a segmentation (SEG). Name the file with the mask.")
     kind = dataset.get("SegmentationType")
     if kind == "FRACTIONAL":
         raise InputError(
@@ -129,7 +129,7 @@ def _require_segmentation(path: Path, opened: Opened) -> None:
             "and save it as BINARY."
         )
     if kind not in ("BINARY", "LABELMAP") or not opened.room:
-        raise InputError(f"{path} is no whole segmentation. Copy it again from its source.")
+        raise InputError(f"{path} is not a whole segmentation. Copy it again from its source.")
 
 
 def _require_grid(path: Path, groups: Groups, grid: _Grid, size: tuple[int, int]) -> None:
@@ -142,7 +142,7 @@ def _require_grid(path: Path, groups: Groups, grid: _Grid, size: tuple[int, int]
     within = numbers(groups.get(0, "PixelMeasuresSequence", "PixelSpacing"), 2)
     if within and grid.spacing is not None and not np.allclose(within, grid.spacing[-2:], rtol=0.01):
         raise InputError(
-            f"{path} lies on another grid than its image {grid.path}: its pixels have other sizes. Resample it."
+            f"{path} has another grid than its image {grid.path}: its pixels have other sizes. Resample it."
         )
 
 
@@ -164,7 +164,7 @@ def _distinct(names: list[str]) -> tuple[str, ...]:
 
 
 def _masks(path: Path, groups: Groups, frame: int, pixels: Any, known: list[int]) -> list[tuple[int, Any]]:
-    """Which structures a frame holds: (place among `known`, 0 and 1)."""
+    """Which structures a frame has: (place among `known`, 0 and 1)."""
     if groups.dataset.SegmentationType == "LABELMAP":
         strange = np.setdiff1d(pixels, [0, *known])
         if len(strange):
@@ -172,7 +172,7 @@ def _masks(path: Path, groups: Groups, frame: int, pixels: Any, known: list[int]
         return [(place, (pixels == number).astype(np.uint8)) for place, number in enumerate(known)]
     number = numbers(groups.get(frame, "SegmentIdentificationSequence", "ReferencedSegmentNumber"), 1)
     if not number or int(number[0]) not in known:
-        raise InputError(f"{path}: frame {frame + 1} is of no structure that the file describes. Correct the file.")
+        raise InputError(f"{path}: frame {frame + 1} has no structure that the file describes. Correct the file.")
     return [(known.index(int(number[0])), (pixels != 0).astype(np.uint8))]
 
 
@@ -189,7 +189,7 @@ def _place(path: Path, groups: Groups, frame: int, grid: _Grid) -> int:
             return named[0]
         raise InputError(
             f"{path}: frame {frame + 1} refers to {len(named) or 'no'} slices of {grid.path}, and does not say where "
-            "it lies. Give the image that it was drawn on."
+            "it is. Give the image that it was drawn on."
         )
     other = str(groups.dataset.get("FrameOfReferenceUID") or "")
     if not named and other and grid.frame_of_reference and other != grid.frame_of_reference:
@@ -213,7 +213,7 @@ def _at_position(path: Path, plane: Plane, frame: int, grid: _Grid) -> int:
     planes = [each.plane for each in grid.slices if each.plane is not None]
     if np.abs(plane.orientation - planes[0].orientation).max() > TURNED:
         raise InputError(
-            f"{path} lies on another grid than its image {grid.path}: its rows or columns run in other directions. "
+            f"{path} has another grid than its image {grid.path}: its rows or columns have other directions. "
             "Resample it to the image."
         )
     apart = np.array([plane.position - each.position for each in planes])
@@ -224,10 +224,10 @@ def _at_position(path: Path, plane: Plane, frame: int, grid: _Grid) -> int:
     across = np.abs(apart @ planes[0].normal)
     if across.min() > slack:
         raise InputError(
-            f"{path}: frame {frame + 1} lies on no slice of {grid.path}; the nearest is {across.min():.2f} mm away. "
+            f"{path}: frame {frame + 1} is on no slice of {grid.path}; the nearest is {across.min():.2f} mm away. "
             "Give the image that it was drawn on, with all its slices."
         )
     raise InputError(
-        f"{path} lies on another grid than its image {grid.path}: its first pixel is shifted by "
+        f"{path} has another grid than its image {grid.path}: its first pixel is shifted by "
         f"{np.linalg.norm(apart[nearest]):.2f} mm. Resample it to the image."
     )

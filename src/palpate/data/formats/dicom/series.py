@@ -25,22 +25,22 @@ MAX_SLICES = 2**14
 """Folders of more DICOM files are refused before they are read."""
 
 _LOOKED_AT = 256
-"""Entries of a folder that are looked at before it is taken for no series: folders of pictures may be huge."""
+"""Entries of a folder that are checked before it counts as not a series: folders of pictures may be huge."""
 
 
 @dataclass(frozen=True)
 class DicomSeries:
     """A folder of single-slice files of one series: (C, slices, rows, columns), sorted along the normal.
 
-    Files that are no DICOM, hidden files, folders and DICOMDIR are passed over. Slices with rescales of their own (PET,
-    some MR) have no common lattice: they are read as values, and a copy holds what each slice can store next to them.
+    Files that are not DICOM, hidden files, folders and DICOMDIR are skipped. Slices with different rescales (PET, some
+    MR) have no common lattice: they are read as values, and a copy has the nearest values that each slice can store.
     """
 
     name: str = "DICOM series"
     suffix: str = ""
 
     def claims(self, path: Path, head: bytes) -> bool:
-        """Whether the path is a folder that holds a DICOM file."""
+        """Whether the path is a folder with a DICOM file."""
         return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir())[:_LOOKED_AT])
 
     def header(self, path: Path) -> Header:
@@ -52,7 +52,7 @@ class DicomSeries:
         return slices_of(path)[0]
 
     def read(self, path: Path) -> Scan:
-        """The volume; raises InputError as `header`, or where the pixels of a slice are damaged."""
+        """The volume; raises InputError as in `header`, or if the pixels of a slice are damaged."""
         header, slices = slices_of(path)
         stored = np.empty(header.shape, header.dtype)
         for place, each in enumerate(slices):
@@ -66,7 +66,7 @@ class DicomSeries:
 
         Raises:
             InputError: the numbers do not fit the source.
-            StorageError: the disk is full or refuses, or the target is a folder that holds something else.
+            StorageError: the disk is full or cannot be written, or the target is a folder with other contents.
         """
         header, slices = slices_of(source)
         require_fit(source, header, stored, target)
@@ -82,7 +82,7 @@ def slices_of(folder: Path) -> tuple[Header, list[Described]]:
     """The header of a series and its slices in their order along the normal.
 
     Raises:
-        InputError: as `DicomSeries.header`.
+        InputError: as in `DicomSeries.header`.
     """
     slices = [describe(path) for path in _files(folder)]
     require_no_strays(folder, slices)
@@ -105,7 +105,7 @@ def slices_of(folder: Path) -> tuple[Header, list[Described]]:
 
 
 def _require_rescales(folder: Path, slices: Sequence[Described]) -> None:
-    """Refuse a series of which some slices say how numbers become values, and others do not."""
+    """Refuse a series in which only some slices say how numbers become values."""
     silent = [each.path.name for each in slices if each.dataset.get("RescaleSlope") in (None, "")]
     if silent and len(silent) < len(slices):
         raise InputError(
@@ -115,7 +115,7 @@ def _require_rescales(folder: Path, slices: Sequence[Described]) -> None:
 
 
 def _nearest(header: Header, values: Array) -> Array:
-    """The numbers of one slice that stand for the nearest values that it can store."""
+    """The numbers of one slice for the nearest values that it can store."""
     low, high = header.lattice or (0, 0)
     numbers = np.rint((values - header.intercept) / header.slope).clip(low, high)
     return np.asarray(numbers.astype(header.dtype))
@@ -128,7 +128,7 @@ def _files(folder: Path) -> list[Path]:
         raise InputError(f"{folder} cannot be opened: {error.strerror}. Give the folder of a series.") from error
     files = [entry for entry in entries if is_image_file(entry)]
     if not files:
-        raise InputError(f"{folder} holds no DICOM file. Give the folder that the slices of one series lie in.")
+        raise InputError(f"{folder} holds no DICOM file. Give the folder with the slices of one series.")
     if len(files) > MAX_SLICES:
         raise InputError(f"{folder} holds {len(files)} DICOM files. Put the slices of one volume into a folder.")
     return files
@@ -172,8 +172,8 @@ def _plane(folder: Path, each: Described) -> Plane:
         plane = Groups(each.dataset).plane(0)
     if plane is None:
         raise InputError(
-            f"{folder}: {each.path.name} does not say where it lies (ImagePositionPatient, ImageOrientationPatient). "
-            "The order of its slices is then not known. Export the series again with positions, convert it to NIfTI, "
+            f"{folder}: {each.path.name} does not give its position (ImagePositionPatient, ImageOrientationPatient). "
+            "So the order of the slices is not known. Export the series again with positions, convert it to NIfTI, "
             "or name the files as single images."
         )
     return plane

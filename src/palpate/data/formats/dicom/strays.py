@@ -1,4 +1,4 @@
-"""Files in the folder of a series that are no slice of it: localizers, and copies of a slice under another name."""
+"""Files in the folder of a series that are not part of it: localizers, and copies of a slice under another name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from palpate.errors import InputError
 
 
 def require_no_strays(folder: Path, slices: Sequence[Described]) -> None:
-    """Refuse localizers beside slices, by their image type; raises InputError."""
+    """Refuse localizers next to slices, by their image type; raises InputError."""
     scouts = [each.path.name for each in slices if _is_localizer(each)]
     if scouts and len(scouts) < len(slices):
         more = f" and {len(scouts) - 1} more are localizers" if len(scouts) > 1 else " is a localizer"
@@ -27,7 +27,7 @@ def require_no_strays(folder: Path, slices: Sequence[Described]) -> None:
 
 
 def require_no_copies(folder: Path, slices: Sequence[Described], planes: Sequence[Plane]) -> None:
-    """Refuse slices that are there twice, by identifier or by place and pixels; raises InputError."""
+    """Refuse duplicate slices, by identifier or by place and pixels; raises InputError."""
     pairs = _same_instance(slices) or _same_pixels(slices, planes)
     if pairs:
         original, copy = sorted((each.path.name for each in pairs[0]), key=lambda name: (len(name), name))

@@ -1,4 +1,4 @@
-"""Derived copies: what palpate writes is marked as synthetic and altered, with new UIDs, and names no patient.
+"""Derived copies: they are marked as synthetic and altered, have new UIDs, and name no patient.
 
 Sources: DICOM PS3.3 C.7.6.1 (image type, derivation), C.7.1.1 (patient identity removed), PS3.15 E (what identifies).
 """
@@ -47,7 +47,7 @@ _LOSSY = (
     "1.2.840.10008.1.2.4.203",
 )
 """JPEG baseline and extended, JPEG-LS near-lossless, JPEG 2000 and its high throughput."""
-# What describes the pixels as they were, and signatures over them: no longer true of the copy.
+# Descriptions of the original pixels, and signatures over them, are not valid for the copy.
 _STALE = (
     *("SmallestImagePixelValue", "LargestImagePixelValue", "IconImageSequence", "ExtendedOffsetTable"),
     *("ExtendedOffsetTableLengths", "DigitalSignaturesSequence", "MACParametersSequence", "PixelDataProviderURL"),
@@ -61,26 +61,26 @@ _PALETTES = tuple(
 
 
 def require_range(source: Path, header: Header, stored: Array) -> None:
-    """Refuse numbers that leave what the source can store; raises InputError."""
+    """Refuse numbers outside the range that the source can store; raises InputError."""
     low, high = header.lattice or (0, 0)
     if stored.min() < low or stored.max() > high:
         raise InputError(
             f"{source} stores numbers from {low} to {high}, and those to be written reach from {stored.min()} to "
-            f"{stored.max()}. Keep the attack inside what the file can hold."
+            f"{stored.max()}. Keep the attack inside the range that the file can store."
         )
 
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which then stands at `target` whole, or not at all where filling it fails.
+    """A folder to fill. It is then at `target` complete, or not at all if filling it fails.
 
     Raises:
-        StorageError: the disk refuses, or `target` holds what no export of palpate holds: it is not deleted.
+        StorageError: the disk cannot be written, or `target` has files that palpate did not write: it is not deleted.
     """
     if target.exists() and not (
         target.is_dir() and all(re.fullmatch(r"\d{4,}\.dcm", entry.name) for entry in target.iterdir())
     ):
-        raise StorageError(f"{target} holds something else than slices that palpate wrote. Give another place.")
+        raise StorageError(f"{target} contains other files than slices that palpate wrote. Give another folder.")
     filled, old = (target.with_name(f".{target.name}.{os.getpid()}.{what}.partial") for what in ("new", "old"))
     try:
         shutil.rmtree(filled, ignore_errors=True)
@@ -102,7 +102,7 @@ def derived(source: Described, stored: Array, note: Note, place: int = 0) -> byt
     Args:
         source: the original and its header.
         stored: numbers (C, *spatial) in the order of `source.header`.
-        note: what the copy says of itself.
+        note: what the copy says about itself.
         place: which slice of a series it is, from 0.
 
     Raises:
@@ -159,7 +159,7 @@ def _keep_dimensions(original: Any, copy: Any) -> None:
             if tag is not None and isinstance(tag, int) and not tag >> 16 & 1:
                 setattr(kept, keyword, tag)
         items.append(kept)
-    # An index into a private attribute means nothing without it, and the numbers of the others would shift.
+    # An index into a private attribute has no meaning without it, and the numbers of the others would shift.
     if items and all("DimensionIndexPointer" in item for item in items):
         copy.DimensionIndexSequence = items
 
@@ -254,7 +254,7 @@ def _code(code: Any) -> Any:
 
 
 def _identify(copy: Any, source: Described, note: Note, place: int, content: str) -> None:
-    """New UIDs: one study, series and frame of reference for a note, one instance for its pixels and place."""
+    """New UIDs: one study, series and frame of reference for a note, one instance for its pixels and position."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
