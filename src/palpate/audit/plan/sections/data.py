@@ -23,7 +23,7 @@ else:
 
 
 class DataSection(_Layouts):
-    """`[data]`: the labelled images. Name them by one of `table` to `yolo`."""
+    """`[data]`: the labelled images. Exactly one layout names them, `table` or one of the fields below it."""
 
     split: str = "test"
     """Split of an archive, a datalist, or a VOC, YOLO or nnU-Net folder (`train`, `test`). Default: for an nnU-Net
