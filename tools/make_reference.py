@@ -16,7 +16,7 @@ from pydantic import BaseModel
 import architecture
 import palpate
 from palpate import attacks as attack_modules
-from palpate import catalog, checks, tasks, threats
+from palpate import catalog, checks, contracts, tasks, threats
 from palpate.audit.plan import plan
 from palpate.audit.plan.sections import attacks as plan_attacks
 from palpate.audit.plan.sections import data as plan_data
@@ -187,15 +187,14 @@ def public() -> str:
         NOTE,
         "# Public surface",
         "",
-        "Users may import what this page lists, and everything in `palpate.contracts` and `palpate.catalog` without an "
-        "underscore. Everything else may change without notice.",
+        "Users may import what this page lists. Everything else may change without notice.",
         "",
         "Before 1.0 a minor version may rename or change what is public; the changelog says so. An old name works "
         "until 1.0 with a `DeprecationWarning` that names the new one (`palpate/_moved.py` lists them). The identities "
         "of attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the "
         "catalogue do not change.",
     ]
-    for package in (palpate, checks):
+    for package in (palpate, contracts, checks, catalog):
         lines += ["", f"## {package.__name__}", "", *(f"- `{package.__name__}.{name}`" for name in package.__all__)]
     for package in (tasks, threats, attack_modules):
         lines += ["", f"## {package.__name__}", "", "| module | what it holds |", "|---|---|"]

@@ -19,6 +19,23 @@ from palpate.streams import Streams
 from palpate.tensors import Tree
 from palpate.victim import Victim
 
+__all__ = [
+    "Agreement",
+    "Attack",
+    "AttackResult",
+    "Direction",
+    "Limits",
+    "Neighbourhood",
+    "Objective",
+    "ObjectiveInputs",
+    "Pieces",
+    "StepEvent",
+    "StepRule",
+    "Task",
+    "Threat",
+    "Watcher",
+]
+
 Agreement = Literal["label", "distribution"]
 
 

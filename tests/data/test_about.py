@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from palpate.data.table import Table
+from palpate.data.annotations.labels import BoxLabels, ClassLabels, FindingLabels, MaskLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save
 from tests.data.volumes import scan, write
@@ -27,18 +31,20 @@ def folder(root: Path) -> Path:
     return root / "labels.csv"
 
 
-MORE = {"group": "who", "site": "house", "scanner": "device", "region": "lung"}
+MORE = About("who", "house", "device", "lung")
+UNGROUPED = replace(MORE, group=None)
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks", "findings", "boxes"])
 def test_every_table_carries_them(tmp_path: Path, kind: str) -> None:
     path = folder(tmp_path)
-    table = {
-        "classes": lambda: Table.from_csv(path, tmp_path, **MORE),  # type: ignore[arg-type]
-        "masks": lambda: Table.from_masks(path, tmp_path, **MORE),  # type: ignore[arg-type]
-        "findings": lambda: Table.from_findings(path, tmp_path, ["label"], **MORE),  # type: ignore[arg-type]
-        "boxes": lambda: Table.from_boxes(tmp_path / "boxes.csv", tmp_path, listing=path, listing_file="file", **MORE),  # type: ignore[arg-type]
-    }[kind]()
+    labels = {
+        "classes": ClassLabels(),
+        "masks": MaskLabels(),
+        "findings": FindingLabels(["label"]),
+        "boxes": BoxLabels(boxes=tmp_path / "boxes.csv"),
+    }[kind]
+    table = read_table(CsvTable(path, about=MORE), labels)
     assert [(case.group, case.site, case.scanner) for case in table] == [("p", "Bern", "Acme"), ("q", "", "")]
     region = table.region(0)
     assert region is not None and region.dtype == np.bool_ and table.region(1) is None
@@ -47,11 +53,11 @@ def test_every_table_carries_them(tmp_path: Path, kind: str) -> None:
 
 def test_identities_from_before_stay(tmp_path: Path) -> None:
     path = folder(tmp_path)
-    plain, told = Table.from_csv(path, tmp_path), Table.from_csv(path, tmp_path, **{**MORE, "group": None})  # type: ignore[arg-type]
+    plain, told = Table.from_csv(path, tmp_path), read_table(CsvTable(path, about=UNGROUPED), ClassLabels())
     assert plain.fingerprint([1]) == told.fingerprint([1])
     assert plain.fingerprint([0]) != told.fingerprint([0])
     save(tmp_path / "where.png", (noise(6, 5) > 150).astype(np.uint8))
-    changed = Table.from_csv(path, tmp_path, **{**MORE, "group": None})  # type: ignore[arg-type]
+    changed = read_table(CsvTable(path, about=UNGROUPED), ClassLabels())
     assert changed.fingerprint([0]) != told.fingerprint([0])
 
 
@@ -59,10 +65,10 @@ def test_regions_lie_on_the_grid_of_their_image(tmp_path: Path) -> None:
     path = folder(tmp_path)
     save(tmp_path / "where.png", noise(6, 6))
     with pytest.raises(InputError, match=r"where\.png has the size 6 x 6, and its image 0\.png 6 x 5"):
-        Table.from_csv(path, tmp_path, region="lung").region(0)
+        read_table(CsvTable(path, tmp_path, about=About(region="lung")), ClassLabels()).region(0)
     (tmp_path / "where.png").unlink()
     with pytest.raises(InputError, match=r"line 2: column 'lung' holds 'where\.png', which does not exist"):
-        Table.from_csv(path, tmp_path, region="lung")
+        read_table(CsvTable(path, tmp_path, about=About(region="lung")), ClassLabels())
 
 
 def test_masks_of_one_format_for_volumes_of_another(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palpate.data.annotations.labels import FindingLabels
 from palpate.data.formats.forms import Form
-from palpate.data.layouts.archive import read_headers
-from palpate.data.table import Table
+from palpate.data.layouts.archive import MedMnist, read_headers
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, shared
 
@@ -180,14 +181,14 @@ def test_real_chest_radiographs() -> None:
 
 def test_findings_are_columns_of_the_labels(tmp_path: Path) -> None:
     path = archive(tmp_path, test_images=noise(3, 4, 4), test_labels=np.array([[1, 0], [0, 0], [1, 1]]))
-    table = Table.from_medmnist(path, findings=["mass", "edema"])
+    table = read_table(MedMnist(path), FindingLabels(["mass", "edema"]))
     assert table.classes == ("mass", "edema") and table[2].label == -1
     assert [table.annotation(row).findings.tolist() for row in range(3)] == [[1, 0], [0, 0], [1, 1]]  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"hold 2 findings an image, and task.findings names 3"):
-        Table.from_medmnist(path, findings=["mass", "edema", "more"])
+        read_table(MedMnist(path), FindingLabels(["mass", "edema", "more"]))
     odd = archive(tmp_path, test_images=noise(1, 4, 4), test_labels=np.array([[1, 2]]))
     with pytest.raises(InputError, match="other values than 0 and 1"):
-        Table.from_medmnist(odd, findings=["mass", "edema"])
+        read_table(MedMnist(odd), FindingLabels(["mass", "edema"]))
 
 
 def test_a_long_last_axis_is_one_of_space(tmp_path: Path) -> None:

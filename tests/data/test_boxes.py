@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from palpate.data.annotations.box_modes import BoxMode
-from palpate.data.table import Table
+from palpate.data.annotations.labels import BoxLabels, MaskLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
 
@@ -26,9 +29,10 @@ def boxes(folder: Path, *lines: str, header: str = HEADER, name: str = "boxes.cs
     return folder / name
 
 
-def read(folder: Path, *lines: str, **options: object) -> Table:
+def read(folder: Path, *lines: str, group: str | None = None, where: dict[str, object] | None = None) -> Table:
     """The table of some lines."""
-    return Table.from_boxes(boxes(folder, *lines), folder, classes=CLASSES, **options)  # type: ignore[arg-type]
+    layout = CsvTable(boxes(folder, *lines), about=About(group), where=where or {})
+    return read_table(layout, BoxLabels(CLASSES))
 
 
 def line(*corners: object, image: str = "a.png", label: str = "red") -> str:
@@ -64,23 +68,22 @@ def test_a_line_without_corners_is_an_image_without_boxes(tmp_path: Path) -> Non
 def test_a_listing_names_images_without_boxes_and_chooses_among_them(tmp_path: Path) -> None:
     path = boxes(tmp_path, line(0, 0, 5, 5, image="b.png"), line(0, 0, 5, 5, image="d.png"))
     listing = boxes(tmp_path, "a,x,1", "b,x,2", "c,x,2", "d,y,3", header="file,part,unit", name="images.csv")
-    table = Table.from_boxes(
-        path, tmp_path, listing=listing, listing_file="file", where={"part": "x"}, group="unit", classes=CLASSES
+    table = read_table(
+        CsvTable(listing, tmp_path, file="file", about=About(group="unit"), where={"part": "x"}),
+        BoxLabels(CLASSES, boxes=path),
     )
     assert [(case.name, case.group, case.origin) for case in table] == [
         ("a.png", "1", 0), ("b.png", "2", 1), ("c.png", "2", 2)
     ]  # fmt: skip
     assert [len(table.annotation(row).classes) for row in range(3)] == [0, 1, 0]  # type: ignore[arg-type]
-    healthy = Table.from_boxes(
-        path, tmp_path, listing=listing, listing_file="file", where={"unit": "1"}, classes=CLASSES
-    )
+    healthy = read_table(CsvTable(listing, tmp_path, file="file", where={"unit": "1"}), BoxLabels(CLASSES, boxes=path))
     assert len(healthy) == 1 and len(healthy.annotation(0).classes) == 0  # type: ignore[arg-type]
 
 
 def test_boxes_of_other_images_than_the_listing(tmp_path: Path) -> None:
     listing = boxes(tmp_path, "c.png", "d.png", header="image", name="images.csv")
     with pytest.raises(InputError, match=r"boxes\.csv holds no box of the 2 images\. Check its column 'image'"):
-        read(tmp_path, line(0, 0, 5, 5), listing=listing)
+        read_table(CsvTable(listing, file="image"), BoxLabels(CLASSES, boxes(tmp_path, line(0, 0, 5, 5))))
 
 
 def test_a_limit_takes_images_with_their_boxes(tmp_path: Path) -> None:
@@ -100,7 +103,9 @@ def test_without_a_listing_the_filter_and_the_groups_are_those_of_the_boxes(tmp_
 
 def test_other_columns(tmp_path: Path) -> None:
     path = boxes(tmp_path, "a,red,2,1,10,5", header="file,kind,x1,y1,x2,y2")
-    table = Table.from_boxes(path, tmp_path, "file", "kind", ("x1", "y1", "x2", "y2"), classes=CLASSES)
+    table = read_table(
+        CsvTable(path, tmp_path), BoxLabels(CLASSES, box_file="file", label="kind", corners=("x1", "y1", "x2", "y2"))
+    )
     np.testing.assert_allclose(table.annotation(0).boxes, [[0.1, 0.1, 0.5, 0.5]], rtol=1e-6)
 
 
@@ -160,10 +165,12 @@ def test_an_image_of_two_groups(tmp_path: Path) -> None:
         read(tmp_path, *lines, group="patient")
 
 
-@pytest.mark.parametrize(("options", "column"), [({"file": "file"}, "file"), ({"where": {"part": "x"}}, "part")])
-def test_a_column_that_is_not_there(tmp_path: Path, options: dict[str, object], column: str) -> None:
-    with pytest.raises(InputError, match=rf"boxes\.csv has no column '{column}'"):
-        read(tmp_path, line(0, 0, 5, 5), **options)
+def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+    path = boxes(tmp_path, line(0, 0, 5, 5))
+    with pytest.raises(InputError, match=r"boxes\.csv has no column 'file'"):
+        read_table(CsvTable(path), BoxLabels(CLASSES, box_file="file"))
+    with pytest.raises(InputError, match=r"boxes\.csv has no column 'part'"):
+        read_table(CsvTable(path, where={"part": "x"}), BoxLabels(CLASSES))
 
 
 # -- real data ---------------------------------------------------------------------------------------------------------
@@ -193,8 +200,10 @@ def test_real_polyps_lie_inside_their_boxes() -> None:
     folder = shared("seg_polyp_kvasir")
     listing = folder / "labels.csv"
     where = {"split": "test"}
-    drawn = Table.from_masks(listing, folder, "image", values=(255,), where=where)
-    boxed = Table.from_boxes(folder / "boxes.csv", folder, listing=listing, where=where, classes=("polyp",))
+    drawn = read_table(CsvTable(listing, folder, file="image", where=where), MaskLabels(values=(255,)))
+    boxed = read_table(
+        CsvTable(listing, folder, file="image", where=where), BoxLabels(("polyp",), boxes=folder / "boxes.csv")
+    )
     assert [case.name for case in boxed] == [case.name for case in drawn] and len(boxed) == 200
     for row in range(len(boxed)):
         labels, corners = drawn.annotation(row).labels, boxed.annotation(row).boxes
@@ -216,7 +225,10 @@ def test_what_the_four_numbers_are(tmp_path: Path, mode: BoxMode, numbers: tuple
     cells = ",".join(map(str, numbers))
     (tmp_path / "boxes.csv").write_text(f"patientId,x,y,width,height,Target\na,{cells},1\nb,,,,,0\nb,nan,NaN,,,0\n")
     columns = ("x", "y", "width", "height")
-    table = Table.from_boxes(tmp_path / "boxes.csv", tmp_path, "patientId", "Target", columns, mode=mode, classes=["1"])
+    table = read_table(
+        CsvTable(tmp_path / "boxes.csv", tmp_path),
+        BoxLabels(["1"], box_file="patientId", label="Target", corners=columns, box_mode=mode),
+    )
     boxes = table.annotation(0).boxes  # type: ignore[union-attr]
     assert boxes is not None and boxes.tolist() == [pytest.approx([2 / 8, 1 / 10, 5 / 8, 7 / 10])]
     assert len(table) == 2 and len(table.annotation(1).boxes) == 0  # type: ignore[union-attr,arg-type]
@@ -227,9 +239,10 @@ def test_fractions_are_refused_as_pixels_and_read_as_fractions(tmp_path: Path) -
     (tmp_path / "boxes.csv").write_text("image,label,cx,cy,w,h\na.png,clot,.5,.5,.25,1\n")
     columns = ("cx", "cy", "w", "h")
     with pytest.raises(InputError, match=r'boxes\.csv: all boxes lie between 0 and 1.*data\.box_unit = "fractions"'):
-        Table.from_boxes(tmp_path / "boxes.csv", tmp_path, corners=columns, mode="ccwh", classes=["clot"])
-    table = Table.from_boxes(
-        tmp_path / "boxes.csv", tmp_path, corners=columns, mode="ccwh", fractions=True, classes=["clot"]
+        read_table(CsvTable(tmp_path / "boxes.csv", tmp_path), BoxLabels(["clot"], corners=columns, box_mode="ccwh"))
+    table = read_table(
+        CsvTable(tmp_path / "boxes.csv", tmp_path),
+        BoxLabels(["clot"], corners=columns, box_mode="ccwh", box_unit="fractions"),
     )
     assert table.annotation(0).boxes.tolist() == [pytest.approx([0.375, 0, 0.625, 1])]  # type: ignore[union-attr]
     assert b"fractions" in table.annotations.content(table[0])  # type: ignore[union-attr]
@@ -239,7 +252,7 @@ def test_sizes_that_are_read_as_corners(tmp_path: Path) -> None:
     save(tmp_path / "a.png", noise(10, 8))
     (tmp_path / "boxes.csv").write_text("image,label,x,y,w,h\na.png,clot,5,5,2,2\n")
     with pytest.raises(InputError, match=r'has no area.*data\.box_mode = "xywh"'):
-        Table.from_boxes(tmp_path / "boxes.csv", tmp_path, corners=("x", "y", "w", "h"), classes=["clot"])
+        read_table(CsvTable(tmp_path / "boxes.csv", tmp_path), BoxLabels(["clot"], corners=("x", "y", "w", "h")))
 
 
 def test_boxes_of_a_single_class_need_no_column_of_classes(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from palpate.data.annotations.annotation import IGNORE
 from palpate.data.annotations.coco_shapes import drawn
+from palpate.data.annotations.labels import BoxLabels, MaskLabels
+from palpate.data.layouts.coco import Coco
 from palpate.data.listing import About
-from palpate.data.table import Table
+from palpate.data.table import read_table
 from palpate.errors import InputError
 from tests.data.layouts import coco
 from tests.data.pictures import noise, save
@@ -20,7 +22,7 @@ BLOB = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [1, 0, 0, 1]], dtype=bool)
 
 
 def test_boxes_of_images_with_and_without(tmp_path: Path) -> None:
-    table = Table.from_coco(coco(tmp_path), names=("polyp", "tool"))
+    table = read_table(Coco(coco(tmp_path)), BoxLabels(("polyp", "tool")))
     assert [case.name for case in table] == [f"pictures/{number}.png" for number in range(3)]
     first = table.annotation(0)
     np.testing.assert_allclose(first.boxes, [[1 / 8, 2 / 6, 4 / 8, 4 / 6], [5.5 / 8, 0, 7.5 / 8, 1 / 6]], rtol=1e-6)  # type: ignore[arg-type]
@@ -29,18 +31,18 @@ def test_boxes_of_images_with_and_without(tmp_path: Path) -> None:
 
 
 def test_categories_stand_in_the_order_of_their_ids(tmp_path: Path) -> None:
-    table = Table.from_coco(coco(tmp_path))
+    table = read_table(Coco(coco(tmp_path)), BoxLabels())
     assert table.classes == ("tool", "polyp")
     assert table.annotation(0).classes.tolist() == [1, 0]  # type: ignore[union-attr]
 
 
 def test_keys_of_images_are_columns(tmp_path: Path) -> None:
-    table = Table.from_coco(coco(tmp_path), about=About(group="patient"), where={"id": 72})
+    table = read_table(Coco(coco(tmp_path), about=About(group="patient"), where={"id": 72}), BoxLabels())
     assert [(case.group, case.origin) for case in table] == [("p2", 2)]
 
 
 def test_polygons_become_masks(tmp_path: Path) -> None:
-    table = Table.from_coco(coco(tmp_path), shows="masks", names=("polyp", "tool"), spacing=(0.5, 0.5))
+    table = read_table(Coco(coco(tmp_path)), MaskLabels(("polyp", "tool"), spacing=(0.5, 0.5)))
     expected = np.zeros((6, 8))
     expected[2:4, 1:4] = 1
     expected[0, 5:8] = 2
@@ -48,13 +50,13 @@ def test_polygons_become_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(annotation.labels, expected)
     assert annotation.spacing == (0.5, 0.5) and not annotation.overlapping
     assert not table.annotation(2).labels.any()  # type: ignore[union-attr]
-    stack = Table.from_coco(tmp_path / "instances.json", shows="masks", exclusive=False).annotation(0)
+    stack = read_table(Coco(tmp_path / "instances.json"), MaskLabels(exclusive=False)).annotation(0)
     assert stack.overlapping
     np.testing.assert_array_equal(stack.labels, [expected == 2, expected == 1])
 
 
 def test_crowds_are_ignored(tmp_path: Path) -> None:
-    labels = Table.from_coco(coco(tmp_path), shows="masks").annotation(1).labels
+    labels = read_table(Coco(coco(tmp_path)), MaskLabels()).annotation(1).labels
     assert labels is not None and (labels[:, 0] == IGNORE).all() and not labels[:, 1:].any()
 
 
@@ -63,8 +65,8 @@ def test_structures_that_overlap(tmp_path: Path) -> None:
     things = [{"image_id": 70, "category_id": which, "segmentation": box} for which in (4, 9)]
     path = coco(tmp_path, annotations=things)
     with pytest.raises(InputError, match=r"tool and polyp overlap in 4 pixels.*Set task\.exclusive = false"):
-        Table.from_coco(path, shows="masks").annotation(0)
-    stack = Table.from_coco(path, shows="masks", exclusive=False).annotation(0).labels
+        read_table(Coco(path), MaskLabels()).annotation(0)
+    stack = read_table(Coco(path), MaskLabels(exclusive=False)).annotation(0).labels
     assert stack is not None and stack[:, :2, :2].all() and stack.sum() == 8
 
 
@@ -138,22 +140,22 @@ def test_bad_shapes(segmentation: Any, said: str) -> None:
 )  # fmt: skip
 def test_bad_files(tmp_path: Path, document: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Table.from_coco(coco(tmp_path, **document), names=("polyp", "tool"))
+        read_table(Coco(coco(tmp_path, **document)), BoxLabels(("polyp", "tool")))
 
 
 def test_names_that_are_no_categories(tmp_path: Path) -> None:
     path = coco(tmp_path)
     with pytest.raises(InputError, match="holds 'tool', which is none of the classes polyp"):
-        Table.from_coco(path, names=("polyp",))
+        read_table(Coco(path), BoxLabels(("polyp",)))
     with pytest.raises(InputError, match="the category 'tool' is none of the structures polyp"):
-        Table.from_coco(path, shows="masks", names=("polyp",))
+        read_table(Coco(path), MaskLabels(("polyp",)))
     with pytest.raises(InputError, match=r"has no category 'polip'. Did you mean 'polyp'?"):
-        Table.from_coco(path, shows="masks", names=("polip", "tool"))
+        read_table(Coco(path), MaskLabels(("polip", "tool")))
 
 
-@pytest.mark.parametrize("shows", ["boxes", "masks"])
-def test_an_image_of_another_size_than_was_annotated(tmp_path: Path, shows: Any) -> None:
-    table = Table.from_coco(coco(tmp_path), shows=shows)
+@pytest.mark.parametrize("labels", [BoxLabels(), MaskLabels()])
+def test_an_image_of_another_size_than_was_annotated(tmp_path: Path, labels: BoxLabels | MaskLabels) -> None:
+    table = read_table(Coco(coco(tmp_path)), labels)
     save(tmp_path / "pictures/0.png", noise(12, 16))
     with pytest.raises(InputError, match=r"says that pictures/0\.png is 8 x 6 .* and the file is 16 x 12"):
         table.annotation(0)
@@ -162,5 +164,5 @@ def test_an_image_of_another_size_than_was_annotated(tmp_path: Path, shows: Any)
 def test_polygons_give_the_boxes_that_are_missing(tmp_path: Path) -> None:
     drawn = [[1, 2, 4, 2, 4, 4], [5, 1, 6, 1, 6, 3]]
     path = coco(tmp_path, annotations=[{"id": 1, "image_id": 70, "category_id": 9, "segmentation": drawn}])
-    boxes = Table.from_coco(path).annotation(0).boxes  # type: ignore[union-attr]
+    boxes = read_table(Coco(path), BoxLabels()).annotation(0).boxes  # type: ignore[union-attr]
     assert boxes is not None and boxes.tolist() == [pytest.approx([1 / 8, 1 / 6, 6 / 8, 4 / 6])]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from palpate.data.layouts.datalist import BOX_MODES, Keys
+from palpate.data.annotations.labels import BoxLabels, ClassLabels, FindingLabels, MaskLabels
+from palpate.data.layouts.datalist import BOX_MODES, Datalist
 from palpate.data.listing import About
-from palpate.data.table import Table
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.layouts import dump
 from tests.data.pictures import noise, save, shared
@@ -28,21 +29,21 @@ def pictures(folder: Path, *items: dict[str, Any], split: str = "validation", **
 
 def test_classes_by_number_and_by_name(tmp_path: Path) -> None:
     path = pictures(tmp_path, {"label": 1}, {"label": "ill"}, {"label": [0]}, {"label": 1.0})
-    table = Table.from_datalist(path, "validation", names=("well", "ill"))
+    table = read_table(Datalist(path, "validation"), ClassLabels(("well", "ill")))
     assert table.labels.tolist() == [1, 1, 0, 1] and table.counts() == (1, 3)
     np.testing.assert_array_equal(table.image(2)[0], noise(6, 8, seed=2))
     path = pictures(tmp_path, {"label": 1}, {"label": 0})
-    assert Table.from_datalist(path).classes == ("0", "1")
+    assert read_table(Datalist(path), ClassLabels()).classes == ("0", "1")
 
 
 def test_other_keys_are_columns(tmp_path: Path) -> None:
     items = [{"label": n % 2, "fold": n % 2, "who": f"p{n // 2}", "where": "Bern", "tags": [1, 2]} for n in range(4)]
     path = pictures(tmp_path, *items)
     about = About(group="who", site="where")
-    table = Table.from_datalist(path, names=("a", "b"), about=about, where={"fold": 1})
+    table = read_table(Datalist(path, about=about, where={"fold": 1}), ClassLabels(("a", "b")))
     assert [(case.group, case.site, case.origin) for case in table] == [("p0", "Bern", 1), ("p1", "Bern", 3)]
     with pytest.raises(InputError, match=r"has no column 'whom'. Did you mean 'who'?"):
-        Table.from_datalist(path, names=("a", "b"), about=About(group="whom"))
+        read_table(Datalist(path, about=About(group="whom")), ClassLabels(("a", "b")))
 
 
 def volumes(folder: Path, **more: Any) -> Path:
@@ -54,7 +55,7 @@ def volumes(folder: Path, **more: Any) -> Path:
 
 
 def test_a_decathlon_folder(tmp_path: Path) -> None:
-    table = Table.from_datalist(volumes(tmp_path), shows="masks", names=("front", "back"))
+    table = read_table(Datalist(volumes(tmp_path)), MaskLabels(("front", "back")))
     assert [case.name for case in table] == ["imagesTr/0.nii.gz", "imagesTr/1.nii.gz"]
     np.testing.assert_array_equal(table.annotation(1).labels, scan(3, 5, 4, seed=1) % 3)
     assert table.annotation(0).spacing == pytest.approx((0.5, 2.0, 3.0))
@@ -66,7 +67,7 @@ def test_lists_of_channels_and_of_masks(tmp_path: Path) -> None:
     write(tmp_path / "b.nii.gz", (scan(3, 5, 4) > 50).astype(np.uint8))
     item = {"image": ["imagesTr/1.nii.gz", "imagesTr/0.nii.gz"], "label": ["a.nii.gz", "b.nii.gz"]}
     path = dump(tmp_path / "list.json", [item])
-    table = Table.from_datalist(path, shows="masks", names=("core", "whole"))
+    table = read_table(Datalist(path), MaskLabels(("core", "whole")))
     np.testing.assert_array_equal(table.image(0), [scan(3, 5, 4, seed=1), scan(3, 5, 4, seed=0)])
     annotation = table.annotation(0)
     assert annotation.overlapping
@@ -75,27 +76,27 @@ def test_lists_of_channels_and_of_masks(tmp_path: Path) -> None:
 
 def test_findings_as_a_list_and_as_keys(tmp_path: Path) -> None:
     path = pictures(tmp_path, {"label": [1, 0]}, {"label": [-1, 1]})
-    table = Table.from_datalist(path, shows="findings", names=("mass", "fluid"))
+    table = read_table(Datalist(path), FindingLabels(("mass", "fluid")))
     assert [table.annotation(row).findings.tolist() for row in range(2)] == [[1, 0], [-1, 1]]  # type: ignore[union-attr]
     path = pictures(tmp_path, {"mass": 1, "fluid": 0}, {"mass": False, "fluid": None})
-    table = Table.from_datalist(path, "validation", shows="findings", names=("mass", "fluid"))
+    table = read_table(Datalist(path, "validation"), FindingLabels(("mass", "fluid")))
     assert [table.annotation(row).findings.tolist() for row in range(2)] == [[1, 0], [0, -1]]  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"item 1: its label is \[1\], and there are 2 findings"):
-        Table.from_datalist(pictures(tmp_path, {"label": [1]}), shows="findings", names=("mass", "fluid"))
+        read_table(Datalist(pictures(tmp_path, {"label": [1]})), FindingLabels(("mass", "fluid")))
 
 
 @pytest.mark.parametrize("mode", BOX_MODES)
 def test_boxes_in_every_mode(tmp_path: Path, mode: str) -> None:
     box = {"xyxy": [1, 2, 5, 4], "xywh": [1, 2, 4, 2], "xxyy": [1, 5, 2, 4], "ccwh": [3, 3, 4, 2]}[mode]
     path = pictures(tmp_path, {"box": [box], "label": [1]}, {"box": [], "label": []})
-    table = Table.from_datalist(path, shows="boxes", names=("a", "b"), keys=Keys(mode=mode))  # type: ignore[arg-type]
+    table = read_table(Datalist(path), BoxLabels(("a", "b"), box_mode=mode))  # type: ignore[arg-type]
     annotation = table.annotation(0)
     np.testing.assert_allclose(annotation.boxes, [[1 / 8, 2 / 6, 5 / 8, 4 / 6]], rtol=1e-6)  # type: ignore[arg-type]
     assert annotation.classes is not None and annotation.classes.tolist() == [1]
     assert table.annotation(1).boxes is not None and len(table.annotation(1).boxes) == 0  # type: ignore[arg-type]
     own = pictures(tmp_path, {"box": [box], "label": [1], "box_mode": mode})
     np.testing.assert_allclose(
-        Table.from_datalist(own, shows="boxes", names=("a", "b")).annotation(0).boxes,  # type: ignore[arg-type]
+        read_table(Datalist(own), BoxLabels(("a", "b"))).annotation(0).boxes,  # type: ignore[arg-type]
         annotation.boxes,  # type: ignore[arg-type]
     )
 
@@ -104,7 +105,7 @@ def test_absolute_paths_become_relative(tmp_path: Path) -> None:
     pictures(tmp_path, {"label": 0}, {"label": 1})
     items = [{"image": str(tmp_path / f"images/{number}.png"), "label": number} for number in range(2)]
     path = dump(tmp_path / "list.json", items)
-    assert [case.name for case in Table.from_datalist(path)] == ["images/0.png", "images/1.png"]
+    assert [case.name for case in read_table(Datalist(path), ClassLabels())] == ["images/0.png", "images/1.png"]
 
 
 @pytest.mark.parametrize(
@@ -136,15 +137,15 @@ def test_bad_lists_are_one_sentence(tmp_path: Path, text: str, said: str) -> Non
     path = pictures(tmp_path, {"label": 0})
     path.write_text(text)
     with pytest.raises(InputError, match=said):
-        Table.from_datalist(path, names=("well", "ill"))
+        read_table(Datalist(path), ClassLabels(("well", "ill")))
 
 
 def test_a_split_that_is_not_there(tmp_path: Path) -> None:
     path = pictures(tmp_path, {"label": 0}, training=[{"image": "x", "label": 0}])
     with pytest.raises(InputError, match=r"has no list 'test'. Its lists are: validation, training"):
-        Table.from_datalist(path, "test")
+        read_table(Datalist(path, "test"), ClassLabels())
     with pytest.raises(InputError, match="lists images without labels"):
-        Table.from_datalist(volumes(tmp_path), "test", shows="masks")
+        read_table(Datalist(volumes(tmp_path), "test"), MaskLabels())
 
 
 @pytest.mark.parametrize(
@@ -161,15 +162,15 @@ def test_a_split_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_bad_boxes(tmp_path: Path, item: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Table.from_datalist(pictures(tmp_path, item), shows="boxes", names=("a",)).annotation(0)
+        read_table(Datalist(pictures(tmp_path, item)), BoxLabels(("a",))).annotation(0)
 
 
 def test_a_json_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("palpate.data.texts.MAX_BYTES", 10)
     with pytest.raises(InputError, match=r"bytes, and palpate reads JSON up to 10"):
-        Table.from_datalist(pictures(tmp_path, {"label": 0}))
+        read_table(Datalist(pictures(tmp_path, {"label": 0})), ClassLabels())
     with pytest.raises(InputError, match="does not exist"):
-        Table.from_datalist(tmp_path / "none.json")
+        read_table(Datalist(tmp_path / "none.json"), ClassLabels())
 
 
 @pytest.mark.shared
@@ -180,7 +181,7 @@ def test_the_hippocampus_as_a_datalist(tmp_path: Path) -> None:
     )
     items = [{"image": case.name, "label": case.name.replace("images", "labels")} for case in plain]
     path = dump(tmp_path / "dataset.json", {"training": items})
-    table = Table.from_datalist(path, "training", root, shows="masks", names=("anterior", "posterior"))
+    table = read_table(Datalist(path, "training", root), MaskLabels(("anterior", "posterior")))
     assert (
         table.fingerprint()
         == Table(

@@ -8,7 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from palpate.data.table import Table
+from palpate.data.annotations.labels import ClassLabels, MaskLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_series, ct_slice, noise, saved, segmentation
 from tests.data.pictures import shared
@@ -32,18 +35,18 @@ def drawn(path: Path, names: dict[int, str], *masks: np.ndarray) -> Path:
 
 def table(folder: Path, line: str = "ct,seg.dcm", **options: object) -> Table:
     (folder / "labels.csv").write_text(f"file,mask\n{line}\n")
-    return Table.from_masks(folder / "labels.csv", folder, **options)  # type: ignore[arg-type]
+    return read_table(CsvTable(folder / "labels.csv"), MaskLabels(**options))  # type: ignore[arg-type]
 
 
 def test_segments_are_matched_by_name(tmp_path: Path) -> None:
     ct_series(tmp_path / "ct", VOLUME)
     drawn(tmp_path / "seg.dcm", {1: "Right lung", 2: "LEFT LUNG"}, RIGHT, LEFT)
-    told = table(tmp_path, structures=["left lung", "right lung"])
+    told = table(tmp_path, names=["left lung", "right lung"])
     assert told[0].name == "ct" and told.shape_of(0) == (1, SLICES, ROWS, COLUMNS)
     np.testing.assert_array_equal(told.image(0)[0], VOLUME.astype(np.float32) - 1024)
     np.testing.assert_array_equal(told.annotation(0).labels, LEFT + 2 * RIGHT)
     assert told.annotation(0).spacing == told.spacing(0) == pytest.approx((2.5, 0.5, 0.75))
-    three = table(tmp_path, structures=["right lung", "heart", "left lung"]).annotation(0)
+    three = table(tmp_path, names=["right lung", "heart", "left lung"]).annotation(0)
     np.testing.assert_array_equal(three.labels, RIGHT + 3 * LEFT)
 
 
@@ -59,15 +62,15 @@ def test_a_segment_that_is_no_structure(tmp_path: Path) -> None:
     ct_series(tmp_path / "ct", VOLUME)
     drawn(tmp_path / "seg.dcm", {1: "left", 2: "heart"}, LEFT, RIGHT)
     with pytest.raises(InputError, match="has the segment 'heart', and the structures are left, right"):
-        table(tmp_path, structures=["left", "right"]).annotation(0)
+        table(tmp_path, names=["left", "right"]).annotation(0)
 
 
 def test_segments_that_overlap(tmp_path: Path) -> None:
     ct_series(tmp_path / "ct", VOLUME)
     drawn(tmp_path / "seg.dcm", {1: "whole", 2: "part"}, LEFT | RIGHT, RIGHT)
     with pytest.raises(InputError, match=r"whole and part overlap in .* Set task\.exclusive = false"):
-        table(tmp_path, structures=["whole", "part"]).annotation(0)
-    annotation = table(tmp_path, structures=["whole", "part"], exclusive=False).annotation(0)
+        table(tmp_path, names=["whole", "part"]).annotation(0)
+    annotation = table(tmp_path, names=["whole", "part"], exclusive=False).annotation(0)
     assert annotation.overlapping
     np.testing.assert_array_equal(annotation.labels, [LEFT | RIGHT, RIGHT])
 
@@ -75,16 +78,16 @@ def test_segments_that_overlap(tmp_path: Path) -> None:
 def test_a_mask_of_single_slices(tmp_path: Path) -> None:
     saved(tmp_path / "a.dcm", ct_slice(VOLUME[0], PLACES[1]))
     saved(tmp_path / "seg.dcm", segmentation([(1, PLACES[1], LEFT[1])], {1: "left"}))
-    np.testing.assert_array_equal(table(tmp_path, "a.dcm,seg.dcm", structures=["left"]).annotation(0).labels, LEFT[1])
+    np.testing.assert_array_equal(table(tmp_path, "a.dcm,seg.dcm", names=["left"]).annotation(0).labels, LEFT[1])
 
 
 def test_the_identity_follows_the_segments(tmp_path: Path) -> None:
     ct_series(tmp_path / "ct", VOLUME)
     drawn(tmp_path / "seg.dcm", {1: "a", 2: "b"}, LEFT, RIGHT)
-    first, second = (table(tmp_path, structures=names).fingerprint() for names in (["a", "b"], ["b", "a"]))
+    first, second = (table(tmp_path, names=names).fingerprint() for names in (["a", "b"], ["b", "a"]))
     assert first != second
     drawn(tmp_path / "seg.dcm", {1: "a", 2: "b"}, LEFT, RIGHT[::-1])
-    assert table(tmp_path, structures=["a", "b"]).fingerprint() != first
+    assert table(tmp_path, names=["a", "b"]).fingerprint() != first
 
 
 def test_class_folders_of_files_and_of_series(tmp_path: Path) -> None:
@@ -113,7 +116,7 @@ def test_the_scanner_stands_in_the_header(tmp_path: Path) -> None:
         scanner = {"Manufacturer": "Acme", "ManufacturerModelName": "One"}
         saved(tmp_path / f"{name}.dcm", ct_slice(VOLUME[0], 0, **scanner))
     (tmp_path / "labels.csv").write_text("file,label,device\na.dcm,0,\nb.dcm,1,Other\n")
-    told = Table.from_csv(tmp_path / "labels.csv", tmp_path, scanner="device")
+    told = read_table(CsvTable(tmp_path / "labels.csv", tmp_path, about=About(scanner="device")), ClassLabels())
     assert [told.scanner(row) for row in range(2)] == ["Acme One", "Other"]
 
 
@@ -131,4 +134,4 @@ def test_a_real_segmentation(tmp_path: Path) -> None:
         }
         saved(tmp_path / f"ct/{9 - number}.dcm", ct_slice(np.zeros((512, 512), "int16"), 0, **geometry))
     (tmp_path / "seg.dcm").symlink_to(path.resolve())
-    np.testing.assert_array_equal(table(tmp_path, structures=["liver"]).annotation(0).labels, original.pixel_array)
+    np.testing.assert_array_equal(table(tmp_path, names=["liver"]).annotation(0).labels, original.pixel_array)

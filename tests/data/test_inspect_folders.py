@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palpate.data.annotations.mask_pairs import Naming
 from palpate.data.inspect.folders import find_folders
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.seen import OtherKindError, UnreadError
-from palpate.data.layouts.annotated import AnnotatedLayout
+from palpate.data.layouts.mask_pairs import Naming
 from tests.data.pictures import noise, save
 
 
@@ -25,7 +25,7 @@ def tree(folder: Path, *names: str, values: Sequence[int] = (255,), count: int =
             save(folder / name.replace("#", f"{number:02d}"), mask if place else noise(12, 12, seed=number))
 
 
-def found(folder: Path) -> list[AnnotatedLayout]:
+def found(folder: Path) -> list[FoundAnnotations]:
     layouts = list(find_folders(folder))
     for layout in layouts:
         table = layout.table()

@@ -11,8 +11,10 @@ from PIL import Image
 
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.plan.tables import load_table
+from palpate.data.annotations.labels import MaskLabels
 from palpate.data.annotations.mask_images import is_mask_image, mask_size, read_mask_image
-from palpate.data.table import Table
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError, PlanError
 from tests.audit.plan.test_plan_tables import REST
 from tests.data.png_bits import grey_png
@@ -122,7 +124,9 @@ def test_colours_are_shown_as_the_values_to_write_and_then_read(tmp_path: Path) 
     with pytest.raises(InputError, match=r"holds 0x0080ff in 10 pixels; structures are stored as 0xff0000"):
         Table.from_masks(table, tmp_path, values=(0xFF0000,)).annotation(0)
     white = np.where((DRAWN == 2)[..., None], 255, COLOURED).astype(np.uint8)
-    kept = Table.from_masks(pair(tmp_path, white), tmp_path, values=(0xFF0000,), ignore_value=0xFFFFFF).annotation(0)
+    kept = read_table(
+        CsvTable(pair(tmp_path, white), tmp_path), MaskLabels(values=(0xFF0000,), ignore_value=0xFFFFFF)
+    ).annotation(0)
     np.testing.assert_array_equal(kept.labels, np.where(DRAWN == 2, 255, DRAWN))
 
 
@@ -151,7 +155,9 @@ def jpeg(folder: Path, mode: str = "L", quality: int = 70) -> np.ndarray:
 def test_a_threshold_reads_masks_that_jpeg_has_changed(mode: str, exclusive: bool, tmp_path: Path) -> None:
     disc = jpeg(tmp_path, mode)
     table = listing(tmp_path, "a.png,m.jpg")
-    held = Table.from_masks(table, tmp_path, threshold=128, exclusive=exclusive, structures=["polyp"]).annotation(0)
+    held = read_table(CsvTable(table, tmp_path), MaskLabels(["polyp"], threshold=128, exclusive=exclusive)).annotation(
+        0
+    )
     assert held.labels is not None
     np.testing.assert_array_equal(held.labels.reshape(disc.shape), disc)
     with pytest.raises(InputError, match=r"m\.jpg.*data\.threshold = 128"):
@@ -160,13 +166,15 @@ def test_a_threshold_reads_masks_that_jpeg_has_changed(mode: str, exclusive: boo
 
 def test_the_threshold_itself_is_present(tmp_path: Path) -> None:
     table = pair(tmp_path, DRAWN * 64)
-    held = Table.from_masks(table, tmp_path, threshold=128).annotation(0)
+    held = read_table(CsvTable(table, tmp_path), MaskLabels(threshold=128)).annotation(0)
     np.testing.assert_array_equal(held.labels, DRAWN == 2)
 
 
 def test_a_threshold_is_part_of_what_was_computed(tmp_path: Path) -> None:
     table = pair(tmp_path, DRAWN * 64)
-    prints = {Table.from_masks(table, tmp_path, threshold=limit).fingerprint() for limit in (None, 64, 128)}
+    prints = {
+        read_table(CsvTable(table, tmp_path), MaskLabels(threshold=limit)).fingerprint() for limit in (None, 64, 128)
+    }
     assert len(prints) == 3
 
 
@@ -177,7 +185,7 @@ def test_a_mask_that_was_resampled_is_named_with_its_numbers_and_a_way_out(tmp_p
     table = listing(tmp_path, "v.nii,m.nii")
     with pytest.raises(InputError, match=r"m\.nii holds -115\.5, .*-115\.5 to 342: .*resampled.*data\.threshold"):
         Table.from_masks(table, tmp_path).annotation(0)
-    held = Table.from_masks(table, tmp_path, threshold=100.5).annotation(0)
+    held = read_table(CsvTable(table, tmp_path), MaskLabels(threshold=100.5)).annotation(0)
     np.testing.assert_array_equal(held.labels, numbers >= 100.5)
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from palpate.data.annotations.annotation import IGNORE
-from palpate.data.annotations.mask_pairs import Naming, mask_files, paired, picture_files
-from palpate.data.layouts.folder_tables import table_of_masks
+from palpate.data.annotations.labels import MaskLabels
+from palpate.data.layouts.mask_folders import MaskFolders
+from palpate.data.layouts.mask_pairs import Naming, mask_files, paired, picture_files
+from palpate.data.table import read_table
 from palpate.errors import InputError
 from tests.data.dicom.making import ct_slice, saved
 from tests.data.pictures import noise, save
@@ -52,7 +54,7 @@ def test_several_masks_of_an_image_need_a_star() -> None:
 def test_masks_among_the_images(tmp_path: Path) -> None:
     for name, pixels in {"b (1)": noise(8, 8), "b (1)_mask": square(0), "b (1)_mask_1": square(5)}.items():
         save(tmp_path / f"benign/{name}.png", pixels)
-    table = table_of_masks(tmp_path, tmp_path, naming=Naming(mask="{stem}_mask*"), values=[255], structures=["lump"])
+    table = read_table(MaskFolders(tmp_path, mask_name="{stem}_mask*"), MaskLabels(["lump"], values=[255]))
     assert [case.name for case in table] == ["benign/b (1).png"]
     labels = table.annotation(0).labels  # type: ignore[union-attr]
     assert labels is not None and labels.sum() == 18 and labels[0, 0] == labels[7, 7] == 1 and labels[4, 4] == 0
@@ -67,21 +69,23 @@ def test_what_has_no_counterpart_is_refused_or_skipped_or_empty(tmp_path: Path) 
     with pytest.raises(
         InputError, match=r"1 of 3 images has no mask \(c\.png\); 1 mask has no image \(z\.png\)"
     ) as said:
-        table_of_masks(images, masks, values=[255])
+        read_table(MaskFolders(masks, images), MaskLabels(values=[255]))
     assert "data.unpaired" in str(said.value)
-    assert [case.name for case in table_of_masks(images, masks, unpaired="skip", values=[255])] == ["a.png", "b.png"]
-    empty = table_of_masks(images, masks, unpaired="empty", values=[255])
+    assert [
+        case.name for case in read_table(MaskFolders(masks, images, unpaired="skip"), MaskLabels(values=[255]))
+    ] == ["a.png", "b.png"]
+    empty = read_table(MaskFolders(masks, images, unpaired="empty"), MaskLabels(values=[255]))
     sums = [int(empty.annotation(row).labels.sum()) for row in range(3)]  # type: ignore[union-attr]
     assert sums == [9, 9, 0] and empty.annotations.content(empty[2])  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"masks: none of its files is named like a mask"):
-        table_of_masks(images, masks, naming=Naming(mask="{stem}_m"), unpaired="skip")
+        read_table(MaskFolders(masks, images, mask_name="{stem}_m", unpaired="skip"), MaskLabels())
 
 
 def test_masks_of_one_image_that_contradict_each_other(tmp_path: Path) -> None:
     save(tmp_path / "a.png", noise(8, 8))
     save(tmp_path / "a_mask.png", square(0) // 255)
     save(tmp_path / "a_mask_1.png", square(2) // 255 * 2)
-    table = table_of_masks(tmp_path, tmp_path, naming=Naming(mask="{stem}_mask*"), values=[1, 2])
+    table = read_table(MaskFolders(tmp_path, mask_name="{stem}_mask*"), MaskLabels(values=[1, 2]))
     with pytest.raises(InputError, match=r"a_mask_1\.png and another mask of a\.png have different structures in 1 "):
         table.annotation(0)
 
@@ -90,10 +94,15 @@ def test_a_folder_of_fields_of_view(tmp_path: Path) -> None:
     save(tmp_path / "images/21_test.png", noise(8, 8))
     save(tmp_path / "manual/21_manual1.png", square(0))
     save(tmp_path / "fov/21_test_mask.png", square(0, 5))
-    table = table_of_masks(
-        tmp_path / "images", tmp_path / "manual", field=tmp_path / "fov", values=[255],
-        naming=Naming("{stem}_test", "{stem}_manual1", "{stem}_test_mask"),
-    )  # fmt: skip
+    layout = MaskFolders(
+        tmp_path / "manual",
+        tmp_path / "images",
+        image_name="{stem}_test",
+        mask_name="{stem}_manual1",
+        field=tmp_path / "fov",
+        field_name="{stem}_test_mask",
+    )
+    table = read_table(layout, MaskLabels(values=[255]))
     labels = table.annotation(0).labels  # type: ignore[union-attr]
     assert labels is not None and labels[0, 0] == 1 and labels[4, 4] == 0 and labels[5, 5] == IGNORE
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from palpate.data.annotations.annotation import IGNORE
-from palpate.data.table import Table
+from palpate.data.annotations.labels import MaskLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save, shared
 from tests.data.volumes import AFFINE, scan, write
@@ -64,7 +67,7 @@ def test_a_grey_mask_saved_as_rgb(tmp_path: Path) -> None:
 
 
 def test_an_ignored_value(tmp_path: Path) -> None:
-    table = Table.from_masks(pair(tmp_path), tmp_path, values=(1,), ignore_value=2)
+    table = read_table(CsvTable(pair(tmp_path), tmp_path), MaskLabels(values=(1,), ignore_value=2))
     np.testing.assert_array_equal(table.annotation(0).labels, np.array([0, 1, IGNORE])[DRAWN])
 
 
@@ -94,7 +97,7 @@ def test_outside_the_field_of_view_nothing_counts(tmp_path: Path, mask: str | tu
     save(tmp_path / "v.png", view)
     save(tmp_path / "b.png", noise(6, 5, seed=1))
     path = listing(tmp_path, "a.png,m.png,m.png,v.png", "b.png,m.png,m.png,", header="file,mask,mask2,fov")
-    table = Table.from_masks(path, tmp_path, mask=mask, field="fov")
+    table = read_table(CsvTable(path, tmp_path), MaskLabels(mask=mask, field="fov"))
     inside, whole = table.annotation(0).labels, table.annotation(1).labels
     assert inside is not None and whole is not None
     assert (inside[..., :2, :] == IGNORE).all()
@@ -112,18 +115,18 @@ def test_volumes_with_their_spacing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(annotation.labels, drawn)
     assert annotation.spacing == pytest.approx((0.5, 2.0, 3.0))
     assert table.shape_of(0) == (1, 3, 5, 4) == table.image(0).shape
-    given = Table.from_masks(path, tmp_path, structures=["front", "back"], spacing=(0.5, 2.0, 3.0))
+    given = read_table(CsvTable(path, tmp_path), MaskLabels(["front", "back"], spacing=(0.5, 2.0, 3.0)))
     assert given.annotation(0).spacing == (0.5, 2.0, 3.0)
 
 
 def test_spacing_where_the_files_do_not_say(tmp_path: Path) -> None:
     path = pair(tmp_path, np.zeros_like(DRAWN))
-    assert Table.from_masks(path, tmp_path, spacing=(0.7, 0.8)).annotation(0).spacing == (0.7, 0.8)
+    assert read_table(CsvTable(path, tmp_path), MaskLabels(spacing=(0.7, 0.8))).annotation(0).spacing == (0.7, 0.8)
     for name in ("v", "m"):
         write(tmp_path / f"{name}.nii", scan(3, 5, 4) * (name == "v"), np.eye(4), unit="unknown")
     path = listing(tmp_path, "v.nii,m.nii")
     assert Table.from_masks(path, tmp_path).annotation(0).spacing is None
-    assert Table.from_masks(path, tmp_path, spacing=(1, 1, 5)).annotation(0).spacing == (1, 1, 5)
+    assert read_table(CsvTable(path, tmp_path), MaskLabels(spacing=(1, 1, 5))).annotation(0).spacing == (1, 1, 5)
 
 
 def test_images_may_differ_in_size(tmp_path: Path) -> None:
@@ -142,7 +145,9 @@ def test_filters_groups_and_limits(tmp_path: Path) -> None:
         lines.append(f"{number}.png,m.png,p{number // 2},{'test' if number % 2 else 'train'}")
     save(tmp_path / "m.png", DRAWN)
     path = listing(tmp_path, *lines, header="file,mask,patient,split")
-    table = Table.from_masks(path, tmp_path, values=(1, 2), group="patient", where={"split": "test"})
+    table = read_table(
+        CsvTable(path, tmp_path, about=About(group="patient"), where={"split": "test"}), MaskLabels(values=(1, 2))
+    )
     assert [(case.name, case.group, case.origin) for case in table] == [
         (f"{n}.png", f"p{n // 2}", n) for n in (1, 3, 5, 7)
     ]
@@ -157,8 +162,8 @@ def test_the_identity_is_that_of_images_masks_and_their_reading(tmp_path: Path) 
     assert first == Table.from_masks(path, tmp_path, values=(1,)).fingerprint()
     others = {
         Table.from_masks(path, tmp_path, values=(2,)).fingerprint(),
-        Table.from_masks(path, tmp_path, values=(1,), ignore_value=2).fingerprint(),
-        Table.from_masks(path, tmp_path, values=(1,), spacing=(1, 1)).fingerprint(),
+        read_table(CsvTable(path, tmp_path), MaskLabels(values=(1,), ignore_value=2)).fingerprint(),
+        read_table(CsvTable(path, tmp_path), MaskLabels(values=(1,), spacing=(1, 1))).fingerprint(),
         Table.from_masks(path, tmp_path, mask=("mask",), values=(1,)).fingerprint(),
     }
     save(tmp_path / "m.png", np.ones_like(DRAWN))
@@ -212,10 +217,18 @@ def test_a_mask_that_is_not_there(tmp_path: Path, cell: str, words: str) -> None
         Table.from_masks(path, tmp_path)
 
 
-@pytest.mark.parametrize("columns", [{"mask": "masks"}, {"field": "vof"}, {"mask": ("mask", "lung")}, {"group": "p"}])
-def test_a_column_that_is_not_there(tmp_path: Path, columns: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("labels", "group"),
+    [
+        (MaskLabels(mask="masks"), None),
+        (MaskLabels(field="vof"), None),
+        (MaskLabels(mask=("mask", "lung")), None),
+        (MaskLabels(), "p"),
+    ],
+)
+def test_a_column_that_is_not_there(tmp_path: Path, labels: MaskLabels, group: str | None) -> None:
     with pytest.raises(InputError, match=r"labels\.csv has no column '(masks|vof|lung|p)'"):
-        Table.from_masks(pair(tmp_path), tmp_path, **columns)  # type: ignore[arg-type]
+        read_table(CsvTable(pair(tmp_path), about=About(group)), labels)
 
 
 def test_a_mask_elsewhere_in_space(tmp_path: Path) -> None:
@@ -237,14 +250,14 @@ def test_a_plane_for_a_volume(tmp_path: Path) -> None:
 def test_spacing_that_cannot_be(tmp_path: Path) -> None:
     path = pair(tmp_path, np.zeros_like(DRAWN))
     with pytest.raises(InputError, match=r"spacing: 3 numbers \(1\.0, 1\.0, 1\.0\) for a\.png, which has 2 axes"):
-        Table.from_masks(path, tmp_path, spacing=(1, 1, 1)).annotation(0)
+        read_table(CsvTable(path, tmp_path), MaskLabels(spacing=(1, 1, 1))).annotation(0)
     for wrong in ((0, 1), (-1, 1), (float("nan"), 1)):
         with pytest.raises(InputError, match=r"spacing: .* must be above 0"):
-            Table.from_masks(path, tmp_path, spacing=wrong)
+            read_table(CsvTable(path, tmp_path), MaskLabels(spacing=wrong))
     for name in ("v", "m"):
         write(tmp_path / f"{name}.nii", scan(3, 5, 4) * (name == "v"))
     with pytest.raises(InputError, match=r"spacing: \(1\.0, 1\.0, 1\.0\) is given, and v\.nii stores \(0\.5, 2\.0, 3"):
-        Table.from_masks(listing(tmp_path, "v.nii,m.nii"), tmp_path, spacing=(1, 1, 1)).annotation(0)
+        read_table(CsvTable(listing(tmp_path, "v.nii,m.nii"), tmp_path), MaskLabels(spacing=(1, 1, 1))).annotation(0)
 
 
 @pytest.mark.parametrize(
@@ -255,17 +268,17 @@ def test_spacing_that_cannot_be(tmp_path: Path) -> None:
         ({"values": (1, 2), "ignore_value": 2}, "ignore_value: 2 is among values"),
         ({"values": (3, 3)}, "hold a value twice"),
         ({"values": tuple(range(1, 256))}, "255 structures. Give 1 to 254"),
-        ({"values": (1, 2), "structures": ("lung",)}, "1 names for 2 values"),
-        ({"structures": ("lung", "lung")}, "'lung' appears twice"),
+        ({"values": (1, 2), "names": ("lung",)}, "1 names for 2 values"),
+        ({"names": ("lung", "lung")}, "'lung' appears twice"),
         ({"mask": ("mask", "mask")}, "each structure's once"),
         ({"mask": ()}, "mask: nothing"),
         ({"mask": ("mask", "other"), "values": (1, 2, 3)}, "3 values for 2 columns"),
-        ({"mask": ("mask", "other"), "structures": ("a",)}, "1 names for 2 columns of masks"),
+        ({"mask": ("mask", "other"), "names": ("a",)}, "1 names for 2 columns of masks"),
     ],
 )
 def test_codings_that_contradict_themselves(tmp_path: Path, given: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        Table.from_masks(pair(tmp_path), tmp_path, **given)  # type: ignore[arg-type]
+        read_table(CsvTable(pair(tmp_path)), MaskLabels(**given))  # type: ignore[arg-type]
 
 
 # -- real data ---------------------------------------------------------------------------------------------------------
@@ -310,7 +323,7 @@ def test_real_masks_hold_what_their_tables_say(
 @pytest.mark.shared
 def test_real_fields_of_view() -> None:
     folder = shared("seg_fundus_vessels")
-    table = Table.from_masks(folder / "labels.csv", folder, "image", values=(255,), field="fov")
+    table = read_table(CsvTable(folder / "labels.csv", folder, file="image"), MaskLabels(field="fov", values=(255,)))
     for row, case in enumerate(table):
         ignored = (table.annotation(row).labels == IGNORE).mean()
         assert ignored == 0 if "chase" in case.name else 0.2 < ignored < 0.5

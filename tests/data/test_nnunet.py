@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from palpate.data.annotations.annotation import IGNORE
-from palpate.data.table import Table
+from palpate.data.annotations.labels import MaskLabels
+from palpate.data.layouts.nnunet import NnUNet
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.layouts import LABELS, dump, nnunet
 from tests.data.pictures import noise, save, shared
@@ -24,7 +26,7 @@ def drawn(case: int) -> np.ndarray:
 
 
 def test_a_dataset_of_one_channel(tmp_path: Path) -> None:
-    table = Table.from_nnunet(nnunet(tmp_path))
+    table = read_table(NnUNet(nnunet(tmp_path)), MaskLabels())
     assert [case.name for case in table] == ["imagesTr/c0_0000.nii.gz", "imagesTr/c1_0000.nii.gz"]
     assert table.classes == ("front", "back") and table.shape() == (1, 3, 5, 4)
     np.testing.assert_array_equal(table.annotation(1).labels, drawn(1))
@@ -35,24 +37,24 @@ def test_a_dataset_of_one_channel(tmp_path: Path) -> None:
 def test_version_1_counts_its_labels_the_other_way_round(tmp_path: Path) -> None:
     old = {"0": "background", "1": "front", "2": "back"}
     folder = nnunet(tmp_path, channel_names=None, file_ending=None, modality={"0": "MR"}, labels=old)
-    table = Table.from_nnunet(folder)
+    table = read_table(NnUNet(folder), MaskLabels())
     assert table.classes == ("front", "back")
     np.testing.assert_array_equal(table.annotation(0).labels, drawn(0))
 
 
 def test_structures_stand_in_the_order_of_the_model(tmp_path: Path) -> None:
-    labels = Table.from_nnunet(nnunet(tmp_path), structures=("back", "front")).annotation(0).labels
+    labels = read_table(NnUNet(nnunet(tmp_path)), MaskLabels(("back", "front"))).annotation(0).labels
     np.testing.assert_array_equal(labels, np.array([0, 2, 1])[drawn(0)])
 
 
 def test_channels_are_stacked_in_their_order(tmp_path: Path) -> None:
-    table = Table.from_nnunet(nnunet(tmp_path, channels=3))
+    table = read_table(NnUNet(nnunet(tmp_path, channels=3)), MaskLabels())
     assert len(table) == 2 and table.shape() == (3, 3, 5, 4) and table.image(1).dtype == np.float32
     for channel in range(3):
         np.testing.assert_array_equal(table.image(1)[channel], scan(3, 5, 4, seed=10 + channel))
     before = table.fingerprint()
     write(tmp_path / "imagesTr/c1_0002.nii.gz", scan(3, 5, 4, seed=99))
-    assert Table.from_nnunet(tmp_path).fingerprint() != before
+    assert read_table(NnUNet(tmp_path), MaskLabels()).fingerprint() != before
 
 
 def test_colour_pictures_are_one_file_of_three_channels(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_colour_pictures_are_one_file_of_three_channels(tmp_path: Path) -> None:
                                      "file_ending": ".png"})  # fmt: skip
     save(tmp_path / "imagesTr/a_0000.png", noise(6, 5, 3))
     save(tmp_path / "labelsTr/a.png", noise(6, 5) % 3)
-    table = Table.from_nnunet(tmp_path)
+    table = read_table(NnUNet(tmp_path), MaskLabels())
     assert table.shape() == (3, 6, 5)
     np.testing.assert_array_equal(table.annotation(0).labels, noise(6, 5) % 3)
 
@@ -70,25 +72,25 @@ def test_regions_overlap_and_the_ignored_label_counts_for_nothing(tmp_path: Path
     folder = nnunet(tmp_path, labels=labels, regions_class_order=[1, 2])
     stored = (scan(3, 5, 4, seed=0) % 4).astype(np.uint8)
     write(folder / "labelsTr/c0.nii.gz", stored)
-    table = Table.from_nnunet(folder)
+    table = read_table(NnUNet(folder), MaskLabels())
     annotation = table.annotation(0)
     assert annotation.overlapping and table.classes == ("whole", "core")
     np.testing.assert_array_equal(annotation.labels[0], np.array([0, 1, 1, IGNORE])[stored])  # type: ignore[index]
     np.testing.assert_array_equal(annotation.labels[1], np.array([0, 0, 1, IGNORE])[stored])  # type: ignore[index]
     with pytest.raises(InputError, match=r"regions that overlap .*Set task.exclusive = false"):
-        Table.from_nnunet(folder, exclusive=True)
+        read_table(NnUNet(folder), MaskLabels(exclusive=True))
 
 
 def test_exclusive_labels_for_a_model_of_sigmoids(tmp_path: Path) -> None:
-    annotation = Table.from_nnunet(nnunet(tmp_path), exclusive=False).annotation(0)
+    annotation = read_table(NnUNet(nnunet(tmp_path)), MaskLabels(exclusive=False)).annotation(0)
     assert annotation.overlapping
     np.testing.assert_array_equal(annotation.labels, [drawn(0) == 1, drawn(0) == 2])
 
 
 def test_the_labelled_test_set_comes_first(tmp_path: Path) -> None:
     folder = nnunet(nnunet(tmp_path, cases=1, split="Ts"), cases=2)
-    assert len(Table.from_nnunet(folder)) == len(Table.from_nnunet(folder, "test")) == 1
-    assert len(Table.from_nnunet(folder, "train")) == 2
+    assert len(read_table(NnUNet(folder), MaskLabels())) == len(read_table(NnUNet(folder, "test"), MaskLabels())) == 1
+    assert len(read_table(NnUNet(folder, "train"), MaskLabels())) == 2
 
 
 def test_a_list_of_its_own(tmp_path: Path) -> None:
@@ -97,11 +99,11 @@ def test_a_list_of_its_own(tmp_path: Path) -> None:
     case: dict[str, Any] = {"images": ["imagesTr/c1_0001.nii.gz", "imagesTr/c1_0000.nii.gz"],
                             "label": "./labelsTr/c1.nii.gz"}  # fmt: skip
     dump(folder / "dataset.json", document | {"dataset": {"c1": case}})
-    table = Table.from_nnunet(folder)
+    table = read_table(NnUNet(folder), MaskLabels())
     np.testing.assert_array_equal(table.image(0)[0], scan(3, 5, 4, seed=11))
     dump(folder / "dataset.json", document | {"dataset": {"c1": case | {"label": "../elsewhere/c1.nii.gz"}}})
     with pytest.raises(InputError, match=r"\.\./elsewhere/c1\.nii\.gz does not exist"):
-        Table.from_nnunet(folder)
+        read_table(NnUNet(folder), MaskLabels())
 
 
 @pytest.mark.parametrize(
@@ -121,31 +123,31 @@ def test_a_list_of_its_own(tmp_path: Path) -> None:
 )
 def test_what_dataset_json_must_say(tmp_path: Path, document: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Table.from_nnunet(nnunet(tmp_path, **document))
+        read_table(NnUNet(nnunet(tmp_path, **document)), MaskLabels())
 
 
 def test_other_structures(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"names the structures front, back, and the task front, rear\. Give task"):
-        Table.from_nnunet(nnunet(tmp_path), structures=("front", "rear"))
+        read_table(NnUNet(nnunet(tmp_path)), MaskLabels(("front", "rear")))
 
 
 def test_a_split_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no labelled split 'test'\. Those there are: train"):
-        Table.from_nnunet(nnunet(tmp_path), "test")
+        read_table(NnUNet(nnunet(tmp_path), "test"), MaskLabels())
 
 
 def test_missing_files(tmp_path: Path) -> None:
     folder = nnunet(tmp_path, channels=2)
     (folder / "labelsTr/c1.nii.gz").unlink()
     with pytest.raises(InputError, match=r"labelsTr lacks 1 of the cases: first c1"):
-        Table.from_nnunet(folder)
+        read_table(NnUNet(folder), MaskLabels())
     write(folder / "labelsTr/c1.nii.gz", scan(3, 5, 4))
     (folder / "imagesTr/c1_0001.nii.gz").unlink()
     with pytest.raises(InputError, match="c1 lacks the channels 0001"):
-        Table.from_nnunet(folder)
+        read_table(NnUNet(folder), MaskLabels())
     (folder / "imagesTr/c1_0000.nii.gz").unlink()
     with pytest.raises(InputError, match=r"imagesTr lacks 1 of the cases: first c1"):
-        Table.from_nnunet(folder)
+        read_table(NnUNet(folder), MaskLabels())
 
 
 def test_grids_must_agree(tmp_path: Path) -> None:
@@ -154,14 +156,14 @@ def test_grids_must_agree(tmp_path: Path) -> None:
     moved[:3, 3] = 7
     write(folder / "imagesTr/c0_0001.nii.gz", scan(3, 5, 4), moved)
     with pytest.raises(InputError, match=r"another channel of the same image. Resample the channels to one grid"):
-        Table.from_nnunet(folder).image(0)
+        read_table(NnUNet(folder), MaskLabels()).image(0)
     write(folder / "imagesTr/c0_0001.nii.gz", scan(3, 5, 5))
     with pytest.raises(InputError, match=r"3 x 5 x 5 voxels.*another channel"):
-        Table.from_nnunet(folder).shape()
+        read_table(NnUNet(folder), MaskLabels()).shape()
     write(folder / "imagesTr/c0_0001.nii.gz", scan(3, 5, 4))
     write(folder / "labelsTr/c0.nii.gz", (scan(3, 5, 4) % 3).astype(np.uint8), moved)
     with pytest.raises(InputError, match="has another position in space or another spacing than its image"):
-        Table.from_nnunet(folder).annotation(0)
+        read_table(NnUNet(folder), MaskLabels()).annotation(0)
 
 
 @pytest.mark.shared
@@ -177,7 +179,7 @@ def test_the_hippocampus_as_an_nnunet_dataset(tmp_path: Path) -> None:
         (tmp_path / f"labelsTr/{stem}.nii.gz").symlink_to((root / case.name.replace("images", "labels")).resolve())
     labels = {"background": 0, "anterior": 1, "posterior": 2}
     dump(tmp_path / "dataset.json", {"channel_names": {"0": "MRI"}, "labels": labels, "file_ending": ".nii.gz"})
-    table = Table.from_nnunet(tmp_path, structures=("anterior", "posterior"))
+    table = read_table(NnUNet(tmp_path), MaskLabels(("anterior", "posterior")))
     assert len(table) == len(few) > 5
     for row, case in enumerate(few):
         same = next(number for number, one in enumerate(table) if one.name[9:-12] == Path(case.name).name[:-7])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from palpate.data.annotations.findings import FindingLists
-from palpate.data.table import Table
+from palpate.data.annotations.labels import FindingLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save
 
@@ -51,18 +53,18 @@ def test_one_column_a_class(tmp_path: Path) -> None:
 
 def test_cells_that_list_findings(tmp_path: Path) -> None:
     path = listing(tmp_path, "file,found", "0,Mass|Nodule", "1,No Finding", "2, Nodule ")
-    lists = FindingLists("found", "|", ("No Finding",))
-    table = Table.from_findings(path, tmp_path, ["Nodule", "Mass", "Edema"], lists=lists)
+    labels = FindingLabels(["Nodule", "Mass", "Edema"], "found", "|", ("No Finding",))
+    table = read_table(CsvTable(path), labels)
     assert [table.annotation(row).findings.tolist() for row in range(3)] == [[1, 1, 0], [0, 0, 0], [1, 0, 0]]  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"line 2: column 'found' holds 'Mass'.*Did you mean 'Maas'.*data.ignored"):
-        Table.from_findings(path, tmp_path, ["Nodule", "Maas"], lists=lists)
+        read_table(CsvTable(path), replace(labels, names=["Nodule", "Maas"]))
 
 
 def test_an_empty_list_must_be_allowed(tmp_path: Path) -> None:
     path = listing(tmp_path, "file,found", "0,a", "1,")
     with pytest.raises(InputError, match=r"line 3: column 'found' is empty"):
-        Table.from_findings(path, tmp_path, ["a"], lists=FindingLists("found", "|"))
-    table = Table.from_findings(path, tmp_path, ["a"], lists=FindingLists("found", "|", ("",)))
+        read_table(CsvTable(path), FindingLabels(["a"], "found", "|"))
+    table = read_table(CsvTable(path), FindingLabels(["a"], "found", "|", ("",)))
     assert table.annotation(1).findings.tolist() == [0]  # type: ignore[union-attr]
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from palpate.data.annotations.annotation import IGNORE
-from palpate.data.layouts.folder_tables import table_of_voc_masks
-from palpate.data.layouts.voc import MAX_XML, voc_splits
-from palpate.data.table import Table
+from palpate.data.annotations.labels import BoxLabels, MaskLabels
+from palpate.data.layouts.voc import MAX_XML, PascalVoc, voc_splits
+from palpate.data.table import read_table
 from palpate.errors import InputError
 from tests.data.layouts import OBJECT, annotation, voc
 from tests.data.pictures import noise, save
@@ -26,7 +26,7 @@ CELL = OBJECT.format(1, 1, 3, 2, name="cell", difficult=0)
 
 
 def test_boxes_of_the_test_split(tmp_path: Path) -> None:
-    table = Table.from_voc(voc(tmp_path), classes=("cell", "clot"))
+    table = read_table(PascalVoc(voc(tmp_path)), BoxLabels(("cell", "clot")))
     assert [case.name for case in table] == ["JPEGImages/000000.jpg", "JPEGImages/000001.jpg"]
     # Pixels 1 to 3 of 8, 1 to 2 of 6: edges 0 to 3 and 0 to 2.
     np.testing.assert_allclose(table.annotation(0).boxes, [[0, 0, 3 / 8, 2 / 6]], rtol=1e-6)  # type: ignore[arg-type]
@@ -34,18 +34,18 @@ def test_boxes_of_the_test_split(tmp_path: Path) -> None:
 
 
 def test_difficult_boxes_are_kept_when_asked_for(tmp_path: Path) -> None:
-    annotated = Table.from_voc(voc(tmp_path), classes=("cell", "clot"), difficult=True).annotation(0)
+    annotated = read_table(PascalVoc(voc(tmp_path), difficult=True), BoxLabels(("cell", "clot"))).annotation(0)
     np.testing.assert_allclose(annotated.boxes, [[0, 0, 3 / 8, 2 / 6], [1 / 8, 1 / 6, 1, 1]], rtol=1e-6)  # type: ignore[arg-type]
     assert annotated.classes is not None and annotated.classes.tolist() == [0, 1]
 
 
 def test_splits(tmp_path: Path) -> None:
     assert voc_splits(voc(tmp_path)) == {"test": 2, "train": 1}
-    assert [case.name for case in Table.from_voc(tmp_path, "train")] == ["JPEGImages/000002.jpg"]
+    assert [case.name for case in read_table(PascalVoc(tmp_path, "train"), BoxLabels())] == ["JPEGImages/000002.jpg"]
     with pytest.raises(InputError, match=r"no split 'val' .*Set data\.split to one of: test, train"):
-        Table.from_voc(tmp_path, "val")
+        read_table(PascalVoc(tmp_path, "val"), BoxLabels())
     shutil.rmtree(tmp_path / "ImageSets")
-    assert len(Table.from_voc(tmp_path)) == 3
+    assert len(read_table(PascalVoc(tmp_path), BoxLabels())) == 3
 
 
 @pytest.mark.parametrize(
@@ -69,31 +69,31 @@ def test_splits(tmp_path: Path) -> None:
 def test_bad_xml_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
     (voc(tmp_path) / "Annotations/000000.xml").write_text(text)
     with pytest.raises(InputError, match=said):
-        Table.from_voc(tmp_path, classes=("cell", "clot")).annotation(0)
+        read_table(PascalVoc(tmp_path), BoxLabels(("cell", "clot"))).annotation(0)
 
 
 def test_entities_do_not_hide_in_another_encoding(tmp_path: Path) -> None:
     (voc(tmp_path) / "Annotations/000000.xml").write_bytes(BOMB.replace("?>", ' encoding="utf-16"?>').encode("utf-16"))
     with pytest.raises(InputError, match="is not UTF-8 text"):
-        Table.from_voc(tmp_path)
+        read_table(PascalVoc(tmp_path), BoxLabels())
 
 
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no folder Annotations"):
-        Table.from_voc(tmp_path)
+        read_table(PascalVoc(tmp_path), BoxLabels())
     root = voc(tmp_path)
     (root / "JPEGImages/000001.jpg").unlink()
     with pytest.raises(InputError, match="JPEGImages holds no image '000001'"):
-        Table.from_voc(root)
+        read_table(PascalVoc(root), BoxLabels())
     (root / "Annotations/000001.xml").unlink()
     with pytest.raises(InputError, match=r"000001\.xml does not exist"):
-        Table.from_voc(root)
+        read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("000000\n000000\n")
     with pytest.raises(InputError, match="'000000' appears twice"):
-        Table.from_voc(root)
+        read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("../../x\n")
     with pytest.raises(InputError, match=r"lists '\.\./\.\./x', which names no annotation"):
-        Table.from_voc(root)
+        read_table(PascalVoc(root), BoxLabels())
 
 
 def drawn(folder: Path) -> Path:
@@ -110,19 +110,19 @@ def drawn(folder: Path) -> Path:
 
 def test_masks_and_their_outlines(tmp_path: Path) -> None:
     root = drawn(tmp_path)
-    table = table_of_voc_masks(root, structures=["front", "back"])
+    table = read_table(PascalVoc(root), MaskLabels(["front", "back"]))
     assert [case.name for case in table] == ["JPEGImages/1.jpg"]
     labels = table.annotation(0).labels  # type: ignore[union-attr]
     assert labels is not None and labels[:, 0].tolist() == [0, 1, 1, IGNORE, 2, 2]
     with pytest.raises(
         InputError, match=r"has no split 'test' in ImageSets/Segmentation\. Set data\.split to one of: val"
     ):
-        table_of_voc_masks(root, "test", structures=["front", "back"])
+        read_table(PascalVoc(root, "test"), MaskLabels(["front", "back"]))
     (root / "SegmentationClass/1.png").unlink()
     with pytest.raises(InputError, match=r"SegmentationClass holds no mask '1'"):
-        table_of_voc_masks(root, structures=["front", "back"])
+        read_table(PascalVoc(root), MaskLabels(["front", "back"]))
     (root / "ImageSets/Segmentation/val.txt").unlink()
-    assert len(table_of_voc_masks(root, structures=["front", "back"])) == 1
+    assert len(read_table(PascalVoc(root), MaskLabels(["front", "back"]))) == 1
     (root / "SegmentationClass/0.png").unlink()
     with pytest.raises(InputError, match=r"has no masks in SegmentationClass"):
-        table_of_voc_masks(root, structures=["front", "back"])
+        read_table(PascalVoc(root), MaskLabels(["front", "back"]))

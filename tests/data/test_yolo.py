@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from palpate.data.layouts.folder_tables import table_of_yolo
-from palpate.data.layouts.yolo import read_yolo, yolo_splits
+from palpate.data.annotations.labels import BoxLabels
+from palpate.data.layouts.yolo import Yolo, read_yolo, yolo_splits
+from palpate.data.table import read_table
 from palpate.errors import InputError
 from tests.data.pictures import noise, save
 
@@ -30,7 +31,7 @@ def dataset(folder: Path, yaml: str = YAML, **texts: str) -> Path:
 def test_boxes_and_images_without_boxes(tmp_path: Path) -> None:
     path = dataset(tmp_path)
     assert yolo_splits(read_yolo(path)) == {"val": 3, "train": 1}
-    table = table_of_yolo(path)
+    table = read_table(Yolo(path), BoxLabels())
     assert [case.name for case in table] == [f"images/val/{name}.jpg" for name in "abc"]
     first = table.annotation(0)
     assert first is not None and first.boxes is not None and first.classes is not None
@@ -41,17 +42,17 @@ def test_boxes_and_images_without_boxes(tmp_path: Path) -> None:
 
 
 def test_classes_in_the_order_of_the_model(tmp_path: Path) -> None:
-    table = table_of_yolo(dataset(tmp_path), classes=["clot", "cell"])
+    table = read_table(Yolo(dataset(tmp_path)), BoxLabels(["clot", "cell"]))
     assert table.annotation(0).classes.tolist() == [1, 0]  # type: ignore[union-attr]
     with pytest.raises(InputError, match=r"names the classes cell, clot, and the task cell: clot is missing"):
-        table_of_yolo(tmp_path / "data.yaml", classes=["cell"])
+        read_table(Yolo(tmp_path / "data.yaml"), BoxLabels(["cell"]))
 
 
 def test_polygons_and_key_points_give_the_boxes_around(tmp_path: Path) -> None:
     drawn = dataset(tmp_path / "seg", a="1 .25 .5 .5 .75 .75 .5\n")
-    assert table_of_yolo(drawn).annotation(0).boxes.tolist() == [[0.25, 0.5, 0.75, 0.75]]  # type: ignore[union-attr]
+    assert read_table(Yolo(drawn), BoxLabels()).annotation(0).boxes.tolist() == [[0.25, 0.5, 0.75, 0.75]]  # type: ignore[union-attr]
     posed = dataset(tmp_path / "pose", YAML + "kpt_shape: [1, 2]\n", a="0 .5 .5 .5 .5 .1 .1\n")
-    assert table_of_yolo(posed).annotation(0).boxes.tolist() == [[0.25, 0.25, 0.75, 0.75]]  # type: ignore[union-attr]
+    assert read_table(Yolo(posed), BoxLabels()).annotation(0).boxes.tolist() == [[0.25, 0.25, 0.75, 0.75]]  # type: ignore[union-attr]
 
 
 def test_paths_as_exports_write_them(tmp_path: Path) -> None:
@@ -60,9 +61,12 @@ def test_paths_as_exports_write_them(tmp_path: Path) -> None:
         (tmp_path / f"{name}/labels").mkdir()
         (tmp_path / f"{name}/labels/a.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 1\nnames: ['cell']\n")
-    assert table_of_yolo(tmp_path / "data.yaml")[0].name == "valid/images/a.jpg"
+    assert read_table(Yolo(tmp_path / "data.yaml"), BoxLabels())[0].name == "valid/images/a.jpg"
     (tmp_path / "data.yaml").unlink()
-    assert table_of_yolo(tmp_path).classes == ("0",) and table_of_yolo(tmp_path)[0].name == "valid/images/a.jpg"
+    assert (
+        read_table(Yolo(tmp_path), BoxLabels()).classes == ("0",)
+        and read_table(Yolo(tmp_path), BoxLabels())[0].name == "valid/images/a.jpg"
+    )
 
 
 def test_splits_that_were_never_made_are_passed_over(tmp_path: Path) -> None:
@@ -73,10 +77,10 @@ def test_splits_that_were_never_made_are_passed_over(tmp_path: Path) -> None:
 def test_a_list_of_images(tmp_path: Path) -> None:
     path = dataset(tmp_path, YAML.replace("images/val", "val.txt"))
     (tmp_path / "val.txt").write_text("./images/val/a.jpg\n\nimages/val/c.jpg\n")
-    assert [case.name for case in table_of_yolo(path)] == ["images/val/a.jpg", "images/val/c.jpg"]
+    assert [case.name for case in read_table(Yolo(path), BoxLabels())] == ["images/val/a.jpg", "images/val/c.jpg"]
     (tmp_path / "val.txt").write_text("images/val/gone.jpg\n")
     with pytest.raises(InputError, match=r"val\.txt: 'images/val/gone\.jpg' does not exist"):
-        table_of_yolo(path)
+        read_table(Yolo(path), BoxLabels())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_a_list_of_images(tmp_path: Path) -> None:
 )
 def test_texts_that_are_damaged(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        table_of_yolo(dataset(tmp_path, a=text))
+        read_table(Yolo(dataset(tmp_path, a=text)), BoxLabels())
 
 
 @pytest.mark.parametrize(
@@ -111,13 +115,13 @@ def test_texts_that_are_damaged(tmp_path: Path, text: str, said: str) -> None:
 )
 def test_descriptions_that_are_damaged(tmp_path: Path, yaml: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        table_of_yolo(dataset(tmp_path, yaml))
+        read_table(Yolo(dataset(tmp_path, yaml)), BoxLabels())
 
 
 def test_splits_and_folders_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no split 'test'\. Set data\.split to one of: val, train"):
-        table_of_yolo(dataset(tmp_path), "test")
+        read_table(Yolo(dataset(tmp_path), "test"), BoxLabels())
     with pytest.raises(InputError, match=r"holds neither a data\.yaml nor the folders images and labels"):
-        table_of_yolo(tmp_path / "images")
+        read_table(Yolo(tmp_path / "images"), BoxLabels())
     with pytest.raises(InputError, match=r"gone\.yaml does not exist"):
-        table_of_yolo(tmp_path / "gone.yaml")
+        read_table(Yolo(tmp_path / "gone.yaml"), BoxLabels())

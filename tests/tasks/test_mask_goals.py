@@ -182,10 +182,10 @@ def test_pieces_stand_by_their_cosine_with_what_is_wanted():
     outputs = torch.tensor([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2]]).log().T.reshape(1, 3, 1, 2)
     norms = [(0.2**2 + 0.7**2 + 0.1**2) ** 0.5, (0.5**2 + 0.3**2 + 0.2**2) ** 0.5]
     away = Segmentation(2).pieces(outputs, labels)
-    assert away.standing[0].tolist() == pytest.approx([0.7 / norms[0], 0.5 / norms[1]])
+    assert away.unbroken[0].tolist() == pytest.approx([0.7 / norms[0], 0.5 / norms[1]])
     assert away.loss[0].exp().tolist() == pytest.approx([1 / 0.7, 1 / 0.5])
     toward = Segmentation(2, goal=Erase(0)).pieces(outputs, labels)
-    assert toward.standing[0].tolist() == pytest.approx([1 - 0.2 / norms[0], 1 - 0.5 / norms[1]])
+    assert toward.unbroken[0].tolist() == pytest.approx([1 - 0.2 / norms[0], 1 - 0.5 / norms[1]])
     assert toward.loss[0].exp().tolist() == pytest.approx([0.2, 0.5])
     assert (toward.margin[0] > 0).tolist() == [True, False] and (away.margin[0] > 0).all()
 

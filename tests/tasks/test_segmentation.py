@@ -78,7 +78,7 @@ def test_gradients_are_finite_for_saturated_outputs():
         (Segmentation(1), logits_of(TRUE, 3)[:, :1] * 1e5),
     ):
         truth = TRUE.clamp(max=task.structures)
-        for value in (task.loss, task.margin, task.soft_score, lambda o, t, k=task: k.pieces(o, t).standing.sum(1)):
+        for value in (task.loss, task.margin, task.soft_score, lambda o, t, k=task: k.pieces(o, t).unbroken.sum(1)):
             place = outputs.float().clone().requires_grad_()
             (gradient,) = torch.autograd.grad(value(place, truth).sum(), place)
             assert gradient.isfinite().all()

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from palpate.attacks.ascent import try_images
 from palpate.attacks.best_so_far import BestSoFar
-from palpate.contracts import AttackResult, Limits, Neighbourhood, Task, Threat
+from palpate.attacks.search import Search
+from palpate.contracts import Neighbourhood, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.tensors import Tree, spread, take
-from palpate.victim import Victim
+from palpate.tensors import spread, take
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries of 10000 after which the squares cover half of what they covered; other budgets are scaled to it."""
 
 
 @dataclass(frozen=True)
-class Square:
+class Square(Search):
     """Random search over squares (cubes in 3D) at the faces of an L-inf ball; it needs only outputs, no gradient.
 
     Every change is +radius or -radius at every value. The first image has stripes of random sign. Each query then
@@ -57,27 +56,11 @@ class Square:
         if not 0 < self.p_init <= 1:
             raise InputError(f"p_init: {self.p_init:g} must be above 0 and at most 1.")
 
-    def __call__(
-        self,
-        victim: Victim,
-        task: Task,
-        images: Tensor,
-        targets: Tree,
-        *,
-        generator: torch.Generator | Streams | None = None,
-        start: Tensor | None = None,
-        limits: Limits | None = None,
-    ) -> AttackResult:
-        """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`."""
-        streams = Streams.of(generator, len(images))
-        with victim:
-            best_so_far = BestSoFar(victim, task, self.threat, images, targets, self.run_to_end, limits)
-            if start is not None:
-                try_images(best_so_far, best_so_far.open_rows(), start)
-            rows = best_so_far.open_rows()
-            if len(rows):
-                _Search(self, best_so_far, rows, streams.take(rows)).run()
-            return best_so_far.close()
+    def search(self, best_so_far: BestSoFar, streams: Streams) -> None:
+        """Try stripes, then squares, until the queries are spent or every sample is beaten."""
+        rows = best_so_far.open_rows()
+        if len(rows):
+            _Squares(self, best_so_far, rows, streams.take(rows)).run()
 
     def share(self, query: int) -> float:
         """Share of the image that the square of this query covers; queries count from 0, the stripes are the first."""
@@ -85,7 +68,7 @@ class Square:
         return self.p_init / 2.0 ** sum(scaled > point for point in _HALVINGS)
 
 
-class _Search:
+class _Squares:
     """The state of the samples that are still tried: the change (B, C, *spatial) of each, its margin and soft score."""
 
     def __init__(self, square: Square, best_so_far: BestSoFar, rows: Tensor, streams: Streams):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from palpate.data.cases import Case, checked_classes, label_of, listed, unnamed_classes
+from palpate.data.cases import Case, checked_classes, listed, unnamed_classes
 from palpate.data.formats.registry import IMAGE_SUFFIXES, SUFFIXES, is_series
-from palpate.data.one_hot import one_hot, one_hot_names
 from palpate.data.places import from_folder
 from palpate.data.scattered import scattered
 from palpate.data.sheets import Line, Sheet
@@ -69,53 +68,46 @@ class About:
         return name
 
 
-def class_cases(
-    sheet: Sheet,
-    images: Path,
-    file: str,
-    label: str | Sequence[str],
-    about: About,
-    where: Mapping[str, object],
-    classes: Sequence[str] | None,
-) -> Cases:
-    """The cases of a sheet of classes; see `palpate.data.table.Table.from_csv`."""
-    columns = (label,) if isinstance(label, str) else tuple(label)
-    sheet.require((file, *columns, *about.columns, *where))
-    if isinstance(label, str):
-        names = class_names(sheet, label, sheet.lines, classes)
-    else:
-        names = one_hot_names(columns, classes)
-    cases = []
-    for line, case in listed_lines(sheet, images, file, about, where):
-        number = label_of(line.cells[label], names) if isinstance(label, str) else one_hot(sheet, line, columns)
-        if number is None:
-            raise InputError(
-                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[columns[0]]}', which is none of the "
-                f"classes {listed(names)}. Correct the label, or list it among the classes."
-            )
-        cases.append(replace(case, label=number))
-    return tuple(cases), names
+@dataclass(frozen=True)
+class Listing:
+    """A sheet with one line per image, and how its lines are read.
 
-
-def listed_lines(
-    sheet: Sheet, images: Path, file: str, about: About, where: Mapping[str, object]
-) -> list[tuple[Line, Case]]:
-    """The lines that a filter keeps, one an image, each with its case, of class -1.
-
-    Raises:
-        InputError: a file does not exist or is listed twice, a group is empty, or no line is left.
+    Attributes:
+        sheet: the lines.
+        images: folder that the paths in the column `file` start from.
+        file: column of paths; a bare identifier stands for the one image of that name.
+        about: columns that say where an image comes from.
+        where: keep the lines whose column has this value, such as `{"split": "test"}`.
     """
-    kept = sheet.filtered(where)
-    names = located(sheet.path, images, file, [line for _, line in kept])
-    seen: dict[str, Line] = {}
-    for (_, line), name in zip(kept, names, strict=True):
-        if name in seen:
-            numbers = f"{line.word}s {seen[name].number} and {line.number}"
-            raise InputError(f"{sheet.path} lists {name} twice, in {numbers}. Keep one of them.")
-        seen[name] = line
-    return [
-        (line, about.case(sheet, images, line, name, origin)) for (origin, line), name in zip(kept, names, strict=True)
-    ]
+
+    sheet: Sheet
+    images: Path
+    file: str = "file"
+    about: About = About()
+    where: Mapping[str, object] = field(default_factory=dict)
+
+    def require(self, *columns: str) -> None:
+        """Refuse a sheet without some columns, or without those that the listing itself reads; raises InputError."""
+        self.sheet.require((self.file, *columns, *self.about.columns, *self.where))
+
+    def lines(self) -> list[tuple[Line, Case]]:
+        """The lines that the filter keeps, each with its case, of class -1; call `require` first.
+
+        Raises:
+            InputError: a file does not exist or is listed twice, a group is empty, or no line is left.
+        """
+        kept = self.sheet.filtered(self.where)
+        names = located(self.sheet.path, self.images, self.file, [line for _, line in kept])
+        seen: dict[str, Line] = {}
+        for (_, line), name in zip(kept, names, strict=True):
+            if name in seen:
+                numbers = f"{line.word}s {seen[name].number} and {line.number}"
+                raise InputError(f"{self.sheet.path} lists {name} twice, in {numbers}. Keep one of them.")
+            seen[name] = line
+        return [
+            (line, self.about.case(self.sheet, self.images, line, name, origin))
+            for (origin, line), name in zip(kept, names, strict=True)
+        ]
 
 
 def class_names(sheet: Sheet, label: str, lines: Iterable[Line], classes: Sequence[str] | None) -> tuple[str, ...]:

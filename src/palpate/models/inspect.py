@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from palpate.data.inspect.searched import is_searched
+from palpate.data.image_files import is_searched
 from palpate.errors import InputError
 from palpate.models.bundle import is_bundle
 from palpate.models.huggingface import is_huggingface

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from palpate.allocator import keep_freed_memory
 from palpate.tensors import leaves
-from palpate.victim.victim import Layout, Tuning, Victim
+from palpate.victim.victim import MemoryLayout, Tuning, Victim
 
 _IMAGES = 8
 _WORTH_IT = 0.97
 """The share of time that a change of layout or arithmetic must save; below it, noise would decide."""
 
 
-def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Layout | None = None) -> Tuning:
+def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: MemoryLayout | None = None) -> Tuning:
     """The fastest way to search `victim` on inputs like `images`, by timing forward and backward passes.
 
     Batch norms are folded if the outputs stay the same. It raises the process's malloc thresholds

@@ -17,7 +17,7 @@ from palpate.usercode import ModelError, UserCode, Watchdog
 from palpate.victim.folding import copied, fold_batch_norms
 
 Precision = Literal["float32", "bfloat16"]
-Layout = Literal["contiguous", "channels_last"]
+MemoryLayout = Literal["contiguous", "channels_last"]
 _COARSE = (torch.float16, torch.bfloat16)
 
 
@@ -32,7 +32,7 @@ class Tuning:
         forward_no_grad: arithmetic of extra forward passes without gradient (SMIA's smoothed branch).
     """
 
-    layout: Layout = "contiguous"
+    layout: MemoryLayout = "contiguous"
     fold: bool = False
     search: Precision = "float32"
     forward_no_grad: Precision = "float32"

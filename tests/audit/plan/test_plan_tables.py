@@ -101,7 +101,11 @@ def test_patients_of_dicom_files(tmp_path: Path) -> None:
         ),
         ('yolo = "a"\nbox_mode = "xywh"', BOXES, r"data\.box_mode: it belongs to a CSV or a datalist"),
         ('nnunet = "a"', BOXES, r"data\.nnunet: an nnU-Net folder has no annotations for detection"),
-        ('nnunet = "a"\nvalues = [1]', MASKS, r"data\.values: it belongs to a CSV, a datalist, a folder of"),
+        (
+            'nnunet = "a"\nvalues = [1]',
+            MASKS,
+            r"data\.values: it belongs to a CSV, a datalist, a VOC folder or a folder",
+        ),
         ('nnunet = "a"\ngroup = "who"', MASKS, r"data\.group: it belongs to a CSV, a datalist or a COCO file"),
         ('coco = "a"\nsplit = "test"', BOXES, r"data\.split: .*For a COCO file write where"),
         ('coco = "a"\ndifficult = true', BOXES, r"data\.difficult: it belongs to a VOC folder"),

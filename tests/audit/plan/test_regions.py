@@ -8,7 +8,10 @@ from PIL import Image
 
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.plan.regions import regions
-from palpate.data.table import Table
+from palpate.data.annotations.labels import MaskLabels
+from palpate.data.layouts.csv_table import CsvTable
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError, PlanError
 from palpate.threats.ball import Linf
 from palpate.threats.confined import Confined
@@ -43,8 +46,9 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ]
     (folder / "table.csv").write_text("\n".join(lines))
     masks: str | list[str] = "mask" if request.param == "exclusive" else ["m1", "m2"]
-    return Table.from_masks(
-        folder / "table.csv", folder, mask=masks, structures=STRUCTURES, ignore_value=9, region="where"
+    return read_table(
+        CsvTable(folder / "table.csv", folder, about=About(region="where")),
+        MaskLabels(STRUCTURES, mask=masks, ignore_value=9),
     )
 
 

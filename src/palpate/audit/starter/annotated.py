@@ -7,11 +7,11 @@ from pathlib import Path
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.audit.starter.values import origin_lines, turned_lines
 from palpate.data.annotations.findings import is_no_finding
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.mask_values import MaskValues
-from palpate.data.layouts.annotated import AnnotatedLayout
 
 
-def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str]:
+def annotated_parts(place: Path, layout: FoundAnnotations) -> tuple[str, str, str]:
     """`[data]`, `[task]` and `[[attacks]]` for annotated images; `place` is the plan's own folder."""
     kinds = {"masks": (_masks, _segmentation), "boxes": (_boxes, _detection), "findings": (_findings, _multilabel)}
     data, task = kinds[layout.kind]
@@ -25,7 +25,7 @@ def annotated_parts(place: Path, layout: AnnotatedLayout) -> tuple[str, str, str
     return "\n".join(lines) + "\n", "\n".join(["[task]", *task(layout)]) + "\n", _attacks(layout, first)
 
 
-def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _shared(place: Path, layout: FoundAnnotations) -> list[str]:
     lines = []
     if layout.images != place and layout.images.resolve() != layout.path.parent.resolve():
         lines.append(f"images = {path_of(layout.images, place)}")
@@ -38,7 +38,7 @@ def _shared(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
-def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _described(place: Path, layout: FoundAnnotations) -> list[str]:
     """Data in the layout of another tool, which defines the places of all files."""
     others = plain(", ".join(layout.others[:6]))
     asked = f"  # {FILL_IN}: which set? Or {others}" if others and layout.layout != "coco" else ""
@@ -59,7 +59,7 @@ def _described(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
-def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _paired(place: Path, layout: FoundAnnotations) -> list[str]:
     """Folders of images and masks that belong together by their names."""
     naming = layout.naming
     others = f"  # {FILL_IN}: or {', '.join(map(plain, layout.others))}" if layout.others else ""
@@ -90,7 +90,7 @@ def _paired(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
-def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _masks(place: Path, layout: FoundAnnotations) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     lines.append(f"mask = {text_of(layout.mask or '')}{_asked(layout)}")
     lines += MaskValues(layout.values, layout.threshold, layout.doubt).lines()
@@ -101,7 +101,7 @@ def _masks(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
-def _asked(layout: AnnotatedLayout) -> str:
+def _asked(layout: FoundAnnotations) -> str:
     """The question to the user if several columns hold masks."""
     if not layout.others:
         return ""
@@ -110,7 +110,7 @@ def _asked(layout: AnnotatedLayout) -> str:
     return f"  # {FILL_IN}: or {others}; or mask = {every}, each named in task.structures, with task.exclusive = false"
 
 
-def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _boxes(place: Path, layout: FoundAnnotations) -> list[str]:
     listing, column = layout.listing or (layout.path, layout.file)
     lines = [f"table = {path_of(listing, place)}", f"file = {text_of(column)}"]
     lines += [f"boxes = {path_of(layout.path, place)}", f"box_file = {text_of(layout.file)}"]
@@ -131,17 +131,17 @@ def _boxes(place: Path, layout: AnnotatedLayout) -> list[str]:
     return lines
 
 
-def _findings(place: Path, layout: AnnotatedLayout) -> list[str]:
+def _findings(place: Path, layout: FoundAnnotations) -> list[str]:
     lines = [f"table = {path_of(layout.path, place)}", f"file = {text_of(layout.file)}"]
     if layout.lists is not None:
-        lines.append(f"label = {text_of(layout.lists.column)}  # its cells list the findings of an image")
-        lines.append(f"separator = {text_of(layout.lists.separator)}")
+        lines.append(f"label = {text_of(layout.lists.label)}  # its cells list the findings of an image")
+        lines.append(f"separator = {text_of(layout.lists.separator or '')}")
         if layout.lists.ignored:
             lines.append(f"ignored = {texts(layout.lists.ignored)}  # {CHECK}: words that are not findings")
     return lines
 
 
-def _segmentation(layout: AnnotatedLayout) -> list[str]:
+def _segmentation(layout: FoundAnnotations) -> list[str]:
     return [
         'kind = "segmentation"',
         f"structures = {texts(layout.names)}  # {CHECK}: their names, in the order of the model's outputs",
@@ -151,7 +151,7 @@ def _segmentation(layout: AnnotatedLayout) -> list[str]:
     ]
 
 
-def _detection(layout: AnnotatedLayout) -> list[str]:
+def _detection(layout: FoundAnnotations) -> list[str]:
     return [
         'kind = "detection"',
         f"classes = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
@@ -161,7 +161,7 @@ def _detection(layout: AnnotatedLayout) -> list[str]:
     ]
 
 
-def _multilabel(layout: AnnotatedLayout) -> list[str]:
+def _multilabel(layout: FoundAnnotations) -> list[str]:
     return [
         'kind = "multilabel"',
         f"findings = {texts(layout.names)}  # {CHECK}: in the order of the model's outputs",
@@ -169,7 +169,7 @@ def _multilabel(layout: AnnotatedLayout) -> list[str]:
     ]
 
 
-def _attacks(layout: AnnotatedLayout, first: str) -> str:
+def _attacks(layout: FoundAnnotations, first: str) -> str:
     names = {
         "masks": ("noise", "pgd", "dice-pgd", "segpgd", "cospgd", "smia"),
         "boxes": ("noise", "pgd", "dag", "smia"),

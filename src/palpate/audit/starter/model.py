@@ -9,8 +9,8 @@ from pathlib import Path
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
-from palpate.data.inspect.annotated import AnnotatedLayout
-from palpate.data.inspect.folder import Layout
+from palpate.data.inspect.annotated import FoundAnnotations
+from palpate.data.inspect.folder import FoundClasses
 from palpate.models.bundle import bundle_facts
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose
@@ -19,7 +19,7 @@ from palpate.models.source import IN_FACTORY, ModelSource
 _WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
 
 
-def model_part(folder: Path, place: Path, layout: Layout | AnnotatedLayout, values: Values) -> str:
+def model_part(folder: Path, place: Path, layout: FoundClasses | FoundAnnotations, values: Values) -> str:
     """`[model]` and its tables for the model in a folder; `place` is the plan's own folder."""
     candidates = find_models(folder) if folder.is_dir() else ()
     source = propose(candidates)

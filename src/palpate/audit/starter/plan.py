@@ -13,10 +13,10 @@ from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.model import black_box_attacks, gives_gradients, model_part
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
-from palpate.data.inspect.annotated import AnnotatedLayout, find_annotated
+from palpate.data.inspect.annotated import FoundAnnotations, find_annotated
 from palpate.data.inspect.columns import split_rank
 from palpate.data.inspect.described import find_described
-from palpate.data.inspect.folder import Layout, find_tables
+from palpate.data.inspect.folder import FoundClasses, find_tables
 from palpate.data.inspect.seen import UnreadError, broken, reasons
 from palpate.errors import InputError
 
@@ -50,7 +50,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     """
     refused: list[UnreadError] = []
     layout, others = _found(folder, kind, refused)
-    if isinstance(layout, AnnotatedLayout):
+    if isinstance(layout, FoundAnnotations):
         data, task, attacks = annotated_parts(place, layout)
     else:
         disease = _disease(layout)
@@ -69,7 +69,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
 
 def _found(
     folder: Path, kind: str | None, unread: list[UnreadError]
-) -> tuple[Layout | AnnotatedLayout, list[Layout | AnnotatedLayout]]:
+) -> tuple[FoundClasses | FoundAnnotations, list[FoundClasses | FoundAnnotations]]:
     """The first layout of the wanted kind, and the others: masks and boxes before classes and findings.
 
     Files that could not be read are added to `unread`.
@@ -89,7 +89,7 @@ def _found(
     # A table is more reliable than the names of folders.
     listed = [layout for layout in tables if layout.kind == "csv"]
     rest = [layout for layout in tables if layout.kind != "csv"]
-    everything: list[Layout | AnnotatedLayout] = [*drawn, *listed, *noted, *rest]
+    everything: list[FoundClasses | FoundAnnotations] = [*drawn, *listed, *noted, *rest]
     wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
@@ -98,8 +98,8 @@ def _found(
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
 
 
-def _kind(layout: Layout | AnnotatedLayout) -> str:
-    if isinstance(layout, Layout):
+def _kind(layout: FoundClasses | FoundAnnotations) -> str:
+    if isinstance(layout, FoundClasses):
         return "classification"
     return {"masks": "segmentation", "boxes": "detection", "findings": "multilabel"}[layout.kind]
 
@@ -117,15 +117,15 @@ def seen(text: str) -> list[str]:
 
 def _head(
     folder: Path,
-    layout: Layout | AnnotatedLayout,
-    others: Sequence[Layout | AnnotatedLayout],
+    layout: FoundClasses | FoundAnnotations,
+    others: Sequence[FoundClasses | FoundAnnotations],
     unread: Sequence[str],
 ) -> str:
     tasks = [f", with --task {_kind(other)}" if _kind(other) != _kind(layout) else "" for other in others]
     listed = zip(tasks[:3], others[:3], strict=True)
     also = "".join(f"# Also there{task}: {plain(other.describe())}\n" for task, other in listed)
     also += "".join(f"# Not read: {plain(text)}\n" for text in unread[:3])
-    noted = [*layout.notes, *_unequal(layout)] if isinstance(layout, Layout) else []
+    noted = [*layout.notes, *_unequal(layout)] if isinstance(layout, FoundClasses) else []
     also += "".join(f"# Note: {plain(text)}\n" for text in noted)
     return (
         f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
@@ -135,7 +135,7 @@ def _head(
     )
 
 
-def _data(place: Path, layout: Layout) -> str:
+def _data(place: Path, layout: FoundClasses) -> str:
     lines = ["[data]"]
     if layout.kind == "csv":
         lines += [f"table = {path_of(layout.path, place)}"]
@@ -159,7 +159,7 @@ def _data(place: Path, layout: Layout) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _label(layout: Layout) -> str:
+def _label(layout: FoundClasses) -> str:
     if layout.one_hot:
         return f"label = {texts(layout.one_hot)}  # {CHECK}: one column per class; each line has exactly one 1"
     line = f"label = {text_of(layout.label or '')}"
@@ -169,7 +169,7 @@ def _label(layout: Layout) -> str:
     return f"{line}  # {CHECK}: labels could also be in {others}" if others else line
 
 
-def _unequal(layout: Layout) -> list[str]:
+def _unequal(layout: FoundClasses) -> list[str]:
     """A remark about images that differ: they are audited unchanged, in batches of one shape."""
     seen = layout.seen
     if layout.equal or seen is None:
@@ -183,11 +183,11 @@ def _unequal(layout: Layout) -> list[str]:
     return ["The images differ in size or depth and are audited unchanged. preprocess.size gives the network one size."]
 
 
-def _others(layout: Layout) -> str:
+def _others(layout: FoundClasses) -> str:
     return "  # " + ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
 
 
-def _task(layout: Layout, disease: tuple[str, ...]) -> str:
+def _task(layout: FoundClasses, disease: tuple[str, ...]) -> str:
     count = len(layout.classes)
     graded = layout.numbered and count > 2 and bool(_GRADED.search(layout.label or ""))
     kind = "binary" if count == 2 else "ordinal" if graded else "multiclass"
@@ -204,7 +204,7 @@ def _task(layout: Layout, disease: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _disease(layout: Layout) -> tuple[str, ...]:
+def _disease(layout: FoundClasses) -> tuple[str, ...]:
     """The classes without a healthy name; empty if no class has a healthy name."""
     classes = layout.classes
     if list(classes) == ["0", "1"]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, text_of, texts
 from palpate.data.formats.forms import bit_range
-from palpate.data.inspect.annotated import AnnotatedLayout
-from palpate.data.inspect.folder import Layout
+from palpate.data.inspect.annotated import FoundAnnotations
+from palpate.data.inspect.folder import FoundClasses
 from palpate.data.inspect.seen import Seen
 from palpate.errors import InputError
 
@@ -53,7 +53,7 @@ class Values:
     nan: int = 0
 
 
-def values_in(layout: Layout | AnnotatedLayout) -> Values:
+def values_in(layout: FoundClasses | FoundAnnotations) -> Values:
     """The values of the images of a layout; if the headers do not say enough, the first image is read."""
     seen = layout.seen
     if seen is None or (seen.header.form.dtype == "uint8" and seen.header.bounds == (0, 255)):
@@ -162,7 +162,7 @@ def step_lines(values: Values) -> list[str]:
     return [f"# steps = [{{window = {numbers(values.window)}}}]  # {whose}; for a window, instead of mean and std"]
 
 
-def origin_lines(layout: Layout | AnnotatedLayout) -> list[str]:
+def origin_lines(layout: FoundClasses | FoundAnnotations) -> list[str]:
     """Patients, sites and scanners of `[data]`."""
     if layout.group:
         lines = [f"group = {text_of(layout.group)}  # images of one patient belong together"]
@@ -177,7 +177,7 @@ def origin_lines(layout: Layout | AnnotatedLayout) -> list[str]:
     return lines
 
 
-def turned_lines(layout: Layout | AnnotatedLayout) -> list[str]:
+def turned_lines(layout: FoundClasses | FoundAnnotations) -> list[str]:
     """The line for images whose EXIF tag asks to turn them."""
     if layout.seen is None or not layout.seen.turned:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,39 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from palpate.data.annotations.annotation import Annotation
-from palpate.data.annotations.box_modes import BoxMode, corners_of
+from palpate.data.annotations.box_modes import corners_of
+from palpate.data.annotations.labels import BoxLabels
 from palpate.data.cases import Case, label_of, listed
-from palpate.data.listing import About, Cases, class_names, listed_lines, located
+from palpate.data.listing import Cases, Listing, class_names, located
 from palpate.data.sheets import Line, Sheet
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
-__all__ = ["MARGIN", "Box", "BoxColumns", "BoxLines", "box_cases", "require_declared"]
+__all__ = ["MARGIN", "Box", "BoxLines", "box_cases", "require_declared"]
 
 MARGIN = 1.0
 """Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
 
 
 _NOTHING = ("", "nan", "none", "null")
-
-
-@dataclass(frozen=True)
-class BoxColumns:
-    """Columns of a CSV of boxes.
-
-    Attributes:
-        image: paths of images.
-        label: classes of boxes.
-        corners: the four columns of numbers: left, top, right and bottom, or what `mode` says.
-        mode: what the four numbers are.
-        fractions: whether they are fractions of the width and height of the image, and not pixels.
-    """
-
-    image: str = "image"
-    label: str = "label"
-    corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
-    mode: BoxMode = "xyxy"
-    fractions: bool = False
 
 
 class Box(NamedTuple):
@@ -121,46 +103,49 @@ class BoxLines:
         return json.dumps(["fractions", *boxes] if self.fractions else boxes).encode()
 
 
-def box_cases(
-    sheet: Sheet,
-    images: Path,
-    columns: BoxColumns,
-    listing: tuple[Sheet, str] | None,
-    about: About,
-    where: Mapping[str, object],
-    classes: Sequence[str] | None,
-) -> tuple[Cases, BoxLines]:
-    """The cases and boxes of a sheet; see `palpate.data.table.Table.from_boxes`."""
+def box_cases(boxes: Sheet, labels: BoxLabels, listing: Listing) -> tuple[Cases, BoxLines]:
+    """The cases of a listing, and their boxes.
+
+    Args:
+        boxes: one line per box.
+        labels: the boxes, and the columns that hold them.
+        listing: one line per image; or the sheet of boxes itself, and then an image may have several lines.
+
+    Raises:
+        InputError: a column or file is not there, a box has no area, no number or no known class, or none is left.
+    """
     # A table of boxes of a single class may have no column of classes.
-    alone = columns.label == "label" and columns.label not in sheet.header and classes is not None and len(classes) == 1
-    sheet.require((columns.image, *([] if alone else [columns.label]), *columns.corners))
-    boxed = [line for line in sheet.lines if not _empty(line, columns)]
-    names = class_names(sheet, columns.label, boxed, classes)
-    if not columns.fractions:
-        _require_pixels(sheet, boxed, columns)
-    if listing is None:
-        sheet.require((*about.columns, *where))
-        kept = sheet.filtered(where)
-        lines = [line for _, line in kept]
-        paths = located(sheet.path, images, columns.image, lines)
-        cases = _cases(sheet, images, [(*both, path) for both, path in zip(kept, paths, strict=True)], about)
-    else:
-        # Boxes of images that the listing leaves out, those of other splits, are no one's.
-        whole, file = listing
-        whole.require((file, *about.columns, *where))
-        cases = [case for _, case in listed_lines(whole, images, file, about, where)]
-        lines = sheet.lines
-        paths = located(sheet.path, images, columns.image, lines)
-    boxes: dict[str, list[Box]] = {case.name: [] for case in cases}
-    for line, path in zip(lines, paths, strict=True):
-        if path in boxes and not _empty(line, columns):
-            boxes[path].append(_box(sheet.path, line, columns, names))
-    if not any(boxes.values()) and not where:  # a filter may keep healthy images alone
-        described = sheet.path.suffix.lower() == ".json"
-        fix = "Give the boxes of these images." if described else f"Check its column '{columns.image}'."
-        raise InputError(f"{sheet.path} holds no box of the {len(cases)} images. {fix}")
-    held = {name: tuple(own) for name, own in boxes.items() if own}
-    return (tuple(cases), names), BoxLines(sheet.path, images, held, fractions=columns.fractions)
+    alone = labels.label == "label" and labels.label not in boxes.header and len(labels.names or ()) == 1
+    boxes.require((labels.box_file, *([] if alone else [labels.label]), *labels.corners))
+    boxed = [line for line in boxes.lines if not _empty(line, labels)]
+    names = class_names(boxes, labels.label, boxed, labels.names)
+    if labels.box_unit == "pixels":
+        _require_pixels(boxes, boxed, labels)
+    listing.require()
+    # Boxes of images that the listing leaves out, those of other splits, are ignored.
+    own = listing.sheet is boxes
+    lines = [line for _, line in boxes.filtered(listing.where)] if own else boxes.lines
+    cases = [] if own else [case for _, case in listing.lines()]
+    paths = located(boxes.path, listing.images, labels.box_file, lines)
+    if own:
+        cases = _cases(listing, paths)
+    held = _boxes_of(boxes, labels, names, cases, zip(lines, paths, strict=True))
+    if not held and not listing.where:  # a filter may keep only healthy images
+        described = boxes.path.suffix.lower() == ".json"
+        fix = "Give the boxes of these images." if described else f"Check its column '{labels.box_file}'."
+        raise InputError(f"{boxes.path} holds no box of the {len(cases)} images. {fix}")
+    return (tuple(cases), names), BoxLines(boxes.path, listing.images, held, fractions=labels.box_unit == "fractions")
+
+
+def _boxes_of(
+    boxes: Sheet, labels: BoxLabels, names: tuple[str, ...], cases: Sequence[Case], lines: Iterable[tuple[Line, str]]
+) -> dict[str, tuple[Box, ...]]:
+    """The boxes of each case that has some, in the order of their lines."""
+    found: dict[str, list[Box]] = {case.name: [] for case in cases}
+    for line, path in lines:
+        if path in found and not _empty(line, labels):
+            found[path].append(_box(boxes.path, line, labels, names))
+    return {name: tuple(own) for name, own in found.items() if own}
 
 
 def require_declared(path: Path, name: str, sizes: Mapping[str, tuple[int, int]], width: int, height: int) -> None:
@@ -177,33 +162,34 @@ def require_declared(path: Path, name: str, sizes: Mapping[str, tuple[int, int]]
         )
 
 
-def _cases(sheet: Sheet, images: Path, lines: list[tuple[int, Line, str]], about: About) -> list[Case]:
-    cases: dict[str, Case] = {}
-    for origin, line, name in lines:
-        case = about.case(sheet, images, line, name, origin)
+def _cases(listing: Listing, paths: Sequence[str]) -> list[Case]:
+    """The cases of a sheet that has several lines per image, which must agree."""
+    sheet, about, cases = listing.sheet, listing.about, dict[str, Case]()
+    for (origin, line), name in zip(sheet.filtered(listing.where), paths, strict=True):
+        case = about.case(sheet, listing.images, line, name, origin)
         first = cases.setdefault(name, case)
-        for column, told, before in (
+        for column, given, before in (
             (about.group, case.group, first.group),
             (about.site, case.site, first.site),
             (about.scanner, case.scanner, first.scanner),
             (about.region, case.region, first.region),
         ):
-            if told != before:
+            if given != before:
                 raise InputError(
-                    f"{sheet.path}, {line.place}: {name} has '{told}' in column '{column}', and '{before}' before. "
+                    f"{sheet.path}, {line.place}: {name} has '{given}' in column '{column}', and '{before}' before. "
                     f"Give an image one value."
                 )
     return list(cases.values())
 
 
-def _empty(line: Line, columns: BoxColumns) -> bool:
+def _empty(line: Line, labels: BoxLabels) -> bool:
     # Some programs list an image without boxes as a line without corners.
-    return all(line.cells[column].lower() in _NOTHING for column in columns.corners)
+    return all(line.cells[column].lower() in _NOTHING for column in labels.corners)
 
 
-def _require_pixels(sheet: Sheet, lines: Sequence[Line], columns: BoxColumns) -> None:
+def _require_pixels(sheet: Sheet, lines: Sequence[Line], labels: BoxLabels) -> None:
     """Refuse boxes that are fractions where pixels are expected: they would all lie in the first pixel."""
-    numbers = [_number(sheet.path, line, column) for line in lines for column in columns.corners]
+    numbers = [_number(sheet.path, line, column) for line in lines for column in labels.corners]
     if numbers and max(numbers) <= 1 and any(number % 1 for number in numbers):
         table = lines[0].word == "line"
         fix = 'Set data.box_unit = "fractions".' if table else "Multiply them by the width and the height of the image."
@@ -212,14 +198,14 @@ def _require_pixels(sheet: Sheet, lines: Sequence[Line], columns: BoxColumns) ->
         )
 
 
-def _box(table: Path, line: Line, columns: BoxColumns, names: tuple[str, ...]) -> Box:
-    label = label_of(line.cells[columns.label], names) if columns.label in line.cells else 0
+def _box(table: Path, line: Line, labels: BoxLabels, names: tuple[str, ...]) -> Box:
+    label = label_of(line.cells[labels.label], names) if labels.label in line.cells else 0
     if label is None:
         raise InputError(
-            f"{table}, {line.place}: column '{columns.label}' holds '{line.cells[columns.label]}', which is none "
+            f"{table}, {line.place}: column '{labels.label}' holds '{line.cells[labels.label]}', which is none "
             f"of the classes {listed(names)}. Correct the label, or list it among the classes."
         )
-    corners = corners_of([_number(table, line, column) for column in columns.corners], columns.mode)
+    corners = corners_of([_number(table, line, column) for column in labels.corners], labels.box_mode)
     left, top, right, bottom = corners
     if right <= left or bottom <= top:
         fix = "Take it out, or correct its numbers."

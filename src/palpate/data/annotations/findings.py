@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from palpate.data.annotations.annotation import UNKNOWN, Annotation
+from palpate.data.annotations.labels import FindingLabels
 from palpate.data.cases import Case, checked_classes
-from palpate.data.listing import About, Cases, listed_lines
-from palpate.data.sheets import Line, Sheet
+from palpate.data.listing import Cases, Listing
+from palpate.data.sheets import Line
 from palpate.errors import InputError, nearest
 
-__all__ = ["FindingLists", "Findings", "finding", "finding_cases", "is_no_finding", "separated"]
+__all__ = ["Findings", "finding", "finding_cases", "is_no_finding", "separated"]
 
 _NOTHING = re.compile(r"no ?findings?|none|normal|healthy|no abnormality|unremarkable|nothing", re.IGNORECASE)
 _UNKNOWN = ("", "u", "uncertain", "unknown", "nan")
@@ -47,64 +48,49 @@ class Findings:
         return json.dumps(self.values[case.path]).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class FindingLists:
-    """A column whose cells list the findings of an image.
+def finding_cases(listing: Listing, labels: FindingLabels) -> tuple[Cases, Findings]:
+    """The cases and findings of a listing.
 
-    Attributes:
-        column: its name.
-        separator: what separates the findings of a cell, such as `|`.
-        ignored: words that stand for no finding of the model, such as `No Finding`; `""` allows empty cells.
+    Raises:
+        InputError: a column, a file or a cell is not there or not what it should be, or no line is left.
     """
-
-    column: str
-    separator: str
-    ignored: tuple[str, ...] = ()
-
-    def read(self, table: Path, line: Line, names: Sequence[str]) -> tuple[int, ...]:
-        """1 for each finding that the cell of a line lists, 0 for the others.
-
-        Raises:
-            InputError: it lists what is no finding, or is empty.
-        """
-        cell = line.cells[self.column]
-        if not cell and "" not in self.ignored:
-            raise InputError(
-                f"{table}, {line.place}: column '{self.column}' is empty. Fill it in, or add \"\" to data.ignored if "
-                "it means that there is no finding."
-            )
-        words = separated(cell, self.separator)
-        for word in words:
-            if word not in names and word not in self.ignored:
-                raise InputError(
-                    f"{table}, {line.place}: column '{self.column}' holds '{word}', which is none of the findings. "
-                    f"{nearest(word, names)} List it in task.findings, or in data.ignored if the model has no output "
-                    "for it."
-                )
-        return tuple(int(name in words) for name in names)
-
-
-def finding_cases(
-    sheet: Sheet,
-    images: Path,
-    file: str,
-    findings: Sequence[str],
-    about: About,
-    where: Mapping[str, object],
-    lists: FindingLists | None = None,
-) -> tuple[Cases, Findings]:
-    """The cases and findings of a sheet; see `palpate.data.table.Table.from_findings`."""
-    names = checked_classes(findings, "findings")
+    names = checked_classes(labels.names or (), "findings")
     if not names:
         raise InputError("findings: none is named. Name their columns, in the order of the model's outputs.")
-    sheet.require((file, *((lists.column,) if lists else names), *about.columns, *where))
-    kept = listed_lines(sheet, images, file, about, where)
+    path, separator = listing.sheet.path, labels.separator
+    listing.require(*(names if separator is None else (labels.label,)))
 
     def read(line: Line) -> tuple[int, ...]:
-        return lists.read(sheet.path, line, names) if lists else tuple(_value(sheet.path, line, name) for name in names)
+        if separator is not None:
+            return _listed_values(path, line, labels, names)
+        return tuple(_value(path, line, name) for name in names)
 
+    kept = listing.lines()
     values = {case.name: read(line) for line, case in kept}
     return (tuple(case for _, case in kept), names), Findings(values)
+
+
+def _listed_values(table: Path, line: Line, labels: FindingLabels, names: Sequence[str]) -> tuple[int, ...]:
+    """1 for each finding that the cell of a line lists, 0 for the others.
+
+    Raises:
+        InputError: it lists what is not a finding, or is empty.
+    """
+    cell = line.cells[labels.label]
+    if not cell and "" not in labels.ignored:
+        raise InputError(
+            f"{table}, {line.place}: column '{labels.label}' is empty. Fill it in, or add \"\" to data.ignored if "
+            "it means that there is no finding."
+        )
+    words = separated(cell, str(labels.separator))
+    for word in words:
+        if word not in names and word not in labels.ignored:
+            raise InputError(
+                f"{table}, {line.place}: column '{labels.label}' holds '{word}', which is none of the findings. "
+                f"{nearest(word, names)} List it in task.findings, or in data.ignored if the model has no output "
+                "for it."
+            )
+    return tuple(int(name in words) for name in names)
 
 
 def separated(cell: str, separator: str) -> list[str]:

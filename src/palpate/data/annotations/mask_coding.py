@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palpate.data.annotations.annotation import IGNORE
+from palpate.data.annotations.labels import MaskLabels
 from palpate.data.annotations.mask_images import COLOURS
 from palpate.data.cases import checked_classes, listed
 from palpate.errors import InputError
@@ -53,21 +54,14 @@ class Coding:
         return tuple(sorted({value for region in self.regions for value in region})) or self.values
 
 
-def coded(
-    mask: str | Sequence[str],
-    values: Sequence[int] | None,
-    structures: Sequence[str] | None,
-    field: str | None,
-    ignore_value: int | None,
-    exclusive: bool = True,
-    threshold: float | None = None,
-) -> Coding:
+def coded(labels: MaskLabels) -> Coding:
     """How files store masks, from what a caller names; 1 to S, or 1 in each file, where no values are given.
 
     Raises:
-        InputError: a value is 0, stands there twice, or is the ignored one; values and structures differ in number;
-            a threshold is to tell several structures of one file apart.
+        InputError: a value is 0, appears twice, or is the ignored one; values and structures differ in number; one
+            threshold is given for several structures of one file.
     """
+    mask, values, structures = labels.mask, labels.values, labels.names
     columns = (mask,) if isinstance(mask, str) else tuple(mask)
     if not columns or len(set(columns)) < len(columns):
         raise InputError(f"mask: {listed(columns) or 'nothing'}. Name one column of masks, or each structure's once.")
@@ -78,17 +72,23 @@ def coded(
         values = (1,) * len(columns) if separate else tuple(range(1, count + 1))
     elif separate and len(values) == 1:
         values = tuple(values) * len(columns)
-    _check_values(tuple(values), ignore_value, separate)
+    _check_values(tuple(values), labels.ignore_value, separate)
     if separate and len(values) != len(columns):
         raise InputError(f"values: {len(values)} values for {len(columns)} columns of masks. Give one a column.")
-    if threshold is not None and not separate and len(values) > 1:
+    if labels.threshold is not None and not separate and len(values) > 1:
         raise InputError(
             f"threshold: one number cannot tell {len(values)} structures of one file apart. Give values, or a column "
             "of masks for each structure."
         )
-    alone = exclusive and not separate
     return Coding(
-        columns, separate, tuple(values), field, ignore_value, exclusive=alone, structures=matched, threshold=threshold
+        columns,
+        separate,
+        tuple(values),
+        labels.field,
+        labels.ignore_value,
+        exclusive=labels.exclusive is not False and not separate,
+        structures=matched,
+        threshold=labels.threshold,
     )
 
 

@@ -10,17 +10,17 @@ from palpate.data.inspect.columns import (
     named,
     path_columns,
 )
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.label_columns import finding_columns, finding_lists, has_boxes
 from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
 from palpate.data.inspect.table_look import TableLook
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import read_csv
 from palpate.errors import InputError
 
-__all__ = ["AnnotatedLayout", "find_annotated"]
+__all__ = ["FoundAnnotations", "find_annotated"]
 
 _MASK_NAMES = ("mask", "masks", "segmentation", "seg", "label", "annotation", "gt", "truth")
 _FIELD_NAMES = ("fov", "field", "roi", "view")
@@ -28,7 +28,7 @@ _MASKS_LOOKED_AT = 10
 _MOST_STRUCTURES = 20
 
 
-def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tuple[AnnotatedLayout, ...]:
+def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tuple[FoundAnnotations, ...]:
     """The layouts of annotated images in a folder and one level below: masks, then boxes, then findings.
 
     A CSV may be listed twice, such as one with a column of masks and columns of findings; and it may be one of
@@ -44,8 +44,8 @@ def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tup
 
 
 def _guess(
-    look: Callable[[Path], AnnotatedLayout | None], path: Path, unread: list[UnreadError] | None
-) -> AnnotatedLayout | None:
+    look: Callable[[Path], FoundAnnotations | None], path: Path, unread: list[UnreadError] | None
+) -> FoundAnnotations | None:
     try:
         return look(path)
     except UnreadError as error:
@@ -58,7 +58,7 @@ def _guess(
         return None
 
 
-def _masks(path: Path) -> AnnotatedLayout | None:
+def _masks(path: Path) -> FoundAnnotations | None:
     if has_boxes(read_csv(path).header):
         return None
     sheet = SheetLook(path)
@@ -73,7 +73,7 @@ def _masks(path: Path) -> AnnotatedLayout | None:
         return None
     names = (mask,) if len(values) == 1 else tuple(str(value) for value in values)
     seen = sheet.look()
-    return AnnotatedLayout(
+    return FoundAnnotations(
         "masks", path, sheet.images, sheet.file, names, len(sheet.lines), seen.form, seen.equal,
         mask=mask, values=values, threshold=threshold, doubt=doubt, field=field, others=_like(sheet, mask, others),
         split=sheet.split, group=sheet.group, splits=sheet.splits,
@@ -95,7 +95,7 @@ def _stored(sheet: SheetLook, mask: str) -> MaskValues:
     return held if len(held.values) < _MOST_STRUCTURES else MaskValues(())
 
 
-def _findings(path: Path) -> AnnotatedLayout | None:
+def _findings(path: Path) -> FoundAnnotations | None:
     """The findings of a table: one column for each, or one column whose cells list them."""
     table = TableLook(path)
     listing = finding_lists(table.candidates)
@@ -103,7 +103,7 @@ def _findings(path: Path) -> AnnotatedLayout | None:
     if not names:
         return None
     seen = table.look()
-    return AnnotatedLayout(
+    return FoundAnnotations(
         "findings", path, table.images, table.file, names, len(table.lines), seen.form, seen.equal,
         split=table.split, group=table.group, splits=table.splits, site=table.site, scanner=table.scanner, seen=seen,
         lists=lists, notes=table.left_out,

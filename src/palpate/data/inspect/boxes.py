@@ -8,9 +8,9 @@ from pathlib import Path
 
 from palpate.data.inspect.box_columns import BoxNames, box_names, boxed_lines, unit_and_mode
 from palpate.data.inspect.columns import LABEL_NAMES, MOST_CLASSES, named, spread
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.seen import UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, read_csv
 from palpate.errors import InputError
@@ -25,7 +25,7 @@ _PACKED = re.compile(r"[\[(]?\s*-?[\d.]+(?:[\s,;]+-?[\d.]+){3}\s*[\])]?")
 _NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
-def boxes_of(path: Path) -> AnnotatedLayout | None:
+def boxes_of(path: Path) -> FoundAnnotations | None:
     """The boxes of a CSV; None if no columns are named like those of boxes.
 
     Raises:
@@ -54,7 +54,7 @@ def boxes_of(path: Path) -> AnnotatedLayout | None:
     whole = listing or sheet
     count = len({line.cells[whole.file] for line in whole.lines})
     seen = sheet.look()
-    return AnnotatedLayout(
+    return FoundAnnotations(
         "boxes", path, sheet.images, sheet.file, classes, count, seen.form, seen.equal, label=label,
         corners=names.columns, listing=(listing.path, listing.file) if listing else None, split=whole.split,
         group=whole.group, splits=whole.splits, site=whole.site, scanner=whole.scanner, seen=seen, others=others,

@@ -11,26 +11,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from palpate.data.annotations.labels import BoxLabels, FindingLabels, MaskLabels
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, spread
 from palpate.data.inspect.folders import find_folders
 from palpate.data.inspect.foreign import foreign
+from palpate.data.inspect.found_annotations import FoundAnnotations, Kind
 from palpate.data.inspect.mask_candidates import folders_to, split_rank
 from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, look_at, reading
 from palpate.data.inspect.yolo import yolo_of
 from palpate.data.json_file import path_from, read_json
-from palpate.data.layouts.annotated import AnnotatedLayout, Kind
-from palpate.data.layouts.archive import findings_in, read_headers
-from palpate.data.layouts.coco import read_coco
-from palpate.data.layouts.datalist import datalist_splits
-from palpate.data.layouts.folder_tables import VOID
-from palpate.data.layouts.nnunet import Dataset, nnunet_sheet, nnunet_splits, read_dataset
-from palpate.data.layouts.voc import voc_masks, voc_splits
+from palpate.data.layouts.archive import MedMnist, findings_in, read_headers
+from palpate.data.layouts.coco import Coco, read_coco
+from palpate.data.layouts.datalist import Datalist, datalist_splits
+from palpate.data.layouts.nnunet import Dataset, NnUNet, nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.layouts.voc import VOID, PascalVoc, voc_masks, voc_splits
 from palpate.data.listing import visible
-from palpate.data.table import Table
+from palpate.data.table import Table, read_table
 from palpate.errors import InputError
 
-Layouts = tuple[AnnotatedLayout, ...]
+Proposals = tuple[FoundAnnotations, ...]
 _MASKS_LOOKED_AT = 10
 _MOST_FOLDERS = 500
 CHEST = (
@@ -40,7 +40,7 @@ CHEST = (
 """The findings of ChestMNIST, in the order of its labels."""
 
 
-def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Layouts:
+def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Proposals:
     """Annotated images in the layouts of other tools, in a folder and below.
 
     nnU-Net and VOC folders, YOLO sets, COCO files, datalists of masks or boxes, and folders of images beside folders
@@ -50,7 +50,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     deep = list(islice(folders_to(folder, 2), _MOST_FOLDERS))
     files = [path for place in places for path in visible(place.iterdir())]
     documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
-    found: list[AnnotatedLayout] = []
+    found: list[FoundAnnotations] = []
     looks = (
         (_nnunet, deep),
         (_voc, deep),
@@ -59,7 +59,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
         (_archive, archives),
     )
     for look, candidates in looks:
-        own: list[AnnotatedLayout] = []
+        own: list[FoundAnnotations] = []
         for path in candidates:
             if path.name != "dataset.json" or not any(one.path == path.parent for one in found):
                 own += _guess(look, path, unread)
@@ -73,7 +73,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Lay
     return (*found, *(one for one in find_folders(folder, unread) if not taken & set(one.images.parents)))
 
 
-def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError] | None) -> Layouts:
+def _guess(look: Callable[[Path], Proposals], path: Path, unread: list[UnreadError] | None) -> Proposals:
     try:
         return look(path)
     except UnreadError as error:
@@ -88,7 +88,7 @@ def _guess(look: Callable[[Path], Layouts], path: Path, unread: list[UnreadError
         return ()
 
 
-def _nnunet(folder: Path) -> Layouts:
+def _nnunet(folder: Path) -> Proposals:
     if not (folder / "dataset.json").is_file():
         return ()
     dataset = read_dataset(folder)
@@ -98,46 +98,46 @@ def _nnunet(folder: Path) -> Layouts:
         return _nnunet_set(folder, dataset)
 
 
-def _nnunet_set(folder: Path, dataset: Dataset) -> Layouts:
+def _nnunet_set(folder: Path, dataset: Dataset) -> Proposals:
     sheets = {split: nnunet_sheet(dataset, split) for split in nnunet_splits(dataset)}
     splits = tuple((split, len(sheet.lines)) for split, (sheet, _) in sheets.items())
     names, count = tuple(dataset.labels), sum(count for _, count in splits)
-    table = Table.from_nnunet(folder)
+    table = read_table(NnUNet(folder), MaskLabels())
     with reading():
         form = table.source.form(table[0])
     # Channels in files of their own are one image only together; else each file says what its values are.
     seen = None if any(files for _, files in sheets.values()) else _seen(folder, table)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "masks", folder, folder, "", names, count, seen.form if seen else form, seen.equal if seen else True,
             splits=splits, layout="nnunet", exclusive=not dataset.regions, seen=seen,
         ),
     )  # fmt: skip
 
 
-def _voc(folder: Path) -> Layouts:
+def _voc(folder: Path) -> Proposals:
     if not (folder / "JPEGImages").is_dir():
         return ()
     boxes = _voc_boxes(folder) if (folder / "Annotations").is_dir() else ()
     return (*boxes, *(_voc_masks(folder) if (folder / "SegmentationClass").is_dir() else ()))
 
 
-def _voc_boxes(folder: Path) -> Layouts:
+def _voc_boxes(folder: Path) -> Proposals:
     splits = _ordered(voc_splits(folder))
-    tables = [Table.from_voc(folder, split) for split, _ in splits] or [Table.from_voc(folder)]
+    tables = [read_table(PascalVoc(folder, split), BoxLabels()) for split, _ in splits or ((None, 0),)]
     names = tuple(sorted({name for table in tables for name in table.classes}))
     if not names:  # a set of masks may have an XML an image too
         return ()
     seen = _seen(folder, tables[0])
     count = sum(map(len, tables))
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "boxes", folder, folder, "", names, count, seen.form, seen.equal, splits=splits, layout="voc", seen=seen
         ),
     )
 
 
-def _voc_masks(folder: Path) -> Layouts:
+def _voc_masks(folder: Path) -> Proposals:
     splits = _ordered(voc_splits(folder, "Segmentation"))
     sheets = [voc_masks(folder, split) for split, _ in splits] or [voc_masks(folder, None)]
     masks = [line.cells["mask"] for line in spread(sheets[0].lines)]
@@ -147,14 +147,14 @@ def _voc_masks(folder: Path) -> Layouts:
     seen = look_at([folder / line.cells["file"] for line in spread(sheets[0].lines)])
     count = sum(len(sheet.lines) for sheet in sheets)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "masks", folder, folder, "", tuple(map(str, values)), count, seen.form, seen.equal, values=values,
             splits=splits, layout="voc", seen=seen,
         ),
     )  # fmt: skip
 
 
-def _archive(path: Path) -> Layouts:
+def _archive(path: Path) -> Proposals:
     """A MedMNIST archive of several findings an image; archives of classes are `palpate.data.inspect.folder`'s."""
     splits = {name.removesuffix("_images"): shape[0] for name, (shape, _) in read_headers(path).items() if shape}
     ordered = _ordered({name: count for name, count in splits.items() if name in SPLITS and count})
@@ -163,16 +163,16 @@ def _archive(path: Path) -> Layouts:
     known = CHEST if path.stem.lower().startswith("chestmnist") and count == len(CHEST) else ()
     names = known or tuple(f"finding {number}" for number in range(1, count + 1))
     with reading():
-        form = Table.from_medmnist(path, ordered[0][0], findings=names).form()
+        form = read_table(MedMnist(path, ordered[0][0]), FindingLabels(names)).form()
     images = sum(number for _, number in ordered)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "findings", path, path.parent, "", names, images, form, True, splits=ordered, layout="medmnist"
         ),
     )
 
 
-def _json(path: Path, places: Sequence[Path]) -> Layouts:
+def _json(path: Path, places: Sequence[Path]) -> Proposals:
     document = read_json(path)
     keys = {"images", "annotations", "categories"}
     if isinstance(document, dict) and len(keys & set(document)) > 1 and isinstance(document.get("images"), list):
@@ -181,17 +181,17 @@ def _json(path: Path, places: Sequence[Path]) -> Layouts:
     return _datalist(path, document)
 
 
-def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Layouts:
+def _coco(path: Path, document: dict[str, Any], places: Sequence[Path]) -> Proposals:
     images, others = _images_of(path, document, places)
     coco = read_coco(path, images)
-    table = Table.from_coco(path, images)
+    table = read_table(Coco(path, images), BoxLabels())
     seen = _seen(images, table)
     used = Counter(thing["category_id"] for thing in coco.annotations)
     names = tuple(name for number, name in coco.categories.items() if used[number])
     drawn = all(thing.get("segmentation") for thing in coco.annotations)
     kinds: tuple[Kind, ...] = ("boxes", "masks") if drawn else ("boxes",)
     return tuple(
-        AnnotatedLayout(
+        FoundAnnotations(
             kind,
             path,
             images,
@@ -237,7 +237,7 @@ def _images_of(path: Path, document: dict[str, Any], places: Sequence[Path]) -> 
     return images, tuple(place.name for place in alike if place != images and alike[place] == alike[images])
 
 
-def _datalist(path: Path, document: Any) -> Layouts:
+def _datalist(path: Path, document: Any) -> Proposals:
     splits = _ordered(datalist_splits(path, document))
     if not splits:
         return ()
@@ -250,18 +250,18 @@ def _datalist(path: Path, document: Any) -> Layouts:
         names = sorted({str(label) for item in items for label in item["label"]})
         if not 1 <= len(names) <= MOST_CLASSES:
             return ()
-        table = Table.from_datalist(path, split, shows="boxes", names=names)
+        table = read_table(Datalist(path, split), BoxLabels(names))
     else:
         values, threshold, doubt = _values(images, [item["label"] for item in spread(items)[:_MASKS_LOOKED_AT]])
         if not values:
             return ()
         names = _structures(document, values)
-        table = Table.from_datalist(path, split, shows="masks", names=names, values=values, threshold=threshold)
+        table = read_table(Datalist(path, split), MaskLabels(names, values=values, threshold=threshold))
     seen = _seen(images, table)
     held = tuple((name, count) for name, count in splits if name)
     count = sum(count for _, count in splits)
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "boxes" if boxed else "masks", path, images, "", tuple(names), count, seen.form, seen.equal,
             values=values, threshold=threshold, doubt=doubt, splits=held, layout="datalist", seen=seen,
         ),
@@ -274,7 +274,7 @@ def _values(images: Path, labels: list[Any]) -> MaskValues:
     return held if len(held.values) < MOST_CLASSES else MaskValues(())
 
 
-def several(found: list[AnnotatedLayout]) -> list[AnnotatedLayout]:
+def several(found: list[FoundAnnotations]) -> list[FoundAnnotations]:
     """The layouts, where the first of several nnU-Net data sets, of which none is better, names the others."""
     sets = [one for one in found if one.layout == "nnunet"]
     if len(sets) < 2:

@@ -17,9 +17,10 @@ from palpate.data.annotations.findings import finding
 from palpate.data.cases import class_number
 from palpate.data.formats.forms import Form
 from palpate.data.formats.registry import is_series
+from palpate.data.image_files import folders_in
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, sorted_splits, split_rank, spread
 from palpate.data.inspect.label_columns import Choice, classes_of, finding_columns, finding_lists
-from palpate.data.inspect.searched import ANNOTATED, folders_in, searched_folders
+from palpate.data.inspect.searched import ANNOTATED, searched_folders
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, broken, look_at, reading, reasons
 from palpate.data.inspect.table_faults import why_no_labels
 from palpate.data.inspect.table_look import TABLE_SUFFIXES, TableLook, other_table
@@ -37,7 +38,7 @@ _STUDY = re.compile(r"(^|/)study\d+_(positive|negative)/", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
+class FoundClasses:
     """Labelled images as they lie in a folder.
 
     Attributes:
@@ -117,7 +118,7 @@ class Layout:
         return Table.from_csv(self.path, self.images, self.file, label, self.group, where, classes)
 
 
-def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[Layout, ...]:
+def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[FoundClasses, ...]:
     """The layouts of labelled images in a folder and below, the most telling first.
 
     CSV tables come before class folders, and these before archives. Among equals a folder named after a split that
@@ -138,7 +139,7 @@ def find_tables(folder: Path, unread: list[UnreadError] | None = None) -> tuple[
     places = searched_folders(folder)
     files = [path for place in places for path in visible(place.iterdir()) if path.is_file()] or [folder]
 
-    def looked(look: Callable[[Path], Layout | None], paths: Iterable[Path]) -> list[Layout]:
+    def looked(look: Callable[[Path], FoundClasses | None], paths: Iterable[Path]) -> list[FoundClasses]:
         return _ordered(_tried(look, path, refused) for path in paths)
 
     tables = looked(_csv_layout, [path for path in files if path.suffix.lower() in TABLE_SUFFIXES])
@@ -169,15 +170,15 @@ def _nothing(folder: Path, places: Sequence[Path], refused: Sequence[UnreadError
     )
 
 
-def _ordered(layouts: Iterable[Layout | None]) -> list[Layout]:
-    def key(layout: Layout) -> tuple[bool, int, int]:
+def _ordered(layouts: Iterable[FoundClasses | None]) -> list[FoundClasses]:
+    def key(layout: FoundClasses) -> tuple[bool, int, int]:
         # The form of an answer in a contest, whose labels are placeholders.
         return ("submission" in layout.path.stem.lower(), split_rank(layout.path), -layout.count)
 
     return sorted((layout for layout in layouts if layout is not None), key=key)
 
 
-def _tried(look: Callable[[Path], Layout | None], path: Path, refused: list[UnreadError]) -> Layout | None:
+def _tried(look: Callable[[Path], FoundClasses | None], path: Path, refused: list[UnreadError]) -> FoundClasses | None:
     try:
         return look(path)
     except UnreadError as error:
@@ -190,7 +191,7 @@ def _tried(look: Callable[[Path], Layout | None], path: Path, refused: list[Unre
 # -- CSV -----------------------------------------------------------------------------------------------------------
 
 
-def _csv_layout(path: Path) -> Layout | None:
+def _csv_layout(path: Path) -> FoundClasses | None:
     table = TableLook(path)
     chosen = classes_of(table.candidates, table.lines)
     if chosen is None:
@@ -202,7 +203,7 @@ def _csv_layout(path: Path) -> Layout | None:
     label = choice.column if choice else None
     classes, counts = _classes(table.values[choice.column]) if choice else (hot, _ones(table, hot))
     seen = table.look()
-    return Layout(
+    return FoundClasses(
         "csv", path, classes, counts, seen.form, seen.equal, table.images, table.file, label,
         table.split, table.group, table.splits, table.site, table.scanner, seen,
         one_hot=hot, others=choice.others if choice else (), asked=choice.asked if choice else False,
@@ -227,7 +228,7 @@ def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 # -- folders and archives ------------------------------------------------------------------------------------------
 
 
-def _folder_layout(root: Path) -> Layout | None:
+def _folder_layout(root: Path) -> FoundClasses | None:
     below = folders_in(root)
     names = {path.name.lower() for path in below}
     if not below or names & {*ANNOTATED, *SPLITS} or any(map(_is_volume, below)):
@@ -258,7 +259,9 @@ def _folder_layout(root: Path) -> Layout | None:
         )
     table = Table.from_folders(root)
     seen = look_at([root / case.name for case in spread(list(table))])
-    return Layout("folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen, notes=table.notes)
+    return FoundClasses(
+        "folders", root, table.classes, table.counts(), seen.form, seen.equal, seen=seen, notes=table.notes
+    )
 
 
 def _splits_in(folder: Path) -> list[str]:
@@ -286,7 +289,7 @@ def _is_volume(folder: Path) -> bool:
     return len(found) > 1 and len({series for series, _ in found}) == 1 and all(placed for _, placed in found)
 
 
-def _archive_layout(path: Path) -> Layout | None:
+def _archive_layout(path: Path) -> FoundClasses | None:
     with reading():
         headers = read_headers(path)
     splits = {
@@ -300,4 +303,4 @@ def _archive_layout(path: Path) -> Layout | None:
     with reading():
         tables = [Table.from_medmnist(path, name) for name, _ in ordered]
     counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))
-    return Layout("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)
+    return FoundClasses("medmnist", path, tables[0].classes, counts, tables[0].form(), True, splits=ordered)

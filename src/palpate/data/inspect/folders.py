@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from palpate.data.annotations.mask_images import is_mask_image, mask_size
-from palpate.data.annotations.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.cases import Case
 from palpate.data.formats.images import is_jpeg
 from palpate.data.inspect.columns import MOST_CLASSES, spread
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.mask_candidates import Found, by_mark, by_name, split_rank
 from palpate.data.inspect.mask_rules import marked_rules, naming_of, rule_for
 from palpate.data.inspect.mask_values import stored_values
 from palpate.data.inspect.seen import OtherKindError, UnreadError, look_at, reading
-from palpate.data.layouts.annotated import AnnotatedLayout
+from palpate.data.layouts.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
@@ -25,7 +25,7 @@ _MASKS_LOOKED_AT = 10
 _VOID = 255
 
 
-def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple[AnnotatedLayout, ...]:
+def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple[FoundAnnotations, ...]:
     """Folders of images next to folders of masks, and folders with both, down to three levels below.
 
     Those of the split to audit come first, then the larger ones. What could not be read is added to `unread`.
@@ -41,7 +41,7 @@ def _tried(
     look: Callable[[Path], Iterator[Found]],
     refusal: type[UnreadError],
     unread: list[UnreadError] | None,
-) -> Iterator[AnnotatedLayout]:
+) -> Iterator[FoundAnnotations]:
     for candidate in look(folder):
         try:
             yield _layout(candidate)
@@ -50,7 +50,7 @@ def _tried(
                 unread.append(refusal(str(error)))
 
 
-def _layout(found: Found) -> AnnotatedLayout:
+def _layout(found: Found) -> FoundAnnotations:
     """The images and masks of two folders.
 
     Raises:
@@ -81,7 +81,9 @@ def _layout(found: Found) -> AnnotatedLayout:
     )
 
 
-def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, rules: Sequence[str]) -> AnnotatedLayout:
+def _described(
+    found: Found, naming: Naming, pairs: Pairs, field: Path | None, rules: Sequence[str]
+) -> FoundAnnotations:
     drawn = {name: own for name, own in pairs.masks.items() if own}
     if len(drawn) < max(1, len(pairs.masks) // 10):
         raise InputError(f"{found.images} and {found.masks}: {pairs.describe()}. Correct their names.")
@@ -106,7 +108,7 @@ def _described(found: Found, naming: Naming, pairs: Pairs, field: Path | None, r
         if found.masks != found.images
         else re.sub(r"[^\w]+", " ", naming.mask.replace("{stem}", "")).strip(" _")
     )
-    return AnnotatedLayout(
+    return FoundAnnotations(
         "masks", found.masks, found.images, "", (name,) if len(values) == 1 else tuple(map(str, values)),
         len(pairs.masks), seen.form, seen.equal, values=values, threshold=threshold, layout="masks",
         seen=seen, naming=naming, doubt=doubt,

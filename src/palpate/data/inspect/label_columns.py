@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from palpate.data.annotations.annotation import UNKNOWN
-from palpate.data.annotations.findings import FindingLists, finding, is_no_finding, separated
+from palpate.data.annotations.findings import finding, is_no_finding, separated
+from palpate.data.annotations.labels import FindingLabels
 from palpate.data.inspect.box_columns import box_names
 from palpate.data.inspect.columns import LABEL_NAMES, MOST_CLASSES, is_blank, is_no_label, named, rank
 from palpate.data.sheets import Line
@@ -109,7 +110,7 @@ def one_hot_columns(columns: Columns, lines: Sequence[Line]) -> tuple[str, ...]:
     return tuple(held) if len(used) > 1 and single else ()
 
 
-def finding_lists(columns: Columns) -> tuple[FindingLists, tuple[str, ...]] | None:
+def finding_lists(columns: Columns) -> tuple[FindingLabels, tuple[str, ...]] | None:
     """The column whose cells list findings, and the findings, sorted; None if there is none.
 
     It is recognised by its name, and by words that occur in several combinations.
@@ -126,7 +127,7 @@ def finding_lists(columns: Columns) -> tuple[FindingLists, tuple[str, ...]] | No
 
 def _lists(
     column: str, separator: str, values: Counter[str], bracketed: bool
-) -> tuple[FindingLists, tuple[str, ...]] | None:
+) -> tuple[FindingLabels, tuple[str, ...]] | None:
     split = {text: separated(text, separator) for text in values}
     several = [words for words in split.values() if len(words) > 1]
     cells = Counter(word for words in split.values() for word in words)
@@ -137,7 +138,7 @@ def _lists(
     if any(word.replace(".", "").isdigit() for word in cells):
         return None
     ignored = [word for word in cells if is_no_finding(word)] + [""] * ("" in values)
-    return FindingLists(column, separator, tuple(sorted(ignored))), tuple(sorted(set(cells) - set(ignored)))
+    return FindingLabels(None, column, separator, tuple(sorted(ignored))), tuple(sorted(set(cells) - set(ignored)))
 
 
 def _named_as_label(column: str) -> bool:

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from palpate.data.annotations.mask_names import mask_owners, stem_of
-from palpate.data.annotations.mask_pairs import STEM, Naming, bare_path, files_in, folders_below, mask_files
+from palpate.data.image_files import image_files
 from palpate.data.inspect.columns import SPLITS
 from palpate.data.inspect.mask_rules import naming_of
-from palpate.data.layouts.class_folders import image_files
+from palpate.data.layouts.mask_pairs import STEM, Naming, bare_path, files_in, folders_below, mask_files
 from palpate.data.listing import visible
 
 __all__ = ["Found", "by_mark", "by_name", "folders_to", "split_rank"]

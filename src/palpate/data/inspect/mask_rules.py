@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 
 from palpate.data.annotations.mask_names import MARK, mask_owners, stem_of
-from palpate.data.annotations.mask_pairs import STEM, Naming, bare_path
+from palpate.data.layouts.mask_pairs import STEM, Naming, bare_path
 
 __all__ = ["marked_rules", "naming_of", "rule_for"]
 

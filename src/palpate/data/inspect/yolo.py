@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from palpate.data.inspect.columns import spread
+from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.seen import look_at, reading
-from palpate.data.layouts.annotated import AnnotatedLayout
 from palpate.data.layouts.yolo import is_description, label_file, read_yolo, yolo_boxes, yolo_images, yolo_splits
 from palpate.data.listing import visible
 
 __all__ = ["yolo_of"]
 
 
-def yolo_of(folder: Path) -> tuple[AnnotatedLayout, ...]:
+def yolo_of(folder: Path) -> tuple[FoundAnnotations, ...]:
     """The YOLO set of a folder: with a `data.yaml`, or with images and texts of boxes; empty if it is not one.
 
     Raises:
@@ -34,7 +34,7 @@ def yolo_of(folder: Path) -> tuple[AnnotatedLayout, ...]:
     bare = len(images) - len(texts)
     notes = (f"{bare} of {len(images)} images have no text and count as images without boxes",) if bare else ()
     return (
-        AnnotatedLayout(
+        FoundAnnotations(
             "boxes", path, yolo.root, "", names, sum(count for _, count in splits), seen.form, seen.equal,
             splits=splits, layout="yolo", seen=seen, notes=notes,
         ),
@@ -48,6 +48,6 @@ def _has_texts(folder: Path) -> bool:
 
 
 def _first_images(place: Path) -> list[Path]:
-    from palpate.data.layouts.class_folders import image_files
+    from palpate.data.image_files import image_files
 
     return list(spread(image_files(place, deep=True)))

@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.lib.format as npy
 
 from palpate.data.annotations.findings import Findings
+from palpate.data.annotations.labels import ClassLabels, FindingLabels, LabelKind
 from palpate.data.cases import Case, checked_classes, class_number, label_of, listed, unnamed_classes
 from palpate.data.formats.forms import Array, Form, bit_range, require_size
 from palpate.data.formats.scan import Header
+from palpate.data.layouts.layout import LabelFields, Layout
 from palpate.data.listing import Cases
+from palpate.data.rows import Rows
 from palpate.errors import InputError, nearest
 
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -66,6 +70,34 @@ def read_array(path: Path, name: str) -> Array:
             return np.asarray(archive[name])
     except Exception as error:  # damage shows as OSError, ValueError, BadZipFile, zlib.error, MemoryError ...
         raise InputError(f"{path}: the array '{name}' is damaged ({error}). Download or copy it again.") from error
+
+
+@dataclass(frozen=True)
+class MedMnist(Layout):
+    """A MedMNIST archive.
+
+    Attributes:
+        split: `train`, `val` or `test`.
+    """
+
+    called: ClassVar[str] = "a MedMNIST archive"
+    example: ClassVar[str] = "breastmnist.npz"
+    reads: ClassVar[LabelFields] = {ClassLabels: (), FindingLabels: ()}
+    own_split: ClassVar[str] = "test"
+
+    split: str = "test"
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The images of the split; findings are as many as the labels of an image.
+
+        Raises:
+            InputError: an array is missing, damaged, of another shape or type, or a label is outside the classes.
+        """
+        source = Archive(self.path, self.split)
+        if isinstance(labels, FindingLabels):
+            cases, values = archive_findings(self.path, self.split, labels.names or ())
+            return Rows(*cases, source, values)
+        return Rows(*archive_cases(self.path, self.split, labels.names), source)
 
 
 @dataclass(frozen=True)
@@ -153,7 +185,7 @@ def archive_form(path: Path, split: str, headers: Headers) -> Form:
 
 
 def archive_cases(path: Path, split: str, classes: Sequence[str] | None) -> Cases:
-    """The cases of one split; see `palpate.data.table.Table.from_medmnist`."""
+    """The cases of one split; the arguments are those of `MedMnist` and of its labels."""
     headers = read_headers(path)
     archive_form(path, split, headers)
     count = headers[f"{split}_images"][0][0]
@@ -205,7 +237,7 @@ def findings_in(path: Path, split: str) -> int:
 
 
 def archive_findings(path: Path, split: str, findings: Sequence[str]) -> tuple[Cases, Findings]:
-    """The cases and findings of one split; see `palpate.data.table.Table.from_medmnist`."""
+    """The cases and findings of one split; the arguments are those of `MedMnist` and of its labels."""
     names = checked_classes(findings, "findings")
     count = findings_in(path, split)
     where = f"{path}: {split}_labels"

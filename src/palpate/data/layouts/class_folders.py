@@ -5,32 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from palpate.data.annotations.labels import ClassLabels, LabelKind
 from palpate.data.annotations.mask_names import mask_owners, owners_beside
 from palpate.data.cases import Case, checked_classes, class_number, listed
 from palpate.data.formats.registry import SUFFIXES
-from palpate.data.inspect.searched import folders_in
-from palpate.data.listing import visible
+from palpate.data.image_files import folders_in, image_files
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.rows import Rows
+from palpate.data.source import Folder
 from palpate.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
-class ClassFolders:
-    """What class folders hold.
+class ClassFolders(Layout):
+    """A folder with one folder per class."""
 
-    Attributes:
-        cases: the images, class by class.
-        classes: names of the classes.
-        notes: what was left out and why, a sentence each.
-    """
+    called: ClassVar[str] = "class folders"
+    example: ClassVar[str] = "images"
+    reads: ClassVar[LabelFields] = {ClassLabels: ()}
 
-    cases: tuple[Case, ...]
-    classes: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    def rows(self, labels: LabelKind) -> Rows:
+        """The images of the class folders, at any depth below; the notes say what was left out.
+
+        Raises:
+            InputError: there are no class folders or no images, images are outside, or a class may be misspelt.
+        """
+        return read_class_folders(self.path, labels.names)
 
 
-def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolders:
-    """The cases of class folders; see `palpate.data.table.Table.from_folders`.
+def read_class_folders(root: Path, classes: Sequence[str] | None) -> Rows:
+    """The images of class folders.
 
     A class folder is one that holds images; others (weights, runs, code) are passed over. Where classes are given, only
     their folders are read. Files that are masks of other files, by their names, are left out.
@@ -68,7 +74,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> ClassFolder
             f"{len(masks)} files in the class folders are masks of other files by their names, and are left out: "
             f"first {masks[0]}."
         )
-    return ClassFolders(tuple(cases), names, tuple(notes))
+    return Rows(tuple(cases), names, Folder(root), notes=tuple(notes))
 
 
 def _empty(folders: Sequence[Path]) -> list[str]:
@@ -105,40 +111,6 @@ def _unread(root: Path, classes: Sequence[str], found: Sequence[str], folders: S
     if extra:
         notes.append(f"Folders with images that are none of the classes are left out: {listed(extra)}.")
     return notes
-
-
-def image_files(folder: Path, *, deep: bool) -> list[Path]:
-    """Sorted images of a folder, by their ending or as DICOM without one; below it too where `deep`.
-
-    A folder below that holds several DICOM files of one series, and nothing else, is one image: a volume. Run folders
-    and environments are not entered.
-    """
-    found = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    files = [path for path in visible(found) if path.name.lower().endswith(SUFFIXES) or _is_bare_dicom(path)]
-    if deep and folder.is_dir():
-        for below in folders_in(folder):
-            files += [below] if _is_one_series(below) else image_files(below, deep=True)
-    return files
-
-
-def _is_bare_dicom(path: Path) -> bool:
-    """Whether a file is DICOM that has no ending, as scanners and archives name them."""
-    from palpate.data.formats.dicom.files import is_image_file
-
-    return (not path.suffix or path.suffix[1:].isdigit()) and is_image_file(path)
-
-
-def _is_one_series(folder: Path) -> bool:
-    from palpate.data.formats.dicom.files import is_image_file, one_sentence, open_header
-
-    files = visible(folder.iterdir())
-    if len(files) < 2 or not all(path.is_file() and is_image_file(path) for path in files):
-        return False
-    series = set()
-    for path in files:
-        with one_sentence(path):
-            series.add(str(open_header(path, ("SeriesInstanceUID",)).dataset.get("SeriesInstanceUID") or path.name))
-    return len(series) == 1
 
 
 def _natural(name: str) -> tuple[int, str]:

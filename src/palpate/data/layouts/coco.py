@@ -6,21 +6,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from palpate.data.annotations.annotation import IGNORE, Annotation
-from palpate.data.annotations.boxes import require_declared
+from palpate.data.annotations.boxes import box_cases, require_declared
 from palpate.data.annotations.coco_shapes import drawn
+from palpate.data.annotations.labels import BoxLabels, LabelKind, MaskLabels
 from palpate.data.annotations.masks import merged
 from palpate.data.cases import Case, checked_classes, listed
 from palpate.data.json_file import cell, entry, path_from, read_json, unique
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.listing import About, Listing
+from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
 from palpate.data.source import Folder
 from palpate.errors import InputError, nearest
 
-__all__ = ["Coco", "CocoMasks", "Shape", "coco_boxes", "coco_masks", "read_coco"]
+__all__ = ["Coco", "CocoFile", "CocoMasks", "Shape", "coco_boxes", "coco_masks", "read_coco"]
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -35,7 +39,46 @@ class Shape(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Coco:
+class Coco(Layout):
+    """A COCO JSON of boxes or masks.
+
+    Images without annotations are kept. Boxes of crowds are ignored; in masks the pixels of crowds do not count. All
+    annotations of a category are one structure.
+
+    Attributes:
+        images: folder that `file_name` starts from; that of the JSON by default.
+        about: keys of images that say where they come from.
+        where: keep the images whose key has this value.
+    """
+
+    called: ClassVar[str] = "a COCO file"
+    example: ClassVar[str] = "instances.json"
+    reads: ClassVar[LabelFields] = {MaskLabels: (), BoxLabels: ()}
+
+    images: Path | None = None
+    about: About = About()
+    where: Mapping[str, object] = field(default_factory=dict)
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The images of the file; names are its categories, in the order of their ids by default.
+
+        Raises:
+            InputError: a key or file is not there, an id is unknown or appears twice, or a shape does not fit.
+        """
+        root = self.images or self.path.parent
+        coco = read_coco(self.path, root)
+        listing = Listing(coco.images, root, "file_name", self.about, self.where)
+        if isinstance(labels, MaskLabels):
+            masks = coco_masks(coco, root, labels)
+            listing.require()
+            return Rows(tuple(case for _, case in listing.lines()), masks.structures, Folder(root), masks)
+        names = tuple(coco.categories.values()) if labels.names is None else labels.names
+        cases, boxes = box_cases(coco_boxes(coco), BoxLabels(names), listing)
+        return Rows(*cases, Folder(root), replace(boxes, sizes=coco.sizes))
+
+
+@dataclass(frozen=True)
+class CocoFile:
     """A COCO file.
 
     Attributes:
@@ -55,7 +98,7 @@ class Coco:
     annotations: Sequence[dict[str, Any]]
 
 
-def read_coco(path: Path, images: Path) -> Coco:
+def read_coco(path: Path, images: Path) -> CocoFile:
     """What a COCO file holds; its images start from a folder.
 
     Raises:
@@ -87,10 +130,10 @@ def read_coco(path: Path, images: Path) -> Coco:
             if entry(path, f"annotation {number}", thing, key, int) not in known:
                 what = "images" if key == "image_id" else f"categories {listed(categories)}"
                 raise InputError(f"{path}, annotation {number}: {key} {thing[key]} is none of the {what}. Correct it.")
-    return Coco(path, _filled(path, lines), names, sizes, dict(sorted(categories.items())), things)
+    return CocoFile(path, _filled(path, lines), names, sizes, dict(sorted(categories.items())), things)
 
 
-def coco_boxes(coco: Coco) -> Sheet:
+def coco_boxes(coco: CocoFile) -> Sheet:
     """One line a box, `[x, y, width, height]` turned to corners; crowds are passed over.
 
     An annotation without `bbox` that has polygons has the box around them.
@@ -197,14 +240,13 @@ class CocoMasks:
         return json.dumps([shapes, self.exclusive, self.spacing], sort_keys=True).encode()
 
 
-def coco_masks(
-    coco: Coco, root: Path, names: Sequence[str] | None, exclusive: bool, spacing: Sequence[float] | None
-) -> CocoMasks:
+def coco_masks(coco: CocoFile, root: Path, labels: MaskLabels) -> CocoMasks:
     """The masks of a COCO file; the structures are all its categories, in the order of their ids, unless named.
 
     Raises:
         InputError: a category that was drawn is no structure, or a structure no category.
     """
+    names = labels.names
     structures = checked_classes(coco.categories.values() if names is None else names, "structures")
     for name in structures:
         if name not in coco.categories.values():
@@ -221,9 +263,9 @@ def coco_masks(
         drawing = entry(coco.path, place, thing, "segmentation", object)
         shape = Shape(place, structures.index(category), drawing, thing.get("iscrowd") in (1, True))
         shapes.setdefault(coco.names[thing["image_id"]], []).append(shape)
-    given = None if spacing is None else tuple(spacing)
+    given = None if labels.spacing is None else tuple(labels.spacing)
     held = {name: tuple(own) for name, own in shapes.items()}
-    return CocoMasks(coco.path, root, structures, exclusive, given, coco.sizes, held)
+    return CocoMasks(coco.path, root, structures, labels.exclusive is not False, given, coco.sizes, held)
 
 
 def _filled(path: Path, lines: list[Line]) -> Sheet:

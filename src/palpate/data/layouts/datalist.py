@@ -3,48 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from palpate.data.annotations.box_modes import BOX_MODES, BoxMode, corners_of
+from palpate.data.annotations.box_modes import BOX_MODES, corners_of
+from palpate.data.annotations.boxes import box_cases
+from palpate.data.annotations.classes import class_cases
+from palpate.data.annotations.findings import finding_cases
+from palpate.data.annotations.labels import BoxLabels, ClassLabels, FindingLabels, LabelKind, MaskLabels
+from palpate.data.annotations.mask_table import mask_cases
 from palpate.data.cases import listed
 from palpate.data.json_file import cell, entry, path_from, read_json
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.listing import About, Listing
+from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Source
+from palpate.data.stacked import Stacked
 from palpate.errors import InputError
 
-__all__ = ["BOX_MODES", "BoxMode", "Datalist", "Keys", "Shows", "datalist_splits", "read_datalist"]
-
-Shows = Literal["classes", "masks", "boxes", "findings"]
+__all__ = ["Datalist", "Sheets", "datalist_splits", "read_datalist"]
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Keys of an item: of its image, its label, and of boxes, which `mode` says the meaning of."""
+@dataclass(frozen=True)
+class Datalist(Layout):
+    """A MONAI or Decathlon datalist, a JSON with lists of images and labels.
 
-    image: str = "image"
-    label: str = "label"
-    box: str = "box"
-    mode: BoxMode = "xyxy"
+    An image that is a list of paths has its channels in separate files. A label is a class; a path, or one path per
+    structure; a list of classes of boxes, with the key `box`; or a list of 0 and 1 (-1: not judged).
+
+    Attributes:
+        split: key of the list, such as `validation`; by default the only one whose items are labelled.
+        images: folder that paths start from; that of the JSON by default.
+        file: key of the images.
+        about: keys that say where an image comes from.
+        where: keep the items whose key has this value, such as `{"fold": 0}`.
+    """
+
+    called: ClassVar[str] = "a datalist"
+    example: ClassVar[str] = "dataset.json"
+    reads: ClassVar[LabelFields] = {
+        ClassLabels: ("label",),
+        FindingLabels: ("label",),
+        MaskLabels: ("label", "values", "ignore_value", "threshold"),
+        BoxLabels: ("label", "box_mode"),
+    }
+
+    split: str | None = None
+    images: Path | None = None
+    file: str = "image"
+    about: About = About()
+    where: Mapping[str, object] = field(default_factory=dict)
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The items of the list.
+
+        Raises:
+            InputError: a list, key or file is not there or not what it should be, or a path leads out of the folder.
+        """
+        root = self.images or self.path.parent
+        sheets = read_datalist(self.path, self.split, root, self.file, labels)
+        listing, source = Listing(sheets.images, root, self.file, self.about, self.where), sheets.source(root)
+        if isinstance(labels, MaskLabels):
+            cases, masks = mask_cases(listing, replace(labels, mask=sheets.masks, field=None))
+            return Rows(*cases, source, masks)
+        if isinstance(labels, BoxLabels):
+            cases, boxes = box_cases(sheets.boxes, BoxLabels(labels.names), listing)
+            return Rows(*cases, source, boxes)
+        if isinstance(labels, FindingLabels):
+            cases, findings = finding_cases(listing, replace(labels, separator=None))
+            return Rows(*cases, source, findings)
+        return Rows(*class_cases(listing, labels), source)
 
 
 @dataclass(frozen=True)
-class Datalist:
-    """A datalist as sheets.
+class Sheets:
+    """A list of a datalist as sheets.
 
     Attributes:
-        images: one line an item; its image, its label and every other key with a single value are columns.
-        boxes: one line a box, where boxes are read.
+        images: one line per item; its image, its label and every other key with a single value are columns.
+        boxes: one line per box, where boxes are read.
         files: paths of the channels of images of several files, by the first one.
-        masks: column of masks, or the columns where each item lists one file a structure.
+        masks: column of masks, or the columns where each item lists one file per structure.
     """
 
     images: Sheet
     boxes: Sheet
     files: Mapping[str, tuple[str, ...]]
     masks: str | tuple[str, ...]
+
+    def source(self, root: Path) -> Source:
+        """Where the pixels are."""
+        return Stacked(root, channels=self.files)
 
 
 def datalist_splits(path: Path, document: Any, label: str = "label") -> dict[str, int]:
@@ -57,45 +110,53 @@ def datalist_splits(path: Path, document: Any, label: str = "label") -> dict[str
     }
 
 
-def read_datalist(
-    path: Path, split: str | None, images: Path, keys: Keys, shows: Shows, names: Sequence[str] | None
-) -> Datalist:
-    """A list of a datalist as sheets; see `palpate.data.table.Table.from_datalist`."""
-    items = _items(path, split, keys, names if shows == "findings" else None)
+def read_datalist(path: Path, split: str | None, images: Path, file: str, labels: LabelKind) -> Sheets:
+    """A list of a datalist as sheets; the arguments are those of `Datalist`."""
+    key = str(labels.label)
+    if isinstance(labels, FindingLabels) and labels.names is None:
+        raise InputError("names: findings have no names. Give them, in the order of the model's outputs.")
+    items = _items(path, split, (file, key), labels.names if isinstance(labels, FindingLabels) else None)
     lines, boxes, files, masks = [], [], {}, 1
     for number, item in enumerate(items, start=1):
-        where = f"{path}, item {number}"
-        channels = _paths(path, number, item, keys.image, images)
-        cells = {key: cell(value) for key, value in item.items()} | {keys.image: channels[0]}
-        if shows == "masks":
-            drawn = _paths(path, number, item, keys.label, images)
+        channels = _paths(path, number, item, file, images)
+        cells = {name: cell(value) for name, value in item.items()} | {file: channels[0]}
+        if isinstance(labels, MaskLabels):
+            drawn = _paths(path, number, item, key, images)
             masks = max(masks, len(drawn))
-            cells |= {_column(keys.label, place, len(drawn)): mask for place, mask in enumerate(drawn, start=1)}
-        elif shows == "boxes":
-            boxes += _boxes(path, number, item, channels[0], keys)
-        elif shows == "classes":
-            cells[keys.label] = _class(where, item[keys.label])
-        elif keys.label in item:
-            cells |= _findings(where, item[keys.label], names or ())
+            cells |= {_column(key, place, len(drawn)): mask for place, mask in enumerate(drawn, start=1)}
+        elif isinstance(labels, BoxLabels):
+            boxes += _boxes(path, number, item, channels[0], labels)
+        else:
+            cells |= _labels(f"{path}, item {number}", item, key, labels)
         lines.append(Line(number, cells, "item"))
         if len(channels) > 1:
             files[channels[0]] = channels
-    columns = tuple(_column(keys.label, place, masks) for place in range(1, masks + 1))
+    columns = tuple(_column(key, place, masks) for place in range(1, masks + 1))
     sheet = Sheet(path, ["image", "label", *_CORNERS], boxes)
-    return Datalist(_sheet(path, lines), sheet, files, columns[0] if masks == 1 else columns)
+    return Sheets(_sheet(path, lines), sheet, files, columns[0] if masks == 1 else columns)
 
 
-def _items(path: Path, split: str | None, keys: Keys, findings: Sequence[str] | None) -> list[dict[str, Any]]:
+def _labels(where: str, item: dict[str, Any], key: str, labels: ClassLabels | FindingLabels) -> dict[str, str]:
+    """The class, or the findings, of an item as cells; none where findings are keys of their own."""
+    if isinstance(labels, ClassLabels):
+        return {key: _class(where, item[key])}
+    return _findings(where, item[key], labels.names or ()) if key in item else {}
+
+
+def _items(
+    path: Path, split: str | None, keys: tuple[str, str], findings: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    _, label = keys
     document = read_json(path)
     lists = {name: items for name, items in document.items() if isinstance(items, list)} if isinstance(
         document, dict
     ) else {"": document}  # fmt: skip
     if "" in lists and split is not None:
         raise InputError(f"{path} is one list and has no split '{split}'. Remove data.split.")
-    labelled = datalist_splits(path, document, keys.label)
+    labelled = datalist_splits(path, document, label)
     if split is None and "" not in lists:
         if len(labelled) != 1:
-            known = f"it has {listed(labelled)}" if labelled else f"no list of it has items with '{keys.label}'"
+            known = f"it has {listed(labelled)}" if labelled else f"no list of it has items with '{label}'"
             raise InputError(f"{path}: {known}. Name one list of labelled items in data.split.")
         split = next(iter(labelled))
     if (split or "") not in lists:
@@ -106,9 +167,9 @@ def _items(path: Path, split: str | None, keys: Keys, findings: Sequence[str] | 
     for number, item in enumerate(items, start=1):
         if isinstance(item, str):
             raise InputError(f"{path}, item {number}: '{split}' lists images without labels. Choose another split.")
-        for key in (keys.image, keys.label):
+        for key in keys:
             # Findings may be keys of their own.
-            if not (key == keys.label and findings and isinstance(item, dict) and set(findings) <= set(item)):
+            if not (key == label and findings and isinstance(item, dict) and set(findings) <= set(item)):
                 entry(path, f"item {number}", item, key, object)
     return items
 
@@ -146,10 +207,10 @@ def _findings(where: str, held: Any, names: Sequence[str]) -> dict[str, str]:
     return {name: cell(value) for name, value in zip(names, held, strict=True)}
 
 
-def _boxes(path: Path, number: int, item: dict[str, Any], image: str, keys: Keys) -> list[Line]:
+def _boxes(path: Path, number: int, item: dict[str, Any], image: str, held: BoxLabels) -> list[Line]:
     place = f"item {number}"
-    boxes, labels = entry(path, place, item, keys.box, list), entry(path, place, item, keys.label, list)
-    mode = item.get("box_mode", keys.mode)
+    boxes, labels = entry(path, place, item, "box", list), entry(path, place, item, held.label, list)
+    mode = item.get("box_mode", held.box_mode)
     if mode not in BOX_MODES:
         raise InputError(f"{path}, {place}: its box_mode is {mode!r}. Give one of {listed(BOX_MODES)}.")
     if len(boxes) != len(labels):

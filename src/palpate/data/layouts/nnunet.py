@@ -3,26 +3,63 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from palpate.data.annotations.labels import LabelKind, MaskLabels
 from palpate.data.annotations.mask_coding import Coding
+from palpate.data.annotations.mask_table import mask_cases
 from palpate.data.cases import listed
 from palpate.data.formats.registry import header_of
 from palpate.data.json_file import entry, path_from, read_json, unique
-from palpate.data.listing import visible
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.listing import Listing, visible
+from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
+from palpate.data.stacked import Stacked
 from palpate.errors import InputError
 
-__all__ = ["Dataset", "nnunet_coding", "nnunet_sheet", "nnunet_splits", "read_dataset"]
+__all__ = ["Dataset", "NnUNet", "nnunet_coding", "nnunet_sheet", "nnunet_splits", "read_dataset"]
 
 Files = Mapping[str, tuple[str, ...]]
 """Paths of the channels of each image that has several files, by the first one."""
 
 _FOLDERS = {"test": "Ts", "train": "Tr"}
 _BACKGROUND, _IGNORE = "background", "ignore"
+
+
+@dataclass(frozen=True)
+class NnUNet(Layout):
+    """An nnU-Net raw dataset, a folder with `dataset.json`.
+
+    With `imagesTr` and `labelsTr`; versions 1 and 2. Files `case_0000`, `case_0001` ... are the channels of one image.
+    Labels that are lists are structures that overlap; the label `ignore` does not count.
+
+    Attributes:
+        split: `train` (Tr) or `test` (Ts); by default `test` where labelsTs holds files, else `train`.
+    """
+
+    called: ClassVar[str] = "an nnU-Net folder"
+    example: ClassVar[str] = "Dataset001_Hippo"
+    reads: ClassVar[LabelFields] = {MaskLabels: ()}
+
+    split: str | None = None
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The cases of the split; names are those of `dataset.json`, in its order by default.
+
+        Raises:
+            InputError: a key, split, channel or label is missing, or the structures are others.
+        """
+        assert isinstance(labels, MaskLabels)
+        dataset = read_dataset(self.path)
+        sheet, files = nnunet_sheet(dataset, self.split)
+        coding = nnunet_coding(dataset, labels)
+        named = replace(labels, names=tuple(dataset.labels) if labels.names is None else labels.names)
+        cases, masks = mask_cases(Listing(sheet, self.path), named, coding=coding)
+        return Rows(*cases, Stacked(self.path, channels=files), masks)
 
 
 @dataclass(frozen=True)
@@ -84,25 +121,25 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(folder, len(channels), structures, regions, ignored, ending, cases, "channel_names" in document)
 
 
-def nnunet_coding(dataset: Dataset, structures: Sequence[str] | None, exclusive: bool | None) -> Coding:
+def nnunet_coding(dataset: Dataset, labels: MaskLabels) -> Coding:
     """How the masks are stored, for structures in the model's order; in that of `dataset.json` by default.
 
     Raises:
         InputError: the structures are not those of the dataset, or overlap where they must not.
     """
-    names = tuple(dataset.labels) if structures is None else tuple(structures)
+    names = tuple(dataset.labels) if labels.names is None else tuple(labels.names)
     if set(names) != set(dataset.labels):
         raise InputError(
             f"{dataset.path} names the structures {listed(dataset.labels)}, and the task {listed(names)}. "
             "Give task.structures these names, in the order of the model's outputs."
         )
-    if exclusive and dataset.regions:
+    if labels.exclusive and dataset.regions:
         raise InputError(
             f"{dataset.path} defines regions that overlap ({listed(dataset.labels)}), and the task gives each pixel "
             "one structure. Set task.exclusive = false."
         )
     values = tuple(dataset.labels[name] for name in names)
-    alone = not dataset.regions if exclusive is None else exclusive
+    alone = not dataset.regions if labels.exclusive is None else labels.exclusive
     first = tuple(held[0] for held in values)
     regions = () if alone else values
     return Coding(("label",), False, first, None, dataset.ignore, regions=regions, exclusive=alone)

@@ -7,23 +7,69 @@ in palpate, it reaches from `xmin - 1` to `xmax`. Tools that write VOC with corn
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 from xml.etree import ElementTree
 
+from palpate.data.annotations.boxes import box_cases
+from palpate.data.annotations.labels import BoxLabels, LabelKind, MaskLabels
+from palpate.data.annotations.mask_table import mask_cases
 from palpate.data.cases import listed
 from palpate.data.json_file import path_from, unique
-from palpate.data.listing import locate, visible
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.listing import Listing, locate, visible
+from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
 from palpate.errors import InputError
 
-__all__ = ["MAX_XML", "read_voc", "voc_masks", "voc_splits"]
+__all__ = ["MAX_XML", "VOID", "PascalVoc", "read_voc", "voc_masks", "voc_splits"]
 
 MAX_XML = 2**22
 """Bytes of an XML; an annotation of a thousand boxes has a tenth of it."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+VOID = 255
+"""Stored value of pixels that do not count in the masks of Pascal VOC."""
+
 Sizes = dict[str, tuple[int, int]]
 """Declared width and height of images, by name."""
+
+
+@dataclass(frozen=True)
+class PascalVoc(Layout):
+    """A Pascal VOC folder: `JPEGImages`, `ImageSets`, and `Annotations` for boxes or `SegmentationClass` for masks.
+
+    Attributes:
+        split: a list in `ImageSets/Main`, or `ImageSets/Segmentation` for masks; by default `test` (for masks else
+            `val`), or all annotations where there are no lists.
+        difficult: keep boxes that are marked as difficult.
+    """
+
+    called: ClassVar[str] = "a VOC folder"
+    example: ClassVar[str] = "VOC2007"
+    reads: ClassVar[LabelFields] = {MaskLabels: ("values", "ignore_value"), BoxLabels: ()}
+    has_texts: ClassVar[bool] = True
+
+    split: str | None = None
+    difficult: bool = False
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The images of the split; classes of boxes are sorted by default. Stored value 255 of masks does not count.
+
+        Raises:
+            InputError: a folder, split, image, mask or size is missing, or an XML is damaged or declares entities.
+        """
+        if isinstance(labels, MaskLabels):
+            ignored = VOID if labels.ignore_value is None else labels.ignore_value
+            listing = Listing(voc_masks(self.path, self.split), self.path)
+            cases, masks = mask_cases(listing, replace(labels, mask="mask", field=None, ignore_value=ignored))
+            return Rows(*cases, Folder(self.path), masks)
+        boxes, images, sizes = read_voc(self.path, self.split, self.difficult)
+        names = sorted({line.cells["label"] for line in boxes.lines}) if labels.names is None else labels.names
+        cases, held = box_cases(boxes, BoxLabels(names), Listing(images, self.path, "image"))
+        return Rows(*cases, Folder(self.path), replace(held, sizes=sizes))
 
 
 def voc_splits(root: Path, what: str = "Main") -> dict[str, int]:
@@ -42,7 +88,7 @@ def voc_splits(root: Path, what: str = "Main") -> dict[str, int]:
 
 
 def read_voc(root: Path, split: str | None, difficult: bool) -> tuple[Sheet, Sheet, Sizes]:
-    """One line a box, one line an image, and the declared sizes; see `palpate.data.table.Table.from_voc`."""
+    """One line a box, one line an image, and the declared sizes."""
     identifiers, lines, boxes, sizes = _chosen(root, split), [], [], {}
     for number, identifier in enumerate(identifiers, start=1):
         path = root / "Annotations" / f"{_plain(root, identifier)}.xml"

@@ -7,16 +7,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from palpate.data.annotations.boxes import Box
+from palpate.data.annotations.boxes import Box, BoxLines
+from palpate.data.annotations.labels import BoxLabels, LabelKind
 from palpate.data.cases import checked_classes, listed
-from palpate.data.layouts.class_folders import image_files
-from palpate.data.listing import locate, visible
+from palpate.data.image_files import image_files
+from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.listing import Listing, locate, visible
+from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
+from palpate.data.source import Folder
 from palpate.errors import InputError
 
-__all__ = ["Yolo", "is_description", "label_file", "read_yolo", "yolo_boxes", "yolo_images", "yolo_splits"]
+__all__ = ["Yolo", "YoloSet", "is_description", "label_file", "read_yolo", "yolo_boxes", "yolo_images", "yolo_splits"]
 
 MAX_BYTES = 2**20
 """Bytes of a data.yaml or of a text of boxes; larger files are something else."""
@@ -25,7 +29,38 @@ _FOLDERS = {"test": ("test",), "val": ("val", "valid", "validation"), "train": (
 
 
 @dataclass(frozen=True)
-class Yolo:
+class Yolo(Layout):
+    """The `data.yaml` of a YOLO set, or a folder with `images` and `labels`.
+
+    An image whose text is empty or missing has no boxes. Texts that hold polygons, as for segmentation, give the boxes
+    around them.
+
+    Attributes:
+        split: `test`, `val` or `train`; without it the first of these that is there.
+    """
+
+    called: ClassVar[str] = "a YOLO set"
+    example: ClassVar[str] = "data.yaml"
+    reads: ClassVar[LabelFields] = {BoxLabels: ()}
+    has_texts: ClassVar[bool] = True
+
+    split: str | None = None
+
+    def rows(self, labels: LabelKind) -> Rows:
+        """The images of the split; classes are named as the set names them by default.
+
+        Raises:
+            InputError: a file, split or class is missing, or a text is damaged.
+        """
+        yolo = read_yolo(self.path)
+        sheet, names, boxes, texts = yolo_boxes(yolo, self.split, labels.names)
+        cases = tuple(case for _, case in Listing(sheet, yolo.root, "image").lines())
+        lines = BoxLines(self.path, yolo.root, boxes, fractions=True, texts=texts)
+        return Rows(cases, names, Folder(yolo.root), lines)
+
+
+@dataclass(frozen=True)
+class YoloSet:
     """What a `data.yaml`, or a folder without one, says.
 
     Attributes:
@@ -43,7 +78,7 @@ class Yolo:
     posed: bool = False
 
 
-def read_yolo(path: Path) -> Yolo:
+def read_yolo(path: Path) -> YoloSet:
     """A YOLO set from its `data.yaml`, or from the folder that holds it, or `images` and `labels`.
 
     Raises:
@@ -71,15 +106,15 @@ def read_yolo(path: Path) -> Yolo:
             "images, by its path from the folder of this file."
         )
     folders = [folder for places in splits.values() for folder in places]
-    return Yolo(path, _root(path.parent, folders), _names(path, document["names"]), splits, "kpt_shape" in document)
+    return YoloSet(path, _root(path.parent, folders), _names(path, document["names"]), splits, "kpt_shape" in document)
 
 
-def yolo_splits(yolo: Yolo) -> dict[str, int]:
+def yolo_splits(yolo: YoloSet) -> dict[str, int]:
     """Splits of a set, the one to audit first, and how many images they have."""
     return {split: len(yolo_images(yolo, split)) for split in yolo.splits}
 
 
-def yolo_images(yolo: Yolo, split: str | None) -> list[Path]:
+def yolo_images(yolo: YoloSet, split: str | None) -> list[Path]:
     """The images of a split; of the first one where none is named.
 
     Raises:
@@ -95,7 +130,7 @@ def yolo_images(yolo: Yolo, split: str | None) -> list[Path]:
 
 
 def yolo_boxes(
-    yolo: Yolo, split: str | None, classes: Sequence[str] | None
+    yolo: YoloSet, split: str | None, classes: Sequence[str] | None
 ) -> tuple[Sheet, tuple[str, ...], dict[str, tuple[Box, ...]], dict[str, Path]]:
     """One line an image with its column `image`, the classes, and the boxes and texts of images that have some.
 
@@ -209,7 +244,7 @@ def _split(path: Path, document: dict[Any, Any], split: str) -> tuple[Path, ...]
     return tuple(places)
 
 
-def _bare(folder: Path) -> Yolo:
+def _bare(folder: Path) -> YoloSet:
     """A folder with `images` and `labels`, which may have folders of splits, and perhaps `classes.txt`."""
     images, labels = folder / "images", folder / "labels"
     split_first = {
@@ -227,7 +262,7 @@ def _bare(folder: Path) -> Yolo:
         if place.is_file():
             names = checked_classes([line for line in _text(place).splitlines() if line.strip()], str(place))
             break
-    return Yolo(folder, folder, names, {split: (place,) for split, place in splits.items()})
+    return YoloSet(folder, folder, names, {split: (place,) for split, place in splits.items()})
 
 
 def _root(folder: Path, places: Sequence[Path]) -> Path:
@@ -294,7 +329,7 @@ def _box(path: Path, place: str, cells: Sequence[str]) -> Box:
     return Box(f"{path.name}, {place}", label, corners)
 
 
-def _order(yolo: Yolo, names: Sequence[str]) -> tuple[int, ...]:
+def _order(yolo: YoloSet, names: Sequence[str]) -> tuple[int, ...]:
     """The place of each class of the set in the model's order; empty where classes are not named."""
     if not yolo.names:
         return ()

@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from palpate.audit.plan.labels import labels_kind
 from palpate.audit.plan.problems import Problem
-from palpate.audit.plan.sections.data import LAYOUTS
 from palpate.audit.plan.sections.tasks import ClassificationSection, SegmentationSection
+from palpate.data.layouts.registry import LAYOUTS, fields_of
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.data import DataSection
     from palpate.audit.plan.sections.tasks import TaskSection
 
-_CLASSES = ("binary", "multiclass", "ordinal")
-_TASKS = {
-    "table": (*_CLASSES, "multilabel", "segmentation", "detection"),
-    "folders": _CLASSES,
-    "medmnist": (*_CLASSES, "multilabel"),
-    "nnunet": ("segmentation",),
-    "datalist": (*_CLASSES, "multilabel", "segmentation", "detection"),
-    "coco": ("segmentation", "detection"),
-    "voc": ("segmentation", "detection"),
-    "masks": ("segmentation",),
-    "yolo": ("detection",),
-}
-_SPLIT = ("medmnist", "nnunet", "datalist", "voc", "yolo")
-_LISTINGS = ("table", "datalist", "coco")
-_STORED = ("table", "datalist", "masks", "voc")
-_OF = {
-    "images": (*_LISTINGS, "masks"),
-    "file": ("table", "datalist"),
-    "label": ("table", "datalist"),
-    "group": _LISTINGS,
-    "where": _LISTINGS,
-    "separator": ("table",),
-    "ignored": ("table",),
-    "site": _LISTINGS,
-    "scanner": _LISTINGS,
-    "region": _LISTINGS,
-    "mask": ("table",),
-    "boxes": ("table",),
-    "box_file": ("table",),
-    "corners": ("table",),
-    "field": ("table", "masks"),
-    "image_name": ("masks",),
-    "mask_name": ("masks",),
-    "field_name": ("masks",),
-    "unpaired": ("masks",),
-    "values": _STORED,
-    "threshold": ("table", "datalist", "masks"),
-    "ignore_value": _STORED,
-    "box_mode": ("table", "datalist"),
-    "box_unit": ("table",),
-    "difficult": ("voc",),
-    "split": _SPLIT,
-}
-"""Field -> the layouts that read it."""
-
-_WORDS = {
-    "table": "a CSV",
-    "folders": "class folders",
-    "medmnist": "a MedMNIST archive",
-    "nnunet": "an nnU-Net folder",
-    "datalist": "a datalist",
-    "coco": "a COCO file",
-    "voc": "a VOC folder",
-    "masks": "a folder of masks",
-    "yolo": "a YOLO set",
-}
 _NEEDED = {"mask": "the column with the masks' paths", "boxes": "a CSV with one line a box"}
 _KINDS = {
     **dict.fromkeys(("mask", "values", "threshold", "field", "ignore_value"), "segmentation"),
@@ -82,12 +27,13 @@ _KINDS = {
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     """All contradictions of the section, and with the task."""
     yield from _one_layout(section)
-    layout = next((name for name in LAYOUTS if getattr(section, name) is not None), None)
+    layout = section.layout
     if layout is not None:
         yield from _foreign(section, layout)
-        if task.kind not in _TASKS[layout]:
-            fitting = " or ".join(name for name in LAYOUTS if task.kind in _TASKS[name])
-            yield ("data", layout), f"{_WORDS[layout]} has no annotations for {task.kind}. Use data.{fitting} instead."
+        if (labels := labels_kind(task)) not in LAYOUTS[layout].reads:
+            fitting = " or ".join(name for name, kind in LAYOUTS.items() if labels in kind.reads)
+            text = f"{LAYOUTS[layout].called} has no annotations for {task.kind}. Use data.{fitting} instead."
+            yield ("data", layout), text
     needed = {"segmentation": "mask", "detection": "boxes"}.get(task.kind)
     if layout == "table" and needed is not None and getattr(section, needed) is None:
         yield ("data", needed), f"{task.kind} needs it: {_NEEDED[needed]}."
@@ -130,13 +76,14 @@ def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iter
 
 def _foreign(section: DataSection, layout: str) -> Iterator[Problem]:
     """Fields that another layout reads."""
-    for name, readers in _OF.items():
-        if name not in section.model_fields_set or layout in readers:
+    for name in type(section).model_fields:
+        readers = [other for other in LAYOUTS if name in fields_of(other)]
+        if not readers or name not in section.model_fields_set or layout in readers:
             continue
         if name == "group" and section.group == "dicom" and layout != "medmnist":
             continue
-        if name == "split" and layout in _LISTINGS:
-            text = f'it belongs to {_either(readers)}. For {_WORDS[layout]} write where = {{split = "test"}}.'
+        if name == "split" and "where" in fields_of(layout):
+            text = f'it belongs to {_either(readers)}. For {LAYOUTS[layout].called} write where = {{split = "test"}}.'
         else:
             text = f"it belongs to {_either(readers)}. Remove it, or give data.{readers[0]}."
         yield ("data", name), text
@@ -147,13 +94,13 @@ def _threshold(section: DataSection, task: TaskSection) -> Iterator[Problem]:
         if name in section.model_fields_set:
             yield ("data", "threshold"), f"it replaces data.{name}. Remove one of them."
     several = isinstance(task, SegmentationSection) and len(task.structures) > 1
-    if several and not isinstance(section.mask, tuple) and section.datalist is None:
+    if several and not isinstance(section.mask, tuple) and section.layout != "datalist":
         text = "one number cannot tell several structures of one file apart. Give data.values."
         yield ("data", "threshold"), text
 
 
-def _either(layouts: tuple[str, ...]) -> str:
-    words = [_WORDS[name] for name in layouts]
+def _either(layouts: Sequence[str]) -> str:
+    words = [LAYOUTS[name].called for name in layouts]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 

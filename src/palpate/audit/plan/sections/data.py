@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from palpate.audit.plan.sections.base import Section
+from palpate.data.layouts.registry import LAYOUTS, help_of
 
-LAYOUTS = ("table", "folders", "medmnist", "nnunet", "datalist", "coco", "voc", "masks", "yolo")
-"""Fields of which one names the images."""
+if TYPE_CHECKING:
+    _Layouts = Section
+else:
+    _Layouts = create_model(
+        "_Layouts",
+        __base__=Section,
+        **{
+            name: (str | None, Field(default=None, description=help_of(kind), examples=[f'{name} = "{kind.example}"']))
+            for name, kind in LAYOUTS.items()
+        },
+    )
 
 
-class DataSection(Section):
-    """`[data]`: the labelled images. Name them by one of `table` to `yolo`."""
+class DataSection(_Layouts):
+    """`[data]`: the labelled images. Exactly one layout names them, `table` or one of the fields below it."""
 
-    table: str | None = Field(default=None, examples=['table = "labels.csv"'])
-    """A CSV with one line per image."""
-    folders: str | None = Field(default=None, examples=['folders = "images"'])
-    """A folder with one folder per class."""
-    medmnist: str | None = Field(default=None, examples=['medmnist = "breastmnist.npz"'])
-    """A MedMNIST archive."""
-    nnunet: str | None = Field(default=None, examples=['nnunet = "Dataset001_Hippo"'])
-    """An nnU-Net raw dataset, a folder with `dataset.json`."""
-    datalist: str | None = Field(default=None, examples=['datalist = "dataset.json"'])
-    """A MONAI or Decathlon datalist, a JSON with lists of images and labels."""
-    coco: str | None = Field(default=None, examples=['coco = "instances.json"'])
-    """A COCO JSON of boxes or masks."""
-    voc: str | None = Field(default=None, examples=['voc = "VOC2007"'])
-    """A Pascal VOC folder: `JPEGImages`, `ImageSets`, and `Annotations` for boxes or `SegmentationClass` for masks."""
-    masks: str | None = Field(default=None, examples=['masks = "masks"'])
-    """A folder of masks, paired by their names with the images of `images`."""
-    yolo: str | None = Field(default=None, examples=['yolo = "data.yaml"'])
-    """The `data.yaml` of a YOLO set, or a folder with `images` and `labels`."""
     split: str = "test"
     """Split of an archive, a datalist, or a VOC, YOLO or nnU-Net folder (`train`, `test`). Default: for an nnU-Net
     folder `test` if it has labels, else `train`; for a datalist its only labelled list; for a YOLO set `test`, else
@@ -111,9 +103,16 @@ class DataSection(Section):
     """Audit at most this many images, every class in proportion."""
 
     @property
+    def layout(self) -> str | None:
+        """The field that names the images: the first layout that is given."""
+        return next((name for name in LAYOUTS if getattr(self, name) is not None), None)
+
+    @property
     def source(self) -> str:
         """Where the images come from, as the plan names it."""
-        named = next(filter(None, (getattr(self, layout) for layout in LAYOUTS)), None)
+        if self.layout is None:
+            return "None"
+        named = getattr(self, self.layout)
         # A split that the plan does not name depends on the files, so `test` would be a guess.
-        given = self.medmnist is not None or "split" in self.model_fields_set
+        given = LAYOUTS[self.layout].own_split is not None or "split" in self.model_fields_set
         return f"{named}, {self.split}" if given else str(named)

@@ -12,12 +12,13 @@ from typing import Literal
 from palpate.data.annotations.mask_names import mask_owners, stem_of
 from palpate.data.cases import listed
 from palpate.data.formats.registry import SUFFIXES
-from palpate.data.layouts.class_folders import image_files
+from palpate.data.image_files import image_files
 from palpate.data.listing import visible
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
 
 __all__ = [
+    "STEM",
     "Naming",
     "Pairs",
     "Unpaired",

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from palpate.data.annotations.box_modes import BoxMode
-from palpate.data.annotations.findings import FindingLists
-from palpate.data.annotations.mask_pairs import Naming
+from palpate.data.annotations.labels import BoxLabels, BoxUnit, FindingLabels, LabelKind, MaskLabels
 from palpate.data.formats.forms import Form
 from palpate.data.inspect.seen import Seen
-from palpate.data.layouts.folder_tables import table_of_masks, table_of_voc_masks, table_of_yolo
-from palpate.data.table import Table
+from palpate.data.layouts.mask_pairs import Naming
+from palpate.data.layouts.registry import layout_named
+from palpate.data.listing import About
+from palpate.data.table import Table, read_table
 
-__all__ = ["AnnotatedLayout", "Corners", "Kind"]
+__all__ = ["FoundAnnotations", "Corners", "Kind"]
 
 Kind = Literal["masks", "boxes", "findings"]
 Corners = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
-class AnnotatedLayout:
+class FoundAnnotations:
     """Annotated images as they lie in a folder.
 
     Attributes:
@@ -91,7 +92,7 @@ class AnnotatedLayout:
     unmatched: str = ""
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    lists: FindingLists | None = None
+    lists: FindingLabels | None = None
     mode: BoxMode = "xyxy"
     fractions: bool = False
     doubtful: bool = False
@@ -106,60 +107,36 @@ class AnnotatedLayout:
         """The table of one split (the first of `splits` by default), as this layout reads it.
 
         Raises:
-            InputError: as the constructors of `palpate.data.table.Table`.
+            InputError: as `palpate.data.table.read_table`.
         """
         split = split or (self.splits[0][0] if self.splits else None)
-        if self.layout != "table":
-            return self._described(split)
-        where = {self.split: split} if self.split and split else {}
-        if self.kind == "masks":
-            assert self.mask is not None
-            return Table.from_masks(
-                self.path, self.images, self.file, self.mask, structures=self.names, values=self.values,
-                threshold=self.threshold,
-                field=self.field, group=self.group, where=where,
-            )  # fmt: skip
+        listing, listing_file = self.listing or (self.path, self.file)
+        values: dict[str, object] = {
+            "split": split,
+            "images": self.images,
+            "image_name": self.naming.image,
+            "mask_name": self.naming.mask,
+            "field_name": self.naming.field,
+            "field": self.view,
+            "unpaired": "skip",
+        }
+        if self.layout == "table":
+            where = {self.split: split} if self.split and split else {}
+            values |= {"file": listing_file, "about": About(self.group), "where": where}
+        path = listing if self.layout == "table" else self.path
+        return read_table(layout_named(self.layout, path, values), self.labels())
+
+    def labels(self) -> LabelKind:
+        """What the images are labelled with."""
         if self.kind == "findings":
-            return Table.from_findings(
-                self.path, self.images, self.names, self.file, self.group, where, lists=self.lists
-            )
-        assert self.corners is not None
-        listing, listing_file = self.listing or (None, None)
-        return Table.from_boxes(
-            self.path, self.images, self.file, self.label or "label", self.corners, mode=self.mode,
-            fractions=self.fractions, listing=listing, listing_file=listing_file,
-            group=self.group, where=where, classes=self.names,
-        )  # fmt: skip
-
-    def _described(self, split: str | None) -> Table:
-        shows: Literal["boxes", "masks"] = "boxes" if self.kind == "boxes" else "masks"
-        if self.layout == "medmnist":
-            return Table.from_medmnist(self.path, split or "test", findings=self.names)
-        if self.layout == "coco":
-            return Table.from_coco(self.path, self.images, shows=shows, names=self.names, exclusive=self.exclusive)
-        if self.layout == "datalist":
-            return Table.from_datalist(
-                self.path,
-                split,
-                self.images,
-                shows=shows,
-                names=self.names,
-                values=self.values or None,
-                threshold=self.threshold,
-            )
-        return self._of_masks(split) if self.kind == "masks" else self._of_boxes(split)
-
-    def _of_masks(self, split: str | None) -> Table:
-        if self.layout == "nnunet":
-            return Table.from_nnunet(self.path, split, structures=self.names)
-        if self.layout == "voc":
-            return table_of_voc_masks(self.path, split, structures=self.names, values=self.values)
-        return table_of_masks(
-            self.images, self.path, naming=self.naming, field=self.view, unpaired="skip", structures=self.names,
-            values=self.values, ignore_value=self.ignore_value, threshold=self.threshold,
-        )  # fmt: skip
-
-    def _of_boxes(self, split: str | None) -> Table:
-        if self.layout == "yolo":
-            return table_of_yolo(self.path, split, classes=self.names)
-        return Table.from_voc(self.path, split, classes=self.names)
+            return replace(self.lists or FindingLabels(), names=self.names)
+        if self.kind == "masks":
+            exclusive = self.exclusive if self.layout == "coco" else None
+            return MaskLabels(
+                self.names, self.mask or "mask", field=self.field, values=self.values or None, exclusive=exclusive,
+                ignore_value=self.ignore_value, threshold=self.threshold,
+            )  # fmt: skip
+        boxes = self.path if self.listing else None
+        corners = self.corners or BoxLabels.corners
+        unit: BoxUnit = "fractions" if self.fractions else "pixels"
+        return BoxLabels(self.names, boxes, self.file, self.label or "label", corners, self.mode, unit)
