@@ -72,7 +72,7 @@ norm = "linf"  # every stored value may change by at most eps
 # small a change is enough for a network that was never shown adversarial images.
 eps = ["0.25/255", "0.5/255", "0.75/255", "1/255", "2/255", "4/255"]
 
-# All attacks of palpate on classes, with fewer steps than in a real audit (`palpate list attacks`).
+# Most attacks of palpate on classes, with fewer steps than in a real audit (`palpate list attacks`).
 """
     + _attacks(
         (
