@@ -44,7 +44,8 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         Stage("dice", climb(SoftScore()), ("segmentation",)),
         Stage("cospgd", climb(CosPGD()), _DENSE),
         Stage("pieces", climb(PieceMargin()), _DENSE),
-        Stage("loss", climb(Deviation())),
+        Stage("cross-entropy", climb(Deviation()), ("classification",), choices=2),
+        Stage("loss", climb(Deviation()), _DENSE),
         search,
     )
     return Cascade(threat, stages, run_to_end)
