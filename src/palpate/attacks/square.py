@@ -65,6 +65,7 @@ class Square(Search):
     def search(self, best_so_far: BestSoFar, streams: Streams) -> None:
         """Try a first image, then squares, until the queries are spent or every sample is beaten."""
         rows = best_so_far.open_rows()
+        rows = rows[best_so_far.affordable(rows)]
         if self.threat.norm not in _STATES:
             raise InputError(f"square searches {' and '.join(_STATES)} balls, not {self.threat.norm}.")
         if len(rows):

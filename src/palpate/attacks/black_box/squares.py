@@ -50,7 +50,7 @@ class Squares:
         """Try images until the queries are spent or every sample is beaten."""
         self._try(self.first(), 1, first=True)
         for query in range(1, self.queries):
-            if not self._drop_beaten():
+            if not self._drop_finished():
                 return
             self._try(self.squares(self.share(query)), query + 1)
         self.best_so_far.settle(self.rows)
@@ -101,10 +101,12 @@ class Squares:
         up, down = (self.space.to_image(self.space.project(clean + far)) for far in (wide, -wide))
         return box_around(((up != clean) | (down != clean)).any(1))
 
-    def _drop_beaten(self) -> bool:
-        if self.run_to_end:
-            return True
-        going = self.best_so_far.settle(self.rows)
+    def _drop_finished(self) -> bool:
+        """Leave out what is beaten, unless it continues, and what has no queries left; whether any sample is left."""
+        going = torch.arange(len(self.rows), device=self.rows.device)
+        if not self.run_to_end:
+            going = self.best_so_far.settle(self.rows)
+        going = going[self.best_so_far.affordable(self.rows[going])]
         if len(going) == len(self.rows):
             return True
         self.keep(going)
