@@ -26,6 +26,7 @@ from palpate.victim import Victim
 
 BOUNDS = (0.0, 255.0)
 THREAT = Linf(4.0)
+UNTARGETED = Untargeted()
 IMAGES = torch.full((4, 1, 4, 4), 100.0)
 LABELS = torch.zeros(4, dtype=torch.int64)
 
@@ -120,7 +121,7 @@ def test_passes_of_stages_add_up_at_every_budget(order) -> None:
 def test_a_rank_is_of_the_clean_image_among_the_classes_of_the_goal() -> None:
     outputs, clean = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.tensor([[9.0, 2.0, 5.0, 7.0]])
 
-    def value(rank: int, goal: Untargeted | Towards = Untargeted()) -> float:
+    def value(rank: int, goal: Untargeted | Towards = UNTARGETED) -> float:
         task = Classification(4, goal)
         inputs = ObjectiveInputs(
             IMAGES[:1], IMAGES[:1], IMAGES[:1], outputs, clean, LABELS[:1], task, 0.0, lambda x: x, lambda x: x

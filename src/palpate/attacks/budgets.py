@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.contracts import Attack, AttackResult, StageCosts
+from palpate.contracts import Attack, AttackResult, Limits, StageCosts
 from palpate.tensors import mapped
+
+LEAST_QUERIES = 2
+"""Queries below which an image is not attacked: the clean image is one, and one more is needed to try another."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Budget:
     Attributes:
         eps: radius in stored values.
         result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred`, `held` or `not attacked` (`palpate.storage.records`).
+        evidence: per sample `attacked`, `carried`, `transferred`, `held`, `spent` or `not attacked`
+            (`palpate.storage.records`).
     """
 
     eps: float
@@ -56,6 +60,25 @@ def costing(result: AttackResult, rows: Tensor, found: AttackResult) -> AttackRe
         backwards=result.backwards.index_copy(0, rows, found.backwards),
         stages=stages,
     )
+
+
+def after(limits: Limits | None, forwards: Tensor, rows: Tensor | None = None) -> Limits | None:
+    """The limits with the queries that are left when `rows` (all by default) have spent `forwards`."""
+    if limits is None or limits.queries is None:
+        return limits
+    left = limits.queries.clone()
+    if rows is None:
+        left -= forwards.to(left)
+    else:
+        left[rows.to(left.device)] -= forwards.to(left)
+    return limits._replace(queries=left)
+
+
+def may_attack(limits: Limits | None, like: Tensor) -> Tensor:
+    """Which samples have queries left for the clean image and another one (B,) bool, on the device of `like`."""
+    if limits is None or limits.queries is None:
+        return torch.ones(len(like), dtype=torch.bool, device=like.device)
+    return (limits.queries >= LEAST_QUERIES).to(like.device)
 
 
 def tried_first(found: AttackResult) -> list[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.attacks.budgets import merge
+from palpate.attacks.budgets import after, may_attack, merge
 from palpate.contracts import Attack, AttackResult, Limits, StageCosts, Task, Threat
 from palpate.errors import InputError, NoGradientError
 from palpate.streams import Streams
@@ -101,13 +101,14 @@ class Cascade:
         with victim:
             blind = is_opaque(victim.module)
             for place, stage in enumerate(self.stages):
-                rows = torch.arange(len(images), device=images.device) if whole is None else self._open(whole)
+                left = limits if whole is None else after(limits, whole.forwards)
+                rows = torch.arange(len(images), device=images.device) if whole is None else self._open(whole, left)
                 if not len(rows):
                     break
                 if not stage.applies(task, self.threat.norm) or (blind and stage.gradient):
                     continue
                 try:
-                    part = self._run(place, victim, task, images, targets, rows, streams, start, limits)
+                    part = self._run(place, victim, task, images, targets, rows, streams, start, left)
                 except NoGradientError:
                     blind = True
                     continue
@@ -119,8 +120,9 @@ class Cascade:
             )
         return whole
 
-    def _open(self, whole: AttackResult) -> Tensor:
-        return (whole.eligible & (~whole.success | self.run_to_end)).nonzero().flatten()
+    def _open(self, whole: AttackResult, left: Limits | None) -> Tensor:
+        going = whole.eligible & (~whole.success | self.run_to_end)
+        return (going & may_attack(left, going)).nonzero().flatten()
 
     def _run(
         self,

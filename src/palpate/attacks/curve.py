@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
-from palpate.attacks.budgets import Budget, at, costing, merge, tried_first, unspent
+from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
-from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import take
 from palpate.victim import Victim
@@ -63,10 +63,12 @@ def curve(
     for radius in sorted(set(eps)):
         if not budgets:
             result = at(attack, radius)(victim, task, images, targets, generator=streams, limits=limits)
+            limits = after(limits, result.forwards)
             evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
         else:
             carry = order == "rising"
             result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)
+            limits = after(limits, result.forwards)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
 
@@ -86,7 +88,10 @@ def _next(
     before = last.result
     merged = unspent(before)
     evidence = [CARRIED if e else NOT_ATTACKED for e in before.eligible.tolist()]
-    rows = (before.eligible & ~(before.success & carry)).nonzero().flatten()
+    wanted = before.eligible & ~(before.success & carry)
+    rows = (wanted & may_attack(limits, wanted)).nonzero().flatten()
+    for row in (wanted & ~before.success & ~may_attack(limits, wanted)).nonzero().flatten().tolist():
+        evidence[row] = SPENT
     if not len(rows):
         return merged, evidence
     clean = images[rows]

@@ -37,7 +37,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         Stage(f"class of rank {rank + 1}", climb(TowardsRank(rank)), ("classification",), choices=max(2, rank + 1))
         for rank in RANKS
     ]
-    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), norms=("linf",), gradient=False)
+    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), norms=("linf", "l2"), gradient=False)
     stages = (
         Stage("margin", climb(Margin())),
         *ranks,
