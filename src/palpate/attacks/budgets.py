@@ -18,7 +18,8 @@ class Budget:
     Attributes:
         eps: radius in stored values.
         result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred`, `held` or `not attacked` (`palpate.storage.records`).
+        evidence: per sample `attacked`, `carried`, `transferred`, `held`, `minimum` or `not attacked`
+            (`palpate.storage.records`).
     """
 
     eps: float

@@ -28,6 +28,9 @@ TRANSFERRED = "transferred"
 """The last perturbation of a smaller budget, scaled up, beat the image before the first step."""
 HELD = "held"
 """Not attacked at this budget, because the image withstood a larger one (only in plans with `curve = "bisect"`)."""
+MINIMUM = "minimum"
+"""Read from one search at the largest budget: the smallest change that it found for the image is, or is not, within
+this budget (only in plans with `curve = "minimum"`)."""
 NOT_ATTACKED = "not attacked"
 """The image was wrong before the attack, or the goal does not apply to its label."""
 
@@ -95,7 +98,7 @@ class Record:
     first_success: int
     """Gradient step after which the attack first succeeded; 0 is its start, -1 means never."""
     evidence: str
-    """`attacked`, `carried`, `transferred`, `held` or `not attacked`."""
+    """`attacked`, `carried`, `transferred`, `held`, `minimum` or `not attacked`."""
     linf: float
     """Largest change of one stored value."""
     l2: float

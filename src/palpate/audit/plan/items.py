@@ -10,9 +10,11 @@ from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.sections.attacks import AttackSection
+from palpate.audit.plan.sections.run import Order
 from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
+from palpate.errors import InputError
 from palpate.measures.measure import Reader
 from palpate.tasks.kinds import is_targeted
 
@@ -30,6 +32,7 @@ class Item:
         eps: budgets in stored values, rising.
         parameters: all its parameters, including those at their defaults.
         robust_to: names of the post-processing steps that its images must survive.
+        curve: in which order its budgets are attacked.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Item:
     eps: tuple[float, ...]
     parameters: dict[str, Any]
     robust_to: tuple[str, ...] = ()
+    curve: Order = "rising"
 
     @property
     def goal(self) -> str:
@@ -65,7 +69,10 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     """
     entry = catalog.find(section.attack)
     settings = _exact_types(entry, section.parameters)
-    if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
+    curve = section.curve or plan.curve
+    if curve == "minimum" and not entry.minimum:
+        raise InputError(_not_minimum(section.attack))
+    if curve == "each" and "run_to_end" in catalog.parameters(entry):
         settings.setdefault("run_to_end", True)
     eps = plan.radii
     made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
@@ -74,7 +81,15 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     task = task_of(plan.task, section.goal)
     catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
-    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to)
+    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to, curve)
+
+
+def _not_minimum(name: str) -> str:
+    fitting = ", ".join(entry.name for entry in catalog.attacks().values() if entry.minimum)
+    return (
+        f"curve: \"minimum\" reads all budgets from the smallest change, which '{name}' does not search. Give this "
+        f'attack curve = "rising", or use one of {fitting}.'
+    )
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:
