@@ -116,6 +116,7 @@ def test_the_loss_that_saturates_is_left_for_the_margin():
     victim.module.scale = 1e4
     found = DDN(L2(600.0), 60)(victim, TASK, images, labels)
     exact = found.clean_margin / 1e4 / lengths(weights[None], "l2")
+    # A loss of zero has no gradient, and a sample that follows it stays where it is.
     assert bool(found.zero_gradient.all()) and not bool(found.blocked_gradient.any())
     assert bool((found.radius <= exact * 1.02).all())
 
@@ -138,6 +139,12 @@ def test_a_coarse_search_never_hides_a_true_success():
     assert float(found[1].radius.median()) < 1.05 * float(found[0].radius.median())
 
 
+def test_a_radius_counts_only_if_the_image_is_not_too_near_the_boundary():
+    victim, images, labels, _ = linear()
+    found = FMN(Linf(60.0), 60, change=0.001)(victim, TASK, images, labels)
+    assert bool((found.margin <= -1e-4 * found.clean_margin).all())
+
+
 def test_the_step_falls_from_its_first_to_its_last_length():
     assert _falling(2.0, 0.1, 0, 10) == pytest.approx(2.0)
     assert _falling(2.0, 0.1, 10, 10) == pytest.approx(0.2)
@@ -148,7 +155,7 @@ def test_a_threat_whose_radius_cannot_shrink_is_refused_with_what_to_do():
     class Fixed:
         """A neighbourhood of another package."""
 
-    with pytest.raises(InputError, match="Fixed has no at_radius, .* such as pgd"):
+    with pytest.raises(InputError, match=r"Fixed has no at_radius, .* such as pgd"):
         shrinkable(Fixed())
 
 
@@ -207,7 +214,7 @@ def test_a_radius_equal_to_a_budget_beats_it():
     threat = Confined(40.0, "linf", lattice=True)
     steps = limits(shown)._replace(origin=None, region=None)
     exact = (margins(victim, shown, labels) / weights.abs().sum() / 1.25).ceil() * 1.25
-    eps = sorted({float(one) for one in exact}) + [40.0]
+    eps = [*sorted({float(one) for one in exact}), 40.0]
     budgets = curve(FMN(threat, 40), victim, TASK, shown, labels, eps, order="minimum", limits=steps)
     for budget in budgets:
         assert budget.result.success.tolist() == (exact <= budget.eps).tolist()

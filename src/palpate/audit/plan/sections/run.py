@@ -8,7 +8,6 @@ from pydantic import Field
 
 from palpate.audit.plan.sections.base import Section
 
-
 Order = Literal["rising", "bisect", "each", "minimum"]
 """In which order budgets are attacked."""
 
