@@ -29,11 +29,8 @@ __all__ = [
     "Objective",
     "ObjectiveInputs",
     "Pieces",
-<<<<<<< HEAD
     "StageCosts",
-=======
     "ShrinkableNeighbourhood",
->>>>>>> main
     "StepEvent",
     "StepRule",
     "Task",
@@ -337,12 +334,9 @@ class AttackResult:
         zero_gradient: the objective's gradient was exactly zero at some step.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
-<<<<<<< HEAD
         stages: of an attack of several stages, which one won and what each spent; None for others.
-=======
         radius: the smallest radius of the threat at which the attack won, infinity where it did not; None if the
             attack does not search the smallest change.
->>>>>>> main
     """
 
     images: Tensor
@@ -361,11 +355,8 @@ class AttackResult:
     zero_gradient: Tensor
     blocked_gradient: Tensor
     non_finite: Tensor
-<<<<<<< HEAD
     stages: StageCosts | None = None
-=======
     radius: Tensor | None = None
->>>>>>> main
 
     @property
     def success_rate(self) -> float:

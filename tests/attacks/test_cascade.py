@@ -138,9 +138,17 @@ def test_a_rank_is_of_the_clean_image_among_the_classes_of_the_goal() -> None:
 def test_which_stages_run() -> None:
     stages = {stage.name: stage for stage in strongest(THREAT).stages}
     two, twelve = Classification(2), Classification(12)
-    assert [name for name, stage in stages.items() if stage.applies(two, "linf")] == ["margin", "square"]
+    assert [name for name, stage in stages.items() if stage.applies(two, "linf")] == [
+        "margin",
+        "smallest change",
+        "square",
+    ]
     ranks = [name for name, stage in stages.items() if stage.applies(twelve, "l1")]
-    assert ranks[:2] == ["margin", "class of rank 2"] and len(ranks) == 11 and ranks[-1] == "cross-entropy"
+    assert (
+        ranks[:2] == ["margin", "class of rank 2"]
+        and len(ranks) == 12
+        and ranks[-2:] == ["cross-entropy", "smallest change"]
+    )
     assert "class of rank 3" not in [name for name, one in stages.items() if one.applies(Classification(3), "linf")]
     assert "cospgd" in [name for name, stage in stages.items() if stage.applies(MultiLabel(3), "linf")]
     assert Stage("one", Square(THREAT), norms=("l2",)).applies(two, "l2")

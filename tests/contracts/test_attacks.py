@@ -6,7 +6,6 @@ from functools import cache
 import pytest
 
 from palpate import catalog
-from palpate.attacks.ascent import Ascent
 from palpate.attacks.cascade import Cascade
 from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractError, Subject, check_attack_on_tasks
 from palpate.checks.attack_tasks import Trial, mask_oracle
@@ -19,7 +18,7 @@ def made(name, threat, **settings):
     if not isinstance(attack, Cascade):
         return attack
     few = [
-        replace(stage.attack, **({"steps": 12} if isinstance(stage.attack, Ascent) else {"queries": 20}))
+        replace(stage.attack, **({"steps": 12} if hasattr(stage.attack, "steps") else {"queries": 20}))
         for stage in attack.stages
     ]
     stages = tuple(replace(stage, attack=one) for stage, one in zip(attack.stages, few, strict=True))
@@ -30,11 +29,7 @@ def subject(entry):
     # Attacks that search the smallest change run to their end; fewer steps are enough for the contracts.
     few = {"steps": 30} if entry.minimum else {}
     return Subject(
-<<<<<<< HEAD
-        make=lambda threat: made(entry.name, threat),
-=======
-        make=lambda threat: catalog.make(entry.name, threat, **few),
->>>>>>> main
+        make=lambda threat: made(entry.name, threat, **few),
         norms=entry.norms,
         gradient=entry.gradient,
         random=entry.random,

@@ -149,7 +149,7 @@ class Cascade:
         )
         costs = torch.zeros(2, len(rows), len(self.stages), dtype=torch.int64, device=rows.device)
         costs[0, :, place], costs[1, :, place] = found.forwards, found.backwards
-        return replace(found, stages=StageCosts(torch.where(found.success, place, -1), costs[0], costs[1]))
+        return replace(found, radius=None, stages=StageCosts(torch.where(found.success, place, -1), costs[0], costs[1]))
 
 
 def _of_rows(threat: Threat, rows: Tensor) -> Threat:

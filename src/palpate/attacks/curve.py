@@ -9,12 +9,8 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
-<<<<<<< HEAD
 from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
-=======
-from palpate.attacks.budgets import Budget, after, at, may_attack, merge, tried_first
 from palpate.attacks.minimum_curve import minimum_curve
->>>>>>> main
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
