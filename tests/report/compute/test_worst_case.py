@@ -130,19 +130,20 @@ def test_masks_have_the_worst_value_of_each_image(tmp_path) -> None:
         assert lost.count == (low <= FLOOR).sum() and lost.total == (~np.isnan(low)).sum()
 
 
-def test_a_measure_without_a_better_direction_goes_to_the_further_side(tmp_path) -> None:
-    """Volumes of 10 in all images; one attack makes half of them 4, another the other half 13."""
+@pytest.mark.parametrize(("low", "high", "expected"), [(4.0, 13.0, 7.0), (7.0, 20.0, 15.0)])
+def test_a_measure_without_a_better_direction_goes_to_the_further_side(low, high, expected, tmp_path) -> None:
+    """Volumes of 10 in all images; one attack makes half of them smaller, another the other half larger."""
     run = make_dense(tmp_path / "run", "segmentation", pictures=0)
     stored = run.describe()
     measures = [{"name": "volume", "part": "lesion", "unit": "ml", "better": ""}]
     run.save_description({**stored, "task": {**stored["task"], "measures": measures}})
-    after = {("pgd", 0): 4.0, ("cospgd", 1): 13.0}
+    after = {("pgd", 0): low, ("cospgd", 1): high}
     changed(
         run, lambda row: {"clean_measures": (10.0,), "measures": (after.get((row["attack"], row["row"] % 2), 10.0),)}
     )
     made = series(measure(run), "volume", "lesion")
-    assert [one.figure.value for one in made.worst] == [7.0] * 4
-    assert made.attacks["cospgd"][0].figure.value == 11.5
+    assert [one.figure.value for one in made.worst] == [expected] * 4
+    assert made.attacks["cospgd"][0].figure.value == (10 + high) / 2
 
 
 @pytest.fixture(scope="module")

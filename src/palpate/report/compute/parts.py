@@ -9,7 +9,7 @@ from palpate.report.compute.headlines import worst_at
 from palpate.report.model.schema import Results, Series, SeriesPoint
 from palpate.report.model.wording import Wording, title
 
-_BETTER = {"higher": "lowest", "lower": "highest", "": "furthest from the clean one"}
+_BETTER = {"higher": "lowest", "lower": "highest", "": "highest or lowest"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PartTable:
     Attributes:
         identity: unique on the page; used as an id.
         title: with its unit.
-        order: which value is the worst: `lowest`, `highest`, or the one furthest from the clean one.
+        order: which value is the worst: `lowest`, `highest`, or `highest or lowest`.
         rows: the whole image first, then the parts.
         leading: whether its table is open; the others are folded.
     """
