@@ -85,10 +85,10 @@ _TABLE = (
     Entry(
         "square",
         "palpate.attacks.square:Square",
-        "Random squares at the faces of the ball: the search for models that give outputs and no gradient.",
+        "Random squares at the surface of the ball: the search for models that give outputs and no gradient.",
         "Andriushchenko, Croce, Flammarion, Hein, Square Attack: A Query-Efficient Black-Box Adversarial Attack via "
         "Random Search, ECCV 2020.",
-        norms=("linf",),
+        norms=("linf", "l2"),
         gradient=False,
         random=True,
         steps_parameter="queries",

@@ -124,11 +124,14 @@ class Limits(NamedTuple):
         origin: (B,) float64, any value that the file can store, such as the intercept: with it, values are the very
             floating-point numbers that reading the file gives. Without it, the lattice is counted from each value of
             the clean image, which is exact where values are whole.
+        queries: (B,) int64, how often the model may still be asked about each image, by attacks that use only outputs.
+            The clean image is one question. When they are spent, the best image until then is the result.
     """
 
     region: Tensor | None = None
     step: Tensor | None = None
     origin: Tensor | None = None
+    queries: Tensor | None = None
 
 
 class Neighbourhood(Protocol):

@@ -111,9 +111,9 @@ def test_absolute_paths_become_relative(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no JSON"),
-        ("{'image': 1}", "is no JSON"),
-        ('{"validation": [], "validation": []}', "the key 'validation' stands twice"),
+        ("", "is not JSON"),
+        ("{'image': 1}", "is not JSON"),
+        ('{"validation": [], "validation": []}', "the key 'validation' appears twice"),
         ('[{"image": "a.png", "label": NaN}]', "it holds NaN"),
         ("[" * 100000, "nested too deeply"),
         ("[]", "is empty"),

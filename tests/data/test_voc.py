@@ -89,7 +89,7 @@ def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"000001\.xml does not exist"):
         read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("000000\n000000\n")
-    with pytest.raises(InputError, match="'000000' stands there twice"):
+    with pytest.raises(InputError, match="'000000' appears twice"):
         read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("../../x\n")
     with pytest.raises(InputError, match=r"lists '\.\./\.\./x', which names no annotation"):

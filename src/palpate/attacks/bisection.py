@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.attacks.budgets import Budget, at, merge, tried_first
+from palpate.attacks.budgets import Budget, after, at, may_attack, merge, tried_first
 from palpate.contracts import Attack, AttackResult, Limits, Task
-from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import spread, take
 from palpate.victim import Victim
@@ -60,7 +60,9 @@ class Bisection:
             if not self.results:
                 self._open(found)
             self._enter(rows, middle, found, with_start=start is not None)
+            self.limits = after(self.limits, found.forwards, rows)
             going = found.eligible.cpu() & (self.fell[rows] - self.held[rows] > 1)
+            going &= may_attack(self.limits, self.held)[rows]
             rows, nearest, radius = rows[going], found.images[going.to(found.images.device)], torch.tensor(radii)[going]
         return [Budget(eps, result, tuple(kinds)) for eps, result, kinds in zip(self.eps, *self._filled(), strict=True)]
 
@@ -122,4 +124,6 @@ class Bisection:
             for row in (eligible & (self.held > k)).nonzero().flatten().tolist():
                 if self.evidence[k][row] == NOT_ATTACKED:
                     self.evidence[k][row] = HELD
+            for row in (eligible & (self.held < k) & (self.fell > k)).nonzero().flatten().tolist():
+                self.evidence[k][row] = SPENT
         return results, self.evidence

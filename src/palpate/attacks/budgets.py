@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from palpate.contracts import Attack, AttackResult
+from palpate.contracts import Attack, AttackResult, Limits
 from palpate.tensors import mapped
+
+LEAST_QUERIES = 2
+"""Queries below which an image is not attacked: the clean image is one, and one more is needed to try another."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Budget:
     Attributes:
         eps: radius in stored values.
         result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred`, `held` or `not attacked` (`palpate.storage.records`).
+        evidence: per sample `attacked`, `carried`, `transferred`, `held`, `spent` or `not attacked`
+            (`palpate.storage.records`).
     """
 
     eps: float
@@ -29,6 +34,25 @@ class Budget:
 def at(attack: Attack, eps: float | tuple[float, ...]) -> Any:
     """The same attack with another radius, or with one per sample."""
     return replace(attack, threat=replace(attack.threat, eps=eps))  # type: ignore[type-var]
+
+
+def after(limits: Limits | None, forwards: Tensor, rows: Tensor | None = None) -> Limits | None:
+    """The limits with the queries that are left when `rows` (all by default) have spent `forwards`."""
+    if limits is None or limits.queries is None:
+        return limits
+    left = limits.queries.clone()
+    if rows is None:
+        left -= forwards.to(left)
+    else:
+        left[rows.to(left.device)] -= forwards.to(left)
+    return limits._replace(queries=left)
+
+
+def may_attack(limits: Limits | None, like: Tensor) -> Tensor:
+    """Which samples have queries left for the clean image and another one (B,) bool, on the device of `like`."""
+    if limits is None or limits.queries is None:
+        return torch.ones(len(like), dtype=torch.bool, device=like.device)
+    return (limits.queries >= LEAST_QUERIES).to(like.device)
 
 
 def tried_first(found: AttackResult) -> list[bool]:

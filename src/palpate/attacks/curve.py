@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
-from palpate.attacks.budgets import Budget, at, merge, tried_first
+from palpate.attacks.budgets import Budget, after, at, may_attack, merge, tried_first
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
-from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import take
 from palpate.victim import Victim
@@ -64,10 +64,12 @@ def curve(
     for radius in sorted(set(eps)):
         if not budgets:
             result = at(attack, radius)(victim, task, images, targets, generator=streams, limits=limits)
+            limits = after(limits, result.forwards)
             evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
         else:
             carry = order == "rising"
             result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)
+            limits = after(limits, result.forwards)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
 
@@ -88,7 +90,10 @@ def _next(
     none = torch.zeros_like(before.forwards)
     merged = replace(before, forwards=none, backwards=none.clone())
     evidence = [CARRIED if e else NOT_ATTACKED for e in before.eligible.tolist()]
-    rows = (before.eligible & ~(before.success & carry)).nonzero().flatten()
+    wanted = before.eligible & ~(before.success & carry)
+    rows = (wanted & may_attack(limits, wanted)).nonzero().flatten()
+    for row in (wanted & ~before.success & ~may_attack(limits, wanted)).nonzero().flatten().tolist():
+        evidence[row] = SPENT
     if not len(rows):
         return merged, evidence
     clean = images[rows]

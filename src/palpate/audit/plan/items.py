@@ -13,6 +13,7 @@ from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
+from palpate.errors import InputError
 from palpate.measures.measure import Reader
 from palpate.tasks.kinds import is_targeted
 
@@ -30,6 +31,7 @@ class Item:
         eps: budgets in stored values, rising.
         parameters: all its parameters, including those at their defaults.
         robust_to: names of the post-processing steps that its images must survive.
+        query_budget: how often the model may be asked about one image; None: as often as the attack does.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Item:
     eps: tuple[float, ...]
     parameters: dict[str, Any]
     robust_to: tuple[str, ...] = ()
+    query_budget: int | None = None
 
     @property
     def goal(self) -> str:
@@ -49,7 +52,9 @@ class Item:
     @property
     def identity(self) -> str:
         """Hash of everything that decides what the attack does to an image of a given model."""
-        return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
+        what = {"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)}
+        # Plans without this field keep the identities that they had.
+        return digest(what if self.query_budget is None else {**what, "query_budget": self.query_budget})
 
 
 def items(plan: PlanFields, grid: Grid = FLAT) -> tuple[Item, ...]:
@@ -64,6 +69,11 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
         InputError: the attack, a parameter or the goal is unknown, or the attack refuses a value.
     """
     entry = catalog.find(section.attack)
+    if section.query_budget is not None and entry.gradient:
+        raise InputError(
+            f"query_budget: it limits attacks that use only outputs, and '{section.attack}' uses gradients. "
+            f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
+        )
     settings = _exact_types(entry, section.parameters)
     if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
         settings.setdefault("run_to_end", True)
@@ -74,7 +84,9 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     task = task_of(plan.task, section.goal)
     catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
-    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to)
+    asked = {} if section.query_budget is None else {"query_budget": section.query_budget}
+    shown = {**defaults, **settings, **asked}
+    return Item(section.title, entry, made, task, reader, eps, shown, section.robust_to, section.query_budget)
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,8 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
+    if item.query_budget is not None:
+        limits = limits._replace(queries=torch.full((len(rows),), item.query_budget, device=images.device))
     # A model that draws random numbers draws the same ones whenever this batch is attacked.
     torch.manual_seed(seeds[0])
     with under_attack():
