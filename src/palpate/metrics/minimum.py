@@ -84,6 +84,6 @@ def confirmations(outcome: Outcome, others: Sequence[Outcome]) -> list[Confirmat
             tried = (one.attacked[place] & standing) | beaten
             checked, fell = checked | tried, fell | beaten
             names += [one.attack] if tried.any() else []
-        counts = (int(counted.sum()) for counted in (standing, checked, fell))
-        found.append(Confirmation(float(eps), *counts, by=tuple(names)))
+        left, tried_on, lost = (int(counted.sum()) for counted in (standing, checked, fell))
+        found.append(Confirmation(float(eps), left, tried_on, lost, tuple(names)))
     return found
