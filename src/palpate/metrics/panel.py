@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from palpate.errors import InputError
-from palpate.storage.records import ATTACKED
+from palpate.storage.records import ATTACKED, MINIMUM
 from palpate.storage.runs import Frame
 
 Bools = npt.NDArray[np.bool_]
@@ -49,6 +49,8 @@ class Images:
     """[image] The annotation, flat, as in `palpate.storage.records`."""
     found: Lists
     """[image] The model's findings in the image as stored, flat."""
+    attackable: Bools
+    """Images with something to lose: something that is scored is annotated. Robust rates count only these."""
 
     @property
     def count(self) -> int:
@@ -109,6 +111,8 @@ class Outcome:
     """[budget, image, step] Margin of the adversarial image after each step; NaN where it was not measured."""
     attacked: Bools
     """The attack ran here; false where a smaller budget's result was carried over or nothing was tried."""
+    from_minimum: Bools
+    """Whether the success was read from one search for the smallest change at the largest budget."""
     forwards: Ints
     """Forward passes."""
     backwards: Ints
@@ -174,9 +178,27 @@ def arrange(frame: Frame) -> Panel:
         measures=_table(frame["clean_measures"][first]),
         truth=frame["truth"][first],
         found=frame["clean_found"][first],
+        attackable=_attackable(frame, first),
     )
     names = dict.fromkeys(frame["attack"].tolist())
     return Panel(images, tuple(_outcome(frame, frame["attack"] == name, row) for name in names))
+
+
+def _attackable(frame: Frame, first: Ints) -> Bools:
+    """(N,) Images whose result can become worse, from their annotation.
+
+    Without an annotated structure or a known finding the score is undefined. Without an annotated box it is defined,
+    but nothing can be lost: the list of boxes is empty where those of other images are not, or no untargeted attack
+    could attack the acceptable image.
+    """
+    plain = frame["label"][first] >= 0
+    empty = np.array([values.size == 0 for values in frame["truth"][first]], dtype=bool)
+    listed = not empty.all() or any(values.size for name in ("clean_found", "found") for values in frame[name])
+    untargeted, eligible, rows = frame["goal"] == "untargeted", frame["eligible"].astype(bool), frame["row"]
+    tried, open_ones = (np.isin(rows[first], rows[mask]) for mask in (untargeted, untargeted & eligible))
+    held = frame["clean_right"][first].astype(bool) & tried & ~open_ones
+    scored = ~np.isnan(frame["clean_score"][first].astype(np.float64))
+    return np.asarray(plain | (scored & ~(empty & (listed | held))), dtype=bool)
 
 
 def _table(lists: Lists) -> Floats:
@@ -239,6 +261,7 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         clean_handled=_of_images(_padded(columns["clean_handled"]), image, rows.size),
         handled=table(_padded(columns["handled"])),
         attacked=spread(evidence, False),
+        from_minimum=spread(columns["evidence"] == MINIMUM, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),
         clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),
