@@ -28,12 +28,14 @@ __all__ = [
     "Neighbourhood",
     "Objective",
     "ObjectiveInputs",
+    "PhasedStepRule",
     "Pieces",
     "StepEvent",
     "StepRule",
     "Task",
     "Threat",
     "Watcher",
+    "Widenable",
 ]
 
 Agreement = Literal["label", "distribution"]
@@ -166,6 +168,14 @@ class Neighbourhood(Protocol):
 
 
 @runtime_checkable
+class Widenable(Protocol):
+    """A neighbourhood that step rules with phases can search in a wider ball first."""
+
+    def widened(self, factor: float) -> Neighbourhood:
+        """The same neighbourhood with `factor` times the radius."""
+
+
+@runtime_checkable
 class Threat(Protocol):
     """What a perturbation may be, in stored values: a value without tensors."""
 
@@ -280,6 +290,20 @@ class StepRule(Protocol):
         self, images: Tensor, gradient: Tensor, value: Tensor, state: Any, space: Neighbourhood, step: int, steps: int
     ) -> tuple[Tensor, Any]:
         """The next iterate and the new state."""
+
+
+@runtime_checkable
+class PhasedStepRule(Protocol):
+    """A step rule that also searches wider balls, such as three, two and one radii; images of a wider one never count.
+
+    Without these methods, every step is in the threat's own ball. The last step has to be.
+    """
+
+    def radii(self, step: int, steps: int) -> float:
+        """How many radii of the threat wide the ball of this step is; 1: the threat's own."""
+
+    def enter(self, images: Tensor, space: Neighbourhood, step: int) -> Tensor:
+        """Where to go on from `images` when a step enters another ball, and at the first step of all; in `space`."""
 
 
 @dataclass(frozen=True)

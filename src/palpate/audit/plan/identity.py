@@ -14,6 +14,7 @@ from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translatio
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
+from palpate.attacks.sparse import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.attacks.transforms import Weighted
@@ -39,7 +40,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(Fixed, Cosine, Proportional, Halving),
+    *(Fixed, Cosine, Proportional, Halving, Sparse),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
     *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),
