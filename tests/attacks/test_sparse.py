@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.phases import PhasedStepRule, Widenable
 from palpate.attacks.sparse import Sparse, SparseState
 from palpate.attacks.steps import Halving
 from palpate.checks import victims
-from palpate.contracts import Limits, PhasedStepRule, Widenable
+from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.objectives import Deviation
+from palpate.attacks.phases import PhasedStepRule, widened
 from palpate.attacks.steps import Fixed
 from palpate.attacks.transforms import Transform, TransformedModel, transformed_models
 from palpate.contracts import (
@@ -20,13 +21,11 @@ from palpate.contracts import (
     Neighbourhood,
     Objective,
     ObjectiveInputs,
-    PhasedStepRule,
     StepEvent,
     StepRule,
     Task,
     Threat,
     Watcher,
-    Widenable,
 )
 from palpate.errors import InputError
 from palpate.streams import Streams
@@ -246,7 +245,7 @@ class _Climb:
         rule = self.ascent.step
         if isinstance(rule, PhasedStepRule) and (step == 0 or rule.radii(step, self.ascent.steps) != self.radii):
             self.radii = rule.radii(step, self.ascent.steps)
-            self.space = _widened(self.allowed, self.radii)
+            self.space = widened(self.allowed, self.radii)
             self.images = rule.enter(self.images, self.space, step)
 
     def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -371,7 +370,7 @@ class _Climb:
             (self.rows, self.images, self.previous, self.on_margin), going
         )
         self.allowed, self.streams = self.allowed.take(going), self.streams.take(going)
-        self.space = _widened(self.allowed, self.radii)
+        self.space = widened(self.allowed, self.radii)
         self.targets = self.task.take(self.targets, going)
         self.clean_outputs = take(self.clean_outputs, going)
         self.step_state, self.direction_states = take(self.step_state, going), take(self.direction_states, going)
@@ -383,11 +382,6 @@ class _Climb:
         self._show(self.ascent.steps, shown, outputs, margin, None)
         self._book(before, 0)
         self.best_so_far.settle(self.rows)
-
-
-def _widened(space: Neighbourhood, radii: float) -> Neighbourhood:
-    """The same with `radii` times the radius; one that cannot be widened, or need not be, is returned as it is."""
-    return space.widened(radii) if radii != 1 and isinstance(space, Widenable) else space
 
 
 def _is_zero(gradient: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Margin, Smoothed, Stabilised
-from palpate.attacks.sparse import Sparse
-from palpate.attacks.steps import Fixed, Halving
-from palpate.contracts import Agreement, StepRule, Threat
+from palpate.attacks.sparse import adaptive
+from palpate.attacks.steps import Fixed
+from palpate.contracts import Agreement, Threat
 from palpate.threats.ball import LinfSteps
 
 
@@ -133,11 +133,6 @@ def di(
         random_start=False,
         run_to_end=run_to_end,
     )
-
-
-def adaptive(threat: Threat) -> StepRule:
-    """The step of Auto-PGD: in L1 of adaptive sparsity, after phases in wider balls; otherwise halved on a stall."""
-    return Sparse() if threat.norm == "l1" else Halving()
 
 
 def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool = False) -> Ascent:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from palpate.contracts import Neighbourhood
+from palpate.attacks.steps import Halving
+from palpate.contracts import Neighbourhood, StepRule, Threat
 from palpate.errors import InputError
 from palpate.tensors import lengths, spread
 
@@ -169,6 +170,11 @@ class Sparse:
                 return index, first, end
             first = end
         return len(self.phases) - 1, first, steps
+
+
+def adaptive(threat: Threat) -> StepRule:
+    """The step of Auto-PGD: in L1 of adaptive sparsity, after phases in wider balls; otherwise halved on a stall."""
+    return Sparse() if threat.norm == "l1" else Halving()
 
 
 def _changed(images: Tensor, space: Neighbourhood) -> Tensor:
