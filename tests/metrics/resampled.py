@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from palpate.metrics.intervals import Resampling
+from palpate.metrics.intervals import Resampling, tail
 from palpate.metrics.stability import by_group
 
 
@@ -27,9 +27,10 @@ def is_undefined(estimate, words: str) -> bool:
 
 
 def repeated(resampling: Resampling, values, figure):
-    """The percentile interval with every resample written out, image by image."""
+    """The expanded percentile interval with every resample written out, image by image."""
     found = []
     for draw in resampling._draws:
         sample = np.repeat(values, draw[resampling.group].astype(int), axis=0)
         found.append(figure(sample) if len(sample) else float("nan"))
-    return np.nanquantile(found, [0.025, 0.975])
+    out = tail(resampling.groups)
+    return np.nanquantile(found, [out, 1 - out])

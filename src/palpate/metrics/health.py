@@ -18,7 +18,7 @@ from palpate.metrics.robustness import clean_accuracy, within_budget
 FEW_IMAGES = 10
 """With fewer eligible images than this, a rate cannot be given."""
 FEW_GROUPS = 20
-"""With fewer groups than this the bootstrap's interval is too narrow."""
+"""With fewer groups than this the bootstrap's interval of a mean may be too narrow."""
 WIDE = 0.2
 """A 95% interval wider than this is called wide."""
 HALF = 0.5
@@ -201,7 +201,7 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
         return HealthFinding(
             "warning",
             name,
-            f"The images come from only {images.groups} groups; with so few the intervals are too narrow.",
+            f"The images come from only {images.groups} groups; with so few the intervals of means are too narrow.",
         )
     text = (
         f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "

@@ -146,7 +146,7 @@ def test_groups_make_wider_intervals_and_are_named(tmp_path):
     assert grouped["intervals"]["clustered"] and grouped["intervals"]["groups"] == 12
     assert grouped["clean"]["accuracy"]["value"] == alone["clean"]["accuracy"]["value"]
     assert (alone["clean"]["accuracy"]["method"], grouped["clean"]["accuracy"]["method"]) == (
-        "Wilson", "bootstrap over groups",
+        "Wilson", "Wilson, effective sample size",
     )  # fmt: skip
 
 

@@ -320,7 +320,7 @@ class Intervals(JsonObject):
     groups: int
     """Units of resampling."""
     clustered: bool
-    """Whether groups hold several images, so that proportions are bootstrapped too."""
+    """Whether groups hold several images, so that proportions have an effective sample size."""
     replicates: int
     seed: int
 

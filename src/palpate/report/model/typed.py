@@ -66,8 +66,15 @@ class Figure(JsonObject):
     """Lower end of the interval."""
     high: Number
     """Upper end of the interval."""
-    method: Literal["Wilson", "bootstrap over groups", "Wilson, counting groups", "Newcombe", "none"]
-    """How the interval was made."""
+    method: Literal[
+        "Wilson",
+        "Wilson, effective sample size",
+        "bootstrap over groups",
+        "Newcombe",
+        "none",
+        "Wilson, counting groups",
+    ]
+    """How the interval was made; the last is of older files only."""
     count: int | None = None
     """Hits, for a proportion; boxes found, for a figure about boxes."""
     total: int | None = None

@@ -28,6 +28,7 @@ _METHODS = (
     "Pintor et al., Indicators of Attack Failure: Debugging and Improving Optimization of Adversarial Examples, "
     "NeurIPS 2022.",
     "Wilson, Probable Inference, the Law of Succession, and Statistical Inference, J. Am. Stat. Assoc. 22, 1927.",
+    "Hesterberg, What Teachers Should Know About the Bootstrap (expanded percentiles), Am. Stat. 69, 2015.",
     "McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika 12, 1947.",
     "Fisher, The Design of Experiments, section 21 (sign flips), 1935.",
     "Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6, 1979.",
@@ -74,13 +75,13 @@ def interval_words(results: Results) -> str:
     how, others = results.intervals, "kappa and AUROC" if results.task.classification else "all other figures"
     if how.clustered:
         return (
-            f"The images come from {how.groups} groups (patients), so intervals are percentiles of {how.replicates} "
-            f"bootstrap resamples of whole groups, seed {how.seed}; proportions of exactly 0 or 1 have Wilson's "
-            "interval for the number of groups."
+            f"The images come from {how.groups} groups (patients). Proportions have Wilson's 95% interval for as many "
+            f"independent images as they are worth (effective sample size), {others} have percentiles of "
+            f"{how.replicates} bootstrap resamples of whole groups, seed {how.seed}, expanded for few groups."
         )
     return (
         f"Proportions have Wilson's 95% interval; {others} have percentiles of "
-        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}."
+        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}, expanded for few images."
     )
 
 
