@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from palpate.attacks.alma import AlmaProx
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.minimum import DDN, FMN
@@ -40,7 +41,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(FMN, DDN),
+    *(FMN, DDN, AlmaProx),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
