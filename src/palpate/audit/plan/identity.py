@@ -11,10 +11,11 @@ from typing import Any
 
 from palpate.attacks.alma import AlmaProx
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.minimum import DDN, FMN
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
+from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
@@ -40,6 +41,7 @@ from palpate.units import Scale
 from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
+    *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
     *(FMN, DDN, AlmaProx),
     *(Fixed, Cosine, Proportional, Halving),
