@@ -8,6 +8,7 @@ import torch
 from palpate import catalog
 from palpate.attacks.alma import AlmaProx, _clipping, _slope
 from palpate.checks import victims
+from palpate.contracts import Limits
 from palpate.errors import InputError, PlanError
 from palpate.tasks.masks.goals import Degrade, Erase
 from palpate.tasks.segmentation import Segmentation
@@ -40,8 +41,6 @@ def test_the_smallest_change_of_a_mask_is_the_offset_of_the_last_pixel_that_must
 
 def test_on_the_lattice_the_change_is_a_whole_number_of_steps():
     victim, task = Victim(victims.PixelLinear(OFFSETS), (0, 255)), Segmentation(1)
-    from palpate.contracts import Limits
-
     steps = Limits(step=torch.full((2,), 0.5, dtype=torch.float64))
     found = AlmaProx(Confined(40.0, lattice=True), 120)(victim, task, IMAGES, LABELS, limits=steps)
     assert bool(found.success.all())
