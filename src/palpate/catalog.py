@@ -184,6 +184,16 @@ _TABLE = (
         minimum=True,
     ),
     Entry(
+        "alma-prox",
+        "palpate.attacks.alma:AlmaProx",
+        "Searches the smallest change that takes enough pixels of a mask to where the attack wants them.",
+        "Rony, Pesquet, Ben Ayed, Proximal Splitting Adversarial Attack for Semantic Segmentation, CVPR 2023 "
+        "(arXiv:2206.07179).",
+        norms=("linf",),
+        tasks=("segmentation",),
+        minimum=True,
+    ),
+    Entry(
         "smia",
         f"{_R}:smia",
         "Stabilised medical image attack, projected: deviation from the truth, agreement with the smoothed image.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -131,17 +132,22 @@ class Shrinking:
         self.radius = torch.minimum(radius, self.most).clamp(min=torch.finfo(torch.float32).tiny)
         self.images = self.here.project(images)
 
-    def margin_and_gradient(self, step: int) -> tuple[Tensor, Tensor]:
+    def margin_and_gradient(
+        self, step: int, climbed: Callable[[Tree, Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Margin of the iterates plus the surplus (B,), and the gradient along which it falls; notes the images.
 
-        It is that of minus the margin where `on_margin`, and that of the loss elsewhere.
+        It is that of what `climbed` gives for outputs and margins; by default of minus the margin where `on_margin`,
+        and of the loss elsewhere.
         """
         iterate, here = self.images.detach().requires_grad_(), self.here
         shown = here.to_image(iterate)
         outputs = self.victim.search(shown)
         margin = self.task.margin(outputs, self.targets)
         value = -margin
-        if not bool(self.on_margin.all()):
+        if climbed is not None:
+            value = climbed(outputs, margin.detach() + self.surplus)
+        elif not bool(self.on_margin.all()):
             value = torch.where(self.on_margin, value, self.task.loss(outputs, self.targets))
         gradient = self.victim.gradient(value, iterate)
         self.best_so_far.spend(self.rows, 1, 1)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from palpate.attacks.alma import AlmaProx
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
@@ -43,7 +44,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 _TYPES: tuple[type, ...] = (
     *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(FMN, DDN),
+    *(FMN, DDN, AlmaProx),
     *(Fixed, Cosine, Proportional, Halving, Sparse),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
