@@ -55,6 +55,7 @@ class Entry:
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
         why_not: why it does not attack the other tasks, as the end of a sentence; empty if their names say it.
+        minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Entry:
     targeted_only: bool = False
     own_threat: bool = False
     why_not: str = ""
+    minimum: bool = False
 
 
 _R = "palpate.attacks.recipes"
@@ -166,6 +168,25 @@ _TABLE = (
         "Auto-PGD on the margin, safe for two and three classes; scale-free (DLR) on request.",
         "Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
         random=True,
+    ),
+    Entry(
+        "fmn",
+        "palpate.attacks.minimum:FMN",
+        "Searches the smallest change that beats each image: a radius that follows the decision boundary.",
+        "Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints, "
+        "NeurIPS 2021 (arXiv:2102.12827).",
+        tasks=("classification", "multilabel"),
+        minimum=True,
+    ),
+    Entry(
+        "ddn",
+        "palpate.attacks.minimum:DDN",
+        "Searches the smallest Euclidean change that beats each image: direction and length are adapted separately.",
+        "Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger, Decoupling Direction and Norm for Efficient "
+        "Gradient-Based L2 Adversarial Attacks and Defenses, CVPR 2019 (arXiv:1811.09600).",
+        norms=("l2",),
+        tasks=("classification", "multilabel"),
+        minimum=True,
     ),
     Entry(
         "smia",

@@ -29,6 +29,7 @@ __all__ = [
     "Objective",
     "ObjectiveInputs",
     "Pieces",
+    "ShrinkableNeighbourhood",
     "StepEvent",
     "StepRule",
     "Task",
@@ -168,6 +169,16 @@ class Neighbourhood(Protocol):
         """The neighbourhood of some rows."""
 
 
+class ShrinkableNeighbourhood(Neighbourhood, Protocol):
+    """A neighbourhood whose radius can shrink, for attacks that search the smallest change; others do not need it."""
+
+    def at_radius(self, radius: Tensor) -> ShrinkableNeighbourhood:
+        """The same at smaller radii (B,), above 0; a radius above its own counts as its own."""
+
+    def radius_of(self, images: Tensor) -> Tensor:
+        """The smallest radius (B,) that is known to allow the images of these iterates; at most its own."""
+
+
 @runtime_checkable
 class Threat(Protocol):
     """What a perturbation may be, in stored values: a value without tensors."""
@@ -291,7 +302,8 @@ class AttackResult:
 
     Attributes:
         images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin;
-            the clean image where nothing better was found, or where the sample was not eligible.
+            the clean image where nothing better was found, or where the sample was not eligible. An attack that
+            searches the smallest change returns the winning image of smallest radius instead.
         margin: margin of `images`.
         clean_margin: margin of the clean images.
         eligible: the goal applies and the clean margin is above 0.
@@ -307,6 +319,8 @@ class AttackResult:
         zero_gradient: the objective's gradient was exactly zero at some step.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
+        radius: the smallest radius of the threat at which the attack won, infinity where it did not; None if the
+            attack does not search the smallest change.
     """
 
     images: Tensor
@@ -325,6 +339,7 @@ class AttackResult:
     zero_gradient: Tensor
     blocked_gradient: Tensor
     non_finite: Tensor
+    radius: Tensor | None = None
 
     @property
     def success_rate(self) -> float:

@@ -22,7 +22,7 @@ class Budget:
     Attributes:
         eps: radius in stored values.
         result: per-sample outcome; passes are those spent at this budget.
-        evidence: per sample `attacked`, `carried`, `transferred`, `held`, `spent` or `not attacked`
+        evidence: per sample `attacked`, `carried`, `transferred`, `held`, `minimum`, `spent` or `not attacked`
             (`palpate.storage.records`).
     """
 

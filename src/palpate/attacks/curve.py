@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
 from palpate.attacks.budgets import Budget, after, at, may_attack, merge, tried_first
+from palpate.attacks.minimum_curve import minimum_curve
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
@@ -18,7 +19,7 @@ from palpate.streams import Streams
 from palpate.tensors import take
 from palpate.victim import Victim
 
-Order = Literal["rising", "bisect", "each"]
+Order = Literal["rising", "bisect", "each", "minimum"]
 
 
 def curve(
@@ -48,11 +49,16 @@ def curve(
     `each` attacks every eligible sample at every radius, trying the scaled perturbation of the smaller radius first. It
     is for figures that still fall after an image is beaten, such as Dice, and for attacks that run to their end.
 
+    `minimum` runs once, at the largest radius, and is for attacks that search the smallest change of each image: the
+    radius that it needs says at which radii it is beaten. That it is not beaten at a smaller radius is then what one
+    search found (`minimum`), and not the failure of an attack at that radius.
+
     Returns:
         One outcome per radius, from the smallest to the largest.
 
     Raises:
-        InputError: an unknown order; see the attack.
+        InputError: an unknown order, or `minimum` with an attack that does not search the smallest change; see the
+            attack.
     """
     if order not in get_args(Order):
         raise InputError(f"order: '{order}' is not one of {', '.join(get_args(Order))}.")
@@ -60,6 +66,8 @@ def curve(
     if order == "bisect":
         with victim:
             return Bisection(attack, victim, task, images, targets, sorted(set(eps)), limits).run(streams)
+    if order == "minimum":
+        return minimum_curve(attack, victim, task, images, targets, eps, streams, limits)
     budgets: list[Budget] = []
     for radius in sorted(set(eps)):
         if not budgets:

@@ -28,6 +28,9 @@ TRANSFERRED = "transferred"
 """The last perturbation of a smaller budget, scaled up, beat the image before the first step."""
 HELD = "held"
 """Not attacked at this budget, because the image withstood a larger one (only in plans with `curve = "bisect"`)."""
+MINIMUM = "minimum"
+"""Read from one search at the largest budget: the smallest change that it found for the image is, or is not, within
+this budget (only in plans with `curve = "minimum"`)."""
 SPENT = "spent"
 """Not attacked at this budget, because smaller or larger ones had spent the queries that the plan gives each image
 (`query_budget`). The image is the best one of a smaller budget, or the clean one."""
@@ -98,7 +101,7 @@ class Record:
     first_success: int
     """Gradient step after which the attack first succeeded; 0 is its start, -1 means never."""
     evidence: str
-    """`attacked`, `carried`, `transferred`, `held`, `spent` or `not attacked`."""
+    """`attacked`, `carried`, `transferred`, `held`, `minimum`, `spent` or `not attacked`."""
     linf: float
     """Largest change of one stored value."""
     l2: float

@@ -12,6 +12,7 @@ from typing import Any
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.hopskipjump import HopSkipJump
+from palpate.attacks.minimum import DDN, FMN
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
@@ -39,20 +40,8 @@ from palpate.units import Scale
 from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
-    *(
-        Ascent,
-        RandomNoise,
-        Square,
-        HopSkipJump,
-        Deviation,
-        Margin,
-        SoftScore,
-        Own,
-        Stabilised,
-        SegPGD,
-        CosPGD,
-        PieceMargin,
-    ),
+    *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
+    *(FMN, DDN, HopSkipJump),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),

@@ -10,6 +10,7 @@ from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.sections.attacks import AttackSection
+from palpate.audit.plan.sections.run import Order
 from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
@@ -31,6 +32,7 @@ class Item:
         eps: budgets in stored values, rising.
         parameters: all its parameters, including those at their defaults.
         robust_to: names of the post-processing steps that its images must survive.
+        curve: in which order its budgets are attacked.
         query_budget: how often the model may be asked about one image; None: as often as the attack does.
     """
 
@@ -42,6 +44,7 @@ class Item:
     eps: tuple[float, ...]
     parameters: dict[str, Any]
     robust_to: tuple[str, ...] = ()
+    curve: Order = "rising"
     query_budget: int | None = None
 
     @property
@@ -75,7 +78,10 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
             f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
         )
     settings = _exact_types(entry, section.parameters)
-    if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
+    curve = section.curve or plan.curve
+    if curve == "minimum" and not entry.minimum:
+        raise InputError(_not_minimum(section.attack))
+    if curve == "each" and "run_to_end" in catalog.parameters(entry):
         settings.setdefault("run_to_end", True)
     eps = plan.radii
     made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
@@ -86,7 +92,15 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     reader = reader_of(plan.task, task, grid)
     asked = {} if section.query_budget is None else {"query_budget": section.query_budget}
     shown = {**defaults, **settings, **asked}
-    return Item(section.title, entry, made, task, reader, eps, shown, section.robust_to, section.query_budget)
+    return Item(section.title, entry, made, task, reader, eps, shown, section.robust_to, curve, section.query_budget)
+
+
+def _not_minimum(name: str) -> str:
+    fitting = ", ".join(entry.name for entry in catalog.attacks().values() if entry.minimum)
+    return (
+        f"curve: \"minimum\" reads all budgets from the smallest change, which '{name}' does not search. Give this "
+        f'attack curve = "rising", or use one of {fitting}.'
+    )
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:

@@ -54,16 +54,16 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
         "schema": SCHEMA_VERSION,
         "seed": plan.seed,
         "precision": plan.run.precision,
-        "curve": plan.curve,
         "disease": list(plan.task.disease_indices),
         "survival": survival.identity,
         "tolerance": getattr(plan.task, "tolerance", None),
     }
     measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]
+    owns = [{"curve": item.curve, "item": item.identity, "measures": measures[item.identity]} for item in items]
     return tuple(
-        Shard(item, rows, digest({**common, **identified, "item": item.identity, "measures": measures[item.identity]}))
-        for item in items
+        Shard(item, rows, digest({**common, **identified, **own}))
+        for item, own in zip(items, owns, strict=True)
         for rows, identified in zip(chunks, subjects, strict=True)
     )
 
@@ -104,7 +104,7 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
             images,
             targets,
             item.eps,
-            order=plan.curve,
+            order=item.curve,
             generator=Streams(seeds),
             limits=limits,
         )

@@ -170,9 +170,9 @@ class Comparison(JsonObject):
     neither: int
     """Images that neither attack beat."""
     p: float
-    """McNemar's exact two-sided p."""
+    """Two-sided p of sign flips by group; McNemar's exact test if every image is a separate group."""
     p_holm: float
-    """The same after Holm's adjustment over all comparisons of the goal."""
+    """The same after Holm's adjustment over the comparisons of the goal, which are all tests that were made."""
 
 
 class SeriesPoint(JsonObject):
@@ -291,6 +291,7 @@ class Results(JsonObject):
     worst_directions: list[WorstDirections]
     """One entry per budget; empty where the plan names no disease."""
     comparisons: list[Comparison]
+    """The strongest attack of each goal with each other one, at a budget that the data chose."""
     series: list[Series]
     """Per structure, finding or class of boxes; empty for a classification."""
     budgets: list[BudgetResults]

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.run import Order
 
-_OWN = ("attack", "name", "goal", "robust_to", "query_budget")
+_OWN = ("attack", "name", "goal", "robust_to", "curve", "query_budget")
 
 
 class AttackSection(Section):
@@ -25,6 +26,9 @@ class AttackSection(Section):
     robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
     """Post-processing steps that the image must survive (`palpate list post-processing`): the attack climbs the mean
     over the unchanged image and the image after each step. It takes that many times as long, and runs to its end."""
+    curve: Order | None = Field(default=None, examples=['curve = "minimum"'])
+    """In which order this attack's budgets are attacked; `run.curve` by default. `minimum` is for attacks that search
+    the smallest change."""
     query_budget: int | None = Field(default=None, ge=2, examples=["query_budget = 2000"])
     """How often the model may be asked about one image, over all budgets of the threat together; the unchanged image
     counts once for each of them. For attacks that use only outputs. When it is spent, the best image until then is
