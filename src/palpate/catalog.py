@@ -78,6 +78,15 @@ _R = "palpate.attacks.recipes"
 _D = "palpate.attacks.recipes_dense"
 _TABLE = (
     Entry(
+        "strongest",
+        "palpate.attacks.strongest:strongest",
+        "The evaluation without parameters: several climbs, then a search without gradients, each on what is left.",
+        "palpate: docs/explanation/strongest.md; the idea is Croce, Hein, Reliable Evaluation of Adversarial "
+        "Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
+        random=True,
+        steps_parameter="",
+    ),
+    Entry(
         "noise",
         f"{_R}:noise",
         "Worst of several random images of the ball: the baseline that every attack must beat.",

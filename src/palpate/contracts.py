@@ -29,6 +29,7 @@ __all__ = [
     "Objective",
     "ObjectiveInputs",
     "Pieces",
+    "StageCosts",
     "ShrinkableNeighbourhood",
     "StepEvent",
     "StepRule",
@@ -296,6 +297,20 @@ class StepRule(Protocol):
         """The next iterate and the new state."""
 
 
+class StageCosts(NamedTuple):
+    """What each stage of an attack of several stages did, per sample.
+
+    Attributes:
+        won: (B,) int64, the stage that found the returned image, from 0; -1 if no stage succeeded.
+        forwards: (B, S) int64, forward passes of each stage.
+        backwards: (B, S) int64, backward passes of each stage.
+    """
+
+    won: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+
 @dataclass(frozen=True)
 class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
@@ -319,6 +334,7 @@ class AttackResult:
         zero_gradient: the objective's gradient was exactly zero at some step.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
+        stages: of an attack of several stages, which one won and what each spent; None for others.
         radius: the smallest radius of the threat at which the attack won, infinity where it did not; None if the
             attack does not search the smallest change.
     """
@@ -339,6 +355,7 @@ class AttackResult:
     zero_gradient: Tensor
     blocked_gradient: Tensor
     non_finite: Tensor
+    stages: StageCosts | None = None
     radius: Tensor | None = None
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_attacks import subject
+from test_attacks import made, subject
 
 from palpate import catalog
 from palpate.attacks.curve import curve
@@ -26,8 +26,8 @@ PROJECTED = [name for name, entry in catalog.attacks().items() if entry.projecte
 def test_confined_attack_keeps_contract(name, variant, contract):
     entry = catalog.find(name)
     few = {} if entry.gradient and not entry.minimum else {entry.steps_parameter: 40}
-    made = replace(subject(entry), make=lambda threat: catalog.make(name, threat, **few))
-    ATTACK_CONFINED_CONTRACTS[contract](made, VARIANTS[variant])
+    short = replace(subject(entry), make=lambda threat: made(name, threat, **few))
+    ATTACK_CONFINED_CONTRACTS[contract](short, VARIANTS[variant])
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.attacks() if name not in PROJECTED])

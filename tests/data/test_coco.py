@@ -125,7 +125,7 @@ def test_bad_shapes(segmentation: Any, said: str) -> None:
         ({"images": []}, "lists no images"),
         ({"images": {}}, "'images' is an object, and must be a list"),
         ({"categories": []}, "category_id 9 is none of the categories"),
-        ({"categories": [{"id": 9, "name": "a"}, {"id": 9, "name": "b"}]}, "category id 9 stands there twice"),
+        ({"categories": [{"id": 9, "name": "a"}, {"id": 9, "name": "b"}]}, "category id 9 appears twice"),
         ({"categories": [{"id": 9, "name": "a"}, {"id": 4, "name": "a"}]}, "the category 'a' appears twice"),
         ({"annotations": [{"image_id": 1, "category_id": 9}]}, "image_id 1 is none of the images"),
         ({"annotations": [{"image_id": 70, "category_id": "9"}]}, "'category_id' is a text, and must be a whole"),

@@ -157,7 +157,7 @@ def test_a_split_that_is_not_there(tmp_path: Path) -> None:
         ({"label": [0]}, "item 1 has no 'box'"),
         ({"box": [[1, 2, 3, 4]], "label": [0], "box_mode": "yxyx"}, "its box_mode is 'yxyx'"),
         ({"box": [[1, 2, 1, 4]], "label": [0]}, "has no area"),
-        ({"box": [[1, 2, 30, 4]], "label": [0]}, "stands out of images/0.png"),
+        ({"box": [[1, 2, 30, 4]], "label": [0]}, "extends beyond images/0.png"),
     ],
 )
 def test_bad_boxes(tmp_path: Path, item: dict[str, Any], said: str) -> None:

@@ -60,7 +60,7 @@ def test_splits(tmp_path: Path) -> None:
         (annotation("<object><name>cell</name></object>"), "bndbox/xmin is empty"),
         (annotation(OBJECT.format(1, 1, 3, 2, name="cow", difficult=0)), "holds 'cow', which is none of the classes"),
         (annotation(OBJECT.format(4, 1, 3, 2, name="cell", difficult=0)), "has no area"),
-        (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "stands out of"),
+        (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "extends beyond"),
         (BOMB, "declares a DOCTYPE or entities"),
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', "declares a DOCTYPE or entities"),
         ("<a>" * (MAX_XML // 3 + 1), "is larger than"),

@@ -26,7 +26,11 @@ from palpate.units import Scale
 from palpate.victim import Victim
 
 EPS, TASK = 4.0, Classification(4)
-GRADIENT = [name for name, entry in catalog.attacks().items() if entry.gradient and not entry.minimum]
+GRADIENT = [
+    name
+    for name, entry in catalog.attacks().items()
+    if isinstance(catalog.make(name, BALLS[entry.norms[0]](EPS)), Ascent)
+]
 STABILISED = Stabilised(0.5, "step", "label")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.contracts import Attack, AttackResult, Limits
+from palpate.contracts import Attack, AttackResult, Limits, StageCosts
 from palpate.tensors import mapped
 
 LEAST_QUERIES = 2
@@ -34,6 +34,32 @@ class Budget:
 def at(attack: Attack, eps: float | tuple[float, ...]) -> Any:
     """The same attack with another radius, or with one per sample."""
     return replace(attack, threat=replace(attack.threat, eps=eps))  # type: ignore[type-var]
+
+
+def unspent(result: AttackResult) -> AttackResult:
+    """A result at a budget where nothing was spent, because it comes from another one."""
+    none = torch.zeros_like(result.forwards)
+    stages = result.stages
+    if stages is not None:
+        stages = StageCosts(stages.won, torch.zeros_like(stages.forwards), torch.zeros_like(stages.backwards))
+    return replace(result, forwards=none, backwards=none.clone(), stages=stages)
+
+
+def costing(result: AttackResult, rows: Tensor, found: AttackResult) -> AttackResult:
+    """`result` with the passes of `found` for its `rows`."""
+    stages = result.stages
+    if stages is not None and found.stages is not None:
+        stages = StageCosts(
+            stages.won,
+            stages.forwards.index_copy(0, rows, found.stages.forwards),
+            stages.backwards.index_copy(0, rows, found.stages.backwards),
+        )
+    return replace(
+        result,
+        forwards=result.forwards.index_copy(0, rows, found.forwards),
+        backwards=result.backwards.index_copy(0, rows, found.backwards),
+        stages=stages,
+    )
 
 
 def after(limits: Limits | None, forwards: Tensor, rows: Tensor | None = None) -> Limits | None:

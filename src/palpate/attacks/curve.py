@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
-from palpate.attacks.budgets import Budget, after, at, may_attack, merge, tried_first
+from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
 from palpate.attacks.minimum_curve import minimum_curve
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
@@ -95,8 +94,7 @@ def _next(
     limits: Limits | None,
 ) -> tuple[AttackResult, list[str]]:
     before = last.result
-    none = torch.zeros_like(before.forwards)
-    merged = replace(before, forwards=none, backwards=none.clone())
+    merged = unspent(before)
     evidence = [CARRIED if e else NOT_ATTACKED for e in before.eligible.tolist()]
     wanted = before.eligible & ~(before.success & carry)
     rows = (wanted & may_attack(limits, wanted)).nonzero().flatten()
@@ -121,6 +119,4 @@ def _next(
     # What was found in the smaller ball is in this one too, and is kept if it is worse for the model.
     places = (found.margin <= before.margin[rows]).nonzero().flatten()
     merged = merge(merged, found, rows[places], places)
-    forwards = merged.forwards.index_copy(0, rows, found.forwards)
-    backwards = merged.backwards.index_copy(0, rows, found.backwards)
-    return replace(merged, forwards=forwards, backwards=backwards), evidence
+    return costing(merged, rows, found), evidence

@@ -15,10 +15,20 @@ Lists are plain numbers; `run.json` says what each place means (`task.parts`, `t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Increased when a field is added, removed or changes its meaning; older readers refuse newer runs."""
+
+OLDEST_SCHEMA = 3
+"""Runs from this version on are read and continued: fields that were added since have the values of `ADDED`."""
+
+IDENTITY_SCHEMA = 3
+"""The part of a shard's identity that stands for the meaning of its fields; an added field does not change it."""
+
+ADDED: Mapping[str, object] = {"stage": "", "stage_passes": ()}
+"""Fields that records of version 3 do not have, and their values there."""
 
 ATTACKED = "attacked"
 """The attack ran at this budget."""
@@ -136,6 +146,10 @@ class Record:
     """The margin's gradient was zero too: this attack has no gradient to follow."""
     non_finite: bool
     """The model returned NaN or infinity for an iterate."""
+    stage: str = ""
+    """Of an attack of several stages, the one that found the image; empty if none succeeded, and for other attacks."""
+    stage_passes: tuple[float, ...] = ()
+    """Forward plus backward passes of each stage, in the order of `stages` in `run.json`; empty for other attacks."""
 
 
 FIELD_NAMES = tuple(field.name for field in fields(Record))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from palpate import catalog
+from palpate.attacks.cascade import Cascade
 from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
@@ -51,6 +52,11 @@ class Item:
     def goal(self) -> str:
         """The goal in words, as records have it."""
         return goal_words(self.task)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages of an attack of several stages; empty for others."""
+        return tuple(stage.name for stage in self.attack.stages) if isinstance(self.attack, Cascade) else ()
 
     @property
     def identity(self) -> str:

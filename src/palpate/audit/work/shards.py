@@ -18,7 +18,7 @@ from palpate.audit.work.survival import Survival
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.seeds import derive
-from palpate.storage.records import SCHEMA_VERSION
+from palpate.storage.records import IDENTITY_SCHEMA
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
 
@@ -51,7 +51,7 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     size, count = plan.run.shard, len(subject.table)
     chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
     common = {
-        "schema": SCHEMA_VERSION,
+        "schema": IDENTITY_SCHEMA,
         "seed": plan.seed,
         "precision": plan.run.precision,
         "disease": list(plan.task.disease_indices),

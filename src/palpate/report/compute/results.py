@@ -35,6 +35,7 @@ from palpate.metrics.robustness import (
 )
 from palpate.metrics.strength import compare, kind, strongest
 from palpate.report.compute.budgets import budgets
+from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
 from palpate.report.compute.stability import measure_stability
@@ -168,6 +169,7 @@ def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
         outside_budget=int(outside.any(axis=0).sum()),
         points=[_point(reading, outcome, budget) for budget in range(outcome.eps.size)],
         smallest_eps=_smallest(smallest_eps(outcome)),
+        smallest_change=measure_smallest(reading, outcome),
         forwards=int(outcome.forwards.sum()),
         backwards=int(outcome.backwards.sum()),
     )

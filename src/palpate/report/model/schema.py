@@ -91,6 +91,38 @@ class AttackPoint(JsonObject):
     grading: Grading
 
 
+class Confirmed(JsonObject):
+    """One budget of a curve that was read from one search, against attacks that ran at exactly this budget."""
+
+    eps: float
+    """Budget in stored values."""
+    standing: int
+    """Images that the search left standing."""
+    checked: int
+    """Those of them that another attack of the goal attacked at this budget."""
+    fell: int
+    """Those of them that it beat, which the search missed."""
+    by: list[Text]
+    """The attacks that ran at this budget."""
+    confirmed: bool | None
+    """Whether all that stand were attacked at this budget and none fell; null if none was attacked."""
+
+
+class SmallestChange(JsonObject):
+    """The smallest change that beats each image, from one search at the largest budget."""
+
+    median: Number
+    """Size of change at which at least half of the eligible images are beaten; null if fewer than half are."""
+    withstood: Figure
+    """Mean share of the budgets from 0 to the largest that an eligible image withstands: the area under the curve."""
+    fallen: int
+    """Eligible images that some change within the largest budget beats."""
+    eligible: int
+    """Images that were correct before and to which the goal applies."""
+    points: list[Confirmed]
+    """One entry per budget, smallest first."""
+
+
 class AttackResults(JsonObject):
     """One attack: its results and its cost."""
 
@@ -114,6 +146,8 @@ class AttackResults(JsonObject):
     points: list[AttackPoint]
     """One entry per budget, smallest first."""
     smallest_eps: SmallestEps
+    smallest_change: SmallestChange | None = None
+    """Null if its budgets were attacked one by one."""
     forwards: int
     """Forward passes, one image each."""
     backwards: int
