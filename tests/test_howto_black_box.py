@@ -12,7 +12,7 @@ import torch
 
 from palpate import catalog
 from palpate.audit.demo.folder import write_demo
-from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.plan import load_plan, parse_plan
 from palpate.audit.run.runner import audit
 from palpate.errors import InputError
 from palpate.models.endpoint_wire import encoded
@@ -22,7 +22,7 @@ from palpate.units import Scale
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "black_box.md").read_text()
 (SERVICE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-PLAN, LABELS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+PLAN, LABELS, OTHER = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def audited(tmp_path: Path, service: str, plan: str) -> RunFolder:
@@ -66,6 +66,11 @@ def test_a_service_that_answers_with_a_class_is_audited(tmp_path: Path) -> None:
     frame = audited(tmp_path, service, plan).frame()
     assert set(frame["attack"]) == {"noise", "hopskipjump"} and frame["clean_right"].any()
     assert frame["forwards"].sum() > 20 and (frame["linf"] == frame["linf"].round()).all()
+
+
+def test_the_surrogate_is_one_that_a_plan_may_name() -> None:
+    plan = PLAN.replace('"square"\nqueries = 300', '"transfer"') + OTHER
+    assert parse_plan(plan, Path("plan.toml")).surrogate is not None
 
 
 def test_the_attacks_are_those_without_a_gradient() -> None:

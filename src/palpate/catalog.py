@@ -54,6 +54,7 @@ class Entry:
         tasks: kinds of task that it attacks.
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
+        surrogate: it needs another model, which a plan gives in `[surrogate]`.
         why_not: why it does not attack the other tasks, as the end of a sentence; empty if their names say it.
         minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
@@ -72,6 +73,7 @@ class Entry:
     own_threat: bool = False
     why_not: str = ""
     minimum: bool = False
+    surrogate: bool = False
 
 
 _R = "palpate.attacks.recipes"
@@ -117,6 +119,16 @@ _TABLE = (
         steps_parameter="queries",
         tasks=TASKS[:3],
         why_not="it walks along the boundary of one decision per image, and each box has a boundary of its own",
+    ),
+    Entry(
+        "transfer",
+        "palpate.attacks.transfer:transfer",
+        "Images that beat another model, the surrogate of the plan; the model itself is asked twice about each image.",
+        "Papernot, McDaniel, Goodfellow, Transferability in Machine Learning: from Phenomena to Black-Box Attacks "
+        "using Adversarial Samples, arXiv:1605.07277, 2016.",
+        gradient=False,
+        random=True,
+        surrogate=True,
     ),
     Entry(
         "fgsm",

@@ -19,6 +19,7 @@ from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabil
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
+from palpate.attacks.transfer import Transfer
 from palpate.attacks.transforms import Weighted
 from palpate.errors import InputError
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
@@ -43,7 +44,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 _TYPES: tuple[type, ...] = (
     *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(FMN, DDN, HopSkipJump),
+    *(FMN, DDN, HopSkipJump, Transfer),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
