@@ -110,7 +110,7 @@ _TABLE = (
     ),
     Entry(
         "hopskipjump",
-        "palpate.attacks.hopskipjump:HopSkipJump",
+        "palpate.attacks.black_box.hopskipjump:HopSkipJump",
         "Walks along the boundary of the decision: the search for models that give a decision and no scores.",
         "Chen, Jordan, Wainwright, HopSkipJumpAttack: A Query-Efficient Decision-Based Attack, IEEE S&P 2020.",
         norms=("linf", "l2"),
@@ -122,7 +122,7 @@ _TABLE = (
     ),
     Entry(
         "transfer",
-        "palpate.attacks.transfer:transfer",
+        "palpate.attacks.black_box.transfer:transfer",
         "Images that beat another model, the surrogate of the plan; the model itself is asked twice about each image.",
         "Papernot, McDaniel, Goodfellow, Transferability in Machine Learning: from Phenomena to Black-Box Attacks "
         "using Adversarial Samples, arXiv:1605.07277, 2016.",

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from palpate import catalog
 from palpate.annotations import Boxes
 from palpate.attacks.best_so_far import BestSoFar
+from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.black_box.walk import Walk
-from palpate.attacks.hopskipjump import HopSkipJump
 from palpate.checks import victims
 from palpate.checks.scenarios import boxes
 from palpate.contracts import Limits

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from palpate.attacks.black_box.transfer import Transfer
 from palpate.attacks.curve import curve
-from palpate.attacks.transfer import Transfer
 from palpate.checks import victims
 from palpate.contracts import Limits
 from palpate.errors import InputError

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from palpate.attacks.hopskipjump import HopSkipJump
+from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.square import Square
 from palpate.errors import InputError
 from palpate.models import endpoint as module

@@ -10,16 +10,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.black_box.hopskipjump import HopSkipJump
+from palpate.attacks.black_box.transfer import Transfer
 from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
-from palpate.attacks.hopskipjump import HopSkipJump
 from palpate.attacks.minimum import DDN, FMN
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
-from palpate.attacks.transfer import Transfer
 from palpate.attacks.transforms import Weighted
 from palpate.errors import InputError
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
