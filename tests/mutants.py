@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests/contracts/test_threats.py"
 """The contracts on classes notice every mistake of the loop; those on masks and boxes would take thrice the time.
 
-Square spends as much as all others together and shares no loop with them, so it is left out.
+Square and HopSkipJump spend as much as all others together and share no loop with them, so they are left out.
 """
 
 WARM = (
@@ -147,7 +147,8 @@ def run_tests(mutant: Mutant, folder: Path) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
     # Of the contracts three that notice are named; elsewhere the first is enough.
-    few = ["-k", "not on_a_task and not scenario and not square and not fmn and not ddn and not alma", "--maxfail=3"]
+    slow = " and ".join(f"not {name}" for name in ("square", "hopskipjump", "fmn", "ddn", "alma"))
+    few = ["-k", f"not on_a_task and not scenario and {slow}", "--maxfail=3"]
     depth = few if mutant.tests == CONTRACTS else ["-x"]
     # Nobody reads why an assertion failed, so it need not be rewritten to say it.
     options = ["-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-rfE", "-o", "addopts="]

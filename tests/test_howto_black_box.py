@@ -12,7 +12,7 @@ import torch
 
 from palpate import catalog
 from palpate.audit.demo.folder import write_demo
-from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.plan import load_plan, parse_plan
 from palpate.audit.run.runner import audit
 from palpate.errors import InputError
 from palpate.models.endpoint_wire import encoded
@@ -22,17 +22,18 @@ from palpate.units import Scale
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "black_box.md").read_text()
 (SERVICE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-(PLAN,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+PLAN, LABELS, OTHER = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_service_is_audited_by_the_plan(tmp_path: Path) -> None:
+def audited(tmp_path: Path, service: str, plan: str) -> RunFolder:
+    """The run of a plan against a service, both as the page writes them but for the number of images and queries."""
     space: dict[str, Any] = {"__name__": "service"}
-    exec(SERVICE, space)
+    exec(service, space)
     root = write_demo(tmp_path, "classification", 5).parent
     server = ThreadingHTTPServer(("127.0.0.1", 0), space["Service"])
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        text = PLAN
+        text = plan
         for old, new in (
             (":8000/", f":{server.server_port}/"),
             ("limit = 10", "limit = 2"),
@@ -46,9 +47,30 @@ def test_the_service_is_audited_by_the_plan(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
-    frame = run.frame()
+    return run
+
+
+def test_the_service_is_audited_by_the_plan(tmp_path: Path) -> None:
+    frame = audited(tmp_path, SERVICE, PLAN).frame()
     assert set(frame["attack"]) == {"noise", "square"} and (frame["backwards"] == 0).all()
     assert frame["clean_right"].any() and (frame["linf"] == frame["linf"].round()).all()
+
+
+def test_a_service_that_answers_with_a_class_is_audited(tmp_path: Path) -> None:
+    scores = '{"scores": scores.tolist()}'
+    grades = tomllib.loads(LABELS)["model"]["endpoint"]["labels"]
+    assert scores in SERVICE and grades == tomllib.loads(PLAN)["task"]["classes"]
+    service = SERVICE.replace(scores, f'{{"grade": {grades}[int(scores.argmax())]}}')
+    lines = "\n".join(line for line in LABELS.splitlines() if line.startswith(("scores", "labels")))
+    plan = re.sub(r'scores = "scores".*', lines, PLAN).replace('"square"', '"hopskipjump"')
+    frame = audited(tmp_path, service, plan).frame()
+    assert set(frame["attack"]) == {"noise", "hopskipjump"} and frame["clean_right"].any()
+    assert frame["forwards"].sum() > 20 and (frame["linf"] == frame["linf"].round()).all()
+
+
+def test_the_surrogate_is_one_that_a_plan_may_name() -> None:
+    plan = PLAN.replace('"square"\nqueries = 300', '"transfer"') + OTHER
+    assert parse_plan(plan, Path("plan.toml")).surrogate is not None
 
 
 def test_the_attacks_are_those_without_a_gradient() -> None:

@@ -54,6 +54,8 @@ class Entry:
         tasks: kinds of task that it attacks.
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
+        surrogate: it needs another model, which a plan gives in `[surrogate]`.
+        why_not: why it does not attack the other tasks, as the end of a sentence; empty if their names say it.
         minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
 
@@ -69,7 +71,9 @@ class Entry:
     tasks: tuple[str, ...] = TASKS
     targeted_only: bool = False
     own_threat: bool = False
+    why_not: str = ""
     minimum: bool = False
+    surrogate: bool = False
 
 
 _R = "palpate.attacks.recipes"
@@ -103,6 +107,28 @@ _TABLE = (
         gradient=False,
         random=True,
         steps_parameter="queries",
+    ),
+    Entry(
+        "hopskipjump",
+        "palpate.attacks.black_box.hopskipjump:HopSkipJump",
+        "Walks along the boundary of the decision: the search for models that give a decision and no scores.",
+        "Chen, Jordan, Wainwright, HopSkipJumpAttack: A Query-Efficient Decision-Based Attack, IEEE S&P 2020.",
+        norms=("linf", "l2"),
+        gradient=False,
+        random=True,
+        steps_parameter="queries",
+        tasks=TASKS[:3],
+        why_not="it walks along the boundary of one decision per image, and each box has a boundary of its own",
+    ),
+    Entry(
+        "transfer",
+        "palpate.attacks.black_box.transfer:transfer",
+        "Images that beat another model, the surrogate of the plan; the model itself is asked twice about each image.",
+        "Papernot, McDaniel, Goodfellow, Transferability in Machine Learning: from Phenomena to Black-Box Attacks "
+        "using Adversarial Samples, arXiv:1605.07277, 2016.",
+        gradient=False,
+        random=True,
+        surrogate=True,
     ),
     Entry(
         "fgsm",
@@ -368,7 +394,8 @@ def check_supports(name: str, kind: str, targeted: bool) -> None:
     entry = find(name)
     if kind not in entry.tasks:
         fitting = ", ".join(other.name for other in attacks().values() if kind in other.tasks)
-        raise PlanError(f"attack '{name}' attacks {', '.join(entry.tasks)}, not {kind}. Choose among {fitting}.")
+        why = f": {entry.why_not}" if entry.why_not else ""
+        raise PlanError(f"attack '{name}' attacks {', '.join(entry.tasks)}, not {kind}{why}. Choose among {fitting}.")
     if entry.targeted_only and not targeted:
         raise PlanError(
             f"attack '{name}' needs a goal that says which decision to reach, such as erasing a structure. "

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.square import Square
 from palpate.errors import InputError
 from palpate.models import endpoint as module
@@ -257,6 +258,25 @@ def test_square_spends_what_it_says_and_beats_the_service(service: Service) -> N
     assert asked.spent == int(result.forwards.sum()) == len(service.asked)
 
 
+def test_a_walk_along_the_boundary_beats_a_service_that_answers_with_a_class(service: Service) -> None:
+    scores = service.answer
+
+    def label(body: bytes) -> tuple[int, dict[str, str], bytes]:
+        status, headers, text = scores(body)
+        found = json.loads(text)["scores"]
+        return status, headers, json.dumps({"class": ["a", "b"][found.index(max(found))]}).encode()
+
+    service.answer = label
+    asked = model(service, scores="class", labels=("a", "b"))
+    given = torch.full((2, 1, 6, 5), 101.0)
+    victim = Victim(asked, (0, 255))
+    with victim:
+        labels = victim.judge(given).argmax(1)
+    result = HopSkipJump(Linf(8.0), queries=80)(victim, Classification(2), given, labels)
+    assert result.success.all()
+    assert asked.spent == 2 + int(result.forwards.sum()) == len(service.asked)
+
+
 # -- what comes back -----------------------------------------------------------------------------------------------
 
 
@@ -273,6 +293,23 @@ def test_square_spends_what_it_says_and_beats_the_service(service: Service) -> N
 def test_scores_are_found_where_the_plan_says(service: Service, where: str, value: Any, scores: Any) -> None:
     service.says(value)
     assert model(service, scores=where)(images(1))[0].tolist() == scores
+
+
+@pytest.mark.parametrize(("value", "scores"), [("mild", [0.0, 1.0]), ("none", [1.0, 0.0]), ("bad", None), ([1], None)])
+def test_a_class_is_one_and_the_others_are_zero(service: Service, value: Any, scores: list[float] | None) -> None:
+    service.says({"class": value})
+    asked = model(service, scores="class", labels=("none", "mild"))
+    if scores is None:
+        with pytest.raises(InputError, match="which is none of none, mild"):
+            asked(images(1))
+    else:
+        assert asked(images(1))[0].tolist() == scores
+    assert asked.endpoint.identity() != model(service, scores="class").endpoint.identity()
+
+
+def test_one_label_is_refused(service: Service) -> None:
+    with pytest.raises(InputError, match="at least two classes, each once"):
+        model(service, labels=("none", "none"))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class BestSoFar:
         self.victim, self.task, self.targets = victim, task, targets
         self.images = images.detach()
         self.space = threat.around(self.images, victim.bounds, limits)
-        self.queries = None if limits is None else limits.queries
+        self.limits, self.queries = limits, None if limits is None else limits.queries
         count = len(images)
         self.clean_outputs = self._judge(self.images)
         task.validate(self.clean_outputs, targets)
@@ -71,7 +71,7 @@ class BestSoFar:
         images: Tensor,
         outputs: Tree,
         margin: Tensor,
-        step: int,
+        step: int | Tensor,
         *,
         judged: bool = False,
         merit: Tensor | None = None,

@@ -31,7 +31,8 @@ class BlackBox(nn.Module, ABC):
         """
         if images.requires_grad and torch.is_grad_enabled():
             raise NoGradientError(
-                f"model: it is {self.kind}, which gives no gradient. Use attacks that need none: square, noise."
+                f"model: it is {self.kind}, which gives no gradient. Use attacks that need none: square, "
+                "hopskipjump, noise."
             )
         with torch.no_grad():
             return self.answer(images.detach()).to(images.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.models.blackbox import BlackBox
-from palpate.models.endpoint_wire import Asked, encoded, posted, scores_in
+from palpate.models.endpoint_wire import Asked, encoded, label_in, posted, scores_in
 from palpate.models.secrets import hidden, looks_like_key, open_values, places, secrets, values
 
 Send = Literal["npy", "png", "png16"]
@@ -41,6 +41,8 @@ class Endpoint:
         headers: header fields that are sent too, by name: a text, or the place of a key: `{env = "MY_KEY"}` or
             `{file = "key.txt"}`, with `prefix = "Bearer "` if the service needs one.
         query: the query after the URL, in the same form.
+        labels: the classes that it answers with, if it gives one class and no scores; the score of the answer is then
+            1, and those of the others are 0.
 
     Raises:
         InputError: the URL is not valid, contains a key, or names a host that is not confirmed as one's own; a number
@@ -56,11 +58,14 @@ class Endpoint:
     scores: str = "scores"
     headers: Mapping[str, object] = field(default_factory=dict)
     query: Mapping[str, object] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = self.parts()
         if not is_loopback(parts.hostname or ""):
             self._require_own(parts.hostname or "")
+        if self.labels and len(set(self.labels)) < max(2, len(self.labels)):
+            raise InputError("model.endpoint.labels: give at least two classes, each once.")
         for name, least in (("per_second", 0.0), ("timeout", 0.0), ("budget", 0)):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > least):
@@ -110,7 +115,8 @@ class Endpoint:
         """What decides the answers; limits of rate and time do not."""
         texts = {**open_values("headers", self.headers), **open_values("query", self.query)}
         # A key decides who may ask, not what is answered.
-        return [self.url, self.send, self.scores, *(f"{name}: {text}" for name, text in sorted(texts.items()))]
+        said = [self.url, self.send, self.scores, *(f"{name}: {text}" for name, text in sorted(texts.items()))]
+        return [*said, *(f"label: {label}" for label in self.labels)]
 
     def _require_own(self, host: str) -> None:
         if self.own_to_test is None:
@@ -182,7 +188,8 @@ class EndpointModel(BlackBox):
         self.spent += 1
         try:
             asked = Asked(endpoint.parts(), {**self._headers, "Content-Type": kind}, urlencode(self._query), body)
-            found = scores_in(posted(asked, endpoint.timeout), endpoint.scores)
+            answer, place = posted(asked, endpoint.timeout), endpoint.scores
+            found = label_in(answer, place, endpoint.labels) if endpoint.labels else scores_in(answer, place)
         except InputError as error:
             if (text := hidden(str(error), self._secrets)) != str(error):
                 raise InputError(text) from None  # the answer of a service may repeat the query

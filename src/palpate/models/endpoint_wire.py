@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult
@@ -119,15 +119,7 @@ def scores_in(answer: Any, where: str) -> npt.NDArray[np.float32]:
     Raises:
         InputError: they are not where they should be, or are not a regular list of finite numbers.
     """
-    held = answer
-    for name in where.split(".") if where else ():
-        if isinstance(held, dict) and name in held:
-            held = held[name]
-        elif isinstance(held, list) and name.isdigit() and int(name) < len(held):
-            held = held[int(name)]
-        else:
-            has = f"It has {', '.join(map(str, list(held)[:5]))}." if isinstance(held, dict) else "Check its answer."
-            raise InputError(f'model.endpoint.scores: the answer has nothing at "{where}". {has}')
+    held = _held(answer, where)
     try:
         found = np.asarray(held)
     except ValueError:
@@ -139,6 +131,36 @@ def scores_in(answer: Any, where: str) -> npt.NDArray[np.float32]:
     if not bool(np.isfinite(scores).all()):
         raise InputError("model.endpoint: a score of its answer is NaN or infinite.")
     return scores
+
+
+def label_in(answer: Any, where: str, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Scores (K,) for an answer that is one class: 1 for this class, and 0 for the others.
+
+    Raises:
+        InputError: the class is not where it should be, or is not one of the labels.
+    """
+    held = _held(answer, where)
+    if isinstance(held, (dict, list)) or str(held) not in labels:
+        said = type(held).__name__ if isinstance(held, (dict, list)) else f'"{str(held)[:60]}"'
+        raise InputError(
+            f'model.endpoint.labels: the answer has {said} at "{where}", which is none of {", ".join(labels)}. '
+            "List every class that it answers with."
+        )
+    return np.asarray([label == str(held) for label in labels], dtype=np.float32)
+
+
+def _held(answer: Any, where: str) -> Any:
+    """What an answer has at a path."""
+    held = answer
+    for name in where.split(".") if where else ():
+        if isinstance(held, dict) and name in held:
+            held = held[name]
+        elif isinstance(held, list) and name.isdigit() and int(name) < len(held):
+            held = held[int(name)]
+        else:
+            has = f"It has {', '.join(map(str, list(held)[:5]))}." if isinstance(held, dict) else "Check its answer."
+            raise InputError(f'model.endpoint.scores: the answer has nothing at "{where}". {has}')
+    return held
 
 
 def _connection(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:

@@ -56,7 +56,7 @@ _CAUSES = (
     _Cause(
         r"numpy\(\) on Tensor that requires grad",
         "It computes with numpy inside forward, and no gradient flows through numpy. Write it with torch, or use "
-        "attacks that need no gradient: square, noise.",
+        "attacks that need no gradient: square, hopskipjump, noise.",
     ),
     _Cause(
         r"Inference tensors",

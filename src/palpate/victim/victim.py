@@ -197,7 +197,7 @@ class Victim:
             place = self._place(images[:1])
             raise NoGradientError(
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
-                "Or use an attack that needs no gradient: square, noise."
+                "Or use an attack that needs no gradient: square, hopskipjump, noise."
             ) from error
         # A search in channels-last returns that layout, in which everything after it would be slower.
         return gradient.contiguous()

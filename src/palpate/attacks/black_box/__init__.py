@@ -1,1 +1,1 @@
-"""Searches that see only a model's outputs or its decisions; their attacks are `square` and `hopskipjump`."""
+"""Searches that see only outputs or decisions of the model: squares, a walk along the boundary, transfer."""

@@ -26,6 +26,9 @@ class PlanFields(Section):
     """Root of all random numbers."""
     model: ModelSection = Field(examples=["[model]"])
     """The model under test."""
+    surrogate: ModelSection | None = Field(default=None, examples=["[surrogate]"])
+    """Another model of the same task, for the attack `transfer`; its fields are those of `[model]`. It must give
+    gradients. `[surrogate.preprocess]` brings the images to its input; `size` resizes them."""
     data: DataSection = Field(examples=["[data]"])
     """The labelled images."""
     task: TaskSection = Field(examples=["[task]"])

@@ -11,6 +11,8 @@ from typing import Any
 
 from palpate.attacks.alma import AlmaProx
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.black_box.hopskipjump import HopSkipJump
+from palpate.attacks.black_box.transfer import Transfer
 from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.minimum import DDN, FMN
@@ -44,7 +46,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 _TYPES: tuple[type, ...] = (
     *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(FMN, DDN, AlmaProx),
+    *(FMN, DDN, AlmaProx, HopSkipJump, Transfer),
     *(Fixed, Cosine, Proportional, Halving, Sparse),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),

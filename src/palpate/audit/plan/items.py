@@ -98,6 +98,8 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     reader = reader_of(plan.task, task, grid)
     asked = {} if section.query_budget is None else {"query_budget": section.query_budget}
     shown = {**defaults, **settings, **asked}
+    if entry.surrogate and plan.surrogate is not None:
+        shown["surrogate"] = plan.surrogate.named
     return Item(section.title, entry, made, task, reader, eps, shown, section.robust_to, curve, section.query_budget)
 
 

@@ -44,7 +44,9 @@ def black_box_attacks() -> str:
     """`[[attacks]]` that need only outputs, for every kind of task."""
     return (
         "# The model has no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
-        '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n'
+        '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n\n'
+        "# For a model that gives a decision and no scores, use this one instead of square:\n"
+        '# [[attacks]]\n# attack = "hopskipjump"\n# queries = 1000\n'
     )
 
 

@@ -20,6 +20,7 @@ from palpate.audit.plan.tasks import Grid
 from palpate.audit.subject import collate
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
+from palpate.audit.subject.surrogate import Surrogate, load_surrogate
 from palpate.contracts import Limits
 from palpate.data.formats.scan import Header
 from palpate.data.table import Table
@@ -56,6 +57,7 @@ class Subject:
         region: where values may change, in the words of the plan.
         structures: names of the annotated structures, for regions.
         notes: remarks about how the model was loaded.
+        surrogate: the other model of the plan.
     """
 
     victim: Victim
@@ -73,6 +75,7 @@ class Subject:
     region: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    surrogate: Surrogate | None = None
 
     @property
     def grid(self) -> Grid:
@@ -113,6 +116,8 @@ class Subject:
         The victim's preprocessing gets their spacing, so that it treats these rows as in the clinic.
         """
         self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
+        if self.surrogate is not None:
+            self.surrogate.prepare(self.spacing_of(rows[0]))
         pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
 
@@ -220,6 +225,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
         region=plan.threat.region,
         structures=structures,
         notes=loaded.notes,
+        surrogate=load_surrogate(plan, device, allow_pickle=allow_pickle),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -60,12 +60,21 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     }
     measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]
-    owns = [{"curve": item.curve, "item": item.identity, "measures": measures[item.identity]} for item in items]
+    owns = [
+        {"curve": item.curve, "item": item.identity, "measures": measures[item.identity], **_other(survival, item)}
+        for item in items
+    ]
     return tuple(
         Shard(item, rows, digest({**common, **identified, **own}))
         for item, own in zip(items, owns, strict=True)
         for rows, identified in zip(chunks, subjects, strict=True)
     )
+
+
+def _other(survival: Survival, item: Item) -> dict[str, Any]:
+    """What identifies the other model of the plan, for the attacks that use it."""
+    surrogate = survival.subject.surrogate
+    return {"surrogate": surrogate.identity} if surrogate is not None and item.entry.surrogate else {}
 
 
 def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[list[ImageOutcome]]:
@@ -92,13 +101,18 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
+    attack: Any = item.attack
+    if item.entry.surrogate and subject.surrogate is not None:
+        attack = replace(attack, surrogate=subject.surrogate.victim)
+        first = torch.zeros(1, dtype=torch.int64, device=images.device)
+        subject.surrogate.check(item.task, images[:1], item.task.take(targets, first))
     if item.query_budget is not None:
         limits = limits._replace(queries=torch.full((len(rows),), item.query_budget, device=images.device))
     # A model that draws random numbers draws the same ones whenever this batch is attacked.
     torch.manual_seed(seeds[0])
     with under_attack():
         budgets = curve(
-            item.attack,
+            attack,
             subject.victim,
             item.task,
             images,

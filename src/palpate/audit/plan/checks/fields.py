@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from palpate import catalog
 from palpate.audit.plan.checks.data import data_problems
-from palpate.audit.plan.checks.model import model_problems
+from palpate.audit.plan.checks.model import model_problems, surrogate_problems
 from palpate.audit.plan.checks.threat import threat_problems
 from palpate.audit.plan.items import item
 from palpate.audit.plan.places import belongs
@@ -42,6 +42,7 @@ def problems(plan: PlanFields) -> list[Problem]:
         found.append(
             (("model", "boxes"), f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.')
         )
+    found += surrogate_problems(plan)
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:

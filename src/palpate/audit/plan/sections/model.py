@@ -68,6 +68,9 @@ class EndpointSection(Section):
     colour; or `png16`, grey. PNG holds whole numbers only: `threat.lattice = true` keeps attacked images on them."""
     scores: str = "scores"
     """Path of the scores in the answer: names and places joined by dots, such as `predictions.0.scores`."""
+    labels: tuple[str | int, ...] = Field(default=(), examples=['labels = ["no DR", "mild", "moderate"]'])
+    """For a service that answers with one class and no scores: its answers in the order of `task.classes`. `scores` is
+    then the path of that answer. Only `hopskipjump` and `noise` find anything in such a model."""
     headers: dict[str, Any] = Field(
         default_factory=dict, examples=['headers = {Authorization = {env = "MY_KEY", prefix = "Bearer "}}']
     )
@@ -79,7 +82,8 @@ class EndpointSection(Section):
     def build(self) -> Endpoint:
         """The endpoint that these fields describe; raises InputError if it may not be asked."""
         numbers = float(self.per_second), self.budget, float(self.timeout)
-        return Endpoint(self.url, self.own_to_test, *numbers, self.send, self.scores, self.headers, self.query)
+        more = self.headers, self.query, tuple(map(str, self.labels))
+        return Endpoint(self.url, self.own_to_test, *numbers, self.send, self.scores, *more)
 
 
 class ModelSection(Section):
@@ -98,7 +102,8 @@ class ModelSection(Section):
     timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
-    """An ONNX file, as a black box through onnxruntime; attacks that need no gradient can run: `square`, `noise`."""
+    """An ONNX file, as a black box through onnxruntime; attacks that need no gradient can run: `square`,
+    `hopskipjump`, `noise`."""
     output: str | int | None = Field(default=None, examples=['output = "logits"'])
     """Which output is read if the model returns a dict, a tuple or a list, or an ONNX file has several outputs: a
     name, a place from 0, or several joined by dots, such as `"aux.0"`."""
