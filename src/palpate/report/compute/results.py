@@ -79,7 +79,7 @@ def measure(run: RunFolder) -> Results:
     reading = read(run)
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
-    directions, validity = _worst_directions(reading), judge(reading)
+    directions, validity = _worst_directions(reading), judge(reading, worst)
     attacks = [_attack(reading, attack) for attack in description.attacks]
     series, froc = all_series(reading)
     kept = [attack.name for attack in attacks if not attack.outside_budget]
