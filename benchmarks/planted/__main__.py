@@ -86,10 +86,10 @@ def main() -> None:
 def _words(count: int, seconds: float) -> list[str]:
     return [
         f"`python -m benchmarks.planted`: {count} audits of {IMAGES} images of 20 x 20 pixels, L-inf, eps 8 of 255 "
-        f"(votes: 3). Networks are trained at the start with fixed seeds. Reported: robust accuracy of the audit. Truth at "
-        "most: what attacks leave that know what the victim hides, and 2000 queries of square. Probes: their forward and "
-        f"backward passes, as a share of those of the attacks. CPU, one thread, {seconds / 60:.0f} min, torch "
-        f"{torch.__version__}.",
+        f"(votes: 3). Networks are trained at the start with fixed seeds. Reported: robust accuracy of the audit. "
+        "Truth at most: what attacks leave that know what the victim hides, and 1000 queries of square. Probes: their "
+        f"forward and backward passes, as a share of those of the attacks. CPU, one thread, {seconds / 60:.0f} min, "
+        f"torch {torch.__version__}.",
         "",
     ]
 

@@ -15,7 +15,7 @@ from palpate.contracts import Task
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 
-_QUERIES = 2000
+_QUERIES = 1000
 TASKS: dict[str, Task | None] = {
     "classification": None,
     "segmentation": Segmentation(1),

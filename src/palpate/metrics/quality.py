@@ -55,7 +55,7 @@ _FIXES = {
     UNSTABLE: "Average the model over many draws, or fix its random numbers, and audit that.",
     UNAVAILABLE: "Remove the step that blocks gradients (rounding, argmax, detach) for the audit, or add square with "
     "several thousand queries.",
-    MISLEADING: "Look for rounding, votes, detached parts or saturated outputs in the model, audit it without them, and "
+    MISLEADING: "Look for rounding, votes, detached parts or saturated outputs, audit the model without them, and "
     "add square with several thousand queries.",
     FREE: "Add square with several thousand queries to the plan, and more steps and restarts.",
     WEAK: "The gradient attacks lose to noise or to one step: give them smaller steps, more of them, and restarts.",
@@ -103,6 +103,7 @@ class Evidence:
         gradients: whether the model gives gradients: an attack that follows them ran or could have.
         finished: the run is complete.
         blocked: what the audit said about gradients that do not reach the image; empty if nothing.
+        failures: why records are missing or cannot be trusted.
     """
 
     outcomes: Sequence[Outcome]
@@ -114,6 +115,7 @@ class Evidence:
     gradients: bool = True
     finished: bool = True
     blocked: str = ""
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def attack_quality(evidence: Evidence) -> Judgement:
 def _unusable(evidence: Evidence) -> list[str]:
     """Why the figures say nothing about robustness, whatever the indicators say."""
     found = [] if evidence.finished else ["The run is unfinished: attacks or images are missing."]
+    found += evidence.failures
     kinds = {evidence.kinds.get(outcome.attack) for outcome in evidence.outcomes}
     if not any(outcome.recorded.any() for outcome in evidence.outcomes):
         found.append("No attack that keeps to its budget has a record.")
@@ -257,7 +260,7 @@ def _probed(evidence: Evidence) -> list[Indicator]:
         if made.name not in found or (found[made.name].sign == "doubt" and made.sign == "fired"):
             found[made.name] = made
     # Another gradient, or none, won: then it is known that this one misleads.
-    if any(one.sign == "fired" for one in found.values()):
+    if any(one.sign == "fired" and name != MISLEADING for name, one in found.items()):
         found.pop(MISLEADING, None)
     return list(found.values())
 

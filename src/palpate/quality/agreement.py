@@ -22,8 +22,8 @@ def agreement(
 
         R = 1 - sum_u (d_u - p_u)^2 / sum_u d_u^2,    d_u = J(x + r u) - J(x - r u),    p_u = 2 r <grad J(x), u>
 
-    over all images together, with u of +1 or -1 in cells, r u half a radius long, and J the margin of a classification or of findings,
-    or the soft score of another task. NaN where nothing changes the outputs. Call it inside
+    over all images together, with u of +1 or -1 in cells, r u half a radius long, and J the margin of a classification
+    or of findings, or the soft score of another task. NaN where nothing changes the outputs. Call it inside
     `with victim:`.
     """
     space = threat.around(images, victim.bounds, limits)

@@ -13,6 +13,8 @@ from palpate.report.model.description import ProbedGoal
 from palpate.report.model.schema import WorstCase
 from palpate.report.model.schema_quality import GoalJudgement, IndicatorResult
 
+_BROKEN = ("run.json", "All attacks ran")
+
 
 def judge_goal(reading: RunReading, worst: WorstCase, findings: Sequence[HealthFinding]) -> GoalJudgement:
     """Judge the figures of one goal.
@@ -73,6 +75,7 @@ def _evidence(reading: RunReading, goal: str, findings: Sequence[HealthFinding])
         gradients=climbs,
         finished=description.status == "finished",
         blocked=_said(findings, "gradients"),
+        failures=tuple(one.text for one in findings if one.name in _BROKEN and one.level == "failure"),
     )
 
 

@@ -13,7 +13,7 @@ from palpate.report.model.schema import WorstCase
 from palpate.report.model.schema_quality import Check, Validity
 
 
-def judge(reading: RunReading, worst: Sequence[WorstCase]) -> Validity:
+def judge(reading: RunReading, worst: Sequence[WorstCase] = ()) -> Validity:
     """Run all checks, and judge the figures of each goal.
 
     Args:
