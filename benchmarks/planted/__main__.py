@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.measure import say
 from benchmarks.planted.audits import IMAGES, IMAGES_SEED, Audited, run_case
-from benchmarks.planted.cases import CASES, Case
+from benchmarks.planted.cases import ALSO, CASES, Case
 from benchmarks.planted.truth import robust_accuracy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,10 +32,10 @@ def fired(audited: Audited) -> tuple[str, ...]:
 
 
 def right(case: Case, names: Sequence[str]) -> bool:
-    """Whether the verdict is the planted one: nothing for honest victims, only the expected names for others."""
+    """Whether the verdict is the planted one: nothing for honest victims, an expected name for others."""
     if case.honest or case.exact:
         return set(names) == set(case.expected)
-    return bool(names) and set(names) <= set(case.expected)
+    return bool(set(names) & set(case.expected)) and set(names) <= {*case.expected, *ALSO}
 
 
 def share(audited: Audited) -> float:

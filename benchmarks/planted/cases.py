@@ -15,6 +15,7 @@ from palpate.metrics.quality import (
     UNAVAILABLE,
     UNCONSTRAINED,
     UNSTABLE,
+    WEAK,
 )
 
 USUAL = (("noise", {}), ("fgsm", {}), ("pgd", {"steps": 40}), ("apgd-margin", {"steps": 40}))
@@ -56,6 +57,8 @@ class Case:
 
 _MASKED = (TRANSFER, FREE, MISLEADING)
 """The gradients lead nowhere: whatever does not rely on them wins."""
+ALSO = (INCOMPLETE, WEAK)
+"""A misled climb is a random walk, so more starts or noise may win some images too."""
 
 
 def _masked(task: str, *wrappers: str) -> tuple[Case, ...]:

@@ -14,9 +14,7 @@ from tests.metrics.panels import images, outcome
 
 COUNT = 20
 KINDS = {"pgd": "iterative", "noise": "gradient-free", "fgsm": "single-step"}
-CLEAN = tuple(
-    ProbeOutcome(probe, "it", 8, 8 if probe == "large radius" else 0) for probe in quality._OF_PROBE  # noqa: SLF001
-)
+CLEAN = tuple(ProbeOutcome(probe, "it", 8, 8 if probe == "large radius" else 0) for probe in quality._OF_PROBE)
 
 
 def evidence(*outcomes, probes=CLEAN, **more) -> Evidence:
@@ -47,7 +45,7 @@ def test_quality_is_high_where_nothing_is_left():
     assert judged.degree == "high" and "every image" in judged.reasons[0]
 
 
-@pytest.mark.parametrize(("probe", "name"), quality._OF_PROBE.items())  # noqa: SLF001
+@pytest.mark.parametrize(("probe", "name"), quality._OF_PROBE.items())
 def test_each_probe_fires_its_own_indicator(probe, name):
     won = 6 if probe == "large radius" else 4
     judged = attack_quality(evidence(pgd(), probes=with_probe(probe, won)))

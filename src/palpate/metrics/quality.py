@@ -301,7 +301,7 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
         return (
             "The images that no attack beat were not probed (quality.images is 0, or an older palpate made the run), "
             "so it is not known whether more steps, more starts, a surrogate, a gradient-free search or a large "
-            "radius would win. Run `palpate audit` again with quality.images = 8.",
+            "radius would win. Run the plan into a new folder with quality.images = 8.",
         )
     found = []
     tried = {one.probe: one.tried for one in evidence.probes}

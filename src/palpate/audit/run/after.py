@@ -51,8 +51,9 @@ class After:
 
     def _probe(self) -> None:
         journal = self.journal
+        if journal.quality is None:
+            return
         before: dict[str, dict[str, Any]] = {entry["identity"]: entry for entry in journal.quality["goals"]}
-        journal.quality = {**self.plan.quality.model_dump(), "goals": []}
         # The list of shards in run.json decides which records are read.
         journal.save()
         jobs = probe_jobs(self.plan, self.subject, self.run, journal.shards)
@@ -79,7 +80,8 @@ class After:
         self.progress.advance(job.describe(), entry["seconds"], len(job.rows))
 
     def _enter_probes(self, entries: dict[str, dict[str, Any] | None]) -> None:
-        self.journal.quality["goals"] = [entry for entry in entries.values() if entry is not None]
+        known = [entry for entry in entries.values() if entry is not None]
+        self.journal.quality = {**self.plan.quality.model_dump(), "goals": known}
 
     def _trace_jobs(self) -> tuple[TraceJob, ...]:
         return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)

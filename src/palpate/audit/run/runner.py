@@ -153,7 +153,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = _known(before.get("shard_seconds", {}))
-        journal.quality = before.get("quality") or journal.quality
+        journal.quality = before.get("quality")
         traced = (before.get("stability") or {}).get("items", [])
         journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
         journal.files = expected(before, plan)
