@@ -12,7 +12,9 @@ import numpy as np
 
 from benchmarks.stability_spreads import kept, quantile
 from palpate.errors import InputError
-from palpate.metrics.intervals import Estimate, Pairing, Resampling, Share, mcnemar
+from palpate.metrics.intervals import Estimate, Resampling, Share
+from palpate.metrics.pairs import Pairing
+from palpate.metrics.pairs import paired as tested
 from palpate.metrics.panel import Bools, Floats
 from palpate.metrics.spreads import FEW_IMAGES, NO_IMAGE, check, deviation
 from palpate.metrics.survival import shares
@@ -202,7 +204,7 @@ class Paired:
     spread: Estimate
     """Difference of the standard deviations of the drop over images."""
     success: Pairing
-    """McNemar's exact test of the successes."""
+    """The test of the successes, with the images of a group together."""
 
 
 def paired(
@@ -230,5 +232,5 @@ def paired(
     return Paired(
         mean=resampling.mean(np.where(among, one, 0.0) - np.where(among, two, 0.0), among, NO_IMAGE),
         spread=replace(resampling.estimate(gap, FEW_IMAGES), total=int(among.sum())),
-        success=mcnemar(ones[eligible], twos[eligible]),
+        success=tested(ones[eligible], twos[eligible], resampling.group[eligible]),
     )

@@ -147,7 +147,7 @@ def run_tests(mutant: Mutant, folder: Path) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
     # Of the contracts three that notice are named; elsewhere the first is enough.
-    few = ["-k", "not on_a_task and not scenario and not square", "--maxfail=3"]
+    few = ["-k", "not on_a_task and not scenario and not square and not fmn and not ddn", "--maxfail=3"]
     depth = few if mutant.tests == CONTRACTS else ["-x"]
     # Nobody reads why an assertion failed, so it need not be rewritten to say it.
     options = ["-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-rfE", "-o", "addopts="]

@@ -258,7 +258,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "patients of PNG": (
         lambda root: edited(of_colours(root, "eps = [3]"), ('group = "patient"', 'group = "dicom"')),
-        'data.group: "dicom" asks the files who the patient is. ',
+        'data.group: "dicom" reads the patient from the files. ',
     ),
     "an unknown handling": (
         lambda root: of_xrays(root, more='[survival]\nafter = ["half", "jpg75"]'),

@@ -67,6 +67,7 @@ def bought_row(handling, climbed, plain, attack):
 
 
 SURVIVAL = {
+    "intervals": {"clustered": False},
     "data": {"images": 8, "formats": ["PNG"]},
     "threat": {"lattice": True},
     "survival": {
@@ -135,8 +136,9 @@ def test_what_is_left_after_each_handling_at_each_budget(run, capsys, monkeypatc
 
 
 def test_what_robust_to_bought_after_each_handling():
-    table = "\n".join(example_table.bought(SURVIVAL["survival"]["bought"]))
+    table = "\n".join(example_table.bought(SURVIVAL["survival"]["bought"], grouped=False))
     assert cells(table, "images beaten at eps 2")[1:] == ["only `bim`", "only `pgd`", "p (McNemar, Holm)"]
+    assert "sign flips by patient" in "".join(example_table.bought(SURVIVAL["survival"]["bought"], grouped=True))
     assert cells(table, "before") == ["before", "1", "2", "0.062"]
     assert cells(table, "`saved`") == ["`saved`", "3", "4", "0.062"]
     assert cells(table, "`jpeg75`, in robust_to")[1:] == ["5", "6", "0.062"]

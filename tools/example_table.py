@@ -138,12 +138,12 @@ def survival(results: Figures) -> list[str]:
             after = [percent(one["cells"][at]["after"]) for one in points]
             rows.append([f"`{cell['handling']}`", percent(cell["alone"]), *after])
         lines += ["", *table(head, rows)]
-    return lines + bought(found["bought"])
+    return lines + bought(found["bought"], grouped=results["intervals"]["clustered"])
 
 
-def bought(pairs: list[Figures]) -> list[str]:
+def bought(pairs: list[Figures], *, grouped: bool) -> list[str]:
     """How many images an attack beats only with, or only without `robust_to`, before and after each step."""
-    lines = []
+    lines, test = [], "p (sign flips by patient, Holm)" if grouped else "p (McNemar, Holm)"
     for pair in pairs:
         names = [f"only `{pair[one]}`" for one in ("plain", "attack")]
         rows = [
@@ -157,7 +157,7 @@ def bought(pairs: list[Figures]) -> list[str]:
         ]
         passes = [f"{pair[one]:.0f}" for one in ("plain_passes", "passes")]
         rows.append(["backward passes per image, all eps", *passes, ""])
-        lines += ["", *table([f"images beaten at eps {pair['eps']:g}", *names, "p (McNemar, Holm)"], rows)]
+        lines += ["", *table([f"images beaten at eps {pair['eps']:g}", *names, test], rows)]
     return lines
 
 

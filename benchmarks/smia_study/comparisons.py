@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from benchmarks.smia_study.gather import Series
 from palpate.metrics.intervals import Estimate, Resampling, Share, undefined
+from palpate.metrics.pairs import sign_flip
 from palpate.metrics.panel import Bools, Floats
 
-FLIPS = 20_000
-"""Random sign flips where there are too many to try all."""
-EXACT = 14
-"""Up to so many groups all sign flips are tried."""
 DIGITS = 4
 
 
@@ -40,30 +35,6 @@ def rate(values: Floats, among: Bools, resampling: Resampling) -> Estimate:
     if np.isin(counted, (0.0, 1.0)).all():
         return resampling.proportion(Share(values > 0, among))
     return resampling.mean(values, among, "no image counts here")
-
-
-def sign_flip(differences: Floats, groups: np.ndarray, seed: int = 0) -> float:
-    """Two-sided p of differences that would as soon have the other sign, group by group.
-
-    Each group's differences keep together. Where all groups differ by the same amount it is McNemar's exact test.
-    All flips are tried up to 14 groups that differ, 20,000 random ones beyond.
-
-    Args:
-        differences: (N,) one per image.
-        groups: (N,) group numbers.
-        seed: of the random flips.
-    """
-    sums = np.bincount(groups, differences)
-    sums = sums[np.abs(sums) > 1e-12]
-    if not sums.size:
-        return 1.0
-    if np.allclose(np.abs(sums), np.abs(sums[0])):
-        return float(binomtest(int((sums > 0).sum()), sums.size, 0.5).pvalue)
-    if sums.size <= EXACT:
-        signs = np.array(list(product((-1.0, 1.0), repeat=sums.size)))
-        return float((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).mean())
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FLIPS, sums.size))
-    return float(((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9).sum() + 1) / (FLIPS + 1))
 
 
 def compared(first: Series, second: Series, after: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from benchmarks.smia_study.comparisons import compared, rounded, with_interval
 from benchmarks.smia_study.gather import PASSES, STEPS, Series, Setting, is_peer
 from benchmarks.smia_study.tables import setting_key
 from benchmarks.stability_modalities import Modality, across_modalities, compare_modalities
-from palpate.metrics.intervals import Estimate, holm
+from palpate.metrics.intervals import Estimate
+from palpate.metrics.pairs import holm
 from palpate.metrics.panel import Bools
 from palpate.metrics.spreads import deviation
 

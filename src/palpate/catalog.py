@@ -54,6 +54,7 @@ class Entry:
         tasks: kinds of task that it attacks.
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
+        minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
 
     name: str
@@ -68,11 +69,21 @@ class Entry:
     tasks: tuple[str, ...] = TASKS
     targeted_only: bool = False
     own_threat: bool = False
+    minimum: bool = False
 
 
 _R = "palpate.attacks.recipes"
 _D = "palpate.attacks.recipes_dense"
 _TABLE = (
+    Entry(
+        "strongest",
+        "palpate.attacks.strongest:strongest",
+        "The evaluation without parameters: several climbs, then a search without gradients, each on what is left.",
+        "palpate: docs/explanation/strongest.md; the idea is Croce, Hein, Reliable Evaluation of Adversarial "
+        "Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
+        random=True,
+        steps_parameter="",
+    ),
     Entry(
         "noise",
         f"{_R}:noise",
@@ -85,10 +96,10 @@ _TABLE = (
     Entry(
         "square",
         "palpate.attacks.square:Square",
-        "Random squares at the faces of the ball: the search for models that give outputs and no gradient.",
+        "Random squares at the surface of the ball: the search for models that give outputs and no gradient.",
         "Andriushchenko, Croce, Flammarion, Hein, Square Attack: A Query-Efficient Black-Box Adversarial Attack via "
         "Random Search, ECCV 2020.",
-        norms=("linf",),
+        norms=("linf", "l2"),
         gradient=False,
         random=True,
         steps_parameter="queries",
@@ -152,6 +163,25 @@ _TABLE = (
         "Auto-PGD on the margin, safe for two and three classes; scale-free (DLR) on request.",
         "Croce, Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
         random=True,
+    ),
+    Entry(
+        "fmn",
+        "palpate.attacks.minimum:FMN",
+        "Searches the smallest change that beats each image: a radius that follows the decision boundary.",
+        "Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints, "
+        "NeurIPS 2021 (arXiv:2102.12827).",
+        tasks=("classification", "multilabel"),
+        minimum=True,
+    ),
+    Entry(
+        "ddn",
+        "palpate.attacks.minimum:DDN",
+        "Searches the smallest Euclidean change that beats each image: direction and length are adapted separately.",
+        "Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger, Decoupling Direction and Norm for Efficient "
+        "Gradient-Based L2 Adversarial Attacks and Defenses, CVPR 2019 (arXiv:1811.09600).",
+        norms=("l2",),
+        tasks=("classification", "multilabel"),
+        minimum=True,
     ),
     Entry(
         "smia",

@@ -29,6 +29,8 @@ __all__ = [
     "Objective",
     "ObjectiveInputs",
     "Pieces",
+    "StageCosts",
+    "ShrinkableNeighbourhood",
     "StepEvent",
     "StepRule",
     "Task",
@@ -124,11 +126,14 @@ class Limits(NamedTuple):
         origin: (B,) float64, any value that the file can store, such as the intercept: with it, values are the very
             floating-point numbers that reading the file gives. Without it, the lattice is counted from each value of
             the clean image, which is exact where values are whole.
+        queries: (B,) int64, how often the model may still be asked about each image, by attacks that use only outputs.
+            The clean image is one question. When they are spent, the best image until then is the result.
     """
 
     region: Tensor | None = None
     step: Tensor | None = None
     origin: Tensor | None = None
+    queries: Tensor | None = None
 
 
 class Neighbourhood(Protocol):
@@ -163,6 +168,16 @@ class Neighbourhood(Protocol):
 
     def take(self, rows: Tensor) -> Neighbourhood:
         """The neighbourhood of some rows."""
+
+
+class ShrinkableNeighbourhood(Neighbourhood, Protocol):
+    """A neighbourhood whose radius can shrink, for attacks that search the smallest change; others do not need it."""
+
+    def at_radius(self, radius: Tensor) -> ShrinkableNeighbourhood:
+        """The same at smaller radii (B,), above 0; a radius above its own counts as its own."""
+
+    def radius_of(self, images: Tensor) -> Tensor:
+        """The smallest radius (B,) that is known to allow the images of these iterates; at most its own."""
 
 
 @runtime_checkable
@@ -282,13 +297,28 @@ class StepRule(Protocol):
         """The next iterate and the new state."""
 
 
+class StageCosts(NamedTuple):
+    """What each stage of an attack of several stages did, per sample.
+
+    Attributes:
+        won: (B,) int64, the stage that found the returned image, from 0; -1 if no stage succeeded.
+        forwards: (B, S) int64, forward passes of each stage.
+        backwards: (B, S) int64, backward passes of each stage.
+    """
+
+    won: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+
 @dataclass(frozen=True)
 class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
         images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin;
-            the clean image where nothing better was found, or where the sample was not eligible.
+            the clean image where nothing better was found, or where the sample was not eligible. An attack that
+            searches the smallest change returns the winning image of smallest radius instead.
         margin: margin of `images`.
         clean_margin: margin of the clean images.
         eligible: the goal applies and the clean margin is above 0.
@@ -304,6 +334,9 @@ class AttackResult:
         zero_gradient: the objective's gradient was exactly zero at some step.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
+        stages: of an attack of several stages, which one won and what each spent; None for others.
+        radius: the smallest radius of the threat at which the attack won, infinity where it did not; None if the
+            attack does not search the smallest change.
     """
 
     images: Tensor
@@ -322,6 +355,8 @@ class AttackResult:
     zero_gradient: Tensor
     blocked_gradient: Tensor
     non_finite: Tensor
+    stages: StageCosts | None = None
+    radius: Tensor | None = None
 
     @property
     def success_rate(self) -> float:

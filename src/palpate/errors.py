@@ -24,6 +24,10 @@ class InputError(PalpateError, ValueError):
     """palpate cannot work with an image, a label, a model or an argument."""
 
 
+class NoGradientError(InputError):
+    """The model gives outputs and no gradient."""
+
+
 class PlanError(InputError):
     """A plan file names something unknown, or a value that cannot be used."""
 

@@ -42,7 +42,7 @@ class Streams:
         return chosen
 
     def places(self) -> tuple[Tensor, ...]:
-        """Where each stream stands; it is elsewhere after every draw."""
+        """The position of each stream; it changes with every draw."""
         return tuple(generator.get_state() for generator in self._generators)
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:

@@ -100,25 +100,6 @@ def test_an_empty_cache_says_what_to_run(tmp_path):
         study("figures").collect(tmp_path)
 
 
-@pytest.mark.parametrize("wins", [(5, 1), (0, 0), (9, 0), (3, 3)])
-def test_the_test_of_pairs_is_mcnemars_where_every_image_has_one_outcome(wins):
-    gap = np.array([1.0] * wins[0] + [-1.0] * wins[1] + [0.0] * 20)
-    expected = intervals.mcnemar(gap > 0, gap < 0).p_value
-    assert study("comparisons").sign_flip(gap, np.arange(gap.size)) == pytest.approx(expected)
-
-
-def test_the_test_of_pairs_keeps_patients_together():
-    # Ten images of one patient are one observation: no evidence.
-    gap = np.ones(10)
-    assert study("comparisons").sign_flip(gap, np.zeros(10, dtype=np.int64)) == 1.0
-    assert study("comparisons").sign_flip(gap, np.arange(10)) < 0.01
-
-
-def test_few_unequal_differences_are_tested_exactly():
-    # Sums 3 and 1: of the four flips those of 4 and -4 are as far out.
-    assert study("comparisons").sign_flip(np.array([1.0, 2.0, 1.0]), np.array([0, 0, 1])) == 0.5
-
-
 def test_intervals_that_touch_are_not_apart():
     apart, one = study("comparisons").apart, lambda low, high: intervals.Estimate(0.5, low, high, "Wilson")
     assert apart(one(0.6, 0.8), one(0.2, 0.5)) == "above"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_attacks import subject
+from test_attacks import made, subject
 
 from palpate import catalog
 from palpate.attacks.curve import curve
@@ -25,9 +25,9 @@ PROJECTED = [name for name, entry in catalog.attacks().items() if entry.projecte
 @pytest.mark.parametrize("name", PROJECTED)
 def test_confined_attack_keeps_contract(name, variant, contract):
     entry = catalog.find(name)
-    few = {} if entry.gradient else {entry.steps_parameter: 40}
-    made = replace(subject(entry), make=lambda threat: catalog.make(name, threat, **few))
-    ATTACK_CONFINED_CONTRACTS[contract](made, VARIANTS[variant])
+    few = {} if entry.gradient and not entry.minimum else {entry.steps_parameter: 40}
+    short = replace(subject(entry), make=lambda threat: made(name, threat, **few))
+    ATTACK_CONFINED_CONTRACTS[contract](short, VARIANTS[variant])
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.attacks() if name not in PROJECTED])

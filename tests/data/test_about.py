@@ -79,5 +79,5 @@ def test_masks_of_one_format_for_volumes_of_another(tmp_path: Path) -> None:
     table = Table.from_masks(tmp_path / "labels.csv", tmp_path, structures=["a", "b"])
     np.testing.assert_array_equal(table.annotation(0).labels, scan(3, 5, 4) % 3)
     nrrd.write(str(tmp_path / "m.nrrd"), (scan(3, 5, 4) % 3).astype(np.uint8), {"spacings": [1.0, 2.0, 3.0]})
-    with pytest.raises(InputError, match="has another spacing"):
+    with pytest.raises(InputError, match="another spacing than its image"):
         table.annotation(0)

@@ -132,7 +132,7 @@ def test_the_identity_is_that_of_images_and_boxes(tmp_path: Path) -> None:
 def test_a_box_out_of_its_image(tmp_path: Path, corners: tuple[float, ...]) -> None:
     table = read(tmp_path, line(0, 0, 5, 5), line(*corners))
     words = ", ".join(f"{corner:g}" for corner in corners)
-    with pytest.raises(InputError, match=rf"boxes\.csv, line 3: the box \({words}\) stands out of a\.png, .*20 x 10"):
+    with pytest.raises(InputError, match=rf"boxes\.csv, line 3: the box \({words}\) extends beyond a\.png, .*20 x 10"):
         table.annotation(0)
 
 

@@ -111,9 +111,9 @@ def test_absolute_paths_become_relative(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no JSON"),
-        ("{'image': 1}", "is no JSON"),
-        ('{"validation": [], "validation": []}', "the key 'validation' stands twice"),
+        ("", "is not JSON"),
+        ("{'image': 1}", "is not JSON"),
+        ('{"validation": [], "validation": []}', "the key 'validation' appears twice"),
         ('[{"image": "a.png", "label": NaN}]', "it holds NaN"),
         ("[" * 100000, "nested too deeply"),
         ("[]", "is empty"),
@@ -157,7 +157,7 @@ def test_a_split_that_is_not_there(tmp_path: Path) -> None:
         ({"label": [0]}, "item 1 has no 'box'"),
         ({"box": [[1, 2, 3, 4]], "label": [0], "box_mode": "yxyx"}, "its box_mode is 'yxyx'"),
         ({"box": [[1, 2, 1, 4]], "label": [0]}, "has no area"),
-        ({"box": [[1, 2, 30, 4]], "label": [0]}, "stands out of images/0.png"),
+        ({"box": [[1, 2, 30, 4]], "label": [0]}, "extends beyond images/0.png"),
     ],
 )
 def test_bad_boxes(tmp_path: Path, item: dict[str, Any], said: str) -> None:

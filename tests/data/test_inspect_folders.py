@@ -81,7 +81,7 @@ def test_masks_of_another_size_are_said(tmp_path: Path) -> None:
     tree(tmp_path, "images/#.png", "masks/#.png")
     save(tmp_path / "images/02.png", noise(9, 12))
     (layout,) = find_folders(tmp_path)
-    assert "1 of 4 masks that were looked at differ in size from their image: 02.png is 9 x 12" in layout.describe()
+    assert "1 of 4 masks that were checked differ in size from their image: 02.png is 9 x 12" in layout.describe()
 
 
 def test_pictures_are_no_masks(tmp_path: Path) -> None:

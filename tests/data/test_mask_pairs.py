@@ -86,7 +86,7 @@ def test_masks_of_one_image_that_contradict_each_other(tmp_path: Path) -> None:
     save(tmp_path / "a_mask.png", square(0) // 255)
     save(tmp_path / "a_mask_1.png", square(2) // 255 * 2)
     table = read_table(MaskFolders(tmp_path, mask_name="{stem}_mask*"), MaskLabels(values=[1, 2]))
-    with pytest.raises(InputError, match=r"a_mask_1\.png and another mask of a\.png say different things in 1 pixels"):
+    with pytest.raises(InputError, match=r"a_mask_1\.png and another mask of a\.png have different structures in 1 "):
         table.annotation(0)
 
 

@@ -115,8 +115,8 @@ def test_a_list_of_its_own(tmp_path: Path) -> None:
         ({"labels": {"background": 0}}, "Name each structure with values above 0"),
         ({"labels": {"background": 1, "front": 2}}, "nnU-Net stores it as 0"),
         ({"labels": {"background": 0, "front": "one"}}, "the label 'front' is 'one'"),
-        ({"labels": {"0": "background", "1": "front", "2": "front"}}, "'front' stands there twice"),
-        ({"labels": {"background": 0, "front": 1, "back": 1}}, "the value 1 stands there twice"),
+        ({"labels": {"0": "background", "1": "front", "2": "front"}}, "'front' appears twice"),
+        ({"labels": {"background": 0, "front": 1, "back": 1}}, "the value 1 appears twice"),
         ({"file_ending": ".mha"}, r"holds no file like case_0000\.mha|Neither labelsTr nor labelsTs"),
         ({"channel_names": {"0": "a", "1": "b"}}, "c0 lacks the channels 0001, and dataset.json names 2"),
     ],
@@ -162,7 +162,7 @@ def test_grids_must_agree(tmp_path: Path) -> None:
         read_table(NnUNet(folder), MaskLabels()).shape()
     write(folder / "imagesTr/c0_0001.nii.gz", scan(3, 5, 4))
     write(folder / "labelsTr/c0.nii.gz", (scan(3, 5, 4) % 3).astype(np.uint8), moved)
-    with pytest.raises(InputError, match="lies elsewhere in space than its image"):
+    with pytest.raises(InputError, match="has another position in space or another spacing than its image"):
         read_table(NnUNet(folder), MaskLabels()).annotation(0)
 
 

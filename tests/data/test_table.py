@@ -120,7 +120,7 @@ BAD = {
     "no line": ("file,label\n", "no line below its header"),
     "nothing": ("", "no line below its header"),
     "missing column": ("file,labels\na.png,0\n", r"no column 'label'. Did you mean 'labels'\?"),
-    "doubled column": ("file,label,label\na.png,0,1\n", "'label' stands there twice"),
+    "doubled column": ("file,label,label\na.png,0,1\n", "'label' appears twice"),
     "short line": ("file,label\na.png,0\nb.png\n", "line 3: 1 cells under 2 columns"),
     "long line": ("file,label\na, b.png,0\n", "line 2: 3 cells under 2 columns"),
     "open quote": (
@@ -134,7 +134,7 @@ BAD = {
     "same file twice": ("file,label\na.png,0\nb.png,0\na.png,1\n", "a.png twice, in lines 2 and 4"),
     "names": ("file,label\na.png,sick\nb.png,healthy\n", r'classes = \["healthy", "sick"\]'),
     "from one": ("file,label\na.png,1\nb.png,2\n", r'counts from 1.*classes = \["1", "2"\]'),
-    "identifiers": ("file,label\na.png,0\nb.png,20231\n", "20231, which is no class number"),
+    "identifiers": ("file,label\na.png,0\nb.png,20231\n", "20231, which is not a class number"),
     "a fraction": ("file,label\na.png,0\nb.png,1.5\n", "line 3: column 'label' holds '1.5', .*classes 0.*Correct"),
     "negative": ("file,label\na.png,0\nb.png,-1\n", "line 3: column 'label' holds '-1'"),
     "empty label": ("file,label\na.png,0\nb.png,\n", "line 3: column 'label' holds ''"),
@@ -184,7 +184,7 @@ def test_an_empty_group_is_not_a_patient(tmp_path: Path) -> None:
 def test_missing_table_folder_and_encoding(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none.csv does not exist"):
         Table.from_csv(tmp_path / "none.csv", tmp_path)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         Table.from_csv(tmp_path, tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         Table.from_csv(listing(tmp_path), tmp_path / "none")

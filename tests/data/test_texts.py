@@ -41,9 +41,9 @@ WIDE = ",".join(f"c{number}" for number in range(200_000))
         ("a" * 200_000 + "\nb\n", "line 1: field larger than field limit"),
         ('file,label\na.png,0\n"b.png,0\n' + "c.png,1\n" * 50_000, "line 3: .*A quote that opens in line 3 may not"),
         ('file,label\na.png,0\n"b.png,0\nc.png,1\n', "line 3: .*A quote that opens in line 3 may not"),
-        ("file,label\na\0.png,0\n", "line 2: a zero byte"),
+        ("file,label\na\0.png,0\n", "line 2: there is a zero byte"),
         ("file,label\na.png,0\n".encode("utf-16"), "is UTF-16 text"),
-        ("file,label\na.png,0\n".encode("utf-16-le"), "line 1: a zero byte"),
+        ("file,label\na.png,0\n".encode("utf-16-le"), "line 1: there is a zero byte"),
         ("file,label\na.png,sch\u00f6n\n".encode("latin-1"), r"byte 20, in line 2\)\. Save it as CSV in UTF-8"),
     ],
     ids=range(9),
@@ -86,14 +86,14 @@ def test_the_line_of_a_table_is_told_as_an_editor_counts(tmp_path: Path) -> None
         ("[" * 2_000_000, "nested too deeply"),
         ('{"a":' * 5_000 + "1" + "}" * 5_000, "nested too deeply"),
         ("[" * 200 + "]" * 200, "nested too deeply"),
-        ('{"a": ' + "9" * 5_000 + "}", "is no JSON"),
+        ('{"a": ' + "9" * 5_000 + "}", "is not JSON"),
         ('{"a": 1e999}', "holds 1e999, which is too large"),
         ('{"a": NaN}', "it holds NaN"),
         ('{"a": "\\ud800.png"}', "half a letter"),
-        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
-        ("{" + ",".join(f'"k{n}": 0' for n in range(50_000)) + ',"k7": 1}', "the key 'k7' stands twice"),
-        (b"\xff\xfe\x00", "is no JSON"),
-        (b'{"a": "\0"}', "is no JSON"),
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' appears twice"),
+        ("{" + ",".join(f'"k{n}": 0' for n in range(50_000)) + ',"k7": 1}', "the key 'k7' appears twice"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b'{"a": "\0"}', "is not JSON"),
     ],
     ids=range(11),
 )
@@ -141,5 +141,5 @@ def test_a_plan_with_a_mark_and_dots_in_texts_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", [read_csv, read_json, load_plan])
 def test_a_pipe_is_no_text(tmp_path: Path, read) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with at_once(), pytest.raises(InputError, match="is no file"):
+    with at_once(), pytest.raises(InputError, match="is not a file"):
         read(tmp_path / "pipe")

@@ -60,7 +60,7 @@ def test_splits(tmp_path: Path) -> None:
         (annotation("<object><name>cell</name></object>"), "bndbox/xmin is empty"),
         (annotation(OBJECT.format(1, 1, 3, 2, name="cow", difficult=0)), "holds 'cow', which is none of the classes"),
         (annotation(OBJECT.format(4, 1, 3, 2, name="cell", difficult=0)), "has no area"),
-        (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "stands out of"),
+        (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "extends beyond"),
         (BOMB, "declares a DOCTYPE or entities"),
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', "declares a DOCTYPE or entities"),
         ("<a>" * (MAX_XML // 3 + 1), "is larger than"),
@@ -89,7 +89,7 @@ def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"000001\.xml does not exist"):
         read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("000000\n000000\n")
-    with pytest.raises(InputError, match="'000000' stands there twice"):
+    with pytest.raises(InputError, match="'000000' appears twice"):
         read_table(PascalVoc(root), BoxLabels())
     (root / "ImageSets/Main/test.txt").write_text("../../x\n")
     with pytest.raises(InputError, match=r"lists '\.\./\.\./x', which names no annotation"):

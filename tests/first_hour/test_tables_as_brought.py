@@ -46,9 +46,7 @@ def test_black_structures_on_white_are_asked_about(tmp_path: Path, capsys: pytes
         save(tmp_path / f"masks/{n}.bmp", mask)
     _, told, plan = init(tmp_path, capsys)
     line = next(line for line in plan.splitlines() if line.startswith("values"))
-    assert line.startswith(
-        "values = [128, 255]  # FILL IN: every mask that was looked at holds 255 along its whole edge"
-    )
+    assert line.startswith("values = [128, 255]  # FILL IN: every mask that was checked has 255 along its whole edge")
     assert "waits for you" in told
 
 

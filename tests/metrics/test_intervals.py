@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
-from palpate.metrics.intervals import BOOTSTRAP, WILSON, WILSON_GROUPS, Resampling, Share, holm, mcnemar, wilson
+from palpate.metrics.intervals import BOOTSTRAP, WILSON, WILSON_GROUPS, Resampling, Share, wilson
 
 
 def by_hand(count: int, total: int) -> tuple[float, float]:
@@ -101,24 +101,3 @@ def test_a_bootstrap_without_width_claims_no_certainty():
     estimate = Resampling(np.arange(9)).estimate(lambda weights: np.ones(len(weights)), "never")
     assert estimate.value == 1.0 and np.isnan([estimate.low, estimate.high]).all()
     assert estimate.method == "none" and "no interval" in (estimate.note or "")
-
-
-def test_mcnemar_counts_the_pairs_and_matches_the_binomial():
-    first = np.array([True] * 12 + [False] * 8)
-    second = np.array([True] * 3 + [False] * 9 + [True] + [False] * 7)
-    pair = mcnemar(first, second)
-    assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (3, 9, 1, 7)
-    assert pair.p_value == pytest.approx(2 * (1 + 10) / 2**10)
-    assert pair.p_value == pytest.approx(binomtest(9, 10).pvalue)
-
-
-def test_mcnemar_of_equal_attacks_is_one():
-    same = np.array([True, False])
-    assert mcnemar(same, same).p_value == 1.0
-    assert mcnemar(same[:0], same[:0]).p_value == 1.0
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
-    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []

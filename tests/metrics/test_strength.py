@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-from palpate.metrics.strength import (
-    compare,
-    growth,
-    iterations_help,
-    kind,
-    noise_baseline,
-    reaches_all,
-    strong_enough,
-    strongest,
-)
+import numpy as np
+
+from palpate.metrics import strength
+from palpate.metrics.strength import compare, growth, kind, reaches_all, strong_enough, strongest
 from tests.metrics.handmade import curve, panel
 
 INF = float("inf")
@@ -22,6 +16,19 @@ def outcomes(**falls):
     return panel(records).outcomes
 
 
+def alone(made):
+    """Every image is a separate group."""
+    return np.arange(made[0].eligible.size)
+
+
+def noise_baseline(made, kinds):
+    return strength.noise_baseline(made, kinds, alone(made))
+
+
+def iterations_help(made, kinds):
+    return strength.iterations_help(made, kinds, alone(made))
+
+
 def test_kind_is_read_from_the_passes_and_the_steps():
     noise, fgsm, pgd = outcomes(noise=[INF], fgsm=[INF], pgd=[INF])
     assert [kind(one) for one in (noise, fgsm, pgd)] == ["gradient-free", "single-step", "iterative"]
@@ -31,7 +38,7 @@ def test_kind_is_read_from_the_passes_and_the_steps():
 
 def test_compare_pairs_the_shared_budgets():
     first, second = panel(curve("a", [1.0, 2.0], eps=(1.0, 2.0)) + curve("b", [2.0, INF], eps=(2.0, 4.0))).outcomes
-    ((eps, pair),) = compare(first, second)
+    ((eps, pair),) = compare(first, second, np.arange(2))
     assert eps == 2.0 and (pair.both, pair.only_first, pair.only_second, pair.neither) == (1, 1, 0, 0)
 
 
@@ -50,6 +57,25 @@ def test_noise_that_beats_the_strongest_attack_fails():
     finding = noise_baseline(outcomes(noise=[2.0] * 10 + [INF] * 2, pgd=[INF] * 10 + [4.0, INF]), KINDS)
     assert finding.level == "failure"
     assert "At eps 2 'noise' beat 10 images and the strongest of the others, 'pgd', only 0." in finding.text
+
+
+def test_images_of_one_patient_are_no_proof():
+    made = outcomes(noise=[2.0] * 10 + [INF] * 2, pgd=[INF] * 10 + [4.0, INF])
+    assert strength.noise_baseline(made, KINDS, np.repeat([0, 1, 2], 4)).level == "warning"
+
+
+def test_several_tests_are_adjusted_for_their_number():
+    # Six images that only noise beat: p is 0.03 at one budget, 0.09 over three.
+    made = outcomes(noise=[1.0] * 6 + [INF] * 6, pgd=[INF] * 12)
+    assert noise_baseline(made, KINDS).level == "warning"
+    one = [
+        record
+        for name in ("noise", "pgd")
+        for record in curve(
+            name, [1.0 if name == "noise" else INF] * 6 + [INF] * 6, eps=(1.0,), backwards=0 if name == "noise" else 10
+        )
+    ]
+    assert noise_baseline(panel(one).outcomes, KINDS).level == "failure"
 
 
 def test_noise_that_equals_a_weaker_attack_warns_and_names_it():

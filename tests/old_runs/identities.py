@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from palpate import Linf, catalog
+from palpate import catalog
 from palpate.cli import main
+from palpate.threats.ball import BALLS
 
 Call = Callable[..., Any]
 _INTERRUPTED = 130
@@ -20,7 +21,9 @@ _LETTERS = 16
 @contextmanager
 def attacks_replaced(replacement: Callable[[Call], Call]) -> Iterator[None]:
     """Inside, each kind of attack of the catalog is called through what `replacement` makes of its own call."""
-    kinds: set[type[Any]] = {type(catalog.make(name, Linf(1.0))) for name in catalog.attacks()}
+    kinds: set[type[Any]] = {
+        type(catalog.make(name, BALLS[one.norms[0]](1.0))) for name, one in catalog.attacks().items()
+    }
     own = {kind: kind.__call__ for kind in kinds}
     for kind, call in own.items():
         kind.__call__ = replacement(call)

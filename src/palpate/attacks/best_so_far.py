@@ -34,6 +34,7 @@ class BestSoFar:
         self.victim, self.task, self.targets = victim, task, targets
         self.images = images.detach()
         self.space = threat.around(self.images, victim.bounds, limits)
+        self.queries = None if limits is None else limits.queries
         count = len(images)
         self.clean_outputs = self._judge(self.images)
         task.validate(self.clean_outputs, targets)
@@ -57,6 +58,12 @@ class BestSoFar:
     def open_rows(self) -> Tensor:
         """Rows that are worth attacking: eligible, and not beaten unless the attack keeps improving."""
         return (self.eligible & (~self.beaten | self._keep_improving)).nonzero().flatten()
+
+    def affordable(self, rows: Tensor, cost: int = 1) -> Tensor:
+        """Which of `rows` may ask the model `cost` more times (B,) bool; all of them without a limit on queries."""
+        if self.queries is None:
+            return torch.ones_like(self.eligible[rows])
+        return self.forwards[rows] + cost <= self.queries.to(self.forwards)[rows]
 
     def note(
         self,

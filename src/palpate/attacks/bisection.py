@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.attacks.budgets import Budget, at, merge, tried_first
+from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
 from palpate.contracts import Attack, AttackResult, Limits, Task
-from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import spread, take
 from palpate.victim import Victim
@@ -60,7 +60,9 @@ class Bisection:
             if not self.results:
                 self._open(found)
             self._enter(rows, middle, found, with_start=start is not None)
+            self.limits = after(self.limits, found.forwards, rows)
             going = found.eligible.cpu() & (self.fell[rows] - self.held[rows] > 1)
+            going &= may_attack(self.limits, self.held)[rows]
             rows, nearest, radius = rows[going], found.images[going.to(found.images.device)], torch.tensor(radii)[going]
         return [Budget(eps, result, tuple(kinds)) for eps, result, kinds in zip(self.eps, *self._filled(), strict=True)]
 
@@ -71,8 +73,8 @@ class Bisection:
 
     def _open(self, found: AttackResult) -> None:
         """Until a result is known at a radius, its image is the clean one."""
-        none = torch.zeros_like(found.forwards)
         off = torch.zeros_like(found.success)
+        stages = found.stages and found.stages._replace(won=torch.full_like(found.stages.won, -1))
         blank = replace(
             found,
             images=self.images,
@@ -82,13 +84,12 @@ class Bisection:
             outputs=found.clean_outputs,
             first_success=torch.full_like(found.first_success, -1),
             distance=torch.zeros_like(found.distance),
-            forwards=none,
-            backwards=none,
             zero_gradient=off,
             blocked_gradient=off,
             non_finite=off,
+            stages=stages,
         )
-        self.results = [blank for _ in self.eps]
+        self.results = [unspent(blank) for _ in self.eps]
 
     def _enter(self, rows: Tensor, middle: Tensor, found: AttackResult, *, with_start: bool) -> None:
         won = found.success.cpu()
@@ -111,15 +112,11 @@ class Bisection:
             for row in above.tolist():
                 self.evidence[k][row] = CARRIED
             if len(above):
-                unspent = replace(
-                    results[k - 1],
-                    forwards=torch.zeros_like(results[k - 1].forwards),
-                    backwards=torch.zeros_like(results[k - 1].backwards),
-                )
-                visited = results[k]
-                spent = replace(merge(visited, unspent, above, above), forwards=visited.forwards)
-                results[k] = replace(spent, backwards=visited.backwards)
+                rows = torch.arange(len(eligible), device=self.images.device)
+                results[k] = costing(merge(results[k], results[k - 1], above, above), rows, results[k])
             for row in (eligible & (self.held > k)).nonzero().flatten().tolist():
                 if self.evidence[k][row] == NOT_ATTACKED:
                     self.evidence[k][row] = HELD
+            for row in (eligible & (self.held < k) & (self.fell > k)).nonzero().flatten().tolist():
+                self.evidence[k][row] = SPENT
         return results, self.evidence

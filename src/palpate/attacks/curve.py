@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
-from palpate.attacks.budgets import Budget, at, merge, tried_first
+from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
+from palpate.attacks.minimum_curve import minimum_curve
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
-from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, TRANSFERRED
+from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import take
 from palpate.victim import Victim
 
-Order = Literal["rising", "bisect", "each"]
+Order = Literal["rising", "bisect", "each", "minimum"]
 
 
 def curve(
@@ -48,11 +48,16 @@ def curve(
     `each` attacks every eligible sample at every radius, trying the scaled perturbation of the smaller radius first. It
     is for figures that still fall after an image is beaten, such as Dice, and for attacks that run to their end.
 
+    `minimum` runs once, at the largest radius, and is for attacks that search the smallest change of each image: the
+    radius that it needs says at which radii it is beaten. That it is not beaten at a smaller radius is then what one
+    search found (`minimum`), and not the failure of an attack at that radius.
+
     Returns:
         One outcome per radius, from the smallest to the largest.
 
     Raises:
-        InputError: an unknown order; see the attack.
+        InputError: an unknown order, or `minimum` with an attack that does not search the smallest change; see the
+            attack.
     """
     if order not in get_args(Order):
         raise InputError(f"order: '{order}' is not one of {', '.join(get_args(Order))}.")
@@ -60,14 +65,18 @@ def curve(
     if order == "bisect":
         with victim:
             return Bisection(attack, victim, task, images, targets, sorted(set(eps)), limits).run(streams)
+    if order == "minimum":
+        return minimum_curve(attack, victim, task, images, targets, eps, streams, limits)
     budgets: list[Budget] = []
     for radius in sorted(set(eps)):
         if not budgets:
             result = at(attack, radius)(victim, task, images, targets, generator=streams, limits=limits)
+            limits = after(limits, result.forwards)
             evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
         else:
             carry = order == "rising"
             result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)
+            limits = after(limits, result.forwards)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
 
@@ -85,10 +94,12 @@ def _next(
     limits: Limits | None,
 ) -> tuple[AttackResult, list[str]]:
     before = last.result
-    none = torch.zeros_like(before.forwards)
-    merged = replace(before, forwards=none, backwards=none.clone())
+    merged = unspent(before)
     evidence = [CARRIED if e else NOT_ATTACKED for e in before.eligible.tolist()]
-    rows = (before.eligible & ~(before.success & carry)).nonzero().flatten()
+    wanted = before.eligible & ~(before.success & carry)
+    rows = (wanted & may_attack(limits, wanted)).nonzero().flatten()
+    for row in (wanted & ~before.success & ~may_attack(limits, wanted)).nonzero().flatten().tolist():
+        evidence[row] = SPENT
     if not len(rows):
         return merged, evidence
     clean = images[rows]
@@ -108,6 +119,4 @@ def _next(
     # What was found in the smaller ball is in this one too, and is kept if it is worse for the model.
     places = (found.margin <= before.margin[rows]).nonzero().flatten()
     merged = merge(merged, found, rows[places], places)
-    forwards = merged.forwards.index_copy(0, rows, found.forwards)
-    backwards = merged.backwards.index_copy(0, rows, found.backwards)
-    return replace(merged, forwards=forwards, backwards=backwards), evidence
+    return costing(merged, rows, found), evidence

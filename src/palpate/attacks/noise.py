@@ -35,6 +35,7 @@ class RandomNoise(Search):
         victim, task = best_so_far.victim, best_so_far.task
         for step in range(1, self.tries + 1):
             rows = best_so_far.open_rows()
+            rows = rows[best_so_far.affordable(rows)]
             if not len(rows):
                 return
             space = best_so_far.space.take(rows)

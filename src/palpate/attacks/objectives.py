@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -37,6 +37,36 @@ class Margin:
         """(B,)."""
         margin = inputs.task.scaled_margin if self.scaled else inputs.task.margin
         return -margin(inputs.outputs, inputs.targets)
+
+
+@dataclass(frozen=True)
+class TowardsRank:
+    """Minus the margin to one class: that of this rank among the classes that fulfil the goal, for the clean image.
+
+        J(x_t) = s_c(f(x_t)) - max_{k in S} s_k(f(x_t)),   c = the class of rank r of f(x)
+
+    with S the classes in which the decision may stay. A climb of the plain margin follows whichever class is nearest at
+    each step; where that one ends in a local maximum, another class may still be reached. For classifications.
+
+    Attributes:
+        rank: 0 is the class of highest score at the clean image.
+
+    Raises:
+        InputError: a rank below 0.
+    """
+
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rank < 0:
+            raise InputError(f"rank: {self.rank} must be 0 or more.")
+
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
+        """(B,)."""
+        task: Any = inputs.task
+        order = task.ranked(inputs.clean_outputs, inputs.targets)
+        chosen = order[:, min(self.rank, order.shape[1] - 1)]
+        return -task.margin_to(inputs.outputs, inputs.targets, chosen)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.minimum import MinimumNorm
 from palpate.attacks.transforms import name_of
 from palpate.contracts import Attack
 from palpate.errors import InputError
@@ -30,8 +31,9 @@ def robust(attack: Attack, names: Sequence[str | PostProcessing], scale: Scale) 
         return attack
     if not isinstance(attack, Ascent):
         listed = " or ".join(name if isinstance(name, str) else name.name for name in names)
+        why = "searches the smallest change" if isinstance(attack, MinimumNorm) else "follows no gradient"
         raise InputError(
-            f"robust_to: {type(attack).__name__} follows no gradient, so it cannot be made robust to "
+            f"robust_to: {type(attack).__name__} {why}, so it cannot be made robust to "
             f"{listed}. Leave robust_to out, or use a gradient attack such as pgd, apgd-margin or smia; "
             "survival is measured in both cases."
         )

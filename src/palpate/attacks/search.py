@@ -43,14 +43,19 @@ class Search(ABC):
         streams = Streams.of(generator, len(images))
         with victim:
             best_so_far = BestSoFar(victim, task, self.threat, images, targets, self.run_to_end, limits)
+            rows = best_so_far.open_rows()
+            # A tuned search judges an image that wins once more.
+            rows = rows[best_so_far.affordable(rows, cost=2)]
             if start is not None:
-                try_images(best_so_far, best_so_far.open_rows(), start)
+                try_images(best_so_far, rows, start)
             self.search(best_so_far, streams)
             return best_so_far.close()
 
     @abstractmethod
     def search(self, best_so_far: BestSoFar, streams: Streams) -> None:
         """Try images for the rows that are not finished (`best_so_far.open_rows`), and note each with its cost.
+
+        A row whose queries are spent (`best_so_far.affordable`) is not tried any more.
 
         Args:
             best_so_far: the model, the task, the clean images, and the best image of each sample until now.

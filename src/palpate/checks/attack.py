@@ -48,6 +48,19 @@ class Subject:
         """The attack in this norm, at this radius or a usual one."""
         return self.make(self.threats[norm](_RADII[norm] if eps is None else eps))
 
+    def like_linf(self, images: Tensor, eps: float | tuple[float, ...] | None = None) -> Attack:
+        """The attack in its first norm, in the smallest ball that contains the L-inf ball of this radius."""
+        norm = self.norms[0]
+        radii = _RADII["linf"] if eps is None else eps
+        return self.at(norm, scaled_radius(norm, images, radii))
+
+
+def scaled_radius(norm: str, images: Tensor, eps: float | tuple[float, ...]) -> float | tuple[float, ...]:
+    """The length in another norm of a change of `eps` at every value."""
+    values = images[0].numel()
+    factor = {"linf": 1.0, "l2": values**0.5, "l1": float(values)}[norm]
+    return tuple(one * factor for one in eps) if isinstance(eps, tuple) else eps * factor
+
 
 def _run(attack: Attack, victim: Victim, images: Tensor, labels: Tensor, classes: int, seed: int = 7) -> AttackResult:
     return attack(victim, Classification(classes), images, labels, generator=torch.Generator().manual_seed(seed))
@@ -106,7 +119,7 @@ def repeatable(subject: Subject) -> None:
     images, victim = victims.images(), _net()
     labels = _decided(victim, images)
     before = torch.get_rng_state()
-    first, second, other = (_run(subject.at("linf"), victim, images, labels, 4, seed) for seed in (7, 7, 8))
+    first, second, other = (_run(subject.like_linf(images), victim, images, labels, 4, seed) for seed in (7, 7, 8))
     require(torch.equal(before, torch.get_rng_state()), "repeatable", "the global random state was changed")
     require(torch.equal(first.images, second.images), "repeatable", "one seed gave two results")
     differs = not torch.equal(first.images, other.images)
@@ -120,10 +133,10 @@ def batch_is_one_by_one(subject: Subject) -> None:
     labels, task = _decided(victim, images), Classification(4)
     # Some samples are beaten early and some never, so that the batch shrinks on the way, not only from its end.
     radii = tuple(0.2 + ((5 * i) % len(images)) for i in range(len(images)))
-    attack = subject.at("linf", radii)
+    attack = subject.like_linf(images, radii)
     whole = attack(victim, task, images, labels, generator=Streams(range(len(images))))
     for row in range(len(images)):
-        alone = subject.at("linf", radii[row])(
+        alone = subject.like_linf(images, radii[row])(
             victim, task, images[row : row + 1], labels[row : row + 1], generator=Streams([row])
         )
         same = torch.allclose(whole.images[row], alone.images[0], atol=1e-9)
@@ -157,7 +170,7 @@ def last_iterate_is_scored(subject: Subject) -> None:
     weights = torch.full_like(images[0], 0.01)
     labels = torch.zeros(len(images), dtype=torch.int64)
     victim = Victim(victims.Linear(weights, _radius_offset(weights, 3.9)), _BOUNDS)
-    result = _run(subject.at("linf", 4.0), victim, images, labels, 2)
+    result = _run(subject.like_linf(images, 4.0), victim, images, labels, 2)
     if subject.gradient and not subject.own_threat:
         require(result.success.all(), "last iterate is scored", "lost at 1.03 times the closed-form radius")
         require((result.first_success >= 1).all(), "last iterate is scored", "won before the first step")
@@ -174,11 +187,11 @@ def victim_untouched(subject: Subject) -> None:
     before = _state(network)
     images = victims.images()
     labels = torch.zeros(len(images), dtype=torch.int64)
-    _run(subject.at("linf"), victim, images, labels, 4)
+    _run(subject.like_linf(images), victim, images, labels, 4)
     require(_state(network) == before, "victim untouched", "the module's state changed")
     breaker = network.register_forward_hook(_break_after(3))
     with contextlib.suppress(RuntimeError, ModelError):
-        _run(subject.at("linf"), victim, images, labels, 4)
+        _run(subject.like_linf(images), victim, images, labels, 4)
     breaker.remove()
     require(_state(network) == before, "victim untouched", "the module's state changed after an exception")
     handle.remove()
@@ -212,7 +225,7 @@ def inputs_untouched(subject: Subject) -> None:
     images, victim = victims.images(), _net()
     labels = _decided(victim, images)
     kept, kept_labels = images.clone(), labels.clone()
-    result = _run(subject.at("linf"), victim, images, labels, 4)
+    result = _run(subject.like_linf(images), victim, images, labels, 4)
     result.images.add_(1)
     require(torch.equal(images, kept) and torch.equal(labels, kept_labels), "inputs untouched", "they were changed")
 
@@ -222,7 +235,7 @@ def lost_samples(subject: Subject) -> None:
     images, victim = victims.images(), _net()
     labels = _decided(victim, images)
     labels[::2] = (labels[::2] + 1) % 4
-    result = _run(subject.at("linf"), victim, images, labels, 4)
+    result = _run(subject.like_linf(images), victim, images, labels, 4)
     require(torch.equal(result.images[::2], images[::2]), "lost samples", "an image that was already wrong was changed")
     require(not result.success[::2].any(), "lost samples", "a clean error counts as a success")
     require(not result.eligible[::2].any(), "lost samples", "a clean error counts as eligible")
@@ -240,7 +253,7 @@ def shapes_and_types(subject: Subject) -> None:
         victim.module.to(kind)
         images = victims.images(1, channels, spatial, bounds).to(kind)
         eps = 4.0 / 255 * (bounds[1] - bounds[0])
-        result = _run(subject.at("linf", eps), victim, images, _decided(victim, images), 4)
+        result = _run(subject.like_linf(images, eps), victim, images, _decided(victim, images), 4)
         name = f"{channels} channels, {spatial}D, {kind}"
         require(result.images.shape == images.shape, "shapes and types", f"{name}: the result has another shape")
         require(result.images.dtype == kind, "shapes and types", f"{name}: the result has another type")
@@ -258,7 +271,7 @@ def passes_are_counted(subject: Subject) -> None:
         labels = _decided(victim, images)
         labels[0] = (labels[0] + 1) % 4
         forwards, backwards = victim.forwards, victim.backwards
-        result = _run(subject.at("linf", 1.0), victim, images, labels, 4)
+        result = _run(subject.like_linf(images, 1.0), victim, images, labels, 4)
         spent = (victim.forwards - forwards, victim.backwards - backwards)
         reported = (int(result.forwards.sum()), int(result.backwards.sum()))
         require(spent == reported, "passes are counted", f"{tuning}: {reported} in the result, {spent} spent")
@@ -272,11 +285,11 @@ def saturation_is_seen(subject: Subject) -> None:
     weights = torch.full_like(images[0], 0.01)
     network = victims.Linear(weights, _radius_offset(weights, 2.0), scale=1e3)
     labels = torch.zeros(len(images), dtype=torch.int64)
-    result = _run(subject.at("linf", 4.0), Victim(network, _BOUNDS), images, labels, 2)
+    result = _run(subject.like_linf(images, 4.0), Victim(network, _BOUNDS), images, labels, 2)
     reached = result.success if not subject.own_threat else result.distance > 0
     require(reached.all(), "saturation is seen", "a saturated model was not beaten at twice its radius")
     flat = Victim(victims.Linear(weights * 0, 1.0), _BOUNDS)
-    blocked = _run(subject.at("linf", 4.0), flat, images, labels, 2)
+    blocked = _run(subject.like_linf(images, 4.0), flat, images, labels, 2)
     require(blocked.blocked_gradient.all(), "saturation is seen", "a gradient of zero everywhere was not reported")
 
 
@@ -286,7 +299,7 @@ def verdict_by_the_model_as_given(subject: Subject) -> None:
     images = victims.images(24, seed=4)
     labels = _decided(victim, images)
     victim.tuning = Tuning("channels_last", fold=True, search="bfloat16", forward_no_grad="bfloat16")
-    result = _run(subject.at("linf", 2.0), victim, images, labels, 4)
+    result = _run(subject.like_linf(images, 2.0), victim, images, labels, 4)
     with victim:
         margin = Classification(4).margin(victim.judge(result.images), labels)
     require(torch.allclose(margin, result.margin, atol=1e-4), "verdict by the model as given", "margins differ")
@@ -302,8 +315,9 @@ def beats_noise(subject: Subject) -> None:
     images, victim = victims.images(24, seed=5), _net()
     labels = _decided(victim, images)
     eps = 0.8
-    found = _run(subject.at("linf", eps), victim, images, labels, 4)
-    noise = _run(RandomNoise(BALLS["linf"](eps)), victim, images, labels, 4)
+    found_in = subject.like_linf(images, eps)
+    found = _run(found_in, victim, images, labels, 4)
+    noise = _run(RandomNoise(found_in.threat), victim, images, labels, 4)
     require(found.margin.mean() < noise.margin.mean(), "beats noise", "its margins are no lower than noise's")
 
 
@@ -341,7 +355,7 @@ def check_attack(
 
     Args:
         make: builds the attack from a threat, for example `lambda threat: MyAttack(threat, steps=20)`.
-        norms: the norms that it claims to search; `linf` must be among them.
+        norms: the norms that it claims to search.
         gradient: it follows the model's gradient.
         random: its outcome depends on the seed.
         projected: it stays inside the ball.

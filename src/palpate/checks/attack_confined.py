@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from palpate.checks import victims
-from palpate.checks.attack import Subject
+from palpate.checks.attack import Subject, scaled_radius
 from palpate.checks.violation import require
 from palpate.contracts import Attack, AttackResult, Limits, Threat
 from palpate.streams import Streams
@@ -133,26 +133,29 @@ def verdict_is_of_the_delivered(subject: Subject, variant: Variant) -> None:
 def start_is_delivered(subject: Subject, variant: Variant) -> None:
     """Images to start from are confined before they are scored."""
     clean = images(12)
+    norm = subject.norms[0]
     # Far outside of region and ball, so that only the delivered image can be valid.
-    found, _, _ = _run(subject, variant.threat("linf"), clean, start=255 - clean)
+    found, _, _ = _run(subject, variant.threat(norm), clean, start=255 - clean)
     require_confined("start is delivered", variant, found.images - clean, limits(clean))
-    require((found.distance <= _RADII["linf"]).all(), "start is delivered", "the image is outside the ball")
+    inside = found.distance <= _RADII[norm] * (1 + 1e-9)
+    require(inside.all(), "start is delivered", "the image is outside the ball")
 
 
 def confined_batch_is_one_by_one(subject: Subject, variant: Variant) -> None:
     """Each sample of a batch gets its own limits, also when others have left the batch."""
     clean = images(8)
-    radii = tuple(1.3 + (3 * i) % 8 for i in range(len(clean)))
-    whole, _, _ = _run(subject, variant.threat("linf", radii), clean)
+    norm = subject.norms[0]
+    radii = [scaled_radius(norm, clean, 1.3 + (3 * i) % 8) for i in range(len(clean))]
+    whole, _, _ = _run(subject, variant.threat(norm, tuple(radii)), clean)  # type: ignore[arg-type]
     for row in range(len(clean)):
-        alone, _, _ = _run(subject, variant.threat("linf", radii[row]), clean[row : row + 1], seeds=[row])
+        alone, _, _ = _run(subject, variant.threat(norm, radii[row]), clean[row : row + 1], seeds=[row])
         same = torch.allclose(whole.images[row], alone.images[0], atol=1e-9)
         require(same, "confined batch is one by one", f"image {row} differs when attacked alone")
 
 
 def lattice_oracle(subject: Subject, variant: Variant) -> None:
     """On a linear victim nothing wins below the closed-form radius in whole steps, and L-inf ascent wins at it."""
-    if not (variant.lattice and variant.region and variant.tied):
+    if not (variant.lattice and variant.region and variant.tied and "linf" in subject.norms):
         return
     clean = victims.level_images()
     # The values of these images are not multiples of the step: the lattice is counted from each of them.
@@ -180,7 +183,7 @@ def balls_ignore_limits(subject: Subject, variant: Variant) -> None:
     clean, victim = images(), _victim()
     with victim:
         labels = victim.judge(clean).argmax(1)
-    attack, task = subject.at("linf", 2.0), Classification(4)
+    attack, task = subject.like_linf(clean, 2.0), Classification(4)
     with_limits, without = (
         attack(victim, task, clean, labels, generator=Streams(range(len(clean))), limits=given)
         for given in (limits(clean), None)
@@ -208,7 +211,7 @@ def check_attack_confined(
 
     Args:
         make: builds the attack from a threat.
-        norms: the norms that it claims to search; `linf` must be among them.
+        norms: the norms that it claims to search.
         gradient: it follows the model's gradient.
 
     Raises:

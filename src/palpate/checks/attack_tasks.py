@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palpate.checks import victims
-from palpate.checks.attack import Subject
+from palpate.checks.attack import Subject, scaled_radius
 from palpate.checks.scenarios import LOST, SCENARIO_KINDS, SCENARIOS, Scenario
 from palpate.checks.violation import require
 from palpate.contracts import Attack, AttackResult, Threat
@@ -50,7 +50,7 @@ class Trial:
     def attack(self, rows: Tensor) -> AttackResult:
         """The attack on some samples, each with the random numbers of its row."""
         scenario = self.scenario
-        made = self.subject.at("linf", tuple(self.radii[row] for row in rows.tolist()))
+        made = self.subject.like_linf(scenario.images, tuple(self.radii[row] for row in rows.tolist()))
         targets = scenario.task.take(scenario.targets, rows)
         return made(scenario.victim, scenario.task, scenario.images[rows], targets, generator=Streams(rows.tolist()))
 
@@ -63,7 +63,8 @@ def budget_and_box(trial: Trial) -> None:
     require(low >= 0 and high <= 255, name, f"values reach {low:g} to {high:g}")
     require(result.distance[result.eligible].any(), name, "no image was changed at all")
     if trial.subject.projected or trial.subject.own_threat:
-        allowed = torch.tensor(trial.radii, dtype=torch.float64) * (1 + 1e-5) + 255e-6
+        radii = scaled_radius(trial.subject.norms[0], result.images, trial.radii)
+        allowed = torch.tensor(radii, dtype=torch.float64) * (1 + 1e-5) + 255e-6
         require((result.distance <= allowed).all(), name, f"{result.distance.tolist()} of {trial.radii}")
 
 
@@ -141,7 +142,7 @@ def mask_oracle(subject: Subject, *, untargeted: bool = True, targeted: bool = T
     Of n counted pixels, all annotated, k must change so that Dice 2 (n - k) / (2n - k) is at most its floor of 0.5,
     or so that at most the share 0.05 is left; the radius is the k-th smallest offset.
     """
-    if subject.own_threat:
+    if subject.own_threat or "linf" not in subject.norms:
         return
     offsets = (torch.arange(64, dtype=torch.float64).mul(37).remainder(64) + 1).reshape(1, 8, 8) / 8
     labels = torch.ones(2, 8, 8, dtype=torch.int64)

@@ -101,6 +101,35 @@ def delivery_lets_gradients_through(
     require(torch.equal(delivered.detach(), space.to_image(iterate.detach())), name, "a gradient changes the image")
 
 
+def smaller_radius_is_inside(threat: Threat, images: Tensor, points: Tensor, bounds: tuple[float, float]) -> None:
+    """At a smaller radius iterates and images are inside it, and the radius given for them allows the same images.
+
+    A neighbourhood without `at_radius` passes: only attacks that search the smallest change need it.
+    """
+    space, name = _around(threat, images, bounds), "smaller radius is inside"
+    if not callable(getattr(space, "at_radius", None)):
+        return
+    shrink: Callable[[Tensor], Neighbourhood] = space.at_radius  # type: ignore[attr-defined]
+    wanted = space.radius.double() * torch.linspace(0.3, 1.5, len(images), dtype=torch.float64)
+    smaller, slack = shrink(wanted), 1e-6 * (bounds[1] - bounds[0])
+    allowed = torch.minimum(wanted, space.radius.double()) * (1 + 1e-5) + slack
+    require((smaller.radius <= allowed).all(), name, f"{smaller.radius.tolist()} of {wanted.tolist()}")
+    iterates = smaller.project(points)
+    shown = smaller.to_image(iterates)
+    require((smaller.size(iterates) <= allowed).all(), name, "an iterate is outside")
+    require((smaller.size(shown) <= allowed).all(), name, "an image is outside")
+    radius = smaller.radius_of(iterates)  # type: ignore[attr-defined]
+    require((radius <= allowed).all() and (radius >= smaller.size(shown) - slack).all(), name, "its radius is wrong")
+    again = shrink(radius)
+    same = again.to_image(again.project(shown if _is_own_iterate(smaller, shown) else iterates))
+    require(torch.allclose(same, shown, atol=100 * slack), name, "other images at the radius given for them")
+
+
+def _is_own_iterate(space: Neighbourhood, shown: Tensor) -> bool:
+    """Whether the delivered images, as iterates, are delivered as they are."""
+    return torch.allclose(space.to_image(shown), shown, atol=1e-9)
+
+
 THREAT_CONTRACTS: dict[str, Callable[[Threat, Tensor, Tensor, tuple[float, float]], None]] = {
     check.__name__: check
     for check in (
@@ -111,6 +140,7 @@ THREAT_CONTRACTS: dict[str, Callable[[Threat, Tensor, Tensor, tuple[float, float
         steepest_attains_the_dual_norm,
         delivery_is_allowed,
         delivery_lets_gradients_through,
+        smaller_radius_is_inside,
     )
 }
 

@@ -1,1 +1,1 @@
-"""Labelled and annotated images: readers, tables and a look at what lies in a folder. NumPy only, no torch."""
+"""Labelled and annotated images: readers, tables and the inspection of folders. NumPy only, no torch."""

@@ -1,4 +1,4 @@
-"""One labelled image, and the classes that labels are counted in."""
+"""One labelled image, and the classes of labels."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from palpate.errors import InputError
 
 MAX_UNNAMED = 1000
-"""Class numbers without a list of classes are believed up to here; beyond, the column holds something else."""
+"""The largest class number that is accepted without a list of classes; larger numbers are something else."""
 
 _WHOLE = re.compile(r"([0-9]{1,9})(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a table knows of one image without reading it.
+    """What a table says about one image without reading it.
 
     Attributes:
         name: path relative to the table's images, with forward slashes, or `archive.npz[17]`.
         label: true class, from 0.
-        group: unit of resampling (a patient); the name where the table has none.
-        site: where it was taken; empty where no column says so.
-        scanner: manufacturer and model; empty where neither a column nor the file says so.
-        region: path of a mask that `threat.region` may name, from the table's images; empty where there is none.
+        group: unit of resampling (a patient); the name if the table has none.
+        site: where it was taken; empty if no column says so.
+        scanner: manufacturer and model; empty if neither a column nor the file says so.
+        region: path of a mask that `threat.region` may name, from the table's images; empty if there is none.
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
         upright: whether the pixels are turned as the file's orientation says.
-        file: where the file lies, from the table's images, where that is not the name; empty elsewhere.
+        file: path of the file from the table's images, if that is not the name; otherwise empty.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Case:
 
     @property
     def path(self) -> str:
-        """Where the file lies, from the table's images; what annotations and channels are looked up by."""
+        """Path of the file from the table's images; annotations and channels are looked up by it."""
         return self.file or self.name
 
 
 def class_number(text: str) -> int | None:
-    """The whole number that a label is written as (`2`, or `2.0` as some programs export it), or None."""
+    """The whole number of a label (`2`, or `2.0` as some programs export it), or None."""
     match = _WHOLE.fullmatch(text)
     return int(match[1]) if match else None
 
@@ -61,16 +61,16 @@ def checked_classes(classes: Iterable[object], where: str) -> tuple[str, ...]:
     names = tuple(str(name).strip() for name in classes)
     for name in names:
         if not name or names.count(name) > 1:
-            what = f"'{name}' stands there twice" if name else "one of them is empty"
+            what = f"'{name}' appears twice" if name else "one of them is empty"
             raise InputError(f"{where}: {', '.join(names)}: {what}. Name each class once, in the model's order.")
     return names
 
 
 def unnamed_classes(labels: Sequence[str], where: str) -> tuple[str, ...]:
-    """Classes `0` to the largest number, where no one has named them. Labels that are no numbers are passed over.
+    """Classes `0` to the largest number, if they have no names. Labels that are not numbers are skipped.
 
     Args:
-        labels: every label of the file, those of other splits too, so that all splits have the same classes.
+        labels: every label of the file, also of other splits, so that all splits have the same classes.
         where: the file and column, for messages.
 
     Raises:
@@ -81,11 +81,11 @@ def unnamed_classes(labels: Sequence[str], where: str) -> tuple[str, ...]:
         found = sorted({label for label in labels if label})[:12]
         listed = ", ".join(f'"{name}"' for name in found)
         raise InputError(
-            f"{where} holds names and not class numbers. Give them in the model's order: classes = [{listed}]."
+            f"{where} holds names, not class numbers. Give them in the model's order: classes = [{listed}]."
         )
     if max(numbers) >= MAX_UNNAMED:
         raise InputError(
-            f"{where} holds {max(numbers)}, which is no class number. Name the label column, or the classes."
+            f"{where} holds {max(numbers)}, which is not a class number. Name the label column, or the classes."
         )
     if 0 not in numbers:
         listed = ", ".join(f'"{number}"' for number in sorted(numbers)[:12])
@@ -97,7 +97,7 @@ def unnamed_classes(labels: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def label_of(text: str, classes: Sequence[str]) -> int | None:
-    """Class that a label names, from 0, or None.
+    """The class of a label, from 0, or None.
 
     A label is the name of a class, or its number, unless the names are numbers themselves.
     """

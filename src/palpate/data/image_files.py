@@ -15,14 +15,14 @@ PRODUCED = (
     *("checkpoints", "checkpoint", "ckpt", "ckpts", "weights", "models", "figures", "figs", "plots", "gradcam"),
     *("heatmaps", "predictions", "src", "scripts", "notebooks"),
 )
-"""Names of folders that training and its tools write, or that hold code: pictures in them are no class."""
+"""Names of folders of code, or that training and its tools write: pictures in them are not a class."""
 
 
 def is_searched(folder: Path) -> bool:
-    """Whether a folder may hold images to audit: no run folder, no environment, and nothing hidden."""
+    """Whether a folder may have images to audit: not a run folder, not an environment, and not hidden."""
     if folder.name.startswith((".", "__")):
         return False
-    # A run folder is known by its content, since --out may give it any name.
+    # A run folder is recognised by its content, because --out may give it any name.
     run = os.path.isfile(folder / "run.json") and os.path.isfile(folder / "plan.toml")
     return not run and not os.path.isfile(folder / "pyvenv.cfg")
 
@@ -30,7 +30,7 @@ def is_searched(folder: Path) -> bool:
 def folders_in(folder: Path, *, produced: bool = False) -> list[Path]:
     """The sorted folders in a folder that are searched.
 
-    Those that training writes (`results`, `wandb`) are left out where there are others, unless `produced`.
+    Those that training writes (`results`, `wandb`) are left out if there are others, unless `produced`.
     """
     found = [path for path in visible(path for path in folder.iterdir() if path.is_dir()) if is_searched(path)]
     return [path for path in found if produced or path.name.lower() not in PRODUCED] or found

@@ -1,4 +1,4 @@
-"""JSON that describes data: bounded in size and depth, and every name once."""
+"""JSON that describes data: limited in size and depth, and each name once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        InputError: the file is missing, too large, no JSON, nested too deeply, names a key twice, or holds a number
-            that is not finite or a text that is none.
+        InputError: the file is missing, too large, not JSON, nested too deeply, names a key twice, or has a number
+            that is not finite or a text that is not valid.
     """
     raw = read_bytes(path, "JSON")
     if too_deep(raw):
@@ -38,15 +38,15 @@ def read_json(path: Path) -> Any:
     except UnicodeEncodeError as error:
         raise InputError(f"{path} holds half a letter (a lone surrogate, such as \\ud800). Save it again.") from error
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}). Save it again.") from error
+        raise InputError(f"{path} is not JSON ({error}). Save it again.") from error
     return document
 
 
 def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
-    """One value of an object, of the kind that it must be; `place` says where the object stands, or is empty.
+    """One value of an object, of the required kind; `place` says where the object is, or is empty.
 
     Raises:
-        InputError: the holder is no object, the key is not there, or its value is of another kind.
+        InputError: the holder is not an object, the key is missing, or its value is of another kind.
     """
     where = f"{path}, {place}" if place else str(path)
     if not isinstance(holder, dict):
@@ -61,12 +61,12 @@ def entry(path: Path, place: str, holder: Any, key: str, kind: type) -> Any:
 
 
 def path_from(images: Path, text: Any, where: str) -> str:
-    """A path of a description as a path from the folder of the images, with forward slashes.
+    """A path in a description as a path from the folder of the images, with forward slashes.
 
-    A path that leads out of the folder stays one that does: `palpate.data.places` decides whether it may.
+    A path may lead out of the folder: `palpate.data.places` decides whether that is allowed.
 
     Raises:
-        InputError: it is no text, or no path of a file.
+        InputError: it is not a text, or not the path of a file.
     """
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{where}: a path is {_kind(text)}. Give the path of a file, from {images}.")
@@ -79,18 +79,18 @@ def path_from(images: Path, text: Any, where: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as the text of a cell; empty for what is no single value."""
+    """A value as the text of a cell; empty if it is not a single value."""
     if isinstance(value, bool):
         return str(int(value))
     return str(value).strip() if isinstance(value, (str, int, float)) else ""
 
 
 def unique(path: Path, what: str, names: Iterable[object]) -> None:
-    """Refuse names that stand there twice; raises InputError."""
+    """Refuse names that appear twice; raises InputError."""
     seen: set[object] = set()
     for name in names:
         if name in seen:
-            raise InputError(f"{path}: {what} {name!r} stands there twice. Keep one of them.")
+            raise InputError(f"{path}: {what} {name!r} appears twice. Keep one of them.")
         seen.add(name)
 
 
@@ -99,7 +99,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(held) < len(pairs):
         keys = [key for key, _ in pairs]
         doubled = next(key for key, count in Counter(keys).items() if count > 1)
-        raise InputError(f"the key '{doubled}' stands twice in one object. Keep one of them.")
+        raise InputError(f"the key '{doubled}' appears twice in one object. Keep one of them.")
     return held
 
 

@@ -1,4 +1,4 @@
-"""Classes that have a column each, with a 1 for the class of the image: one-hot tables, as ISIC has them."""
+"""Classes with one column for each, and a 1 for the class of the image: one-hot tables, as in ISIC."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def one_hot_names(columns: Sequence[str], classes: Sequence[str] | None) -> tupl
     """Names of the classes: as given, or the columns.
 
     Raises:
-        InputError: their number is not that of the columns.
+        InputError: there are not as many as columns.
     """
     if classes is None:
         return checked_classes(columns, "label")
     names = checked_classes(classes, "classes")
     if len(names) != len(columns):
         raise InputError(
-            f"data.label: {len(columns)} columns for {len(names)} classes. Name one column a class, in their order."
+            f"data.label: {len(columns)} columns for {len(names)} classes. Name one column per class, in their order."
         )
     return names
 
@@ -40,7 +40,7 @@ def one_hot(sheet: Sheet, line: Line, columns: Sequence[str]) -> int:
         held = f"{len(ones)} columns ({listed(ones)}) hold 1" if ones else "no column holds 1"
         raise InputError(
             f"{sheet.path}, {line.place}: {held} of {listed(columns)}. One image has one class: correct the line. "
-            'Where an image may show several, use task.kind = "multilabel".'
+            'If an image may show several, use task.kind = "multilabel".'
         )
     return values.index(1)
 

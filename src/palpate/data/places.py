@@ -1,4 +1,4 @@
-"""Where the files of an audit may lie: in the plan's own folder, or below a root that the plan lists."""
+"""Where the files of an audit may be: in the plan's own folder, or below a root that the plan lists."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from palpate.data.cases import Case
 from palpate.errors import InputError
 
 _SHALLOW = 3
-"""A common folder of fewer parts than this (`/home`) is too much to allow in one line."""
+"""A common folder with fewer parts than this (`/home`) is too large to allow in one line."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """The folders that images, masks and tables may be read from. Symbolic links count by where they lead.
+    """The folders from which images, masks and tables may be read. Of a symbolic link the target counts.
 
     Attributes:
         home: the plan's own folder.
@@ -34,7 +34,7 @@ class Places:
         """The folders, resolved.
 
         Raises:
-            InputError: a root is no folder.
+            InputError: a root is not a folder.
         """
         home, *folders = (os.path.realpath(path) for path in (self.home, *(self.home / root for root in self.roots)))
         for written, folder in zip(self.roots, folders, strict=True):
@@ -43,24 +43,24 @@ class Places:
         return home, *folders
 
     def outside(self, files: Iterable[Path]) -> list[Path]:
-        """Those of some files that lead to none of the folders."""
+        """The files that are in none of the folders."""
         return [path for path in files if self._home_of(self._real(path)) is None]
 
     def require(self, what: str, files: Iterable[Path]) -> None:
-        """Refuse files that lead to none of the folders, and show the line that would allow them.
+        """Refuse files that are in none of the folders, and show the line that would allow them.
 
         Args:
             what: the field or layout that names the files, for the message.
-            files: where they lie, links not yet followed.
+            files: their paths, links not yet followed.
 
         Raises:
-            InputError: one of them lies outside.
+            InputError: one of them is outside.
         """
         files = list(files)
         if not (strange := self.outside(files)):
             return
         first, leads = strange[0], self._real(strange[0])
-        count = f"{len(strange)} of {len(files)} files lie" if len(files) > 1 else "the file lies"
+        count = f"{len(strange)} of {len(files)} files are" if len(files) > 1 else "the file is"
         shown = f"'{first}'" if str(first) == leads else f"'{first}', which leads to '{leads}'"
         line = json.dumps([*self.roots, *self.roots_for(strange)], ensure_ascii=False)
         raise InputError(
@@ -82,9 +82,9 @@ class Places:
         return [*sorted({link for link in links if link}), *map(self._written, folders)]
 
     def _link(self, path: Path) -> str | None:
-        """The folder below the plan's own, as a link to elsewhere, that a path goes through; None where there is none.
+        """The link below the plan's folder through which a path leads elsewhere; None if there is none.
 
-        A link says the same on every machine, where its target does not.
+        A link has the same name on every machine; its target does not.
         """
         parts = Path(os.path.relpath(path, self.home)).parts
         for count in range(1, len(parts) + 1) if ".." not in parts else ():
@@ -94,10 +94,10 @@ class Places:
         return None
 
     def named(self, cases: Sequence[Case], images: Path) -> tuple[Case, ...]:
-        """Cases with names that hold no folder of this machine; call `require` first.
+        """Cases with names without folders of this machine; call `require` first.
 
         A name that starts from the folder of the images stays. One that leads out of it becomes the path from the
-        plan's folder or from the root that holds the file.
+        plan's folder or from the root that contains the file.
 
         Raises:
             InputError: two images would have one name.
@@ -109,7 +109,7 @@ class Places:
             if (other := seen.setdefault(case.name, case)) is not case:
                 raise InputError(
                     f"data: two images would both be called '{case.name}' in the records: '{other.path}' and "
-                    f"'{case.path}'. Rename one, or list a root in data.roots that holds both."
+                    f"'{case.path}'. Rename one, or list a root in data.roots that contains both."
                 )
         return held
 
@@ -130,7 +130,7 @@ class Places:
         return next((folder for folder in self.allowed if _below(real, folder)), None)
 
     def _real(self, path: Path) -> str:
-        # Thousands of files share a folder: only the file itself is asked anew whether it is a link.
+        # Thousands of files are in one folder: only the file itself is checked again for being a link.
         parent, name = os.path.split(os.path.abspath(path) if not path.is_absolute() else path)
         if name in ("", ".", "..") or ".." in path.parts:
             return os.path.realpath(path)
@@ -140,13 +140,13 @@ class Places:
         return os.path.realpath(real) if os.path.islink(real) else real
 
     def _written(self, folder: str) -> str:
-        """A folder as a plan would write it: relative where it lies beside the plan's, absolute elsewhere."""
+        """A folder as a plan would write it: relative if it is next to the plan's, otherwise absolute."""
         above = os.path.dirname(self.allowed[0])
         return Path(os.path.relpath(folder, self.allowed[0])).as_posix() if _below(folder, above) else folder
 
 
 def from_folder(images: Path, text: str) -> str:
-    """A path as a table writes it, from the folder of the images where it lies below that, with forward slashes."""
+    """A path as a table writes it, from the folder of the images if it is below that, with forward slashes."""
     path = PurePosixPath(text)
     if path.is_absolute():
         for root in (images.absolute(), images.resolve()):

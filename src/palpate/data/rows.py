@@ -1,4 +1,4 @@
-"""The labelled or annotated images of an audit: a value that can be filtered, thinned out and identified."""
+"""The labelled or annotated images of an audit: a value that can be filtered, sampled and identified."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from palpate.seeds import derive
 
 @dataclass(frozen=True)
 class Rows:
-    """Cases with their classes, and where their pixels lie. Rows count from 0; images are read one by one, on demand.
+    """Cases with their classes, and where their pixels are. Rows count from 0; images are read one by one, on demand.
 
     Attributes:
-        cases: the images, in order; each with its class, or with class -1 where `annotations` say what it shows.
+        cases: the images, in order; each with its class, or with class -1 if `annotations` say what it shows.
         classes: names of the classes, structures or findings, in the order of the model's outputs.
         source: reads the pixels.
-        annotations: reads masks, boxes or findings; None where each image has one class.
-        notes: what was left out of the data and why, a sentence each; no part of the identity.
+        annotations: reads masks, boxes or findings; None if each image has one class.
+        notes: what was left out of the data and why, one sentence each; not part of the identity.
     """
 
     cases: tuple[Case, ...]
@@ -56,16 +56,16 @@ class Rows:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """True classes (N,); -1 where an image has none of its own."""
+        """True classes (N,); -1 for an image without a class."""
         return np.array([case.label for case in self.cases], dtype=np.int64)
 
     def counts(self) -> tuple[int, ...]:
-        """Images of each class; 0 throughout where images have no class of their own."""
+        """Images of each class; all 0 if images have no class."""
         labels = self.labels
         return tuple(np.bincount(labels[labels >= 0], minlength=len(self.classes)).tolist())
 
     def annotation(self, row: int) -> Annotation:
-        """Masks, boxes or findings of one row, read and checked anew each time; all None in a table of classes.
+        """Masks, boxes or findings of one row, read and checked each time; all None in a table of classes.
 
         Raises:
             InputError: a file cannot be read, or does not fit its image.
@@ -73,7 +73,7 @@ class Rows:
         return Annotation() if self.annotations is None else self.annotations.read(self.cases[row])
 
     def shape_of(self, row: int) -> tuple[int, ...]:
-        """Shape (C, *spatial) of one row, from its header; raises InputError where that cannot be read."""
+        """Shape (C, *spatial) of one row, from its header; raises InputError if it cannot be read."""
         return self.source.form(self.cases[row]).shape
 
     def image(self, row: int) -> Array:
@@ -85,27 +85,27 @@ class Rows:
         return self.source.read(self.cases[row])
 
     def header(self, row: int) -> Header:
-        """What the file of one row says of its image, read once; raises InputError where it cannot be read."""
+        """What the file of one row says about its image, read once; raises InputError if it cannot be read."""
         case = self.cases[row]
         if case.name not in self._headers:
             self._headers[case.name] = self.source.header(case)
         return self._headers[case.name]
 
     def scanner(self, row: int) -> str:
-        """Manufacturer and model, from the table or the file; empty where neither says."""
+        """Manufacturer and model, from the table or the file; empty if neither says."""
         return self.cases[row].scanner or self.header(row).scanner
 
     def scanned(self) -> Self:
-        """The rows with the scanner of each image in its case, from its file where the table does not say it.
+        """The rows with the scanner of each image in its case, from its file if the table does not say it.
 
         Raises:
             InputError: a file cannot be read.
         """
-        told = (replace(case, scanner=self.scanner(row)) for row, case in enumerate(self.cases))
-        return replace(self, cases=tuple(told))
+        cases = (replace(case, scanner=self.scanner(row)) for row, case in enumerate(self.cases))
+        return replace(self, cases=tuple(cases))
 
     def spacing(self, row: int) -> tuple[float, ...] | None:
-        """Size of a pixel in mm along each spatial axis, from the plan or the file; None where neither says.
+        """Size of a pixel in mm along each spatial axis, from the plan or the file; None if neither says.
 
         Raises:
             InputError: the image or its annotation cannot be read.
@@ -113,7 +113,7 @@ class Rows:
         return self.annotation(row).spacing or self.header(row).spacing
 
     def region(self, row: int) -> npt.NDArray[np.bool_] | None:
-        """Where one image may change (*spatial), by the mask that the table names for it; None where it names none.
+        """Where one image may change (*spatial), by the mask that the table names for it; None if it names none.
 
         Raises:
             InputError: the mask cannot be read, or does not fit its image.
@@ -121,27 +121,27 @@ class Rows:
         return region_mask(self.source.root, self.cases[row]) if isinstance(self.source, Folder) else None
 
     def paths(self, row: int) -> tuple[Path, ...]:
-        """The file, the series folder, or the files of the channels of one row; none where images have no files."""
+        """The file, the series folder, or the files of the channels of one row; none if images have no files."""
         return self.source.paths(self.cases[row]) if isinstance(self.source, Folder) else ()
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """Everything on the disk that one row is read from: image, masks, region."""
+        """Everything on the disk from which one row is read: image, masks, region."""
         case = self.cases[row]
         drawn = () if self.annotations is None else self.annotations.files(case)
         region = (self.source.root / case.region,) if case.region and isinstance(self.source, Folder) else ()
         return (*self.source.files(case), *drawn, *region)
 
     def turned(self) -> Self:
-        """The rows, with images turned as their files' orientation says; masks and boxes are drawn on these."""
+        """The rows, with images turned by their files' orientation; masks and boxes are drawn on these."""
         return replace(self, cases=tuple(replace(case, upright=True) for case in self.cases))
 
     def turn(self, row: int) -> int:
-        """The orientation that one row was turned by, which writing has to take back; 1 where it was not."""
+        """The orientation that turned one row, which writing must reverse; 1 if it was not turned."""
         single = len(self.paths(row)) == 1
         return self.header(row).orientation if self.cases[row].upright and single else 1
 
     def placed(self, places: Places) -> Self:
-        """The rows, all of whose files lie where they may, by names that hold no folder of this machine.
+        """The rows, after a check that all files are in allowed folders, with names without folders of this machine.
 
         Raises:
             InputError: a file leads elsewhere, or two images would have one name.
@@ -155,14 +155,14 @@ class Rows:
         """The rows, with a value in place of NaN in their images.
 
         Raises:
-            InputError: the images lie in an archive.
+            InputError: the images are in an archive.
         """
         if not isinstance(self.source, Folder):
-            raise InputError("data.nan: it replaces NaN in files, and these images lie in an archive. Remove it.")
+            raise InputError("data.nan: it replaces NaN in files, and these images are in an archive. Remove it.")
         return replace(self, source=replace(self.source, nan=value), _digests={})
 
     def by_patient(self) -> Self:
-        """The table with images of one patient as a group, by what their DICOM files say; no identifier is kept.
+        """The table with images of one patient as a group, read from their DICOM files; no identifier is kept.
 
         Raises:
             InputError: the images are not DICOM.
@@ -201,8 +201,8 @@ class Rows:
         """At most `count` images, every class in proportion, in the table's order; the same for the same seed.
 
         The image of rank r (from 0, ranks drawn by seed and name) among the n of its class has the key r / n; those
-        with the smallest keys stay (Adams' apportionment). So no class vanishes while `count` covers the classes,
-        and a smaller limit is part of a larger one. Annotated images without a class are drawn at random.
+        with the smallest keys stay (Adams' apportionment). So no class is lost if `count` is at least the number of
+        classes, and a smaller limit is part of a larger one. Annotated images without a class are drawn at random.
 
         Raises:
             InputError: the count is below 1.
@@ -221,7 +221,7 @@ class Rows:
     def fingerprint(self, rows: Sequence[int] | None = None) -> str:
         """SHA-256 over names, labels, groups, images and annotations of these rows (all by default): their identity.
 
-        Each image is hashed once in the life of the table and of what was taken from it.
+        Each image is hashed once for the table and all tables made from it.
 
         Raises:
             InputError: an image cannot be read.
@@ -233,12 +233,12 @@ class Rows:
 
     def _digest(self, case: Case) -> bytes:
         if case not in self._digests:
-            told = [case.name, case.label, case.group]
+            parts = [case.name, case.label, case.group]
             if case.upright:
-                told += ["upright"]
+                parts += ["upright"]
             if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
-                told += [case.site, case.scanner, case.region]
-            named = json.dumps(told).encode()
+                parts += [case.site, case.scanner, case.region]
+            named = json.dumps(parts).encode()
             digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
             image = self.source.content(case)
             digest.update(image)

@@ -1,4 +1,4 @@
-"""Images whose names stand in a table without the folders that they lie in: HAM10000 and NIH come in several parts."""
+"""Images that a table names without their folders: HAM10000 and NIH come in several parts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from palpate.data.formats.registry import SUFFIXES
 
 
 def scattered(images: Path, cells: Iterable[str]) -> dict[str, str]:
-    """The one image below a folder that each bare name stands for, with its ending or without.
+    """The image below a folder for each name without a folder, with or without an ending.
 
-    Names that stand for no image or for several, and names with a folder in them, are left out.
+    Names that fit no image or several, and names with a folder in them, are left out.
 
     Args:
-        images: the folder; what is hidden in it is not searched.
-        cells: names as a table has them.
+        images: the folder; hidden files and folders are not searched.
+        cells: the names in a table.
     """
     wanted = {cell for cell in cells if cell and "/" not in cell and "\\" not in cell}
     found: dict[str, list[str]] = {}
@@ -34,5 +34,5 @@ def _keys(name: str) -> set[str]:
 
 
 def scattered_share(images: Path, cells: Sequence[str]) -> float:
-    """The share of some bare names that stand for one image below a folder."""
+    """The share of some names without a folder that fit exactly one image below a folder."""
     return len(scattered(images, cells)) / len(set(cells)) if cells else 0.0

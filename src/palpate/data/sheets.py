@@ -1,4 +1,4 @@
-"""Sheets of text: a CSV, or a JSON file that was unfolded, with one line an image, a box or a mask."""
+"""Sheets of text: a CSV, or the entries of a JSON file, with one line per image, box or mask."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from palpate.data.texts import decoded, read_bytes
 from palpate.errors import InputError, nearest
 
 MAX_COLUMNS = 5_000
-"""Tables of more columns are refused: columns are compared with one another and looked at one by one."""
+"""Tables of more columns are refused: columns are compared with one another and checked one by one."""
 
 _END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its number in the file, its stripped cells by column, and what the file calls a line.
+    """One line: its number in the file, its stripped cells by column, and the file's word for a line.
 
     Attributes:
         number: from 1 in a CSV; the number of an item, or an id, elsewhere.
-        cells: texts by column; empty where the file says nothing.
-        word: what the number counts.
+        cells: texts by column; empty if the file has none.
+        word: the kind of thing that is numbered.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Line:
 
 
 class Sheet(NamedTuple):
-    """Lines under columns.
+    """Lines with columns.
 
     Attributes:
         path: the file, for messages.
@@ -58,14 +58,14 @@ class Sheet(NamedTuple):
         """Refuse a sheet that lacks a column, and propose the nearest.
 
         Raises:
-            InputError: a column is not there.
+            InputError: a column is missing.
         """
         for column in columns:
             if column not in self.header:
                 raise InputError(f"{self.path} has no column '{column}'. {nearest(column, self.header)}")
 
     def filtered(self, where: Mapping[str, object]) -> list[tuple[int, Line]]:
-        """The lines whose columns have these values, each with its position from 0; InputError where none is left."""
+        """The lines whose columns have these values, each with its position from 0; InputError if none is left."""
         kept = list(enumerate(self.lines))
         for column, wanted in where.items():
             held = sorted({line.cells[column] for _, line in kept})
@@ -81,7 +81,7 @@ class Sheet(NamedTuple):
 def read_csv(table: Path) -> Sheet:
     """Header and lines of a CSV; the delimiter (comma, semicolon, tab) is the header's most frequent one.
 
-    Columns without a name are passed over, and so are empty lines, and empty cells beyond the header.
+    Columns without a name, empty lines, and empty cells beyond the header are skipped.
 
     Raises:
         InputError: the file is missing, empty, not UTF-8, has far too many columns, or a line does not fit the header.
@@ -93,12 +93,12 @@ def read_csv(table: Path) -> Sheet:
     _check_header(table, header)
     lines = [_line(table, header, number, row) for number, row in rows]
     if not lines:
-        raise InputError(f"{table} has no line below its header. Give a table with one line an image.")
+        raise InputError(f"{table} has no line below its header. Give a table with one line per image.")
     return Sheet(table, [name for name in header if name], lines)
 
 
 def first_cells(table: Path) -> list[str]:
-    """The cells of the first line of a table that `read_csv` refuses; none where it is no text."""
+    """The cells of the first line of a table that `read_csv` refuses; none if it is not text."""
     try:
         delimiter, text = _delimited(decoded(table, read_bytes(table, "CSV"), "CSV"))
     except InputError:
@@ -115,7 +115,7 @@ def _delimited(text: str) -> tuple[str, str]:
 
 
 def _filled_rows(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that say something, each with its line."""
+    """The rows that are not empty, each with its line."""
     reader, start = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
     try:
         for row in reader:
@@ -123,7 +123,7 @@ def _filled_rows(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, 
                 yield reader.line_num, row
             start = reader.line_num + 1
     except csv.Error as error:
-        # A quote that is not closed swallows the rest of the table, or all of it that fits into one cell.
+        # After a quote that is not closed, the rest of the table is one cell, up to the largest cell.
         swallowed = reader.line_num > start or "end of data" in str(error)
         hint = f" A quote that opens in line {start} may not be closed." if swallowed else ""
         where = start if swallowed else reader.line_num
@@ -134,11 +134,11 @@ def _check_header(table: Path, header: list[str]) -> None:
     if len(header) > MAX_COLUMNS:
         raise InputError(
             f"{table} has {len(header):,} columns, and palpate reads up to {MAX_COLUMNS:,}. "
-            "Give a table with one line an image; are lines and columns swapped?"
+            "Give a table with one line per image; are lines and columns swapped?"
         )
     counted = Counter(name for name in header if name)
     if doubled := sorted(name for name, count in counted.items() if count > 1):
-        raise InputError(f"{table}: the column '{doubled[0]}' stands there twice. Rename one of them.")
+        raise InputError(f"{table}: the column '{doubled[0]}' appears twice. Rename one of them.")
 
 
 def _line(table: Path, header: list[str], number: int, row: list[str]) -> Line:

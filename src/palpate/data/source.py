@@ -1,4 +1,4 @@
-"""Where the pixels of cases lie: files under a folder."""
+"""Where the pixels of cases are: files under a folder."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from palpate.errors import InputError
 
 
 class Source(Protocol):
-    """Where the pixels of the cases lie."""
+    """Where the pixels of the cases are."""
 
     def read(self, case: Case) -> Array:
-        """Pixels (C, *spatial) in stored values, free to be written to."""
+        """Pixels (C, *spatial) in stored values; they may be changed."""
 
     def form(self, case: Case) -> Form:
         """Shape and stored type, without reading the pixels."""
 
     def header(self, case: Case) -> Header:
-        """What the file says of the image, without reading the pixels."""
+        """What the file says about the image, without reading the pixels."""
 
     def content(self, case: Case) -> bytes:
         """Bytes that change whenever the pixels do."""
 
     def files(self, case: Case) -> tuple[Path, ...]:
-        """Everything on the disk that the image is read from."""
+        """Everything on the disk from which the image is read."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,22 @@ class Folder:
 
     Attributes:
         root: the folder.
-        nan: value that replaces NaN in the images; None where NaN is refused.
+        nan: value that replaces NaN in the images; None: NaN is refused.
     """
 
     root: Path
     nan: float | None = field(default=None, kw_only=True)
 
     def path(self, case: Case) -> Path:
-        """Where the file, or the folder of the series, lies."""
+        """The path of the file, or of the folder of the series."""
         return self.root / case.path
 
     def paths(self, case: Case) -> tuple[Path, ...]:
-        """All files that the image is made of."""
+        """All files of the image."""
         return (self.path(case),)
 
     def files(self, case: Case) -> tuple[Path, ...]:
-        """The paths, and the members of a series that are links: they may lead elsewhere."""
+        """The paths, and the files of a series that are links: they may lead elsewhere."""
         return tuple(file for path in self.paths(case) for file in (path, *_links(path), *data_files(path)))
 
     def read(self, case: Case) -> Array:
@@ -70,7 +70,7 @@ class Folder:
         return self.header(case).form
 
     def header(self, case: Case) -> Header:
-        """What the file says of the image."""
+        """What the file says about the image."""
         header = header_of(self.path(case))
         return turned_header(header) if case.upright else header
 
@@ -80,13 +80,13 @@ class Folder:
         Of a series the sorted digests of its files, which do not depend on how the files are named.
         """
         path = self.path(case)
-        # What stands for NaN decides the pixels; without it, the bytes are those of the file.
-        told = b"" if self.nan is None else repr(self.nan).encode()
+        # The value that replaces NaN changes the pixels; without it, the bytes are those of the file.
+        replacement = b"" if self.nan is None else repr(self.nan).encode()
         try:
             if path.is_dir():
                 files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
-                return told + b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
-            return told + b"".join(file.read_bytes() for file in (path, *data_files(path)))
+                return replacement + b"".join(sorted(hashlib.sha256(file.read_bytes()).digest() for file in files))
+            return replacement + b"".join(file.read_bytes() for file in (path, *data_files(path)))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}. Put the file back.") from error
 

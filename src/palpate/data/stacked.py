@@ -1,4 +1,4 @@
-"""Images whose channels lie in files of their own, such as the sequences of one MR examination."""
+"""Images whose channels are in separate files, such as the sequences of one MR examination."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from palpate.errors import InputError
 
 @dataclass(frozen=True)
 class Stacked(Folder):
-    """Files under a folder, one or several an image; a case's name is the path of its first one.
+    """Files under a folder, one or several per image; a case's name is the path of its first one.
 
     Attributes:
         channels: paths of the channels, in order, of each case that has several files.
@@ -39,10 +39,10 @@ class Stacked(Folder):
         return np.concatenate([read_scan(path, self.nan).values for path in self.paths(case)])
 
     def header(self, case: Case) -> Header:
-        """What the files say of the image; a map to values that they do not share is not told.
+        """What the files say about the image; the map to values is left out if it differs between them.
 
         Raises:
-            InputError: a file cannot be read, or is of another size, type, place or spacing than the first.
+            InputError: a file cannot be read, or has another size, type, position or spacing than the first.
         """
         if case.path not in self.channels:
             return super().header(case)
@@ -69,7 +69,7 @@ def _check_grid(first: Path, header: Header, path: Path, other: Header) -> None:
     if (other.shape[1:], other.form.dtype) != (header.shape[1:], header.form.dtype):
         raise InputError(
             f"{path} is {other.form.describe()}, and {first}, another channel of the same image, "
-            f"{header.form.describe()}. Resample the channels to one grid, and store them alike."
+            f"{header.form.describe()}. Resample the channels to one grid, and store them with one type."
         )
     if is_volume(first) and is_volume(path):
         alike = same_grid(read_volume_header(first), read_volume_header(path))
@@ -77,6 +77,6 @@ def _check_grid(first: Path, header: Header, path: Path, other: Header) -> None:
         alike = None in (header.spacing, other.spacing) or np.allclose(header.spacing, other.spacing, rtol=0.01)  # type: ignore[arg-type]
     if not alike:
         raise InputError(
-            f"{path} lies elsewhere in space than {first}, another channel of the same image. "
+            f"{path} has another position in space than {first}, another channel of the same image. "
             "Resample the channels to one grid, or correct the header."
         )

@@ -1,4 +1,4 @@
-"""Text files that describe data, read whole and within bounds: only from files, up to a size, in UTF-8."""
+"""Text files that describe data, read completely and with limits: only regular files, up to a size, in UTF-8."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_BYTES = 2**28
 """Larger files are refused before they are read; parsed, a table or JSON takes about ten times its size in memory."""
 
 MAX_DEPTH = 100
-"""Brackets inside brackets, beyond which no file describes data; readers that call themselves fail somewhere above."""
+"""Largest depth of brackets in a description of data; recursive readers fail at some larger depth."""
 
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
-# Names joined by dots; a name is taken whole or not at all, so that a long one costs no more than its length.
+# Names joined by dots; a name matches completely or not at all, so a long one costs no more than its length.
 _DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
 
 
@@ -28,11 +28,12 @@ def read_bytes(path: Path, kind: str) -> bytes:
         kind: what it should be, for messages: `CSV`, `JSON`.
 
     Raises:
-        InputError: it does not exist, is no file (a pipe or a device may never end), is too large, or cannot be read.
+        InputError: it does not exist, is not a file (a pipe or a device may never end), is too large, or cannot be
+        read.
     """
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is no file. Give a {kind} file.")
+            raise InputError(f"{path} is not a file. Give a {kind} file.")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"{path} has {size:,} bytes, and palpate reads {kind} up to {MAX_BYTES:,}. Split it.")
         return path.read_bytes()
@@ -46,10 +47,10 @@ def read_bytes(path: Path, kind: str) -> bytes:
 
 
 def decoded(path: Path, raw: bytes, kind: str) -> str:
-    """The text of a file; a mark in front of UTF-8 is passed over.
+    """The text of a file; a byte order mark before UTF-8 is skipped.
 
     Raises:
-        InputError: it is in another encoding, or holds zero bytes, which no text does.
+        InputError: it is in another encoding, or has zero bytes, which text never has.
     """
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{path} is UTF-16 text. Save it as {kind} in UTF-8.")
@@ -62,12 +63,12 @@ def decoded(path: Path, raw: bytes, kind: str) -> str:
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{path}, line {line}: a zero byte stands there. Save it as {kind} in UTF-8.")
+        raise InputError(f"{path}, line {line}: there is a zero byte. Save it as {kind} in UTF-8.")
     return text
 
 
 def too_deep(raw: bytes) -> bool:
-    """Whether brackets stand inside one another far deeper than in any description; those inside texts count too."""
+    """Whether brackets are nested far deeper than in any description; those inside texts count too."""
     brackets = np.frombuffer(raw.translate(None, _NO_BRACKETS), dtype=np.uint8)
     if len(brackets) <= MAX_DEPTH:
         return False
@@ -75,5 +76,5 @@ def too_deep(raw: bytes) -> bool:
 
 
 def long_key(text: str) -> bool:
-    """Whether a text holds a key of TOML that leads far deeper than any plan."""
+    """Whether a text has a TOML key that is nested far deeper than any plan."""
     return _DOTTED.search(text) is not None

@@ -1,8 +1,8 @@
-"""Shares of images and their 95% intervals: Wilson for single images, the bootstrap for groups, McNemar for pairs."""
+"""Shares of images and their 95% intervals: Wilson for single images, the bootstrap for groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -245,47 +245,3 @@ def percentiles(values: Floats, *, ordered: bool = False) -> tuple[float, float]
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf" if ordered else "linear")
     return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Two attacks on the same images at one budget, compared image by image."""
-
-    both: int
-    only_first: int
-    only_second: int
-    neither: int
-    p_value: float
-    """McNemar's exact two-sided p: are the images that only one attack beat split evenly?"""
-
-
-def mcnemar(first: Bools, second: Bools) -> Pairing:
-    """McNemar's exact test of two attacks on the same images.
-
-    Of the b + c images that exactly one attack beat, b ~ Binomial(b + c, 1/2) if the attacks are equally strong.
-    p = 1 if they beat the same images. Q. McNemar, Psychometrika 12 (1947) 153.
-
-    Args:
-        first: (M,) the first attack succeeded, over images eligible for both.
-        second: (M,) the second attack succeeded, over the same images.
-    """
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
-    discordant = only_first + only_second
-    from scipy.stats import binomtest
-
-    p_value = float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
-    return Pairing(int((first & second).sum()), only_first, only_second, int((~first & ~second).sum()), p_value)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment of several p-values: the chance of even one false finding stays at its level.
-
-    S. Holm, Scand. J. Statist. 6 (1979) 65. The i-th smallest of m is multiplied by m - i + 1, kept monotone, and
-    cut at 1.
-    """
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from palpate.errors import InputError
-from palpate.storage.records import ATTACKED
+from palpate.storage.records import ATTACKED, MINIMUM
 from palpate.storage.runs import Frame
 
 Bools = npt.NDArray[np.bool_]
@@ -109,6 +109,8 @@ class Outcome:
     """[budget, image, step] Margin of the adversarial image after each step; NaN where it was not measured."""
     attacked: Bools
     """The attack ran here; false where a smaller budget's result was carried over or nothing was tried."""
+    from_minimum: Bools
+    """Whether the success was read from one search for the smallest change at the largest budget."""
     forwards: Ints
     """Forward passes."""
     backwards: Ints
@@ -239,6 +241,7 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         clean_handled=_of_images(_padded(columns["clean_handled"]), image, rows.size),
         handled=table(_padded(columns["handled"])),
         attacked=spread(evidence, False),
+        from_minimum=spread(columns["evidence"] == MINIMUM, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),
         clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 
 from palpate.metrics.findings import HealthFinding, Level
-from palpate.metrics.intervals import Pairing, mcnemar
-from palpate.metrics.panel import Images, Outcome
+from palpate.metrics.pairs import Pairing, holm, paired
+from palpate.metrics.panel import Images, Ints, Outcome
 from palpate.metrics.robustness import success_rate, worst_success
 
 AttackKind = Literal["gradient-free", "single-step", "iterative"]
 
 ESTABLISHED = 0.05
-"""A paired difference with an exact p below this is called established."""
+"""A paired difference is called established if its p, adjusted by Holm over the tests of a check, is below this."""
 FEW = 0.1
 """A tie counts only where at least this share of the images fell: with a handful of images ties are chance."""
 HALF_RANGE = 0.5
@@ -39,13 +39,19 @@ def kind(outcome: Outcome, steps: int | None = None) -> AttackKind:
     return "iterative" if max(most, steps or 0) > 1 else "single-step"
 
 
-def compare(first: Outcome, second: Outcome) -> Iterator[tuple[float, Pairing]]:
-    """The two attacks image by image at each budget that both have, over images eligible for both."""
+def compare(first: Outcome, second: Outcome, groups: Ints) -> Iterator[tuple[float, Pairing]]:
+    """The two attacks image by image at each budget that both have, over images eligible for both.
+
+    Args:
+        first: one attack.
+        second: another.
+        groups: (N,) group number of each image.
+    """
     both = first.eligible & second.eligible
     for eps in np.intersect1d(first.eps, second.eps):
         one, two = int(np.searchsorted(first.eps, eps)), int(np.searchsorted(second.eps, eps))
         among = both & first.recorded[one] & second.recorded[two]
-        yield float(eps), mcnemar(first.success[one][among], second.success[two][among])
+        yield float(eps), paired(first.success[one][among], second.success[two][among], groups[among])
 
 
 def strongest(outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -53,8 +59,14 @@ def strongest(outcomes: Sequence[Outcome]) -> Outcome | None:
     return max(outcomes, key=lambda outcome: int(outcome.success.sum()), default=None)
 
 
-def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
-    """Attacks that follow gradients beat more images than attacks without, such as random noise."""
+def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind], groups: Ints) -> HealthFinding:
+    """Attacks that follow gradients beat more images than attacks without, such as random noise.
+
+    Args:
+        outcomes: attacks of one goal.
+        kinds: attack name -> how it climbs.
+        groups: (N,) group number of each image.
+    """
     name = "Gradients beat noise"
     free = [outcome for outcome in outcomes if kinds[outcome.attack] == "gradient-free"]
     guided = [outcome for outcome in outcomes if kinds[outcome.attack] != "gradient-free"]
@@ -66,42 +78,44 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind])
         return HealthFinding("note", name, "No attack with gradients ran, so there is nothing to compare.")
     return _ordering(
         name,
-        free,
-        guided,
+        (free, guided),
+        groups,
         "The gradients of this model mislead the attacks; its robust accuracy cannot be trusted until that is fixed.",
         strict=True,
     )
 
 
-def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
-    """Attacks of many steps beat more images than attacks of one step."""
+def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind], groups: Ints) -> HealthFinding:
+    """Attacks of many steps beat more images than attacks of one step; the arguments are those of `noise_baseline`."""
     name = "Steps beat one step"
     single = [outcome for outcome in outcomes if kinds[outcome.attack] == "single-step"]
     iterative = [outcome for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if not single or not iterative:
         return HealthFinding("note", name, "There is no pair of a single-step and an iterative attack to compare.")
     advice = "Their step size is too large or the loss is not smooth; more steps or smaller steps should help."
-    return _ordering(name, single, iterative, advice, strict=False)
+    return _ordering(name, (single, iterative), groups, advice, strict=False)
 
 
 def _ordering(
-    name: str, weak: Sequence[Outcome], strong: Sequence[Outcome], meaning: str, *, strict: bool
+    name: str, sides: tuple[Sequence[Outcome], Sequence[Outcome]], groups: Ints, meaning: str, *, strict: bool
 ) -> HealthFinding:
-    """Whether `strong` attacks beat more than `weak` ones; `strict`: a tie or a lead of one image already counts."""
+    """Whether the second side beats more than the first; `strict`: a tie or a lead of one image already counts."""
+    weak, strong = sides
     best, proof = strongest(strong), ""
     behind: list[str] = []
-    for low, high in product(weak, strong):
-        for eps, pair in compare(low, high):
-            lead = pair.only_first - pair.only_second
-            established = lead > 0 and pair.p_value < ESTABLISHED
-            if established and high is best:
-                proof = proof or (
-                    f"At eps {eps:g} '{low.attack}' beat {pair.both + pair.only_first} images and the strongest of "
-                    f"the others, '{high.attack}', only {pair.both + pair.only_second}. "
-                )
-            tie = lead == 0 and pair.neither > 0 and pair.both > FEW * (pair.both + pair.neither)
-            if established or (lead > 0 and (strict or high is best)) or (tie and strict):
-                behind.append(high.attack)
+    rows = [(low, high, *row) for low, high in product(weak, strong) for row in compare(low, high, groups)]
+    adjusted = holm([pair.p_value for *_, pair in rows])
+    for (low, high, eps, pair), p_holm in zip(rows, adjusted, strict=True):
+        lead = pair.only_first - pair.only_second
+        established = lead > 0 and p_holm < ESTABLISHED
+        if established and high is best:
+            proof = proof or (
+                f"At eps {eps:g} '{low.attack}' beat {pair.both + pair.only_first} images and the strongest of "
+                f"the others, '{high.attack}', only {pair.both + pair.only_second}. "
+            )
+        tie = lead == 0 and pair.neither > 0 and pair.both > FEW * (pair.both + pair.neither)
+        if established or (lead > 0 and (strict or high is best)) or (tie and strict):
+            behind.append(high.attack)
     if proof:
         return HealthFinding("failure", name, proof + meaning)
     if behind:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate.annotations import Candidates
-from palpate.errors import InputError
+from palpate.errors import InputError, NoGradientError
 from palpate.tensors import Tree, shown
 
 
@@ -30,7 +30,7 @@ class BlackBox(nn.Module, ABC):
             InputError: a gradient is wanted, or the model does not answer.
         """
         if images.requires_grad and torch.is_grad_enabled():
-            raise InputError(
+            raise NoGradientError(
                 f"model: it is {self.kind}, which gives no gradient. Use attacks that need none: square, noise."
             )
         with torch.no_grad():

@@ -51,10 +51,11 @@ def parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
+def read_parquet(path: Path, schema: pa.Schema, added: Mapping[str, object] | None = None) -> pa.Table | None:
     """The table of a Parquet file; None if it has other columns than `schema`.
 
-    Files of an earlier palpate, without checksums and digest, are read without these checks.
+    Files of an earlier palpate are read too: without checksums and digest they are not checked, and columns that were
+    added since have the values of `added`.
 
     Raises:
         DamagedError: it cannot be read, or its values are not those that were written.
@@ -62,16 +63,25 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table | None:
     try:
         # The bytes are read here: if a file is mapped into memory and cut off meanwhile, the process would crash.
         table = pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
-        if not table.schema.equals(schema):
+        if not _readable(table.schema, schema, added or {}):
             return None
         table.validate(full=True)
         stored = (table.schema.metadata or {}).get(_DIGEST)
         if stored is not None and stored != digest(table).encode():
             raise DamagedError("its values are not those that were written")
+        for name in schema.names[len(table.column_names) :]:
+            values = pa.array([(added or {})[name]] * len(table), schema.field(name).type)
+            table = table.append_column(schema.field(name), values)
     # Arrow raises its own exceptions, and Python's for lengths and texts that make no sense.
     except (OSError, pa.ArrowException, ValueError, OverflowError, MemoryError, TypeError) as error:
         raise DamagedError(str(error)) from error
     return table.replace_schema_metadata(schema.metadata)
+
+
+def _readable(found: pa.Schema, wanted: pa.Schema, added: Mapping[str, object]) -> bool:
+    """Whether the columns are the wanted ones, the last of which may be missing if they were added since."""
+    count = len(found.names)
+    return set(wanted.names[count:]) <= set(added) and bool(found.equals(pa.schema(list(wanted)[:count])))
 
 
 def digest(table: pa.Table) -> str:

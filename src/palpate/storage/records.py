@@ -15,10 +15,20 @@ Lists are plain numbers; `run.json` says what each place means (`task.parts`, `t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Increased when a field is added, removed or changes its meaning; older readers refuse newer runs."""
+
+OLDEST_SCHEMA = 3
+"""Runs from this version on are read and continued: fields that were added since have the values of `ADDED`."""
+
+IDENTITY_SCHEMA = 3
+"""The part of a shard's identity that stands for the meaning of its fields; an added field does not change it."""
+
+ADDED: Mapping[str, object] = {"stage": "", "stage_passes": ()}
+"""Fields that records of version 3 do not have, and their values there."""
 
 ATTACKED = "attacked"
 """The attack ran at this budget."""
@@ -28,6 +38,12 @@ TRANSFERRED = "transferred"
 """The last perturbation of a smaller budget, scaled up, beat the image before the first step."""
 HELD = "held"
 """Not attacked at this budget, because the image withstood a larger one (only in plans with `curve = "bisect"`)."""
+MINIMUM = "minimum"
+"""Read from one search at the largest budget: the smallest change that it found for the image is, or is not, within
+this budget (only in plans with `curve = "minimum"`)."""
+SPENT = "spent"
+"""Not attacked at this budget, because smaller or larger ones had spent the queries that the plan gives each image
+(`query_budget`). The image is the best one of a smaller budget, or the clean one."""
 NOT_ATTACKED = "not attacked"
 """The image was wrong before the attack, or the goal does not apply to its label."""
 
@@ -95,7 +111,7 @@ class Record:
     first_success: int
     """Gradient step after which the attack first succeeded; 0 is its start, -1 means never."""
     evidence: str
-    """`attacked`, `carried`, `transferred`, `held` or `not attacked`."""
+    """`attacked`, `carried`, `transferred`, `held`, `minimum`, `spent` or `not attacked`."""
     linf: float
     """Largest change of one stored value."""
     l2: float
@@ -130,6 +146,10 @@ class Record:
     """The margin's gradient was zero too: this attack has no gradient to follow."""
     non_finite: bool
     """The model returned NaN or infinity for an iterate."""
+    stage: str = ""
+    """Of an attack of several stages, the one that found the image; empty if none succeeded, and for other attacks."""
+    stage_passes: tuple[float, ...] = ()
+    """Forward plus backward passes of each stage, in the order of `stages` in `run.json`; empty for other attacks."""
 
 
 FIELD_NAMES = tuple(field.name for field in fields(Record))

@@ -25,7 +25,7 @@ import pyarrow as pa
 from palpate.errors import StorageError
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.storage.leftovers import sweep
-from palpate.storage.records import SCHEMA_VERSION, Record
+from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 
 Frame = dict[str, npt.NDArray[Any]]
@@ -144,10 +144,10 @@ class RunFolder:
                 f"{path} was written with schema {schema} and this palpate reads up to {SCHEMA_VERSION}. "
                 "Install the newer palpate that wrote it."
             )
-        if schema < SCHEMA_VERSION:
+        if schema < OLDEST_SCHEMA:
             raise StorageError(
-                f"{path} was written with schema {schema} by an older palpate, and this one reads {SCHEMA_VERSION}. "
-                "Run its plan into a new run folder, or read it with the palpate that wrote it."
+                f"{path} was written with schema {schema} by an older palpate, and this one reads {OLDEST_SCHEMA} and "
+                "newer. Run its plan into a new run folder, or read it with the palpate that wrote it."
             )
         return described
 
@@ -182,7 +182,7 @@ class RunFolder:
         Raises:
             StorageError: the file is damaged or has a newer schema.
         """
-        return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}")
+        return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}", ADDED)
 
     def frame(self, keep: Callable[[str], bool] = lambda identity: True) -> Frame:
         """Every finished record of the current plan as columns, in the plan's order.
@@ -282,9 +282,9 @@ class RunFolder:
         sweep(self.path)
 
 
-def _read(path: Path, schema: pa.Schema, version: str) -> pa.Table:
+def _read(path: Path, schema: pa.Schema, version: str, added: Mapping[str, object] | None = None) -> pa.Table:
     try:
-        table = read_parquet(path, schema)
+        table = read_parquet(path, schema, added)
     except DamagedError as error:
         raise StorageError(f"{path} is damaged ({error}). {_REDO.format(file='this file')}") from error
     if table is None:

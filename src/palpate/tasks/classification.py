@@ -72,6 +72,19 @@ class Classification:
         tail = (top[:, 2] + top[:, 3]) / 2 if self.goal.targeted else top[:, 2]
         return margin / (top[:, 0] - tail).clamp(min=1e-12)
 
+    def ranked(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The classes that fulfil the goal, that of the highest score first (B, `goal.choices`) int64."""
+        wanted = self.goal.wanted(targets, self.classes)
+        scores = self.head.scores(outputs).masked_fill(~wanted, -torch.inf)
+        order: Tensor = scores.argsort(dim=1, descending=True, stable=True)
+        return order[:, : self.goal.choices(self.classes)]
+
+    def margin_to(self, outputs: Tensor, targets: Tensor, classes: Tensor) -> Tensor:
+        """Best score that stays minus the score of one class per sample that fulfils the goal (B,)."""
+        scores = self.head.scores(outputs)
+        stay = scores.masked_fill(self.goal.wanted(targets, self.classes), -torch.inf).amax(1)
+        return stay - scores.gather(1, classes[:, None]).squeeze(1)
+
     def soft_score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Probability of the classes in which the decision may stay (B,)."""
         p = self.head.log_probabilities(outputs).exp()

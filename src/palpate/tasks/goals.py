@@ -23,6 +23,9 @@ class ClassGoal(Protocol):
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """Which decisions fulfil the goal (B, K) bool."""
 
+    def choices(self, classes: int) -> int:
+        """How many decisions fulfil the goal, for a label for which it applies."""
+
     def describe(self) -> str:
         """The goal in a phrase."""
 
@@ -36,6 +39,10 @@ class Untargeted:
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """Every class except the label."""
         return ~F.one_hot(labels, classes).bool()
+
+    def choices(self, classes: int) -> int:
+        """All but the true one."""
+        return classes - 1
 
     def describe(self) -> str:
         """`untargeted`."""
@@ -79,6 +86,10 @@ class Towards:
         row = torch.zeros(classes, dtype=torch.bool, device=labels.device)
         row[list(self.classes)] = True
         return row.expand(len(labels), classes)
+
+    def choices(self, classes: int) -> int:
+        """The size of the set."""
+        return len(set(self.classes))
 
     def describe(self) -> str:
         """Its name, or the classes."""

@@ -114,6 +114,25 @@ class Delivered(Around):
         lattice = None if self.lattice is None else self.lattice.take(rows)
         return Delivered(self.inner.take(rows), self.confinement.take(rows), lattice)
 
+    def at_radius(self, radius: Tensor) -> Delivered:
+        """The same at smaller radii (B,). On the lattice an L-inf radius is cut to whole steps, which may be none."""
+        radius = self._no_larger(radius)
+        if self.lattice is None:
+            return Delivered(self.inner.at_radius(radius), self.confinement)
+        lattice = self.lattice.at_radius(radius)
+        whole = lattice.radius() if self.norm == "linf" else radius
+        return Delivered(self.inner.at_radius(whole), self.confinement, lattice)
+
+    def radius_of(self, images: Tensor) -> Tensor:
+        """The radius at which these iterates give the same images (B,), as far as it is known.
+
+        Tied, cut to a region and rounded, a delivered image is its own iterate, so its distance is enough. Smoothness
+        and shares of channels shorten a change again each time, so there it is this radius.
+        """
+        if self.confinement.smooth or self.confinement.shares is not None:
+            return self.radius.double()
+        return super().radius_of(self.to_image(images))
+
 
 def smoothed(change: Tensor, sigma: float) -> Tensor:
     """A depthwise Gaussian of (B, C, *spatial) along every spatial axis; beyond the border the change is zero.

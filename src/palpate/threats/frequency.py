@@ -116,6 +116,15 @@ class AroundFrequency:
         """The same around some rows."""
         return type(self)(self.clean[rows], self.radius[rows], self.low, self.high, self.block)
 
+    def at_radius(self, radius: Tensor) -> AroundFrequency:
+        """The same at smaller radii (B,); a radius above its own counts as its own."""
+        smaller = torch.minimum(radius.to(self.radius), self.radius)
+        return type(self)(self.clean, smaller, self.low, self.high, self.block)
+
+    def radius_of(self, images: Tensor) -> Tensor:
+        """The radius at which these images are still allowed (B,): their largest change, at most its own radius."""
+        return torch.minimum(self.size(images), self.radius.double())
+
     def _within(self, change: Tensor, reach: Tensor) -> Tensor:
         """`change` with every block shrunk until its coefficients fit; shrinking never leaves the box."""
         most = self._blocks(self._transform(change).abs())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -133,6 +133,10 @@ class Lattice:
         """The same of some rows."""
         origin = None if self.origin is None else self.origin[rows]
         return Lattice(self.step[rows], origin, self.eps[rows], self.slack[rows], self.box)
+
+    def at_radius(self, radius: Tensor) -> Lattice:
+        """The same in balls of other radii (B,), which may be smaller than one step."""
+        return replace(self, eps=radius.double())
 
     def _steps(self, reach: Tensor, step: Tensor | None = None) -> Tensor:
         return torch.floor(reach / (self.step if step is None else step) * (1 + _RELATIVE))

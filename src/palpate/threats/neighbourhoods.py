@@ -51,6 +51,17 @@ class Around(ABC):
         """The same around some rows."""
         return type(self)(self.clean[rows], self.radius[rows], self.low, self.high)
 
+    def at_radius(self, radius: Tensor) -> Around:
+        """The same at smaller radii (B,); a radius above its own counts as its own."""
+        return type(self)(self.clean, self._no_larger(radius), self.low, self.high)
+
+    def radius_of(self, images: Tensor) -> Tensor:
+        """The radius at which these iterates are still allowed (B,): their distance, at most its own radius."""
+        return torch.minimum(self.size(images), self.radius.double())
+
+    def _no_larger(self, radius: Tensor) -> Tensor:
+        return torch.minimum(radius.to(self.radius), self.radius)
+
 
 class AroundLinf(Around):
     """A box around the clean image."""

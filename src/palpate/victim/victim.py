@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from palpate.errors import InputError
+from palpate.errors import InputError, NoGradientError
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
@@ -195,7 +195,7 @@ class Victim:
             if "does not require grad" not in str(error) and "not have been used" not in str(error):
                 raise
             place = self._place(images[:1])
-            raise InputError(
+            raise NoGradientError(
                 f"model: no gradient flows from its output to its input{f': {place}' if place else '.'} "
                 "Or use an attack that needs no gradient: square, noise."
             ) from error

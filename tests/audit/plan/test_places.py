@@ -269,6 +269,6 @@ def test_a_link_among_descriptions_is_refused_before_a_message_can_quote_it(
         (away / name).write_text("a secret text")
     (home / "set" / whole).symlink_to(away if whole == "labels" else away / "secret")
     task = 'kind = "detection"\nclasses = ["a"]'
-    with pytest.raises(InputError, match=rf"data.{field}: 1 of 2 files lie outside") as refused:
+    with pytest.raises(InputError, match=rf"data.{field}: 1 of 2 files are outside") as refused:
         load_table(plan(home, f'{field} = "set"', f"[task]\n{task}"))
     assert "a secret" not in str(refused.value)

@@ -302,7 +302,7 @@ def test_a_file_is_read_and_its_absence_said(tmp_path: Path) -> None:
     path.write_bytes(b"title = '\xff'")
     with pytest.raises(PlanError, match="is not UTF-8 text"):
         load_plan(path)
-    with pytest.raises(PlanError, match="is no file"):
+    with pytest.raises(PlanError, match="is not a file"):
         load_plan(tmp_path)
 
 

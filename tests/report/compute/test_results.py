@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from palpate.errors import StorageError
+from palpate.metrics.pairs import holm, sign_flip
 from palpate.report.compute.results import summarise
 from palpate.report.model.schema import Results, json_schema
 from palpate.storage.runs import RunFolder
@@ -109,11 +110,27 @@ def test_an_attack_outside_its_budget_is_flagged_and_not_compared(summary):
 
 
 def test_comparisons_pair_eligible_images_at_a_telling_budget(run, summary):
-    pair = next(one for one in summary["comparisons"] if {one["first"], one["second"]} == {"fgsm", "pgd"})
+    pair = next(one for one in summary["comparisons"] if {one["first"], one["second"]} == {"fgsm", "apgd-margin"})
     first, second = (column(run, pair[name], pair["eps"]) for name in ("first", "second"))
     assert pair["only_second"] == (second["success"] & ~first["success"]).sum()
     assert pair["both"] + pair["only_first"] + pair["only_second"] + pair["neither"] == first["eligible"].sum()
     assert pair["p_holm"] >= pair["p"] and pair["eps"] in EPS
+
+
+def test_only_the_strongest_is_compared_and_holm_covers_just_these(summary):
+    rows = [one for one in summary["comparisons"] if one["goal"] == "untargeted"]
+    assert len(rows) == 4 and all("apgd-margin" in (one["first"], one["second"]) for one in rows)
+    assert [one["p_holm"] for one in rows] == pytest.approx(holm([one["p"] for one in rows]))
+
+
+def test_patients_are_kept_together_in_the_comparisons(tmp_path):
+    grouped = make_run(tmp_path / "grouped", per_group=5, pictures=0)
+    summary = summarise(grouped)
+    for one in summary["comparisons"]:
+        first, second = (column(grouped, one[name], one["eps"]) for name in ("first", "second"))
+        gap = first["success"].astype(float) - second["success"]
+        groups = np.unique(first["group"], return_inverse=True)[1]
+        assert one["p"] == pytest.approx(sign_flip(gap, groups))
 
 
 def test_a_class_without_images_is_null_and_says_so(tmp_path):

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from palpate.errors import StorageError
 from palpate.report.compute import box_series
 from palpate.report.compute.results import measure
+from palpate.report.compute.verdict import CHOSEN
 from palpate.report.model.schema import Results, Series
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
@@ -161,7 +162,8 @@ def test_the_verdict_says_what_a_reader_would_see(measured):
     for kind, words in expected.items():
         verdict = measured[kind].verdict
         assert re.fullmatch(change + words, verdict.sentence), verdict.sentence
-    (scope,) = measured["segmentation"].verdict.details
+    scope, chosen = measured["segmentation"].verdict.details
+    assert chosen == CHOSEN
     assert re.fullmatch(
         r"In the worst case over \d attacks, \d+ of 40 images have an acceptable result \(mean Dice above 0\.5; 95% "
         r"interval [0-9.]+ to [0-9.]+%\); without an attack it is 40 of 40\.",

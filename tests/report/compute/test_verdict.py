@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from palpate.report.compute.results import measure
-from palpate.report.compute.verdict import make_verdict
+from palpate.report.compute.verdict import CHOSEN, make_verdict
 from palpate.report.model.description import Description
 from tests.report.world import make_run
 
@@ -28,6 +28,7 @@ def test_the_smallest_budget_that_halves_accuracy_is_named(results):
     )
     assert actual.details[0] == "This is the worst case over 6 attacks; 95% interval 27.1 to 51.0%."
     assert actual.details[1].startswith("At eps 1, 14 of 36 disease images can be made to look healthy (2 do without")
+    assert actual.details[2] == CHOSEN and CHOSEN.startswith("The data chose this budget")
 
 
 def test_a_model_that_holds_is_not_called_robust(tmp_path):
@@ -35,6 +36,7 @@ def test_a_model_that_holds_is_not_called_robust(tmp_path):
     assert actual.fell is False and actual.eps == 4.0
     assert "leave 70.0% of the images correct (80.0% without an attack); no larger budget was tried" in actual.sentence
     assert actual.details[0].startswith("This is the worst case over the one attack that ran")
+    assert CHOSEN not in actual.details
 
 
 def test_without_untargeted_attacks_no_figure_is_invented(tmp_path, empty):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, PrivateAttr
 
 from palpate.audit.plan.sections.attacks import AttackSection
@@ -12,7 +10,7 @@ from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.gates import GateSection
 from palpate.audit.plan.sections.model import ModelSection
 from palpate.audit.plan.sections.quality import QualitySection
-from palpate.audit.plan.sections.run import RunSection
+from palpate.audit.plan.sections.run import Order, RunSection
 from palpate.audit.plan.sections.stability import StabilitySection
 from palpate.audit.plan.sections.survival import ExportSection, SurvivalSection
 from palpate.audit.plan.sections.tasks import TaskSection
@@ -52,7 +50,7 @@ class PlanFields(Section):
     _scale: Scale | None = PrivateAttr(None)
 
     @property
-    def curve(self) -> Literal["rising", "bisect", "each"]:
+    def curve(self) -> Order:
         """In which order budgets are attacked."""
         return self.run.curve or ("each" if self.task.kind in ("segmentation", "detection") else "rising")
 

@@ -10,9 +10,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
+from palpate.attacks.minimum import DDN, FMN
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised
+from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
@@ -38,7 +40,9 @@ from palpate.units import Scale
 from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
+    *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
+    *(FMN, DDN),
     *(Fixed, Cosine, Proportional, Halving),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from palpate import catalog
+from palpate.attacks.cascade import Cascade
 from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.sections.attacks import AttackSection
+from palpate.audit.plan.sections.run import Order
 from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
+from palpate.errors import InputError
 from palpate.measures.measure import Reader
 from palpate.tasks.kinds import is_targeted
 
@@ -30,6 +33,8 @@ class Item:
         eps: budgets in stored values, rising.
         parameters: all its parameters, including those at their defaults.
         robust_to: names of the post-processing steps that its images must survive.
+        curve: in which order its budgets are attacked.
+        query_budget: how often the model may be asked about one image; None: as often as the attack does.
     """
 
     name: str
@@ -40,6 +45,8 @@ class Item:
     eps: tuple[float, ...]
     parameters: dict[str, Any]
     robust_to: tuple[str, ...] = ()
+    curve: Order = "rising"
+    query_budget: int | None = None
 
     @property
     def goal(self) -> str:
@@ -47,9 +54,16 @@ class Item:
         return goal_words(self.task)
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages of an attack of several stages; empty for others."""
+        return tuple(stage.name for stage in self.attack.stages) if isinstance(self.attack, Cascade) else ()
+
+    @property
     def identity(self) -> str:
         """Hash of everything that decides what the attack does to an image of a given model."""
-        return digest({"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)})
+        what = {"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)}
+        # Plans without this field keep the identities that they had.
+        return digest(what if self.query_budget is None else {**what, "query_budget": self.query_budget})
 
 
 def items(plan: PlanFields, grid: Grid = FLAT) -> tuple[Item, ...]:
@@ -64,8 +78,16 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
         InputError: the attack, a parameter or the goal is unknown, or the attack refuses a value.
     """
     entry = catalog.find(section.attack)
+    if section.query_budget is not None and entry.gradient:
+        raise InputError(
+            f"query_budget: it limits attacks that use only outputs, and '{section.attack}' uses gradients. "
+            f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
+        )
     settings = _exact_types(entry, section.parameters)
-    if plan.curve == "each" and "run_to_end" in catalog.parameters(entry):
+    curve = section.curve or plan.curve
+    if curve == "minimum" and not entry.minimum:
+        raise InputError(_not_minimum(section.attack))
+    if curve == "each" and "run_to_end" in catalog.parameters(entry):
         settings.setdefault("run_to_end", True)
     eps = plan.radii
     made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
@@ -74,7 +96,17 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
     task = task_of(plan.task, section.goal)
     catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
-    return Item(section.title, entry, made, task, reader, eps, {**defaults, **settings}, section.robust_to)
+    asked = {} if section.query_budget is None else {"query_budget": section.query_budget}
+    shown = {**defaults, **settings, **asked}
+    return Item(section.title, entry, made, task, reader, eps, shown, section.robust_to, curve, section.query_budget)
+
+
+def _not_minimum(name: str) -> str:
+    fitting = ", ".join(entry.name for entry in catalog.attacks().values() if entry.minimum)
+    return (
+        f"curve: \"minimum\" reads all budgets from the smallest change, which '{name}' does not search. Give this "
+        f'attack curve = "rising", or use one of {fitting}.'
+    )
 
 
 def _exact_types(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:

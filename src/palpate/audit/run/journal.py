@@ -234,6 +234,8 @@ def _attack(item: Item, seconds: float) -> dict[str, Any]:
         "summary": _summary(item),
         "parameters": item.parameters,
         "robust_to": list(item.robust_to),
+        "stages": list(item.stages),
+        "curve": item.curve,
         "reference": item.entry.reference,
         "eps": list(item.eps),
         "seconds": round(seconds, 3),

@@ -12,6 +12,7 @@ from torch import Tensor
 from palpate.attacks.budgets import Budget
 from palpate.audit.plan.items import Item
 from palpate.audit.work.survival import Survival
+from palpate.contracts import AttackResult
 from palpate.storage.records import Record
 from palpate.tasks.classification import Classification
 from palpate.tensors import Tree, lengths, mapped
@@ -122,8 +123,19 @@ def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease:
         "found": item.reader.found(result.outputs),
         "clean_measures": item.reader.measure(result.clean_outputs, targets),
         "measures": item.reader.measure(result.outputs, targets),
+        **_stages(item, result),
     }
     return {name: values.tolist() for name, values in tensors.items()} | lists
+
+
+def _stages(item: Item, result: AttackResult) -> dict[str, list[Any]]:
+    """Which stage won each image, and what each stage spent on it."""
+    count = len(result.margin)
+    if result.stages is None:
+        return {"stage": [""] * count, "stage_passes": [()] * count}
+    names = (*item.stages, "")  # -1, no stage, is the last one
+    passes = (result.stages.forwards + result.stages.backwards).double()
+    return {"stage": [names[place] for place in result.stages.won.tolist()], "stage_passes": passes.tolist()}
 
 
 def _class(item: Item, prediction: Tree, count: int) -> Tensor:

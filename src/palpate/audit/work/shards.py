@@ -18,7 +18,7 @@ from palpate.audit.work.survival import Survival
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.seeds import derive
-from palpate.storage.records import SCHEMA_VERSION
+from palpate.storage.records import IDENTITY_SCHEMA
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
 
@@ -51,19 +51,19 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     size, count = plan.run.shard, len(subject.table)
     chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
     common = {
-        "schema": SCHEMA_VERSION,
+        "schema": IDENTITY_SCHEMA,
         "seed": plan.seed,
         "precision": plan.run.precision,
-        "curve": plan.curve,
         "disease": list(plan.task.disease_indices),
         "survival": survival.identity,
         "tolerance": getattr(plan.task, "tolerance", None),
     }
     measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]
+    owns = [{"curve": item.curve, "item": item.identity, "measures": measures[item.identity]} for item in items]
     return tuple(
-        Shard(item, rows, digest({**common, **identified, "item": item.identity, "measures": measures[item.identity]}))
-        for item in items
+        Shard(item, rows, digest({**common, **identified, **own}))
+        for item, own in zip(items, owns, strict=True)
         for rows, identified in zip(chunks, subjects, strict=True)
     )
 
@@ -92,6 +92,8 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
+    if item.query_budget is not None:
+        limits = limits._replace(queries=torch.full((len(rows),), item.query_budget, device=images.device))
     # A model that draws random numbers draws the same ones whenever this batch is attacked.
     torch.manual_seed(seeds[0])
     with under_attack():
@@ -102,7 +104,7 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
             images,
             targets,
             item.eps,
-            order=plan.curve,
+            order=item.curve,
             generator=Streams(seeds),
             limits=limits,
         )

@@ -1,4 +1,4 @@
-"""What the four numbers of a box are."""
+"""The meaning of the four numbers of a box."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from palpate.errors import InputError
 __all__ = ["MARGIN", "Box", "BoxLines", "box_cases", "require_declared"]
 
 MARGIN = 1.0
-"""Pixels by which a box may stand out of its image and is clipped: programs count pixels from 0 or from 1."""
+"""Pixels by which a box may extend beyond its image; it is then clipped: programs count pixels from 0 or from 1."""
 
 
 _NOTHING = ("", "nan", "none", "null")
@@ -67,7 +67,7 @@ class BoxLines:
         """The boxes of one case; M is 0 where it has none.
 
         Raises:
-            InputError: a box stands out of its image by more than `MARGIN`, or lies outside altogether.
+            InputError: a box extends beyond its image by more than `MARGIN`, or is completely outside.
         """
         height, width = self._size(case)
         require_declared(self.table, case.path, self.sizes, width, height)
@@ -80,7 +80,7 @@ class BoxLines:
         if out.any():
             box = boxes[int(np.flatnonzero(out)[0])]
             raise InputError(
-                f"{self.table}, {box.place}: the box {_words(box.corners)} stands out of {case.name}, which is "
+                f"{self.table}, {box.place}: the box {_words(box.corners)} extends beyond {case.name}, which is "
                 f"{width} x {height} (width x height). Give boxes in {'fractions' if self.fractions else 'pixels'} of "
                 "the stored image; data.box_mode says whether the numbers are corners, or a corner and a size."
             )
@@ -98,7 +98,7 @@ class BoxLines:
         return shape[1], shape[2]
 
     def content(self, case: Case) -> bytes:
-        """The boxes as numbers, whatever lines they stand in."""
+        """The boxes as numbers, whatever lines they are in."""
         boxes: list[object] = [[box.label, *box.corners] for box in self.boxes.get(case.path, ())]
         return json.dumps(["fractions", *boxes] if self.fractions else boxes).encode()
 

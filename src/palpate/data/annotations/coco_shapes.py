@@ -1,7 +1,7 @@
-"""Shapes of a COCO file as masks: polygons, and run lengths in both of their writings.
+"""Shapes of a COCO file as masks: polygons, and run lengths in both of their forms.
 
-A pixel belongs to a polygon where its centre lies inside by the even-odd rule; COCO's own tools differ from that by at
-most the pixels of the outline. Run lengths are exact.
+A pixel belongs to a polygon if its centre is inside by the even-odd rule; COCO's own tools differ from that by at most
+the pixels of the outline. Run lengths are exact.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def drawn(segmentation: Any, height: int, width: int, where: str) -> Mask:
     """A list of polygons `[[x1, y1, x2, y2, ...], ...]`, or run lengths `{"counts": ..., "size": [h, w]}`, as a mask.
 
     Args:
-        segmentation: as it stands in the file.
-        height: of the image.
-        width: of the image.
+        segmentation: as it is in the file.
+        height: height of the image.
+        width: width of the image.
         where: the file and annotation, for messages.
 
     Raises:
@@ -76,9 +76,9 @@ def _runs(segmentation: dict[str, Any], height: int, width: int, where: str) -> 
 
 
 def _unpacked(text: str) -> Sequence[int] | None:
-    """Run lengths from COCO's text: six bits a character from `0` on, the sixth says that more follow.
+    """Run lengths from COCO's text: six bits per character from `0` on, the sixth says that more follow.
 
-    From the fourth run on each stands as its difference to the run two before.
+    From the fourth run on each is stored as its difference to the run two before.
     """
     runs: list[int] = []
     place = 0

@@ -16,7 +16,7 @@ _STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether a file is a DICOM SEG, by its content; False where it cannot be opened."""
+    """Whether a file is a DICOM SEG, by its content; False if it cannot be opened."""
     try:
         with open(path, "rb") as handle:
             if handle.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] != _MAGIC:
@@ -27,7 +27,7 @@ def is_segmentation(path: Path) -> bool:
 
     try:
         return str(read_file_meta_info(path).get("MediaStorageSOPClassUID", "")) == _STORAGE
-    except Exception:  # whoever reads the file says what is wrong with it
+    except Exception:  # the reader of the file reports the error
         return False
 
 
@@ -37,12 +37,12 @@ def segments(path: Path, reference: Path, structures: Sequence[str], values: Seq
     Args:
         path: the DICOM SEG.
         reference: the image, or the folder of the series.
-        structures: names of segments, in any case of letters; a structure without a segment is not in the image.
-            Empty: `values` count instead.
+        structures: names of segments, in upper or lower case; a structure without a segment is not in the image.
+            Empty: `values` are used instead.
         values: numbers of segments, from 1.
 
     Raises:
-        InputError: the file cannot be read, is not of this image, or has segments that are no structure.
+        InputError: the file cannot be read, is not of this image, or has segments that are not a structure.
     """
     from palpate.data.formats.dicom import read_segmentation
 

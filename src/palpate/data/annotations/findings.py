@@ -40,7 +40,7 @@ class Findings:
         return Annotation(findings=np.array(self.values[case.path], dtype=np.int64))
 
     def files(self, case: Case) -> tuple[Path, ...]:
-        """None: all findings stand in the table."""
+        """None: all findings are in the table."""
         return ()
 
     def content(self, case: Case) -> bytes:

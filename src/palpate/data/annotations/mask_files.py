@@ -21,11 +21,11 @@ def stored_mask(root: Path, case: Case, name: str, *, coloured: bool = False, lo
     """The stored values (*spatial) of a mask file, in any format, of the size and place of its image.
 
     Args:
-        root: the folder that paths start from.
+        root: folder that paths start from.
         case: the image.
         name: path of the mask.
         coloured: see `palpate.data.annotations.mask_images`.
-        lossy: see there.
+        lossy: the same.
 
     Raises:
         InputError: the mask cannot be read, is in colour, or has another size or place than its image.
@@ -50,7 +50,7 @@ def stored_mask(root: Path, case: Case, name: str, *, coloured: bool = False, lo
 
 
 def mask_numbers(path: Path) -> Array:
-    """The values (C, *spatial) of a mask that is no picture; raises InputError where it holds NaN, or as a format."""
+    """The values (C, *spatial) of a mask that is not a picture; raises InputError for NaN, or as its format does."""
     scan = format_of(path).read(path)
     count = int(np.isnan(scan.stored).sum()) if scan.stored.dtype.kind == "f" else 0
     if count:
@@ -62,10 +62,10 @@ def mask_numbers(path: Path) -> Array:
 
 
 def region_mask(root: Path, case: Case) -> Array | None:
-    """Where an image may change (*spatial) bool, from the mask of its column of regions; None where it names none.
+    """Where an image may change (*spatial) bool, from the mask in its column of regions; None if it names none.
 
     Raises:
-        InputError: as `stored_mask`.
+        InputError: as in `stored_mask`.
     """
     return stored_mask(root, case, case.region) != 0 if case.region else None
 
@@ -75,12 +75,12 @@ def _check_place(root: Path, case: Case, path: Path) -> None:
     if is_volume(path) and is_volume(image):
         apart = not same_grid(read_volume_header(image), read_volume_header(path))
     else:
-        # Formats name positions in frames of their own; sizes of voxels mean the same in all.
+        # Each format has its own coordinates for positions; sizes of voxels mean the same in all.
         ours, theirs = header_of(image).spacing, header_of(path).spacing
         apart = ours is not None and theirs is not None and not np.allclose(ours, theirs, rtol=0.01)
     if apart:
         raise InputError(
-            f"{path} lies elsewhere in space than its image {case.name}, or has another spacing. Resample the mask "
+            f"{path} has another position in space or another spacing than its image {case.name}. Resample the mask "
             "to the image, or correct the header."
         )
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are masks of other files there, by their names alone: `a_mask.png` beside `a.png`."""
+"""Which files of a folder are masks of other files there, by their names alone: `a_mask.png` next to `a.png`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = (
 )
 _AFTER = r"(?:[ _.-]?\d{1,3}|[ _.-]?\(\d{1,3}\))?"
 MARK = re.compile(rf"(?P<stem>.+?)(?P<mark>[ _.-]+(?:{_WORDS})){_AFTER}", re.IGNORECASE)
-"""A stem that ends as those of masks do: the image's own stem, the mark, and perhaps the number of the mask."""
+"""A stem that ends like those of masks: the image's own stem, the mark, and perhaps the number of the mask."""
 _ENDING = re.compile(rf"({'|'.join(map(re.escape, sorted(SUFFIXES, key=len, reverse=True)))})$", re.IGNORECASE)
 _MASK_FOLDER = re.compile(r"masks?|segmentations?|labels?|annotations?|gt|ground[ _-]?truth", re.IGNORECASE)
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "Images", "Image")
@@ -32,7 +32,7 @@ def stem_of(name: str) -> str:
 def mask_owners(names: Iterable[str]) -> dict[str, str]:
     """The files that are masks of other files of the same folder, each with that file.
 
-    A name alone makes no mask: the image that it belongs to must be there. An image may have several masks
+    A name alone is not enough for a mask: its image must exist. An image may have several masks
     (`a_mask.png`, `a_mask_1.png`).
 
     Args:
@@ -55,7 +55,7 @@ def mask_owners(names: Iterable[str]) -> dict[str, str]:
 
 
 def owners_beside(names: Iterable[str]) -> dict[str, str]:
-    """The files in a folder of masks that have an image of their own name in the folder of images beside it.
+    """The files in a folder of masks that have an image of the same name in the folder of images next to it.
 
     `covid/masks/a.png` belongs to `covid/images/a.png`, or to `covid/a.png`.
 

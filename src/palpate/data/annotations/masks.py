@@ -1,4 +1,4 @@
-"""Masks: one file of labels an image, or one file a structure where structures may overlap. 2D and volumes."""
+"""Masks: one file of labels per image, or one file per structure if structures may overlap. 2D and volumes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class MaskFiles:
     """Mask files under the folder of the images.
 
     Attributes:
-        root: the folder that all paths start from.
+        root: folder that all paths start from.
         coding: how the files store masks.
-        spacing: mm of a pixel along each axis where the files do not say.
+        spacing: mm of a pixel along each axis if the files do not say.
         named: paths of the masks of each case, in the order of `coding.columns`.
         fields: path of the field of view of the cases that have one.
-        more: further masks of the cases whose structures are spread over several files, all coded alike.
+        more: further masks of the cases whose structures are in several files, all with the same coding.
     """
 
     root: Path
@@ -47,8 +47,8 @@ class MaskFiles:
         """The mask of one case, checked against the header of its image.
 
         Raises:
-            InputError: a file cannot be read, has another size or lies elsewhere in space than its image, or holds a
-                value that stands for no structure.
+            InputError: a file cannot be read, has another size or position in space than its image, or has a value
+                without a structure.
         """
         spacing = self._spacing(case)
         coding = self.coding
@@ -104,7 +104,7 @@ class MaskFiles:
         return given
 
     def _together(self, case: Case, names: Sequence[str]) -> Labels:
-        """The labels of all files of one image; zeros where it has none."""
+        """The labels of all files of one image; zeros if it has none."""
         if not names:
             spatial = Folder(self.root).form(case).shape[1:]
             count = () if self.coding.exclusive else (len(self.coding.regions or self.coding.values),)
@@ -115,14 +115,14 @@ class MaskFiles:
             clash = (labels != part) & (labels != 0) & (part != 0)
             if clash.any():
                 raise InputError(
-                    f"{self.root / name} and another mask of {case.name} say different things in {int(clash.sum())} "
-                    "pixels. Correct one of the masks."
+                    f"{self.root / name} and another mask of {case.name} have different structures in "
+                    f"{int(clash.sum())} pixels. Correct one of the masks."
                 )
             labels = np.where(labels == 0, part, labels)
         return labels
 
     def _single(self, case: Case, name: str) -> Labels:
-        """The labels of one file for all structures: (*spatial), or (S, *spatial) where they may overlap."""
+        """The labels of one file for all structures: (*spatial), or (S, *spatial) if they may overlap."""
         coding, path = self.coding, self.root / name
         if is_segmentation(path):
             stack = segments(path, self.root / case.path, coding.structures, coding.values)
@@ -136,7 +136,7 @@ class MaskFiles:
         return np.stack([np.where(ignored, IGNORE, np.isin(stored, region)) for region in regions]).astype(np.int64)
 
     def _labels(self, case: Case, name: str, regions: Sequence[Sequence[int]]) -> Labels:
-        """One label a pixel: 1 to S for the structures whose stored values these are."""
+        """One label per pixel: 1 to S for the structures with these stored values."""
         stored = self._stored(case, name, regions[0][0])
         codes = {0: 0} | {value: number for number, region in enumerate(regions, start=1) for value in region}
         self._check(name, stored, [value for region in regions for value in region])
@@ -148,7 +148,7 @@ class MaskFiles:
         return labels
 
     def _stored(self, case: Case, name: str, present: int) -> Array:
-        """The stored values of one file; where it can only say present or absent, `present` and 0."""
+        """The stored values of one file; `present` and 0 if it can only say present or absent."""
         limit = self.coding.threshold
         stored = stored_mask(self.root, case, name, coloured=self.coding.coloured, lossy=limit is not None)
         if limit is not None and stored.dtype != bool:
@@ -156,7 +156,7 @@ class MaskFiles:
         return np.where(stored, present, 0) if stored.dtype == bool else stored
 
     def _check(self, name: str, stored: Array, values: Sequence[int]) -> None:
-        """Refuse stored values that stand for nothing."""
+        """Refuse stored values without a structure."""
         ignored = self.coding.ignore_value
         strange = ~np.isin(stored, [0, *values, *([] if ignored is None else [ignored])])
         if strange.any():
@@ -164,7 +164,7 @@ class MaskFiles:
 
 
 def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[int]) -> str:
-    """What is wrong with a mask that holds values that stand for nothing, and what to do."""
+    """The error for a mask with values without a structure, and what to do."""
     coloured = stored.max() >= COLOURS
     word = "0x{:06x}" if coloured else "{:g}"
     numbers = np.unique(stored[strange])
@@ -176,14 +176,14 @@ def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[i
     low, high = word.format(stored.min()), word.format(stored.max())
     if is_jpeg(path):
         return text + (
-            "JPEG changes values. For one structure on black write data.threshold = 128 in place of data.values; "
+            "JPEG changes values. For one structure on black write data.threshold = 128 instead of data.values; "
             "otherwise save masks as PNG."
         )
     if (numbers != np.rint(numbers)).any() or (len(numbers) > 1 and stored.min() < 0):
         return text + (
-            f"Its numbers reach from {low} to {high}: this is an image, or a mask that was resampled. Resample masks "
+            f"Its numbers go from {low} to {high}: this is an image, or a mask that was resampled. Resample masks "
             "with the nearest neighbour. "
-            "For one structure, data.threshold says from which number on it is there."
+            "For one structure, data.threshold is the lowest number that counts as the structure."
         )
     every = [word.format(value) for value in np.unique(stored[stored != 0]).tolist()]
     if len(every) == len(values):
@@ -192,10 +192,10 @@ def unknown_values(path: Path, stored: Array, strange: Array, values: Sequence[i
 
 
 def merged(stack: Labels, structures: Sequence[str], where: str) -> Labels:
-    """Masks (S, *spatial) as one label a pixel (*spatial); pixels that one of them ignores are ignored.
+    """Masks (S, *spatial) as one label per pixel (*spatial); pixels that one of them ignores are ignored.
 
     Raises:
-        InputError: two structures overlap, so that no one label says what is annotated.
+        InputError: two structures overlap, so that one label per pixel is not enough.
     """
     drawn = stack == 1
     several = drawn.sum(axis=0) > 1

@@ -1,7 +1,7 @@
-"""Where in an image the body is, and where text was burnt in: masks for threats that keep to one or off the other.
+"""Where in an image the body is, and where text was burnt in: masks for threats inside the body or outside text.
 
-Both are found by plain thresholds that are stated here, not by a model. They are good enough to keep a perturbation in
-place, and no ground truth: look at them before a claim rests on them.
+Both are found by simple thresholds that are given here, not by a model. They are good enough to limit a perturbation,
+but they are not ground truth: look at them before you base a claim on them.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ Values = npt.NDArray[np.generic]
 _AIR = -500.0
 """HU between air and tissue."""
 _FOREGROUND = 0.1
-"""Share of the way from the darkest to the brightest values above which something is seen."""
+"""A value above this share of the way from the darkest to the brightest values is visible."""
 _CONTRAST, _BEHIND = 0.3, 0.55
-"""Least rise of a stroke above what lies behind it, and highest level of that, as shares of the range."""
+"""Least rise of a stroke above its background, and highest level of the background, as shares of the range."""
 _WHITE = 0.8
-"""Least level of letters in images of one channel, where devices write at the top of the range."""
+"""Least level of letters in images of one channel: devices write at the top of the range."""
 _PURE = 0.25
-"""By how much green or blue exceed red in what was drawn on a picture of tissue, as a share of the range."""
+"""By how much green or blue exceeds red in drawings on a picture of tissue, as a share of the range."""
 _LETTER = 12
-"""A letter is at most this part of the shorter side high; what is longer is anatomy."""
+"""The height of a letter is at most this share of the shorter side; longer things are anatomy."""
 
 
 def body(values: Values, *, unit: str = "", inverted: bool = False) -> Mask:
     """The patient, or the field of view of a camera: the largest connected part that is not dark, without holes.
 
     Values in HU count as body above -500; all others above a tenth of the way from the first to the 99th percentile.
-    Thin things (the table of a scanner, letters in a corner) are cut off by an opening of 1/100 of the shorter side.
-    Holes are filled in every plane of a volume, so that lungs that the volume cuts off are filled as well.
+    Thin things (the table of a scanner, letters in a corner) are removed by an opening of 1/100 of the shorter side.
+    Holes are filled in every plane of a volume, so lungs at the end of the volume are filled too.
 
     Args:
         values: (C, *spatial), 2D or 3D; of several channels the brightest counts.
         unit: `HU` for CT.
-        inverted: bright is dark when shown (MONOCHROME1).
+        inverted: low values are shown bright (MONOCHROME1).
 
     Returns:
-        (*spatial) bool; empty where the image is of one value.
+        (*spatial) bool; empty if the image has one value only.
     """
     grey = _grey(values, inverted)
     low, high = np.percentile(grey, (1, 99))
@@ -53,21 +53,21 @@ def body(values: Values, *, unit: str = "", inverted: bool = False) -> Mask:
     opened = ndimage.binary_opening(np.pad(seen, width, mode="edge"), iterations=width)
     opened = opened[tuple(slice(width, -width) for _ in grey.shape)]
     largest = _largest(opened if opened.any() else seen)
-    # What the opening shaved off the skin comes back; what it cut off does not.
+    # The skin that the opening removed is added again; separate parts are not.
     return _filled(ndimage.binary_dilation(largest, iterations=width, mask=seen))
 
 
 def burnt_in_text(values: Values, *, margin: int | None = None) -> Mask:
     """Letters, scales and drawn insets that a device burnt into the pixels.
 
-    Found are thin bright strokes, white ones in colour images, that rise by 30% of the range above a background darker
-    than 55% of it, in parts no higher than 1/12 of the shorter side, and in images of one channel only above 80% of the
-    range; and, in colour images, what is greener or bluer than red by 25% of the range, which tissue is not. All of it
-    is grown by a margin.
+    It finds thin bright strokes, white ones in colour images, that rise by 30% of the range above a background darker
+    than 55% of it, in parts at most 1/12 of the shorter side high, and in images of one channel only above 80% of the
+    range. In colour images it also finds pixels that are greener or bluer than red by 25% of the range, which tissue is
+    not. The result is grown by a margin.
 
-    Missed are dark letters, those of low contrast, large ones, and long lines. Taken for text are small bright things
-    on darker ground: glints in endoscopy, wires, calcifications. So this keeps a perturbation off most text, at the
-    price of a little room; it proves nothing about what it does not mark.
+    It misses dark letters, letters of low contrast, large ones, and long lines. It marks small bright things on a
+    darker background as text: reflections in endoscopy, wires, calcifications. So it keeps a perturbation off most
+    text, at the cost of a little area; it does not prove that unmarked pixels have no text.
 
     Args:
         values: (C, *spatial); volumes are read plane by plane along their first axis.
@@ -92,7 +92,7 @@ def burnt_in_text(values: Values, *, margin: int | None = None) -> Mask:
 
 
 def _strokes(grey: npt.NDArray[np.float32], side: int, least: float) -> Mask:
-    """Parts of thin bright strokes that are no higher than a letter."""
+    """Parts of thin bright strokes that are not higher than a letter."""
     stroke = max(3, side // 40)
     behind = ndimage.grey_opening(grey, size=(stroke, stroke))
     bright = (grey - behind > _CONTRAST) & (behind < _BEHIND) & (grey > least)

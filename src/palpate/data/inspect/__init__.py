@@ -1,1 +1,1 @@
-"""A look at an unknown folder: what lies there, as a proposal for a first plan."""
+"""Inspect an unknown folder: its images and annotations, as a proposal for a first plan."""

@@ -1,4 +1,4 @@
-"""A look at a folder: which images with masks, boxes or several findings lie there. A guess is a proposal."""
+"""Inspect a folder: its images with masks, boxes or several findings. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _MOST_STRUCTURES = 20
 def find_annotated(folder: Path, unread: list[UnreadError] | None = None) -> tuple[FoundAnnotations, ...]:
     """The layouts of annotated images in a folder and one level below: masks, then boxes, then findings.
 
-    A CSV may be listed twice, such as one with a column of masks beside columns of findings; and it may be one of
-    classes too, which `inspect.folder.find_tables` finds. Empty where there are none. To `unread` is added what
-    could not be read.
+    A CSV may be listed twice, such as one with a column of masks and columns of findings; and it may be one of
+    classes too, which `inspect.folder.find_tables` finds. Empty if there are none. What could not be read is
+    added to `unread`.
     """
     places = [folder, *visible(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
     files = [path for place in places for path in visible(place.iterdir()) if path.suffix.lower() in (".csv", ".tsv")]
@@ -82,21 +82,21 @@ def _masks(path: Path) -> FoundAnnotations | None:
 
 
 def _like(sheet: SheetLook, mask: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """Columns of masks that would do as well: named like masks if that one is, and holding few values."""
+    """Columns of masks that are possible too: named like masks if that one is, and with few values."""
     known = named(_MASK_NAMES, [mask]) is not None
     alike = [column for column in columns if column != mask and (not known or named(_MASK_NAMES, [column]))]
     return tuple(column for column in alike if _stored(sheet, column).values)
 
 
 def _stored(sheet: SheetLook, mask: str) -> MaskValues:
-    """What a few masks store; no values where they are pictures rather than masks."""
+    """What a few masks store; no values if they are pictures and not masks."""
     few = sheet.lines[:: max(1, len(sheet.lines) // _MASKS_LOOKED_AT)]
     held = stored_values(sheet.images, [name for line in few if (name := locate(sheet.images, line.cells[mask]))])
     return held if len(held.values) < _MOST_STRUCTURES else MaskValues(())
 
 
 def _findings(path: Path) -> FoundAnnotations | None:
-    """The findings of a table: a column each, or one column whose cells list them."""
+    """The findings of a table: one column for each, or one column whose cells list them."""
     table = TableLook(path)
     listing = finding_lists(table.candidates)
     lists, names = listing if listing is not None else (None, finding_columns(table.candidates))

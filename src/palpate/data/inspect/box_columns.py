@@ -1,4 +1,4 @@
-"""Which columns of an unknown CSV hold boxes, and what their numbers are. A guess is a proposal."""
+"""Which columns of an unknown CSV are boxes, and what their numbers mean. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], BoxMode], ...] = (
     *(((*start, *size), "xywh") for start in _STARTS for size in _SIZES),
 )
 _OPEN = tuple((*start, *size) for start in (("x", "y"),) for size in _SIZES)
-"""Columns that may be a corner and a size, as mostly, or a centre and a size."""
+"""Columns that may be a corner and a size, the usual case, or a centre and a size."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class BoxNames:
 
     Attributes:
         columns: the four columns of numbers, in the order of `mode`.
-        mode: what their names say that the numbers are.
-        open: whether their names leave open whether `x` and `y` are a corner or the centre.
+        mode: the meaning of the numbers by their names.
+        open: whether `x` and `y` may be a corner or the centre by their names.
     """
 
     columns: tuple[str, str, str, str]
@@ -60,16 +60,16 @@ def box_names(header: Sequence[str]) -> BoxNames | None:
 
 
 def boxed_lines(names: BoxNames, lines: Sequence[Line]) -> list[Line]:
-    """The lines that hold a box: some list an image without boxes as a line without numbers."""
+    """The lines with a box: some tables list an image without boxes as a line without numbers."""
     return [line for line in lines if any(line.cells[column].lower() not in _NOTHING for column in names.columns)]
 
 
 def unit_and_mode(names: BoxNames, lines: Sequence[Line], images: Sequence[Path]) -> tuple[bool, BoxMode, bool]:
-    """Whether numbers are fractions, what they are, and whether another reading fits as well.
+    """Whether numbers are fractions, what they mean, and whether another reading fits too.
 
     Args:
         names: the columns.
-        lines: some lines that hold a box.
+        lines: some lines with a box.
         images: the image of each.
 
     Raises:
@@ -87,7 +87,7 @@ def unit_and_mode(names: BoxNames, lines: Sequence[Line], images: Sequence[Path]
     fit = [
         mode for mode in modes if all(_inside(box, mode, size, margin) for box, size in zip(boxes, sizes, strict=True))
     ]
-    # In pixels x and y are a corner everywhere (COCO, RSNA); in fractions YOLO's centre is as usual.
+    # In pixels x and y are always a corner (COCO, RSNA); in fractions YOLO's centre is as common.
     return fractions, fit[0] if len(fit) == 1 else "xywh", fractions and len(fit) != 1
 
 

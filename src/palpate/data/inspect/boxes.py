@@ -1,4 +1,4 @@
-"""A look at a CSV: whether it lists boxes, of which classes, and what their numbers are. A guess is a proposal."""
+"""Inspect a CSV: whether it lists boxes, of which classes, and what their numbers mean. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from palpate.errors import InputError
 __all__ = ["ALONE", "boxes_of"]
 
 ALONE = "object"
-"""Name of the class of boxes where no column says one."""
+"""Name of the class of boxes if no column gives one."""
 _LABELS = ("class_name", "label_name", "category_name", "finding label", *LABEL_NAMES, "class_id", "category_id")
 _PACKED = re.compile(r"[\[(]?\s*-?[\d.]+(?:[\s,;]+-?[\d.]+){3}\s*[\])]?")
 """Four numbers in one cell."""
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
 def boxes_of(path: Path) -> FoundAnnotations | None:
-    """The boxes of a CSV; None where no columns are named like those of boxes.
+    """The boxes of a CSV; None if no columns are named like those of boxes.
 
     Raises:
         UnreadError: it lists boxes, and they or their images cannot be read.
@@ -63,13 +63,13 @@ def boxes_of(path: Path) -> FoundAnnotations | None:
 
 
 def _packed(header: Sequence[str], lines: Sequence[Line]) -> str:
-    """The column whose cells hold four numbers each; empty where there is none."""
+    """The column whose cells have four numbers each; empty if there is none."""
     held = {column: [line.cells[column] for line in lines if line.cells[column]] for column in header}
     return next((column for column, cells in held.items() if cells and all(map(_PACKED.fullmatch, cells))), "")
 
 
 def _label(sheet: SheetLook, names: BoxNames, boxed: list[Line]) -> tuple[str | None, tuple[str, ...]]:
-    """The column of classes, and others that may be meant; None where boxes have no class."""
+    """The column of classes, and other possible ones; None if boxes have no class."""
     taken = (sheet.file, sheet.split, sheet.site, sheet.scanner, *names.columns)
     held = {column: {line.cells[column] for line in boxed} for column in sheet.header if column not in taken}
     few = [column for column, texts in held.items() if "" not in texts and 1 <= len(texts) <= MOST_CLASSES]
@@ -80,7 +80,7 @@ def _label(sheet: SheetLook, names: BoxNames, boxed: list[Line]) -> tuple[str | 
 
 
 def _listing(boxes: SheetLook) -> SheetLook | None:
-    """A CSV beside that of boxes with one line for each of its images, and perhaps for more."""
+    """Another CSV in the folder, with one line for each image of the boxes, and perhaps for more images."""
     for path in visible(boxes.path.parent.iterdir()):
         if path == boxes.path or path.suffix.lower() not in (".csv", ".tsv"):
             continue

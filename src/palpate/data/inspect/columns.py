@@ -1,4 +1,4 @@
-"""What the columns of an unknown CSV hold: paths of existing files, names of splits, labels, patients."""
+"""What the columns of an unknown CSV mean: paths of existing files, names of splits, labels, patients."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ NO_LABELS = (
     *("anatom_site_general_challenge", "anatom_site_general", "follow-up #", "usage", "rad_id", "reader", "split"),
     *("smoker", "weight", "size", "year", "date", "time", "quality"),
 )
-"""Columns that describe the patient or the picture, and are no labels."""
+"""Columns that describe the patient or the picture, and are not labels."""
 MOST_CLASSES = 50
-"""Columns of more distinct values hold something else than classes."""
+"""Columns of more distinct values are not classes."""
 
 _LOOKED_AT = 40
 _FOUND_ENOUGH = 0.9
@@ -50,17 +50,17 @@ def file_column(
     """The column of images and the folder that its paths start from, or None.
 
     Args:
-        path: the CSV; images lie beside it, or in a folder beside it.
+        path: the CSV; images are in its folder, or in a folder next to it.
         header: names of its columns.
         lines: its lines.
-        repeated: whether an image may stand in several lines, as it does where each line is a box.
+        repeated: whether an image may be in several lines, as in a table with one line per box.
     """
     bases = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
     found: list[tuple[float, int, int, str, Path]] = []
     for order, column in enumerate(header):
         cells = [line.cells[column] for line in lines]
         if not repeated and len(set(cells)) < len(cells):
-            continue  # boxes and findings take several lines an image: no table of one label an image
+            continue  # boxes and findings take several lines per image: not a table with one label per image
         for base in bases:
             share = found_share(base, column, lines)
             if share >= _FOUND_ENOUGH:
@@ -78,18 +78,18 @@ def file_column(
 
 
 def is_blank(cell: str) -> bool:
-    """Whether a cell of labels says nothing: empty, or what tools write for a missing value."""
+    """Whether a cell of labels is empty, or has the text that tools write for a missing value."""
     return cell.lower() in ("", "nan", "n/a", "na", "null", "<na>", "#n/a")
 
 
 def is_no_label(column: str) -> bool:
-    """Whether a column's name says that it describes the patient or the picture, or it has none, as an index has."""
+    """Whether a column's name says that it describes the patient or the picture, or it has none, like an index."""
     lowered = column.lower().strip()
     return not lowered or lowered.startswith("unnamed") or lowered in NO_LABELS
 
 
 def path_columns(base: Path, header: Sequence[str], lines: Sequence[Line]) -> list[str]:
-    """The columns whose cells, as far as they are filled, name files under a folder."""
+    """The columns whose filled cells name files under a folder."""
     filled = {column: [line for line in lines if line.cells[column]] for column in header}
     return [
         column for column, own in filled.items() if own and found_share(base, column, own) >= _FOUND_ENOUGH
@@ -97,7 +97,7 @@ def path_columns(base: Path, header: Sequence[str], lines: Sequence[Line]) -> li
 
 
 def found_share(base: Path, column: str, lines: Sequence[Line]) -> float:
-    """The share of lines, among a few, whose cell names a file under a folder."""
+    """The share of a few lines whose cell names a file under a folder."""
     few = spread(lines)
     return sum(locate(base, line.cells[column]) is not None for line in few) / len(few)
 
@@ -108,19 +108,19 @@ def is_split(values: Counter[str]) -> bool:
 
 
 def split_rank(path: Path) -> int:
-    """The place of a file or folder that is named after a split among `SPLITS`; their number for others."""
+    """The position in `SPLITS` of a file or folder that is named after a split; the number of splits for others."""
     name = path.stem.lower()
     return SPLITS.index(name) if name in SPLITS else len(SPLITS)
 
 
 def sorted_splits(values: Counter[str]) -> tuple[tuple[str, int], ...]:
-    """Splits and how often they stand there, the one to audit first."""
+    """Splits and how often they occur, the one to audit first."""
     return tuple(sorted(values.items(), key=lambda item: SPLITS.index(item[0].lower())))
 
 
 def rank(column: str, names: Sequence[str]) -> int:
-    """How well a column's name fits: exact names in their order, then names as its last word; 2 n where none does."""
-    # `patient_age` is no patient: the last word counts.
+    """How well a column's name fits: exact names in their order, then names as its last word; 2 n if none fits."""
+    # `patient_age` is not a patient: the last word counts.
     lowered = column.lower()
     if lowered in names:
         return names.index(lowered)
@@ -129,7 +129,7 @@ def rank(column: str, names: Sequence[str]) -> int:
 
 
 def named(names: Sequence[str], columns: Sequence[str]) -> str | None:
-    """The column whose name fits best, or None where none does."""
+    """The column whose name fits best, or None if none fits."""
     ranked = [(place, order) for order, column in enumerate(columns) if (place := rank(column, names)) < 2 * len(names)]
     return columns[min(ranked)[1]] if ranked else None
 

@@ -1,6 +1,6 @@
 """A look at a folder: which labelled images lie there, for `palpate init` to write a first plan from.
 
-Columns are told by what they hold (paths of existing files, few distinct values, names of splits), and by their
+Columns are recognised by what they hold (paths of existing files, few distinct values, names of splits), and by their
 names where several would do. A guess is a proposal: the plan that is written from it shows every choice.
 """
 
@@ -252,9 +252,9 @@ def _folder_layout(root: Path) -> FoundClasses | None:
             f"{root} holds {len(held.classes)} folders such as {held.classes[0]}, which look like patients or studies "
             "and not like classes. Put a CSV there with the columns file and label."
         )
-    if told := next((case for case in held.cases if _STUDY.search(case.name)), None):
+    if study := next((case for case in held.cases if _STUDY.search(case.name)), None):
         raise UnreadError(
-            f"{root / told.name}: the label is in the name of the study's folder, and not of the folder in {root}. "
+            f"{root / study.name}: the label is in the name of the study's folder, and not of the folder in {root}. "
             "Write a CSV with the columns file and label."
         )
     table = Table.from_folders(root)

@@ -1,4 +1,4 @@
-"""A look at a folder: images with masks whose names belong together, and no table. A guess is a proposal."""
+"""Inspect a folder: images with masks whose names belong together, without a table. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _VOID = 255
 
 
 def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple[FoundAnnotations, ...]:
-    """Folders of images beside folders of masks, and folders that hold both, down to three levels below.
+    """Folders of images next to folders of masks, and folders with both, down to three levels below.
 
-    Those of the split to audit come first, then the larger ones. To `unread` is added what could not be read.
+    Those of the split to audit come first, then the larger ones. What could not be read is added to `unread`.
     """
     found = list(_tried(folder, by_name, UnreadError, unread))
-    # Files that are named like masks may be something else, and then their folder holds classes.
+    # Files that are named like masks may be something else, and then their folder may have classes.
     found = found or list(_tried(folder, by_mark, OtherKindError, unread))
     return tuple(sorted(found, key=lambda layout: (split_rank(layout.images), -layout.count)))
 
@@ -51,7 +51,7 @@ def _tried(
 
 
 def _layout(found: Found) -> FoundAnnotations:
-    """What two folders hold.
+    """The images and masks of two folders.
 
     Raises:
         InputError: no image has a mask by its name, or files cannot be read as masks.
@@ -65,7 +65,7 @@ def _layout(found: Found) -> FoundAnnotations:
     if naming is None:
         raise InputError(
             f"{found.images} and {found.masks}: no mask is named after an image (first {images[0]} and {masks[0]}). "
-            'Say in the plan how they are named, such as data.mask_name = "{stem}_mask".'
+            'Write in the plan how they are named, such as data.mask_name = "{stem}_mask".'
         )
     fields = mask_files(found.field) if found.field else []
     view = rule_for(images, fields, naming.image) if fields else None
@@ -91,15 +91,15 @@ def _described(
     values, threshold, doubt = stored_values(found.masks, few)
     if not values and any(is_jpeg(found.masks / name) for name in few):
         raise InputError(
-            f"{found.masks / few[0]}: JPEG has changed the values of the masks, and several structures cannot be told "
-            "apart in them. Save the masks as PNG from their source, or one file of 0 and 255 for each structure."
+            f"{found.masks / few[0]}: JPEG has changed the values of the masks, and several structures cannot be "
+            "separated in them. Save the masks as PNG from their source, or one file of 0 and 255 for each structure."
         )
     if not 1 <= len(values) <= MOST_CLASSES:
         raise InputError(
             f"{found.masks}: the files hold {len(values) or 'no'} different whole values besides 0 (first {few[0]}), "
-            "and masks hold one for each structure. Save each structure with a value of its own."
+            "and masks hold one for each structure. Save each structure with a separate value."
         )
-    # 255 beside small numbers is the void of Pascal VOC and Cityscapes, and no structure.
+    # 255 with small numbers is the void label of Pascal VOC and Cityscapes, not a structure.
     void = _VOID if len(values) > 1 and values[-1] == _VOID and max(values[:-1]) < _VOID // 2 else None
     values = tuple(value for value in values if value != void)
     seen = look_at([found.images / name for name in spread(list(drawn))])
@@ -128,7 +128,7 @@ def _notes(found: Found, drawn: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
             differ.append(f"{name} is {_times(sizes[0])} and its mask {_times(sizes[-1])}")
     if not differ:
         return ()
-    return (f"{len(differ)} of {len(looked)} masks that were looked at differ in size from their image: {differ[0]}",)
+    return (f"{len(differ)} of {len(looked)} masks that were checked differ in size from their image: {differ[0]}",)
 
 
 def _size(root: Path, name: str) -> tuple[int, ...]:

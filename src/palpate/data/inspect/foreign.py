@@ -1,4 +1,4 @@
-"""Annotations of tools that palpate does not read: it says which tool's they are and what to do."""
+"""Annotations of tools that palpate does not read: which tool wrote them, and what to do."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def foreign(places: Iterable[Path]) -> list[OtherKindError]:
     found = []
     for place in places:
         files = visible(place.iterdir())
-        for suffix, told in ((".json", _json), (".xml", _xml)):
+        for suffix, tool_of in ((".json", _json), (".xml", _xml)):
             own = [path for path in files if path.suffix.lower() == suffix]
-            if own and (what := told(own[0])):
+            if own and (what := tool_of(own[0])):
                 count = f"{len(own)} files" if len(own) > 1 else "a file"
                 found.append(OtherKindError(f"{place} holds {count} of {what}"))
     return found
@@ -56,6 +56,6 @@ def _xml(path: Path) -> str:
     if document.tag == "annotation" and document.find("object/bndbox") is not None:
         return (
             f"Pascal VOC (first {path.name}), without the folders of VOC. Put the XML into Annotations and the images "
-            "into JPEGImages, side by side."
+            "into JPEGImages, in the same folder."
         )
     return ""

@@ -1,7 +1,7 @@
-"""What the columns of an unknown table say of its images: classes, classes one column each, findings, or lists of them.
+"""What the columns of an unknown table mean: classes, one column for each class, findings, or lists of findings.
 
-A class is one of several; of findings an image may show several. Where names and values do not decide between columns,
-the choice is marked as doubtful, and the user is asked.
+An image has one class, but it may show several findings. If names and values do not decide between columns, the choice
+is marked as doubtful, and the user is asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEPARATORS = ("|", ";", ",")
 _MOST_FINDINGS = 250
 
 Columns = Mapping[str, Counter[str]]
-"""How often each text stands in each column."""
+"""How often each text occurs in each column."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Choice:
 
     Attributes:
         column: its name.
-        others: other columns that could be meant.
-        asked: whether nothing but its few values speaks for it, so that the user has to decide.
+        others: other possible columns.
+        asked: whether only its few values suggest it, so that the user must decide.
     """
 
     column: str
@@ -40,12 +40,12 @@ class Choice:
 
 
 def has_boxes(header: Sequence[str]) -> bool:
-    """Whether the columns are those of boxes, whose lines are no images."""
+    """Whether the columns are those of boxes, whose lines are not images."""
     return box_names(header) is not None
 
 
 def classes_of(columns: Columns, lines: Sequence[Line]) -> Choice | tuple[str, ...] | None:
-    """The column of classes, or the columns of classes that have one each; None where images have no single class."""
+    """The column of classes, or one column for each class; None if images do not have a single class."""
     if finding_lists(columns) is not None:
         return None
     choice = class_column(columns)
@@ -60,34 +60,34 @@ def classes_of(columns: Columns, lines: Sequence[Line]) -> Choice | tuple[str, .
 
 
 def class_column(columns: Columns) -> Choice | None:
-    """The column of classes among some columns, or None where none could be it."""
+    """The column of classes among some columns, or None if none is possible."""
     several = {
         column: values
         for column, values in columns.items()
         if not any(map(is_blank, values)) and 2 <= len(values) <= MOST_CLASSES and not is_no_label(column)
     }
     few = [column for column, values in several.items() if len(values) <= values.total() // 2]
-    # In a table of a handful of studies a class may stand there once: then its name must say what the column is.
+    # In a table of a few studies a class may occur once: then the name of the column must show what it is.
     exact = [column for column in several if rank(column, LABEL_NAMES) < len(LABEL_NAMES)]
     known = named(LABEL_NAMES, few) or named(LABEL_NAMES, exact)
     if known is not None:
         others = tuple(column for column in exact if column != known)
-        # Columns that group the images in other ways answer other questions, and only the user knows the model's.
+        # Other columns may group the images in other ways, and only the user knows which one the model predicts.
         groups = sorted(several[known].values())
         return Choice(known, others, asked=any(sorted(several[column].values()) != groups for column in others))
     return Choice(few[0], tuple(few[1:]), asked=len(few) > 1) if few else None
 
 
 def finding_columns(columns: Columns) -> tuple[str, ...]:
-    """The columns that say of a finding each whether it is present; empty where fewer than two do.
+    """The columns that each say whether a finding is present; empty if there are fewer than two.
 
-    Columns of zeros only, or of ones only, belong to it where they stand beside such columns: a rare finding.
+    Columns of zeros only, or of ones only, count too if they are next to such columns: a rare finding.
     """
     held = {column: {finding(text) for text in values} for column, values in columns.items() if not is_no_label(column)}
     fitting = [column for column, words in held.items() if None not in words and any(columns[column])]
     judged = {column for column in fitting if len(held[column]) > 1 or UNKNOWN in held[column]}
-    told = [column for column in judged if held[column] >= {0, 1}]
-    if not told or len(judged) < 2:
+    complete = [column for column in judged if held[column] >= {0, 1}]
+    if not complete or len(judged) < 2:
         return ()
     for order in (list(columns), list(columns)[::-1]):
         before = ""
@@ -99,7 +99,7 @@ def finding_columns(columns: Columns) -> tuple[str, ...]:
 
 
 def one_hot_columns(columns: Columns, lines: Sequence[Line]) -> tuple[str, ...]:
-    """The columns of 0 and 1 of which each line has exactly one 1: a class each; empty where there are none."""
+    """Columns of 0 and 1 with exactly one 1 in each line: one for each class; empty if there are none."""
     held = [
         column
         for column, values in columns.items()
@@ -111,9 +111,9 @@ def one_hot_columns(columns: Columns, lines: Sequence[Line]) -> tuple[str, ...]:
 
 
 def finding_lists(columns: Columns) -> tuple[FindingLabels, tuple[str, ...]] | None:
-    """The column whose cells list findings, and the findings, sorted; None where there is none.
+    """The column whose cells list findings, and the findings, sorted; None if there is none.
 
-    It is known by its name, and by words that occur in several combinations.
+    It is recognised by its name, and by words that occur in several combinations.
     """
     for column, values in columns.items():
         if not _named_as_label(column):
@@ -131,7 +131,7 @@ def _lists(
     split = {text: separated(text, separator) for text in values}
     several = [words for words in split.values() if len(words) > 1]
     cells = Counter(word for words in split.values() for word in words)
-    # Words that only ever stand together are one name with a comma in it.
+    # Words that only occur together are one name with a comma in it.
     apart = any(cells[word] > 1 for words in several for word in words)
     if not (bracketed or (several and apart)) or not 2 <= len(cells) <= _MOST_FINDINGS:
         return None

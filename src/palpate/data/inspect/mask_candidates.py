@@ -1,4 +1,4 @@
-"""Folders of a tree that may hold images and their masks, by the names of folders and files. No file is read."""
+"""Folders of a tree that may be images and their masks, by the names of folders and files. No file is read."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Found:
         images: folder of the images.
         masks: folder of the masks, perhaps the same.
         field: folder of the fields of view.
-        others: folders of masks that would do as well.
-        naming: how files are named, where that is known.
+        others: other possible folders of masks.
+        naming: how files are named, if that is known.
     """
 
     images: Path
@@ -52,7 +52,7 @@ class Found:
 
 
 def by_name(folder: Path) -> Iterator[Found]:
-    """Folders that are named like images beside folders that are named like masks."""
+    """Folders that are named like images next to folders that are named like masks."""
     places = list(islice(folders_to(folder, _DEEP), _MOST_FOLDERS))
     cases: dict[tuple[Path, str, str], list[Found]] = {}
     for place in places:
@@ -66,12 +66,12 @@ def by_name(folder: Path) -> Iterator[Found]:
     for (place, images, masks), several in cases.items():
         if len(several) == 1:
             yield several[0]
-        else:  # each image has a folder of its own, with a folder of its masks
+        else:  # each image has a separate folder, with a folder of its masks
             yield Found(place, place, naming=Naming(f"{STEM}/{images}/*", f"{STEM}/{masks}/*"))
 
 
 def by_mark(folder: Path) -> Iterator[Found]:
-    """Folders that hold images and masks: by marks in the names of files, or by equal names in the folders of cases."""
+    """Folders with images and masks: by marks in the names of files, or by equal names in the folders of cases."""
     found = [Found(place, place) for place in _mixed(folder)]
     for place in islice(folders_to(folder, 2), _MOST_FOLDERS) if not found else ():
         naming = _of_cases(place) or _of_beginnings(place)
@@ -81,7 +81,7 @@ def by_mark(folder: Path) -> Iterator[Found]:
 
 
 def folders_to(folder: Path, depth: int) -> Iterator[Path]:
-    """A folder and those below, down to a depth; folders of palpate's own runs are passed over."""
+    """A folder and those below, down to a depth; run folders of palpate are skipped."""
     if not folder.is_dir() or (folder / "run.json").is_file():
         return
     yield folder
@@ -104,13 +104,13 @@ def _words(path: Path) -> set[str]:
 
 
 def _candidates(place: Path, *, beside: bool) -> Iterator[Found]:
-    """The sets of one folder; `beside` allows a look at the other splits beside it."""
+    """The sets of one folder; `beside` also searches the other splits next to it."""
     if (place / "dataset.json").is_file() or (place / "JPEGImages").is_dir():
-        return  # of nnU-Net, Decathlon or VOC, which have readers of their own
+        return  # of nnU-Net, Decathlon or VOC, which have their own readers
     folders = _folders(place)
     drawn = [path for path in folders if _words(path) & set(_MASKS)]
     fields = [path for path in folders if _words(path) & set(_FIELDS)]
-    # Sets of vessels draw by hand, and call the field of view `mask`.
+    # Vessel data sets have manual drawings, and call the field of view `mask`.
     manual = _by_hand(drawn)
     if manual or (beside and any(_by_hand(_folders(split)) for split in _other_splits(place))):
         fields += [path for path in drawn if path not in manual]
@@ -136,7 +136,7 @@ def _other_splits(place: Path) -> list[Path]:
 
 
 def _shown(folders: Sequence[Path], drawn: Sequence[Path], fields: Sequence[Path]) -> list[Path]:
-    """Folders of images: those named so, or the only ones that are no masks (`train` beside `train_masks`)."""
+    """Folders of images: those named so, or the only ones that are not masks (`train` next to `train_masks`)."""
     others = [path for path in folders if path not in drawn and path not in fields]
     shown = [path for path in others if _words(path) & set(_IMAGES)]
     if shown or not drawn:
@@ -146,7 +146,7 @@ def _shown(folders: Sequence[Path], drawn: Sequence[Path], fields: Sequence[Path
 
 
 def _nearest(images: Path, others: Sequence[Path]) -> list[Path]:
-    """The folders that share most words with that of the images: `train_masks` for `train_images`."""
+    """The folders with most words in common with that of the images: `train_masks` for `train_images`."""
     own = _words(images) - set(_IMAGES)
     shared = {path: len(own & _words(path)) - len(_splits(path) - own) for path in others}
     return [path for path in others if shared[path] == max(shared.values())]
@@ -167,7 +167,7 @@ def _by_split(images: Path, masks: Path, fields: Sequence[Path], others: tuple[s
 
 
 def _mixed(folder: Path) -> Iterator[Path]:
-    """Folders whose images have masks beside them, by split where folders are named after splits."""
+    """Folders with masks next to the images, by split if folders are named after splits."""
     if not folder.is_dir():
         return
     owned = mask_owners(mask_files(folder))
@@ -206,6 +206,6 @@ def _of_beginnings(place: Path) -> Naming | None:
 
 
 def split_rank(path: Path) -> int:
-    """The place among splits of what a file or folder is named after, by itself or by its folder; last without one."""
+    """The position among splits of a file or folder, by its own name or that of its folder; last without one."""
     named = _splits(path) or _splits(path.parent)
     return min((SPLITS.index(word) for word in named), default=len(SPLITS))

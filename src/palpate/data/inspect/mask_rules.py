@@ -1,4 +1,4 @@
-"""How files of images and masks are named after each other, told from their names. A guess is a proposal."""
+"""How files of masks are named after their images, guessed from the names. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEPARATORS = " _.-/"
 
 
 def naming_of(images: Sequence[str], masks: Sequence[str]) -> Naming | None:
-    """The rule by which most images find a mask; the plainest of several; None where no rule finds any.
+    """The rule by which most images find a mask; the simplest of several; None if no rule finds any.
 
     Args:
         images: paths from the folder of the images.
@@ -32,7 +32,7 @@ def naming_of(images: Sequence[str], masks: Sequence[str]) -> Naming | None:
         if found > most:
             best, most = Naming(STEM.join(image), STEM.join(mask)), found
     for rule in marked_rules(masks, {bare_path(name) for name in images}):
-        # Only numbers behind the mark make several masks of one image; a plain rule says more.
+        # Only numbers after the mark mean several masks of one image; a simple rule says more.
         stems = set(ours) & {match["stem"] for path in theirs if (match := MARK.fullmatch(path))}
         if len(stems) > most:
             best, most = Naming(mask=rule), len(stems)
@@ -40,7 +40,7 @@ def naming_of(images: Sequence[str], masks: Sequence[str]) -> Naming | None:
 
 
 def rule_for(images: Sequence[str], files: Sequence[str], image_rule: str) -> str | None:
-    """The rule by which files of a third folder are named, given how images are; None where few images have one."""
+    """The rule by which files of a third folder are named, given how images are named; None if few images have one."""
     before, after = image_rule.split(STEM)
     stems = _cut([bare_path(name) for name in images], before, after)
     theirs = [bare_path(name) for name in files]
@@ -50,11 +50,11 @@ def rule_for(images: Sequence[str], files: Sequence[str], image_rule: str) -> st
 
 
 def marked_rules(files: Iterable[str], images: Iterable[str] | None = None) -> list[str]:
-    """Rules of masks that carry a mark behind the name of their image (`a_mask`, `a_mask_1`), the commonest first.
+    """Rules of masks with a mark after the name of their image (`a_mask`, `a_mask_1`), the most frequent first.
 
     Args:
         files: paths of images and masks of one folder, or of masks alone.
-        images: stems of the images where they lie elsewhere.
+        images: stems of the images if they are elsewhere.
     """
     files = list(files)
     own = set(images) if images is not None else None
@@ -79,13 +79,13 @@ def _cut(stems: Iterable[str], before: str, after: str) -> set[str]:
 
 
 def _affixes(stems: Sequence[str]) -> list[tuple[str, str]]:
-    """Beginnings and ends that all names share, cut where a word ends; the plainest first."""
+    """Beginnings and ends that all names have in common, cut at the end of a word; the simplest first."""
     few = stems[:: max(1, len(stems) // _LOOKED_AT)]
     before = _shared_start(few)
     after = _shared_start([stem[::-1] for stem in few])[::-1]
     starts = {"", re.sub(r"\d+$", "", before), *(before[: place + 1] for place in _separators(before))}
     ends = {"", re.sub(r"^\d+", "", after), *(after[place:] for place in _separators(after))}
-    if len(few) == 1:  # one name shares everything with itself
+    if len(few) == 1:  # one name has everything in common with itself
         ends |= {stem_of(few[0])[len(match["stem"]) :] for match in [MARK.fullmatch(stem_of(few[0]))] if match}
     return sorted(product(starts, ends), key=lambda affix: (len(affix[0]) + len(affix[1]), affix))
 

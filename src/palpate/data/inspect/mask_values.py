@@ -1,4 +1,4 @@
-"""What a few of many masks store: for a first plan that is written from a look at a folder."""
+"""What a few of many masks store: for a first plan after the inspection of a folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from palpate.errors import InputError
 __all__ = ["MaskValues", "stored_values"]
 
 _FEW = 6
-"""So many different values are structures, however they lie."""
+"""So many different values are structures, for any distances between them."""
 _MOST = 32
 """Masks of more different values are changed by JPEG or by scaling, or are pictures."""
 _NEAR = 0.16
-"""How near to one of both ends of its range a value is taken for it, as a share of the range."""
+"""How near to an end of its range a value counts as that end, as a share of the range."""
 _BETWEEN = 0.5
-"""Values between both ends, as a share of those at the upper one, that edges may have."""
+"""Most values between both ends that edges may have, as a share of those at the upper end."""
 _RANGE = 64
 """Whole values of a smaller range are numbers of structures."""
 
@@ -32,9 +32,9 @@ class MaskValues(NamedTuple):
     """How masks store what they show.
 
     Attributes:
-        values: stored values other than 0, sorted; 1 where there is a threshold; none in pictures.
-        threshold: from which number on the only structure is there, where values have been changed; None elsewhere.
-        doubt: why 0 may be a structure and no background; empty where nothing speaks for it.
+        values: stored values other than 0, sorted; 1 if there is a threshold; none in pictures.
+        threshold: the lowest number that counts as the only structure, if values have been changed; otherwise None.
+        doubt: why 0 may be a structure and not background; empty if nothing suggests it.
     """
 
     values: tuple[int, ...]
@@ -42,9 +42,9 @@ class MaskValues(NamedTuple):
     doubt: str = ""
 
     def lines(self) -> list[str]:
-        """What a plan says of it."""
+        """The lines of a plan for it."""
         if self.threshold is not None:
-            why = "CHECK: JPEG or scaling has changed the masks; the structure is where they hold this or more"
+            why = "CHECK: JPEG or scaling has changed the masks; the structure is where they have this value or more"
             return [f"threshold = {self.threshold:g}  # {why}"]
         word = "0x{:06x}" if self.values and self.values[-1] >= COLOURS else "{}"
         listed = ", ".join(map(word.format, self.values))
@@ -53,10 +53,10 @@ class MaskValues(NamedTuple):
 
 
 def stored_values(root: Path, names: Sequence[str]) -> MaskValues:
-    """What some masks store; no values where they are pictures.
+    """What some masks store; no values if they are pictures.
 
     Args:
-        root: the folder that paths start from.
+        root: folder that paths start from.
         names: paths of masks.
 
     Raises:
@@ -80,14 +80,14 @@ def stored_values(root: Path, names: Sequence[str]) -> MaskValues:
 
 
 def _doubt(grids: Sequence[Array]) -> str:
-    """Why 0 may be a structure: masks hold it inside, and another value all around (REFUGE draws black on white)."""
+    """Why 0 may be a structure: masks have it inside, and another value all around (REFUGE draws black on white)."""
     around = {value for grid in grids for value in np.unique(_edge(grid)).tolist()}
     if len(around) != 1 or 0 in around or not any((grid == 0).any() for grid in grids):
         return ""
     outside = int(around.pop())
     return (
-        f"every mask that was looked at holds {outside} along its whole edge, and 0 inside, and palpate takes 0 for "
-        "background. If 0 is a structure, save the masks with 0 outside and give each structure a value of its own"
+        f"every mask that was checked has {outside} along its whole edge, and 0 inside, and palpate reads 0 as "
+        "background. If 0 is a structure, save the masks with 0 outside and give each structure a separate value"
     )
 
 
@@ -113,7 +113,7 @@ def _is_coloured(grid: Array) -> bool:
 
 
 def _between(held: dict[float, int]) -> float | None:
-    """The number halfway between two values that most pixels are close to; None where there are no two such."""
+    """The number halfway between two values that most pixels are close to; None if there are not two such values."""
     low, high = min(held), max(held)
     reach = (high - low) * _NEAR
     below = sum(count for value, count in held.items() if value <= low + reach)

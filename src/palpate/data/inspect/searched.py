@@ -12,16 +12,16 @@ ANNOTATED = (
     *("images", "imgs", "image", "masks", "mask", "labels", "annotations", "fov", "segmentation", "segmentations"),
     *("imagestr", "imagests", "labelstr", "labelsts", "jpegimages", "imagesets", "groundtruth", "ground_truth"),
 )
-"""Names of folders that hold images or masks of an annotated set, and no class."""
+"""Names of folders with images or masks of an annotated set, which are not a class."""
 
 _MOST_FOLDERS = 64
 _DEEP = 3
 
 
 def searched_folders(folder: Path) -> list[Path]:
-    """The folders in which `palpate init` looks: the folder, those in it, and splits at most three levels down.
+    """The folders that `palpate init` searches: the folder, those in it, and splits at most three levels down.
 
-    Folders that only wrap another one (`chest_xray/chest_xray`) count as no level.
+    A folder that only contains another one (`chest_xray/chest_xray`) does not count as a level.
     """
     if not folder.is_dir():
         return []

@@ -1,4 +1,4 @@
-"""What a few of many images are, by their headers: for a first plan that is written from a look at a folder."""
+"""What a few of many images are, by their headers: for a first plan after the inspection of a folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MOST_SERIES = 8
 
 
 class UnreadError(InputError):
-    """An image set was recognised and cannot be read: its reason is shown, and no worse guess takes its place."""
+    """An image set was recognised and cannot be read: its reason is shown, and no worse guess is made instead."""
 
 
 class OtherKindError(UnreadError):
-    """A file or folder is not of the kind that a reader looks for: shown only where nothing else is to be said."""
+    """A file or folder is not of the kind that a reader expects: shown only if there is no other message."""
 
 
 def broken(refused: Sequence[UnreadError]) -> list[UnreadError]:
@@ -34,15 +34,15 @@ def broken(refused: Sequence[UnreadError]) -> list[UnreadError]:
 
 
 def reasons(refused: Sequence[UnreadError], most: int = 6) -> list[str]:
-    """Why nothing could be read: of image sets that were recognised, or else of all that was looked at."""
+    """Why nothing could be read: for image sets that were recognised, or otherwise for everything that was checked."""
     texts = list(dict.fromkeys(str(error) for error in broken(refused) or refused))
     more = len(texts) - most
-    return [*texts[:most], *([f"{more} more were looked at."] if more > 0 else [])]
+    return [*texts[:most], *([f"{more} more were checked."] if more > 0 else [])]
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turn what keeps files of a recognised image set from being read into an `UnreadError`."""
+    """Turn an error on the files of a recognised image set into an `UnreadError`."""
     try:
         yield
     except InputError as error:
@@ -51,17 +51,17 @@ def reading() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Seen:
-    """A few images that were looked at.
+    """A few images that were inspected.
 
     Attributes:
         first: the first of them, a file or the folder of a series.
-        header: what it says of itself.
+        header: its header.
         equal: whether all have its shape and type.
-        channels: how many of them have how many channels, fewest channels first.
+        channels: numbers of channels and how many images have them, fewest channels first.
         paths: all of them.
         alike: whether all have its unit and the value of its stored step.
-        dicom: whether all are DICOM, which tells patients apart.
-        turned: how many of them ask to be turned when they are shown (EXIF).
+        dicom: whether all are DICOM, which identifies patients.
+        turned: how many of them have a tag that turns them when they are shown (EXIF).
     """
 
     first: Path
@@ -79,7 +79,7 @@ class Seen:
         return self.header.form
 
     def reach(self, *, every: bool = False) -> tuple[float, float]:
-        """Lowest and highest finite value of the first image, or of every one, which are read for it.
+        """Lowest and highest finite value of the first image, or of all; their pixels are read.
 
         Raises:
             InputError: pixels cannot be read, or none of them is finite.
@@ -88,7 +88,7 @@ class Seen:
         return min(low for low, _ in reaches), max(high for _, high in reaches)
 
     def holding_nan(self) -> int:
-        """How many of the images that were looked at hold NaN; raises InputError where pixels cannot be read."""
+        """How many of the inspected images have NaN; raises InputError if pixels cannot be read."""
         floating = [path for path in self.paths if header_of(path).lattice is None]
         return sum(bool(np.isnan(format_of(path).read(path).stored).any()) for path in floating)
 
@@ -97,12 +97,12 @@ def _reach(path: Path) -> tuple[float, float]:
     values = format_of(path).read(path).values
     finite = values[np.isfinite(values)]
     if not finite.size:
-        raise InputError(f"{path}: it holds no finite value.")
+        raise InputError(f"{path}: it has no finite value. Take it out.")
     return float(finite.min()), float(finite.max())
 
 
 def look_at(paths: Sequence[Path]) -> Seen:
-    """The headers of some images; raises UnreadError where one cannot be read."""
+    """The headers of some images; raises UnreadError if one cannot be read."""
     if paths[0].is_dir():  # a series has a header for each of its slices
         paths = paths[:: -(-len(paths) // _MOST_SERIES)]
     with reading():

@@ -1,4 +1,4 @@
-"""A look into a CSV of masks or boxes: its column of images, and those of splits, patients, sites and scanners."""
+"""Inspect a CSV of masks or boxes: its column of images, and those of splits, patients, sites and scanners."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SheetLook:
     """A CSV that was read: its header and lines, and the columns of splits and patients."""
 
     def __init__(self, path: Path, *, numbers: Collection[str] = (), repeated: bool = False) -> None:
-        """Read the CSV; `repeated` allows an image several lines, and the columns `numbers` name no images.
+        """Read the CSV; `repeated` allows several lines for an image, and the columns `numbers` are not images.
 
         Raises:
             InputError: it is damaged, or no column of it names images.
@@ -53,6 +53,6 @@ class SheetLook:
         self.values = values
 
     def look(self) -> Seen:
-        """What a few of its images say of themselves; raises UnreadError where one cannot be read."""
+        """The headers of a few of its images; raises UnreadError if one cannot be read."""
         few = spread(self.lines)
         return look_at([self.images / name for line in few if (name := locate(self.images, line.cells[self.file]))])

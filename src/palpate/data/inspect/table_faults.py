@@ -1,4 +1,4 @@
-"""Why a table of text is no table of labelled images, for people who brought one: file, line, column and the fix."""
+"""Why a table of text is not a table of labelled images, for the user who has one: file, line, column and fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HALF = 0.5
 
 
 def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> UnreadError:
-    """Why no column of a table names images: an `OtherKindError` where none looks as if it should.
+    """Why no column of a table names images: an `OtherKindError` if none looks like images.
 
     Args:
         path: the table.
@@ -36,13 +36,13 @@ def why_no_images(path: Path, header: Sequence[str], lines: Sequence[Line]) -> U
         first = [line for line in lines if line.cells[column] == doubled[0]]
         return UnreadError(
             f"{path} lists {doubled[0]} twice, in lines {first[0].number} and {first[1].number}"
-            f"{f', and {len(doubled) - 1} other images too' if len(doubled) > 1 else ''}. Keep one line an image."
+            f"{f', and {len(doubled) - 1} other images too' if len(doubled) > 1 else ''}. Keep one line per image."
         )
     return _missing(path, column, lines)
 
 
 def without_header(path: Path, header: Sequence[str]) -> UnreadError | None:
-    """What to say of a table whose first line is no header, or None."""
+    """The error for a table whose first line is not a header, or None."""
     data = [cell for cell in header if is_image_name(cell)]
     return (
         UnreadError(
@@ -55,7 +55,7 @@ def without_header(path: Path, header: Sequence[str]) -> UnreadError | None:
 
 
 def _meant(path: Path, header: Sequence[str], lines: Sequence[Line]) -> str | None:
-    """The column that should name images: by what its cells look like, or by its name."""
+    """The column that should name images: by its cells, or by its name."""
     shares = {column: sum(is_image_name(line.cells[column]) for line in lines) / len(lines) for column in header}
     alike = [column for column in header if shares[column] >= _HALF]
     if alike:
@@ -63,7 +63,7 @@ def _meant(path: Path, header: Sequence[str], lines: Sequence[Line]) -> str | No
     if named := [column for column in header if column.lower() in IMAGE_NAMES]:
         return named[0]
     found = file_column(path, header, lines, repeated=True)
-    # Cells such as 0 and 1 may stand for images 0.png and 1.png by chance.
+    # Cells such as 0 and 1 may fit images 0.png and 1.png by chance.
     return found[0] if found and len({line.cells[found[0]] for line in lines}) > _HALF * len(lines) else None
 
 
@@ -71,11 +71,11 @@ def _missing(path: Path, column: str, lines: Sequence[Line]) -> UnreadError:
     images, found = _base(path, column, lines)
     missing = [line for line in lines if locate(images, line.cells[column]) is None]
     if not missing:
-        return OtherKindError(f"{path}: column '{column}' does not name one image a line.")
+        return OtherKindError(f"{path}: column '{column}' does not name one image per line.")
     if not found and not any(is_image_name(line.cells[column]) for line in lines):
         return OtherKindError(
-            f"{path}: column '{column}' names no image in {path.parent} or in a folder beside it: "
-            f"'{missing[0].cells[column]}' in line {missing[0].number} is not there."
+            f"{path}: column '{column}' names no image in {path.parent} or in a folder in it: "
+            f"'{missing[0].cells[column]}' in line {missing[0].number} does not exist."
         )
     first = missing[0]
     return UnreadError(
@@ -85,7 +85,7 @@ def _missing(path: Path, column: str, lines: Sequence[Line]) -> UnreadError:
 
 
 def _base(path: Path, column: str, lines: Sequence[Line]) -> tuple[Path, int]:
-    """The folder under which most images of a column lie, and how many they are."""
+    """The folder with most images of a column, and their number."""
     places = [path.parent, *visible(place for place in path.parent.iterdir() if place.is_dir())]
     counted = [(sum(locate(place, line.cells[column]) is not None for line in lines), place) for place in places]
     most = max(count for count, _ in counted)
@@ -93,7 +93,7 @@ def _base(path: Path, column: str, lines: Sequence[Line]) -> tuple[Path, int]:
 
 
 def hint(images: Path, cell: str) -> str:
-    """What is probably wrong with a path that does not exist, and the fix."""
+    """The probable mistake in a path that does not exist, and the fix."""
     if not cell:
         return "The cell is empty. Write the image's path there, or remove the line."
     if close := near(images, cell):
@@ -107,12 +107,12 @@ def hint(images: Path, cell: str) -> str:
 
 
 def is_image_name(cell: str) -> bool:
-    """Whether a cell ends as the names of images do."""
+    """Whether a cell ends like the name of an image."""
     return cell.lower().endswith(SUFFIXES)
 
 
 def why_no_labels(path: Path, file: str, columns: Mapping[str, Counter[str]], lines: Sequence[Line]) -> UnreadError:
-    """Why no column of a table that names images holds classes or findings.
+    """Why a table that names images has no column of classes or findings.
 
     Args:
         path: the table.
@@ -137,9 +137,9 @@ def why_no_labels(path: Path, file: str, columns: Mapping[str, Counter[str]], li
         if len(values) > MOST_CLASSES:
             return UnreadError(
                 f"{path}: column '{column}' holds {len(values)} different texts, more than the {MOST_CLASSES} classes "
-                "that palpate takes for labels. Put a column label there, with the class of each image."
+                "that palpate reads as labels. Put a column label there, with the class of each image."
             )
-    looked = f" Looked at: {listed(columns, 6)}." if columns else ""
+    looked = f" Checked: {listed(columns, 6)}." if columns else ""
     return OtherKindError(
         f"{path} names images in column '{file}', and no other column holds labels.{looked} "
         "Put a column label there, with the class of each image."

@@ -1,4 +1,4 @@
-"""A look into a table of text beside images: its column of images, and what its other columns are for."""
+"""Inspect a table of text next to images: its column of images, and the meaning of its other columns."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ _BETWEEN = re.compile(r"[,;\t\r\n/\\]")
 
 
 class TableLook:
-    """A table of which one column names images, one line each.
+    """A table with one column that names images, one line for each.
 
     Attributes:
         path: the table.
         header: names of its columns.
         lines: its lines.
         file: its column of images.
-        images: folder that they start from.
-        values: how often each text stands in each other column.
+        images: folder that their paths start from.
+        values: how often each text occurs in each other column.
         split: column of splits.
         splits: names of the splits and their lines, the one to audit first.
         group: column of patients.
@@ -61,7 +61,7 @@ class TableLook:
         """Read the table.
 
         Raises:
-            UnreadError: it is damaged, or its images are not there, or (`OtherKindError`) it is no table of images.
+            UnreadError: it is damaged, or its images do not exist, or (`OtherKindError`) it is not a table of images.
         """
         self.path = path
         try:
@@ -88,8 +88,8 @@ class TableLook:
 
     @cached_property
     def candidates(self) -> dict[str, Counter[str]]:
-        """The columns that could hold labels: those that are for nothing else."""
-        # A cell `1` finds an image 1.png too: only what looks like a path is one.
+        """The columns that could be labels: those without another meaning."""
+        # A cell `1` finds an image 1.png too: only a text that looks like a path is one.
         taken = {self.split, self.group, self.site, self.scanner, *self._paths()}
         return {column: held for column, held in self.values.items() if column not in taken}
 
@@ -102,28 +102,28 @@ class TableLook:
         return tuple(f"column '{name}' names images too, and they are left out" for name in self._paths())
 
     def look(self) -> Seen:
-        """What a few of its images say of themselves; raises UnreadError where one cannot be read."""
+        """The headers of a few of its images; raises UnreadError if one cannot be read."""
         places = places_of(self.images, [line.cells[self.file] for line in spread(self.lines)])
         return look_at([self.images / name for name in places.values() if name is not None])
 
     @property
     def found(self) -> str:
-        """Which images identifiers without an ending stand for, in words; empty where cells are paths."""
+        """Which images identifiers without an ending mean, in words; empty if cells are paths."""
         first = self.lines[0].cells[self.file]
         name = places_of(self.images, [first])[first]
-        return f"'{first}' stands for {name}" if name is not None and name != first else ""
+        return f"'{first}' means {name}" if name is not None and name != first else ""
 
 
 def other_table(path: Path) -> OtherKindError | None:
-    """Why a table of another program is not read, or None where the file is no such table."""
+    """Why a table of another program is not read, or None if the file is not such a table."""
     if path.suffix.lower() == ".txt" and _lists_images(path):
         return OtherKindError(f"{path} lists images in plain text. Save it as CSV with a header, such as file,label.")
     fix = OTHER_TABLES.get(path.suffix.lower())
-    return None if fix is None else OtherKindError(f"{path} is no CSV, which is what palpate reads. {fix}")
+    return None if fix is None else OtherKindError(f"{path} is not a CSV file, and palpate reads CSV. {fix}")
 
 
 def _names_what_is_beside(path: Path) -> bool:
-    """Whether a damaged table still shows that it is about the images and folders beside it."""
+    """Whether a damaged table still shows that it is about the images and folders next to it."""
     with path.open("rb") as file:
         text = file.read(_MOST_READ).decode(errors="replace")
     words = {word.strip().strip('"') for word in _BETWEEN.split(text)}

@@ -1,4 +1,4 @@
-"""A look at a folder: whether it holds a YOLO set. A guess is a proposal."""
+"""Inspect a folder: whether it is a YOLO set. A guess is a proposal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["yolo_of"]
 
 
 def yolo_of(folder: Path) -> tuple[FoundAnnotations, ...]:
-    """The YOLO set of a folder: with a `data.yaml`, or with images and texts of boxes; empty where it is none.
+    """The YOLO set of a folder: with a `data.yaml`, or with images and texts of boxes; empty if it is not one.
 
     Raises:
-        UnreadError: it is one, and cannot be read.
+        UnreadError: it is a YOLO set that cannot be read.
     """
     described = [
         path for path in visible(folder.iterdir()) if path.suffix in (".yaml", ".yml") and is_description(path)
@@ -42,7 +42,7 @@ def yolo_of(folder: Path) -> tuple[FoundAnnotations, ...]:
 
 
 def _has_texts(folder: Path) -> bool:
-    """Whether images lie in `images` and texts of their boxes in `labels`, here or below folders of splits."""
+    """Whether images are in `images` and texts of their boxes in `labels`, here or below folders of splits."""
     pictures = [path for path in (folder / "images", *folder.glob("*/images")) if path.is_dir()]
     return any(label_file(image).is_file() for place in pictures for image in _first_images(place))
 

@@ -87,7 +87,7 @@ class CocoFile:
         names: path of each image by its id.
         sizes: declared width and height of each image, where they are declared.
         categories: names by their ids, in the order of these.
-        annotations: as they stand there.
+        annotations: as they are in the file.
     """
 
     path: Path
@@ -102,7 +102,7 @@ def read_coco(path: Path, images: Path) -> CocoFile:
     """What a COCO file holds; its images start from a folder.
 
     Raises:
-        InputError: it is no COCO file, an id or name stands there twice, or an annotation names what is not there.
+        InputError: it is no COCO file, an id or name appears twice, or an annotation names what is not there.
     """
     document = read_json(path)
     pictures, things = entry(path, "", document, "images", list), entry(path, "", document, "annotations", list)
@@ -112,7 +112,7 @@ def read_coco(path: Path, images: Path) -> CocoFile:
     for number, one in enumerate(entry(path, "", document, "categories", list), start=1):
         identifier = entry(path, f"category {number}", one, "id", int)
         if identifier in categories:
-            raise InputError(f"{path}: the category id {identifier} stands there twice. Keep one of them.")
+            raise InputError(f"{path}: the category id {identifier} appears twice. Keep one of them.")
         categories[identifier] = entry(path, f"category {number}", one, "name", str).strip()
     unique(path, "the category", categories.values())
     lines, names, sizes = [], {}, {}
@@ -120,7 +120,7 @@ def read_coco(path: Path, images: Path) -> CocoFile:
         identifier = entry(path, f"image {number}", one, "id", int)
         name = path_from(images, entry(path, f"image {number}", one, "file_name", str), f"{path}, image {number}")
         if identifier in names:
-            raise InputError(f"{path}: the image id {identifier} stands there twice. Keep one of them.")
+            raise InputError(f"{path}: the image id {identifier} appears twice. Keep one of them.")
         names[identifier] = name
         if all(isinstance(one.get(side), int) for side in ("width", "height")):
             sizes[name] = (one["width"], one["height"])
@@ -231,7 +231,7 @@ class CocoMasks:
         return Annotation(labels=labels, overlapping=not self.exclusive, spacing=self.spacing or header.spacing)
 
     def files(self, case: Case) -> tuple[Path, ...]:
-        """None: all shapes stand in the JSON."""
+        """None: all shapes are in the JSON."""
         return ()
 
     def content(self, case: Case) -> bytes:

@@ -109,7 +109,7 @@ def paired(
         masks: files in the folder of the masks.
         naming: how they are named.
         fields: files in the folder of the fields of view.
-        together: whether images and masks lie in one folder, so that masks stand among the images too.
+        together: whether images and masks lie in one folder, so that the images include masks.
 
     Raises:
         InputError: a rule is none, or an image has several masks and the rule does not allow it.

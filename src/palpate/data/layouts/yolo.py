@@ -68,7 +68,7 @@ class YoloSet:
         root: the folder that holds all images and labels.
         names: of the classes, in their order; empty where nothing names them.
         splits: folders of images, or lists of images, of each split; the one to audit first.
-        posed: whether key points stand behind each box.
+        posed: whether key points follow each box.
     """
 
     path: Path

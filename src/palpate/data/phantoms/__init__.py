@@ -1,4 +1,4 @@
-"""Digital phantoms: synthetic images with known ground truth, made by numpy and scipy alone."""
+"""Digital phantoms: synthetic images with known ground truth, made only with numpy and scipy."""
 
 from palpate.data.phantoms.endoscopy import ARTEFACTS, EndoscopyPhantom, endoscopy, endoscopy_set
 from palpate.data.phantoms.folder import (

@@ -1,4 +1,4 @@
-"""Vessels and airways of the lungs: trees of soft tubes in space, grown from the hila."""
+"""Vessels and airways of the lungs: trees of soft tubes in space, from the hila outwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tubes:
         return Tubes(self.points, self.radii + by)
 
     def cut(self, grid: Canvas, z: float, thickness: float, spacing: float) -> Array:
-        """How much of each pixel of the slice at `z` lies in a tube, (size, size), 0..1.
+        """How much of each pixel of the slice at `z` is in a tube, (size, size), 0..1.
 
         A tube thinner than the slice fills only its share of the thickness (partial volume).
         """
@@ -41,7 +41,7 @@ class Tubes:
         cover = grid.blank()
         unit = spacing * grid.scale
         order = np.argsort(radii)
-        # Stamping costs as much as the widest disc of a call, so narrow and wide ones go apart.
+        # Stamping costs as much as the widest disc of a call, so narrow and wide ones are drawn in separate calls.
         for part in np.array_split(order, 3):
             grid.stamp(cover, self.points[hit][part][:, :0:-1] / unit, radii[part] / unit, "flat", share[part])
         return cover

@@ -10,7 +10,7 @@ from palpate.data.phantoms.canvas import Array, Canvas, Points
 from palpate.data.phantoms.vessels import Tree, grow
 
 # Linear red, green, blue. Reflectances are near those of fundus photographs after undoing a gamma of 2.2;
-# absorbances are natural-log optical densities of a full vessel's width. Blood takes green most and red least.
+# absorbances are natural-log optical densities of a full vessel's width. Blood absorbs green most and red least.
 PALE_FUNDUS = np.array([0.70, 0.205, 0.062], np.float32)
 DARK_FUNDUS = np.array([0.46, 0.105, 0.026], np.float32)
 DISC_RIM = np.array([0.90, 0.50, 0.20], np.float32)
@@ -80,7 +80,7 @@ def reflectance(eye: Eye, grid: Canvas, rng: np.random.Generator) -> tuple[Array
     """
     base = PALE_FUNDUS + (DARK_FUNDUS - PALE_FUNDUS) * np.float32(eye.pigment)
     base = base * np.exp(rng.normal(0, (0.03, 0.09, 0.16))).astype(np.float32)
-    # Choroidal vessels shine through where there is little pigment; coarse clouds vary the pigment itself.
+    # Choroidal vessels are visible where there is little pigment; coarse clouds vary the pigment itself.
     clouds = 0.08 * grid.smooth_noise(rng, 5)
     tessellation = (0.13 - 0.06 * eye.pigment) * (0.8 - np.abs(grid.smooth_noise(rng, 20)))
     grain = 0.035 * grid.smooth_noise(rng, 48)
@@ -106,7 +106,7 @@ def reflectance(eye: Eye, grid: Canvas, rng: np.random.Generator) -> tuple[Array
         for wide in (False, True):  # thin vessels need small patches only
             mine = (radii * grid.scale > 1) == wide
             grid.stamp(target, points[mine], radii[mine], "cylinder")
-    # Veins pass under arteries; both fade where they dive into the cup.
+    # Veins pass under arteries; both fade where they go down into the cup.
     dive = 1 - 0.45 * cup
     density = (veins * dive)[..., None] * VEIN + (arteries * dive)[..., None] * ARTERY
     return np.asarray(retina * np.exp(-density), np.float32), np.maximum(veins, arteries)

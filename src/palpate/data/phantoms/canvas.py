@@ -1,4 +1,4 @@
-"""A square pixel grid in units of the field of view, and the one way to draw on it: stamping soft discs."""
+"""A square pixel grid in units of the field of view, and the only way to draw on it: stamping soft discs."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Canvas:
         return np.zeros((self.size, self.size), np.float32)
 
     def smooth_noise(self, rng: np.random.Generator, cells: int) -> Array:
-        """Gaussian noise of mean 0 and deviation 1 that varies over 1/`cells` of the image, alike at every size."""
+        """Gaussian noise of mean 0 and deviation 1 that varies over 1/`cells` of the image, the same at every size."""
         weights = _bumps(self.size, cells)
         coarse = rng.standard_normal((weights.shape[1],) * 2, np.float32)
-        # einsum, not @: threads of a linear-algebra library cost more here than they give, and differ by machine.
+        # einsum, not @: threads of a linear-algebra library cost more than they save, and results differ by machine.
         return np.asarray(np.einsum("il,jl->ij", np.einsum("ik,kl->il", weights, coarse), weights), np.float32)
 
     def at(self, values: Array, points: Points) -> Array:
@@ -70,7 +70,7 @@ class Canvas:
             centres: (n, 2), x and y.
             radii: (n,), in units of the field's radius.
             profile: How a disc falls off.
-            strength: (n,) greatest value of each disc; 1 where None.
+            strength: (n,) greatest value of each disc; None: 1.
             ragged: (n, 4) amplitudes and phases of two angular waves that make the outline irregular, or None.
         """
         if not len(centres):

@@ -51,7 +51,7 @@ def endoscopy(rng: np.random.Generator, size: int = 128) -> EndoscopyPhantom:
     grid = canvas(size)
     scene = _gut(grid, rng)
     found = []
-    # A film on the lens blurs the mucosa, and nothing else overlaps it: the order is that of the light's way.
+    # A film on the lens blurs the mucosa, and nothing else overlaps it: the order is that of the path of the light.
     for artefact in sorted(scatter(rng), key=lambda one: one.kind != BLUR):
         scene, seen = lay(scene, artefact, grid, rng)
         found.append((box(seen), ARTEFACTS.index(artefact.kind)))
@@ -119,7 +119,7 @@ def _folds(away: Array, angle: Array, rng: np.random.Generator) -> Array:
 
 
 def _field(grid: Canvas, rng: np.random.Generator) -> Array:
-    """The field of view, (size, size), 0..1: the whole frame with cut corners, of which there are two common forms."""
+    """The field of view, (size, size), 0..1: the whole frame with cut corners, in two common forms."""
     cut = rng.random() < 0.6
     edge = np.asarray(1.62 - np.abs(grid.x) - np.abs(grid.y) if cut else 1.16 - grid.distance(0, 0), np.float32)
     return np.asarray(np.clip(edge * grid.scale + 0.5, 0, 1), np.float32)

@@ -31,7 +31,7 @@ class Artefact:
 
 
 def scatter(rng: np.random.Generator) -> list[Artefact]:
-    """No artefact in one of six images; else up to four groups, none touching another; bubbles come in groups."""
+    """No artefact in one of six images; otherwise up to four groups that do not touch; bubbles are in groups."""
     if rng.random() < 1 / 6:
         return []
     placed: list[Artefact] = []
@@ -58,7 +58,7 @@ def lay(scene: Array, artefact: Artefact, grid: Canvas, rng: np.random.Generator
 
 
 def box(seen: Seen) -> npt.NDArray[np.float32]:
-    """The tight box of where an artefact is seen: xmin, ymin, xmax, ymax; pixel i reaches from i to i + 1."""
+    """The tight box of where an artefact is seen: xmin, ymin, xmax, ymax; pixel i extends from i to i + 1."""
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
@@ -96,7 +96,7 @@ def _glare(scene: Array, artefact: Artefact, grid: Canvas, rng: np.random.Genera
 
 
 def _smear(scene: Array, artefact: Artefact, grid: Canvas, rng: np.random.Generator) -> tuple[Array, Seen]:
-    """A film of water on the lens: what lies behind is drawn out to one side and looks milky."""
+    """A film of water on the lens: the view behind it is stretched to one side and looks milky."""
     u, v, _ = _around(artefact, grid)
     away = np.hypot(u, v * rng.uniform(1.0, 1.4)) + 0.08 * grid.smooth_noise(rng, 7)
     share = np.asarray(1 / (1 + np.exp(np.clip((away - 0.9) * 11, -30, 30))), np.float32)[..., None]
@@ -123,4 +123,4 @@ def _bubble(scene: Array, artefact: Artefact, grid: Canvas, rng: np.random.Gener
 
 
 _LAYERS = {SPECULARITY: _glints, SATURATION: _glare, BLUR: _smear, BUBBLES: _bubble}
-"""Blur is laid first by `endoscopy`, since a film on the lens lies before everything."""
+"""`endoscopy` applies blur first, because a film on the lens is in front of everything."""

@@ -21,7 +21,7 @@ from palpate.errors import StorageError
 from palpate.seeds import derive
 
 NOTICE = "palpate digital phantom, synthetic"
-"""Said by every PNG (`Description`) and NIfTI (`descrip`), so that no phantom can pass for a patient's image."""
+"""Text in every PNG (`Description`) and NIfTI (`descrip`), so that a phantom cannot pass for a patient's image."""
 
 OFFSET = 1024
 """Added to Hounsfield units, so that 16-bit PNG, which have no negative values, can store them."""
@@ -45,7 +45,7 @@ def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
 def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
     """Write `count` axial slices of thorax phantoms with masks of their lungs and lesions.
 
-    `images/` holds 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the labels of `labelled`; `images.csv`
+    `images/` contains 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the labels of `labelled`; `images.csv`
     has columns `image,mask`. A pixel is 2.75 mm wide and high. The phantoms are those of `thorax_set(count, seed)`;
     files of the same names are replaced.
 
@@ -65,9 +65,9 @@ def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
 def write_thorax_volumes(folder: Path, count: int, seed: int) -> None:
     """Write `count` whole chests with masks of their lungs and lesions, as NIfTI.
 
-    `images/phantom_0000.nii.gz` holds Hounsfield units, 64 x 64 pixels of 5.5 mm in 48 slices of 6 mm, `masks/` the
+    `images/phantom_0000.nii.gz` contains Hounsfield units, 64 x 64 pixels of 5.5 mm in 48 slices of 6 mm, `masks/` the
     labels of `labelled`; `images.csv` has columns `image,mask`. Axes are x to the patient's left, y to the back and z
-    to the head, as the affine says. Volume `i` is drawn from `seed` and `i` alone; files of the same names are
+    to the head, as in the affine. Volume `i` depends only on `seed` and `i`; files of the same names are
     replaced.
 
     Raises:
@@ -87,7 +87,7 @@ def write_thorax_volumes(folder: Path, count: int, seed: int) -> None:
 def _write_volume(path: Path, voxels: npt.NDArray[Any], spacing: tuple[float, ...]) -> None:
     depth, height, width = spacing
     # NIfTI counts to the right, the front and the head; the first two of our axes run the other way.
-    build: Any = nibabel.Nifti1Image  # it has no types
+    build: Any = nibabel.Nifti1Image  # nibabel has no types
     stored = build(voxels.transpose(2, 1, 0), np.diag([-width, -height, depth, 1.0]))
     stored.header.set_xyzt_units("mm")
     stored.header["descrip"] = NOTICE
@@ -132,7 +132,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _write_pictures(folder: Path, kind: str, pictures: npt.NDArray[Any]) -> list[str]:
-    """Write PNGs that say what they are; returns their names relative to the folder."""
+    """Write PNGs that are marked as synthetic; returns their names relative to the folder."""
     notice = PngInfo()
     notice.add_text("Description", NOTICE)
     (folder / kind).mkdir(parents=True, exist_ok=True)

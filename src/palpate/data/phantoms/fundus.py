@@ -1,9 +1,9 @@
 """Digital fundus phantoms: synthetic photographs of the back of an eye whose lesion counts set a grade of 0 to 4.
 
 Grades follow the ICDR scale (Wilkinson et al., Ophthalmology 2003;110:1677-82) by analogy: 0 no lesion; 1 a few
-microaneurysms and nothing else; 2 some haemorrhages, hard exudates and perhaps a cotton-wool spot beside them; 3 many
-of each; 4 still more, and new vessels. `lesions.COUNTS` holds the ranges. Lesions are drawn larger than life so that
-they survive 128 pixels. A phantom is a test object with known truth, not a model of disease: what a network does on
+microaneurysms and nothing else; 2 some haemorrhages, hard exudates and perhaps a cotton-wool spot; 3 many of each;
+4 still more, and new vessels. `lesions.COUNTS` has the ranges. Lesions are larger than real ones, so that they are
+visible at 128 pixels. A phantom is a test object with known truth, not a model of disease: what a network does on
 phantoms says nothing about patients.
 """
 
@@ -37,7 +37,7 @@ class FundusPhantom:
     counts: dict[str, int]
     """Number of lesions of each kind."""
     lesions: npt.NDArray[np.uint8]
-    """Label of each pixel, (size, size): 0 none, else 1 + index in `lesions.KINDS`."""
+    """Label of each pixel, (size, size): 0 none, otherwise 1 + index in `lesions.KINDS`."""
     vessels: npt.NDArray[np.bool_]
     """Pixels of arteries and veins, (size, size)."""
 
@@ -69,7 +69,7 @@ def phantom(grade: int, rng: np.random.Generator, size: int = 128) -> FundusPhan
 
 
 def fundus(grade: int, rng: np.random.Generator, size: int = 128) -> npt.NDArray[np.uint8]:
-    """The photograph of one phantom, (size, size, 3), uint8. Arguments and errors as for `phantom`."""
+    """The photograph of one phantom, (size, size, 3), uint8. Arguments and errors as in `phantom`."""
     return phantom(grade, rng, size).image
 
 

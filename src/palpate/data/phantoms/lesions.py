@@ -1,4 +1,4 @@
-"""Lesions of the phantom: how many of each kind a grade has, where they lie and what they do to the light."""
+"""Lesions of the phantom: how many of each kind a grade has, where they are and what they do to the light."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Lesion:
 
 
 def _candidates(kind: str, eye: Eye, rng: np.random.Generator, count: int) -> Points:
-    """Random places for a kind: exudates lie in rings and clusters, all others spread over the posterior pole."""
+    """Random places for a kind: exudates are in rings and clusters, all others are spread over the posterior pole."""
     angle = rng.uniform(0, 2 * np.pi, count)
     if kind != EXUDATE:
         spread = np.sqrt(rng.uniform(0, 1, count)) * 0.88
@@ -81,7 +81,7 @@ def _candidates(kind: str, eye: Eye, rng: np.random.Generator, count: int) -> Po
 
 
 def scatter(grade: int, eye: Eye, vessels: Array, grid: Canvas, rng: np.random.Generator) -> list[Lesion]:
-    """Lesions of a grade, none touching another, the disc, the fovea or (but for new vessels) a larger vessel."""
+    """Lesions of a grade; none touches another, the disc, the fovea or (except new vessels) a larger vessel."""
     placed: list[Lesion] = []
     for kind in reversed(KINDS):  # the largest first, while there is room
         low, high = COUNTS[grade][kind]
@@ -104,7 +104,7 @@ def scatter(grade: int, eye: Eye, vessels: Array, grid: Canvas, rng: np.random.G
 
 
 def paint(retina: Array, lesions: list[Lesion], grid: Canvas, rng: np.random.Generator) -> tuple[Array, Labels]:
-    """Lay the lesions on a reflectance of (size, size, 3).
+    """Draw the lesions on a reflectance of (size, size, 3).
 
     Returns:
         The new reflectance, and a label map of (size, size), uint8: 0 or 1 + index in `KINDS`.

@@ -21,9 +21,9 @@ def couch(values: Array, x: Array, y: Array, spacing: float, under: float) -> No
 
 
 def scan(values: Array, spacing: Points, noise: float, rng: np.random.Generator) -> npt.NDArray[np.int16]:
-    """What the scanner stores of true Hounsfield units.
+    """What the scanner stores for true Hounsfield units.
 
-    The blur is Gaussian, about 2 mm in the plane. Noise is white noise less its own slow part, which leaves the fine
+    The blur is Gaussian, about 2 mm in the plane. Noise is white noise minus its own slow part, which gives the fine
     grain of filtered backprojection; it is stronger in the middle of the body, where fewer photons arrive.
 
     Args:

@@ -1,7 +1,7 @@
 """Digital thorax phantoms: synthetic CT of the chest in Hounsfield units, with lungs and pneumonic lesions.
 
 Slices and volumes are cut from the same anatomy, given in mm. Slices are shown as radiologists see them, from the
-feet: the patient's left lung lies on the right of the image, and the back below. A phantom is a test object with
+feet: the patient's left lung is on the right of the image, and the back below. A phantom is a test object with
 known truth, not a model of disease: what a network does on phantoms says nothing about patients.
 """
 
@@ -128,7 +128,7 @@ def _phantom(rng: np.random.Generator, size: int, heights: Points, thickness: fl
 
 
 def _disease(chest: Chest, heights: Points, rng: np.random.Generator) -> list[Lesion]:
-    """None in one of four; else some lesions, most of them below the pleura and towards the back."""
+    """None in one of four; otherwise some lesions, most of them below the pleura and towards the back."""
     if rng.random() < 0.25:
         return []
     low, high = heights.min() + 4, heights.max() - 4

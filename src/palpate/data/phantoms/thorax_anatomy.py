@@ -25,7 +25,7 @@ _RIB_DROP = 85.0
 
 
 class Slice(NamedTuple):
-    """Where an axial slice lies: coordinates of its pixels in the patient, (size, size), and its height, in mm."""
+    """The position of an axial slice: coordinates of its pixels in the patient, (size, size), and its height, in mm."""
 
     x: Array
     y: Array
@@ -44,7 +44,7 @@ def ellipse(at: Slice, x: float, y: float, a: float, b: float, *, turn: float = 
 
 
 def ball(at: Slice, centre: tuple[float, float, float], radii: tuple[float, float, float], turn: float = 0.0) -> Array:
-    """Signed distance to an ellipsoid's section; centre and radii in the order z, y, x; far outside where none."""
+    """Signed distance to an ellipsoid's section; centre and radii in the order z, y, x; far outside without one."""
     height = (at.z - centre[0]) / radii[0]
     if abs(height) >= 1:
         return np.full_like(at.x, 1e3)
@@ -53,7 +53,7 @@ def ball(at: Slice, centre: tuple[float, float, float], radii: tuple[float, floa
 
 
 def overlap(*distances: Array, soft: float = 5.0) -> Array:
-    """Signed distance to what all shapes share, with corners rounded by about `soft` mm."""
+    """Signed distance to the intersection of all shapes, with corners rounded by about `soft` mm."""
     stack = np.stack(distances) / np.float32(soft)
     top = stack.max(0)
     return np.asarray((top + np.log(np.exp(np.maximum(stack - top, -30)).sum(0))) * np.float32(soft), np.float32)
@@ -61,7 +61,7 @@ def overlap(*distances: Array, soft: float = 5.0) -> Array:
 
 @dataclass(frozen=True)
 class Waves:
-    """Smooth random texture in space, of mean 0 and deviation 1: a sum of plane waves, alike on every grid."""
+    """Smooth random texture in space, of mean 0 and deviation 1: a sum of plane waves, the same on every grid."""
 
     vectors: Points
     phases: Points
@@ -136,7 +136,7 @@ class Chest:
         return ellipse(at, 0, 0, self.wide * narrow, self.deep * (0.45 + 0.55 * narrow), power=2.3)
 
     def mediastinum(self, at: Slice) -> Array:
-        """Signed distance to all that lies between the lungs: fat, heart, great vessels and spine."""
+        """Signed distance to everything between the lungs: fat, heart, great vessels and spine."""
         column = ellipse(at, 2, 2, 34, self.deep * 0.95, power=1.9)
         bones = ellipse(at, 0, self.spine + 6, 25, 24)
         shape = np.minimum.reduce([column, self.pericardium(at), self.aorta(at), bones])
@@ -164,7 +164,7 @@ class Chest:
         inside, between = self.cage(at), -self.mediastinum(at)
         top = np.full_like(at.x, (at.z - 0.97 * HEIGHT) * 0.8)
         left, right = self.domes(at)
-        # Below the heart the column alone parts them; the midline settles what is left.
+        # Below the heart only the spine separates them; the midline decides the rest.
         return (
             overlap(inside, between, top, -left, -at.x),
             overlap(inside, between, top, -right, at.x),

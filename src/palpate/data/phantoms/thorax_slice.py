@@ -1,4 +1,4 @@
-"""One axial slice of a chest in Hounsfield units: organs laid over one another from the skin inwards."""
+"""One axial slice of a chest in Hounsfield units: organs drawn over one another from the skin inwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Lesion:
     rough: Waves
 
     def depth(self, at: Slice) -> Array:
-        """How deep each pixel lies in it: 0 at its outline, 1 in the middle, negative outside."""
+        """How deep each pixel is in it: 0 at its outline, 1 in the middle, negative outside."""
         z, y, x = self.centre
         rz, ry, rx = self.radii
         away = np.sqrt(np.square((at.x - x) / rx) + np.square((at.y - y) / ry) + ((at.z - z) / rz) ** 2)
@@ -38,18 +38,18 @@ class Lesion:
 
 
 class Painter:
-    """Lays shapes over one slice; an edge is shared between two tissues by partial volume."""
+    """Draws shapes on one slice; at an edge two tissues are mixed by partial volume."""
 
     def __init__(self, at: Slice, spacing: float):
         self.values = np.full_like(at.x, AIR)
         self.spacing = np.float32(spacing)
 
     def cover(self, distance: Array) -> Array:
-        """How much of each pixel lies inside, 0..1."""
+        """How much of each pixel is inside, 0..1."""
         return np.asarray(np.clip(0.5 - distance / self.spacing, 0, 1), np.float32)
 
     def lay(self, distance: Array, value: float | Array) -> None:
-        """Paint what lies at negative distances."""
+        """Paint the pixels at negative distances."""
         self.blend(self.cover(distance), value)
 
     def blend(self, share: Array, value: float | Array) -> None:
@@ -79,7 +79,7 @@ def paint(
     lungs = np.minimum(left, right)
     sick = _air_spaces(painter, chest, lesions, at, lungs)
     painter.blend(chest.vessels.cut(grid, at.z, thickness, spacing) * painter.cover(lungs), chest.blood)
-    beside = 1 - painter.cover(chest.pericardium(at))  # bronchi run past the heart
+    beside = 1 - painter.cover(chest.pericardium(at))  # bronchi pass the heart
     painter.blend(chest.walls.cut(grid, at.z, thickness, spacing) * beside, 0)
     painter.blend(chest.air.cut(grid, at.z, thickness, spacing) * beside, AIR)
     _bones(painter, chest, at, cage)

@@ -1,4 +1,4 @@
-"""Retinal vessel trees: arcades around the macula and nasal trunks that branch, taper and wind."""
+"""Retinal vessel trees: arcades around the macula and nasal trunks that branch, get thinner and wind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tree:
     """Radius of the lumen at each step, (n,)."""
 
     def dense(self, spacing: float) -> tuple[Points, Points]:
-        """Points no further apart than `spacing` and their radii, so that a finer grid draws no beads."""
+        """Points at most `spacing` apart and their radii, so that a finer grid does not show separate discs."""
         parts = int(np.ceil(STEP / spacing))
         shares = np.arange(parts) / parts
         points = self.points[:, None] + self.steps[:, None] * shares[:, None]
@@ -57,7 +57,7 @@ def _walk(sprout: _Sprout, rng: np.random.Generator, winding: float) -> tuple[Po
 
 
 def _split(sprout: _Sprout, path: Points, headings: Points, rng: np.random.Generator) -> list[_Sprout]:
-    """Children along a vessel, on alternating sides, thinner than it."""
+    """Branches along a vessel, on alternating sides, thinner than it."""
     children = []
     side = 1.0 if rng.random() < 0.5 else -1.0
     count = (7, 2, 0)[sprout.order]
@@ -103,7 +103,7 @@ def _trunks(disc: Points, width: float, rng: np.random.Generator) -> list[_Sprou
 
 
 def grow(disc: Points, fovea: Points, width: float, rng: np.random.Generator) -> Tree:
-    """A tree of arteries or of veins for an eye whose disc lies on the right of its fovea.
+    """A tree of arteries or of veins for an eye with the disc on the right of its fovea.
 
     Args:
         disc: Centre of the optic disc, (2,).

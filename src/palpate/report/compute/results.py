@@ -18,7 +18,8 @@ from palpate.metrics.clinical import (
 )
 from palpate.metrics.grading import area_under_roc, quadratic_kappa, sensitivity, specificity
 from palpate.metrics.health import leaves_budget
-from palpate.metrics.intervals import LEVEL, Pairing, Share, holm
+from palpate.metrics.intervals import LEVEL, Share
+from palpate.metrics.pairs import holm
 from palpate.metrics.panel import Bools, Floats, Ints, Outcome
 from palpate.metrics.robustness import (
     beaten_within,
@@ -32,8 +33,9 @@ from palpate.metrics.robustness import (
     worst_case,
     worst_success,
 )
-from palpate.metrics.strength import compare, kind
+from palpate.metrics.strength import compare, kind, strongest
 from palpate.report.compute.budgets import budgets
+from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
 from palpate.report.compute.stability import measure_stability
@@ -167,6 +169,7 @@ def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
         outside_budget=int(outside.any(axis=0).sum()),
         points=[_point(reading, outcome, budget) for budget in range(outcome.eps.size)],
         smallest_eps=_smallest(smallest_eps(outcome)),
+        smallest_change=measure_smallest(reading, outcome),
         forwards=int(outcome.forwards.sum()),
         backwards=int(outcome.backwards.sum()),
     )
@@ -239,19 +242,25 @@ def _worst_directions(reading: RunReading) -> list[WorstDirections]:
 
 
 def _comparisons(reading: RunReading, goal: str) -> list[Comparison]:
-    """Every pair of attacks at the budget where attacks differ most visibly: joint success nearest to one half.
+    """The strongest attack of a goal with each other one, where attacks differ most: joint success nearest to one half.
 
-    Attacks that left their budget are left out: at the same eps they were not under the same constraint.
+    Other pairs are not tested, so Holm's adjustment covers every test that is made. Attacks that left their budget
+    are left out: at the same eps they were not under the same constraint.
     """
-    outcomes = [outcome for outcome in reading.panel.of(goal) if not leaves_budget(outcome)]
-    images = reading.panel.images
-    if len(outcomes) < 2:
+    ran = [reading.outcome(attack) for attack in reading.description.attacks]
+    outcomes = [one for one in ran if one is not None and one.goal == goal and not leaves_budget(one)]
+    images, best = reading.panel.images, strongest(outcomes)
+    if best is None or len(outcomes) < 2:
         return []
     rates = {eps: worst_success(images, outcomes, eps).value for eps in budgets_of(outcomes)}
     telling = min(rates, key=lambda eps: (abs(rates[eps] - 0.5) if rates[eps] == rates[eps] else 1.0, eps))
-    pairs: list[tuple[Outcome, Outcome, Pairing]] = []
-    for first, second in combinations(outcomes, 2):
-        pairs += [(first, second, pair) for eps, pair in compare(first, second) if eps == telling]
+    pairs = [
+        (first, second, pair)
+        for first, second in combinations(outcomes, 2)
+        if best in (first, second)
+        for eps, pair in compare(first, second, images.group)
+        if eps == telling
+    ]
     adjusted = holm([pair.p_value for _, _, pair in pairs])
     return [
         Comparison(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from palpate.metrics.intervals import Share, holm, mcnemar
+from palpate.metrics.intervals import Share
+from palpate.metrics.pairs import holm, paired
 from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.robustness import success_rate, within_budget
 from palpate.metrics.survival import SurvivalShares, saved_difference, survival, together
@@ -143,7 +144,8 @@ def _pair(
     ]
     # The same images count for both attacks.
     pairs = [(name, Share(a.hits, a.among & b.among), Share(b.hits, a.among & b.among)) for name, a, b in pairs]
-    tests = [mcnemar(a.hits[a.among], b.hits[b.among]) for _, a, b in pairs]
+    groups = reading.panel.images.group
+    tests = [paired(a.hits[a.among], b.hits[b.among], groups[a.among]) for _, a, b in pairs]
     rows = [
         RobustToGainRow(
             handling=name,

@@ -69,8 +69,8 @@ def _strength(reading: RunReading) -> list[HealthFinding]:
     kept = [one for one in reading.panel.of(UNTARGETED) if not health.leaves_budget(one)]
     return [
         strength.strong_enough(kept, kinds),
-        strength.noise_baseline(kept, kinds),
-        strength.iterations_help(kept, kinds),
+        strength.noise_baseline(kept, kinds, images.group),
+        strength.iterations_help(kept, kinds, images.group),
         strength.growth(images, kept),
         strength.reaches_all(images, reading.panel.of(UNTARGETED), description.data.extent, description.data.unit),
     ]

@@ -15,6 +15,11 @@ from palpate.report.model.words import interval, percent
 
 FALLEN = 0.5
 """The model counts as beaten where robust accuracy is at most this part of clean accuracy."""
+CHOSEN = (
+    "The data chose this budget: it is the smallest tried one that leaves half the clean share or less. The interval "
+    "does not account for the choice."
+)
+"""Where the sentence is not about the largest budget that was tried."""
 
 
 def make_verdict(
@@ -57,7 +62,7 @@ def make_verdict(
     at = next((row for row in directions if row.eps == point.eps), None)
     return RunVerdict(
         sentence=sentence,
-        details=[scope, *_clinical(at, clean, description.data.written(point.eps))],
+        details=[scope, *_clinical(at, clean, description.data.written(point.eps)), *([CHOSEN] if fallen else [])],
         gates=_gates(description),
         fell=bool(fallen),
         eps=point.eps,

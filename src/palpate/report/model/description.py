@@ -206,6 +206,10 @@ class AttackDescription(JsonObject):
     """Wall time it took, over all budgets."""
     robust_to: Names = Field(default_factory=list)
     """Post-processing steps over which the attack maximised the expectation."""
+    stages: Names = Field(default_factory=list)
+    """Names of the stages of an attack of several stages."""
+    curve: Text = ""
+    """In which order its budgets were attacked; empty in runs of an earlier palpate."""
 
     @property
     def steps(self) -> int | None:

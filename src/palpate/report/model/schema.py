@@ -92,6 +92,38 @@ class AttackPoint(JsonObject):
     grading: Grading
 
 
+class Confirmed(JsonObject):
+    """One budget of a curve that was read from one search, against attacks that ran at exactly this budget."""
+
+    eps: float
+    """Budget in stored values."""
+    standing: int
+    """Images that the search left standing."""
+    checked: int
+    """Those of them that another attack of the goal attacked at this budget."""
+    fell: int
+    """Those of them that it beat, which the search missed."""
+    by: list[Text]
+    """The attacks that ran at this budget."""
+    confirmed: bool | None
+    """Whether all that stand were attacked at this budget and none fell; null if none was attacked."""
+
+
+class SmallestChange(JsonObject):
+    """The smallest change that beats each image, from one search at the largest budget."""
+
+    median: Number
+    """Size of change at which at least half of the eligible images are beaten; null if fewer than half are."""
+    withstood: Figure
+    """Mean share of the budgets from 0 to the largest that an eligible image withstands: the area under the curve."""
+    fallen: int
+    """Eligible images that some change within the largest budget beats."""
+    eligible: int
+    """Images that were correct before and to which the goal applies."""
+    points: list[Confirmed]
+    """One entry per budget, smallest first."""
+
+
 class AttackResults(JsonObject):
     """One attack: its results and its cost."""
 
@@ -115,6 +147,8 @@ class AttackResults(JsonObject):
     points: list[AttackPoint]
     """One entry per budget, smallest first."""
     smallest_eps: SmallestEps
+    smallest_change: SmallestChange | None = None
+    """Null if its budgets were attacked one by one."""
     forwards: int
     """Forward passes, one image each."""
     backwards: int
@@ -171,9 +205,9 @@ class Comparison(JsonObject):
     neither: int
     """Images that neither attack beat."""
     p: float
-    """McNemar's exact two-sided p."""
+    """Two-sided p of sign flips by group; McNemar's exact test if every image is a separate group."""
     p_holm: float
-    """The same after Holm's adjustment over all comparisons of the goal."""
+    """The same after Holm's adjustment over the comparisons of the goal, which are all tests that were made."""
 
 
 class SeriesPoint(JsonObject):
@@ -274,6 +308,7 @@ class Results(JsonObject):
     worst_directions: list[WorstDirections]
     """One entry per budget; empty where the plan names no disease."""
     comparisons: list[Comparison]
+    """The strongest attack of each goal with each other one, at a budget that the data chose."""
     series: list[Series]
     """Per structure, finding or class of boxes; empty for a classification."""
     budgets: list[BudgetResults]

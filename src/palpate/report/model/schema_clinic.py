@@ -108,7 +108,7 @@ class RobustToGainRow(JsonObject):
     only_plain: int
     """Images that only the other one beat."""
     p: float
-    """McNemar's exact two-sided p."""
+    """Two-sided p of sign flips by group; McNemar's exact test if every image is a separate group."""
     p_holm: float
     """The same after Holm's adjustment over the rows."""
 

@@ -164,6 +164,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "disease": [results.task.classes[index] for index in results.task.disease],
         "outside": views.outside(results),
         "how_intervals": f"{views.interval_words(results)} {views.fewer_words(results)}".strip(),
+        "test": views.test_words(results),
         "checks": views.by_gravity(results.validity.checks),
         "paired": views.paired(results),
         "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},

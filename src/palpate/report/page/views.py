@@ -30,6 +30,7 @@ _METHODS = (
     "NeurIPS 2022.",
     "Wilson, Probable Inference, the Law of Succession, and Statistical Inference, J. Am. Stat. Assoc. 22, 1927.",
     "McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika 12, 1947.",
+    "Fisher, The Design of Experiments, section 21 (sign flips), 1935.",
     "Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6, 1979.",
     "Cohen, Weighted Kappa, Psychol. Bull. 70, 1968.",
 )
@@ -82,6 +83,16 @@ def interval_words(results: Results) -> str:
         f"Proportions have Wilson's 95% interval; {others} have percentiles of "
         f"{how.replicates} bootstrap resamples of the images, seed {how.seed}."
     )
+
+
+def test_words(results: Results) -> str:
+    """How two attacks are compared, in a sentence."""
+    if results.intervals.clustered:
+        return (
+            "The test keeps the images of a group (patient) together: it flips, group by group, which of the two "
+            "attacks beat an image that only one beat."
+        )
+    return "McNemar's exact test uses the images that only one of the two beat."
 
 
 def fewer_words(results: Results) -> str:

@@ -109,7 +109,7 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: t
     text = str(error)
     if section.attack not in catalog.attacks():
         return (*key, "attack"), text
-    for field in ("goal", "robust_to"):
+    for field in ("goal", "robust_to", "curve", "query_budget"):
         if text.startswith(f"{field}: "):
             return (*key, field), text.removeprefix(f"{field}: ")
     known = catalog.parameters(catalog.find(section.attack))

@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.run import Order
+
+_OWN = ("attack", "name", "goal", "robust_to", "curve", "query_budget")
 
 
 class AttackSection(Section):
@@ -23,6 +26,13 @@ class AttackSection(Section):
     robust_to: tuple[str, ...] = Field(default=(), examples=['robust_to = ["jpeg75", "blur1"]'])
     """Post-processing steps that the image must survive (`palpate list post-processing`): the attack climbs the mean
     over the unchanged image and the image after each step. It takes that many times as long, and runs to its end."""
+    curve: Order | None = Field(default=None, examples=['curve = "minimum"'])
+    """In which order this attack's budgets are attacked; `run.curve` by default. `minimum` is for attacks that search
+    the smallest change."""
+    query_budget: int | None = Field(default=None, ge=2, examples=["query_budget = 2000"])
+    """How often the model may be asked about one image, over all budgets of the threat together; the unchanged image
+    counts once for each of them. For attacks that use only outputs. When it is spent, the best image until then is
+    kept, and larger budgets are not tried. A finished image is not asked about again when an audit continues."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Not a key of the table: every other key of the table is a parameter of the attack."""
 
@@ -31,7 +41,7 @@ class AttackSection(Section):
     def _gather(cls, table: Any) -> Any:
         if not isinstance(table, dict):
             return table
-        own = {key: value for key, value in table.items() if key in ("attack", "name", "goal", "robust_to")}
+        own = {key: value for key, value in table.items() if key in _OWN}
         return {**own, "parameters": {key: value for key, value in table.items() if key not in own}}
 
     @property

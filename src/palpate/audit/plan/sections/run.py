@@ -8,6 +8,9 @@ from pydantic import Field
 
 from palpate.audit.plan.sections.base import Section
 
+Order = Literal["rising", "bisect", "each", "minimum"]
+"""In which order budgets are attacked."""
+
 
 class RunSection(Section):
     """`[run]`: how the audit is carried out. Only `precision`, `curve` and `shard` decide which work can be reused."""
@@ -18,11 +21,13 @@ class RunSection(Section):
     """Images that are finished and stored together; at least as many as `batch`."""
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed`: searches may use bfloat16; every verdict stays float32."""
-    curve: Literal["rising", "bisect", "each"] | None = Field(default=None, examples=['curve = "rising"'])
+    curve: Order | None = Field(default=None, examples=['curve = "rising"'])
     """`rising` attacks each image at rising budgets until it is beaten. `bisect` searches the smallest budget that
     beats each image: cheaper with many budgets, but an image is not attacked at budgets below the largest one that it
     withstood. `each` attacks every image at every budget and lets attacks run to their end, also after the image is
-    beaten: Dice, HD95 and average precision under attack are then what the attack can reach. Default: `each` for masks
+    beaten: Dice, HD95 and average precision under attack are then what the attack can reach. `minimum` runs attacks
+    that search the smallest change once, at the largest budget: the change that an image needs says which budgets beat
+    it. Other attacks refuse it; `curve` of one attack replaces it for that attack. Default: `each` for masks
     and boxes, `rising` for classes and findings, where a beaten image cannot get worse."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for each run folder.
