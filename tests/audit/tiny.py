@@ -154,6 +154,7 @@ class Heard:
         self.total = 0
         self.shards: list[str] = []
         self.traces: list[str] = []
+        self.probes: list[str] = []
         self.units = 0
         self.messages: list[str] = []
         self.stop_after, self.stop_tracing_after = stop_after, stop_tracing_after
@@ -163,7 +164,8 @@ class Heard:
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         assert seconds > 0
-        (self.traces if ", step by step" in shard else self.shards).append(shard)
+        wanted = self.probes if ", probed on" in shard else self.traces if ", step by step" in shard else self.shards
+        wanted.append(shard)
         self.units += images
         if len(self.shards) == self.stop_after or len(self.traces) == self.stop_tracing_after:
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.gates import GateSection
 from palpate.audit.plan.sections.model import ModelSection
+from palpate.audit.plan.sections.quality import QualitySection
 from palpate.audit.plan.sections.run import Order, RunSection
 from palpate.audit.plan.sections.stability import StabilitySection
 from palpate.audit.plan.sections.survival import ExportSection, SurvivalSection
@@ -43,6 +44,8 @@ class PlanFields(Section):
     """What happens to images in a hospital, and whether attacks survive it."""
     stability: StabilitySection = StabilitySection()
     """Traces of attacks on some images, step by step."""
+    quality: QualitySection = QualitySection()
+    """Probes of what the attacks may have missed, on some images."""
     export: ExportSection = ExportSection()
     """Adversarial images as files."""
     run: RunSection = RunSection()

@@ -52,6 +52,15 @@ class _Stability(_Part):
     items: list[_Traced]
 
 
+class _Probed(_Part):
+    identity: str
+    seconds: _Seconds
+
+
+class _Quality(_Part):
+    goals: list[_Probed]
+
+
 class _Export(_Part):
     images: Literal["none", "shown", "all"]
     identifiers: bool
@@ -88,6 +97,7 @@ class _Before(_Part):
     gallery: list[_Picture] = []
     files: dict[str, str] = {}
     stability: _Stability | None = None
+    quality: _Quality | None = None
 
 
 def read_before(run: RunFolder) -> dict[str, Any]:

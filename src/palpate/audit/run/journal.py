@@ -50,6 +50,7 @@ class Journal:
         files: digest of each picture and export, by name.
         trace_seconds: time of each stored trace.
         stability: its traces; None if the plan switches them off.
+        quality: the probes of each goal; None for a run that an older palpate started, which is not probed.
         finished: when it was finished.
         versions: packages that the last attack used.
         machine: the machine of the last attack.
@@ -70,6 +71,7 @@ class Journal:
     files: dict[str, str] = field(default_factory=dict)
     trace_seconds: dict[str, float] = field(default_factory=dict)
     stability: dict[str, Any] | None = None
+    quality: dict[str, Any] | None = field(default_factory=lambda: {"images": 0, "goals": []})
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class Journal:
             "exports": self.exports,
             "files": self.files,
             "stability": self.stability,
+            "quality": self.quality,
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from palpate.audit.plan.items import Item, items
 from palpate.audit.plan.lines import unchecked
 from palpate.audit.plan.tasks import task_of
+from palpate.audit.run.after import After
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
 from palpate.audit.run.lock import locked
@@ -32,7 +33,7 @@ from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.restoring import expected, named, to_redo
 from palpate.audit.work.shards import Shard, run_shard, shards_of
 from palpate.audit.work.survival import Survival
-from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
+from palpate.audit.work.traces import described
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
@@ -152,6 +153,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = _known(before.get("shard_seconds", {}))
+        journal.quality = before.get("quality")
         traced = (before.get("stability") or {}).get("items", [])
         journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
         journal.files = expected(before, plan)
@@ -211,10 +213,11 @@ class _Audit:
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
+        after = After(journal, self.progress, self._ready, self._note, self._working_on)
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
         missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
-        if before is not None and (missing or any(not kept(self.run, job) for job in self._trace_jobs())):
+        if before is not None and (missing or after.missing()):
             journal.findings += _moved(before, journal)
         elif before is not None:
             # Nothing is left to run, so the versions and the machine of the earlier start are kept.
@@ -234,7 +237,7 @@ class _Audit:
         missing.sort(key=lambda shard: shard.item.name in late)
         try:
             self._attack(missing)
-            self._trace()
+            after.go()
         except KeyboardInterrupt:
             interrupted = True
         self._close(interrupted)
@@ -285,37 +288,6 @@ class _Audit:
                 victim.score(self.subject.images([0]))
             yield
 
-    def _trace_jobs(self) -> tuple[TraceJob, ...]:
-        return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
-
-    def _trace(self) -> None:
-        """Trace the finished attacks; an attack that cannot be traced is a finding."""
-        wanted = self._trace_jobs()
-        untraced = [job for job in wanted if not kept(self.run, job)]
-        self._enter(wanted)
-        if not untraced:
-            return
-        self.progress.start(sum(len(job.rows) for job in untraced))
-        with self._ready():
-            for job in untraced:
-                begin, self.current = time.perf_counter(), job.item
-                try:
-                    run_trace_job(self.plan, self.subject, self.run, job)
-                except InputError as error:
-                    self._note("warning", job.item.name, f"Its steps could not be traced: {error}")
-                    continue
-                seconds = time.perf_counter() - begin
-                self.journal.trace_seconds[job.identity] = round(seconds, 6)
-                self._enter(wanted)
-                self.journal.save()
-                self.progress.advance(job.describe(), seconds, len(job.rows))
-
-    def _enter(self, wanted: Sequence[TraceJob]) -> None:
-        """Enter the stored traces into the journal."""
-        journal = self.journal
-        done = [job for job in wanted if self.run.has_trace(job.identity)]
-        journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
-
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
         begin = last = time.perf_counter()
         self.current = shard.item
@@ -352,6 +324,9 @@ class _Audit:
                 export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
             except InputError as error:
                 self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
+
+    def _working_on(self, item: Item) -> None:
+        self.current = item
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
         """Add a finding, if it is not there yet."""

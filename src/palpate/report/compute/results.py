@@ -72,7 +72,7 @@ def measure(run: RunFolder) -> Results:
     reading = read(run)
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
-    directions, validity = worst_direction_rows(reading), judge(reading)
+    directions, validity = worst_direction_rows(reading), judge(reading, worst)
     attacks = [_attack(reading, attack) for attack in description.attacks]
     series, froc = all_series(reading)
     verdict = make_verdict(description, clean, worst, directions, series)

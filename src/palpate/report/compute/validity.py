@@ -1,22 +1,32 @@
-"""The validity grade of a run: every health check on its records, and what the audit itself noticed."""
+"""How far the figures of a run can be trusted: every health check on its records, and two judgements per goal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from palpate.metrics import health, strength, survival
 from palpate.metrics.findings import HealthFinding, grade
+from palpate.report.compute.quality import judge_goal, kinds_of
 from palpate.report.compute.reading import UNTARGETED, RunReading
 from palpate.report.model.description import failed_attacks
-from palpate.report.model.schema import Check, Validity
+from palpate.report.model.schema import WorstCase
+from palpate.report.model.schema_quality import Check, Validity
 
 
-def judge(reading: RunReading) -> Validity:
-    """Run all checks and grade what they found."""
+def judge(reading: RunReading, worst: Sequence[WorstCase] = ()) -> Validity:
+    """Run all checks, and judge the figures of each goal.
+
+    Args:
+        reading: the run.
+        worst: the figures of each goal.
+    """
     noticed = [HealthFinding(one.level, one.subject, one.text) for one in reading.description.findings]
     findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
     verdict = grade(findings, reading.description.status == "finished")
     return Validity(
         grade=verdict.letter,
         reason=verdict.reason,
+        goals=[judge_goal(reading, one, findings) for one in worst],
         checks=[Check(level=one.level, subject=one.name, text=one.text) for one in findings],
     )
 
@@ -54,11 +64,7 @@ def _whole_run(reading: RunReading) -> list[HealthFinding]:
 
 def _strength(reading: RunReading) -> list[HealthFinding]:
     images, description = reading.panel.images, reading.description
-    kinds: dict[str, strength.AttackKind] = {}
-    for attack in description.attacks:
-        outcome = reading.outcome(attack)
-        if outcome is not None:
-            kinds[outcome.attack] = strength.kind(outcome, attack.steps)
+    kinds = kinds_of(reading)
     # An attack that leaves its budget cannot be ordered with those that keep to it.
     kept = [one for one in reading.panel.of(UNTARGETED) if not health.leaves_budget(one)]
     return [

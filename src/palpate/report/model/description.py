@@ -267,6 +267,44 @@ class Tracing(JsonObject):
     """Attacks that follow no gradient."""
 
 
+class ProbeDescription(JsonObject):
+    """One probe of a goal: an attack of another kind on images that no attack of the plan beat."""
+
+    probe: Text
+    """`more steps`, `more starts`, `noise and one step`, `blurred surrogate` and so on."""
+    attack: Text
+    """What was run, in words."""
+    tried: int
+    """Images that it attacked."""
+    won: list[int]
+    """Positions in the audited table of those that it beat."""
+    forwards: int
+    backwards: int
+
+
+class ProbedGoal(JsonObject):
+    """The probes of one goal."""
+
+    goal: Text
+    eps: float
+    """Their budget in stored values."""
+    survivors: int
+    """Images that no attack of the goal beat at this budget, and that a climb can reach."""
+    gradients: bool
+    """Whether a gradient attack of the goal ran."""
+    probes: list[ProbeDescription]
+    """Empty if nothing was left to probe."""
+    seconds: Number = None
+
+
+class Probing(JsonObject):
+    """What looked for images that the attacks missed."""
+
+    images: int
+    """Images to probe for each goal; 0 if the plan switched this off."""
+    goals: list[ProbedGoal]
+
+
 class Noticed(JsonObject):
     """What the audit noticed before and while it ran."""
 
@@ -318,6 +356,8 @@ class Description(JsonObject):
     gallery: list[PictureDescription] = Field(default_factory=list)
     stability: Tracing | None = None
     """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
+    quality: Probing | None = None
+    """Missing in runs of older versions of palpate."""
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Description:

@@ -20,6 +20,7 @@ from palpate.report.model.description import (
     ThreatDescription,
 )
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
+from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
 from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
@@ -278,24 +279,6 @@ class Froc(JsonObject):
     """Boxes per image that match no annotated box, rising."""
     recall: list[float]
     """Share of annotated boxes that are found."""
-
-
-class Check(JsonObject):
-    """The result of one check."""
-
-    level: Literal["pass", "note", "warning", "failure"]
-    subject: Text
-    text: Text
-
-
-class Validity(JsonObject):
-    """How far the figures can be trusted; this is not about how robust the model is."""
-
-    grade: Literal["A", "B", "C"]
-    """A: nothing speaks against the figures. B: read with care. C: do not rely on them."""
-    reason: Text
-    checks: list[Check]
-    """What the health checks found in the records, then what the audit itself noticed."""
 
 
 class RunVerdict(JsonObject):

@@ -20,7 +20,7 @@ from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 
 _COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "red"}
-_GRADES = {"A": "bold green", "B": "bold yellow", "C": "bold red"}
+_DEGREES = {"high": "bold green", "medium": "bold yellow", "low": "bold red"}
 
 
 def show(run: RunFolder, console: Console) -> None:
@@ -184,7 +184,15 @@ def _panel(panel: PartTable, words: Wording, scale: BudgetAxis) -> Table:
 def _trust(results: Results, console: Console) -> None:
     validity = results.validity
     console.print()
-    console.print(Text.assemble("Validity ", (validity.grade, _GRADES[validity.grade]), f"  {validity.reason}"))
+    for goal in validity.goals:
+        of = f" of {goal.goal}" if len(validity.goals) > 1 else ""
+        for name, degree, reasons in (
+            ("Attack quality", goal.quality, goal.quality_reasons),
+            ("Precision", goal.precision, goal.precision_reasons),
+        ):
+            console.print(Text.assemble(f"{name}{of}: ", (degree, _DEGREES[degree]), f"  {' '.join(reasons)}"))
+        for one in goal.indicators:
+            console.print(Text.assemble((f"{one.name:>7}", "yellow"), f"  {one.fix}"))
     for check in by_gravity(validity.checks):
         if check.level in {"failure", "warning"}:
             level = (f"{check.level:>7}", _COLOURS[check.level])

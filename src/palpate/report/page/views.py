@@ -7,7 +7,8 @@ from typing import Any
 
 from palpate.report.compute.reading import FEWER, UNTARGETED
 from palpate.report.draw.figures import BudgetAxis
-from palpate.report.model.schema import AttackResults, Check, Results
+from palpate.report.model.schema import AttackResults, Results
+from palpate.report.model.schema_quality import Check
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import Figure
 from palpate.report.page.cards import moved

@@ -1,0 +1,17 @@
+"""`[quality]` of a plan: short attacks of other kinds look for what the plan's attacks missed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from palpate.audit.plan.sections.base import Section
+
+
+class QualitySection(Section):
+    """`[quality]`: how many images are probed for each goal. No record of an attack depends on it."""
+
+    images: int = Field(default=8, ge=0, le=1000, examples=["images = 8"])
+    """Images that no attack of the goal beat, from all classes in turn, which are attacked again at the end: with more
+    steps and starts, a blurred surrogate, estimated gradients, a gradient-free search, and a large radius. 0
+    switches this off; the report then cannot call the quality of attacks high. A service behind `model.endpoint` is
+    probed only if the plan has this table, because each image costs about 600 queries."""
