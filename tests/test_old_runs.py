@@ -124,6 +124,13 @@ def test_show_and_report_read_an_old_run_and_find_the_same_figures(
     if now["clean"]["nothing_to_lose"]:
         leave_out_robust_figures(now)
         leave_out_robust_figures(before)
+    # Only the pairs with the strongest attack are tested now, so that the adjustment is over fewer tests.
+    shown = [(one["goal"], one["first"], one["second"]) for one in now["comparisons"]]
+    before["comparisons"] = [
+        {key: value for key, value in one.items() if key != "p_holm"}
+        for one in before["comparisons"]
+        if (one["goal"], one["first"], one["second"]) in shown
+    ]
     same(numbers(now, before), numbers(before, before))
 
 
@@ -153,6 +160,8 @@ def numbers(found: Any, pattern: Any) -> Any:
     """The figures among results, at the places where `pattern` has figures. Words may be written anew."""
     if isinstance(pattern, dict):
         return {key: numbers(found[key], part) for key, part in pattern.items()}
+    if isinstance(pattern, list) and all(isinstance(part, str) for part in pattern):
+        return None
     if isinstance(pattern, list):
         assert len(found) == len(pattern)
         return [numbers(one, part) for one, part in zip(found, pattern, strict=True)]
