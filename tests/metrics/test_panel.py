@@ -89,3 +89,36 @@ def test_a_classification_has_no_measures():
 def test_records_with_different_measures_are_refused():
     with pytest.raises(InputError, match="different numbers of measures"):
         panel([record(0, clean_measures=(1.0,)), record(1, clean_measures=(1.0, 2.0))])
+
+
+def attackable(*records):
+    return panel(records).images.attackable.tolist()
+
+
+def test_images_without_anything_annotated_cannot_be_attacked():
+    plain = {"label": -1, "clean_prediction": -1, "prediction": -1}
+    box = (0.0, 0.1, 0.1, 0.2, 0.2)
+    boxes = [
+        record(0, **plain, truth=box, clean_right=True),
+        record(1, **plain, truth=(), clean_right=True, eligible=False),
+        record(
+            2, **plain, truth=(), clean_right=False, clean_score=0.0, clean_found=(0.0, 0.9, *box[1:]), eligible=False
+        ),
+        record(3, **plain, truth=box, clean_right=False, clean_score=0.0, eligible=False),
+    ]
+    assert attackable(*boxes) == [True, False, False, True]
+    # Where no image has a box and nothing was found, the acceptable images could not be attacked.
+    assert attackable(boxes[1]) == [False]
+    assert attackable(record(0, **plain, truth=(), clean_right=True, eligible=False, goal="fabricate")) == [True]
+    masks = [
+        record(0, **plain, clean_right=True),
+        record(1, **plain, clean_right=True, clean_score=float("nan"), eligible=False),
+        record(2, **plain, clean_right=False, clean_score=0.3, eligible=False),
+    ]
+    assert attackable(*masks) == [True, False, True]
+    findings = [
+        record(0, **plain, truth=(1.0, -1.0), clean_found=(0.9, 0.1), clean_right=False, eligible=False),
+        record(1, **plain, truth=(-1.0, -1.0), clean_found=(0.9, 0.1), clean_score=float("nan"), eligible=False),
+    ]
+    assert attackable(*findings) == [True, False]
+    assert attackable(record(0), record(1, clean_prediction=1, eligible=False)) == [True, True]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from palpate.metrics.robustness import (
     clean_accuracy,
+    clean_attackable,
     median_eps,
     robust_accuracy,
     smallest_eps,
@@ -36,6 +37,21 @@ def test_success_counts_eligible_images_and_robust_accuracy_all():
     assert [success_rate(outcome, budget).value for budget in range(3)] == pytest.approx([1 / 3, 1 / 3, 2 / 3])
     assert [robust_accuracy(made.images, outcome, budget).value for budget in range(3)] == [0.5, 0.5, 0.25]
     assert success_rate(outcome, 0).total == 3 and robust_accuracy(made.images, outcome, 0).total == 4
+
+
+def test_an_image_without_anything_to_lose_is_in_no_robust_rate():
+    """Two images with a box, of which one falls at 2, and two without one, which no attack can make worse."""
+    shared = {"label": -1, "clean_prediction": -1, "clean_right": True}
+    seen = curve("pgd", [2.0, INF], truth=(0.0, 0.1, 0.1, 0.2, 0.2), **shared)
+    empty = [record(row, eps=eps, eligible=False, **shared) for eps in (1.0, 2.0, 4.0) for row in (2, 3)]
+    made = panel(seen + empty)
+    assert (clean_accuracy(made.images).total, clean_attackable(made.images).total) == (4, 2)
+    for budget, (eps, count) in enumerate(((1.0, 2), (2.0, 1), (4.0, 1))):
+        for share in (
+            worst_case(made.images, made.outcomes, eps),
+            robust_accuracy(made.images, made.outcomes[0], budget),
+        ):
+            assert (share.count, share.total) == (count, 2)
 
 
 def test_a_class_without_images_is_nan():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.objectives import Deviation
+from palpate.attacks.phases import PhasedStepRule, widened
 from palpate.attacks.steps import Fixed
 from palpate.attacks.transforms import Transform, TransformedModel, transformed_models
 from palpate.contracts import (
@@ -144,14 +145,21 @@ def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Seq
 
 
 def _score(
-    best_so_far: BestSoFar, rows: Tensor, targets: Tree, shown: Tensor, models: Sequence[TransformedModel], step: int
+    best_so_far: BestSoFar,
+    rows: Tensor,
+    targets: Tree,
+    shown: Tensor,
+    models: Sequence[TransformedModel],
+    step: int,
+    counts: bool = True,
 ) -> tuple[Tree, Tensor]:
-    """Score images on every transform, without gradient, and note them: outputs and margins of the plain model."""
+    """Score images on every transform, without gradient, and note those that count: outputs and margins as given."""
     with torch.no_grad():
         outputs = models[0].score(shown)
         margins = [best_so_far.task.margin(outputs, targets)]
         margins += [best_so_far.task.margin(model.score(shown), targets) for model in models[1:]]
-    best_so_far.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
+    if counts:
+        best_so_far.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
     return outputs, margins[0]
 
 
@@ -182,7 +190,8 @@ class _Seen(NamedTuple):
 class _Climb:
     """One start of one ascent: the state of the samples that are still in the batch.
 
-    `images` are iterates, which steps move; `previous` is the last image that the model saw.
+    `images` are iterates, which steps move in `space`; `previous` is the last image that the model saw. Images count
+    while `space` is the ball that the threat allows, and not in a wider one.
     """
 
     def __init__(
@@ -203,7 +212,8 @@ class _Climb:
         )
         self.rows, self.streams, self.models = rows, streams, models
         self.weights = [model.weight for model in models]
-        self.space: Neighbourhood = best_so_far.space.take(rows)
+        self.allowed: Neighbourhood = best_so_far.space.take(rows)
+        self.space, self.radii = self.allowed, 1.0
         self.targets = self.task.take(best_so_far.targets, rows)
         self.clean_outputs = take(best_so_far.clean_outputs, rows)
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
@@ -219,6 +229,7 @@ class _Climb:
         """Climb until the steps are spent or every sample is beaten."""
         for step in range(self.ascent.steps):
             before = self.victim.forwards
+            self._enter(step)
             value, gradient, shown = self._value_and_gradient(step)
             self._book(before, len(self.models))
             moved, self.step_state = self.ascent.step.advance(
@@ -229,17 +240,26 @@ class _Climb:
                 return
         self._score_last()
 
+    def _enter(self, step: int) -> None:
+        """Go into the ball of this step, where the step rule has phases."""
+        rule = self.ascent.step
+        if isinstance(rule, PhasedStepRule) and (step == 0 or rule.radii(step, self.ascent.steps) != self.radii):
+            self.radii = rule.radii(step, self.ascent.steps)
+            self.space = widened(self.allowed, self.radii)
+            self.images = rule.enter(self.images, self.space, step)
+
     def _value_and_gradient(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Value and gradient at the iterates, and the images that were delivered for them."""
         seen = [self._seen(index, step) for index in range(len(self.models))]
         shown = seen[0].shown
         if self._separate:
             # The gradient is not taken at the image itself, so the image is scored separately.
-            outputs, margin = self._score(shown, step)
+            outputs, margin = self._score(shown, step, self.space is self.allowed)
         else:
             margins = [one.margin for one in seen]
             outputs, margin = seen[0].outputs, margins[0]
-            self.best_so_far.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
+            if self.space is self.allowed:
+                self.best_so_far.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
         gradient, states = _mean([one.gradient for one in seen], self.weights), []
         for direction, state in zip(self.ascent.directions, self.direction_states, strict=True):
             gradient, state = direction.transform_gradient(gradient, state)
@@ -312,8 +332,8 @@ class _Climb:
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
-    def _score(self, shown: Tensor, step: int) -> tuple[Tree, Tensor]:
-        return _score(self.best_so_far, self.rows, self.targets, shown, self.models, step)
+    def _score(self, shown: Tensor, step: int, counts: bool = True) -> tuple[Tree, Tensor]:
+        return _score(self.best_so_far, self.rows, self.targets, shown, self.models, step, counts)
 
     def _show(self, step: int, shown: Tensor, outputs: Tree, margin: Tensor, value: Tensor | None) -> None:
         """Let the watcher, if there is one, see these iterates."""
@@ -349,7 +369,8 @@ class _Climb:
         self.rows, self.images, self.previous, self.on_margin = take(
             (self.rows, self.images, self.previous, self.on_margin), going
         )
-        self.space, self.streams = self.space.take(going), self.streams.take(going)
+        self.allowed, self.streams = self.allowed.take(going), self.streams.take(going)
+        self.space = widened(self.allowed, self.radii)
         self.targets = self.task.take(self.targets, going)
         self.clean_outputs = take(self.clean_outputs, going)
         self.step_state, self.direction_states = take(self.step_state, going), take(self.direction_states, going)

@@ -10,7 +10,8 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Margin, Smoothed, Stabilised
-from palpate.attacks.steps import Fixed, Halving
+from palpate.attacks.sparse import adaptive
+from palpate.attacks.steps import Fixed
 from palpate.contracts import Agreement, Threat
 from palpate.threats.ball import LinfSteps
 
@@ -137,9 +138,12 @@ def di(
 def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool = False) -> Ascent:
     """Auto-PGD on the task's loss: the step halves when the ascent stalls.
 
-    Reference: Croce and Hein, ICML 2020.
+    In L1 it is L1-APGD: few values change in a step, fewer where few are enough, and wider balls are searched before
+    the ball itself (`palpate.attacks.sparse`).
+
+    Reference: Croce and Hein, ICML 2020; in L1: Croce and Hein, ICML 2021.
     """
-    return Ascent(threat, steps, step=Halving(), restarts=restarts, run_to_end=run_to_end)
+    return Ascent(threat, steps, step=adaptive(threat), restarts=restarts, run_to_end=run_to_end)
 
 
 def apgd_margin(
@@ -153,10 +157,11 @@ def apgd_margin(
     Differs from the paper: not scaled by default. DLR divides by zero with two classes and its targeted form with
     three, and with five it can rise by widening the spread instead of closing the margin: the audit in
     docs/explanation/fundus_dr.md compares both.
-    Reference: Croce and Hein, ICML 2020.
+    In L1 with the steps and phases of L1-APGD, as `apgd_ce`.
+    Reference: Croce and Hein, ICML 2020; in L1: Croce and Hein, ICML 2021.
     """
     return Ascent(
-        threat, steps, objective=Margin(scaled=scaled), step=Halving(), restarts=restarts, run_to_end=run_to_end
+        threat, steps, objective=Margin(scaled=scaled), step=adaptive(threat), restarts=restarts, run_to_end=run_to_end
     )
 
 

@@ -7,8 +7,8 @@ from palpate.attacks.cascade import Cascade, Stage
 from palpate.attacks.minimum import FMN
 from palpate.attacks.objectives import Deviation, Margin, SoftScore, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin
+from palpate.attacks.sparse import adaptive
 from palpate.attacks.square import Square
-from palpate.attacks.steps import Halving
 from palpate.contracts import Objective, Threat
 
 STEPS = 40
@@ -35,7 +35,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     """
 
     def climb(objective: Objective) -> Ascent:
-        return Ascent(threat, STEPS, objective, step=Halving(), run_to_end=run_to_end)
+        return Ascent(threat, STEPS, objective, step=adaptive(threat), run_to_end=run_to_end)
 
     ranks = [
         Stage(f"class of rank {rank + 1}", climb(TowardsRank(rank)), ("classification",), choices=max(2, rank + 1))

@@ -106,13 +106,13 @@ class Matches:
 
     def recall(self, confidence: float, overlap: float = 0.5, label: int | None = None) -> Statistic:
         """Share of the annotated boxes (lesions) that are found with more than `confidence`; NaN without boxes."""
-        hits = self._per_image(self._of(label) & self._row(overlap) & (self.confidence > confidence))
+        hits = self.found_of_images(confidence, overlap, label)
         boxes = self._boxes(label)
         return lambda weights: _ratio(weights @ hits, weights @ boxes)
 
     def false_positives(self, confidence: float, overlap: float = 0.5, label: int | None = None) -> Statistic:
         """Detections per image with more than `confidence` that find no annotated box, duplicates included."""
-        wrong = self._per_image(self._of(label) & ~self._row(overlap) & (self.confidence > confidence))
+        wrong = self.wrong_of_images(confidence, overlap, label)
         return lambda weights: _ratio(weights @ wrong, weights @ self.among.astype(np.float64))
 
     def froc(self, overlap: float = 0.5, label: int | None = None) -> tuple[Floats, Floats]:
@@ -138,6 +138,25 @@ class Matches:
             return np.asarray(values)
 
         return statistic
+
+    def found_of_images(self, confidence: float, overlap: float, label: int | None = None) -> Floats:
+        """(N,) Annotated boxes of each image that are found with more than `confidence`."""
+        return self._per_image(self._of(label) & self._row(overlap) & (self.confidence > confidence))
+
+    def wrong_of_images(self, confidence: float, overlap: float, label: int | None = None) -> Floats:
+        """(N,) Detections of each image with more than `confidence` that find no annotated box."""
+        return self._per_image(self._of(label) & ~self._row(overlap) & (self.confidence > confidence))
+
+    def balance_of_images(self, overlaps: tuple[float, ...], label: int | None = None) -> Floats:
+        """(N,) Confidence of the detections that find a box minus that of the others, the mean over the overlaps.
+
+        Average precision and FROC rank the detections of all images together, so no single image has such a figure;
+        an image with a low balance lowers both.
+        """
+        rows = [self.overlaps.index(overlap) for overlap in overlaps]
+        sign = 2 * self.hit[rows].mean(axis=0) - 1
+        of = self._of(label)
+        return np.asarray(np.bincount(self.image[of], (self.confidence * sign)[of], len(self.among)), dtype=np.float64)
 
     def _precisions(self, weights: Floats, label: int, rows: list[int]) -> Floats:
         """Average precision (overlaps, B) of one class."""

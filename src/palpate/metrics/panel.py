@@ -49,6 +49,8 @@ class Images:
     """[image] The annotation, flat, as in `palpate.storage.records`."""
     found: Lists
     """[image] The model's findings in the image as stored, flat."""
+    attackable: Bools
+    """Images with something to lose: something that is scored is annotated. Robust rates count only these."""
 
     @property
     def count(self) -> int:
@@ -176,9 +178,27 @@ def arrange(frame: Frame) -> Panel:
         measures=_table(frame["clean_measures"][first]),
         truth=frame["truth"][first],
         found=frame["clean_found"][first],
+        attackable=_attackable(frame, first),
     )
     names = dict.fromkeys(frame["attack"].tolist())
     return Panel(images, tuple(_outcome(frame, frame["attack"] == name, row) for name in names))
+
+
+def _attackable(frame: Frame, first: Ints) -> Bools:
+    """(N,) Images whose result can become worse, from their annotation.
+
+    Without an annotated structure or a known finding the score is undefined. Without an annotated box it is defined,
+    but nothing can be lost: the list of boxes is empty where those of other images are not, or no untargeted attack
+    could attack the acceptable image.
+    """
+    plain = frame["label"][first] >= 0
+    empty = np.array([values.size == 0 for values in frame["truth"][first]], dtype=bool)
+    listed = not empty.all() or any(values.size for name in ("clean_found", "found") for values in frame[name])
+    untargeted, eligible, rows = frame["goal"] == "untargeted", frame["eligible"].astype(bool), frame["row"]
+    tried, open_ones = (np.isin(rows[first], rows[mask]) for mask in (untargeted, untargeted & eligible))
+    held = frame["clean_right"][first].astype(bool) & tried & ~open_ones
+    scored = ~np.isnan(frame["clean_score"][first].astype(np.float64))
+    return np.asarray(plain | (scored & ~(empty & (listed | held))), dtype=bool)
 
 
 def _table(lists: Lists) -> Floats:

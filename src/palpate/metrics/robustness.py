@@ -2,7 +2,8 @@
 
 Two denominators, never mixed:
 - *success rate* counts the images that the attack can still win (`eligible`): clean errors are not successes;
-- *robust accuracy* counts every image: correct before the attack, and not beaten by it.
+- *robust accuracy* counts every image with something to lose (`attackable`): correct before the attack, and not beaten
+  by it. An image without an annotated box, for example, would count as robust at every budget.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ def clean_accuracy(images: Images) -> Share:
     return Share(images.correct, np.ones(images.count, dtype=bool))
 
 
+def clean_attackable(images: Images) -> Share:
+    """Clean accuracy over the images with something to lose: those that robust accuracy counts."""
+    return Share(images.correct, images.attackable)
+
+
 def robust_accuracy(images: Images, outcome: Outcome, budget: int) -> Share:
-    """Images correct before an untargeted attack and not beaten by it, over all images that have a record.
+    """Images correct before an untargeted attack and not beaten by it, over the attackable ones that have a record.
 
     Args:
         images: the audited images.
         outcome: an untargeted attack; for other goals being beaten is not the same as being wrong.
         budget: index into `outcome.eps`.
     """
-    return Share(images.correct & ~outcome.success[budget], outcome.recorded[budget])
+    return Share(images.correct & ~outcome.success[budget], outcome.recorded[budget] & images.attackable)
 
 
 def success_rate(outcome: Outcome, budget: int) -> Share:
@@ -88,12 +94,12 @@ def beaten_within(distances: Floats, eps: float) -> Bools:
 def worst_case(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
     """Robust accuracy against all untargeted attacks at once: none has an adversarial image within `eps`.
 
-    Over the images that some attack has finished; in an unfinished run, an attack that is missing for an image can
-    only make the figure too high. It is never above the robust accuracy of an attack that kept to its budget and
-    finished the same images, and it never grows with `eps`.
+    Over the attackable images that some attack has finished; in an unfinished run, an attack that is missing for an
+    image can only make the figure too high. It is never above the robust accuracy of an attack that kept to its budget
+    and finished the same images, and it never grows with `eps`.
     """
     found = reach(outcomes, [outcome.success for outcome in outcomes], images.count)
-    return Share(images.correct & ~beaten_within(found, eps), seen(outcomes, images.count))
+    return Share(images.correct & ~beaten_within(found, eps), seen(outcomes, images.count) & images.attackable)
 
 
 def worst_success(images: Images, outcomes: Sequence[Outcome], eps: float) -> Share:
@@ -114,3 +120,8 @@ def seen(outcomes: Sequence[Outcome], images: int) -> Bools:
     for outcome in outcomes:
         finished |= outcome.covered
     return finished
+
+
+def budgets_of(outcomes: Sequence[Outcome]) -> list[float]:
+    """All budgets of some attacks, ascending."""
+    return sorted({float(eps) for outcome in outcomes for eps in outcome.eps})

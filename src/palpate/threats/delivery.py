@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -108,6 +108,11 @@ class Delivered(Around):
         if self.lattice is None:
             return super().size(images)
         return lengths(self.lattice.change(images, self.clean), self.norm)
+
+    def widened(self, factor: float) -> Delivered:
+        """The same with a radius `factor` times as large."""
+        lattice = None if self.lattice is None else replace(self.lattice, eps=self.lattice.eps * factor)
+        return Delivered(self.inner.widened(factor), self.confinement, lattice)
 
     def take(self, rows: Tensor) -> Delivered:
         """The same around some rows."""

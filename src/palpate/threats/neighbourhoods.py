@@ -47,6 +47,10 @@ class Around(ABC):
         """Distance from the clean images (B,)."""
         return lengths(images - self.clean, self.norm)
 
+    def widened(self, factor: float) -> Around:
+        """The same with a radius `factor` times as large."""
+        return type(self)(self.clean, self.radius * factor, self.low, self.high)
+
     def take(self, rows: Tensor) -> Around:
         """The same around some rows."""
         return type(self)(self.clean[rows], self.radius[rows], self.low, self.high)

@@ -17,6 +17,7 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
+from palpate.attacks.sparse import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving
 from palpate.audit.plan.identity import NAMES, digest, encode
@@ -55,6 +56,7 @@ steps = st.one_of(
     st.builds(Fixed, positive),
     st.builds(Cosine, positive),
     st.builds(Halving, positive, st.floats(0, 1), st.floats(0, 1)),
+    st.builds(Sparse, st.floats(1, 2), st.floats(0.01, 0.9), st.floats(1.1, 2)),
 )
 attacks = st.one_of(
     st.builds(

@@ -9,11 +9,13 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from palpate.audit.plan.plan import parse_plan
+from palpate.audit.plan.sections.gates import GateSection
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.runner import audit
 from palpate.metrics.panel import Panel, arrange
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
+from tests.metrics.handmade import frame, record
 
 Rows = dict[tuple[str, float, int], dict[str, Any]]
 
@@ -111,18 +113,48 @@ def test_the_direction_of_errors(attack: str, rows: Rows, panel: Panel) -> None:
     assert 0 < missed < 1
 
 
-def test_kappa_is_scikit_learns_and_the_worst_attack_stands_for_any(rows: Rows, panel: Panel) -> None:
+def test_kappa_is_scikit_learns_and_any_attack_is_the_worst_of_each_image(rows: Rows, panel: Panel) -> None:
     truth = [tiny.label(row) for row in range(12)]
+    names = ("pgd", "hiding", "noise")
 
-    def kappa(attack: str, kind: str) -> float:
-        decided = [int(rows[attack, 6.0, row][kind]) for row in range(12)]
+    def kappa(decided: list[int]) -> float:
         return float(cohen_kappa_score(truth, decided, weights="quadratic"))
 
+    def under(attack: str, kind: str = "prediction") -> list[int]:
+        return [int(rows[attack, 6.0, row][kind]) for row in range(12)]
+
+    def furthest(row: int) -> int:
+        decided = [int(rows[attack, 6.0, row][kind]) for attack in names for kind in ("prediction", "clean_prediction")]
+        return max(decided, key=lambda grade: (abs(grade - truth[row]), -grade))
+
     text = 'metric = "kappa"\nattack = "{}"\nat_least = 0\n'
-    by_hand = [kappa(attack, "prediction") for attack in ("pgd", "hiding", "noise")]
+    by_hand = [kappa(under(attack)) for attack in names]
+    together = kappa([furthest(row) for row in range(12)])
     assert gate(text.format("pgd") + 'eps = "6/255"', panel).value == pytest.approx(by_hand[0])
-    assert gate(text.format("any") + 'eps = "6/255"', panel).value == pytest.approx(min(by_hand))
-    assert gate(text.format("none"), panel).value == pytest.approx(kappa("pgd", "clean_prediction"))
+    assert gate(text.format("any") + 'eps = "6/255"', panel).value == pytest.approx(min(*by_hand, together))
+    assert gate(text.format("none"), panel).value == pytest.approx(kappa(under("pgd", "clean_prediction")))
+
+
+def test_a_score_under_any_attack_is_the_lowest_of_each_image_that_has_something_to_lose() -> None:
+    plan, box = parse_plan(tiny.PLAN, Path("plan.toml")), (0.0, 0.1, 0.1, 0.2, 0.2)
+    shared = {"label": -1, "clean_prediction": -1, "eps": 16.0, "clean_right": True}
+    scores = {"pgd": (0.2, 0.9), "noise": (0.8, 0.4)}
+    made = arrange(
+        frame(
+            [
+                record(row, attack=attack, score=score, truth=box, **shared)
+                for attack, after in scores.items()
+                for row, score in enumerate(after)
+            ]
+            + [record(2, attack=attack, eligible=False, **shared) for attack in scores]
+        )
+    )
+    # The image without a box keeps its score of 1 and does not count: (0.2 + 0.4) / 2, and (0.2 + 0.9) / 2 under "pgd".
+    limits = {"any": 0.3, "pgd": 0.55}
+    for attack, expected in limits.items():
+        section = GateSection(metric="score", attack=attack, eps=16, at_least=0.0)
+        (found,) = measured(plan.model_copy(update={"gates": [section]}), made)
+        assert found.value == pytest.approx(expected)
 
 
 def test_clean_figures(rows: Rows, panel: Panel) -> None:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from palpate.errors import StorageError
 from palpate.report.compute import box_series
+from palpate.report.compute.headlines import WORST
 from palpate.report.compute.results import measure
 from palpate.report.compute.verdict import CHOSEN
 from palpate.report.model.schema import Results, Series
@@ -142,7 +143,7 @@ def test_results_of_every_task_fit_the_schema_and_are_strict_json(measured, kind
     data = measured[kind].model_dump(mode="json")
     assert fits(json.loads(json.dumps(data, allow_nan=False)), stored, stored) == []
     assert Results.model_validate(data).model_dump(mode="json") == data
-    assert data["clean"]["per_class"] == [] and data["worst_directions"] == [] and data["schema_version"] == 3
+    assert data["clean"]["per_class"] == [] and data["worst_directions"] == [] and data["schema_version"] == 4
     assert all(not point["per_class"] for attack in data["attacks"] for point in attack["points"])
 
 
@@ -153,11 +154,10 @@ def test_a_classification_has_no_series(results):
 def test_the_verdict_says_what_a_reader_would_see(measured):
     change = r"Changes of at most \d in each stored value \([0-9.]+% of the range [−0-9]+ to \d+\) "
     expected = {
-        "segmentation": r"bring the mean Dice of “lesion” from 0\.95 down to 0\.\d\d under cospgd\.",
-        "volume": r"bring the mean Dice of “(anterior|posterior)” from 0\.99 down to 0\.\d\d under cospgd\.",
-        "detection": r"let the model find \d+ of 119 annotated boxes under cospgd, 119 of 119 without an attack\.",
-        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was correct, under "
-        r"cospgd\.",
+        "segmentation": rf"bring the mean Dice of “lesion” from 0\.95 down to 0\.\d\d{WORST}\.",
+        "volume": rf"bring the mean Dice of “(anterior|posterior)” from 0\.99 down to 0\.\d\d{WORST}\.",
+        "detection": rf"let the model find \d+ of 119 annotated boxes{WORST}, 119 of 119 without an attack\.",
+        "multilabel": r"make the model misread “effusion” in \d+ of the \d+ images where it was correct\.",
     }
     for kind, words in expected.items():
         verdict = measured[kind].verdict
@@ -171,13 +171,24 @@ def test_the_verdict_says_what_a_reader_would_see(measured):
     )
 
 
-def test_an_attack_that_left_its_budget_makes_no_headline(tmp_path):
+def test_an_attack_that_left_its_budget_counts_at_its_real_distance(tmp_path):
     run = make_dense(tmp_path / "run", "segmentation", pictures=0)
     table = run.read_shard("cospgd").to_pylist()
-    run.write_shard("cospgd", [Record(**{**row, "linf": row["linf"] * 3}) for row in table])
+    run.write_shard("cospgd", [Record(**{**row, "linf": row["linf"] * 4}) for row in table])
     results = measure(run)
     assert next(one for one in results.attacks if one.name == "cospgd").outside_budget
-    assert "under pgd" in results.verdict.sentence
+    made = series(results, "dice", "lesion")
+    by_hand = {
+        eps: np.fmin(lesions(run, "pgd", eps), lesions(run, "cospgd", eps / 4) if eps >= 4 else np.nan) for eps in EPS
+    }
+    for point in made.worst:
+        assert point.figure.value == pytest.approx(np.nanmean(by_hand[point.eps]))
+    assert made.worst[0].figure.value > made.attacks["cospgd"][0].figure.value
+
+
+def lesions(run: RunFolder, attack: str, eps: float) -> np.ndarray:
+    """The lesion's Dice of every image."""
+    return np.array([row[6] for row in column(run, attack, eps, "measures")])
 
 
 def test_records_that_do_not_fit_their_description_are_refused(tmp_path):
@@ -206,8 +217,9 @@ def test_a_detector_without_a_false_box_has_a_curve_too(alarms: list[float], mon
     reading = SimpleNamespace(
         description=SimpleNamespace(task=task), panel=SimpleNamespace(images=SimpleNamespace(truth=[(), ()]))
     )
+    states = SimpleNamespace(attacked={}, worst={})
     found = np.linspace(0, 1, len(alarms))
-    detector = box_series._Detector(reading)
+    detector = box_series._Detector(reading, states)
     monkeypatch.setattr(detector, "matches", lambda _: SimpleNamespace(froc=lambda _: (np.array(alarms), found)))
     curve = detector.froc(None, None, None)
     assert curve.false_positives == alarms and curve.recall == found.tolist()

@@ -52,7 +52,7 @@ def test_a_page_has_the_sections_of_its_task_and_no_other(made, kind):
 
 
 @pytest.mark.parametrize("kind", list(WORLDS))
-def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
+def test_every_series_is_in_a_table_with_its_worst_case(made, kind):
     _, results, page = made[kind]
     scale = figures.scale_of(results)
     for panel in panels(results, scale.eps):
@@ -61,7 +61,10 @@ def test_every_series_is_in_a_table_with_its_worst_attack(made, kind):
             order = {"higher": min, "lower": max}[row.series.better]
             for eps, worst in zip(scale.eps, row.worst, strict=True):
                 at = [one.figure.value for points in row.series.attacks.values() for one in points if one.eps == eps]
-                assert worst is not None and worst.value == order(value for value in at if value is not None)
+                assert worst is not None and worst.eps == eps
+                # It is as bad as the worst attack, or worse because attacks differ from image to image.
+                alone = order(value for value in at if value is not None)
+                assert order(worst.figure.value, alone) == worst.figure.value
 
 
 @pytest.mark.parametrize("kind", list(WORLDS))

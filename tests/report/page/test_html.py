@@ -13,9 +13,10 @@ from palpate.report import write_report
 from palpate.report.compute.results import summarise
 from palpate.report.draw import figures
 from palpate.report.model.description import read_description
+from palpate.report.model.words import percent, ratio
 from palpate.report.page import views
 from palpate.report.page.html import render
-from tests.report.pages import Page, make
+from tests.report.pages import Page, make, section
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
 
@@ -171,15 +172,17 @@ def test_an_attack_that_has_finished_no_image_makes_a_page(tmp_path):
     assert "No figure can be given" in page.text and "No untargeted attack has finished on any image yet" in page.text
 
 
-def test_the_lowest_figure_names_an_attack_only_where_it_lowers_it(results):
-    scale = figures.scale_of(results)
-    row = views.lowest(results, "specificity", scale)
-    clean = results.clean.grading.specificity.value
-    for eps, (name, figure) in zip(scale.eps, row, strict=True):
-        kept = [one for one in results.attacks if not one.outside_budget]
-        values = {one.name: p.grading.specificity.value for one in kept for p in one.points if p.eps == eps}
-        assert figure.value == min(values.values()) and (name == "") == (figure.value == clean)
-        assert not name or values[name] == figure.value
+def test_the_page_gives_the_worst_case_of_every_grading_figure(run, results):
+    scale, grading = figures.scale_of(results), section(run, "grading")
+    for name, _ in views.gradings(results):
+        row = views.worst_gradings(results, name, scale)
+        clean = getattr(results.clean.grading, name).value
+        for eps, figure in zip(scale.eps, row, strict=True):
+            kept = [one for one in results.attacks if not one.outside_budget]
+            alone = [getattr(p.grading, name).value for one in kept for p in one.points if p.eps == eps]
+            assert figure.value <= min(clean, *alone)
+        written = ratio if name in {"quadratic_kappa", "area_under_roc"} else percent
+        assert all(f"<b>{written(figure.value)}</b>" in grading for figure in row)
 
 
 def test_the_ninth_attack_looks_unlike_the_first(results):

@@ -17,6 +17,7 @@ from palpate.attacks.minimum import DDN, FMN
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
+from palpate.attacks.sparse import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.attacks.transforms import Weighted
@@ -44,7 +45,7 @@ _TYPES: tuple[type, ...] = (
     *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
     *(FMN, DDN, AlmaProx),
-    *(Fixed, Cosine, Proportional, Halving),
+    *(Fixed, Cosine, Proportional, Halving, Sparse),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),
     *(Classification, Untargeted, Towards, Softmax, OneLogit, Cumulative, Preprocess),

@@ -14,6 +14,7 @@ from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Images, Ints, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_rate, worst_case, worst_success
+from palpate.metrics.worst import lowest, within, worst_grades
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _attacked(metric: str, images: Images, outcome: Outcome, eps: float, disease
     if metric == "success_rate":
         return success_rate(outcome, budget).value
     if metric == "score":
-        return _mean(outcome.scores[budget])
+        return _mean(outcome.scores[budget][images.attackable])
     if metric == "kappa":
         return _kappa(images, outcome.prediction[budget], outcome.recorded[budget], classes)
     return _direction(metric, attacked_directions(images, outcome, budget, disease))
@@ -98,10 +99,14 @@ def _worst(metric: str, panel: Panel, eps: float, disease: Sequence[int], classe
     if metric == "success_rate":
         return worst_success(panel.images, panel.outcomes, eps).value
     if metric == "score":
-        return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
+        fits = [within(outcome, eps) for outcome in panel.outcomes]
+        scores = lowest(panel.images.score, [outcome.scores for outcome in panel.outcomes], fits)
+        return _mean(scores[panel.images.attackable])
     if metric == "kappa":
-        # Kappa is not an average over images, so the worst case is that of the worst attack.
-        return min(_attacked(metric, panel.images, outcome, eps, disease, classes) for outcome in panel.outcomes)
+        everyone = np.ones(panel.images.count, dtype=bool)
+        return _kappa(
+            panel.images, worst_grades(panel.images, panel.outcomes, eps, everyone, classes), everyone, classes
+        )
     return _direction(metric, worst_directions(panel.images, panel.outcomes, eps, disease))
 
 

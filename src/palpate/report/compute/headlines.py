@@ -3,97 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from palpate.report.model.description import TaskDescription
 from palpate.report.model.schema import Series, SeriesPoint
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
 
-
-@dataclass(frozen=True)
-class Extreme:
-    """The attack that moves a figure most at a budget, and the figure."""
-
-    attack: str
-    point: SeriesPoint
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-        return self.point.figure.value if self.point.figure.value is not None else float("nan")
+WORST = " with the worst attack on each image"
 
 
-def extreme(series: Series, eps: float, kept: Sequence[str]) -> Extreme | None:
-    """The worst figure of a series at a budget: the lowest, the highest, or the one furthest from the clean one.
-
-    Args:
-        series: the figures.
-        eps: the budget in stored values.
-        kept: attacks that kept to their budget; others cannot be compared at the same eps.
-
-    Returns:
-        None where no attack has a figure there; the first of equals.
-    """
-    found = [
-        Extreme(attack, point)
-        for attack, points in series.attacks.items()
-        for point in points
-        if attack in kept and point.eps == eps and point.figure.value is not None
-    ]
-    clean = series.clean.value if series.clean is not None and series.clean.value is not None else 0.0
-    order = {"higher": lambda one: one.value, "lower": lambda one: -one.value, "": lambda one: -abs(one.value - clean)}
-    return min(found, key=order[series.better], default=None)
+def worst_at(series: Series, eps: float) -> SeriesPoint | None:
+    """The worst case of a series at a budget; None where it is undefined."""
+    return next((one for one in series.worst if one.eps == eps and one.figure.value is not None), None)
 
 
-def headline(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def headline(task: TaskDescription, series: Sequence[Series], eps: float) -> str | None:
     """What changes at a budget: the end of a sentence whose subject is the change, in the plural.
 
     Returns:
-        For example `bring the mean Dice of “left lung” from 0.97 down to 0.41 under cospgd`; None where nothing of
-        the kind was measured.
+        For example `bring the mean Dice of “left lung” from 0.97 down to 0.41 with the worst attack on each image`;
+        None where nothing of the kind was measured.
     """
     describe = {"segmentation": _structure, "multilabel": _finding, "detection": _boxes}.get(task.kind)
-    return None if describe is None else describe(task, series, eps, kept)
+    return None if describe is None else describe(task, series, eps)
 
 
-def _structure(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _structure(task: TaskDescription, series: Sequence[Series], eps: float) -> str | None:
     mine = [one for one in series if one.name == task.score and one.statistic == "mean" and _known(one.clean)]
-    found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
+    found = [(one, worst) for one in mine if (worst := worst_at(one, eps)) is not None]
     # The structure that is scored, or else that loses most; the image's mean only where no structure has figures.
     found = [pair for pair in found if pair[0].part == task.structure] if task.structure else found
     found = [pair for pair in found if pair[0].part] or found
     if not found:
         return None
-    one, worst = max(found, key=lambda pair: _value(pair[0].clean) - pair[1].value)
+    one, worst = max(found, key=lambda pair: _value(pair[0].clean) - _value(pair[1].figure))
     what = Wording(task).score + (f" of “{one.part}”" if one.part and not task.structure else "")
-    before, after = reading(one, one.clean), reading(one, worst.point.figure)
-    if worst.value >= _value(one.clean):
+    before, after = reading(one, one.clean), reading(one, worst.figure)
+    if _value(worst.figure) >= _value(one.clean):
         return f"leave the {what} at {after}"
-    return f"bring the {what} from {before} down to {after} under {worst.attack}"
+    return f"bring the {what} from {before} down to {after}{WORST}"
 
 
-def _finding(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _finding(task: TaskDescription, series: Sequence[Series], eps: float) -> str | None:
     mine = [one for one in series if one.name == "success" and one.part]
-    found = [(one, worst) for one in mine if (worst := extreme(one, eps, kept)) is not None]
+    found = [(one, worst) for one in mine if (worst := worst_at(one, eps)) is not None]
     if not found:
         return None
-    one, worst = max(found, key=lambda pair: pair[1].value)
-    count, total = worst.point.figure.count, worst.point.figure.total
-    return (
-        f"make the model misread “{one.part}” in {count} of the {total} images where it was correct, under "
-        f"{worst.attack}"
-    )
+    one, worst = max(found, key=lambda pair: _value(pair[1].figure))
+    count, total = worst.figure.count, worst.figure.total
+    return f"make the model misread “{one.part}” in {count} of the {total} images where it was correct"
 
 
-def _boxes(task: TaskDescription, series: Sequence[Series], eps: float, kept: Sequence[str]) -> str | None:
+def _boxes(task: TaskDescription, series: Sequence[Series], eps: float) -> str | None:
     recall = next((one for one in series if one.name == "recall" and not one.part), None)
-    worst = None if recall is None else extreme(recall, eps, kept)
+    worst = None if recall is None else worst_at(recall, eps)
     if recall is None or recall.clean is None or worst is None:
         return None
-    after = worst.point.figure
+    after = worst.figure
     return (
-        f"let the model find {after.count} of {after.total} annotated boxes under {worst.attack}, "
+        f"let the model find {after.count} of {after.total} annotated boxes{WORST}, "
         f"{recall.clean.count} of {recall.clean.total} without an attack"
     )
 

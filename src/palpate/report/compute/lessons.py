@@ -25,12 +25,13 @@ def lessons(results: Mapping[str, Any]) -> list[str]:
 
 
 def _noise(results: Mapping[str, Any], word: str) -> Iterator[str]:
+    images = "attackable images" if results["clean"]["nothing_to_lose"] else "images"
     for attack in results["attacks"]:
         for point in attack["points"]:
             if attack["catalog"] == "noise" and point["eps"] == results["verdict"]["eps"] and point["robust_accuracy"]:
                 left = percent(point["robust_accuracy"]["value"])
                 yield (
-                    f"Random changes of the same size leave {left} of the images {word}: only a search finds the "
+                    f"Random changes of the same size leave {left} of the {images} {word}: only a search finds the "
                     "changes that beat the others."
                 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palpate.report.compute.headlines import Extreme, extreme
-from palpate.report.model.schema import Results, Series
+from palpate.report.compute.headlines import worst_at
+from palpate.report.model.schema import Results, Series, SeriesPoint
 from palpate.report.model.wording import Wording, title
 
-_BETTER = {"higher": "lowest", "lower": "highest", "": "furthest from the clean one"}
+_BETTER = {"higher": "lowest", "lower": "highest", "": "highest or lowest"}
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,13 @@ class Row:
         part: its name; for the whole image the name of the whole.
         whole: whether the row is about the whole image.
         series: its figures.
-        worst: at each budget of the report the worst figure and its attack, or None.
+        worst: at each budget of the report the worst case over all attacks, or None.
     """
 
     part: str
     whole: bool
     series: Series
-    worst: tuple[Extreme | None, ...]
-
-    def moved(self, one: Extreme) -> bool:
-        """Whether an attack made the figure worse than it is without one."""
-        before = None if self.series.clean is None else self.series.clean.value
-        if before is None:
-            return one.value > 0
-        change = one.value - before
-        return {"higher": change < 0, "lower": change > 0, "": change != 0}[self.series.better]
+    worst: tuple[SeriesPoint | None, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class PartTable:
     Attributes:
         identity: unique on the page; used as an id.
         title: with its unit.
-        order: which value is the worst: `lowest`, `highest`, or the one furthest from the clean one.
+        order: which value is the worst: `lowest`, `highest`, or `highest or lowest`.
         rows: the whole image first, then the parts.
         leading: whether its table is open; the others are folded.
     """
@@ -71,21 +63,21 @@ def panels(results: Results, budgets: Sequence[float]) -> list[PartTable]:
     groups: dict[tuple[str, str], list[Series]] = {}
     for series in results.series:
         groups.setdefault((series.name, series.statistic), []).append(series)
-    kept, words = kept_attacks(results), Wording(results.task)
+    words = Wording(results.task)
     return [
         PartTable(
             identity=f"part-{number}",
             title=title(mine[0]),
             order=_BETTER[mine[0].better],
-            rows=tuple(_row(series, budgets, kept, words.whole) for series in mine),
+            rows=tuple(_row(series, budgets, words.whole) for series in mine),
             leading=mine[0].name == results.task.score or mine[0].statistic in {"share", "pooled"},
         )
         for number, mine in enumerate(groups.values())
     ]
 
 
-def _row(series: Series, budgets: Sequence[float], kept: Sequence[str], whole: str) -> Row:
-    worst = tuple(extreme(series, eps, kept) for eps in budgets)
+def _row(series: Series, budgets: Sequence[float], whole: str) -> Row:
+    worst = tuple(worst_at(series, eps) for eps in budgets)
     return Row(series.part or whole, not series.part, series, worst)
 
 
@@ -95,5 +87,10 @@ def froc_attack(results: Results, budgets: Sequence[float]) -> str:
     recall = next((one for one in results.series if one.name == "recall" and not one.part), None)
     if recall is None or not budgets:
         return kept[0] if kept else ""
-    worst = extreme(recall, budgets[-1], kept)
-    return "" if worst is None else worst.attack
+    last = {
+        attack: point.figure.value
+        for attack, points in recall.attacks.items()
+        for point in points
+        if attack in kept and point.eps == budgets[-1] and point.figure.value is not None
+    }
+    return min(last, key=lambda attack: last[attack] or 0.0, default="")

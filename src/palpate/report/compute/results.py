@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from palpate.metrics.clinical import (
-    INVENTED,
-    MISSED,
-    attacked_directions,
-    clean_directions,
-    is_disease,
-    worst_directions,
-)
-from palpate.metrics.grading import area_under_roc, quadratic_kappa, sensitivity, specificity
+from palpate.metrics.clinical import attacked_directions, clean_directions
 from palpate.metrics.health import leaves_budget
-from palpate.metrics.intervals import LEVEL, Share
+from palpate.metrics.intervals import LEVEL
 from palpate.metrics.pairs import holm
-from palpate.metrics.panel import Bools, Floats, Ints, Outcome
+from palpate.metrics.panel import Floats, Outcome
 from palpate.metrics.robustness import (
     beaten_within,
+    budgets_of,
     clean_accuracy,
+    clean_attackable,
     median_eps,
     reach,
     robust_accuracy,
@@ -35,6 +28,7 @@ from palpate.metrics.robustness import (
 )
 from palpate.metrics.strength import compare, kind, strongest
 from palpate.report.compute.budgets import budgets
+from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
 from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
@@ -49,13 +43,10 @@ from palpate.report.model.schema import (
     AttackResults,
     Clean,
     Comparison,
-    Directions,
-    Grading,
     Intervals,
     Results,
     SmallestEps,
     WorstCase,
-    WorstDirections,
     WorstPoint,
 )
 from palpate.storage.runs import RunFolder
@@ -81,11 +72,10 @@ def measure(run: RunFolder) -> Results:
     reading = read(run)
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
-    directions, validity = _worst_directions(reading), judge(reading)
+    directions, validity = worst_direction_rows(reading), judge(reading)
     attacks = [_attack(reading, attack) for attack in description.attacks]
     series, froc = all_series(reading)
-    kept = [attack.name for attack in attacks if not attack.outside_budget]
-    verdict = make_verdict(description, clean, worst, directions, series, kept)
+    verdict = make_verdict(description, clean, worst, directions, series)
     shared = ("status", "title", "palpate", "created", "finished", "seed", "task", "model", "data", "threat", "gates")
     return Results(
         notice=NOTICE,
@@ -96,6 +86,7 @@ def measure(run: RunFolder) -> Results:
         attacks=attacks,
         worst_case=worst,
         worst_directions=directions,
+        worst_grading=worst_grading(reading),
         series=series,
         budgets=budgets(reading),
         survival=measure_survival(reading, verdict.eps),
@@ -119,35 +110,12 @@ def _clean(reading: RunReading) -> Clean:
     disease = reading.description.task.disease
     return Clean(
         accuracy=reading.proportion(share),
+        attackable=reading.proportion(clean_attackable(images), "No image has anything to lose."),
+        nothing_to_lose=int((~images.attackable).sum()),
         per_class=reading.per_class(share),
-        directions=_directions(reading, clean_directions(images, disease)),
-        grading=_grading(reading, images.clean_prediction, images.disease_score, everyone),
+        directions=directions_of(reading, clean_directions(images, disease)),
+        grading=grading_of(reading, images.clean_prediction, images.disease_score, everyone),
     )
-
-
-def _directions(reading: RunReading, shares: dict[str, Share]) -> Directions | None:
-    if not reading.description.task.directions:
-        return None
-    return Directions(
-        missed_disease=reading.proportion(shares[MISSED], "No disease image counts here."),
-        invented_disease=reading.proportion(shares[INVENTED], "No healthy image counts here."),
-    )
-
-
-def _grading(reading: RunReading, prediction: Ints, score: Floats, among: Bools) -> Grading:
-    task, label = reading.description.task, reading.panel.images.label
-    kappa = sens = spec = area = None
-    if task.kind == "ordinal":
-        statistic = quadratic_kappa(label, prediction, among, len(task.classes))
-        kappa = reading.statistic(statistic, "Fewer than two grades occur, so agreement beyond chance has no meaning.")
-    if task.directions:
-        positive = is_disease(label, task.disease)
-        sens = reading.proportion(sensitivity(label, prediction, among, task.disease), "No disease image counts here.")
-        spec = reading.proportion(specificity(label, prediction, among, task.disease), "No healthy image counts here.")
-        area = reading.statistic(
-            area_under_roc(positive, score, among), "It needs a disease and a healthy image, and finite scores."
-        )
-    return Grading(quadratic_kappa=kappa, sensitivity=sens, specificity=spec, area_under_roc=area)
 
 
 def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
@@ -186,8 +154,10 @@ def _point(reading: RunReading, outcome: Outcome, budget: int) -> AttackPoint:
         success_rate=reading.proportion(success, "No image could be attacked."),
         robust_accuracy=None if robust is None else reading.proportion(robust),
         per_class=reading.per_class(success if robust is None else robust),
-        directions=_directions(reading, attacked_directions(images, outcome, budget, disease)),
-        grading=_grading(reading, outcome.prediction[budget], outcome.disease_score[budget], outcome.recorded[budget]),
+        directions=directions_of(reading, attacked_directions(images, outcome, budget, disease)),
+        grading=grading_of(
+            reading, outcome.prediction[budget], outcome.disease_score[budget], outcome.recorded[budget]
+        ),
     )
 
 
@@ -197,11 +167,6 @@ def _smallest(smallest: Floats) -> SmallestEps:
         fallen=int(np.isfinite(smallest).sum()),
         eligible=int((~np.isnan(smallest)).sum()),
     )
-
-
-def budgets_of(outcomes: Sequence[Outcome]) -> list[float]:
-    """All budgets of some attacks, ascending."""
-    return sorted({float(eps) for outcome in outcomes for eps in outcome.eps})
 
 
 def _worst(reading: RunReading, goal: str) -> WorstCase:
@@ -229,16 +194,6 @@ def _worst(reading: RunReading, goal: str) -> WorstCase:
         points=points,
         smallest_eps=_smallest(np.where(eligible, smallest, np.nan)),
     )
-
-
-def _worst_directions(reading: RunReading) -> list[WorstDirections]:
-    images, outcomes = reading.panel.images, reading.panel.outcomes
-    rows = []
-    for eps in budgets_of(outcomes):
-        directions = _directions(reading, worst_directions(images, outcomes, eps, reading.description.task.disease))
-        if directions is not None:
-            rows.append(WorstDirections(eps=eps, fraction=reading.fraction(eps), directions=directions))
-    return rows
 
 
 def _comparisons(reading: RunReading, goal: str) -> list[Comparison]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from palpate.metrics import measures
 from palpate.metrics.measures import FindingRead
+from palpate.metrics.panel import Bools, Floats
 from palpate.report.compute.box_series import box_series
 from palpate.report.compute.reading import RunReading
-from palpate.report.compute.states import State, States, along
+from palpate.report.compute.states import Read, State, States, along
 from palpate.report.model.description import MeasureDescription
 from palpate.report.model.schema import Froc, Series
 from palpate.report.model.typed import Figure
@@ -22,12 +23,12 @@ ABSENT = "It is defined in no image that counts here."
 
 
 def score_series(reading: RunReading, states: States) -> list[Series]:
-    """The mean score of the images, under the score's name."""
-    task = reading.description.task
+    """The mean score of the images that have something to lose, under the score's name."""
+    task, attackable = reading.description.task, reading.panel.images.attackable
 
-    def figure(state: State) -> tuple[Figure, int]:
-        undefined = measures.undefined_count(state.scores, state.recorded)
-        return reading.mean(state.scores, state.recorded, ABSENT), undefined
+    def figure(state: State) -> Read:
+        before = np.where(attackable, states.clean.scores, np.nan)
+        return _paired(before, state.scores, state.recorded & attackable, reading.mean)
 
     return [along(states, task.score, "", "mean", "", "higher", figure)] if not task.classification else []
 
@@ -47,14 +48,26 @@ def measure_series(reading: RunReading, states: States) -> list[Series]:
 def _measured(
     reading: RunReading, states: States, index: int, measure: MeasureDescription, statistic: Literal["mean", "median"]
 ) -> Series:
-    def figure(state: State) -> tuple[Figure, int]:
-        values = state.measures[:, index]
-        undefined = measures.undefined_count(values, state.recorded)
-        if statistic == "mean":
-            return reading.mean(values, state.recorded, ABSENT), undefined
-        return reading.statistic(measures.median(values, state.recorded), ABSENT), undefined
+    def middle(values: Floats, among: Bools, note: str) -> Figure:
+        return reading.statistic(measures.median(values, among), note)
+
+    def figure(state: State) -> Read:
+        before, values = states.clean.measures[:, index], state.measures[:, index]
+        return _paired(before, values, state.recorded, reading.mean if statistic == "mean" else middle)
 
     return along(states, measure.name, measure.part, statistic, measure.unit, measure.better, figure)
+
+
+def _paired(before: Floats, values: Floats, recorded: Bools, estimate: Callable[[Floats, Bools, str], Figure]) -> Read:
+    """A mean or median over the images in which the measure is defined here and without an attack.
+
+    A structure that is not annotated and that only an attack makes the model find has no figure before; a mean with it
+    would be over other images than the clean one.
+    """
+    both = np.where(np.isfinite(before), values, np.nan)
+    among = recorded & np.isfinite(both)
+    clean = None if np.array_equal(among, np.isfinite(before)) else estimate(before, among, ABSENT)
+    return Read(estimate(values, among, ABSENT), measures.undefined_count(both, recorded), clean)
 
 
 def structure_series(reading: RunReading, states: States) -> list[Series]:
@@ -68,11 +81,11 @@ def structure_series(reading: RunReading, states: States) -> list[Series]:
         if measure.name != task.score or not measure.part:
             continue
 
-        def figure(state: State, index: int = index) -> tuple[Figure, int]:
+        def figure(state: State, index: int = index) -> Read:
             share = measures.lost(images.measures[:, index], state.measures[:, index], state.recorded, floor)
-            return reading.proportion(share, "The structure is acceptable in no image that counts here."), 0
+            return Read(reading.proportion(share, "The structure is acceptable in no image that counts here."))
 
-        series.append(along(states, "success", measure.part, "share", "", "lower", figure, clean=False))
+        series.append(along(states, "success", measure.part, "share", "", "lower", figure, clean=False, ends=("low",)))
     return series
 
 
@@ -98,18 +111,18 @@ def finding_series(reading: RunReading, states: States) -> list[Series]:
 def _finding(reading: RunReading, states: States, name: str, read: Callable[[State], FindingRead]) -> list[Series]:
     before = read(states.clean)
 
-    def sensitivity(state: State) -> tuple[Figure, int]:
-        return reading.proportion(read(state).sensitivity, "No image that counts here has the finding."), 0
+    def sensitivity(state: State) -> Read:
+        return Read(reading.proportion(read(state).sensitivity, "No image that counts here has the finding."))
 
-    def specificity(state: State) -> tuple[Figure, int]:
-        return reading.proportion(read(state).specificity, "No image that counts here is without the finding."), 0
+    def specificity(state: State) -> Read:
+        return Read(reading.proportion(read(state).specificity, "No image that counts here is without the finding."))
 
-    def area(state: State) -> tuple[Figure, int]:
+    def area(state: State) -> Read:
         note = "It needs an image with and one without the finding."
-        return reading.statistic(read(state).area_under_roc, note), 0
+        return Read(reading.statistic(read(state).area_under_roc, note))
 
-    def success(state: State) -> tuple[Figure, int]:
-        return reading.proportion(read(state).turned(before), "The finding was read correctly in no image."), 0
+    def success(state: State) -> Read:
+        return Read(reading.proportion(read(state).turned(before), "The finding was read correctly in no image."))
 
     return [
         along(states, "sensitivity", name, "share", "", "higher", sensitivity),

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from palpate.metrics.intervals import Share, difference
-from palpate.metrics.robustness import clean_accuracy, worst_case
+from palpate.metrics.robustness import clean_attackable, worst_case
 from palpate.metrics.subgroups import Subgroup, subgroups
 from palpate.report.compute.reading import UNTARGETED, RunReading, figure_of
 from palpate.report.model.schema_clinic import SubgroupRow, Subgroups
@@ -42,7 +42,7 @@ def _row(reading: RunReading, group: Subgroup, eps: float | None) -> SubgroupRow
         images=int(mask.sum()),
         groups=int(np.unique(images.group[mask]).size),
         small=group.small,
-        clean=reading.proportion(clean_accuracy(images).within(mask)),
+        clean=reading.proportion(clean_attackable(images).within(mask), "No image with something to lose counts here."),
         robust=reading.proportion(mine, note),
         difference=figure_of(
             difference(reading.resampling.proportion(mine), reading.resampling.proportion(others), note)

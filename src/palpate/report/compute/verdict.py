@@ -28,13 +28,12 @@ def make_verdict(
     worst: Sequence[WorstCase],
     directions: Sequence[WorstDirections],
     series: Sequence[Series] = (),
-    kept: Sequence[str] = (),
 ) -> RunVerdict:
     """The verdict of a run.
 
     The sentence names the smallest budget at which all untargeted attacks together leave half the clean accuracy
-    or less; without one, the largest budget that was tried. For masks, findings and boxes it is about the structure,
-    finding or boxes that lose most there.
+    or less, both over the images with something to lose; without one, the largest budget that was tried. For masks,
+    findings and boxes it is about the structure, finding or boxes that lose most there.
 
     Args:
         description: what was audited.
@@ -42,27 +41,30 @@ def make_verdict(
         worst: all attacks of each goal together.
         directions: missed and invented disease per budget.
         series: figures per structure, finding and class of boxes.
-        kept: attacks that kept to their budget.
     """
     untargeted = next((case for case in worst if case.goal == UNTARGETED), None)
     points = [point for point in (untargeted.points if untargeted else []) if point.figure.value is not None]
-    if not points or not clean.accuracy.value:
+    if not points or not clean.attackable.value:
         return _nothing(description, clean, directions)
-    limit = FALLEN * clean.accuracy.value
+    limit = FALLEN * clean.attackable.value
     fallen = [point for point in points if (point.figure.value or 0.0) <= limit]
     point = fallen[0] if fallen else points[-1]
     count = len(untargeted.attacks) if untargeted else 0
-    change = headline(description.task, series, point.eps, kept)
+    change = headline(description.task, series, point.eps)
     if change is None:
-        sentence = _sentence(description, clean.accuracy, point, fell=bool(fallen))
+        sentence = _sentence(description, clean.attackable, point, fell=bool(fallen))
         scope = f"This is the worst case over {_attacks(count)}; 95% interval {interval(point.figure)}."
     else:
         sentence = _dense(description, change, point.eps)
-        scope = _acceptable(description, clean.accuracy, point, count)
+        scope = _acceptable(description, clean.attackable, point, count)
     at = next((row for row in directions if row.eps == point.eps), None)
     return RunVerdict(
         sentence=sentence,
-        details=[scope, *_clinical(at, clean, description.data.written(point.eps)), *([CHOSEN] if fallen else [])],
+        details=[
+            scope + attackable_in_words(clean),
+            *_clinical(at, clean, description.data.written(point.eps)),
+            *([CHOSEN] if fallen else []),
+        ],
         gates=_gates(description),
         fell=bool(fallen),
         eps=point.eps,
@@ -98,6 +100,17 @@ def _acceptable(description: Description, clean: Figure, point: WorstPoint, atta
         f"In the worst case over {_attacks(attacks)}, {point.figure.count} of {point.figure.total} images have an "
         f"acceptable result ({Wording(description.task).acceptable}; 95% interval {interval(point.figure)}); without "
         f"an attack it is {clean.count} of {clean.total}."
+    )
+
+
+def attackable_in_words(clean: Clean) -> str:
+    """Which images count, as a further sentence; empty if all do."""
+    if not clean.nothing_to_lose:
+        return ""
+    one = clean.nothing_to_lose == 1
+    return (
+        f" Of {clean.accuracy.total} images, {clean.attackable.total} are attackable; {clean.nothing_to_lose} without "
+        f"anything to lose {'does' if one else 'do'} not count."
     )
 
 

@@ -138,7 +138,7 @@ def worst_of(results: Results, goal: str = UNTARGETED) -> WorstCase | None:
 
 def _worst_curve(results: Results) -> BudgetCurve:
     worst = worst_of(results)
-    return _curve(results.clean.accuracy, [(point.eps, point.figure) for point in worst.points] if worst else [])
+    return _curve(results.clean.attackable, [(point.eps, point.figure) for point in worst.points] if worst else [])
 
 
 def robustness(results: Results) -> str:
@@ -155,7 +155,7 @@ def robustness(results: Results) -> str:
             if attack.outside_budget:
                 continue
             style = look[attack.name]
-            curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
+            curve = _curve(results.clean.attackable, [(point.eps, point.robust_accuracy) for point in attack.points])
             _draw(canvas, scale, curve, linewidth=1.6, markersize=4.5, **style)
             ends.append((curve[-1][1].value or 0.0, attack.name, style["color"], "normal"))
         _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.6)
@@ -184,7 +184,7 @@ def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         if attack.goal == UNTARGETED:
-            curve = _curve(results.clean.accuracy, [(point.eps, point.robust_accuracy) for point in attack.points])
+            curve = _curve(results.clean.attackable, [(point.eps, point.robust_accuracy) for point in attack.points])
             _draw(canvas, scale, _worst_curve(results), color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)))
             title = f"{Wording(results.task).robust}: {attack.name}"
         else:
@@ -239,7 +239,10 @@ def direction(results: Results, name: str) -> str:
 
 
 def grading(results: Results, name: str) -> str:
-    """Kappa, sensitivity, specificity or area under the ROC curve against the budget, one line per attack."""
+    """Kappa, sensitivity, specificity or area under the ROC curve against the budget: every attack, and the worst case.
+
+    The band is the 95% interval of the worst case.
+    """
     scale, look = scale_of(results), styles(results)
     clean = getattr(results.clean.grading, name)
     curves = {
@@ -247,17 +250,18 @@ def grading(results: Results, name: str) -> str:
         for attack in results.attacks
         if attack.points
     }
-    lowest = min(curves, key=lambda attack: curves[attack][-1][1].value or 0.0 if curves[attack] else 1.0, default="")
-    negative = any((figure.value or 0.0) < 0 for curve in curves.values() for _, figure in curve)
+    worst = _curve(clean, [(one.eps, getattr(one.grading, name)) for one in results.worst_grading])
+    negative = any((figure.value or 0.0) < 0 for curve in (worst, *curves.values()) for _, figure in curve)
     with SvgCanvas(420, 240, (44, 28, 14, 12)) as canvas:
         canvas.percent_axis(-1.0 if negative else 0.0)
         if name in {"quadratic_kappa", "area_under_roc"} and not negative:
             canvas.coefficient_ticks()
         scale.dress(canvas, fractions=False)
         for attack, curve in curves.items():
-            _draw(canvas, scale, curve, band=0.16 * (attack == lowest), linewidth=1.6, markersize=4, **look[attack])
+            _draw(canvas, scale, curve, linewidth=1.6, markersize=4, **look[attack])
+        _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.4)
         title = name.replace("_", " ").capitalize()
-        text = f"Lowest under {lowest}: {_ratios(curves.get(lowest, []), scale)}"
+        text = f"Worst case: {_ratios(worst, scale)}"
         return canvas.svg(f"{title} against the budget", text, name.replace("_", "-"))
 
 

@@ -22,7 +22,7 @@ def look(place: int | None) -> dict[str, Any]:
 
 
 def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
-    """The worst figure over all attacks against the budget, one line per part."""
+    """The worst case over all attacks against the budget, one line per part."""
     with SvgCanvas(420, 230, (52, 28, 14, 12)) as canvas:
         if fractional(panel.rows[0].series):
             canvas.percent_axis()
@@ -52,7 +52,10 @@ def _points(row: Row, scale: BudgetAxis) -> list[tuple[float, float]]:
     clean = row.series.clean
     start = [(scale.place(0.0), clean.value)] if clean is not None and clean.value is not None else []
     found = zip(scale.eps, row.worst, strict=True)
-    return [*start, *((scale.place(eps), one.value) for eps, one in found if one is not None)]
+    return [
+        *start,
+        *((scale.place(eps), one.figure.value) for eps, one in found if one and one.figure.value is not None),
+    ]
 
 
 def _in_words(panel: PartTable, scale: BudgetAxis) -> str:
@@ -60,7 +63,7 @@ def _in_words(panel: PartTable, scale: BudgetAxis) -> str:
     for row in panel.rows:
         last = next(((eps, one) for eps, one in zip(scale.eps[::-1], row.worst[::-1], strict=True) if one), None)
         if last is not None:
-            after = f"{reading(row.series, last[1].point.figure)} at eps {scale.written(last[0])}"
+            after = f"{reading(row.series, last[1].figure)} at eps {scale.written(last[0])}"
             before = row.series.clean
             texts.append(f"{row.part}: {f'{reading(row.series, before)} clean, ' if before else ''}{after}")
     return "; ".join(texts)

@@ -23,7 +23,7 @@ from palpate.report.model.schema_clinic import BudgetResults, Subgroups, Surviva
 from palpate.report.model.schema_stability import Stability
 from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """It increases when a field is removed or changes its meaning."""
 
 
@@ -65,6 +65,10 @@ class Clean(JsonObject):
 
     accuracy: Figure
     """Images with an acceptable result (decided correctly, score above the floor), over all images."""
+    attackable: Figure
+    """The same over the images with something to lose, which are those that robust accuracy counts."""
+    nothing_to_lose: int
+    """Images in which nothing that is scored is annotated: no box, no structure, no known finding."""
     per_class: list[Figure]
     """The same for each class; empty if the task is not a classification."""
     directions: Directions | None
@@ -82,7 +86,8 @@ class AttackPoint(JsonObject):
     success_rate: Figure
     """Eligible images on which the goal was reached, over the eligible ones."""
     robust_accuracy: Figure | None
-    """Images acceptable before and not beaten, over all images; null for goals other than `untargeted`."""
+    """Images acceptable before and not beaten, over the images with something to lose; null for goals other than
+    `untargeted`."""
     per_class: list[Figure]
     """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty if
     the task is not a classification."""
@@ -180,6 +185,20 @@ class WorstCase(JsonObject):
     smallest_eps: SmallestEps
 
 
+class WorstGrading(JsonObject):
+    """The figures of a grader or detector over all attacks and goals together, at one budget.
+
+    For each image the worst result counts over its adversarial images within the budget: sensitivity and specificity
+    with its worst decision, the area under the ROC curve with the lowest disease score of each disease image and the
+    highest of each healthy one, kappa with the grade furthest from the true one (or with the grades of one attack on
+    all images, if these give a lower kappa).
+    """
+
+    eps: float
+    fraction: float
+    grading: Grading
+
+
 class WorstDirections(JsonObject):
     """Clinical direction over all attacks and goals together, at one budget."""
 
@@ -215,9 +234,11 @@ class SeriesPoint(JsonObject):
     eps: float
     """Budget in stored values."""
     figure: Figure
-    """The figure over the images that have a record and in which it is defined."""
+    """The figure over the images that have a record and in which it is defined, here and without an attack."""
     undefined: int = 0
-    """Images that have a record and in which it is undefined."""
+    """Images that have a record and in which it is undefined, here or without an attack."""
+    clean: Figure | None = None
+    """Without an attack over the same images; null if these are the images of the series' clean figure."""
 
 
 class Series(JsonObject):
@@ -239,6 +260,11 @@ class Series(JsonObject):
     """Images in which it is undefined without an attack."""
     attacks: dict[Text, list[SeriesPoint]]
     """Attack -> one entry per budget, smallest first."""
+    worst: list[SeriesPoint]
+    """The worst case over all attacks and goals, one entry per budget: of each image the worst value over its
+    adversarial images within the budget. A measure without a better direction has the highest or the lowest values,
+    whichever mean is further from the clean one. Average precision and FROC have the detections of each image with the
+    lowest confidence of found minus wrong boxes, or those of one attack on all images if that is lower."""
 
 
 class Froc(JsonObject):
@@ -324,6 +350,8 @@ class Results(JsonObject):
     """One entry per goal."""
     worst_directions: list[WorstDirections]
     """One entry per budget; empty where the plan names no disease."""
+    worst_grading: list[WorstGrading]
+    """One entry per budget; empty if the classes have no order and the plan names no disease."""
     comparisons: list[Comparison]
     """The strongest attack of each goal with each other one, at a budget that the data chose."""
     series: list[Series]

@@ -141,7 +141,7 @@ class SubgroupRow(JsonObject):
     small: bool
     """Whether there are too few images for a rate."""
     clean: Figure
-    """Images with an acceptable result without an attack."""
+    """Images with an acceptable result without an attack, over the images with something to lose."""
     robust: Figure
     """The same in the worst case over all untargeted attacks."""
     difference: Figure

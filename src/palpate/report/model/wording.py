@@ -99,7 +99,8 @@ class Wording:
         if self.task.classification:
             return "the share of all images that the model decided correctly and that the attack did not beat"
         return (
-            f"the share of all images whose result was acceptable ({self.acceptable}) and that the attack did not beat"
+            f"the share of the images with something to lose whose result was acceptable ({self.acceptable}) and that "
+            "the attack did not beat"
         )
 
     @property

@@ -167,7 +167,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "test": views.test_words(results),
         "checks": views.by_gravity(results.validity.checks),
         "paired": views.paired(results),
-        "lowest": {name: views.lowest(results, name, scale) for name, _ in views.gradings(results)},
+        "worst_grading": {name: views.worst_gradings(results, name, scale) for name, _ in views.gradings(results)},
         "sources": views.sources(results),
         "panels": parts.panels(results, scale.eps) if scale.eps else [],
         "operating": _operating(results),

@@ -92,7 +92,7 @@ def _row(figures: dict[float, Figure | None], scale: BudgetAxis, style: str = ""
 
 
 def _untargeted(results: Results, scale: BudgetAxis) -> Table:
-    clean = percent(results.clean.accuracy.value)
+    clean = percent(results.clean.attackable.value)
     table = _attack_table(f"{Wording(results.task).robust}, {clean} without an attack, by eps", scale)
     worst = worst_of(results)
     if worst is not None:
@@ -173,9 +173,9 @@ def _stability(results: Results, console: Console) -> None:
 def _panel(panel: PartTable, words: Wording, scale: BudgetAxis) -> Table:
     """One figure of each structure, finding or class of boxes: without an attack, and the worst at each budget."""
     leading = (words.part, "clean") if panel.clean else (words.part,)
-    table = _table(f"{panel.title}, {panel.order} over all attacks", scale, *leading)
+    table = _table(f"{panel.title}, {panel.order} of each image over all attacks", scale, *leading)
     for row in panel.rows:
-        cells = [NOTHING if one is None else reading(row.series, one.point.figure) for one in row.worst]
+        cells = [NOTHING if one is None else reading(row.series, one.figure) for one in row.worst]
         before = [reading(row.series, row.series.clean)] if panel.clean else []
         table.add_row(*map(Text, (row.part, *before, *cells)))
     return table

@@ -137,22 +137,10 @@ def paired(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def lowest(results: Results, name: str, scale: BudgetAxis) -> list[tuple[str, Figure | None]]:
-    """At each budget the attack with the lowest grading figure, and the figure; only attacks that kept to their budget.
-
-    No attack is named if none lowers the clean figure.
-    """
-    clean = getattr(results.clean.grading, name)
-    row: list[tuple[str, Figure | None]] = []
-    kept = [attack for attack in results.attacks if not attack.outside_budget]
-    for eps in scale.eps:
-        at = [(attack.name, point.grading) for attack in kept for point in attack.points if point.eps == eps]
-        found = [(attack, getattr(grading, name)) for attack, grading in at]
-        known = [(attack, figure) for attack, figure in found if figure is not None and figure.value is not None]
-        attack, figure = min(known, key=lambda pair: pair[1].value, default=("", None))
-        lowered = figure is not None and (clean.value is None or figure.value < clean.value)
-        row.append((attack if lowered else "", figure))
-    return row
+def worst_gradings(results: Results, name: str, scale: BudgetAxis) -> list[Figure | None]:
+    """A grading figure in the worst case over all attacks, at each budget."""
+    found = {one.eps: getattr(one.grading, name) for one in results.worst_grading}
+    return [found.get(eps) for eps in scale.eps]
 
 
 def gradings(results: Results) -> list[tuple[str, str]]:

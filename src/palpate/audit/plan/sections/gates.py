@@ -31,7 +31,8 @@ class GateSection(Section):
     metric: Metric = Field(examples=['metric = "robust_accuracy"'])
     """The figure."""
     attack: str = "any"
-    """The name of an attack of the plan, `any` for the worst case over all attacks, or `none` for the clean images."""
+    """The name of an attack of the plan, `any` for the worst case over all attacks (of each image the worst result), or
+    `none` for the clean images."""
     eps: int | float | str | None = Field(default=None, examples=['eps = "1/255"'])
     """Budget, one of `threat.eps`; not for clean figures."""
     at_least: float | None = Field(default=None, examples=["at_least = 0.5"])
