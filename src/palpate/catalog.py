@@ -18,18 +18,9 @@ from typing import Any
 from palpate.errors import PlanError, nearest
 
 __all__ = [
-    "ALL_NORMS",
-    "DENSE",
-    "ENTRY_POINT_GROUP",
-    "Entry",
-    "TASKS",
-    "attacks",
-    "check_supports",
-    "factory",
-    "find",
-    "make",
-    "parameters",
-]
+    "ALL_NORMS", "DENSE", "ENTRY_POINT_GROUP", "Entry", "TASKS", "attacks", "check_supports", "factory",
+    "find", "make", "parameters",
+]  # fmt: skip
 
 ENTRY_POINT_GROUP = "palpate.attacks"
 ALL_NORMS = ("linf", "l2", "l1")

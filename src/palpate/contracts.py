@@ -20,23 +20,10 @@ from palpate.tensors import Tree
 from palpate.victim import Victim
 
 __all__ = [
-    "Agreement",
-    "Attack",
-    "AttackResult",
-    "Direction",
-    "Limits",
-    "Neighbourhood",
-    "Objective",
-    "ObjectiveInputs",
-    "Pieces",
-    "StageCosts",
-    "ShrinkableNeighbourhood",
-    "StepEvent",
-    "StepRule",
-    "Task",
-    "Threat",
-    "Watcher",
-]
+    "Agreement", "Attack", "AttackResult", "Direction", "Limits", "Neighbourhood", "Objective",
+    "ObjectiveInputs", "Pieces", "StageCosts", "ShrinkableNeighbourhood", "StepEvent", "StepRule", "Task",
+    "Threat", "Watcher",
+]  # fmt: skip
 
 Agreement = Literal["label", "distribution"]
 

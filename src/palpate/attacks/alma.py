@@ -77,7 +77,10 @@ class AlmaProx(MinimumNorm):
             stride = self.step * pixels.decay(margin, t)
             clean = found.space.clean
             change = (found.images - clean) / found.range + spread(stride, gradient) * gradient / metric
-            found.move(clean + change * found.range, _clipping(change, metric, stride) * found.range)
+            length = _clipping(change, metric, stride)
+            wide = spread(length, change)
+            # On the lattice in the ball of the next whole step: cut to a smaller one, short steps would never add up.
+            found.move(clean + change.clamp(-wide, wide) * found.range, found.whole(length * found.range))
         found.score(self.steps)
 
 

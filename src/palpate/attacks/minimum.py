@@ -16,6 +16,7 @@ from palpate.contracts import AttackResult, Limits, ShrinkableNeighbourhood, Tas
 from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tensors import Tree, lengths, mapped, spread, take
+from palpate.threats.lattice import Lattice
 from palpate.victim import Victim
 
 _DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
@@ -125,6 +126,13 @@ class Shrinking:
     def here(self) -> ShrinkableNeighbourhood:
         """The neighbourhood at the samples' radii."""
         return self.space.at_radius(self.radius)
+
+    def whole(self, radius: Tensor) -> Tensor:
+        """The radius in L-inf, or the next whole stored step above it where changes are confined to them."""
+        lattice: Lattice | None = getattr(self.space, "lattice", None)
+        if lattice is None:
+            return radius
+        return torch.ceil(radius / lattice.step - 1e-6).clamp(min=1) * lattice.step
 
     def move(self, images: Tensor, radius: Tensor) -> None:
         """Go on at other iterates, projected onto other radii (B,)."""
