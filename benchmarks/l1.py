@@ -27,10 +27,10 @@ from palpate import Classification
 from palpate import Victim as Tested
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.cascade.strongest import strongest
 from palpate.attacks.objectives import Deviation, Margin
-from palpate.attacks.sparse import Sparse
+from palpate.attacks.sparse.steps import Sparse
 from palpate.attacks.steps import Halving
-from palpate.attacks.strongest import strongest
 from palpate.contracts import Attack
 from palpate.threats.ball import L1
 

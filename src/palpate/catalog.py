@@ -72,7 +72,7 @@ _D = "palpate.attacks.recipes_dense"
 _TABLE = (
     Entry(
         "strongest",
-        "palpate.attacks.strongest:strongest",
+        "palpate.attacks.cascade.strongest:strongest",
         "The evaluation without parameters: several climbs, then a search without gradients, each on what is left.",
         "palpate: docs/explanation/strongest.md; the idea is Croce, Hein, Reliable Evaluation of Adversarial "
         "Robustness with an Ensemble of Diverse Attacks, ICML 2020.",
@@ -183,7 +183,7 @@ _TABLE = (
     ),
     Entry(
         "fmn",
-        "palpate.attacks.minimum:FMN",
+        "palpate.attacks.minimum.norm:FMN",
         "Searches the smallest change that beats each image: a radius that follows the decision boundary.",
         "Pintor, Roli, Brendel, Biggio, Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints, "
         "NeurIPS 2021 (arXiv:2102.12827).",
@@ -192,7 +192,7 @@ _TABLE = (
     ),
     Entry(
         "ddn",
-        "palpate.attacks.minimum:DDN",
+        "palpate.attacks.minimum.norm:DDN",
         "Searches the smallest Euclidean change that beats each image: direction and length are adapted separately.",
         "Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger, Decoupling Direction and Norm for Efficient "
         "Gradient-Based L2 Adversarial Attacks and Defenses, CVPR 2019 (arXiv:1811.09600).",
@@ -202,7 +202,7 @@ _TABLE = (
     ),
     Entry(
         "alma-prox",
-        "palpate.attacks.alma:AlmaProx",
+        "palpate.attacks.minimum.alma:AlmaProx",
         "Searches the smallest change that takes enough pixels of a mask to where the attack wants them.",
         "Rony, Pesquet, Ben Ayed, Proximal Splitting Adversarial Attack for Semantic Segmentation, CVPR 2023 "
         "(arXiv:2206.07179).",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palpate import catalog
-from palpate.attacks.alma import AlmaProx, _clipping, _slope
+from palpate.attacks.minimum.alma import AlmaProx, _clipping, _slope
 from palpate.checks import victims
 from palpate.contracts import Limits
 from palpate.errors import InputError, PlanError

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.cascade import Cascade, Stage
+from palpate.attacks.cascade.stages import Cascade, Stage
+from palpate.attacks.cascade.strongest import strongest
 from palpate.attacks.curve import curve
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Margin, TowardsRank
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Fixed
-from palpate.attacks.strongest import strongest
 from palpate.contracts import ObjectiveInputs
 from palpate.errors import InputError, NoGradientError
 from palpate.tasks.classification import Classification

@@ -7,7 +7,7 @@ import torch
 
 from palpate import catalog
 from palpate.attacks.curve import curve
-from palpate.attacks.minimum import DDN, FMN, _falling, shrinkable
+from palpate.attacks.minimum.norm import DDN, FMN, _falling, shrinkable
 from palpate.checks import victims
 from palpate.checks.attack_confined import images as whole_images
 from palpate.checks.attack_confined import limits

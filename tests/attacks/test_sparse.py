@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.phases import PhasedStepRule, Widenable
-from palpate.attacks.sparse import Sparse, SparseState
+from palpate.attacks.sparse.phases import PhasedStepRule, Widenable
+from palpate.attacks.sparse.steps import Sparse, SparseState
 from palpate.attacks.steps import Halving
 from palpate.checks import victims
 from palpate.contracts import Limits

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from palpate import catalog
-from palpate.attacks.cascade import Cascade
+from palpate.attacks.cascade.stages import Cascade
 from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractError, Subject, check_attack_on_tasks
 from palpate.checks.attack_tasks import Trial, mask_oracle
 from palpate.checks.scenarios import SCENARIO_KINDS, SCENARIOS

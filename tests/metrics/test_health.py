@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.metrics.health import (
+from palpate.metrics.validity.health import (
     attacks_ran,
     budgets_kept,
     clean_baseline,

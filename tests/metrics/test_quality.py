@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.metrics import quality
-from palpate.metrics.quality import Evidence, ProbeOutcome, attack_quality, precision
-from palpate.metrics.survivors import survivors
+from palpate.metrics.validity import quality
+from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality, precision
+from palpate.metrics.validity.survivors import survivors
 from tests.metrics.panels import images, outcome
 
 COUNT = 20

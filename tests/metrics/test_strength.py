@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from palpate.metrics import strength
-from palpate.metrics.strength import compare, growth, kind, reaches_all, strong_enough, strongest
+from palpate.metrics.validity import strength
+from palpate.metrics.validity.strength import compare, growth, kind, reaches_all, strong_enough, strongest
 from tests.metrics.handmade import curve, panel
 
 INF = float("inf")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.objectives import Deviation
-from palpate.attacks.phases import PhasedStepRule, widened
+from palpate.attacks.sparse.phases import PhasedStepRule, widened
 from palpate.attacks.steps import Fixed
 from palpate.attacks.transforms import Transform, TransformedModel, transformed_models
 from palpate.contracts import (

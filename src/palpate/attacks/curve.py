@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.attacks.bisection import Bisection
 from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
-from palpate.attacks.minimum_curve import minimum_curve
+from palpate.attacks.minimum.curve import minimum_curve
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED

@@ -10,7 +10,7 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Margin, Smoothed, Stabilised
-from palpate.attacks.sparse import adaptive
+from palpate.attacks.sparse.steps import adaptive
 from palpate.attacks.steps import Fixed
 from palpate.contracts import Agreement, Threat
 from palpate.threats.ball import LinfSteps
@@ -139,7 +139,7 @@ def apgd_ce(threat: Threat, steps: int = 40, restarts: int = 1, run_to_end: bool
     """Auto-PGD on the task's loss: the step halves when the ascent stalls.
 
     In L1 it is L1-APGD: few values change in a step, fewer where few are enough, and wider balls are searched before
-    the ball itself (`palpate.attacks.sparse`).
+    the ball itself (`palpate.attacks.sparse.steps`).
 
     Reference: Croce and Hein, ICML 2020; in L1: Croce and Hein, ICML 2021.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.minimum import MinimumNorm
+from palpate.attacks.minimum.norm import MinimumNorm
 from palpate.attacks.transforms import name_of
 from palpate.contracts import Attack
 from palpate.errors import InputError

@@ -17,7 +17,7 @@ from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Stabilised
-from palpate.attacks.sparse import Sparse
+from palpate.attacks.sparse.steps import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving
 from palpate.audit.plan.identity import NAMES, digest, encode

@@ -10,8 +10,8 @@ from rich.console import Console
 from palpate.errors import StorageError
 from palpate.report import show
 from palpate.report.compute.results import measure
-from palpate.report.compute.stability_maps import read_maps
-from palpate.report.compute.stability_traces import known
+from palpate.report.compute.stability.maps import read_maps
+from palpate.report.compute.stability.traces import known
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TraceRow
 from tests.report.pages import Page, page, section

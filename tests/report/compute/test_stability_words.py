@@ -7,7 +7,7 @@ import pytest
 
 from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
-from palpate.report.compute.stability_words import SAME_DIRECTION, UNRELATED, independent, sentence
+from palpate.report.compute.stability.words import SAME_DIRECTION, UNRELATED, independent, sentence
 from palpate.report.model.schema_stability import AttackStability, PlainComparison, Summary
 from palpate.report.model.typed import Figure
 from tests.report.traced import WALKS, Walk, add_traces, of

@@ -12,7 +12,7 @@ from palpate.metrics.stability_run import along_the_run
 from palpate.report import show
 from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
-from palpate.report.compute.stability_words import sentence
+from palpate.report.compute.stability.words import sentence
 from palpate.report.model.schema_stability import Course
 from palpate.report.page.stability_views import held
 from tests.report.dense import make_dense

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from palpate.attacks.alma import AlmaProx
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.black_box.transfer import Transfer
-from palpate.attacks.cascade import Cascade, Stage
+from palpate.attacks.cascade.stages import Cascade, Stage
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
-from palpate.attacks.minimum import DDN, FMN
+from palpate.attacks.minimum.alma import AlmaProx
+from palpate.attacks.minimum.norm import DDN, FMN
 from palpate.attacks.noise import RandomNoise
 from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
-from palpate.attacks.sparse import Sparse
+from palpate.attacks.sparse.steps import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.attacks.transforms import Weighted

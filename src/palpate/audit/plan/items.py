@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from palpate import catalog
-from palpate.attacks.cascade import Cascade
+from palpate.attacks.cascade.stages import Cascade
 from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode

@@ -19,7 +19,7 @@ from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard, under_attack
 from palpate.metrics.panel import arrange
-from palpate.metrics.survivors import Survivors, survivors
+from palpate.metrics.validity.survivors import Survivors, survivors
 from palpate.quality import PROBES, Probed, Setting, probe
 from palpate.seeds import derive
 from palpate.storage.runs import RunFolder

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from palpate.metrics.closeness import closeness
-from palpate.metrics.health import leaves_budget
 from palpate.metrics.panel import Outcome
+from palpate.metrics.validity.health import leaves_budget
 from palpate.report.compute.reading import RunReading
 from palpate.report.model.description import DataDescription, Description, ThreatDescription
 from palpate.report.model.schema_clinic import BudgetResults, ClosenessResults

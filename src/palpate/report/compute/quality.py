@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palpate.metrics import strength
 from palpate.metrics.findings import HealthFinding
-from palpate.metrics.health import leaves_budget
-from palpate.metrics.quality import Evidence, ProbeOutcome, attack_quality, precision
+from palpate.metrics.validity import strength
+from palpate.metrics.validity.health import leaves_budget
+from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality, precision
 from palpate.report.compute.reading import RunReading
 from palpate.report.model.description import ProbedGoal
 from palpate.report.model.schema import WorstCase

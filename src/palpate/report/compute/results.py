@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from palpate.metrics.clinical import attacked_directions, clean_directions
-from palpate.metrics.health import leaves_budget
 from palpate.metrics.intervals import LEVEL
 from palpate.metrics.pairs import holm
 from palpate.metrics.panel import Floats, Outcome
@@ -26,13 +25,14 @@ from palpate.metrics.robustness import (
     worst_case,
     worst_success,
 )
-from palpate.metrics.strength import compare, kind, strongest
+from palpate.metrics.validity.health import leaves_budget
+from palpate.metrics.validity.strength import compare, kind, strongest
 from palpate.report.compute.budgets import budgets
 from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
 from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
-from palpate.report.compute.stability import measure_stability
+from palpate.report.compute.stability.figures import measure_stability
 from palpate.report.compute.subgroups import all_subgroups
 from palpate.report.compute.survival import measure_survival
 from palpate.report.compute.validity import judge

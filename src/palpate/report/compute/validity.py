@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palpate.metrics import health, strength, survival
+from palpate.metrics import survival
 from palpate.metrics.findings import HealthFinding, grade
+from palpate.metrics.validity import health, strength
 from palpate.report.compute.quality import judge_goal, kinds_of
 from palpate.report.compute.reading import UNTARGETED, RunReading
 from palpate.report.model.description import failed_attacks

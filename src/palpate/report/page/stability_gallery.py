@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from palpate.metrics.panel import Floats
-from palpate.report.compute.stability_maps import Maps
-from palpate.report.compute.stability_traces import Traces
+from palpate.report.compute.stability.maps import Maps
+from palpate.report.compute.stability.traces import Traces
 from palpate.report.draw.stability_maps import SIDE, ColourBar, clean
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import AttackStability

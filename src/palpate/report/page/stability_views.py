@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from palpate.metrics.panel import Floats
 from palpate.metrics.stability_run import tables
-from palpate.report.compute.stability_traces import Traces, read_traces
-from palpate.report.compute.stability_words import sentence, still
+from palpate.report.compute.stability.traces import Traces, read_traces
+from palpate.report.compute.stability.words import sentence, still
 from palpate.report.draw.stability import KL, TERMS, decades, disagreement, legend, plane, terms
 from palpate.report.model.description import TracedItem
 from palpate.report.model.schema import Results

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from palpate.attacks.minimum import MinimumNorm, Shrinking
+from palpate.attacks.minimum.norm import MinimumNorm, Shrinking
 from palpate.contracts import Threat
 from palpate.errors import InputError
 from palpate.tensors import Tree, spread

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from palpate.metrics.health import FEW_GROUPS, FEW_IMAGES, MANY
 from palpate.metrics.panel import Bools, Outcome
-from palpate.metrics.strength import AttackKind
-from palpate.metrics.survivors import blocked
+from palpate.metrics.validity.health import FEW_GROUPS, FEW_IMAGES, MANY
+from palpate.metrics.validity.strength import AttackKind
+from palpate.metrics.validity.survivors import blocked
 
 Degree = Literal["high", "medium", "low"]
 Sign = Literal["fired", "doubt"]

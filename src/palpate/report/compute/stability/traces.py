@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palpate.errors import StorageError
-from palpate.report.compute.stability_maps import Maps, read_maps
+from palpate.report.compute.stability.maps import Maps, read_maps
 from palpate.report.model.description import TracedItem
 from palpate.storage.runs import Frame, RunFolder
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.cascade import Cascade, Stage
-from palpate.attacks.minimum import FMN
+from palpate.attacks.cascade.stages import Cascade, Stage
+from palpate.attacks.minimum.norm import FMN
 from palpate.attacks.objectives import Deviation, Margin, SoftScore, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin
-from palpate.attacks.sparse import adaptive
+from palpate.attacks.sparse.steps import adaptive
 from palpate.attacks.square import Square
 from palpate.contracts import Objective, Threat
 

@@ -12,9 +12,9 @@ from palpate.metrics.panel import Bools, Floats, Ints, Outcome
 from palpate.metrics.stability import across_images, across_restarts, by_group
 from palpate.metrics.stability_run import Band, RunCurves, along_the_run, mean_known, tables
 from palpate.report.compute.reading import RunReading, figure_of
-from palpate.report.compute.stability_maps import Maps
-from palpate.report.compute.stability_traces import Traces, fix, read_traces
-from palpate.report.compute.stability_words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
+from palpate.report.compute.stability.maps import Maps
+from palpate.report.compute.stability.traces import Traces, fix, read_traces
+from palpate.report.compute.stability.words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.model.description import AttackDescription, TracedItem, Tracing
 from palpate.report.model.schema_stability import AttackStability, Course, Curve, PlainComparison, Stability, Summary
 from palpate.storage.runs import Frame, RunFolder

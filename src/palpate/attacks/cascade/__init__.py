@@ -1,0 +1,1 @@
+"""Attacks of several stages, and `strongest`, the evaluation without parameters."""

@@ -1,0 +1,1 @@
+"""Attacks that search the smallest change, and a curve of budgets from one of their runs."""

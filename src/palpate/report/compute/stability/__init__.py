@@ -1,0 +1,1 @@
+"""The figures, maps and sentences of the part on stability."""
