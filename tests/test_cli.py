@@ -15,7 +15,7 @@ import palpate
 from palpate import catalog, cli
 from palpate.audit.demo import folder as demo
 from palpate.audit.plan.plan import load_plan
-from palpate.audit.run import runner
+from palpate.audit.run import after, runner
 from palpate.cli import DemoTask
 from palpate.storage.runs import RunFolder
 from tests.audit.tiny import PLAN, write
@@ -242,7 +242,7 @@ def test_interrupted_while_tracing_says_that_the_attacks_are_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "run_trace_job", stopped)
+        patched.setattr(after, "run_trace_job", stopped)
         status, _, err = call("audit", plan)
     assert status == 130 and "all attacks are done, some were not traced yet" in err
     assert call("audit", plan, "--quiet")[0] == 0

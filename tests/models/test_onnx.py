@@ -53,7 +53,7 @@ def test_images_are_given_in_the_type_that_the_file_takes(tmp_path: Path, dtype:
 def test_a_gradient_is_refused_before_the_file_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = OnnxModel(write(tmp_path / "m.onnx", Twin()))
     monkeypatch.setattr(module, "_run", None)
-    with pytest.raises(InputError, match=r"an ONNX file, which gives no gradient.*square, noise"):
+    with pytest.raises(InputError, match=r"an ONNX file, which gives no gradient.*square, hopskipjump, noise"):
         module(images().requires_grad_())
 
 

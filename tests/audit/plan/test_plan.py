@@ -135,7 +135,7 @@ BAD = [
     (
         "std = [127.5]",
         'outputs = "logits"',
-        "model.preprocess.outputs: there is no such field here. It belongs to [model].",
+        "model.preprocess.outputs: there is no such field here. It belongs to [model]",
     ),
     (
         "[data]",
