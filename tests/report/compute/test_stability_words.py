@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
+from palpate.report.compute.stability import words as stability_words
 from palpate.report.compute.stability.words import SAME_DIRECTION, UNRELATED, independent, sentence
 from palpate.report.model.schema_stability import AttackStability, PlainComparison, Summary
 from palpate.report.model.typed import Figure

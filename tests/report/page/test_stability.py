@@ -10,8 +10,8 @@ from rich.console import Console
 
 from palpate.metrics.stability_run import along_the_run
 from palpate.report import show
-from palpate.report.compute import stability_words
 from palpate.report.compute.results import measure
+from palpate.report.compute.stability import words as stability_words
 from palpate.report.compute.stability.words import sentence
 from palpate.report.model.schema_stability import Course
 from palpate.report.page.stability_views import held
