@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from palpate.attacks.best_so_far import BestSoFar
-from palpate.attacks.black_box.squares_l2 import seen_values
+from palpate.attacks.black_box.windows import seen_values
 from palpate.contracts import Neighbourhood, Threat
 from palpate.streams import Streams
 from palpate.tensors import lengths, spread
