@@ -11,7 +11,6 @@ from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractErro
 from palpate.checks.attack_tasks import Trial, mask_oracle
 from palpate.checks.scenarios import SCENARIO_KINDS, SCENARIOS
 
-
 FEW = {"alma-prox": {"steps": 80}, "square": {"queries": 200}}
 """Settings that are enough for the contracts: attacks without a gradient, or that run to their end, take long."""
 
