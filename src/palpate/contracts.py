@@ -318,7 +318,8 @@ class AttackResult:
         distance: distance from the clean image in the threat's norm.
         forwards: forward passes spent, judging included.
         backwards: backward passes spent.
-        zero_gradient: the objective's gradient was exactly zero at some step.
+        zero_gradient: the objective's gradient was exactly zero at some step, or, for masks, findings and boxes, the
+            logits were so large that most of it was.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
         stages: of an attack of several stages, which one won and what each spent; None for others.

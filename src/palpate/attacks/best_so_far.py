@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from palpate._moved import renamed
 from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.tasks.saturation import Cooling
 from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
@@ -54,6 +57,11 @@ class BestSoFar:
         self._keep_improving = keep_improving
         # Whether the module itself must still judge `best`; an exact search has judged it already.
         self._unjudged = torch.zeros_like(self.eligible)
+
+    @cached_property
+    def cooling(self) -> Cooling:
+        """How outputs are read where an attack climbs them, for all samples."""
+        return Cooling.of(self.task, self.clean_outputs, self.targets)
 
     def open_rows(self) -> Tensor:
         """Rows that are worth attacking: eligible, and not beaten unless the attack keeps improving."""
