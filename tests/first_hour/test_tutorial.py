@@ -108,7 +108,7 @@ def test_the_demo_and_its_finer_budgets(place: Path) -> None:
     done = run(finer, place)
     assert done.returncode == 0, done.stderr
     stored = [RunFolder(place / DEMO / "runs" / name).frame() for name in ("plan", "finer")]
-    assert [len(set(frame["eps"])) for frame in stored] == [6, 3]
+    assert [len(set(frame["eps"])) for frame in stored] == [4, 3]
 
 
 @pytest.mark.parametrize("lay", [with_table, with_folders])
