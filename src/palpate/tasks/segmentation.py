@@ -16,7 +16,7 @@ from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
-from palpate.tensors import Tree, take
+from palpate.tensors import Tree, spread, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -173,6 +173,20 @@ class Segmentation:
         truth = self.annotation(targets)
         remains = self.goal.remains(truth.stack, truth, self.scoring)
         return self.goal.applies(truth, self.scoring) & (remains > self.goal.limit(self.scoring))
+
+    # -- saturated logits ----------------------------------------------------------------------------------------
+
+    def logit_size(self, outputs: Tensor, targets: Tree) -> Tensor:
+        """Mean distance of the counted pixels from their decision (B,): of structures or of background, the larger."""
+        logits, truth, head = self._read(outputs.detach(), targets)
+        labels = self._aim(truth, head)
+        distance, counted = head.distance(logits, labels).abs(), truth.counted.flatten(1)
+        parts = [(labels.flatten(1) > 0) & counted, (labels.flatten(1) == 0) & counted]
+        return torch.stack([(distance * part).sum(1) / part.sum(1).clamp(min=1) for part in parts]).amax(0)
+
+    def cooled(self, outputs: Tensor, temperature: Tensor) -> Tensor:
+        """The logits with their distances from the decision divided by `temperature` (B,)."""
+        return self._head(outputs).cooled(outputs, spread(1 / temperature, outputs))
 
     # -- targets -------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     ]
     smallest = Stage("smallest change", FMN(threat, MINIMUM_STEPS))
     starts = Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS, run_to_end=run_to_end)
-    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), norms=("linf", "l2"), gradient=False)
+    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
         Stage("margin", climb(Margin())),
         *ranks,

@@ -17,6 +17,7 @@ from palpate.models.faults import refusal
 from palpate.preprocess.blocking import findings as preprocessing
 from palpate.tasks.detection import Detection
 from palpate.tasks.output_checks import require_batch_axis, require_fractions
+from palpate.tasks.saturation import Cooling
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree, leaves, take
 from palpate.threats.ball import check_bounds
@@ -179,9 +180,11 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
     through = [AuditFinding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
-        blocked = zero
+        cooling = Cooling.of(task, victim.judge(images), targets)
+        blocked = zero.clone()
         if bool(zero.any()):
-            blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(outputs, targets)) == 0)
+            blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(cooling(outputs), targets)) == 0)
+        cooling.marks(zero, torch.arange(len(images), device=images.device))
     except (InputError, RuntimeError) as error:
         if out_of_memory(error):
             raise
@@ -204,7 +207,7 @@ def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> lis
     if int(zero.sum()) > _MANY * count:
         text = (
             f"The loss is so saturated that its gradient is exactly zero for {int(zero.sum())} of {count} images. "
-            "Attacks use the gradient of the margin there instead, so nothing is lost."
+            "Attacks climb the margin there instead, or the same loss of smaller logits, so nothing is lost."
         )
         return [*through, AuditFinding("warning", "saturation", text)]
     return through
