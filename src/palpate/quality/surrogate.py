@@ -72,6 +72,7 @@ class Surrogate:
             preprocess=Behind(victim.preprocess, self.sigma),
             inferer=victim.inferer,
             watchdog=victim.watchdog,
+            draws=victim.draws,
         )
         climb = Ascent(self.threat, self.steps, Margin(), step=Halving(), run_to_end=True)
         with victim:
