@@ -115,12 +115,14 @@ class Limits(NamedTuple):
             the clean image, which is exact where values are whole.
         queries: (B,) int64, how often the model may still be asked about each image, by attacks that use only outputs.
             The clean image is one question. When they are spent, the best image until then is the result.
+        samples: (B,) int64, names of the samples for `Victim.recorder`, which keeps what was asked about each.
     """
 
     region: Tensor | None = None
     step: Tensor | None = None
     origin: Tensor | None = None
     queries: Tensor | None = None
+    samples: Tensor | None = None
 
 
 class Neighbourhood(Protocol):
@@ -318,7 +320,8 @@ class AttackResult:
         distance: distance from the clean image in the threat's norm.
         forwards: forward passes spent, judging included.
         backwards: backward passes spent.
-        zero_gradient: the objective's gradient was exactly zero at some step.
+        zero_gradient: the objective's gradient was exactly zero at some step, or, for masks, findings and boxes, the
+            logits were so large that most of it was.
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
         stages: of an attack of several stages, which one won and what each spent; None for others.

@@ -46,7 +46,8 @@ class Ascent:
 
     One forward pass serves the objective, the verdict and the best iterate; gradients flow to the perturbation
     only; samples that are beaten leave the batch; the last iterate is scored too. Where the objective's gradient
-    is exactly zero (cross-entropy saturates), the margin's is used from there on and the result says so.
+    is exactly zero (cross-entropy saturates), the margin's is used from there on and the result says so. Masks,
+    findings and boxes of a network with huge logits are climbed at logits of usual size (`palpate.tasks.saturation`).
 
     With post-processing steps h_1 .. h_H in `robust_to`, and h_0 the identity, the mean over all of them is maximised:
 
@@ -139,7 +140,8 @@ def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Seq
     space = best_so_far.space.take(rows)
     models = models or transformed_models(best_so_far.victim)
     candidates = space.to_image(space.project(images[rows].detach()))
-    _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
+    with best_so_far.asking(rows):
+        _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
     best_so_far.spend(rows, len(models), 0)
     best_so_far.settle(rows)
 
@@ -215,7 +217,9 @@ class _Climb:
         self.allowed: Neighbourhood = best_so_far.space.take(rows)
         self.space, self.radii = self.allowed, 1.0
         self.targets = self.task.take(best_so_far.targets, rows)
-        self.clean_outputs = take(best_so_far.clean_outputs, rows)
+        self.cooling = best_so_far.cooling.take(rows)
+        self.cooling.marks(best_so_far.zero_gradient, rows)
+        self.clean_outputs = self.cooling(take(best_so_far.clean_outputs, rows))
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
         self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)
@@ -275,21 +279,25 @@ class _Climb:
         images = self.space.to_image(iterate)
         place = self._gradient_point(images, step)
         outputs = self.models[index].search(place)
+        climbed = self.cooling(outputs)
         with torch.set_grad_enabled(self._climbs_margin()):
-            margin = self.task.margin(outputs, self.targets)
+            margin = self.task.margin(climbed, self.targets)
         inputs = ObjectiveInputs(
             images=images,
             previous=self.previous,
             clean=self.space.clean,
-            outputs=outputs,
+            outputs=climbed,
             clean_outputs=self.clean_outputs,
             targets=self.targets,
             task=self.task,
             progress=step / self.ascent.steps,
-            forward=self.models[index].search,
-            forward_no_grad=self.models[index].forward_no_grad,
+            forward=lambda images: self.cooling(self.models[index].search(images)),
+            forward_no_grad=lambda images: self.cooling(self.models[index].forward_no_grad(images)),
         )
         value, gradient = self._climbed(inputs, iterate, -margin, index, first=step == 0)
+        if climbed is not outputs:
+            with torch.no_grad():
+                margin = self.task.margin(outputs, self.targets)
         return _Seen(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
 
     def _climbs_margin(self) -> bool:
@@ -372,7 +380,7 @@ class _Climb:
         self.allowed, self.streams = self.allowed.take(going), self.streams.take(going)
         self.space = widened(self.allowed, self.radii)
         self.targets = self.task.take(self.targets, going)
-        self.clean_outputs = take(self.clean_outputs, going)
+        self.clean_outputs, self.cooling = take(self.clean_outputs, going), self.cooling.take(going)
         self.step_state, self.direction_states = take(self.step_state, going), take(self.direction_states, going)
         return len(going) > 0
 

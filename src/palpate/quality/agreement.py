@@ -9,6 +9,7 @@ from palpate.contracts import Limits, Task, Threat
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.saturation import Cooling
 from palpate.tensors import Tree, spread
 from palpate.victim import Victim
 
@@ -23,12 +24,13 @@ def agreement(
         R = 1 - sum_u (d_u - p_u)^2 / sum_u d_u^2,    d_u = J(x + r u) - J(x - r u),    p_u = 2 r <grad J(x), u>
 
     over all images together, with u of +1 or -1 in cells, r u half a radius long, and J the margin of a classification
-    or of findings, or the soft score of another task. NaN where nothing changes the outputs. Call it inside
-    `with victim:`.
+    or of findings, or the soft score of another task (of cooled outputs, as an attack climbs it). NaN where nothing
+    changes the outputs. Call it inside `with victim:`.
     """
     space = threat.around(images, victim.bounds, limits)
     place = images.detach().requires_grad_()
-    gradient = victim.gradient(_value(task, victim.search(place), targets), place)
+    cooling = Cooling.of(task, victim.judge(images), targets)
+    gradient = victim.gradient(_value(task, cooling(victim.search(place)), targets), place)
     missed = total = 0.0
     count = images[0].numel()
     length = {"linf": 1.0, "l2": count**0.5, "l1": float(count)}[threat.norm]
@@ -37,7 +39,7 @@ def agreement(
         signs = streams.uniform((images.shape[1], *grid), images).sub(0.5).sign()
         change = F.interpolate(signs, size=images.shape[2:], mode="nearest") * spread(space.radius, images)
         up, down = (space.project(images + side * REACH / length * change) for side in (1.0, -1.0))
-        real = _value(task, victim.judge(up), targets) - _value(task, victim.judge(down), targets)
+        real = _value(task, cooling(victim.judge(up)), targets) - _value(task, cooling(victim.judge(down)), targets)
         predicted = ((up - down) * gradient).flatten(1).sum(1)
         missed += float(((real - predicted).double() ** 2).nansum())
         total += float((real.double() ** 2).nansum())

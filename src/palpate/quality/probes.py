@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate import catalog
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
+from palpate.attacks.square import Square
 from palpate.attacks.steps import Fixed
 from palpate.contracts import Attack, Limits, Task, Threat
 from palpate.quality.agreement import PAIRS, agreement
@@ -182,14 +182,13 @@ def _allowed(setting: Setting, values: int) -> Iterator[tuple[str, str, list[Any
         yield WEAK, "10 random images and one full step", [recipes.noise(threat), recipes.fgsm(threat)]
         yield BLURRED, "40 steps on the model behind a blur", [Surrogate(threat)]
     yield ESTIMATED, "a climb along differences of outputs", [Estimated(threat)]
-    free = "square" if threat.norm in catalog.find("square").norms else "noise"
-    search = catalog.make(free, threat, **{catalog.find(free).steps_parameter: QUERIES})
-    yield FREE, f"{free} with {QUERIES} queries", [search]
+    search = Square(threat, QUERIES)
+    yield FREE, f"square with {QUERIES} queries", [search]
     if not getattr(threat, "region", ""):
         radius = largest(threat.norm, setting.extent, values)
         far = base if base is not None else search
         again = [recipes.apgd_margin(at(search, radius).threat, steps=LEAST_STEPS, restarts=2)] if base else []
-        yield LARGE, f"{setting.name or free} at eps {radius:g}", [at(far, radius), *again]
+        yield LARGE, f"{setting.name or 'square'} at eps {radius:g}", [at(far, radius), *again]
 
 
 def longer(climb: Ascent) -> Ascent:

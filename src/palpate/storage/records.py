@@ -141,7 +141,7 @@ class Record:
     seed: int
     """Seed of this image's random numbers."""
     zero_gradient: bool
-    """The gradient of the objective was exactly zero at some step; the margin's gradient was used from there on."""
+    """The gradient of the objective was zero at some step; the attack climbed the margin, or smaller logits."""
     blocked_gradient: bool
     """The margin's gradient was zero too: this attack has no gradient to follow."""
     non_finite: bool

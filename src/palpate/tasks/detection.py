@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from palpate.tasks.candidates import CandidateReading, Scores
 from palpate.tasks.criteria import Criterion
 from palpate.tasks.detection_goals import Degrade, DetectionGoal, missed_and_invented
 from palpate.tasks.output_checks import require_floating
-from palpate.tensors import take
+from palpate.tensors import mapped, spread, take
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,23 @@ class Detection:
     def eligible(self, targets: Boxes) -> Tensor:
         """Whether the goal makes sense for these boxes (B,) bool."""
         return self.goal.eligible(targets)
+
+    def logit_size(self, outputs: Candidates, targets: Boxes) -> Tensor:
+        """Mean distance of the annotated boxes from being detected, in log-odds (B,); without boxes, of the surest."""
+        reading = self.read(mapped(Tensor.detach, outputs), targets)
+        boxes = (reading.soft_own.abs() * reading.real).sum(1) / reading.real.sum(1).clamp(min=1)
+        return torch.where(reading.real.any(1), boxes, reading.excess.flatten(1).amax(1).abs())
+
+    def cooled(self, outputs: Candidates, temperature: Tensor) -> Candidates:
+        """The candidates with log-odds above the threshold divided by `temperature` (B,).
+
+        With a softmax head this is exact between a class and "no object", and nearly so where two classes compete.
+        """
+        logits, threshold = outputs.logits, math.log(self.confidence / (1 - self.confidence))
+        moved = torch.full_like(logits[:1, :1], threshold)
+        if self.head == "softmax":
+            moved[..., -1] = 0.0
+        return outputs._replace(logits=logits + (logits - moved) * spread(1 / temperature - 1, logits))
 
     def take(self, targets: Boxes, rows: Tensor) -> Boxes:
         """The boxes of some rows."""

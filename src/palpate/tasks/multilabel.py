@@ -129,6 +129,14 @@ class MultiLabel:
         """Whether the goal is about any finding of the image (B,) bool."""
         return self.goal.about(targets).any(1)
 
+    def logit_size(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean distance of the goal's findings from their operating points, in logits (B,)."""
+        return self._mean(self._above(outputs.detach()).abs(), self.goal.about(targets))
+
+    def cooled(self, outputs: Tensor, temperature: Tensor) -> Tensor:
+        """The logits with their distances from the operating points divided by `temperature` (B,)."""
+        return outputs + self._above(outputs) * (1 / temperature - 1)[:, None].to(outputs)
+
     def take(self, targets: Tensor, rows: Tensor) -> Tensor:
         """The labels of some rows."""
         return targets.index_select(0, rows)

@@ -16,7 +16,7 @@ from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
-from palpate.tensors import Tree, take
+from palpate.tensors import Tree, spread, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -119,6 +119,18 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
+    def spherical(self, outputs: Tensor, targets: Tree) -> Tensor:
+        """The label's logit (the wanted one's, negative, towards a goal) of each pixel's logits at length 1 (B, P).
+
+        Raises:
+            InputError: the model has no logit for each class.
+        """
+        logits, truth, head = self._read(outputs, targets)
+        if not isinstance(head, SoftmaxMasks):
+            raise InputError("task: the spherical loss needs exclusive structures with one logit per class.")
+        unit = F.normalize(logits, dim=1).gather(1, self._aim(truth, head).unsqueeze(1)).flatten(1)
+        return -unit if self.goal.targeted else unit
+
     def consistency_loss(
         self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None
     ) -> Tensor:
@@ -173,6 +185,20 @@ class Segmentation:
         truth = self.annotation(targets)
         remains = self.goal.remains(truth.stack, truth, self.scoring)
         return self.goal.applies(truth, self.scoring) & (remains > self.goal.limit(self.scoring))
+
+    # -- saturated logits ----------------------------------------------------------------------------------------
+
+    def logit_size(self, outputs: Tensor, targets: Tree) -> Tensor:
+        """Mean distance of the counted pixels from their decision (B,): of structures or of background, the larger."""
+        logits, truth, head = self._read(outputs.detach(), targets)
+        labels = self._aim(truth, head)
+        distance, counted = head.distance(logits, labels).abs(), truth.counted.flatten(1)
+        parts = [(labels.flatten(1) > 0) & counted, (labels.flatten(1) == 0) & counted]
+        return torch.stack([(distance * part).sum(1) / part.sum(1).clamp(min=1) for part in parts]).amax(0)
+
+    def cooled(self, outputs: Tensor, temperature: Tensor) -> Tensor:
+        """The logits with their distances from the decision divided by `temperature` (B,)."""
+        return self._head(outputs).cooled(outputs, spread(1 / temperature, outputs))
 
     # -- targets -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from palpate.errors import InputError, NoGradientError
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
+from palpate.victim.draws import JUDGED, SEARCHED, expected
 from palpate.victim.folding import copied, fold_batch_norms
 
 Precision = Literal["float32", "bfloat16"]
@@ -66,6 +67,16 @@ class Inferer(Protocol):
         """What it does, in a phrase for a report."""
 
 
+class Recorder(Protocol):
+    """Answers in place of the model what it was asked before, and keeps what it is asked now."""
+
+    def answers(self, samples: Tensor, images: Tensor, ask: Callable[[Tensor], Tree], kind: str) -> Tree:
+        """Outputs for `images` (B, C, *spatial) of the named `samples` (B,).
+
+        `ask` gives those of the model; passes of different `kind` may differ for one image.
+        """
+
+
 class Victim:
     """The model under attack: a module with its preprocessing and inference as in the clinic.
 
@@ -81,10 +92,15 @@ class Victim:
         inferer: how the module is evaluated on that input; in one pass by default.
         tuning: how the search evaluates the module; exact by default.
         watchdog: limits how long one pass may take; no limit by default.
+        draws: for a model that draws random numbers: each output is the mean over so many draws, with fixed seeds, so
+            that it repeats. The search and `judge` use different seeds: what beats only the draws of the search
+            is no success. 1 leaves the model as it is.
 
     Attributes:
         forwards: images passed forward so far.
         backwards: images passed backward so far.
+        recorder: keeps the answers to passes without gradient; None by default.
+        samples: the samples (B,) that the next images belong to, for the recorder; None if it does not matter.
 
     Raises:
         InputError: the bounds are not two increasing finite numbers.
@@ -99,7 +115,10 @@ class Victim:
         inferer: Inferer | None = None,
         tuning: Tuning = Tuning(),
         watchdog: Watchdog | None = None,
+        draws: int = 1,
     ):
+        if draws < 1:
+            raise InputError(f"draws: {draws} must be at least 1.")
         low, high = (float(bounds[0]), float(bounds[1]))
         if not (low < high and high - low < float("inf")):
             raise InputError(f"bounds: ({low:g}, {high:g}) must be two finite numbers, the lower one first.")
@@ -109,12 +128,20 @@ class Victim:
         self.inferer = inferer
         self.tuning = tuning
         self.watchdog = watchdog
+        self.draws = draws
         self.forwards = 0
         self.backwards = 0
+        self.recorder: Recorder | None = None
+        self.samples: Tensor | None = None
         self._depth = 0
         self._copy: nn.Module | None = None
         self._dtype: torch.dtype | None = None
         self._form: list[tuple[object, ...]] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether what the search computes decides: it evaluates the module as given, and nothing is random."""
+        return self.tuning.exact and self.draws == 1
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -160,13 +187,13 @@ class Victim:
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
-            return self._run(self.module, images)
+            return self._answered(images, lambda asked: self._run(self.module, asked, JUDGED), "judge")
 
     def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable in `images`, computed with the settings of `tuning`."""
         self._require_entered()
         self.forwards += len(images)
-        return self._run_tuned(images, self.tuning.search)
+        return self._answered(images, lambda asked: self._run_tuned(asked, self.tuning.search), "search")
 
     def score(self, images: Tensor) -> Tree:
         """What `search` computes, without gradient."""
@@ -235,15 +262,25 @@ class Victim:
         said = why[0] if why else "its outputs are whole numbers"
         return f"the model blocks gradients: {said}. Remove detach, argmax, rounding, numpy or no_grad inside it."
 
+    def _answered(self, images: Tensor, ask: Callable[[Tensor], Tree], kind: str) -> Tree:
+        if self.recorder is None or self.samples is None or torch.is_grad_enabled():
+            return ask(images)
+        return self.recorder.answers(self.samples, images, ask, kind)
+
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)
         if precision == "float32":
-            return self._run(network, images)
+            return self._run(network, images, SEARCHED)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            outputs = self._run(network, images)
+            outputs = self._run(network, images, SEARCHED)
         return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
-    def _run(self, network: nn.Module, images: Tensor) -> Tree:
+    def _run(self, network: nn.Module, images: Tensor, first: int) -> Tree:
+        if self.draws == 1 or not len(images):
+            return self._pass(network, images)
+        return expected(lambda row: self._pass(network, row), images, first, self.draws)
+
+    def _pass(self, network: nn.Module, images: Tensor) -> Tree:
         with self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
         if not isinstance(inputs, Tensor):

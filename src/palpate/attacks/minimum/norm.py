@@ -117,6 +117,8 @@ class Shrinking:
         self.smallest = torch.full_like(self.radius, torch.inf)
         self.won = torch.zeros_like(rows, dtype=torch.bool)
         self.on_margin = torch.ones_like(self.won)
+        self.cooling = best_so_far.cooling.take(rows)
+        self.cooling.marks(best_so_far.zero_gradient, rows)
         self.images = self.space.clean.clone()
         if start is not None:
             self.images = self.space.project(start[rows].detach())
@@ -155,11 +157,20 @@ class Shrinking:
         value = -margin
         if climbed is not None:
             value = climbed(outputs, margin.detach() + self.surplus)
-        elif not bool(self.on_margin.all()):
-            value = torch.where(self.on_margin, value, self.task.loss(outputs, self.targets))
+        elif self.cooling.temperature is not None or not bool(self.on_margin.all()):
+            cooled = self.cooling(outputs)
+            value = torch.where(self.on_margin, self._margin(cooled, margin), self.task.loss(cooled, self.targets))
         gradient = self.victim.gradient(value, iterate)
         self.best_so_far.spend(self.rows, 1, 1)
         return self.note(here, shown.detach(), outputs, margin.detach(), step), self._usable(gradient)
+
+    def _margin(self, cooled: Tree, margin: Tensor) -> Tensor:
+        """Minus the margin of cooled outputs, with the size of the margin itself."""
+        if self.cooling.temperature is None:
+            return -margin
+        soft = self.task.margin(cooled, self.targets)
+        size = (margin / torch.where(soft == 0, 1.0, soft)).detach()
+        return -soft * torch.where(soft == 0, 1.0, size)
 
     def score(self, step: int) -> Tensor:
         """Margin of the iterates plus the surplus (B,), without the gradient; notes the images."""
@@ -173,7 +184,7 @@ class Shrinking:
     def note(self, here: ShrinkableNeighbourhood, shown: Tensor, outputs: Tree, margin: Tensor, step: int) -> Tensor:
         """Enter images and give their margins plus the surplus; a new best is judged by the model as given first."""
         book, radius, outputs = self.best_so_far, here.radius_of(self.images), mapped(Tensor.detach, outputs)
-        if self.victim.tuning.exact:
+        if self.victim.exact:
             book.note(self.rows, shown, outputs, margin, step, merit=self._merit(margin, radius))
         else:
             # A success of the coarse search that the model does not confirm would hide a true one of larger radius.

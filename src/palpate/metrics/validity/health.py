@@ -137,8 +137,8 @@ def gradients(outcomes: Sequence[Outcome]) -> HealthFinding:
         return HealthFinding(
             "note",
             name,
-            f"In {zero} of {tried} attacks on an image the loss was so saturated that its gradient was exactly zero; "
-            "the attack followed the gradient of the margin instead, so nothing was lost.",
+            f"In {zero} of {tried} attacks on an image the loss was so saturated that its gradient was zero; the "
+            "attack climbed the margin instead, or the same loss of smaller logits, so nothing was lost.",
         )
     return HealthFinding("pass", name, "Every gradient was finite and non-zero.")
 

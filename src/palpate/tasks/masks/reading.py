@@ -150,6 +150,9 @@ class MaskHead(Protocol):
     def divergence(self, logits: Tensor, reference: Tensor) -> Tensor:
         """KL(reference || logits) (B, P)."""
 
+    def cooled(self, logits: Tensor, factor: Tensor) -> Tensor:
+        """Logits with the same decision and `factor` (B, 1, ..., 1) times the distances."""
+
 
 @dataclass(frozen=True)
 class SoftmaxMasks:
@@ -195,6 +198,10 @@ class SoftmaxMasks:
         log_p, log_q = F.log_softmax(logits, 1), F.log_softmax(reference, 1)
         return (log_q.exp() * (log_q - log_p)).sum(1).flatten(1)
 
+    def cooled(self, logits: Tensor, factor: Tensor) -> Tensor:
+        """Each logit times the factor."""
+        return logits * factor
+
 
 @dataclass(frozen=True)
 class SigmoidMasks:
@@ -237,6 +244,10 @@ class SigmoidMasks:
         yes = q * (F.logsigmoid(reference) - F.logsigmoid(logits))
         no = (1 - q) * (F.logsigmoid(-reference) - F.logsigmoid(-logits))
         return (yes + no).flatten(1)
+
+    def cooled(self, logits: Tensor, factor: Tensor) -> Tensor:
+        """The operating point stays where it is; in this form a factor of 1 changes no bit."""
+        return logits + self._above(logits) * (factor - 1)
 
     def _above(self, logits: Tensor) -> Tensor:
         return logits - math.log(self.threshold / (1 - self.threshold))
