@@ -19,9 +19,12 @@ grades = torch.from_numpy(grades)
 network = demo.load()
 normalise = palpate.Preprocess(mean=demo.MEAN, std=demo.STD)  # part of the model, so eps stays in stored values
 
-# One line.
-result = palpate.attack(network, images, grades, "smia", eps=2.0, steps=20, bounds=(0, 255), preprocess=normalise)
-print(f"smia     success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
+# One line: the evaluation without parameters. A single method takes its own parameters.
+shared = {"eps": 1.0, "bounds": (0, 255), "preprocess": normalise}
+result = palpate.attack(network, images, grades, "strongest", **shared)
+print(f"strongest  success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
+result = palpate.attack(network, images, grades, "smia", steps=20, **shared)
+print(f"smia       success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
 
 # The parts: a victim, a threat, a task with a clinical goal, and an attack built by hand.
 victim = palpate.Victim(network, bounds=(0, 255), preprocess=normalise)
@@ -29,7 +32,7 @@ threat = palpate.Linf(2.0)
 task = palpate.Classification(5, hide_disease(demo.DISEASE, 5))
 by_hand = palpate.Ascent(threat, steps=20, objective=Margin(), directions=(Momentum(0.8),), step=Halving())
 hidden = by_hand(victim, task, images, grades, generator=torch.Generator().manual_seed(0))
-print(f"by hand  hides disease in {int(hidden.success.sum())} of {int(hidden.eligible.sum())} diseased phantoms")
+print(f"by hand    hides disease in {int(hidden.success.sum())} of {int(hidden.eligible.sum())} diseased phantoms")
 
 # A form of SMIA that no recipe names, at rising budgets; beaten images are not attacked again.
 attack = palpate.Ascent(threat, 20, Stabilised(1.0, "perturbation", "distribution", through=True), random_start=False)

@@ -8,6 +8,7 @@ The heavy imports are paid once: the tests of each mutant run in a fork of a pro
 
 from __future__ import annotations
 
+import argparse
 import compileall
 import gc
 import os
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import tomllib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import cache_from_source
@@ -190,10 +191,27 @@ def contract(test: str) -> str:
     return crossed[1].rsplit("-", 1)[-1] if crossed else test
 
 
-def main() -> int:
-    """Run every mutant, say who killed it, and fail where one lives."""
-    planted, survivors = mutants(), 0
-    for mutant, found in run_all(planted, os.cpu_count() or 1):
+def chosen(names: Sequence[str]) -> list[Mutant]:
+    """The mutants whose mistake contains one of these texts, or all without a text.
+
+    Raises:
+        SystemExit: a text is in no mistake.
+    """
+    listed = mutants()
+    for name in names:
+        if not any(name.lower() in mutant.mistake.lower() for mutant in listed):
+            raise SystemExit(f"'{name}' is in the name of no mutant of tests/mutants.toml.")
+    return [one for one in listed if not names or any(name.lower() in one.mistake.lower() for name in names)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run mutants, say who killed each, and fail where one lives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("names", nargs="*", help="parts of the names of mutants; without any, all mutants run")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="mutants that run at the same time")
+    options = parser.parse_args(arguments)
+    planted, survivors = chosen(options.names), 0
+    for mutant, found in run_all(planted, options.at_once):
         names = list(dict.fromkeys(contract(test) for test in found))
         survivors += not names
         say(f"{'killed' if names else 'ALIVE '}  {mutant.mistake:<52} {', '.join(names[:4])}")

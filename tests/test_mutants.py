@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants import ROOT, Mutant, mutants, places
+from tests.mutants import ROOT, Mutant, chosen, main, mutants, places
 
 CHECKS = "".join(file.read_text() for file in (ROOT / "src" / "palpate" / "checks").rglob("*.py"))
 
@@ -18,3 +18,13 @@ def test_the_tests_that_have_to_notice_exist() -> None:
         assert all((ROOT / path).exists() for path in paths.split()), tests
         # Tests of contracts have the names of the contracts as parameters.
         assert not word or any(word in (ROOT / path).read_text() for path in paths.split()) or word in CHECKS, tests
+
+
+def test_some_mutants_are_chosen_by_a_part_of_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = mutants()
+    assert chosen([]) == listed and chosen([listed[3].mistake.upper()]) == [listed[3]]
+    with pytest.raises(SystemExit, match="in the name of no mutant"):
+        chosen(["no such mistake"])
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0 and "names of mutants" in capsys.readouterr().out

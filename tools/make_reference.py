@@ -23,6 +23,7 @@ from palpate.audit.plan.sections import data as plan_data
 from palpate.audit.plan.sections import gates as plan_gates
 from palpate.audit.plan.sections import model as plan_model
 from palpate.audit.plan.sections import preprocess as plan_preprocess
+from palpate.audit.plan.sections import quality as plan_quality
 from palpate.audit.plan.sections import run as plan_run
 from palpate.audit.plan.sections import stability as plan_stability
 from palpate.audit.plan.sections import survival as plan_survival
@@ -129,6 +130,7 @@ def plan_fields() -> str:
         ("[[attacks]]", plan_attacks.AttackSection),
         ("[[gates]]", plan_gates.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
+        ("[quality]", plan_quality.QualitySection),
         ("[stability]", plan_stability.StabilitySection),
         ("[export]", plan_survival.ExportSection),
         ("[run]", plan_run.RunSection),

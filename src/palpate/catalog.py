@@ -94,7 +94,6 @@ _TABLE = (
         "Random squares at the surface of the ball: the search for models that give outputs and no gradient.",
         "Andriushchenko, Croce, Flammarion, Hein, Square Attack: A Query-Efficient Black-Box Adversarial Attack via "
         "Random Search, ECCV 2020.",
-        norms=("linf", "l2"),
         gradient=False,
         random=True,
         steps_parameter="queries",

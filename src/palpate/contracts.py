@@ -115,12 +115,14 @@ class Limits(NamedTuple):
             the clean image, which is exact where values are whole.
         queries: (B,) int64, how often the model may still be asked about each image, by attacks that use only outputs.
             The clean image is one question. When they are spent, the best image until then is the result.
+        samples: (B,) int64, names of the samples for `Victim.recorder`, which keeps what was asked about each.
     """
 
     region: Tensor | None = None
     step: Tensor | None = None
     origin: Tensor | None = None
     queries: Tensor | None = None
+    samples: Tensor | None = None
 
 
 class Neighbourhood(Protocol):

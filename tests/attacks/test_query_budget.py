@@ -94,6 +94,20 @@ def test_the_budgets_of_the_threat_share_it(order, queries):
         assert not larger.result.success[skipped].any() and not larger.result.forwards[skipped].any()
         if order != "bisect":
             assert torch.equal(larger.result.images[skipped], smaller.result.images[skipped])
+    if queries == 2:
+        alone = torch.tensor([queries, 1, queries, queries, queries, queries])
+        (first, *_) = curve(
+            Square(Linf(1.0), queries=30),
+            victim,
+            Classification(4),
+            images,
+            labels,
+            eps,
+            order=order,
+            generator=Streams(range(6)),
+            limits=Limits(queries=alone),
+        )
+        assert first.evidence[1] == SPENT and first.evidence[2] != SPENT and not first.result.success[1]
     kinds = {kind for budget in budgets for kind in budget.evidence[1:]}
     assert (SPENT in kinds) == (queries < 70 or order != "bisect")
     assert ATTACKED in kinds and kinds <= {ATTACKED, CARRIED, SPENT, "transferred", "held"}

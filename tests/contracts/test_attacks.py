@@ -11,6 +11,9 @@ from palpate.checks import ATTACK_CONTRACTS, ATTACK_TASK_CONTRACTS, ContractErro
 from palpate.checks.attack_tasks import Trial, mask_oracle
 from palpate.checks.scenarios import SCENARIO_KINDS, SCENARIOS
 
+FEW = {"alma-prox": {"steps": 80}, "square": {"queries": 200}}
+"""Settings that are enough for the contracts: attacks without a gradient, or that run to their end, take long."""
+
 
 def made(name, threat, **settings):
     """The attack; of one with many stages each with few steps, since here only what it promises is checked."""
@@ -26,8 +29,7 @@ def made(name, threat, **settings):
 
 
 def subject(entry):
-    # Attacks that search the smallest change run to their end; fewer steps are enough for the contracts.
-    few = {"steps": 80 if entry.name == "alma-prox" else 30} if entry.minimum else {}
+    few = FEW.get(entry.name, {"steps": 30} if entry.minimum else {})
     return Subject(
         make=lambda threat: made(entry.name, threat, **few),
         norms=entry.norms,

@@ -33,8 +33,8 @@ import torch
 
 class Net(torch.nn.Module):
     def forward(self, x):
-        bright = x[:, :1, 8:24, 8:24].mean((1, 2, 3)) - 0.45
-        return torch.stack([-20 * bright, 20 * bright], 1)
+        bright = x[:, :1, 8:24, 8:24].mean((1, 2, 3)) - 75.8 / 255
+        return torch.stack([-2000 * bright, 2000 * bright], 1)
 
 def build():
     return Net()
@@ -60,11 +60,11 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 
 
 def images(folder: Path) -> list[tuple[Path, int]]:
-    """Twelve grey images, bright in the middle where the label is 1."""
+    """Twelve grey images, brighter in the middle where the label is 1: they withstand 0.5/255 and fall at 1/255."""
     draw, written = np.random.default_rng(0), []
     for number in range(12):
-        pixels = draw.integers(60, 90, (32, 32))
-        pixels[8:24, 8:24] += 90 * (number % 2)
+        pixels = draw.integers(74, 77, (32, 32))
+        pixels[8:24, 8:24] += 2 * (number % 2)
         path = folder / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
@@ -108,7 +108,7 @@ def test_the_demo_and_its_finer_budgets(place: Path) -> None:
     done = run(finer, place)
     assert done.returncode == 0, done.stderr
     stored = [RunFolder(place / DEMO / "runs" / name).frame() for name in ("plan", "finer")]
-    assert [len(set(frame["eps"])) for frame in stored] == [6, 3]
+    assert [len(set(frame["eps"])) for frame in stored] == [4, 3]
 
 
 @pytest.mark.parametrize("lay", [with_table, with_folders])

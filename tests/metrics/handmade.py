@@ -12,10 +12,10 @@ from palpate.metrics.panel import Panel, arrange
 from palpate.storage.records import FIELD_NAMES, Record
 from palpate.storage.runs import Frame
 
-_TEXT = {"image", "group", "site", "scanner", "attack", "item", "goal", "norm", "evidence"}
+_TEXT = {"image", "group", "site", "scanner", "attack", "item", "goal", "norm", "evidence", "stage"}
 _LISTS = {
     "truth", "clean_found", "found", "clean_measures", "measures", "spacing", "clean_handled", "clean_handled_scores",
-    "handled", "handled_scores",
+    "handled", "handled_scores", "stage_passes",
 }  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def record(row: int = 0, **fields: Any) -> Record:
         "zero_gradient": False,
         "blocked_gradient": False,
         "non_finite": False,
+        "stage": "",
+        "stage_passes": (),
     }
     return Record(**{**values, **fields})
 

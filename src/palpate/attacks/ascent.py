@@ -140,7 +140,8 @@ def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Seq
     space = best_so_far.space.take(rows)
     models = models or transformed_models(best_so_far.victim)
     candidates = space.to_image(space.project(images[rows].detach()))
-    _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
+    with best_so_far.asking(rows):
+        _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
     best_so_far.spend(rows, len(models), 0)
     best_so_far.settle(rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 import torch
@@ -39,7 +41,7 @@ class BestSoFar:
         self.space = threat.around(self.images, victim.bounds, limits)
         self.limits, self.queries = limits, None if limits is None else limits.queries
         count = len(images)
-        self.clean_outputs = self._judge(self.images)
+        self.clean_outputs = self.ask(torch.arange(count, device=images.device), self.images)
         task.validate(self.clean_outputs, targets)
         self.clean_margin = task.margin(self.clean_outputs, targets)
         self.eligible = task.eligible(targets) & (self.clean_margin > 0)
@@ -72,6 +74,22 @@ class BestSoFar:
         if self.queries is None:
             return torch.ones_like(self.eligible[rows])
         return self.forwards[rows] + cost <= self.queries.to(self.forwards)[rows]
+
+    def ask(self, rows: Tensor, images: Tensor) -> Tree:
+        """Outputs of the module as given for images of some rows; a row may occur several times."""
+        with self.asking(rows):
+            return self.victim.judge(images)
+
+    @contextmanager
+    def asking(self, rows: Tensor) -> Iterator[None]:
+        """Inside this block, the model is asked about images of these rows, in their order."""
+        samples = None if self.limits is None else self.limits.samples
+        if samples is not None:
+            self.victim.samples = samples[rows.to(samples.device)]
+        try:
+            yield
+        finally:
+            self.victim.samples = None
 
     def note(
         self,
@@ -146,7 +164,7 @@ class BestSoFar:
     def _confirm(self, rows: Tensor) -> None:
         if not len(rows):
             return
-        outputs = self._judge(self.best[rows])
+        outputs = self.ask(rows, self.best[rows])
         margin = self.task.margin(outputs, self.task.take(self.targets, rows))
         self.forwards[rows] += 1
         mapped(lambda kept, new: kept.index_copy_(0, rows, new), self.outputs, outputs)
@@ -154,9 +172,6 @@ class BestSoFar:
         self.beaten[rows] = margin <= 0
         self.first_success[rows] = torch.where(margin <= 0, self.first_success[rows], -1)
         self._unjudged[rows] = False
-
-    def _judge(self, images: Tensor) -> Tree:
-        return self.victim.judge(images)
 
 
 def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:

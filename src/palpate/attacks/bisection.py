@@ -92,16 +92,18 @@ class Bisection:
         self.results = [unspent(blank) for _ in self.eps]
 
     def _enter(self, rows: Tensor, middle: Tensor, found: AttackResult, *, with_start: bool) -> None:
+        # Where nothing could be asked but the clean image, no radius is known to hold.
+        tried = may_attack(self.limits, self.held)[rows]
         won = found.success.cpu()
         first = tried_first(found) if with_start else [False] * len(rows)
         for k in sorted(set(middle.tolist())):
             here = (middle == k).nonzero().flatten()
             self.results[k] = merge(self.results[k], found, rows[here], here)
             for place in here.tolist():
-                if bool(found.eligible[place]):
+                if bool(found.eligible[place]) and bool(tried[place]):
                     self.evidence[k][int(rows[place])] = TRANSFERRED if first[place] else ATTACKED
         self.fell[rows] = torch.where(won, middle, self.fell[rows])
-        self.held[rows] = torch.where(won, self.held[rows], middle)
+        self.held[rows] = torch.where(won | ~tried, self.held[rows], middle)
 
     def _filled(self) -> tuple[list[AttackResult], list[list[str]]]:
         """Radii that a sample never visited: beaten above its smallest success, not below its largest failure."""

@@ -71,8 +71,12 @@ def curve(
     for radius in sorted(set(eps)):
         if not budgets:
             result = at(attack, radius)(victim, task, images, targets, generator=streams, limits=limits)
+            tried = may_attack(limits, result.eligible).tolist()
             limits = after(limits, result.forwards)
-            evidence = [ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist()]
+            evidence = [
+                (ATTACKED if may else SPENT) if e else NOT_ATTACKED
+                for e, may in zip(result.eligible.tolist(), tried, strict=True)
+            ]
         else:
             carry = order == "rising"
             result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)

@@ -32,7 +32,7 @@ class RandomNoise(Search):
 
     def search(self, best_so_far: BestSoFar, streams: Streams) -> None:
         """Draw images of the ball until the tries are spent or every sample is beaten."""
-        victim, task = best_so_far.victim, best_so_far.task
+        task = best_so_far.task
         for step in range(1, self.tries + 1):
             rows = best_so_far.open_rows()
             rows = rows[best_so_far.affordable(rows)]
@@ -40,7 +40,7 @@ class RandomNoise(Search):
                 return
             space = best_so_far.space.take(rows)
             candidates = space.to_image(space.sample(streams.take(rows)))
-            outputs = victim.judge(candidates)
+            outputs = best_so_far.ask(rows, candidates)
             margin = task.margin(outputs, task.take(best_so_far.targets, rows))
             best_so_far.note(rows, candidates, outputs, margin, step, judged=True)
             best_so_far.spend(rows, 1, 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.black_box.squares import Squares
-from palpate.attacks.black_box.squares_l2 import SquaresL2
+from palpate.attacks.black_box.windows import SquaresL1, SquaresL2
 from palpate.attacks.search import Search
 from palpate.contracts import Threat
 from palpate.errors import InputError
@@ -14,17 +14,17 @@ from palpate.streams import Streams
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries of 10000 after which the squares cover half of what they covered; other budgets are scaled to it."""
-_STATES: dict[str, type[Squares]] = {"linf": Squares, "l2": SquaresL2}
+_STATES: dict[str, type[Squares]] = {"linf": Squares, "l2": SquaresL2, "l1": SquaresL1}
 
 
 @dataclass(frozen=True)
 class Square(Search):
-    """Random search over squares (cubes in 3D) at the surface of an L-inf or L2 ball; it needs only outputs.
+    """Random search over squares (cubes in 3D) at the surface of an L-inf, L2 or L1 ball; it needs only outputs.
 
     L-inf: every change is +radius or -radius at every value. The first image has stripes of random sign. Each query
     then writes one sign per channel into one square at a random place.
 
-    L2: every change has the length of the radius. The first image is a grid of squares, five along each axis, each
+    L2, L1: every change has the length of the radius. The first image is a grid of squares, five along each axis, each
     with a hill and a valley of random sign per channel. Each query then draws two squares of the same size. It empties
     the second and adds a hill and a valley to the first, which gets the length of both and what the box had cut off.
 
@@ -36,13 +36,14 @@ class Square(Search):
     of the image, squares are in the smallest box around that part, and p is a share of the box.
 
     Differs from the published code: squares reach the last row and column; in L-inf, a square that would change nothing
-    has its signs flipped instead of drawn again; ties go to the soft score. In L2, hills are cut along any axis, and
-    values that a threat does not let change have no part in the length.
+    has its signs flipped instead of drawn again; ties go to the soft score. In L2 and L1, hills are cut along any axis,
+    and values that a threat does not let change have no part in the length. L1 is L2 with another length; the published
+    code also projects each change onto the ball within the box.
 
     Reference: Andriushchenko, Croce, Flammarion, Hein, Square Attack, ECCV 2020 (arXiv:1912.00049).
 
     Attributes:
-        threat: an L-inf or L2 ball, or one confined to regions, lattices or tied channels.
+        threat: an L-inf, L2 or L1 ball, or one confined to regions, lattices or tied channels.
         queries: images that are tried per sample; a sample that is beaten is not tried again.
         p_init: share of the image that the first squares cover.
         run_to_end: let every sample spend all queries; the image of smallest margin is returned.
@@ -66,8 +67,6 @@ class Square(Search):
         """Try a first image, then squares, until the queries are spent or every sample is beaten."""
         rows = best_so_far.open_rows()
         rows = rows[best_so_far.affordable(rows)]
-        if self.threat.norm not in _STATES:
-            raise InputError(f"square searches {' and '.join(_STATES)} balls, not {self.threat.norm}.")
         if len(rows):
             state = _STATES[self.threat.norm]
             tied = bool(getattr(self.threat, "tied", False))

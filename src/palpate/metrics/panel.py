@@ -123,6 +123,10 @@ class Outcome:
     """The margin's gradient was zero too."""
     non_finite: Bools
     """The model returned NaN or infinity for an iterate."""
+    stage: Lists
+    """Of an attack of several stages, the one that found the image; empty where none succeeded, and for others."""
+    stage_passes: Floats
+    """[budget, image, stage] Forward plus backward passes of each stage; no stages for other attacks."""
     clean_predictions: Ints
     """Class decided for the image as stored, from this attack's records; -1 where there is no record."""
     clean_scores: Floats
@@ -209,13 +213,11 @@ def _table(lists: Lists) -> Floats:
     return np.stack(list(lists)).astype(np.float64) if widths else np.zeros((0, 0))
 
 
-def _padded(lists: Lists) -> Floats:
+def _padded(lists: Lists, what: str = "post-processing steps") -> Floats:
     """Lists of one length as a table (N, M); NaN where a list is empty because nothing was measured."""
     widths = {values.size for values in lists} - {0}
     if len(widths) > 1:
-        raise InputError(
-            "Records of one attack hold different numbers of post-processing steps: start a new run folder."
-        )
+        raise InputError(f"Records of one attack hold different numbers of {what}: start a new run folder.")
     out = np.full((lists.size, max(widths, default=0)), np.nan)
     for row, values in enumerate(lists):
         if values.size:
@@ -235,8 +237,8 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         out[budget, image] = values
         return out
 
-    def table(values: Floats) -> Floats:
-        out = np.full((eps.size, rows.size, values.shape[1]), np.nan)
+    def table(values: Floats, neutral: float = np.nan) -> Floats:
+        out = np.full((eps.size, rows.size, values.shape[1]), neutral)
         out[budget, image] = values
         return out
 
@@ -264,6 +266,8 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         from_minimum=spread(columns["evidence"] == MINIMUM, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),
+        stage=spread(columns["stage"].astype(object), ""),
+        stage_passes=table(np.nan_to_num(_padded(columns["stage_passes"], "stages")), 0.0),
         clean_predictions=spread(columns["clean_prediction"].astype(np.int64), -1),
         clean_scores=spread(columns["clean_score"].astype(np.float64), np.nan),
         **flags,

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate import catalog
 from palpate.attacks import recipes
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
+from palpate.attacks.square import Square
 from palpate.attacks.steps import Fixed
 from palpate.contracts import Attack, Limits, Task, Threat
 from palpate.quality.agreement import PAIRS, agreement
@@ -43,12 +43,14 @@ class Setting:
         threat: the plan's threat, at the budget of the probes.
         extent: highest minus lowest stored value.
         name: of the base attack, for the report.
+        done: probes that are left out, because an attack of the plan had done the same on these images.
     """
 
     base: Attack | None
     threat: Threat
     extent: float
     name: str = ""
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def probe(
     found = []
     if setting.base is not None:
         found.append(_checked(setting, victim, task, images, targets, seeds, limits))
-    for name, words, attacks in _made(setting, images):
+    for name, words, attacks in _made(setting, images[0].numel()):
         rows = torch.arange(len(images)) if name == LARGE else left
         if not len(rows):
             continue
@@ -144,8 +146,32 @@ def _checked(
     return Probed(AGREES, words, rows, won, len(images) * (1 + 2 * PAIRS), len(images))
 
 
-def _made(setting: Setting, images: Tensor) -> Iterator[tuple[str, str, list[Any]]]:
-    """Name, words and attacks of each probe that this model and threat allow."""
+def planned(setting: Setting) -> int:
+    """Forward plus backward passes of all probes on one image, if none beats it before the large radius does."""
+    total = 2 * (1 + PAIRS) if setting.base is not None else 0
+    for name, _, attacks in _made(setting, 1):
+        total += sum(_passes(attack) for attack in attacks[: 1 if name == LARGE else None])
+    return total
+
+
+def _passes(attack: Any) -> int:
+    """Passes of one attack of a probe on an image that it does not beat."""
+    if isinstance(attack, Ascent):
+        return (attack.restarts * (2 * attack.steps + 1)) + 1
+    if isinstance(attack, Surrogate):
+        return 2 * attack.steps + 2
+    if isinstance(attack, Estimated):
+        return attack.steps * (2 * attack.pairs + 1) + 1
+    return int(getattr(attack, "queries", getattr(attack, "tries", LEAST_STEPS)))
+
+
+def _made(setting: Setting, values: int) -> Iterator[tuple[str, str, list[Any]]]:
+    """Name, words and attacks of each probe that has to be made, for images of so many values."""
+    return (one for one in _allowed(setting, values) if one[0] not in setting.done)
+
+
+def _allowed(setting: Setting, values: int) -> Iterator[tuple[str, str, list[Any]]]:
+    """Those that this model and threat allow."""
     base, threat = setting.base, setting.threat
     if base is not None:
         climb = base if isinstance(base, Ascent) else recipes.apgd_margin(threat)
@@ -156,14 +182,13 @@ def _made(setting: Setting, images: Tensor) -> Iterator[tuple[str, str, list[Any
         yield WEAK, "10 random images and one full step", [recipes.noise(threat), recipes.fgsm(threat)]
         yield BLURRED, "40 steps on the model behind a blur", [Surrogate(threat)]
     yield ESTIMATED, "a climb along differences of outputs", [Estimated(threat)]
-    free = "square" if threat.norm in catalog.find("square").norms else "noise"
-    search = catalog.make(free, threat, **{catalog.find(free).steps_parameter: QUERIES})
-    yield FREE, f"{free} with {QUERIES} queries", [search]
+    search = Square(threat, QUERIES)
+    yield FREE, f"square with {QUERIES} queries", [search]
     if not getattr(threat, "region", ""):
-        radius = largest(threat.norm, setting.extent, images[0].numel())
+        radius = largest(threat.norm, setting.extent, values)
         far = base if base is not None else search
         again = [recipes.apgd_margin(at(search, radius).threat, steps=LEAST_STEPS, restarts=2)] if base else []
-        yield LARGE, f"{setting.name or free} at eps {radius:g}", [at(far, radius), *again]
+        yield LARGE, f"{setting.name or 'square'} at eps {radius:g}", [at(far, radius), *again]
 
 
 def longer(climb: Ascent) -> Ascent:

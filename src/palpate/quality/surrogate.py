@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from palpate.attacks.ascent import Ascent, try_images
+from palpate.attacks.ascent import Ascent
 from palpate.attacks.best_so_far import BestSoFar
 from palpate.attacks.objectives import Margin
+from palpate.attacks.search import Search
 from palpate.attacks.smoothing import gaussian
 from palpate.attacks.steps import Halving
-from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.contracts import Threat
 from palpate.streams import Streams
-from palpate.tensors import Tree, take
+from palpate.tensors import take
 from palpate.victim import Victim
 
 
@@ -38,7 +38,7 @@ class Behind:
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Surrogate(Search):
     """A margin climb on the model behind a blur; its best image is tried on the model itself.
 
     A gradient that is noise from pixel to pixel is not noise behind the blur.
@@ -53,19 +53,12 @@ class Surrogate:
     steps: int = 40
     sigma: float = 1.0
 
-    def __call__(
-        self,
-        victim: Victim,
-        task: Task,
-        images: Tensor,
-        targets: Tree,
-        *,
-        generator: torch.Generator | Streams | None = None,
-        start: Tensor | None = None,
-        limits: Limits | None = None,
-    ) -> AttackResult:
-        """Attack `images` (B, C, *spatial) in stored values; see `palpate.contracts.Attack`."""
-        streams = Streams.of(generator, len(images))
+    def search(self, best_so_far: BestSoFar, streams: Streams) -> None:
+        """Climb behind the blur, and judge what it found."""
+        rows = best_so_far.open_rows()
+        if not len(rows):
+            return
+        victim, task, images = best_so_far.victim, best_so_far.task, best_so_far.images[rows]
         smoothed = Victim(
             victim.module,
             victim.bounds,
@@ -75,22 +68,11 @@ class Surrogate:
             draws=victim.draws,
         )
         climb = Ascent(self.threat, self.steps, Margin(), step=Halving(), run_to_end=True)
-        with victim:
-            best_so_far = BestSoFar(victim, task, self.threat, images, targets, limits=limits)
-            if start is not None:
-                try_images(best_so_far, best_so_far.open_rows(), start)
-            rows = best_so_far.open_rows()
-            if len(rows):
-                some = task.take(targets, rows)
-                found = climb(
-                    smoothed, task, images[rows], some, generator=streams.take(rows), limits=take(limits, rows)
-                )
-                outputs = victim.judge(found.images)
-                best_so_far.note(rows, found.images, outputs, task.margin(outputs, some), self.steps, judged=True)
-                best_so_far.forwards[rows] += found.forwards + 1
-                best_so_far.backwards[rows] += found.backwards
-                victim.forwards, victim.backwards = (
-                    victim.forwards + smoothed.forwards,
-                    victim.backwards + smoothed.backwards,
-                )
-            return best_so_far.close()
+        some, limits = task.take(best_so_far.targets, rows), take(best_so_far.limits, rows)
+        found = climb(smoothed, task, images, some, generator=streams.take(rows), limits=limits)
+        outputs = victim.judge(found.images)
+        best_so_far.note(rows, found.images, outputs, task.margin(outputs, some), self.steps, judged=True)
+        best_so_far.forwards[rows] += found.forwards + 1
+        best_so_far.backwards[rows] += found.backwards
+        victim.forwards += smoothed.forwards
+        victim.backwards += smoothed.backwards

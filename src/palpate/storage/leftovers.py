@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDERS = ("records", "stability", "images", "exports")
+FOLDERS = ("records", "stability", "images", "exports", "questions")
 """The folders inside a run folder that palpate writes into."""
 
 _ROOT = re.compile(r"\.(plan\.toml|run\.json|results\.json|report\.html)\.\d+\.tmp|\.saving-[a-z0-9_]+\.tmp")

@@ -206,6 +206,16 @@ class RunFolder:
             )
         return names
 
+    def questions(self, identity: str) -> Path:
+        """The path of what an unfinished shard asked and was answered (`palpate.storage.questions`)."""
+        return self.path / "questions" / f"{identity}.log"
+
+    def forget_questions(self, identity: str) -> None:
+        """Remove the questions of a shard whose records are stored, and their folder with the last one."""
+        with suppress(OSError):
+            self.questions(identity).unlink(missing_ok=True)
+            self.questions(identity).parent.rmdir()
+
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
         return self.path / "stability" / f"{identity}.parquet"

@@ -67,6 +67,16 @@ class Inferer(Protocol):
         """What it does, in a phrase for a report."""
 
 
+class Recorder(Protocol):
+    """Answers in place of the model what it was asked before, and keeps what it is asked now."""
+
+    def answers(self, samples: Tensor, images: Tensor, ask: Callable[[Tensor], Tree], kind: str) -> Tree:
+        """Outputs for `images` (B, C, *spatial) of the named `samples` (B,).
+
+        `ask` gives those of the model; passes of different `kind` may differ for one image.
+        """
+
+
 class Victim:
     """The model under attack: a module with its preprocessing and inference as in the clinic.
 
@@ -89,6 +99,8 @@ class Victim:
     Attributes:
         forwards: images passed forward so far.
         backwards: images passed backward so far.
+        recorder: keeps the answers to passes without gradient; None by default.
+        samples: the samples (B,) that the next images belong to, for the recorder; None if it does not matter.
 
     Raises:
         InputError: the bounds are not two increasing finite numbers.
@@ -119,6 +131,8 @@ class Victim:
         self.draws = draws
         self.forwards = 0
         self.backwards = 0
+        self.recorder: Recorder | None = None
+        self.samples: Tensor | None = None
         self._depth = 0
         self._copy: nn.Module | None = None
         self._dtype: torch.dtype | None = None
@@ -173,13 +187,13 @@ class Victim:
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
-            return self._run(self.module, images, JUDGED)
+            return self._answered(images, lambda asked: self._run(self.module, asked, JUDGED), "judge")
 
     def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable in `images`, computed with the settings of `tuning`."""
         self._require_entered()
         self.forwards += len(images)
-        return self._run_tuned(images, self.tuning.search)
+        return self._answered(images, lambda asked: self._run_tuned(asked, self.tuning.search), "search")
 
     def score(self, images: Tensor) -> Tree:
         """What `search` computes, without gradient."""
@@ -247,6 +261,11 @@ class Victim:
             return None
         said = why[0] if why else "its outputs are whole numbers"
         return f"the model blocks gradients: {said}. Remove detach, argmax, rounding, numpy or no_grad inside it."
+
+    def _answered(self, images: Tensor, ask: Callable[[Tensor], Tree], kind: str) -> Tree:
+        if self.recorder is None or self.samples is None or torch.is_grad_enabled():
+            return ask(images)
+        return self.recorder.answers(self.samples, images, ask, kind)
 
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)

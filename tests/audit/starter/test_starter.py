@@ -55,7 +55,7 @@ def test_names_tell_the_healthy_class(tmp_path: Path) -> None:
     text, plan = started(tmp_path)
     assert plan.task.kind == "binary" and plan.task.classes == ("normal", "pneumonia")
     assert plan.task.disease == ("pneumonia",) and CHECK in line(text, "disease")
-    assert {attack.goal for attack in plan.attacks} == {"untargeted", "hide disease", "invent disease"}
+    assert {attack.goal for attack in plan.attacks} == {"untargeted"}, "with two classes it reaches both directions"
     assert (tmp_path / (plan.data.table or "")).is_file()
 
 

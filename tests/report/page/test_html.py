@@ -211,7 +211,8 @@ def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_pa
 
 
 def test_the_report_imports_no_torch():
-    code = "import sys, palpate.report, palpate.metrics.validity.health; print([m for m in ('torch', 'monai') if m in sys.modules])"
+    loaded = "print([m for m in ('torch', 'monai') if m in sys.modules])"
+    code = f"import sys, palpate.report, palpate.metrics.validity.health; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -56,9 +56,9 @@ class Squares:
         self.best_so_far.settle(self.rows)
 
     def _try(self, change: Tensor, step: int, first: bool = False) -> None:
-        victim, task = self.best_so_far.victim, self.best_so_far.task
+        task = self.best_so_far.task
         images = self.space.to_image(self.space.project(self.space.clean + change))
-        outputs = victim.judge(images)
+        outputs = self.best_so_far.ask(self.rows, images)
         margin, soft = task.margin(outputs, self.targets), task.soft_score(outputs, self.targets)
         self.best_so_far.note(self.rows, images, outputs, margin, step, judged=True)
         self.best_so_far.spend(self.rows, 1, 0)

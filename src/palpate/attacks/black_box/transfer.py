@@ -97,7 +97,7 @@ class Transfer(Search):
 
     def _try(self, best_so_far: BestSoFar, rows: Tensor, images: Tensor, step: int) -> None:
         """Ask the model under test about one image of each row."""
-        outputs = best_so_far.victim.judge(images)
+        outputs = best_so_far.ask(rows, images)
         margin = best_so_far.task.margin(outputs, best_so_far.task.take(best_so_far.targets, rows))
         best_so_far.note(rows, images, outputs, margin, step, judged=True)
         best_so_far.spend(rows, 1, 0)

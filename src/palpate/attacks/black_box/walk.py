@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from palpate.attacks.best_so_far import BestSoFar
-from palpate.attacks.black_box.squares_l2 import seen_values
+from palpate.attacks.black_box.windows import seen_values
 from palpate.contracts import Neighbourhood, Threat
 from palpate.streams import Streams
 from palpate.tensors import lengths, spread
@@ -201,7 +201,7 @@ class Walk:
 
     def _ask(self, at: Tensor, iterates: Tensor) -> Tensor:
         """Whether the goal is reached (B,) bool, far from the clean images too; positions may occur several times."""
-        outputs = self.best_so_far.victim.judge(self.wide.take(at).to_image(iterates))
+        outputs = self.best_so_far.ask(self.rows[at], self.wide.take(at).to_image(iterates))
         return self._decided(at, self.task.margin(outputs, self.task.take(self.targets, at)))
 
     def _ask_in_ball(self, at: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class Walk:
             return torch.zeros_like(at, dtype=torch.bool)
         space, rows = self.space.take(at), self.rows[at]
         images = space.to_image(space.project(self.point[at]))
-        outputs = self.best_so_far.victim.judge(images)
+        outputs = self.best_so_far.ask(rows, images)
         margin = self.task.margin(outputs, self.task.take(self.targets, at))
         reached = self._decided(at, margin)
         self.best_so_far.note(rows, images, outputs, margin, self.best_so_far.forwards[rows] - 1, judged=True)

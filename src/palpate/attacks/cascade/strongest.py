@@ -42,7 +42,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         for rank in RANKS
     ]
     smallest = Stage("smallest change", FMN(threat, MINIMUM_STEPS))
-    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), norms=("linf", "l2"), gradient=False)
+    search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
         Stage("margin", climb(Margin())),
         *ranks,

@@ -59,6 +59,12 @@ class Item:
         return tuple(stage.name for stage in self.attack.stages) if isinstance(self.attack, Cascade) else ()
 
     @property
+    def searches(self) -> tuple[str, ...]:
+        """Names of those stages that use no gradient."""
+        stages = self.attack.stages if isinstance(self.attack, Cascade) else ()
+        return tuple(stage.name for stage in stages if not stage.gradient)
+
+    @property
     def identity(self) -> str:
         """Hash of everything that decides what the attack does to an image of a given model."""
         what = {"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)}

@@ -243,6 +243,7 @@ def _attack(item: Item, seconds: float) -> dict[str, Any]:
         "parameters": item.parameters,
         "robust_to": list(item.robust_to),
         "stages": list(item.stages),
+        "searches": list(item.searches),
         "curve": item.curve,
         "reference": item.entry.reference,
         "eps": list(item.eps),

@@ -30,8 +30,9 @@ from palpate.audit.subject.subject import Subject, load_subject
 from palpate.audit.work.exports import export, exported, settle
 from palpate.audit.work.gallery import draw, gallery, pick, prune
 from palpate.audit.work.outcomes import ImageOutcome
+from palpate.audit.work.questions import Questions
 from palpate.audit.work.restoring import expected, named, to_redo
-from palpate.audit.work.shards import Shard, run_shard, shards_of
+from palpate.audit.work.shards import Shard, questions_of, run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.audit.work.traces import described
 from palpate.errors import InputError
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 _COULD_NOT = "This attack could not run:"
-_PROVENANCE, _EXPORTS, _SAVING, _MEMORY = "provenance", "exports", "saving", "memory"
+_PROVENANCE, _EXPORTS, _SAVING, _MEMORY, _QUESTIONS = "provenance", "exports", "saving", "memory", "questions"
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
 
 def _remembered(before: dict[str, Any], plan: Plan) -> list[AuditFinding]:
     """Findings from the time when the finished shards were made; a later start cannot find them again."""
-    wanted = {_PROVENANCE, _MEMORY}
+    wanted = {_PROVENANCE, _MEMORY, _QUESTIONS}
     wanted |= {_EXPORTS} if plan.export.images != "none" else set()
     wanted |= {_SAVING} if plan.survival.saved else set()
     return [AuditFinding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
@@ -256,6 +257,7 @@ class _Audit:
         """Whether the shard is stored; its records get the current name of the attack."""
         if not self.run.has(shard.identity):
             return False
+        self.run.forget_questions(shard.identity)
         stored = self.run.read_shard(shard.identity)
         if set(stored["attack"].to_pylist()) != {shard.item.name}:
             records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
@@ -289,29 +291,38 @@ class _Audit:
             yield
 
     def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
-        begin = last = time.perf_counter()
         self.current = shard.item
-        records: list[Record] = []
-        try:
-            for batch in run_shard(self.plan, self.survival, shard, self.room):
-                for found in batch:
-                    records += found.records
-                    shown = found.records[0].row in rows
-                    if shown:
-                        draw(self.run, self.subject, shard, found)
-                    self._export(shard, found, shown)
-                if isinstance(self.progress, Finer):
-                    # Images of a batch are finished together; one at a time, the first would have all their time.
-                    before, last = last, time.perf_counter()
-                    self.progress.within(shard.describe(), last - before, len(batch))
-        except InputError as error:
-            self._fail(shard.item, error)
-            return
-        seconds = time.perf_counter() - begin
-        self.run.write_shard(shard.identity, records)
+        begin = time.perf_counter()
+        with questions_of(self.plan, self.run, shard) as questions:
+            try:
+                records = self._attacked(shard, rows, questions)
+            except InputError as error:
+                self._fail(shard.item, error)
+                return
+            seconds = time.perf_counter() - begin
+            self.run.write_shard(shard.identity, records)
+            if questions is not None and (said := questions.describe()) is not None:
+                self._note("note", _QUESTIONS, said)
+        self.run.forget_questions(shard.identity)
         self.journal.seconds[shard.identity] = round(seconds, 6)
         self.journal.save()
         self.progress.advance(shard.describe(), seconds, len(shard.rows))
+
+    def _attacked(self, shard: Shard, rows: frozenset[int], questions: Questions | None) -> list[Record]:
+        last = time.perf_counter()
+        records: list[Record] = []
+        for batch in run_shard(self.plan, self.survival, shard, self.room, questions):
+            for found in batch:
+                records += found.records
+                shown = found.records[0].row in rows
+                if shown:
+                    draw(self.run, self.subject, shard, found)
+                self._export(shard, found, shown)
+            if isinstance(self.progress, Finer):
+                # Images of a batch are finished together; one at a time, the first would have all their time.
+                before, last = last, time.perf_counter()
+                self.progress.within(shard.describe(), last - before, len(batch))
+        return records
 
     def _export(self, shard: Shard, found: ImageOutcome, shown: bool) -> None:
         wanted = self.plan.export.images

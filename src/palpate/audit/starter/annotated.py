@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
+from palpate.audit.starter.attacks import attack_part
 from palpate.audit.starter.values import origin_lines, turned_lines
 from palpate.data.annotations.findings import is_no_finding
 from palpate.data.inspect.found_annotations import FoundAnnotations
@@ -170,14 +171,5 @@ def _multilabel(layout: FoundAnnotations) -> list[str]:
 
 
 def _attacks(layout: FoundAnnotations, first: str) -> str:
-    names = {
-        "masks": ("noise", "pgd", "dice-pgd", "segpgd", "cospgd", "smia"),
-        "boxes": ("noise", "pgd", "dag", "smia"),
-        "findings": ("noise", "fgsm", "pgd", "apgd-margin", "smia"),
-    }[layout.kind]
     goal = {"masks": f"erase: {first}", "boxes": "vanish", "findings": f"miss: {first}"}[layout.kind]
-    text = "# `palpate list attacks` shows all of them, `palpate list attacks smia` the parameters of one.\n"
-    for name in names:
-        steps = "steps = 20\n" if name not in ("noise", "fgsm") else ""
-        text += f'[[attacks]]\nattack = "{name}"\n{steps}\n'
-    return text + f'[[attacks]]\nattack = "pgd"\nname = {text_of(goal)}\ngoal = {text_of(goal)}\nsteps = 20\n'
+    return attack_part(layout.kind, (goal,))

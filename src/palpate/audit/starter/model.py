@@ -40,16 +40,6 @@ def gives_gradients(folder: Path) -> bool:
     return source is None or source.onnx is None
 
 
-def black_box_attacks() -> str:
-    """`[[attacks]]` that need only outputs, for every kind of task."""
-    return (
-        "# The model has no gradient, and these attacks need none. `palpate list attacks` shows all attacks.\n"
-        '[[attacks]]\nattack = "noise"\n\n[[attacks]]\nattack = "square"\nqueries = 1000\n\n'
-        "# For a model that gives a decision and no scores, use this one instead of square:\n"
-        '# [[attacks]]\n# attack = "hopskipjump"\n# queries = 1000\n'
-    )
-
-
 def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
     return [f"# Also there: {plain(f'{one.name}: {one.words}')}" for one in candidates if one.source != source][:4]
 

@@ -10,7 +10,8 @@ from palpate.audit.plan.lines import marked
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.audit.starter.annotated import annotated_parts
-from palpate.audit.starter.model import black_box_attacks, gives_gradients, model_part
+from palpate.audit.starter.attacks import attack_part, black_box_part
+from palpate.audit.starter.model import gives_gradients, model_part
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.data.inspect.annotated import FoundAnnotations, find_annotated
@@ -54,12 +55,12 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = annotated_parts(place, layout)
     else:
         disease = _disease(layout)
-        data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(bool(disease))
+        data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
     data += "".join(f"{line}\n" for line in nan_lines(values))
     model, threat = model_part(folder, place, layout, values), threat_part(values)
-    attacks = attacks if gives_gradients(folder) else black_box_attacks()
+    attacks = attacks if gives_gradients(folder) else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
     text = "\n".join(parts)
@@ -216,19 +217,17 @@ def _disease(layout: FoundClasses) -> tuple[str, ...]:
     return tuple(name for name in classes if name not in healthy) if healthy else ()
 
 
+def _attacks(layout: FoundClasses, disease: tuple[str, ...]) -> str:
+    """With two classes, one of them a disease, the untargeted attack reaches both clinical goals itself."""
+    clinical = ("hide disease", "invent disease")
+    if len(layout.classes) == 2:
+        return attack_part("classes")
+    return attack_part("classes", clinical) if disease else attack_part("classes", proposed=clinical)
+
+
 _GATES = """# A limit that the model must meet; `palpate audit` ends with status 1 if it does not.
 # [[gates]]
 # metric = "robust_accuracy"
 # eps = "{eps}"
 # at_least = 0.5
 """
-
-
-def _attacks(clinical: bool) -> str:
-    text = "# `palpate list attacks` shows all of them, `palpate list attacks smia` the parameters of one.\n"
-    for name, steps in (("noise", None), ("fgsm", None), ("pgd", 40), ("apgd-margin", 40), ("smia", 20)):
-        text += f'[[attacks]]\nattack = "{name}"\n' + (f"steps = {steps}\n" if steps else "") + "\n"
-    for goal in ("hide disease", "invent disease"):
-        table = f'[[attacks]]\nattack = "smia"\nname = "smia: {goal}"\ngoal = "{goal}"\nsteps = 20\n'
-        text += (table if clinical else "".join(f"# {line}\n" for line in table.splitlines())) + "\n"
-    return text.rstrip("\n") + "\n"

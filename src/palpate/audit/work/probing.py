@@ -6,29 +6,36 @@ Probes come after all attacks and do not change their records. What they find is
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from palpate.attacks.ascent import Ascent
+from palpate.attacks.cascade.stages import Cascade
 from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import Shard, under_attack
-from palpate.metrics.panel import arrange
+from palpate.contracts import Attack
+from palpate.metrics.panel import Images, Outcome, Panel, arrange
+from palpate.metrics.stages import least_passes
 from palpate.metrics.validity.survivors import Survivors, survivors
-from palpate.quality import PROBES, Probed, Setting, probe
+from palpate.quality import PROBES, Probed, Setting, planned, probe
+from palpate.quality.probes import FREE, QUERIES, STARTS
 from palpate.seeds import derive
 from palpate.storage.runs import RunFolder
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
-PROBE_VERSION = 1
+PROBE_VERSION = 2
 """It increases when probes give other results."""
+OTHERS = 3
+"""Stages with gradients that replace a climb from other starts."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +44,25 @@ class ProbeJob:
 
     Attributes:
         goal: the goal in words.
-        base: the strongest gradient attack of the goal; None if none ran.
+        setting: what the probes need to know of the attacks of the goal.
         like: an attack of the goal, for its task.
         left: the budget, and the images that no attack beat there.
         rows: those that are probed.
         identity: hash of everything that decides the result.
+        spent: passes of the attacks of the goal.
+        each: passes that are planned for one image.
+        by: the attack whose stages make some probes needless; empty without one.
     """
 
     goal: str
-    base: Item | None
+    setting: Setting
     like: Item
     left: Survivors
     rows: tuple[int, ...]
     identity: str
+    spent: int
+    each: int
+    by: str
 
     def describe(self) -> str:
         """For progress: `untargeted, probed on 8 images`."""
@@ -74,37 +87,82 @@ def probe_jobs(plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Sh
         return ()
     panel = arrange(run.frame(stored.__contains__))
     named = {shard.item.name: shard.item for shard in shards if shard.item.name in complete}
-    found = []
-    for goal in dict.fromkeys(item.goal for item in named.values()):
-        items = [item for item in named.values() if item.goal == goal]
-        outcomes = [one for one in panel.outcomes if one.goal == goal]
-        left = survivors(panel.images, outcomes, wanted)
-        base = _base(items, {one.attack: int(one.success.sum()) for one in outcomes})
-        rows = subject.spread(left.rows, wanted)
-        decides = {
-            "probe": PROBE_VERSION,
-            "probes": list(PROBES),
-            "base": None if base is None else base.identity,
-            "like": items[0].identity,
-            "eps": left.eps,
-            "left": len(left.rows),
-            "seed": plan.seed,
-            "precision": plan.run.precision,
-        }
-        identity = digest({**decides, **subject.identity(rows)})
-        found.append(ProbeJob(goal, base, items[0], left, rows, identity))
-    return tuple(found)
+    goals = dict.fromkeys(item.goal for item in named.values())
+    return tuple(_job(plan, subject, [item for item in named.values() if item.goal == goal], panel) for goal in goals)
 
 
-def _base(items: Sequence[Item], wins: dict[str, int]) -> Item | None:
-    """The gradient attack of several steps that won most often; a plain ascent rather than others, the first of equals.
+def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> ProbeJob:
+    """The probes of one goal.
 
-    Attacks that leave the ball are left out: their images are not within the budget.
+    They are planned to spend at most a share of the passes of the attacks, so cheap attacks get fewer of them.
+    """
+    goal, wanted = items[0].goal, plan.quality.images
+    outcomes = {one.attack: one for one in panel.of(goal)}
+    left = survivors(panel.images, list(outcomes.values()), wanted)
+    item, low, high = _base(items, outcomes), *subject.victim.bounds
+    made = {one.name: _done(one, outcomes[one.name], left, panel.images) for one in items}
+    by = max(made, key=lambda name: len(made[name]))
+    base, name = _climb(item)
+    setting = Setting(base, plan.threat.build(left.eps), high - low, name, made[by])
+    spent = sum(int(one.forwards.sum() + one.backwards.sum()) for one in outcomes.values())
+    each = planned(setting)
+    rows = subject.spread(left.rows, min(wanted, int(plan.quality.share * spent / each)))
+    decides = {
+        "probe": PROBE_VERSION,
+        "probes": [one for one in PROBES if one not in made[by]],
+        "base": None if item is None else item.identity,
+        "like": items[0].identity,
+        "eps": left.eps,
+        "left": len(left.rows),
+        "seed": plan.seed,
+        "precision": plan.run.precision,
+    }
+    identity = digest({**decides, **subject.identity(rows)})
+    return ProbeJob(goal, setting, items[0], left, rows, identity, spent, each, by if made[by] else "")
+
+
+def _base(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Item | None:
+    """An attack of several stages, or the gradient attack of several steps that won most often.
+
+    A plain ascent comes before others, and the first of equals. Attacks that leave the ball are left out: their images
+    are not within the budget; so are attacks of several stages on a model without gradients.
     """
     climbs = [item for item in items if item.entry.gradient and item.entry.projected and not item.entry.own_threat]
+    climbs = [item for item in climbs if not isinstance(item.attack, Cascade) or outcomes[item.name].backwards.any()]
     most = [item for item in climbs if not (isinstance(item.attack, Ascent) and item.attack.steps == 1)]
-    ranked = most or climbs
-    return max(ranked, key=lambda item: (isinstance(item.attack, Ascent), wins.get(item.name, 0)), default=None)
+
+    def rank(item: Item) -> tuple[bool, bool, int]:
+        won = int(outcomes[item.name].success.sum())
+        return isinstance(item.attack, Cascade), isinstance(item.attack, Ascent), won
+
+    return max(most or climbs, key=rank, default=None)
+
+
+def _climb(item: Item | None) -> tuple[Attack | None, str]:
+    """The attack that is repeated with more steps, and its name: of several stages, the first that climbs."""
+    if item is None:
+        return None, ""
+    attack, name = item.attack, item.name
+    if isinstance(attack, Cascade):
+        fitting = [one for one in attack.stages if one.applies(item.task, attack.threat.norm)]
+        climbs = [one for one in fitting if isinstance(one.attack, Ascent)]
+        attack, name = (climbs[0].attack, f"{name}'s stage '{climbs[0].name}'") if climbs else (attack, name)
+    # What is beaten at the large radius does not have to go on.
+    return (replace(attack, run_to_end=False) if isinstance(attack, Ascent) else attack), name
+
+
+def _done(item: Item, outcome: Outcome, left: Survivors, images: Images) -> tuple[str, ...]:
+    """The probes that the stages of an attack have made on all images that are left, as its records show.
+
+    Climbs of other objectives and a search for the smallest change start and end elsewhere, as other starts do.
+    """
+    if not left.rows or not item.stages or outcome.stage_passes.shape[2] != len(item.stages):
+        return ()
+    least = least_passes(outcome, left.eps, np.searchsorted(images.row, left.rows))
+    spent = dict(zip(item.stages, least.tolist(), strict=True))
+    guided = [name for name, passes in spent.items() if passes and name not in item.searches]
+    searched = max((spent[name] for name in item.searches), default=0)
+    return (*((STARTS,) if len(guided) >= OTHERS else ()), *((FREE,) if searched >= QUERIES else ()))
 
 
 def run_probe_job(plan: Plan, subject: Subject, job: ProbeJob) -> dict[str, Any]:
@@ -128,7 +186,11 @@ def run_probe_job(plan: Plan, subject: Subject, job: ProbeJob) -> dict[str, Any]
         "silent": len(job.left.silent),
         "blocked": len(job.left.blocked),
         "rows": list(job.rows),
-        "gradients": job.base is not None,
+        "gradients": job.setting.base is not None,
+        "spent": job.spent,
+        "each": job.each,
+        "done": list(job.setting.done),
+        "by": job.by,
         "probes": [tally.entry() for tally in tallies.values() if tally.attack],
         "seconds": round(time.perf_counter() - begin, 6),
     }
@@ -163,11 +225,7 @@ class _Tally:
 def _probed(plan: Plan, subject: Subject, job: ProbeJob, rows: Sequence[int]) -> list[Probed]:
     seeds = [derive(plan.seed, "quality", job.goal, subject.table[row].name) for row in rows]
     images, targets = subject.images(rows), subject.targets(rows)
-    low, high = subject.victim.bounds
-    base = None if job.base is None else job.base.attack
-    name = "" if job.base is None else job.base.name
-    setting = Setting(base, plan.threat.build(job.left.eps), high - low, name)
     # A model that draws random numbers draws the same ones whenever this batch is probed.
     torch.manual_seed(seeds[0])
     with under_attack():
-        return probe(setting, subject.victim, job.like.task, images, targets, seeds, subject.limits(rows))
+        return probe(job.setting, subject.victim, job.like.task, images, targets, seeds, subject.limits(rows))

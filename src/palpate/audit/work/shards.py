@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import curve
 from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
 from palpate.audit.work.outcomes import ImageOutcome, outcomes
+from palpate.audit.work.questions import Questions
 from palpate.audit.work.survival import Survival
+from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.seeds import derive
+from palpate.storage.questions import QuestionFile
 from palpate.storage.records import IDENTITY_SCHEMA
+from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
 
@@ -78,7 +83,25 @@ def _other(survival: Survival, item: Item) -> dict[str, Any]:
     return {"surrogate": surrogate.identity} if surrogate is not None and item.entry.surrogate else {}
 
 
-def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = None) -> Iterator[list[ImageOutcome]]:
+@contextmanager
+def questions_of(plan: Plan, run: RunFolder, shard: Shard) -> Iterator[Questions | None]:
+    """What an unfinished shard has asked; None where questions are not limited: no service, and no `query_budget`.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    service = plan.model.endpoint is not None
+    if shard.item.query_budget is None and not service:
+        yield None
+        return
+    file = QuestionFile(run.questions(shard.identity))
+    with closing(file):
+        yield Questions(file, together=1 if service else None)
+
+
+def run_shard(
+    plan: Plan, survival: Survival, shard: Shard, room: Room | None = None, questions: Questions | None = None
+) -> Iterator[list[ImageOutcome]]:
     """Attack the rows of a shard; gives the outcomes of each batch, in the order of the rows.
 
     Call it inside `with subject.victim:`, which restores the global random state.
@@ -88,17 +111,20 @@ def run_shard(plan: Plan, survival: Survival, shard: Shard, room: Room | None = 
         survival: model, images, and the post-processing afterwards.
         shard: the attack and the rows.
         room: how many images fit into memory, as known from earlier shards.
+        questions: what the shard has asked before.
 
     Raises:
         InputError: the attack cannot run on this model, or one image alone does not fit into memory.
     """
     room = room or Room(plan.run.batch)
     for rows in survival.subject.batches(shard.rows, plan.run.batch):
-        for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part)):
+        for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part, questions)):
             yield found
 
 
-def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -> list[ImageOutcome]:
+def _attacked(
+    plan: Plan, survival: Survival, item: Item, rows: Sequence[int], questions: Questions | None
+) -> list[ImageOutcome]:
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets, limits = subject.images(rows), subject.targets(rows), subject.limits(rows)
@@ -109,10 +135,11 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
         subject.surrogate.check(item.task, images[:1], item.task.take(targets, first))
     if item.query_budget is not None:
         limits = limits._replace(queries=torch.full((len(rows),), item.query_budget, device=images.device))
-    # A model that draws random numbers draws the same ones whenever this batch is attacked.
-    torch.manual_seed(seeds[0])
-    with under_attack():
-        budgets = curve(
+
+    def attacked(limits: Limits) -> list[Budget]:
+        # A model that draws random numbers draws the same ones whenever this batch is attacked.
+        torch.manual_seed(seeds[0])
+        return curve(
             attack,
             subject.victim,
             item.task,
@@ -123,6 +150,9 @@ def _attacked(plan: Plan, survival: Survival, item: Item, rows: Sequence[int]) -
             generator=Streams(seeds),
             limits=limits,
         )
+
+    with under_attack():
+        budgets = attacked(limits) if questions is None else questions.run(subject.victim, rows, limits, attacked)
         return list(outcomes(survival, item, rows, seeds, images, targets, budgets, plan.task.disease_indices))
 
 

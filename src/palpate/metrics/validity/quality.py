@@ -45,6 +45,15 @@ _OF_PROBE = {
     "large radius": UNCONSTRAINED,
     "gradient check": MISLEADING,
 }
+_TRIED = {
+    "more steps": "more steps",
+    "more starts": "more starts",
+    "noise and one step": "noise, one step",
+    "blurred surrogate": "a blurred surrogate",
+    "estimated gradients": "estimated gradients",
+    "gradient-free search": "a gradient-free search",
+}
+"""Probes that can win, as a sentence lists them."""
 _FIXES = {
     SILENT: "Find the layer that overflows, or let the model return finite outputs; then run the audit again.",
     INCOMPLETE: "Raise steps and restarts of the gradient attacks in the plan.",
@@ -104,6 +113,10 @@ class Evidence:
         finished: the run is complete.
         blocked: what the audit said about gradients that do not reach the image; empty if nothing.
         failures: why records are missing or cannot be trusted.
+        searches: attack of several stages -> its stages that use no gradient.
+        done: probes that were left out, because the stages of an attack of the plan had done the same.
+        by: that attack.
+        capped: why fewer images were probed than the plan wanted; empty if as many were.
     """
 
     outcomes: Sequence[Outcome]
@@ -116,6 +129,10 @@ class Evidence:
     finished: bool = True
     blocked: str = ""
     failures: tuple[str, ...] = ()
+    searches: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    done: Sequence[str] = ()
+    by: str = ""
+    capped: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,7 @@ def _share(flags: Sequence[Bools], evidence: Evidence) -> tuple[int, int]:
 def _weak(evidence: Evidence) -> list[Indicator]:
     """Images that only noise or a single step beat, at some budget."""
     weak = [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "single-step" or _noise(one)]
-    alone, total = _alone(evidence, weak)
+    alone, total = _alone([(one, one.success) for one in weak], [(one, one.success) for one in _climbs(evidence)])
     if not alone:
         return []
     text = f"{alone} of {total} beaten images were beaten by random noise or a single step only, not by a climb."
@@ -226,21 +243,33 @@ def _weak(evidence: Evidence) -> list[Indicator]:
 
 
 def _searched(evidence: Evidence) -> list[Indicator]:
-    """Images that only a search without gradient beat, at some budget; a few are usual."""
+    """Images that only a search without gradient beat, an attack or a stage of one, at some budget; a few are usual."""
     free = [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "gradient-free" and not _noise(one)]
-    alone, total = _alone(evidence, free)
+    climbs = [(one, np.isin(one.stage, evidence.searches.get(one.attack, ()))) for one in _climbs(evidence)]
+    alone, total = _alone(
+        [*((one, one.success) for one in free), *((one, one.success & searched) for one, searched in climbs)],
+        [(one, one.success & ~searched) for one, searched in climbs],
+    )
     if _sign(alone, total, OFTEN) != "fired":
         return []
     text = f"{alone} of {total} beaten images were beaten by a search without gradient only, not by a climb."
     return [Indicator(FREE, "fired", text, _FIXES[FREE])]
 
 
-def _alone(evidence: Evidence, some: Sequence[Outcome]) -> tuple[int, int]:
-    """At the budget where it happens most: images that only these attacks beat and no climb, and all beaten ones."""
-    climbs = [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "iterative"]
+def _climbs(evidence: Evidence) -> list[Outcome]:
+    return [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "iterative"]
+
+
+def _alone(some: Sequence[tuple[Outcome, Bools]], climbs: Sequence[tuple[Outcome, Bools]]) -> tuple[int, int]:
+    """At the budget where it happens most: images that only `some` beat and no climb, and all beaten ones.
+
+    Args:
+        some: attacks, and which images they beat [budget, image].
+        climbs: the same for attacks that follow gradients.
+    """
     most = (0, 0)
-    for eps in sorted({float(eps) for one in some for eps in one.eps}):
-        fell, best = ([one.success[one.eps == eps] for one in part if eps in one.eps] for part in (some, climbs))
+    for eps in sorted({float(eps) for one, _ in some for eps in one.eps}):
+        fell, best = ([won[one.eps == eps] for one, won in part if eps in one.eps] for part in (some, climbs))
         if fell and best:
             beaten, climbed = np.any(np.concatenate(fell), axis=0), np.any(np.concatenate(best), axis=0)
             most = max(most, (int((beaten & ~climbed).sum()), int((beaten | climbed).sum())))
@@ -310,17 +339,21 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
             "The model gives no gradient, or the plan has no attack that follows it: only searches ran, and they "
             "need many queries to find what a climb finds."
         )
-    if 0 < max(tried.values(), default=0) < min(SAMPLE, evidence.survivors):
-        found.append(f"Only {max(tried.values())} images were probed; raise quality.images.")
+    most = max(tried.values(), default=0)
+    if most < min(SAMPLE, evidence.survivors):
+        images = f"Only {most} image{' was' if most == 1 else 's were'}" if most else "No image was"
+        found.append(f"{images} probed{evidence.capped or '; raise quality.images'}.")
     return tuple(found)
 
 
 def _clean(evidence: Evidence) -> str:
     tried = max((one.tried for one in evidence.probes or ()), default=0)
+    ran = [_TRIED[one.probe] for one in evidence.probes or () if one.probe in _TRIED]
+    before = [_TRIED[probe] for probe in evidence.done if probe in _TRIED]
+    earlier = f" They had also withstood what {evidence.by} contains: {', '.join(before)}." if before else ""
     return (
         f"On {tried} of the {evidence.survivors} images that no attack beat at eps {evidence.eps}, nothing else won "
-        "either: more steps, more starts, noise, one step, a blurred surrogate, estimated gradients, a gradient-free "
-        "search. At a large radius every one of them was beaten."
+        f"either: {', '.join(ran)}.{earlier} At a large radius every one of them was beaten."
     )
 
 

@@ -33,6 +33,7 @@ from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
 from palpate.report.compute.stability.figures import measure_stability
+from palpate.report.compute.stages import measure_stages
 from palpate.report.compute.subgroups import all_subgroups
 from palpate.report.compute.survival import measure_survival
 from palpate.report.compute.validity import judge
@@ -138,6 +139,7 @@ def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
         points=[_point(reading, outcome, budget) for budget in range(outcome.eps.size)],
         smallest_eps=_smallest(smallest_eps(outcome)),
         smallest_change=measure_smallest(reading, outcome),
+        stages=measure_stages(attack, outcome),
         forwards=int(outcome.forwards.sum()),
         backwards=int(outcome.backwards.sum()),
     )

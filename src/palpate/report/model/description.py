@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
+from palpate.report.model.description_quality import Probing
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text, Word
 from palpate.report.model.words import in_unit
@@ -210,6 +211,8 @@ class AttackDescription(JsonObject):
     """Post-processing steps over which the attack maximised the expectation."""
     stages: Names = Field(default_factory=list)
     """Names of the stages of an attack of several stages."""
+    searches: Names = Field(default_factory=list)
+    """Names of those stages that use no gradient."""
     curve: Text = ""
     """In which order its budgets were attacked; empty in runs of an earlier palpate."""
 
@@ -267,44 +270,6 @@ class Tracing(JsonObject):
     items: list[TracedItem]
     untraced: Names = Field(default_factory=list)
     """Attacks that follow no gradient."""
-
-
-class ProbeDescription(JsonObject):
-    """One probe of a goal: an attack of another kind on images that no attack of the plan beat."""
-
-    probe: Text
-    """`more steps`, `more starts`, `noise and one step`, `blurred surrogate` and so on."""
-    attack: Text
-    """What was run, in words."""
-    tried: int
-    """Images that it attacked."""
-    won: list[int]
-    """Positions in the audited table of those that it beat."""
-    forwards: int
-    backwards: int
-
-
-class ProbedGoal(JsonObject):
-    """The probes of one goal."""
-
-    goal: Text
-    eps: float
-    """Their budget in stored values."""
-    survivors: int
-    """Images that no attack of the goal beat at this budget, and that a climb can reach."""
-    gradients: bool
-    """Whether a gradient attack of the goal ran."""
-    probes: list[ProbeDescription]
-    """Empty if nothing was left to probe."""
-    seconds: Number = None
-
-
-class Probing(JsonObject):
-    """What looked for images that the attacks missed."""
-
-    images: int
-    """Images to probe for each goal; 0 if the plan switched this off."""
-    goals: list[ProbedGoal]
 
 
 class Noticed(JsonObject):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from pydantic import Field
+
 from palpate.report.model.description import (
     AuditedModel,
     DataDescription,
@@ -22,6 +24,7 @@ from palpate.report.model.description import (
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
+from palpate.report.model.schema_stages import StagePoint
 from palpate.report.model.typed import Figure, JsonObject, Number, Settings, Text
 
 RESULTS_VERSION = 4
@@ -154,6 +157,8 @@ class AttackResults(JsonObject):
     smallest_eps: SmallestEps
     smallest_change: SmallestChange | None = None
     """Null if its budgets were attacked one by one."""
+    stages: list[StagePoint] = Field(default_factory=list)
+    """For an attack of several stages what each did, one entry per budget, smallest first; empty for others."""
     forwards: int
     """Forward passes, one image each."""
     backwards: int

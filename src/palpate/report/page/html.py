@@ -22,7 +22,7 @@ from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
-from palpate.report.page import stability_views, views
+from palpate.report.page import stability_views, stages, views
 from palpate.report.page.cards import card
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder, write_atomically
@@ -104,6 +104,9 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         unable=sorted(failed_attacks(description)),
         gone=kept.sentence(lost),
         exports=len(description.exports),
+        rising=[one.name for one in description.attacks if one.curve == "rising"],
+        stage_words=stages.sentence,
+        stage_table=stages.table,
         plan=_plan(run),
         s=results.stability,
         **stability_views.pieces(

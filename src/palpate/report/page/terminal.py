@@ -15,6 +15,7 @@ from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
 from palpate.report.model.words import NOTHING, amount, duration, interval, percent, share_of
+from palpate.report.page import stages
 from palpate.report.page.views import by_gravity, complete_attacks, outside
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder
@@ -141,6 +142,9 @@ def _notes(results: Results, scale: BudgetAxis, console: Console) -> None:
         last = worst.points[-1]
         text = f"95% interval of the worst case at eps {scale.written(last.eps)}: {interval(last.figure)}."
         console.print(Text(text, style="dim"))
+    for attack in results.attacks:
+        if said := stages.sentence(attack):
+            console.print(Text(f"{attack.name}: {said}", style="dim"))
     console.print()
 
 

@@ -32,7 +32,8 @@ class AttackSection(Section):
     query_budget: int | None = Field(default=None, ge=2, examples=["query_budget = 2000"])
     """How often the model may be asked about one image, over all budgets of the threat together; the unchanged image
     counts once for each of them. For attacks that use only outputs. When it is spent, the best image until then is
-    kept, and larger budgets are not tried. A finished image is not asked about again when an audit continues."""
+    kept, and larger budgets are not tried. An audit that is interrupted in the middle of an image continues with what
+    is left of it."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Not a key of the table: every other key of the table is a parameter of the attack."""
 

@@ -1,4 +1,4 @@
-"""Square attack in L2: its hills against the published loops, its lengths, and its optimum on paper."""
+"""Square attack in L2 and L1: its hills against the published loops, its lengths, and its optimum on paper."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from palpate.attacks.best_so_far import BestSoFar
-from palpate.attacks.black_box.squares_l2 import SquaresL2, hills_and_valleys, seen_values
+from palpate.attacks.black_box.windows import SquaresL1, SquaresL2, Windows, hills_and_valleys, seen_values
 from palpate.attacks.square import Square
 from palpate.checks import victims
 from palpate.contracts import Limits
-from palpate.errors import InputError
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.threats.ball import L1, L2
@@ -41,7 +40,7 @@ def published_eta(side: int) -> Tensor:
     return delta / delta.square().sum().sqrt()
 
 
-def one_window(side: int, cut: int, spatial: int = 2) -> Tensor:
+def one_window(side: int, cut: int, spatial: int = 2, power: float = 2.0) -> Tensor:
     shape = (1, 1, *[side] * spatial)
     places = []
     for axis in range(spatial):
@@ -49,7 +48,7 @@ def one_window(side: int, cut: int, spatial: int = 2) -> Tensor:
         places.append(torch.arange(side).reshape(1, 1, *along))
     sides = torch.full((1, spatial), side)
     inside = torch.ones(shape, dtype=torch.bool)
-    return hills_and_valleys(places, inside, sides, torch.tensor([cut]), torch.ones(1))[0, 0]
+    return hills_and_valleys(places, inside, sides, torch.tensor([cut]), torch.ones(1), power)[0, 0]
 
 
 @pytest.mark.parametrize("side", [2, 3, 5, 8, 13])
@@ -69,37 +68,40 @@ def test_hills_in_3d_have_the_published_heights_in_the_middle_slice():
     assert (found[:2] > 0).all() and (found[2:] < 0).all()
 
 
-def state(threat, images: Tensor, limits: Limits | None = None) -> SquaresL2:
+def state(threat, images: Tensor, limits: Limits | None = None) -> Windows:
     victim = Victim(victims.small_net().double(), BOUNDS)
     with victim:
         labels = victim.judge(images).argmax(1)
         best = BestSoFar(victim, Classification(4), threat, images, labels, limits=limits)
     streams = Streams(range(len(images)))
-    return SquaresL2(Square(threat).share, 10, best, torch.arange(len(images)), streams)
+    kind = SquaresL1 if threat.norm == "l1" else SquaresL2
+    return kind(Square(threat).share, 10, best, torch.arange(len(images)), streams)
 
 
-def test_every_change_has_the_length_of_the_radius_and_two_windows():
+@pytest.mark.parametrize(("ball", "power"), [(L2, 2), (L1, 1)])
+def test_every_change_has_the_length_of_the_radius_and_two_windows(ball, power):
     images = torch.full((3, 3, 9, 12), 110.0, dtype=torch.float64)
-    found = state(L2((5.0, 9.0, 1.0)), images)
+    found = state(ball((5.0, 9.0, 1.0)), images)
     radius = torch.tensor([5.0, 9.0, 1.0], dtype=torch.float64)
     found.change = found.first()
-    assert torch.allclose(found.change.flatten(1).norm(dim=1), radius)
+    assert torch.allclose(found.change.flatten(1).norm(power, dim=1), radius)
     after = found.squares(0.05)
-    assert torch.allclose(after.flatten(1).norm(dim=1), radius)
+    assert torch.allclose(after.flatten(1).norm(power, dim=1), radius)
     differs = ((after - found.change).abs() > 1e-9).any(1)
     # Each side is round(sqrt(0.05 * 9 * 12)) = 2, so at least 3; two windows hold at most 18 values.
     assert (differs.flatten(1).sum(1) <= 18).all() and differs.flatten(1).any(1).all()
 
 
-def test_a_window_gets_the_length_of_both_and_what_the_box_cut_off():
+@pytest.mark.parametrize(("ball", "eps", "power"), [(L2, 30.0, 2), (L1, 600.0, 1)])
+def test_a_window_gets_the_length_of_both_and_what_the_box_cut_off(ball, eps, power):
     images = torch.full((1, 1, 9, 9), 110.0, dtype=torch.float64)
-    images[..., 0] = 255.0
-    found = state(L2(30.0), images.expand(1, 3, 9, 9).clone())
+    images[..., :5] = 255.0
+    found = state(ball(eps), images.expand(1, 3, 9, 9).clone())
     found.change = found.first()
-    before = found.change.square().flatten(2).sum(2)
-    after = found.squares(0.05).square().flatten(2).sum(2)
-    spare = 30.0**2 - float(before.sum())
-    assert spare > 0
+    before = found.change.abs().pow(power).flatten(2).sum(2)
+    after = found.squares(0.05).abs().pow(power).flatten(2).sum(2)
+    spare = eps**power - float(before.sum())
+    assert spare > 0.1 * eps**power
     # Every channel gains the same part of what was free, unless the box cuts it off again.
     assert (after - before).sum() <= spare * (1 + 1e-9)
     assert float(after.sum()) > float(before.sum())
@@ -135,7 +137,18 @@ def test_it_comes_near_the_optimum_of_a_linear_model(spatial, near):
         assert bool(found.success.all()) == wins and bool(found.success.any()) == wins
 
 
-def test_a_norm_without_squares_is_refused():
-    images, victim = victims.images(2), Victim(victims.small_net(), BOUNDS)
-    with pytest.raises(InputError, match="linf and l2 balls, not l1"):
-        Square(L1(5.0))(victim, Classification(4), images, torch.zeros(2, dtype=torch.int64))
+def test_halves_of_a_window_in_l1_are_of_one_sum():
+    found = one_window(7, 0, power=1.0)
+    assert float(found.abs().sum()) == pytest.approx(1.0)
+    assert float(found[:3].sum()) == pytest.approx(0.5) and float(found[3:].sum()) == pytest.approx(-0.5)
+
+
+def test_in_l1_it_beats_a_model_that_sees_a_bright_spot():
+    weights = torch.zeros(1, 8, 8)
+    weights[:, 2:5, 2:5] = 0.01
+    images, labels = torch.full((3, 1, 8, 8), victims.LEVEL), torch.zeros(3, dtype=torch.int64)
+    # All of the radius in one value would move the score by 0.01 * 60.
+    for share, wins in ((0.4, True), (1.01, False)):
+        victim = Victim(victims.Linear(weights, share * 0.01 * 60), BOUNDS)
+        found = Square(L1(60.0), queries=200)(victim, Classification(2), images, labels)
+        assert bool(found.success.all()) == wins and bool(found.success.any()) == wins
