@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.planted.networks import EPS
 from benchmarks.planted.victims import HONEST
-from palpate.metrics.validity.quality import (
+from palpate.metrics.validity.indicators import (
     FREE,
     INCOMPLETE,
     MISLEADING,
