@@ -52,14 +52,14 @@ def shapes(count: int, seed: int, size: int = 32) -> tuple[Tensor, Tensor]:
     return torch.tensor(np.array(images)[:, None]).float(), torch.tensor(labels)
 
 
-def network(classes: int, width: int = 24) -> nn.Module:
+def network(classes: int, width: int = 24, channels: int = 1) -> nn.Module:
     """Four convolutions with batch norm, 2 x 2 averages, one linear layer."""
 
     def block(inner: int, outer: int, stride: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(inner, outer, 3, stride, 1), nn.BatchNorm2d(outer), nn.ReLU())
 
     return nn.Sequential(
-        block(1, width, 1),
+        block(channels, width, 1),
         block(width, width * 2, 2),
         block(width * 2, width * 2, 1),
         block(width * 2, width * 4, 2),
@@ -95,10 +95,16 @@ def l1(model: nn.Module, images: Tensor, labels: Tensor, eps: float = 8.0, steps
 
 
 def trained(
-    name: str, model: nn.Module, images: Tensor, labels: Tensor, epochs: int, attack: Attack | None = None
+    name: str,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epochs: int,
+    attack: Attack | None = None,
+    cache: Path = CACHE,
 ) -> nn.Module:
     """The trained network, from the cache or trained now (a minute or two on one core)."""
-    path = CACHE / f"{name}.safetensors"
+    path = cache / f"{name}.safetensors"
     if path.is_file():
         model.load_state_dict(load_file(path))
         return model.eval().requires_grad_(False)
@@ -115,7 +121,7 @@ def trained(
             optimiser.step()
             schedule.step()
         say(f"  {name}, epoch {epoch + 1} of {epochs}: loss {loss.item():.2f}")
-    CACHE.mkdir(exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), path)
     return model.eval().requires_grad_(False)
 

@@ -145,8 +145,8 @@ def test_which_stages_run() -> None:
     ]
     ranks = [name for name, stage in stages.items() if stage.applies(twelve, "l1")]
     assert ranks[:2] == ["margin", "class of rank 2"]
-    assert len(ranks) == 13
-    assert ranks[-3:] == ["cross-entropy", "smallest change", "square"]
+    assert len(ranks) == 14
+    assert ranks[-4:] == ["cross-entropy", "smallest change", "other starts", "square"]
     assert "class of rank 3" not in [name for name, one in stages.items() if one.applies(Classification(3), "linf")]
     assert "cospgd" in [name for name, stage in stages.items() if stage.applies(MultiLabel(3), "linf")]
     assert Stage("one", Square(THREAT), norms=("l2",)).applies(two, "l2")

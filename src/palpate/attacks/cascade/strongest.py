@@ -17,6 +17,8 @@ RANKS = (1, 2, 0, 3, 4, 5, 6, 7, 8)
 """Classes that are climbed towards, by their rank at the clean image: the margin's own climb mostly goes to rank 0."""
 MINIMUM_STEPS = 60
 """Steps of the search for the smallest change, which comes at the boundary from the other side."""
+STARTS, LONG = 3, 100
+"""Starts and steps of the last climb in L1, where the values that the first steps choose decide where a climb ends."""
 QUERIES = 1000
 """Queries of the search without gradient."""
 _DENSE = ("multilabel", "segmentation", "detection")
@@ -42,6 +44,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         for rank in RANKS
     ]
     smallest = Stage("smallest change", FMN(threat, MINIMUM_STEPS))
+    starts = Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS, run_to_end=run_to_end)
     search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
         Stage("margin", climb(Margin())),
@@ -52,6 +55,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         Stage("cross-entropy", climb(Deviation()), ("classification",), choices=2),
         Stage("loss", climb(Deviation()), _DENSE),
         smallest,
+        Stage("other starts", starts, ("classification",), norms=("l1",)),
         search,
     )
     return Cascade(threat, stages, run_to_end)

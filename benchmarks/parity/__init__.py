@@ -1,0 +1,1 @@
+"""palpate beside other libraries, image by image: `python -m benchmarks.parity`."""
