@@ -22,8 +22,6 @@ STARTS, LONG = 3, 100
 QUERIES = 1000
 """Queries of the search without gradient."""
 _DENSE = ("multilabel", "segmentation", "detection")
-_NOT_MASKS = ("classification", "multilabel", "detection")
-"""Tasks whose margin is not that of the Dice loss."""
 
 
 def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
@@ -50,7 +48,8 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     starts = Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS, run_to_end=run_to_end)
     search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
-        Stage("margin", climb(Margin()), _NOT_MASKS),
+        # The margin of masks has the gradient of the Dice loss.
+        Stage("margin", climb(Margin()), without=("segmentation",)),
         *ranks,
         Stage("dice", climb(SoftScore()), ("segmentation",)),
         Stage("cospgd", climb(CosPGD()), ("multilabel",)),
