@@ -33,6 +33,8 @@ from palpate.threats.ball import check_bounds
 from palpate.units import Scale
 from palpate.usercode import ModelError
 from palpate.victim import Inferer, Victim
+from palpate.victim.draws import DRAWS, NOTICED, difference, size
+from palpate.victim.victim import is_opaque
 
 _TRIED = 32
 """Number of images that the model is tried on before it is attacked."""
@@ -75,7 +77,8 @@ def attack(
         result = palpate.attack(module, photos, labels, "pgd", eps=2, bounds=(0, 255), robust_to=["jpeg75", "blur1"])
 
     The module is used in evaluation mode, and its mode is restored. Two-class models with one logit are recognised by
-    their output. The rules are those of a plan: an attack that is not made for the task is refused.
+    their output. The rules are those of a plan: an attack that is not made for the task is refused. A model that draws
+    random numbers is attacked and judged in expectation, with a warning: every output is the mean over 16 draws.
 
     Args:
         module: a model that returns logits (candidates, if it is a detector), or a function that does; or a `Victim`,
@@ -215,6 +218,7 @@ def _looked_at(
     spent = victim.forwards
     with victim:
         outputs, alone = _tried(victim, images[rows]), _tried(victim, images[:1])
+        outputs = _in_expectation(victim, images[rows], outputs)
     victim.forwards = spent
     require_batch_axis(alone, 1)
     task = task or _task(outputs, len(rows), goal)
@@ -253,6 +257,24 @@ def _tried(victim: Victim, images: Tensor) -> Tree:
     # Errors of the user's code are shown to the user: one sentence, and the traceback after it.
     except ModelError as error:
         raise refusal(error.cause, images.shape, "call") from error
+
+
+def _in_expectation(victim: Victim, images: Tensor, outputs: Tree) -> Tree:
+    """The outputs; if they differ from those of a second pass, from now on means over draws, with a warning."""
+    differ = difference(_tried(victim, images), outputs)
+    if differ <= NOTICED * size(outputs):
+        return outputs
+    text = f"The model draws random numbers: two passes of the same images differ by up to {differ:.3g}. "
+    if is_opaque(victim.module):
+        warnings.warn(f"{text}It computes outside torch and is asked once, so a success may be luck.", stacklevel=5)
+        return outputs
+    victim.draws = DRAWS
+    warnings.warn(
+        f"{text}It is attacked and judged in expectation: each output is the mean over {DRAWS} draws. "
+        "Victim(..., draws=64) takes more.",
+        stacklevel=5,
+    )
+    return _tried(victim, images)
 
 
 def _task(outputs: Tree, count: int, goal: ClassGoal | int | None) -> Classification:

@@ -129,7 +129,10 @@ def test_volumes_are_smoothed_along_all_three_axes():
 
 def test_masks_are_climbed_by_soft_dice():
     torch.manual_seed(0)
-    victim = Victim(torch.nn.Conv2d(1, 1, 3, padding=1), (0, 255))
+    network = torch.nn.Conv2d(1, 1, 3, padding=1)
+    # Logits of usual size: larger ones are divided before they are climbed.
+    network.weight.data /= 20
+    victim = Victim(network, (0, 255))
     images = torch.rand(3, 1, 12, 12) * 255
     with victim:
         truth = (victim.judge(images) > 0).long()[:, 0]

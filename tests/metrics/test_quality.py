@@ -88,6 +88,37 @@ def test_noise_that_wins_alone_fires():
     assert attack_quality(evidence(pgd(), pgd(3, "noise"))).degree == "high"
 
 
+def test_wins_of_a_stage_without_gradients_are_those_of_a_search():
+    stage = np.full((1, COUNT), "margin", dtype=object)
+    stage[0, 3:5] = "square"
+    one, searches = pgd(stage=stage), {"pgd": ("square",)}
+    assert fired(attack_quality(evidence(one, searches=searches))) == [quality.FREE]
+    assert (
+        not fired(attack_quality(evidence(one)))
+        and attack_quality(evidence(one, searches={"pgd": ()})).degree == "high"
+    )
+    # Another attack climbed to the same images, so gradients lead there too.
+    kinds = {**KINDS, "bim": "iterative"}
+    both = Evidence((one, pgd(name="bim")), kinds, CLEAN, COUNT - 5, "8", searches=searches)
+    assert not fired(attack_quality(both))
+
+
+def test_few_probed_images_are_named_with_their_reason():
+    few = tuple(replace(one, tried=3, won=min(one.won, 3)) for one in CLEAN)
+    judged = attack_quality(evidence(pgd(), probes=few, capped=": passes are short"))
+    assert judged.degree == "medium" and judged.reasons == ("Only 3 images were probed: passes are short.",)
+    assert attack_quality(evidence(pgd(), probes=())).reasons == ("No image was probed; raise quality.images.",)
+    assert attack_quality(evidence(pgd(), probes=few, survivors=3)).degree == "high", "all that are left"
+
+
+def test_what_an_attack_contains_is_said_and_not_probed():
+    done = ("more starts", "gradient-free search")
+    ran = tuple(one for one in CLEAN if one.probe not in done)
+    (said,) = attack_quality(evidence(pgd(), probes=ran, done=done, by="strongest")).reasons
+    assert "withstood what strongest contains: more starts, a gradient-free search." in said
+    assert said.index("more steps") < said.index("either: ") + 20 and said.count("more starts") == 1
+
+
 def test_what_is_missing_makes_quality_medium_or_low():
     assert attack_quality(evidence(pgd(), probes=None)).degree == "medium"
     assert attack_quality(evidence(pgd(), finished=False)).degree == "low"

@@ -49,7 +49,7 @@ def test_the_stages_add_up_to_the_records():
 
 def test_the_least_that_a_stage_spent_counts_budgets_from_the_given_one_up():
     assert least_passes(outcome(), 1.0, np.array([1, 2])).tolist() == [20.0, 100.0]
-    assert least_passes(outcome(), 2.0, np.array([1, 2])).tolist() == [20.0, 30.0]
+    assert least_passes(outcome(), 2.0, np.array([1, 2])).tolist() == [20.0, 30.0], "the image that it spent least on"
 
 
 def test_an_attack_without_stages_has_no_rows():

@@ -23,6 +23,7 @@ from palpate.quality.probes import (
     STEPS,
     largest,
     longer,
+    planned,
 )
 from palpate.streams import Streams
 from palpate.threats.ball import L1, L2, Linf
@@ -60,6 +61,21 @@ def test_nothing_wins_below_the_smallest_beating_change_and_the_large_radius_alw
     found = run(linear(4.0), 3.9)
     assert found.pop(LARGE) == (COUNT, COUNT)
     assert set(found.values()) == {(COUNT, 0)} and len(found) == 7
+
+
+def test_the_plan_of_passes_is_what_the_probes_spend_where_nothing_wins():
+    threat, labels = Linf(3.9), torch.zeros(COUNT, dtype=torch.int64)
+    for base, done in (
+        (recipes.pgd(threat, steps=10), ()),
+        (None, ()),
+        (recipes.pgd(threat, steps=10), (STARTS, FREE)),
+    ):
+        setting = Setting(base, threat, 255.0, "pgd", done)
+        found = probe(setting, Victim(linear(4.0), (0, 255)), TASK, level_images(COUNT), labels, range(COUNT))
+        assert not {one.probe for one in found} & set(done)
+        small = sum(one.forwards + one.backwards for one in found if one.probe != LARGE) / COUNT
+        large = 22 if base is not None else 250
+        assert small == pytest.approx(planned(setting) - large, abs=8)
 
 
 def test_more_steps_win_what_a_short_climb_left_and_the_others_have_nothing_to_try():

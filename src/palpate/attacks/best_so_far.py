@@ -133,13 +133,13 @@ class BestSoFar:
 
     def settle(self, rows: Tensor) -> Tensor:
         """Positions within `rows` that continue. A success that the module as given does not confirm is withdrawn."""
-        if not self.victim.tuning.exact:
+        if not self.victim.exact:
             self._confirm(rows[self.beaten[rows] & self._unjudged[rows]])
         return (~self.beaten[rows]).nonzero().flatten()
 
     def close(self) -> AttackResult:
         """The result, with every returned image judged by the module as given."""
-        if not self.victim.tuning.exact:
+        if not self.victim.exact:
             self._confirm(self._unjudged.nonzero().flatten())
         success = self.eligible & (self.best_margin <= 0)
         return AttackResult(

@@ -65,6 +65,7 @@ class Surrogate(Search):
             preprocess=Behind(victim.preprocess, self.sigma),
             inferer=victim.inferer,
             watchdog=victim.watchdog,
+            draws=victim.draws,
         )
         climb = Ascent(self.threat, self.steps, Margin(), step=Halving(), run_to_end=True)
         some, limits = task.take(best_so_far.targets, rows), take(best_so_far.limits, rows)

@@ -119,6 +119,18 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
+    def spherical(self, outputs: Tensor, targets: Tree) -> Tensor:
+        """The label's logit (the wanted one's, negative, towards a goal) of each pixel's logits at length 1 (B, P).
+
+        Raises:
+            InputError: the model has no logit for each class.
+        """
+        logits, truth, head = self._read(outputs, targets)
+        if not isinstance(head, SoftmaxMasks):
+            raise InputError("task: the spherical loss needs exclusive structures with one logit per class.")
+        unit = F.normalize(logits, dim=1).gather(1, self._aim(truth, head).unsqueeze(1)).flatten(1)
+        return -unit if self.goal.targeted else unit
+
     def consistency_loss(
         self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None
     ) -> Tensor:

@@ -71,6 +71,7 @@ def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], i
         inferer=victim.inferer,
         tuning=tuning,
         watchdog=victim.watchdog,
+        draws=victim.draws,
     )
     taken = []
     with trial:

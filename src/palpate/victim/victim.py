@@ -14,6 +14,7 @@ from palpate.errors import InputError, NoGradientError
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
+from palpate.victim.draws import JUDGED, SEARCHED, expected
 from palpate.victim.folding import copied, fold_batch_norms
 
 Precision = Literal["float32", "bfloat16"]
@@ -91,6 +92,9 @@ class Victim:
         inferer: how the module is evaluated on that input; in one pass by default.
         tuning: how the search evaluates the module; exact by default.
         watchdog: limits how long one pass may take; no limit by default.
+        draws: for a model that draws random numbers: each output is the mean over so many draws, with fixed seeds, so
+            that it repeats. The search and `judge` use different seeds: what beats only the draws of the search
+            is no success. 1 leaves the model as it is.
 
     Attributes:
         forwards: images passed forward so far.
@@ -111,7 +115,10 @@ class Victim:
         inferer: Inferer | None = None,
         tuning: Tuning = Tuning(),
         watchdog: Watchdog | None = None,
+        draws: int = 1,
     ):
+        if draws < 1:
+            raise InputError(f"draws: {draws} must be at least 1.")
         low, high = (float(bounds[0]), float(bounds[1]))
         if not (low < high and high - low < float("inf")):
             raise InputError(f"bounds: ({low:g}, {high:g}) must be two finite numbers, the lower one first.")
@@ -121,6 +128,7 @@ class Victim:
         self.inferer = inferer
         self.tuning = tuning
         self.watchdog = watchdog
+        self.draws = draws
         self.forwards = 0
         self.backwards = 0
         self.recorder: Recorder | None = None
@@ -129,6 +137,11 @@ class Victim:
         self._copy: nn.Module | None = None
         self._dtype: torch.dtype | None = None
         self._form: list[tuple[object, ...]] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether what the search computes decides: it evaluates the module as given, and nothing is random."""
+        return self.tuning.exact and self.draws == 1
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -174,7 +187,7 @@ class Victim:
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
-            return self._answered(images, lambda asked: self._run(self.module, asked), "judge")
+            return self._answered(images, lambda asked: self._run(self.module, asked, JUDGED), "judge")
 
     def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable in `images`, computed with the settings of `tuning`."""
@@ -257,12 +270,17 @@ class Victim:
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)
         if precision == "float32":
-            return self._run(network, images)
+            return self._run(network, images, SEARCHED)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            outputs = self._run(network, images)
+            outputs = self._run(network, images, SEARCHED)
         return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
-    def _run(self, network: nn.Module, images: Tensor) -> Tree:
+    def _run(self, network: nn.Module, images: Tensor, first: int) -> Tree:
+        if self.draws == 1 or not len(images):
+            return self._pass(network, images)
+        return expected(lambda row: self._pass(network, row), images, first, self.draws)
+
+    def _pass(self, network: nn.Module, images: Tensor) -> Tree:
         with self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
         if not isinstance(inputs, Tensor):

@@ -355,7 +355,10 @@ def test_a_random_model_is_refused_or_repeats_its_records(tmp_path: Path) -> Non
     torch.manual_seed(2)
     outcome = audit(plan, tmp_path / "run")
     assert tiny.shards(tmp_path / "run") == tiny.shards(tmp_path / "whole")
-    assert any(finding.subject == "random model" for finding in outcome.findings)
+    said = next(finding.text for finding in outcome.findings if finding.subject == "random model")
+    model = json.loads((tmp_path / "run" / "run.json").read_text())["model"]
+    assert "mean over 16 draws (run.draws)" in said
+    assert model["draws"] == 16 and model["inferer"].endswith("each output is the mean over 16 random draws")
 
 
 def test_gpu_settings_are_restored() -> None:

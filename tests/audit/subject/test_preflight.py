@@ -157,8 +157,25 @@ def test_random_models_are_refused_or_allowed() -> None:
     model = Brightness(lambda logits: nn.functional.dropout(logits, 0.5, training=True)).eval()
     with pytest.raises(InputError, match=r"differ by up to [\d.]+ in evaluation mode.*random_model"):
         look(model)
-    found = look(model, random_model="allow")
-    assert ("warning", "random model") in [(one.level, one.subject) for one in found]
+    found = {one.subject: one for one in look(model, random_model="allow")}
+    assert "mean over 16 draws" in found["random model"].text
+
+
+@pytest.mark.parametrize(("noise", "level"), [(0.05, "note"), (50.0, "warning")])
+def test_a_random_model_is_a_warning_only_if_means_decide_differently_too(noise: float, level: str) -> None:
+    model = Brightness(lambda logits: logits + noise * torch.randn_like(logits)).eval()
+    images, targets = batch()
+    victim = Victim(model)
+    found = {one.subject: one for one in preflight(victim, TWO, images, targets, random_model="allow", draws=4)}
+    assert found["random model"].level == level and victim.draws == 4
+    assert ("run.draws = 16" in found["random model"].text) == (level == "warning")
+
+
+def test_a_small_difference_is_not_averaged() -> None:
+    model = Brightness(lambda logits: logits + 1e-5 * torch.randn_like(logits)).eval()
+    victim, (images, targets) = Victim(model), batch()
+    found = {one.subject: one for one in preflight(victim, TWO, images, targets, random_model="allow")}
+    assert found["random model"].level == "warning" and victim.draws == 1
 
 
 def test_outputs_that_depend_on_the_batch_are_a_failure() -> None:

@@ -59,4 +59,4 @@ def test_the_page_and_the_terminal_show_them_after_the_results(run):
     assert stages.sentence(full) in table and "Stages of fgsm" not in page
     sink = io.StringIO()
     show(run, Console(file=sink, width=200))
-    assert "apgd-margin: Images found by: " in sink.getvalue()
+    assert "apgd-margin: Images that it beat: " in sink.getvalue()

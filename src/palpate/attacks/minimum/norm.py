@@ -184,7 +184,7 @@ class Shrinking:
     def note(self, here: ShrinkableNeighbourhood, shown: Tensor, outputs: Tree, margin: Tensor, step: int) -> Tensor:
         """Enter images and give their margins plus the surplus; a new best is judged by the model as given first."""
         book, radius, outputs = self.best_so_far, here.radius_of(self.images), mapped(Tensor.detach, outputs)
-        if self.victim.tuning.exact:
+        if self.victim.exact:
             book.note(self.rows, shown, outputs, margin, step, merit=self._merit(margin, radius))
         else:
             # A success of the coarse search that the model does not confirm would hide a true one of larger radius.

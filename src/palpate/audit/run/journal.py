@@ -179,8 +179,16 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in subject.victim.module.parameters()),
         "preprocess": subject.preprocess.describe(),
         "preprocess_sha256": digest(encode(subject.preprocess)),
-        "inferer": "the whole input at once" if subject.victim.inferer is None else subject.victim.inferer.describe(),
+        "inferer": _inferer(subject),
+        "draws": subject.victim.draws,
     }
+
+
+def _inferer(subject: Subject) -> str:
+    """How the network is applied to an image, in words."""
+    victim = subject.victim
+    applied = "the whole input at once" if victim.inferer is None else victim.inferer.describe()
+    return applied if victim.draws == 1 else f"{applied}; each output is the mean over {victim.draws} random draws"
 
 
 def _data(plan: Plan, subject: Subject) -> dict[str, Any]:

@@ -26,7 +26,16 @@ def first_look(
     """Findings about the model on some images, and the settings for the search."""
     images, targets = subject.images(rows), subject.targets(rows)
     task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
-    findings = preflight(subject.victim, task, images, targets, random_model=plan.run.random_model, logits=stated)
+    subject.victim.draws = 1
+    findings = preflight(
+        subject.victim,
+        task,
+        images,
+        targets,
+        random_model=plan.run.random_model,
+        draws=plan.run.draws,
+        logits=stated,
+    )
     findings += model_notes(plan, subject.victim, images)
     return findings, _tuning(plan, subject, images, before)
 

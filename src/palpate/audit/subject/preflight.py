@@ -19,15 +19,17 @@ from palpate.tasks.detection import Detection
 from palpate.tasks.output_checks import require_batch_axis, require_fractions
 from palpate.tasks.saturation import Cooling
 from palpate.tasks.suspicion import suspect
-from palpate.tensors import Tree, leaves, take
+from palpate.tensors import Tree, take
 from palpate.threats.ball import check_bounds
 from palpate.usercode import ModelError, said
 from palpate.victim import Victim, dtype_of
+from palpate.victim.draws import DRAWS, NOTICED, size
+from palpate.victim.draws import difference as difference_of
+from palpate.victim.victim import is_opaque
 
-_RELATIVE = 1e-3
-"""Outputs that differ by more than this share of the largest one differ by more than rounding."""
 _MANY = 0.1
 """A larger share of images without a gradient gives a warning."""
+RANDOM = "random model"
 _TRIED = 4
 """Images on which each step of the preprocessing is tried separately."""
 
@@ -51,6 +53,7 @@ def preflight(
     targets: Tree,
     *,
     random_model: str = "refuse",
+    draws: int = DRAWS,
     logits: bool = False,
 ) -> list[AuditFinding]:
     """Try the model on some images: problems that prevent an audit are errors, problems that weaken it are findings.
@@ -62,7 +65,9 @@ def preflight(
         task: what its outputs mean.
         images: (B, C, *spatial) in stored values; a batch, if possible with all classes.
         targets: the annotations, as the task expects them.
-        random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`.
+        random_model: what to do with a model whose outputs differ from pass to pass: `refuse` or `allow`. If it is
+            allowed, `victim.draws` is set: from then on every output is a mean over draws.
+        draws: how many.
         logits: the user states that outputs are logits, even if they look like probabilities.
 
     Returns:
@@ -79,7 +84,7 @@ def preflight(
         task.validate(outputs, targets)
         findings += _probabilities(task, outputs, targets, logits)
         _boxes(task, outputs)
-        random = _randomness(victim, images, outputs, random_model)
+        random = _randomness(victim, task, images, targets, outputs, draws if random_model == "allow" else 0)
         findings += random or _companions(victim, images, outputs)
         victim.expect(outputs)
         findings += _gradients(victim, task, images, targets)
@@ -135,21 +140,42 @@ def _boxes(task: Task, outputs: Tree) -> None:
         )
 
 
-def _randomness(victim: Victim, images: Tensor, outputs: Tree, random_model: str) -> list[AuditFinding]:
-    difference = _difference(victim.judge(images), outputs)
+def _randomness(
+    victim: Victim, task: Task, images: Tensor, targets: Tree, outputs: Tree, draws: int
+) -> list[AuditFinding]:
+    """Refuse a model that draws random numbers, or evaluate it in expectation from now on."""
+    difference = difference_of(victim.judge(images), outputs)
     if difference == 0:
         return []
     seen = f"two passes of the same images differ by up to {difference:.3g}"
-    if random_model == "allow":
-        text = (
-            f"In evaluation mode {seen}. The model draws random numbers, so a success may be luck, and so may a robust "
-            "image. Average the model over many draws to get figures that repeat."
+    if not draws:
+        raise InputError(
+            f"model: {seen} in evaluation mode, so it draws random numbers (dropout that stays on, random crops). "
+            'Turn that off, or accept it: run.random_model = "allow". Then it is attacked and judged in expectation.'
         )
-        return [AuditFinding("warning", "random model", text)]
-    raise InputError(
-        f"model: {seen} in evaluation mode, so it draws random numbers (dropout that stays on, random crops). "
-        'Turn that off, average over many draws inside the model, or accept it: run.random_model = "allow".'
+    if is_opaque(victim.module) or difference <= NOTICED * size(outputs):
+        why = "A service is not asked several times" if is_opaque(victim.module) else "The difference is small"
+        text = (
+            f"In evaluation mode {seen}. {why}, so no mean over draws is taken: a success may be luck, and so may a "
+            "robust image. Average the model over many draws to get figures that repeat."
+        )
+        return [AuditFinding("warning", RANDOM, text)]
+    victim.draws = draws
+    decided = task.right(victim.judge(images), targets)
+    other, again = task.right(victim.score(images), targets), task.right(victim.judge(images), targets)
+    changed = int((decided != other).sum())
+    text = (
+        f"In evaluation mode {seen}: the model draws random numbers. So it is attacked and judged in expectation: each "
+        f"output is the mean over {draws} draws (run.draws), others for the search than for the verdict. One pass "
+        f"costs {draws} passes of the model. "
     )
+    if changed > _MANY * len(images) or not torch.equal(decided, again):
+        text += (
+            f"Even so, {max(changed, int((decided != again).sum()))} of {len(images)} decisions change with other "
+            f"draws, so a success may be luck, and so may a robust image. Write run.draws = {4 * draws}."
+        )
+        return [AuditFinding("warning", RANDOM, text)]
+    return [AuditFinding("note", RANDOM, f"{text}With other draws {changed} of {len(images)} decisions change.")]
 
 
 def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFinding]:
@@ -164,8 +190,8 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFind
         ) from error
     require_batch_axis(alone, 1)
     first = take(outputs, torch.zeros(1, dtype=torch.int64, device=images.device))
-    difference = _difference(alone, first)
-    if difference <= _RELATIVE * _size(outputs):
+    difference = difference_of(alone, first)
+    if difference <= NOTICED * size(outputs):
         return []
     text = (
         f"The output for one image changes by {difference:.3g} with the other images of its batch (a batch norm "
@@ -230,13 +256,3 @@ def _gradient(victim: Victim, images: Tensor, value: Callable[[Tensor], Tensor])
     """Largest absolute gradient of each image (B,)."""
     place = images.detach().requires_grad_()
     return victim.gradient(value(victim.search(place)), place).flatten(1).abs().amax(1)
-
-
-def _difference(one: Tree, other: Tree) -> float:
-    pairs = zip(leaves(one), leaves(other), strict=True)
-    return max((float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0)
-
-
-def _size(outputs: Tree) -> float:
-    """The largest absolute output, at least 1."""
-    return max(1.0, *(float(tensor.abs().max()) for tensor in leaves(outputs) if tensor.numel()))

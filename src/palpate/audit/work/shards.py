@@ -62,6 +62,7 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
         "disease": list(plan.task.disease_indices),
         "survival": survival.identity,
         "tolerance": getattr(plan.task, "tolerance", None),
+        **({"draws": subject.victim.draws} if subject.victim.draws > 1 else {}),
     }
     measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]

@@ -61,7 +61,7 @@ _FIXES = {
     "the step that hides its gradients (rounding, detached parts, ripples).",
     UNCONSTRAINED: "Find out why the attack stops far from the image (saturated outputs, a branch without gradient), "
     "and add square or a larger eps to the plan.",
-    UNSTABLE: "Average the model over many draws, or fix its random numbers, and audit that.",
+    UNSTABLE: "Raise `run.draws` (16 by default), or fix the random numbers of the model, and audit that.",
     UNAVAILABLE: "Remove the step that blocks gradients (rounding, argmax, detach) for the audit, or add square with "
     "several thousand queries.",
     MISLEADING: "Look for rounding, votes, detached parts or saturated outputs, audit the model without them, and "

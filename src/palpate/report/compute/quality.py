@@ -89,7 +89,7 @@ def _capped(quality: Probing | None, probed: ProbedGoal) -> str:
         return ""
     return (
         f": one needs about {probed.each} passes, and the probes may spend {quality.share:g} times the {probed.spent} "
-        "passes of the attacks. Add `strongest` to the plan, or raise quality.share"
+        "passes of the attacks. Give this goal to `strongest`, or raise quality.share"
     )
 
 

@@ -103,6 +103,8 @@ class AuditedModel(JsonObject):
     """The preprocessing of stored values before the network."""
     inferer: Text | None = None
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
+    draws: int = 1
+    """Draws over which each output is averaged; 1 for a model without random numbers."""
 
 
 class DataDescription(JsonObject):

@@ -44,6 +44,6 @@ def sentence(attack: AttackResults) -> str:
     rows = table(attack)
     if not rows:
         return ""
-    found = ", ".join(f"{row.stage} {row.won}" for row in sorted(rows, key=lambda row: -row.won) if row.won)
+    found = ", ".join(f"{row.won} by {row.stage}" for row in sorted(rows, key=lambda row: -row.won) if row.won)
     most = max(rows, key=lambda row: row.passes)
-    return f"Images found by: {found or 'no stage'}. {percent(most.share)} of the passes went to {most.stage}."
+    return f"Images that it beat: {found or 'none'}. {percent(most.share)} of the passes went to {most.stage}."

@@ -35,7 +35,10 @@ class RunSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; `auto` takes a GPU if there is one."""
     random_model: Literal["refuse", "allow"] = "refuse"
-    """What to do with a model whose outputs differ from pass to pass."""
+    """What to do with a model whose outputs differ from pass to pass. `allow` attacks and judges it in expectation:
+    each output is the mean over `draws` draws. A service (`model.endpoint`) is asked once."""
+    draws: int = Field(default=16, ge=2)
+    """Draws over which the outputs of such a model are averaged. Other models are evaluated once."""
     timeout: float | None = Field(default=None, gt=0, examples=["timeout = 600"])
     """Seconds that one call of the model may take, for a whole batch; by default there is no limit. An attack whose
     call takes longer is marked as "could not run", and the others continue. Native code cannot be interrupted: after

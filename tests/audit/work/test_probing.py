@@ -1,0 +1,47 @@
+"""Which images are probed and with what, and that the probes cost no more than the attacks."""
+
+from pathlib import Path
+
+from palpate.audit.run.runner import audit
+from palpate.quality.probes import FREE, STARTS
+from palpate.report.compute.results import measure
+from palpate.storage.runs import RunFolder
+from tests.audit import tiny
+
+HEAD, _, REST = tiny.PLAN.replace('["6/255", "16/255"]', '["0.5/255"]').partition("[[attacks]]")
+HEAD = HEAD.replace('table = "labels.csv"', 'table = "labels.csv"\nlimit = 6')
+FEW = "[stability]\nimages = 0\n[survival]\nsaved = false\nafter = []\n"
+RUN = REST[REST.index("[run]") :].replace("batch = 3", "batch = 12").replace("shard = 5", "shard = 12")
+
+
+def probed(folder: Path, attacks: str, quality: str = "") -> tuple[RunFolder, dict]:
+    plan = tiny.rewrite(folder, f"{HEAD}{attacks}{FEW}{quality}{RUN}")
+    run = RunFolder(folder / "run")
+    audit(plan, run.path, update=True)
+    (goal,) = run.describe()["quality"]["goals"]
+    return run, goal
+
+
+def test_probes_spend_at_most_their_share_of_the_passes_of_the_attacks(tmp_path: Path) -> None:
+    tiny.write(tmp_path)
+    attacks = '[[attacks]]\nattack = "pgd"\nsteps = 40\n'
+    run, goal = probed(tmp_path, attacks)
+    (attack,) = measure(run).attacks
+    assert goal["spent"] == attack.forwards + attack.backwards > 0
+    assert len(goal["rows"]) == goal["spent"] // goal["each"] < 4 < goal["survivors"]
+    (judged,) = measure(run).validity.goals
+    assert judged.quality == "medium" and "the probes may spend 1 times the" in judged.quality_reasons[0]
+    # With a larger share, as many images as the plan wants; no record of an attack changes.
+    records = tiny.shards(run.path)
+    run, goal = probed(tmp_path, attacks, "[quality]\nimages = 4\nshare = 20\n")
+    assert len(goal["rows"]) == 4 and tiny.shards(run.path) == records
+    assert measure(run).validity.goals[0].quality == "high"
+
+
+def test_probes_leave_out_what_the_stages_of_an_attack_have_done(tmp_path: Path) -> None:
+    tiny.write(tmp_path)
+    _, goal = probed(tmp_path, '[[attacks]]\nattack = "strongest"\n', "[quality]\nimages = 2\n")
+    assert goal["done"] == [STARTS, FREE] and goal["by"] == "strongest" and len(goal["rows"]) == 2
+    assert not {one["probe"] for one in goal["probes"]} & set(goal["done"])
+    assert 2 * goal["each"] < goal["spent"] / 4
+    assert "margin" in goal["probes"][1]["attack"], "more steps are those of its first climb"
