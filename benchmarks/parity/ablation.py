@@ -185,7 +185,9 @@ def text(table: Sequence[Outcomes]) -> str:
             "| stage | images that reach it | wins | no other stage wins | passes |",
             "| --- | --- | --- | --- | --- |",
         ]
-        names = list(dict.fromkeys(name for one in group for name in one.stages))
+        # The norm with the most stages has them in their order.
+        longest = sorted(group, key=lambda one: -len(one.stages))
+        names = list(dict.fromkeys(name for one in longest for name in one.stages))
         for name in names:
             having = [one for one in group if name in one.stages]
             reached, wins, spent = (sum(in_turn(one, one.stages)[name][part] for one in having) for part in range(3))
