@@ -46,6 +46,7 @@ class Entry:
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
         surrogate: it needs another model, which a plan gives in `[surrogate]`.
+        learned: it applies what an audit learns before the attacks, on some of the images.
         why_not: why it does not attack the other tasks, as the end of a sentence; empty if their names say it.
         minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
@@ -65,6 +66,7 @@ class Entry:
     why_not: str = ""
     minimum: bool = False
     surrogate: bool = False
+    learned: bool = False
 
 
 _R = "palpate.attacks.recipes"
@@ -120,6 +122,15 @@ _TABLE = (
         gradient=False,
         random=True,
         surrogate=True,
+    ),
+    Entry(
+        "universal",
+        "palpate.attacks.universal.attack:universal",
+        "One change for all images of a group, learned on some patients and applied to all.",
+        "Moosavi-Dezfooli, Fawzi, Fawzi, Frossard, Universal Adversarial Perturbations, CVPR 2017.",
+        random=True,
+        steps_parameter="passes",
+        learned=True,
     ),
     Entry(
         "fgsm",

@@ -99,9 +99,10 @@ def probe_jobs(plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Sh
 def _base(items: Sequence[Item], wins: dict[str, int]) -> Item | None:
     """The gradient attack of several steps that won most often; a plain ascent rather than others, the first of equals.
 
-    Attacks that leave the ball are left out: their images are not within the budget.
+    Attacks that leave the ball are left out: their images are not within the budget. So is one change for many images.
     """
-    climbs = [item for item in items if item.entry.gradient and item.entry.projected and not item.entry.own_threat]
+    own = [item for item in items if not (item.entry.own_threat or item.entry.learned)]
+    climbs = [item for item in own if item.entry.gradient and item.entry.projected]
     most = [item for item in climbs if not (isinstance(item.attack, Ascent) and item.attack.steps == 1)]
     ranked = most or climbs
     return max(ranked, key=lambda item: (isinstance(item.attack, Ascent), wins.get(item.name, 0)), default=None)

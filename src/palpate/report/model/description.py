@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
+from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text, Word
 from palpate.report.model.words import in_unit
@@ -210,6 +211,8 @@ class AttackDescription(JsonObject):
     """Names of the stages of an attack of several stages."""
     curve: Text = ""
     """In which order its budgets were attacked; empty in runs of an earlier palpate."""
+    learned: LearnedDescription | None = None
+    """Null if it learns nothing before."""
 
     @property
     def steps(self) -> int | None:

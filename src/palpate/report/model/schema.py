@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from pydantic import Field
+
 from palpate.report.model.description import (
     AuditedModel,
     DataDescription,
@@ -19,6 +21,7 @@ from palpate.report.model.description import (
     TaskDescription,
     ThreatDescription,
 )
+from palpate.report.model.learned import LearnedChange
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
@@ -154,6 +157,8 @@ class AttackResults(JsonObject):
     smallest_eps: SmallestEps
     smallest_change: SmallestChange | None = None
     """Null if its budgets were attacked one by one."""
+    learned_changes: list[LearnedChange] = Field(default_factory=list)
+    """Of an attack that learns one change for many images, its groups."""
     forwards: int
     """Forward passes, one image each."""
     backwards: int
