@@ -12,11 +12,11 @@ from palpate.attacks.universal import learning
 from palpate.attacks.universal.attack import Changes, Universal
 from palpate.attacks.universal.learning import Batch, learn, learn_universal
 from palpate.checks import victims
+from palpate.checks.scenarios import SCENARIOS
 from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.storage.records import ATTACKED
 from palpate.tasks.classification import Classification
-from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf
 from palpate.threats.confined import Confined
 from palpate.victim import Victim
@@ -136,17 +136,15 @@ def test_only_images_that_still_resist_pull():
     assert attack(Victim(TwoKinds()), TASK, images, labels).success.all()
 
 
-@pytest.mark.parametrize("axes", [2, 3])
-def test_masks_are_attacked_in_2d_and_3d(axes):
-    torch.manual_seed(0)
-    layer = nn.Conv2d if axes == 2 else nn.Conv3d
-    victim = Victim(layer(1, 2, 3, padding=1).double())
-    images = torch.rand(8, 1, *[6] * axes, dtype=torch.float64)
-    with victim:
-        masks = victim.judge(images).argmax(1)
-    attack = learn_universal(victim, Segmentation(1), images[:4], masks[:4], Linf(0.3), passes=5)
-    found = attack(victim, Segmentation(1), images[4:], masks[4:])
-    assert found.margin.mean() < found.clean_margin.mean() and attack.changes.values.shape[3:] == images.shape[2:]
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_findings_masks_and_boxes_are_attacked(name):
+    scene = SCENARIOS[name]()
+    count = len(scene.images)
+    threat = Linf(0.2 * (scene.victim.bounds[1] - scene.victim.bounds[0]))
+    attack = learn_universal(scene.victim, scene.task, scene.images, scene.targets, threat, passes=8, batch=count)
+    found = attack(scene.victim, scene.task, scene.images, scene.targets)
+    assert attack.changes.values.shape[2:] == scene.images.shape[1:] and attack.changes.values.any()
+    assert found.eligible.any() and found.margin[found.eligible].sum() < found.clean_margin[found.eligible].sum()
 
 
 def test_each_group_has_its_change_and_every_budget_its_own():
