@@ -125,9 +125,10 @@ def _base(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Item | None
     """An attack of several stages, or the gradient attack of several steps that won most often.
 
     A plain ascent comes before others, and the first of equals. Attacks that leave the ball are left out: their images
-    are not within the budget; so are attacks of several stages on a model without gradients.
+    are not within the budget; so are attacks of several stages on a model without gradients, and one change for many.
     """
-    climbs = [item for item in items if item.entry.gradient and item.entry.projected and not item.entry.own_threat]
+    own = [item for item in items if not (item.entry.own_threat or item.entry.learned)]
+    climbs = [item for item in own if item.entry.gradient and item.entry.projected]
     climbs = [item for item in climbs if not isinstance(item.attack, Cascade) or outcomes[item.name].backwards.any()]
     most = [item for item in climbs if not (isinstance(item.attack, Ascent) and item.attack.steps == 1)]
 
