@@ -1,8 +1,8 @@
 """What each stage of `strongest` wins and spends on classes: `python -m benchmarks.parity.ablation --data FOLDER`.
 
 The networks of the parity table, on validation images that the table does not use. Every stage, and every candidate,
-attacks every image alone; from what each one won and spent, any order of stages can be computed. Writes
-`benchmarks/results/parity_ablation.md`.
+attacks every image alone; from what each one won and spent, any order of stages can be computed. Writes the tables of
+`docs/explanation/strongest.md`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from benchmarks.parity.victims import PLANS, Victim, made
 from palpate import Classification
 from palpate import Victim as Tested
 from palpate.attacks.ascent import Ascent
-from palpate.attacks.cascade.strongest import strongest
-from palpate.attacks.minimum.norm import DDN, FMN
+from palpate.attacks.cascade.strongest import LONG, STARTS, STEPS, strongest
 from palpate.attacks.objectives import Deviation, Margin, TowardsRank
 from palpate.attacks.sparse.steps import adaptive
-from palpate.attacks.square import Square
 from palpate.contracts import Attack, Objective, ObjectiveInputs, Threat
 from palpate.streams import Streams
 from palpate.tensors import lengths
 from palpate.threats.ball import BALLS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "parity_ablation.md"
+PAGE = ROOT / "docs" / "explanation" / "strongest.md"
+BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 _DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
-_MOST = 10
+_MOST = 11
+IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ProbabilityMargin:
 def candidates(threat: Threat, classes: int) -> dict[str, Attack]:
     """Everything that might be a stage, by its name."""
 
-    def climb(objective: Objective, steps: int = 40) -> Ascent:
+    def climb(objective: Objective, steps: int = STEPS) -> Ascent:
         return Ascent(threat, steps, objective, step=adaptive(threat))
 
     found: dict[str, Attack] = {stage.name: stage.attack for stage in _stages(threat, classes)}
@@ -65,18 +65,10 @@ def candidates(threat: Threat, classes: int) -> dict[str, Attack]:
     found |= {
         "probability margin": climb(ProbabilityMargin()),
         "cross-entropy": climb(Deviation()),
-        "scaled margin": climb(Margin(scaled=True)),
         "margin, 20 steps": climb(Margin(), 20),
-        "margin, 100 steps": climb(Margin(), 100),
         "margin, other start": climb(Margin()),
-        "margin, 3 starts of 100 steps": Ascent(threat, 100, Margin(), step=adaptive(threat), restarts=3),
-        "smallest change": FMN(threat, 60),
-        "smallest change, 100 steps": FMN(threat, 100),
+        "other starts": Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS),
     }
-    if threat.norm == "l2":
-        found["smallest change by DDN"] = DDN(threat, 60)
-    if threat.norm != "l1":
-        found["square"] = Square(threat, 1000)
     return found
 
 
@@ -183,12 +175,12 @@ def orders(found: Outcomes) -> dict[str, np.ndarray]:
 
 
 def text(table: Sequence[Outcomes]) -> str:
-    """The page: stages in turn, candidates, orders of classes; summed over victims with as many classes."""
-    lines = ["# Stages of `strongest` on classes", "", "`python -m benchmarks.parity.ablation`", ""]
+    """The tables: stages in turn, candidates, orders of classes; summed over victims with as many classes."""
+    lines = []
     for classes in sorted({one.classes for one in table}):
         group = [one for one in table if one.classes == classes]
         images = sum(len(one.malt) for one in group)
-        lines += [f"## {classes} classes: {images} images with their norms", ""]
+        lines += [f"### {classes} classes, {images} images", ""]
         lines += [
             "| stage | images that reach it | wins | no other stage wins | passes |",
             "| --- | --- | --- | --- | --- |",
@@ -236,13 +228,14 @@ def main() -> None:
     torch.set_num_threads(1)
     table = []
     for plan in PLANS:
-        on = made(plan, given.data, given.cache, COUNT, COUNT) if given.only in plan.name else None
+        on = made(plan, given.data, given.cache, IMAGES, COUNT) if given.only in plan.name else None
         for norm in given.norms if on else ():
             table.append(outcomes(on, norm))
             say(json.dumps({name: int(won.sum()) for name, won in table[-1].won.items()}))
     say(text(table))
     if not given.only:
-        RESULTS.write_text(text(table))
+        head, tail = PAGE.read_text().split(BEGIN)[0], PAGE.read_text().split(END)[1]
+        PAGE.write_text(f"{head}{BEGIN}\n\n{text(table)}\n{END}{tail}")
 
 
 if __name__ == "__main__":

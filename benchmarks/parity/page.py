@@ -25,11 +25,11 @@ def short(one: Entry) -> str:
 
 def summary(table: Sequence[Entry]) -> str:
     """One line for each victim and norm: what `strongest` beats, what it misses, what it costs."""
-    lines = [
-        "| network | norm | eps | images | all peers together | `strongest` | a peer beats, `strongest` does not | "
-        "`strongest` alone | its passes | AutoAttack's passes | share |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    beside = any(AUTOATTACK in one["attacks"] for one in table)
+    head = ["network", "norm", "eps", "images", "all peers together", "`strongest`"]
+    head += ["a peer beats, `strongest` does not", "`strongest` alone", "its passes"]
+    head += ["AutoAttack's passes", "share"] if beside else []
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for one in table:
         attacks = one["attacks"]
         theirs = [any(beaten) for beaten in zip(*_won(attacks, PEER), strict=True)] or [False] * one["images"]
@@ -44,7 +44,7 @@ def summary(table: Sequence[Entry]) -> str:
             str(len(missed(attacks, PEER))),
             str(sum(a and not b for a, b in zip(mine, theirs, strict=True))),
             _passes(attacks[STRONGEST]),
-            *_auto(attacks),
+            *(_auto(attacks) if beside else ()),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

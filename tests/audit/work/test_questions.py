@@ -54,10 +54,10 @@ class Meter:
             raise Killed
 
 
-def _metered(victim: Victim, meter: Meter, network: torch.nn.Module, images: Tensor) -> Tensor:
+def _metered(victim: Victim, meter: Meter, network: torch.nn.Module, images: Tensor, first: int) -> Tensor:
     if victim.samples is not None:
         meter.count(victim.samples)
-    return meter.whole(victim, network, images)
+    return meter.whole(victim, network, images, first)
 
 
 @pytest.fixture

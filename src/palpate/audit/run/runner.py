@@ -40,6 +40,7 @@ from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
+from palpate.victim.victim import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -161,7 +162,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         changed = settle(run, before.get("export"), plan.export)
         if any(run.has(shard.identity) for shard in shards):
             findings += dict.fromkeys([*_remembered(before, plan), *changed])
-    journal.stability = described(plan, made, (), run, {})
+    journal.stability = described(plan, made, (), run, {}, is_opaque(subject.victim.module))
     store_plan(run, plan)
     return journal
 

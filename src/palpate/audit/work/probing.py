@@ -142,11 +142,9 @@ def _climb(item: Item | None) -> tuple[Attack | None, str]:
     """The attack that is repeated with more steps, and its name: of several stages, the first that climbs."""
     if item is None:
         return None, ""
-    attack, name = item.attack, item.name
-    if isinstance(attack, Cascade):
-        fitting = [one for one in attack.stages if one.applies(item.task, attack.threat.norm)]
-        climbs = [one for one in fitting if isinstance(one.attack, Ascent)]
-        attack, name = (climbs[0].attack, f"{name}'s stage '{climbs[0].name}'") if climbs else (attack, name)
+    climb = item.climb
+    attack = item.attack if climb is None else climb.attack
+    name = f"{item.name}'s stage '{climb.name}'" if climb is not None and item.stages else item.name
     # What is beaten at the large radius does not have to go on.
     return (replace(attack, run_to_end=False) if isinstance(attack, Ascent) else attack), name
 

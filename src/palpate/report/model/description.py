@@ -252,6 +252,8 @@ class TracedItem(JsonObject):
     """Names its files in `stability/`."""
     draws: bool
     """Whether it draws random numbers."""
+    stage: Text = ""
+    """Of an attack of several stages, the one that was traced; empty for others."""
     weight: Number = None
     """Weight of its stabilisation term; null where it has none."""
 
