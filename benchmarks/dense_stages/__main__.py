@@ -1,9 +1,11 @@
 """The tables of `strongest` for masks and boxes: `python -m benchmarks.dense_stages [FOLDER]`; half an hour.
 
 FOLDER holds one folder per data set, `lungs` and `polyps`, each with `labels.csv` (image, mask, split), images and
-masks. Networks are trained on the split `train` and attacked on `val`; test images are never read. Two structures in
-noise are a third data set. Every loss climbs 40 steps with the step of Auto-PGD, to the end. Without FOLDER only boxes
-are measured. Writes `benchmarks/results/dense_stages_masks.md` and `dense_stages_boxes.md`.
+masks; and, if it is there, `vessels` (DRIVE, CHASE_DB1) with the arrays of the network of examples/vessels in
+`wnet.npz`, attacked on the middles of 4 images of CHASE_DB1. Networks are trained on the split `train` and attacked on
+`val`; test images are never read. Two structures in noise are a further data set. Every loss climbs 40 steps with the
+step of Auto-PGD, to the end. Without FOLDER only boxes are measured. Writes `dense_stages_masks.md` and
+`dense_stages_boxes.md` in `benchmarks/results`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.dense_stages.losses import JensenShannon, MaskedLoss, MaskedSpherical
 from benchmarks.dense_stages.tables import table
-from benchmarks.dense_stages.victims import SIZE, read, trained
+from benchmarks.dense_stages.victims import SIZE, read, trained, vessels
 from benchmarks.dense_subject import drawn
 from benchmarks.measure import say
 from palpate.attacks.ascent import Ascent
@@ -26,7 +26,7 @@ from palpate.victim import Victim
 
 HEAD = ("victim", "loss", "mean Dice", "beaten", "worst Dice without it", "lowest of all on", "beaten by it alone")
 IMAGES = 16
-RADII = {"lungs": (5.0, 24.0), "polyps": (1.0,), "drawn": (1.0,)}
+RADII = {"lungs": (5.0, 24.0), "polyps": (1.0,), "drawn": (1.0,), "vessels": (1.0,)}
 """Radii in 1/255 for the plain and for the adversarially trained network; only the plain one is attacked at one."""
 LOSSES: dict[str, Objective] = {
     "margin": Margin(),
@@ -64,7 +64,14 @@ def cases(folder: Path) -> list[Case]:
             found.append(_case(_named(name, robust), model, Segmentation(1), images, masks, eps))
     model = trained("drawn", *drawn(200, 1, SIZE), False, 300, 3)
     found.append(_case(_named("drawn", False), model, Segmentation(2), *drawn(40, 2, SIZE), *RADII["drawn"]))
+    if (folder / "vessels").is_dir():
+        found.append(_case("vessels, trained by others", *_vessels(folder / "vessels"), *RADII["vessels"]))
     return found
+
+
+def _vessels(folder: Path) -> tuple[nn.Module, Segmentation, Tensor, Tensor]:
+    network, images, masks = vessels(folder)
+    return network, Segmentation(1, threshold=0.42), images, masks
 
 
 def _named(name: str, robust: bool) -> str:

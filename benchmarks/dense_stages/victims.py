@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,37 @@ from torch import Tensor, nn
 
 from benchmarks.measure import say
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache"
+ROOT = Path(__file__).resolve().parent.parent.parent
+CACHE = ROOT / "benchmarks" / ".cache"
 SIZE = 64
 TRAINED_AT = 4 / 255
 """Radius of the adversarial training."""
 
 
-def read(folder: Path, split: str, most: int, size: int = SIZE) -> tuple[Tensor, Tensor]:
+def read(
+    folder: Path, split: str, most: int, size: int = SIZE, dataset: str = "", count: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Images (B, 3, size, size) in [0, 1] and masks (B, size, size) 0/1 of one split of a folder with `labels.csv`."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == split][:most]
+    rows = [row for row in rows if not dataset or row["dataset"] == dataset][:count]
     images, masks = [], []
     for row in rows:
         with Image.open(folder / row["image"]) as image, Image.open(folder / row["mask"]) as mask:
             images.append(np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)))
             masks.append(np.asarray(mask.convert("L").resize((size, size), Image.Resampling.BILINEAR)) > 127)
     return torch.tensor(np.stack(images)).movedim(-1, 1).float() / 255, torch.tensor(np.stack(masks)).long()
+
+
+def vessels(folder: Path, count: int = 4, crop: int = 128) -> tuple[nn.Module, Tensor, Tensor]:
+    """The Little W-Net of `examples/vessels`, and the middles of CHASE_DB1 images that it was not trained on."""
+    module = SourceFileLoader("wnet", str(ROOT / "examples" / "vessels" / "model.py")).load_module()
+    network: nn.Module = module.build()
+    with np.load(folder / "wnet.npz") as arrays:
+        network.load_state_dict({name: torch.tensor(arrays[name]) for name in arrays.files})
+    images, masks = read(folder, "train", 200, module.SIZE[0], dataset="CHASE_DB1", count=count)
+    middle = slice((module.SIZE[0] - crop) // 2, (module.SIZE[0] + crop) // 2)
+    return network.eval(), images[..., middle, middle].contiguous(), masks[..., middle, middle].contiguous()
 
 
 class SmallUNet(nn.Module):
