@@ -330,8 +330,7 @@ def find(name: str) -> Entry:
 def factory(entry: Entry) -> Callable[..., Any]:
     """The function behind an entry; imports its module."""
     module, _, function = entry.factory.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
 
 
 def parameters(entry: Entry) -> dict[str, inspect.Parameter]:
@@ -357,9 +356,8 @@ def make(name: str, threat: Any, **settings: Any) -> Any:
     known = parameters(entry)
     for key, value in settings.items():
         if key not in known:
-            raise PlanError(
-                f"attack '{name}' has no parameter '{key}'. {nearest(key, known) if known else 'It has none.'}"
-            )
+            said = nearest(key, known) if known else "It has none."
+            raise PlanError(f"attack '{name}' has no parameter '{key}'. {said}")
         _check_type(name, key, value, known[key].default)
     return factory(entry)(threat, **settings)
 

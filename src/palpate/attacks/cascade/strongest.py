@@ -31,8 +31,8 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     Classes: a climb of the margin, climbs towards other classes in turn, a climb of the cross-entropy. Masks: climbs
     of the Dice loss, of the margins of the unbroken pixels, of the loss. Boxes and findings: of the margin in place of
     the Dice loss; findings of CosPGD's loss too. All of them with the step of Auto-PGD. Then, for what is left, a
-    search for the smallest change (FMN), which approaches the boundary from the other side, and random squares, which
-    need no gradient.
+    search for the smallest change (FMN), which approaches the boundary from the other side; for classes in L1, climbs
+    from other starts; and random squares, which need no gradient.
 
     Reference: the idea of an ensemble without parameters is Croce and Hein, ICML 2020 (AutoAttack).
     """
