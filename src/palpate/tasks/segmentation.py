@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
+from palpate.tasks.saturation import SATURATED
 from palpate.tensors import Tree, spread, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -64,6 +66,8 @@ class Segmentation:
     ignore: int = 255
     threshold: float = 0.5
     resample: bool = False
+
+    saturation: ClassVar[float] = SATURATED
 
     def __post_init__(self) -> None:
         if self.structures < 1:
