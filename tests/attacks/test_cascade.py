@@ -151,6 +151,7 @@ def test_which_stages_run() -> None:
     assert "cospgd" in [name for name, stage in stages.items() if stage.applies(MultiLabel(3), "linf")]
     assert Stage("one", Square(THREAT), norms=("l2",)).applies(two, "l2")
     assert isinstance(strongest(L1(3.0)).stages[0].attack.threat, L1)
+    assert stages["other starts"].attack.restarts == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("stages", [(), (SHORT, SHORT)])
