@@ -154,6 +154,7 @@ def test_which_stages_run() -> None:
     assert masks == ["dice", "pieces", "loss", "smallest change", "square"]
     assert Stage("one", Square(THREAT), norms=("l2",)).applies(two, "l2")
     assert isinstance(strongest(L1(3.0)).stages[0].attack.threat, L1)
+    assert stages["other starts"].attack.restarts == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("stages", [(), (SHORT, SHORT)])
