@@ -262,7 +262,8 @@ def _tried(victim: Victim, images: Tensor) -> Tree:
 def _in_expectation(victim: Victim, images: Tensor, outputs: Tree) -> Tree:
     """The outputs; if they differ from those of a second pass, from now on means over draws, with a warning."""
     differ = difference(_tried(victim, images), outputs)
-    if differ <= NOTICED * size(outputs):
+    # NaN is no difference; outputs that have it are refused later.
+    if not differ > NOTICED * size(outputs):
         return outputs
     text = f"The model draws random numbers: two passes of the same images differ by up to {differ:.3g}. "
     if is_opaque(victim.module):

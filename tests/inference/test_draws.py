@@ -145,3 +145,13 @@ def test_the_call_attacks_a_random_model_in_expectation_and_says_so():
     with pytest.warns(UserWarning, match="draws random numbers"):
         palpate.attack(victim, images[:1], labels[:1], "noise", eps=0.1)
     assert victim.draws == 16
+
+
+def test_outputs_that_are_not_numbers_are_not_random(recwarn):
+    class Broken(nn.Module):
+        def forward(self, images):
+            return images.flatten(1)[:, :2] * torch.nan
+
+    with pytest.raises(InputError, match="NaN or infinite"):
+        palpate.attack(Broken(), torch.rand(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "noise", eps=0.1)
+    assert not recwarn.list
