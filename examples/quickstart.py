@@ -1,4 +1,4 @@
-"""One line, and the same from its parts: `python examples/quickstart.py`. Offline, on digital phantoms, in seconds."""
+"""One line, and the same from its parts: `python examples/quickstart.py`. Offline, on phantoms, in half a minute."""
 
 from __future__ import annotations
 

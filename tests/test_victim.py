@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from palpate.attacks.recipes import bim
 from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.preprocess import Preprocess
+from palpate.tasks.segmentation import Segmentation
+from palpate.threats.ball import Linf
 from palpate.victim import Tuning, Victim
 from palpate.victim.folding import fold_batch_norms
 from palpate.victim.tuning import choose
@@ -166,6 +169,34 @@ def test_what_cannot_be_folded_or_copied_is_searched_as_it_is(kind, layout):
     with Victim(network, (0, 1), tuning=Tuning(layout, fold=True)) as victim:
         searched, judged = victim.search(images), victim.judge(images)
     assert torch.allclose(searched, judged, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("dimensions", "norm"),
+    [(2, nn.BatchNorm2d), (3, nn.BatchNorm3d), (2, nn.InstanceNorm2d), (3, nn.InstanceNorm3d)],
+)
+def test_masks_of_a_network_that_switches_to_training_are_attacked_with_any_tuning(dimensions, norm, whole):
+    class Switching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            convolution = (nn.Conv2d, nn.Conv3d)[dimensions - 2]
+            self.first, self.norm = convolution(1, 4, 3, padding=1), norm(4, track_running_stats=True)
+            self.last = convolution(4, 1, 3, padding=1)
+
+        def forward(self, images):
+            (self if whole else self.norm).train()
+            return self.last(self.norm(self.first(images)).relu())
+
+    torch.manual_seed(0)
+    network, images = Switching().eval(), torch.rand(3, 1, *[6] * dimensions)
+    with torch.no_grad():
+        masks = (network(images)[:, 0] > 0).long()
+    for layout in ("contiguous", "channels_last"):
+        result = bim(Linf(0.1), steps=2)(
+            Victim(network, (0, 1), tuning=Tuning(layout, fold=True)), Segmentation(1), images, masks
+        )
+        assert result.eligible.any() and (result.margin[result.eligible] < result.clean_margin[result.eligible]).all()
 
 
 def test_images_stay_as_they_are_where_the_model_computes_in_place():

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.measure import say
 from benchmarks.planted.audits import IMAGES, IMAGES_SEED, Audited, run_case
-from benchmarks.planted.cases import ALSO, CASES, Case
+from benchmarks.planted.cases import ALSO, CASES, STRONGEST, Case
 from benchmarks.planted.truth import robust_accuracy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,6 +67,7 @@ def main() -> None:
     """Audit all cases, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="cases whose task and name contain this text; writes no file")
+    parser.add_argument("--strongest", action="store_true", help="attack with strongest and noise; writes no file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     begin, rows = time.perf_counter(), []
@@ -73,10 +75,11 @@ def main() -> None:
         if options.only not in f"{case.task} {case.name}":
             continue
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(row(run_case(Path(folder), case)))
+            planned = replace(case, attacks=STRONGEST) if options.strongest else case
+            rows.append(row(run_case(Path(folder), planned)))
         say(" | ".join(rows[-1]))
     wrong = [line for line in rows if line[-2] == "NO"]
-    if not options.only:
+    if not (options.only or options.strongest):
         head = [f"# Planted victims, {time.strftime('%Y-%m-%d')}", "", *_words(len(rows), time.perf_counter() - begin)]
         lines = ["| " + " | ".join(line) + " |" for line in (_HEAD, ["---"] * len(_HEAD), *rows)]
         (ROOT / "benchmarks" / "results" / "planted.md").write_text("\n".join([*head, *lines]) + "\n")

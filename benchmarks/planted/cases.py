@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.planted.networks import EPS
 from benchmarks.planted.victims import HONEST
-from palpate.metrics.validity.quality import (
+from palpate.metrics.validity.indicators import (
     FREE,
     INCOMPLETE,
     MISLEADING,
@@ -19,6 +19,8 @@ from palpate.metrics.validity.quality import (
 )
 
 USUAL = (("noise", {}), ("fgsm", {}), ("pgd", {"steps": 40}), ("apgd-margin", {"steps": 40}))
+STRONGEST = (("strongest", {}), ("noise", {}))
+"""The attacks that `palpate init` plans."""
 SHORT = (("noise", {}), ("pgd", {"steps": 4, "step": 0.03}))
 """Four tiny steps: the climb ends far from the top."""
 

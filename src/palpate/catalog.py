@@ -1,8 +1,7 @@
 """Every attack by name: an explicit table, and the attacks that other packages offer through entry points.
 
 Importing a module does not register anything, and reading the table does not import torch: the table holds the names of
-factories, which are imported when an attack is made. A new attack is one recipe, one row here and one line of the
-changelog.
+factories, which are imported when an attack is made. A new attack is a recipe, a row here and a line of the changelog.
 """
 
 from __future__ import annotations
@@ -17,10 +16,8 @@ from typing import Any
 
 from palpate.errors import PlanError, nearest
 
-__all__ = [
-    "ALL_NORMS", "DENSE", "ENTRY_POINT_GROUP", "Entry", "TASKS", "attacks", "check_supports", "factory",
-    "find", "make", "parameters",
-]  # fmt: skip
+__all__ = ["ALL_NORMS", "DENSE", "ENTRY_POINT_GROUP", "Entry", "TASKS", "attacks", "check_supports", "factory",
+           "find", "make", "parameters"]  # fmt: skip
 
 ENTRY_POINT_GROUP = "palpate.attacks"
 ALL_NORMS = ("linf", "l2", "l1")
@@ -46,6 +43,7 @@ class Entry:
         targeted_only: it needs a goal that says which decision it must reach; it has no untargeted form.
         own_threat: it uses the radius of the budget for its own threat, not for the ball of the plan.
         surrogate: it needs another model, which a plan gives in `[surrogate]`.
+        learned: it applies what an audit learns before the attacks, on some of the images.
         why_not: why it does not attack the other tasks, as the end of a sentence; empty if their names say it.
         minimum: it searches the smallest change of each image and says its radius, so that one run gives a whole curve.
     """
@@ -65,6 +63,7 @@ class Entry:
     why_not: str = ""
     minimum: bool = False
     surrogate: bool = False
+    learned: bool = False
 
 
 _R = "palpate.attacks.recipes"
@@ -119,6 +118,15 @@ _TABLE = (
         gradient=False,
         random=True,
         surrogate=True,
+    ),
+    Entry(
+        "universal",
+        "palpate.attacks.universal.attack:universal",
+        "One change for all images of a group, learned on some patients and applied to all.",
+        "Moosavi-Dezfooli, Fawzi, Fawzi, Frossard, Universal Adversarial Perturbations, CVPR 2017.",
+        random=True,
+        steps_parameter="passes",
+        learned=True,
     ),
     Entry(
         "fgsm",
@@ -322,8 +330,7 @@ def find(name: str) -> Entry:
 def factory(entry: Entry) -> Callable[..., Any]:
     """The function behind an entry; imports its module."""
     module, _, function = entry.factory.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
 
 
 def parameters(entry: Entry) -> dict[str, inspect.Parameter]:
@@ -349,8 +356,8 @@ def make(name: str, threat: Any, **settings: Any) -> Any:
     known = parameters(entry)
     for key, value in settings.items():
         if key not in known:
-            hint = nearest(key, known) if known else "It has none."
-            raise PlanError(f"attack '{name}' has no parameter '{key}'. {hint}")
+            said = nearest(key, known) if known else "It has none."
+            raise PlanError(f"attack '{name}' has no parameter '{key}'. {said}")
         _check_type(name, key, value, known[key].default)
     return factory(entry)(threat, **settings)
 

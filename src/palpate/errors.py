@@ -24,6 +24,10 @@ class InputError(PalpateError, ValueError):
     """palpate cannot work with an image, a label, a model or an argument."""
 
 
+class NotAskedError(InputError):
+    """A question was refused before it reached the model, so that it is not spent."""
+
+
 class NoGradientError(InputError):
     """The model gives outputs and no gradient."""
 

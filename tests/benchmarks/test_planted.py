@@ -9,7 +9,7 @@ from benchmarks.planted.images import SIZE, classes, findings, masks
 from benchmarks.planted.networks import PerPixel, Whole
 from benchmarks.planted.victims import WRAPPERS
 
-from palpate.metrics.validity.quality import FREE, INCOMPLETE, SILENT, TRANSFER, UNAVAILABLE, UNCONSTRAINED, UNSTABLE
+from palpate.metrics.validity.indicators import FREE, INCOMPLETE, SILENT, TRANSFER, UNAVAILABLE, UNCONSTRAINED, UNSTABLE
 
 
 def test_there_are_twenty_victims_on_three_tasks_and_one_for_each_indicator():

@@ -39,7 +39,7 @@ def test_no_record_at_all():
     made = panel([record(0)])
     empty = type(made)(made.images, ())
     assert attacks_ran({"pgd": EPS}, empty).level == "failure"
-    assert "Run the same command again" in attacks_ran({"pgd": EPS}, empty).text
+    assert "Run `palpate audit` again" in attacks_ran({"pgd": EPS}, empty).text
     unable = attacks_ran({"pgd": EPS, "fgsm": EPS}, empty, {"pgd", "fgsm"})
     assert unable.level == "failure" and "Could not run: 'pgd', 'fgsm'." in unable.text and "again" not in unable.text
     assert sample_size(empty, False).level == "failure"

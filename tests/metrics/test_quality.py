@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.metrics.validity import quality
+from palpate.metrics.validity.indicators import FREE, OF_PROBE, SILENT, TRANSFER, UNAVAILABLE, UNSTABLE, WEAK
 from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality, precision
 from palpate.metrics.validity.survivors import survivors
 from tests.metrics.panels import images, outcome
 
 COUNT = 20
 KINDS = {"pgd": "iterative", "noise": "gradient-free", "fgsm": "single-step"}
-CLEAN = tuple(ProbeOutcome(probe, "it", 8, 8 if probe == "large radius" else 0) for probe in quality._OF_PROBE)
+CLEAN = tuple(ProbeOutcome(probe, "it", 8, 8 if probe == "large radius" else 0) for probe in OF_PROBE)
 
 
 def evidence(*outcomes, probes=CLEAN, **more) -> Evidence:
@@ -45,7 +45,7 @@ def test_quality_is_high_where_nothing_is_left():
     assert judged.degree == "high" and "every image" in judged.reasons[0]
 
 
-@pytest.mark.parametrize(("probe", "name"), quality._OF_PROBE.items())
+@pytest.mark.parametrize(("probe", "name"), OF_PROBE.items())
 def test_each_probe_fires_its_own_indicator(probe, name):
     won = 6 if probe == "large radius" else 4
     judged = attack_quality(evidence(pgd(), probes=with_probe(probe, won)))
@@ -66,25 +66,25 @@ def test_misleading_gradients_do_not_stand_beside_what_they_explain():
     probes = tuple(
         replace(one, won=8) if one.probe in ("gradient check", "estimated gradients") else one for one in CLEAN
     )
-    assert fired(attack_quality(evidence(pgd(), probes=probes))) == [quality.TRANSFER]
+    assert fired(attack_quality(evidence(pgd(), probes=probes))) == [TRANSFER]
 
 
 def test_unstable_decisions_explain_everything():
     judged = attack_quality(evidence(pgd(), probes=with_probe("more steps", 8), unstable="Two passes differ."))
-    assert judged.degree == "low" and fired(judged) == [quality.UNSTABLE]
+    assert judged.degree == "low" and fired(judged) == [UNSTABLE]
 
 
 def test_broken_and_blocked_images_count_only_where_nothing_beat_them():
     some = np.zeros((1, COUNT), dtype=bool)
     some[0, :7] = True
-    assert fired(attack_quality(evidence(pgd(non_finite=some)))) == [quality.SILENT]
-    assert fired(attack_quality(evidence(pgd(blocked_gradient=some)))) == [quality.UNAVAILABLE]
+    assert fired(attack_quality(evidence(pgd(non_finite=some)))) == [SILENT]
+    assert fired(attack_quality(evidence(pgd(blocked_gradient=some)))) == [UNAVAILABLE]
     assert not fired(attack_quality(evidence(pgd(7, non_finite=some))))
 
 
 def test_noise_that_wins_alone_fires():
     noise = pgd(3, "noise", first=5)
-    assert fired(attack_quality(evidence(pgd(), noise))) == [quality.WEAK]
+    assert fired(attack_quality(evidence(pgd(), noise))) == [WEAK]
     assert attack_quality(evidence(pgd(), pgd(3, "noise"))).degree == "high"
 
 
@@ -92,7 +92,7 @@ def test_wins_of_a_stage_without_gradients_are_those_of_a_search():
     stage = np.full((1, COUNT), "margin", dtype=object)
     stage[0, 3:5] = "square"
     one, searches = pgd(stage=stage), {"pgd": ("square",)}
-    assert fired(attack_quality(evidence(one, searches=searches))) == [quality.FREE]
+    assert fired(attack_quality(evidence(one, searches=searches))) == [FREE]
     assert (
         not fired(attack_quality(evidence(one)))
         and attack_quality(evidence(one, searches={"pgd": ()})).degree == "high"
@@ -107,7 +107,7 @@ def test_few_probed_images_are_named_with_their_reason():
     few = tuple(replace(one, tried=3, won=min(one.won, 3)) for one in CLEAN)
     judged = attack_quality(evidence(pgd(), probes=few, capped=": passes are short"))
     assert judged.degree == "medium" and judged.reasons == ("Only 3 images were probed: passes are short.",)
-    assert attack_quality(evidence(pgd(), probes=())).reasons == ("No image was probed; raise quality.images.",)
+    assert attack_quality(evidence(pgd(), probes=())).reasons == ("No image was probed; write quality.images = 8.",)
     assert attack_quality(evidence(pgd(), probes=few, survivors=3)).degree == "high", "all that are left"
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from palpate.attacks.bisection import Bisection
 from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
 from palpate.attacks.minimum.curve import minimum_curve
+from palpate.attacks.universal.attack import Universal
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.errors import InputError
 from palpate.storage.records import ATTACKED, CARRIED, NOT_ATTACKED, SPENT, TRANSFERRED
@@ -52,6 +53,8 @@ def curve(
     radius that it needs says at which radii it is beaten. That it is not beaten at a smaller radius is then what one
     search found (`minimum`), and not the failure of an attack at that radius.
 
+    A learned change (`universal`) is applied at every radius, whatever the order.
+
     Returns:
         One outcome per radius, from the smallest to the largest.
 
@@ -62,6 +65,8 @@ def curve(
     if order not in get_args(Order):
         raise InputError(f"order: '{order}' is not one of {', '.join(get_args(Order))}.")
     streams = Streams.of(generator, len(images))
+    if isinstance(attack, Universal) and attack.changes is not None:
+        return _one_by_one(attack, victim, task, images, targets, eps, limits)
     if order == "bisect":
         with victim:
             return Bisection(attack, victim, task, images, targets, sorted(set(eps)), limits).run(streams)
@@ -82,6 +87,24 @@ def curve(
             result, evidence = _next(budgets[-1], radius, attack, victim, task, images, targets, streams, carry, limits)
             limits = after(limits, result.forwards)
         budgets.append(Budget(radius, result, tuple(evidence)))
+    return budgets
+
+
+def _one_by_one(
+    attack: Universal,
+    victim: Victim,
+    task: Task,
+    images: Tensor,
+    targets: Any,
+    eps: Sequence[float],
+    limits: Limits | None,
+) -> list[Budget]:
+    """Every image at every radius, whatever the order: the figure of a learned change is that of this change alone."""
+    budgets = []
+    for radius in sorted(set(eps)):
+        result = at(attack, radius)(victim, task, images, targets, limits=limits)
+        evidence = tuple(ATTACKED if e else NOT_ATTACKED for e in result.eligible.tolist())
+        budgets.append(Budget(radius, result, evidence))
     return budgets
 
 

@@ -6,15 +6,12 @@ and towards a goal. Sums over pieces are divided by the summed weights, so that 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from palpate.contracts import ObjectiveInputs, Pieces
-from palpate.tasks.kinds import is_targeted
 
 
 @dataclass(frozen=True)
@@ -68,60 +65,6 @@ class PieceMargin:
         pieces = _pieces(inputs)
         margin = pieces.margin.clamp(min=0) if self.open_only else pieces.margin
         return -_mean(margin, pieces.weight)
-
-
-@dataclass(frozen=True)
-class MaskedLoss:
-    """The loss of the unbroken pieces alone, SEA's masked cross-entropy (Croce, Singh, Hein, arXiv 2306.12941).
-
-        J(x_t) = sum_{p unbroken} w_p L_p / sum_p w_p
-
-    What is broken is left as it is, so no step is spent on making it worse.
-    """
-
-    def value(self, inputs: ObjectiveInputs) -> Tensor:
-        """(B,)."""
-        pieces = _pieces(inputs)
-        return _mean(torch.where(pieces.margin.detach() > 0, pieces.loss, 0.0), pieces.weight)
-
-
-@dataclass(frozen=True)
-class JensenShannon:
-    """SEA's Jensen-Shannon divergence between each piece's probabilities and its label (arXiv 2306.12941).
-
-        D_p = (log 2/(1 + p_y) + p_y log 2 p_y/(1 + p_y) + (1 - p_y) log 2) / 2,   p_y = exp(-L_p)
-        J(x_t) = sum_p w_p D_p / sum_p w_p;   towards a goal g it is minus that divergence from g, with p_g = exp(L_p)
-
-    It is at most log 2, and flat where a piece is surely right or surely wrong: pieces near their boundary count most.
-    """
-
-    def value(self, inputs: ObjectiveInputs) -> Tensor:
-        """(B,)."""
-        pieces = _pieces(inputs)
-        # A loss is -log p of the label; towards a goal it is log p of what is wanted.
-        sign = -1.0 if is_targeted(inputs.task) else 1.0
-        log_p = -sign * pieces.loss
-        p = log_p.exp()
-        middle = torch.log1p(p) - math.log(2.0)
-        apart = (-middle + p * (log_p - middle) + (1 - p) * math.log(2.0)) / 2
-        return sign * _mean(apart, pieces.weight)
-
-
-@dataclass(frozen=True)
-class MaskedSpherical:
-    """SEA's masked spherical loss: the true class's share of logits of length 1 (arXiv 2306.12941).
-
-        J(x_t) = -sum_{p unbroken} w_p z_p,y / |z_p| / sum_p w_p
-
-    For exclusive structures with one logit per class; logits of two classes that sum to 0 have no direction to turn.
-    """
-
-    def value(self, inputs: ObjectiveInputs) -> Tensor:
-        """(B,)."""
-        task: Any = inputs.task
-        pieces = _pieces(inputs)
-        turned = task.spherical(inputs.outputs, inputs.targets)
-        return -_mean(torch.where(pieces.margin.detach() > 0, turned, 0.0), pieces.weight)
 
 
 def _pieces(inputs: ObjectiveInputs) -> Pieces:

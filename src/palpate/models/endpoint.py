@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 import torch
 from torch import Tensor
 
-from palpate.errors import InputError
+from palpate.errors import InputError, NotAskedError
 from palpate.models.blackbox import BlackBox
 from palpate.models.endpoint_wire import Asked, encoded, label_in, posted, scores_in
 from palpate.models.secrets import hidden, looks_like_key, open_values, places, secrets, values
@@ -180,7 +180,7 @@ class EndpointModel(BlackBox):
         endpoint = self.endpoint
         body, kind = encoded(image.float().numpy(), endpoint.send)
         if self.spent >= endpoint.budget:
-            raise InputError(
+            raise NotAskedError(
                 f"model.endpoint.budget: all {endpoint.budget} queries of this start are spent. Finished shards are "
                 "kept: start the same audit again to continue with as many more, or raise the budget and use --update."
             )

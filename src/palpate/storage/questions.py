@@ -24,7 +24,7 @@ from palpate.errors import StorageError
 _MARK = b"palpate questions 1\n"
 _HEAD = struct.Struct("<cII")
 """Kind, length and checksum of an entry."""
-_ASKED, _ANSWERED, _DROPPED = b"Q", b"A", b"D"
+_ASKED, _ANSWERED, _DROPPED, _WITHDRAWN = b"Q", b"A", b"D", b"W"
 _KEY = 16
 _WAIT = 1.0
 """Seconds between two waits for the disk."""
@@ -53,7 +53,11 @@ class Dropped(NamedTuple):
     first: int
 
 
-Entry = Asked | Answered | Dropped
+class Withdrawn(NamedTuple):
+    """The last question did not reach the model."""
+
+
+Entry = Asked | Answered | Dropped | Withdrawn
 
 
 class QuestionFile:
@@ -146,7 +150,7 @@ def _packed(entry: Entry) -> bytes:
             np.lib.format.write_array(held, np.ascontiguousarray(array), allow_pickle=False)
         kind, body = _ANSWERED, _numbers(entry.places) + held.getvalue()
     else:
-        kind, body = _DROPPED, _numbers(entry)
+        kind, body = (_DROPPED if isinstance(entry, Dropped) else _WITHDRAWN), _numbers(entry)
     return _HEAD.pack(kind, len(body), zlib.crc32(kind + body)) + body
 
 
@@ -156,6 +160,8 @@ def _unpacked(kind: bytes, body: bytes) -> Entry:
         return Asked(numbers, tuple(rest[at : at + _KEY] for at in range(0, len(rest), _KEY)))
     if kind == _DROPPED:
         return Dropped(*numbers)
+    if kind == _WITHDRAWN:
+        return Withdrawn()
     held, arrays = io.BytesIO(rest), []
     while held.tell() < len(rest):
         arrays.append(np.lib.format.read_array(held, allow_pickle=False))

@@ -216,6 +216,10 @@ class RunFolder:
             self.questions(identity).unlink(missing_ok=True)
             self.questions(identity).parent.rmdir()
 
+    def learned(self, identity: str) -> Path:
+        """The path of what was learned before the attacks (`universal`)."""
+        return self.path / "learned" / f"{identity}.npz"
+
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
         return self.path / "stability" / f"{identity}.parquet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from palpate.tasks.candidates import CandidateReading, Scores
 from palpate.tasks.criteria import Criterion
 from palpate.tasks.detection_goals import Degrade, DetectionGoal, missed_and_invented
 from palpate.tasks.output_checks import require_floating
+from palpate.tasks.saturation import SATURATED
 from palpate.tensors import mapped, spread, take
 
 
@@ -51,6 +53,8 @@ class Detection:
     floor: float = 0.5
     head: Scores = "sigmoid"
     criterion: Criterion | None = None
+
+    saturation: ClassVar[float] = SATURATED
 
     def __post_init__(self) -> None:
         if self.classes < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.multilabel_goals import UNKNOWN, AnyFinding, FindingGoal
 from palpate.tasks.output_checks import require_scores
+from palpate.tasks.saturation import SATURATED_LOSS
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class MultiLabel:
     findings: int
     goal: FindingGoal = AnyFinding()
     thresholds: tuple[float, ...] = (0.5,)
+
+    saturation: ClassVar[float] = SATURATED_LOSS
 
     def __post_init__(self) -> None:
         if self.findings < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from palpate.tensors import Tree
 
 SATURATED = 30.0
 """Mean distance of the pieces from their decision, in logits, above which most probabilities are 0 or 1 in float32."""
+SATURATED_LOSS = 100.0
+"""The same, above which most losses -log p have no gradient in float32."""
 USUAL = 5.0
 """The mean distance that they are brought to: that of networks which learn with cross-entropy."""
 
@@ -20,6 +22,9 @@ USUAL = 5.0
 @runtime_checkable
 class Coolable(Protocol):
     """A task whose objectives can be computed from logits that are divided by a number, with the same decisions."""
+
+    saturation: ClassVar[float]
+    """Mean distance of the pieces from their decision, in logits, above which its margin or loss is flat."""
 
     def logit_size(self, outputs: Tree, targets: Tree) -> Tensor:
         """Mean distance of the pieces from their decision, in logits (B,)."""
@@ -44,14 +49,14 @@ class Cooling:
 
     @classmethod
     def of(cls, task: Task, outputs: Tree, targets: Tree) -> Cooling:
-        """The cooling for these clean outputs: logits of a size above `SATURATED` are brought to `USUAL`.
+        """The cooling for these clean outputs: logits of a size above `task.saturation` are brought to `USUAL`.
 
         A classification needs none: its margin, which a climb falls back on, does not saturate.
         """
         if not isinstance(task, Coolable):
             return cls(task)
         size = task.logit_size(outputs, targets)
-        saturated = size > SATURATED
+        saturated = size > task.saturation
         return cls(task, torch.where(saturated, size / USUAL, 1.0) if bool(saturated.any()) else None)
 
     def __call__(self, outputs: Tree) -> Tree:

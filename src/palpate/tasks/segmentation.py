@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
+from palpate.tasks.saturation import SATURATED
 from palpate.tensors import Tree, spread, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -64,6 +66,8 @@ class Segmentation:
     ignore: int = 255
     threshold: float = 0.5
     resample: bool = False
+
+    saturation: ClassVar[float] = SATURATED
 
     def __post_init__(self) -> None:
         if self.structures < 1:
@@ -118,18 +122,6 @@ class Segmentation:
             distance, cosine = -distance, 1 - cosine
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
-
-    def spherical(self, outputs: Tensor, targets: Tree) -> Tensor:
-        """The label's logit (the wanted one's, negative, towards a goal) of each pixel's logits at length 1 (B, P).
-
-        Raises:
-            InputError: the model has no logit for each class.
-        """
-        logits, truth, head = self._read(outputs, targets)
-        if not isinstance(head, SoftmaxMasks):
-            raise InputError("task: the spherical loss needs exclusive structures with one logit per class.")
-        unit = F.normalize(logits, dim=1).gather(1, self._aim(truth, head).unsqueeze(1)).flatten(1)
-        return -unit if self.goal.targeted else unit
 
     def consistency_loss(
         self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -36,7 +36,7 @@ def expected(run: Callable[[Tensor], Tree], images: Tensor, first: int, draws: i
             for seed in range(first, first + draws):
                 _seed(seed, images.device)
                 outputs.append(run(row))
-            rows.append(_mean(outputs))
+            rows.append(mean_of(outputs))
     return mapped(lambda *parts: torch.cat(parts), *rows)
 
 
@@ -56,7 +56,8 @@ def size(outputs: Tree) -> float:
     return max(1.0, *(float(tensor.abs().max()) for tensor in leaves(outputs) if tensor.numel()))
 
 
-def _mean(outputs: list[Tree]) -> Tree:
+def mean_of(outputs: Sequence[Tree]) -> Tree:
+    """The mean of several outputs of one form; InputError if their shapes differ."""
     shapes = {tuple(tensor.shape for tensor in leaves(output)) for output in outputs}
     if len(shapes) > 1:
         raise InputError(

@@ -20,7 +20,7 @@ from palpate.audit.run.runner import audit
 from palpate.audit.work import questions as asking
 from palpate.audit.work.questions import Questions
 from palpate.contracts import Limits
-from palpate.errors import InputError, StorageError
+from palpate.errors import InputError, NotAskedError, StorageError
 from palpate.storage.questions import Answered, Asked, Dropped, QuestionFile
 from palpate.storage.runs import RunFolder
 from palpate.victim import Victim
@@ -54,10 +54,10 @@ class Meter:
             raise Killed
 
 
-def _metered(victim: Victim, meter: Meter, network: torch.nn.Module, images: Tensor) -> Tensor:
+def _metered(victim: Victim, meter: Meter, network: torch.nn.Module, images: Tensor, first: int) -> Tensor:
     if victim.samples is not None:
         meter.count(victim.samples)
-    return meter.whole(victim, network, images)
+    return meter.whole(victim, network, images, first)
 
 
 @pytest.fixture
@@ -209,6 +209,21 @@ def test_a_service_is_asked_about_one_image_at_a_time(tmp_path: Path) -> None:
     victim = Asking()
     opened(tmp_path, together=1).run(victim, [4, 7], Limits(), lambda limits: victim.ask([4, 7], 1, 2) is None or [])
     assert victim.asked == [[1.0], [2.0]]
+
+
+def test_a_question_that_was_refused_before_it_was_asked_is_not_spent(tmp_path: Path) -> None:
+    victim = Asking()
+
+    def refused(images: Tensor) -> Tensor:
+        raise NotAskedError("all queries of this start are spent")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(victim, "_answer", refused)
+        with pytest.raises(NotAskedError):
+            opened(tmp_path, together=1).run(victim, [4], Limits(), lambda limits: [victim.ask([4], 1)])
+    again = opened(tmp_path, together=1)
+    again.run(victim, [4], Limits(), lambda limits: victim.ask([4], 1) is None or [])
+    assert again.lost(4) == 0 and victim.asked == [[1.0]] and again.describe() is None
 
 
 def test_candidates_of_several_questions_are_padded(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_the_page_and_the_terminal_show_them_after_the_results(run):
     assert "square" in table and "never" not in table and "cross-entropy" not in table
     point = full.stages[0].stages[2]
     assert f"<b>{point.won} of {point.came}</b><small>{point.passes}" in table
+    blind = stages.sentence(full.model_copy(update={"kind": "gradient-free"}))
+    assert "stages that need one did not run" in blind and blind.startswith(stages.sentence(full))
     assert stages.sentence(full) in table and "Stages of fgsm" not in page
     sink = io.StringIO()
     show(run, Console(file=sink, width=200))

@@ -29,6 +29,7 @@ class Stage:
         name: what records and reports call it.
         attack: the attack; the cascade gives it its own threat.
         tasks: kinds of task that it is for; empty: all.
+        without: kinds of task that it is not for.
         norms: norms that it is for; empty: all.
         choices: least number of decisions that fulfil the goal of a classification; with fewer the stage would repeat
             what another one does.
@@ -41,11 +42,13 @@ class Stage:
     norms: tuple[str, ...] = ()
     choices: int = 1
     gradient: bool = True
+    without: tuple[str, ...] = ()
 
     def applies(self, task: Task, norm: str) -> bool:
         """Whether the stage runs on such a task in such a norm."""
         return (
             (not self.tasks or kind_of(task) in self.tasks)
+            and kind_of(task) not in self.without
             and (not self.norms or norm in self.norms)
             and (
                 self.choices <= 1

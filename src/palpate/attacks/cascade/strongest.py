@@ -28,10 +28,11 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     """The strongest evaluation that palpate knows: climbs of several objectives, then a search without gradients.
 
     Each stage attacks the samples that all before it could not beat, so a model that is not robust costs little.
-    Classes: a climb of the margin, climbs towards other classes in turn, a climb of the cross-entropy. Masks, boxes and
-    findings: climbs of the Dice loss, of CosPGD's loss, of the margins of the unbroken pieces, of the loss. All of them
-    with the step of Auto-PGD. Then, for what is left, a search for the smallest change (FMN), which approaches the
-    boundary from the other side; for classes in L1, climbs from other starts; and random squares, without gradients.
+    Classes: a climb of the margin, climbs towards other classes in turn, a climb of the cross-entropy. Masks: climbs
+    of the Dice loss, of the margins of the unbroken pixels, of the loss. Boxes and findings: of the margin in place of
+    the Dice loss; findings of CosPGD's loss too. All of them with the step of Auto-PGD. Then, for what is left, a
+    search for the smallest change (FMN), which approaches the boundary from the other side; for classes in L1, climbs
+    from other starts; and random squares, which need no gradient.
 
     Reference: the idea of an ensemble without parameters is Croce and Hein, ICML 2020 (AutoAttack).
     """
@@ -47,10 +48,11 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     starts = Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS, run_to_end=run_to_end)
     search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
-        Stage("margin", climb(Margin())),
+        # The margin of masks has the gradient of the Dice loss.
+        Stage("margin", climb(Margin()), without=("segmentation",)),
         *ranks,
         Stage("dice", climb(SoftScore()), ("segmentation",)),
-        Stage("cospgd", climb(CosPGD()), _DENSE),
+        Stage("cospgd", climb(CosPGD()), ("multilabel",)),
         Stage("pieces", climb(PieceMargin()), _DENSE),
         Stage("cross-entropy", climb(Deviation()), ("classification",), choices=2),
         Stage("loss", climb(Deviation()), _DENSE),

@@ -23,6 +23,7 @@ from palpate.attacks.sparse.steps import Sparse
 from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.attacks.transforms import Weighted
+from palpate.attacks.universal.attack import Universal
 from palpate.errors import InputError
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
 from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
@@ -46,7 +47,7 @@ from palpate.victim.inference import Flips, SlidingWindow
 _TYPES: tuple[type, ...] = (
     *(Cascade, Stage, TowardsRank),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
-    *(FMN, DDN, AlmaProx, HopSkipJump, Transfer),
+    *(FMN, DDN, AlmaProx, HopSkipJump, Transfer, Universal),
     *(Fixed, Cosine, Proportional, Halving, Sparse),
     *(Momentum, Nesterov, Translation, Diversity),
     *(Linf, L2, L1, LinfSteps, Frequency, Confined),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from palpate import catalog
-from palpate.attacks.cascade.stages import Cascade
+from palpate.attacks.ascent import Ascent
+from palpate.attacks.cascade.stages import Cascade, Stage
 from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
@@ -63,6 +64,14 @@ class Item:
         """Names of those stages that use no gradient."""
         stages = self.attack.stages if isinstance(self.attack, Cascade) else ()
         return tuple(stage.name for stage in stages if not stage.gradient)
+
+    @property
+    def climb(self) -> Stage | None:
+        """The gradient ascent whose steps are looked at: the attack, or its first stage that climbs; None without."""
+        if not isinstance(self.attack, Cascade):
+            return Stage(self.name, self.attack) if isinstance(self.attack, Ascent) else None
+        climbs = [stage for stage in self.attack.stages if isinstance(stage.attack, Ascent)]
+        return next((stage for stage in climbs if stage.applies(self.task, self.attack.threat.norm)), None)
 
     @property
     def identity(self) -> str:

@@ -13,6 +13,7 @@ from palpate.audit.run.progress import Progress
 from palpate.audit.work.probing import ProbeJob, probe_jobs, run_probe_job
 from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
 from palpate.errors import InputError
+from palpate.victim.victim import is_opaque
 
 Note = Callable[[Literal["failure", "warning", "note"], str, str], None]
 
@@ -112,4 +113,5 @@ class After:
         """Enter the stored traces into the journal."""
         journal = self.journal
         done = [job for job in wanted if self.run.has_trace(job.identity)]
-        journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds)
+        blind = is_opaque(self.subject.victim.module)
+        journal.stability = described(self.plan, journal.items, done, self.run, journal.trace_seconds, blind)

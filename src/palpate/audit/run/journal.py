@@ -51,6 +51,7 @@ class Journal:
         trace_seconds: time of each stored trace.
         stability: its traces; None if the plan switches them off.
         quality: the probes of each goal; None for a run that an older palpate started, which is not probed.
+        learned: of each attack that learns before the attacks, by its identity: on which images, and with what success.
         finished: when it was finished.
         versions: packages that the last attack used.
         machine: the machine of the last attack.
@@ -72,6 +73,7 @@ class Journal:
     trace_seconds: dict[str, float] = field(default_factory=dict)
     stability: dict[str, Any] | None = None
     quality: dict[str, Any] | None = field(default_factory=lambda: {"images": 0, "goals": []})
+    learned: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class Journal:
             "data": _data(self.plan, self.subject),
             "threat": _threat(self.plan),
             "handlings": self.survival.described,
-            "attacks": [_attack(item, self._spent(item)) for item in self.items],
+            "attacks": [self._attack(item) for item in self.items],
             "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],
             "tuning": {
@@ -135,6 +137,10 @@ class Journal:
     def _relative(self, text: str) -> str:
         """A text without the folders of plan, data and run on this machine, because records and reports are shared."""
         return _without(text, (self.run.path, self.plan.root, *_roots(self.plan)))
+
+    def _attack(self, item: Item) -> dict[str, Any]:
+        said = _attack(item, self._spent(item))
+        return {**said, "learned": self.learned[item.identity]} if item.identity in self.learned else said
 
     def _spent(self, item: Item) -> float:
         return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)

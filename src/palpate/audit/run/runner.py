@@ -16,6 +16,7 @@ from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.after import After
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
+from palpate.audit.run.learned import Learning
 from palpate.audit.run.lock import locked
 from palpate.audit.run.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.run.progress import Finer, Progress, Silence, loading
@@ -40,6 +41,7 @@ from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
+from palpate.victim.victim import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -161,7 +163,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         changed = settle(run, before.get("export"), plan.export)
         if any(run.has(shard.identity) for shard in shards):
             findings += dict.fromkeys([*_remembered(before, plan), *changed])
-    journal.stability = described(plan, made, (), run, {})
+    journal.stability = described(plan, made, (), run, {}, is_opaque(subject.victim.module))
     store_plan(run, plan)
     return journal
 
@@ -210,6 +212,7 @@ class _Audit:
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
+        self.learning = Learning(journal, room, progress.message)
         self.current: Item | None = None
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
@@ -295,7 +298,7 @@ class _Audit:
         begin = time.perf_counter()
         with questions_of(self.plan, self.run, shard) as questions:
             try:
-                records = self._attacked(shard, rows, questions)
+                records = self._attacked(self.learning.prepared(shard), rows, questions)
             except InputError as error:
                 self._fail(shard.item, error)
                 return

@@ -45,7 +45,7 @@ def attack_part(kind: str, goals: tuple[str, ...] = (), proposed: tuple[str, ...
     tables = [_table("strongest", name=f"strongest: {goal}", goal=goal, **rising) for goal in (*goals, *proposed)]
     parts += tables[: len(goals)] + [_commented(table) for table in tables[len(goals) :]]
     parts.append(f"{_PUBLISHED}\n" + "".join(_commented(_table(name, steps=20)) for name in ("smia", "steadfast")))
-    return "\n".join([*parts, QUALITY.format(each="800")])
+    return "\n".join([*parts, QUALITY.format(each="700 to 950")])
 
 
 def black_box_part() -> str:

@@ -136,6 +136,25 @@ class Drawing:
         return {name: [*drawn.get(name, []), *boxes] for name, boxes in self.boxes.items()}
 
 
+def draw_change(run: RunFolder, subject: Subject, stem: str, change: Tensor) -> dict[str, Any]:
+    """Write the picture of a change (C, *spatial) of many images, of a volume its middle slice.
+
+    Returns:
+        `picture`, its path in the run folder, and the `amplification` that is shown.
+
+    Raises:
+        StorageError: the disk is full or does not accept the file.
+    """
+    low, high = subject.victim.bounds
+    factor = amplification(float(change.abs().max()), (low, high))
+    shown = planes(change.shape[1:], subject.spacing or None, None, None)
+    plane = shown[len(shown) // 2].of(change) * factor + (low + high) / 2
+    said = f"{_SYNTHETIC} One change for many images, learned by an attack, times {factor:g}, around grey."
+    path = run.images / f"{stem}.png"
+    write_atomically(path, png(plane, (low, high), said))
+    return {"picture": path.relative_to(run.path).as_posix(), "amplification": factor}
+
+
 def amplification(linf: float, bounds: tuple[float, float]) -> float:
     """The factor for the change: as large as fits around grey, rounded down to 1, 2 or 5 times a power of ten."""
     room = (bounds[1] - bounds[0]) / 2

@@ -125,9 +125,10 @@ def _base(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Item | None
     """An attack of several stages, or the gradient attack of several steps that won most often.
 
     A plain ascent comes before others, and the first of equals. Attacks that leave the ball are left out: their images
-    are not within the budget; so are attacks of several stages on a model without gradients.
+    are not within the budget; so are attacks of several stages on a model without gradients, and one change for many.
     """
-    climbs = [item for item in items if item.entry.gradient and item.entry.projected and not item.entry.own_threat]
+    own = [item for item in items if not (item.entry.own_threat or item.entry.learned)]
+    climbs = [item for item in own if item.entry.gradient and item.entry.projected]
     climbs = [item for item in climbs if not isinstance(item.attack, Cascade) or outcomes[item.name].backwards.any()]
     most = [item for item in climbs if not (isinstance(item.attack, Ascent) and item.attack.steps == 1)]
 
@@ -142,11 +143,9 @@ def _climb(item: Item | None) -> tuple[Attack | None, str]:
     """The attack that is repeated with more steps, and its name: of several stages, the first that climbs."""
     if item is None:
         return None, ""
-    attack, name = item.attack, item.name
-    if isinstance(attack, Cascade):
-        fitting = [one for one in attack.stages if one.applies(item.task, attack.threat.norm)]
-        climbs = [one for one in fitting if isinstance(one.attack, Ascent)]
-        attack, name = (climbs[0].attack, f"{name}'s stage '{climbs[0].name}'") if climbs else (attack, name)
+    climb = item.climb
+    attack = item.attack if climb is None else climb.attack
+    name = f"{item.name}'s stage '{climb.name}'" if climb is not None and item.stages else item.name
     # What is beaten at the large radius does not have to go on.
     return (replace(attack, run_to_end=False) if isinstance(attack, Ascent) else attack), name
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from palpate.annotations import Candidates
 from palpate.attacks.budgets import Budget
 from palpate.contracts import Limits
-from palpate.errors import InputError
-from palpate.storage.questions import Answered, Asked, Dropped, QuestionFile
+from palpate.errors import InputError, NotAskedError
+from palpate.storage.questions import Answered, Asked, Dropped, QuestionFile, Withdrawn
 from palpate.tensors import Tree, leaves, mapped
 from palpate.victim import Victim
 
@@ -65,6 +65,8 @@ class Questions:
                 self._count(question)
             elif isinstance(entry, Dropped):
                 del self._known[entry.row][entry.first :]
+            elif isinstance(entry, Withdrawn):
+                self._count(question, -1)
             else:
                 self._learn(question, entry)
 
@@ -161,7 +163,12 @@ class Questions:
         question = Asked(tuple(rows[place] for place in places), tuple(keys[place] for place in places))
         self.file.add(question)
         self._count(question)
-        outputs = ask(images if len(places) == len(images) else images[list(places)])
+        try:
+            outputs = ask(images if len(places) == len(images) else images[list(places)])
+        except NotAskedError:
+            self.file.add(Withdrawn())
+            self._count(question, -1)
+            raise
         kept = self._worth_keeping(question, outputs)
         if kept:
             held = mapped(lambda tensor: tensor[kept].cpu(), outputs)
@@ -178,9 +185,9 @@ class Questions:
         room = self.file.size < _MOST_BYTES
         return [place for place, row in enumerate(question.rows) if room or not self._known.get(row)]
 
-    def _count(self, question: Asked) -> None:
+    def _count(self, question: Asked, times: int = 1) -> None:
         for row in question.rows:
-            self._asked[row] = self._asked.get(row, 0) + 1
+            self._asked[row] = self._asked.get(row, 0) + times
 
     def _learn(self, question: Asked, entry: Answered) -> None:
         tensors = [torch.from_numpy(array) for array in entry.arrays]

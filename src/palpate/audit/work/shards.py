@@ -11,9 +11,11 @@ import torch
 
 from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import curve
+from palpate.attacks.universal.attack import Universal
 from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
+from palpate.audit.work.learning import learning_identity
 from palpate.audit.work.outcomes import ImageOutcome, outcomes
 from palpate.audit.work.questions import Questions
 from palpate.audit.work.survival import Survival
@@ -67,7 +69,12 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     measures = {item.identity: [asdict(measure) for measure in item.reader.measures] for item in items}
     subjects = [subject.identity(rows) for rows in chunks]
     owns = [
-        {"curve": item.curve, "item": item.identity, "measures": measures[item.identity], **_other(survival, item)}
+        {
+            "curve": item.curve,
+            "item": item.identity,
+            "measures": measures[item.identity],
+            **_other(plan, survival, item),
+        }
         for item in items
     ]
     return tuple(
@@ -77,10 +84,12 @@ def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Sh
     )
 
 
-def _other(survival: Survival, item: Item) -> dict[str, Any]:
-    """What identifies the other model of the plan, for the attacks that use it."""
+def _other(plan: Plan, survival: Survival, item: Item) -> dict[str, Any]:
+    """What else identifies the records of some attacks: the other model of the plan, and what is learned before."""
     surrogate = survival.subject.surrogate
-    return {"surrogate": surrogate.identity} if surrogate is not None and item.entry.surrogate else {}
+    if surrogate is not None and item.entry.surrogate:
+        return {"surrogate": surrogate.identity}
+    return {"learned": learning_identity(plan, survival.subject, item)} if isinstance(item.attack, Universal) else {}
 
 
 @contextmanager
@@ -133,6 +142,8 @@ def _attacked(
         attack = replace(attack, surrogate=subject.surrogate.victim)
         first = torch.zeros(1, dtype=torch.int64, device=images.device)
         subject.surrogate.check(item.task, images[:1], item.task.take(targets, first))
+    if isinstance(attack, Universal):
+        limits = limits._replace(samples=torch.tensor(rows))
     if item.query_budget is not None:
         limits = limits._replace(queries=torch.full((len(rows),), item.query_budget, device=images.device))
 

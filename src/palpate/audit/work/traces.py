@@ -26,6 +26,7 @@ from palpate.stability import Trace, stabilisation, trace, trace_rows
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 from palpate.streams import Streams
+from palpate.victim.victim import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -39,7 +40,7 @@ class TraceJob:
     """One attack, to be traced on some images.
 
     Attributes:
-        item: the attack, a gradient ascent.
+        item: the attack: a gradient ascent, or one of several stages whose first climb is traced.
         rows: positions in the table, rising; the attack can win each of them.
         identity: hash of everything that decides the trace; it is the name of the stored files.
     """
@@ -51,16 +52,27 @@ class TraceJob:
     @property
     def steps(self) -> int:
         """Steps that the attack takes, from each start."""
-        return self.item.attack.steps if isinstance(self.item.attack, Ascent) else 0
+        return climb(self.item).steps
 
     def describe(self) -> str:
         """For progress: `pgd, step by step on 4 images`."""
         return f"{self.item.name}, step by step on {len(self.rows)} image{'' if len(self.rows) == 1 else 's'}"
 
 
-def traceable(item: Item) -> bool:
-    """Whether an attack takes steps along a gradient; other attacks have no steps to trace."""
-    return isinstance(item.attack, Ascent)
+def traceable(item: Item, blind: bool = False) -> bool:
+    """Whether an attack takes steps along a gradient; other attacks have no steps to trace.
+
+    Args:
+        item: the attack; of several stages, the first that climbs is traced.
+        blind: the model gives no gradient.
+    """
+    return item.climb is not None and not (blind and item.stages)
+
+
+def climb(item: Item) -> Ascent:
+    """The ascent that is traced."""
+    assert item.climb is not None and isinstance(item.climb.attack, Ascent)
+    return item.climb.attack
 
 
 def budget(plan: Plan) -> float:
@@ -80,7 +92,7 @@ def trace_jobs(
     found = []
     for item in items if section.images else ():
         own = [shard for shard in shards if shard.item is item]
-        if not traceable(item) or not all(run.has(shard.identity) for shard in own):
+        if not traceable(item, is_opaque(subject.victim.module)) or not all(run.has(shard.identity) for shard in own):
             continue
         rows = subject.spread(_winnable(run, own), section.images)
         if rows:
@@ -166,7 +178,7 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
     torch.manual_seed(seeds[0])
     with under_attack():
         found = trace(
-            at(item.attack, budget(plan)),
+            at(climb(item), budget(plan)),
             subject.victim,
             item.task,
             images,
@@ -188,9 +200,22 @@ def _together(subject: Subject, job: TraceJob) -> int:
 
 
 def described(
-    plan: Plan, items: Sequence[Item], done: Sequence[TraceJob], run: RunFolder, seconds: dict[str, float]
+    plan: Plan,
+    items: Sequence[Item],
+    done: Sequence[TraceJob],
+    run: RunFolder,
+    seconds: dict[str, float],
+    blind: bool = False,
 ) -> dict[str, Any] | None:
     """The part of `run.json` about the stored traces; None if the plan switches them off.
+
+    Args:
+        plan: the plan.
+        items: its attacks.
+        done: the traces that are stored.
+        run: the run folder.
+        seconds: identity of a trace -> how long it took.
+        blind: the model gives no gradient.
 
     Raises:
         StorageError: the maps of a trace cannot be read.
@@ -203,6 +228,7 @@ def described(
         "items": [
             {
                 "attack": job.item.name,
+                "stage": job.item.climb.name if job.item.climb is not None and job.item.stages else "",
                 "item": job.item.identity,
                 "identity": job.identity,
                 "draws": _draws(run, job),
@@ -211,7 +237,7 @@ def described(
             }
             for job in done
         ],
-        "untraced": [item.name for item in items if not traceable(item)],
+        "untraced": [item.name for item in items if not traceable(item, blind)],
     }
 
 
@@ -224,5 +250,5 @@ def _draws(run: RunFolder, job: TraceJob) -> bool:
 
 def _weight(item: Item) -> float | None:
     """Weight of the stabilisation term; None if the objective has none."""
-    found = stabilisation(item.attack.objective) if isinstance(item.attack, Ascent) else None
+    found = stabilisation(climb(item).objective)
     return None if found is None else found.weight

@@ -27,7 +27,11 @@ STEADY = 0.01
 """Scores of one clean image that differ by more than this are not rounding."""
 MANY = 0.05
 """The figures are not reliable where more than this share of attacked images has a defect."""
-_NOTHING = "There is nothing that an attack could make worse, so the figures have no meaning."
+_NOTHING = (
+    "There is nothing that an attack could make worse, so the figures have no meaning. Check model.weights, "
+    "model.preprocess and the order of the names in [task]."
+)
+_LITTLE = "There is little that an attack could make worse. Check model.weights and model.preprocess."
 
 
 def attacks_ran(
@@ -42,7 +46,10 @@ def attacks_ran(
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
     if unable := [attack for attack in planned if attack in failed]:
-        text = f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix."
+        text = (
+            f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix. Or write "
+            'attack = "square" in their place.'
+        )
         return HealthFinding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
     partial = [
@@ -51,12 +58,12 @@ def attacks_ran(
         if attack in done and (done[attack].eps.size < len(eps) or not done[attack].recorded.all())
     ]
     if not done:
-        return HealthFinding("failure", name, "No attack has a record yet. Run the same command again to continue.")
+        return HealthFinding("failure", name, "No attack has a record yet. Run `palpate audit` again to continue.")
     if absent:
-        return HealthFinding("failure", name, f"Never ran: {_list(absent)}. Run the audit again to finish them.")
+        return HealthFinding("failure", name, f"Never ran: {_list(absent)}. Run `palpate audit` again to finish them.")
     if partial:
         return HealthFinding(
-            "failure", name, f"Ran only on a part of the images: {_list(partial)}. Run the audit again."
+            "failure", name, f"Ran only on a part of the images: {_list(partial)}. Run `palpate audit` again."
         )
     return HealthFinding("pass", name, f"All {len(done)} attacks have a record for each image and budget.")
 
@@ -74,7 +81,8 @@ def steady_model(panel: Panel) -> HealthFinding:
             "failure",
             name,
             f"{_images(unsteady.sum())} got different decisions from one attack to the next, although they did not "
-            "change. The model draws random numbers (dropout, random crops); attacks on such a model need averaging.",
+            "change. The model draws random numbers (dropout, random crops). Write run.draws = 64: each output is then "
+            "a mean over many draws.",
         )
     return HealthFinding("pass", name, "Each clean image got the same decision every time.")
 
@@ -94,12 +102,15 @@ def clean_baseline(images: Images) -> HealthFinding:
     if not share.count:
         return HealthFinding("failure", name, f"{right}. {_NOTHING}")
     if np.unique(images.label).size == 1:
-        text = f"{right}, which are all of one class. This does not show whether it can tell the classes apart."
+        text = (
+            f"{right}, which are all of one class. This does not show whether it can tell the classes apart. Add "
+            "images of the other classes to data.table."
+        )
         return HealthFinding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
     text = f"{right}; always answering the most common class gives {commonest:.0%}."
     if share.value <= commonest:
-        return HealthFinding("warning", name, f"{text} There is little that an attack could make worse.")
+        return HealthFinding("warning", name, f"{text} {_LITTLE}")
     return HealthFinding("pass", name, text)
 
 
@@ -109,7 +120,7 @@ def _acceptable(share: Share) -> HealthFinding:
     if not share.count:
         return HealthFinding("failure", "Clean results", f"{text} {_NOTHING}")
     if share.value < HALF:
-        return HealthFinding("warning", "Clean results", f"{text} There is little that an attack could make worse.")
+        return HealthFinding("warning", "Clean results", f"{text} {_LITTLE}")
     return HealthFinding("pass", "Clean results", text)
 
 
@@ -131,7 +142,8 @@ def gradients(outcomes: Sequence[Outcome]) -> HealthFinding:
             level,
             name,
             f"In {blocked} of {tried} attacks on an image no gradient reached the image, so the attack "
-            f"could not move ({_list(hit)}). Look for a step in the preprocessing or the model that blocks gradients.",
+            f'could not move ({_list(hit)}). Write attack = "square" in [[attacks]], or remove the step of '
+            "model.preprocess or of the model that blocks gradients.",
         )
     if zero:
         return HealthFinding(
@@ -154,7 +166,7 @@ def finite_outputs(outcomes: Sequence[Outcome]) -> HealthFinding:
         "failure" if broken > MANY * tried else "warning",
         name,
         f"In {broken} of {tried} attacks on an image the model returned NaN or infinity. A deployed model that does "
-        "so fails without any attacker; find the layer that overflows.",
+        'so fails without any attacker. Find the layer that overflows, and keep run.precision = "float32".',
     )
 
 
@@ -196,19 +208,23 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
     attack, fewest = min(counts.items(), key=lambda item: item[1])
     low, high = wilson(fewest // 2, fewest)
     if fewest < FEW_IMAGES:
-        return HealthFinding("failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images.")
+        return HealthFinding(
+            "failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images to data.table."
+        )
     if clustered and images.groups < FEW_GROUPS:
         return HealthFinding(
             "warning",
             name,
-            f"The images come from only {images.groups} groups; with so few the intervals of means are too narrow.",
+            f"The images come from only {images.groups} groups; with so few the intervals of means are too narrow. "
+            "Add patients to data.table.",
         )
     text = (
         f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "
         f"{(high - low) / 2:.0%}"
     )
     if high - low > WIDE:
-        return HealthFinding("warning", name, f"{text} (95%). Smaller differences are not established.")
+        text += " (95%). Smaller differences are not established. Add images to data.table."
+        return HealthFinding("warning", name, text)
     return HealthFinding("pass", name, f"{text} (95%).")
 
 

@@ -14,16 +14,28 @@ import numpy as np
 
 from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.validity.health import FEW_GROUPS, FEW_IMAGES, MANY
+from palpate.metrics.validity.indicators import (
+    FIXES,
+    FIXES_OF_PROBE,
+    FREE,
+    INCOMPLETE,
+    MISLEADING,
+    OF_PROBE,
+    SEARCH,
+    SILENT,
+    STRONGEST,
+    TRANSFER,
+    UNAVAILABLE,
+    UNSTABLE,
+    WEAK,
+    Indicator,
+    Sign,
+)  # fmt: skip
 from palpate.metrics.validity.strength import AttackKind
 from palpate.metrics.validity.survivors import blocked
 
 Degree = Literal["high", "medium", "low"]
-Sign = Literal["fired", "doubt"]
 
-SILENT, INCOMPLETE, TRANSFER = "Silent success", "Incomplete optimisation", "Transfer failure"
-UNCONSTRAINED, UNSTABLE, UNAVAILABLE = "Unconstrained failure", "Unstable predictions", "Unavailable gradients"
-MISLEADING, FREE, WEAK = "Misleading gradients", "Gradient-free search wins", "Weak attacks win alone"
-INDICATORS = (SILENT, INCOMPLETE, TRANSFER, UNCONSTRAINED, UNSTABLE, UNAVAILABLE, MISLEADING, FREE, WEAK)
 
 HALF = 0.5
 """Gradients mislead when they do not describe the outputs on this share of the probed images."""
@@ -35,16 +47,6 @@ SAMPLE = 4
 NARROW, WIDE = 0.1, 0.2
 """A 95% interval up to `NARROW` is precise, one above `WIDE` is not."""
 
-_OF_PROBE = {
-    "more steps": INCOMPLETE,
-    "more starts": INCOMPLETE,
-    "noise and one step": WEAK,
-    "blurred surrogate": TRANSFER,
-    "estimated gradients": TRANSFER,
-    "gradient-free search": FREE,
-    "large radius": UNCONSTRAINED,
-    "gradient check": MISLEADING,
-}
 _TRIED = {
     "more steps": "more steps",
     "more starts": "more starts",
@@ -54,38 +56,6 @@ _TRIED = {
     "gradient-free search": "a gradient-free search",
 }
 """Probes that can win, as a sentence lists them."""
-_FIXES = {
-    SILENT: "Find the layer that overflows, or let the model return finite outputs; then run the audit again.",
-    INCOMPLETE: "Raise steps and restarts of the gradient attacks in the plan.",
-    TRANSFER: "The model's gradients mislead. Add square with several thousand queries, and audit the model without "
-    "the step that hides its gradients (rounding, detached parts, ripples).",
-    UNCONSTRAINED: "Find out why the attack stops far from the image (saturated outputs, a branch without gradient), "
-    "and add square or a larger eps to the plan.",
-    UNSTABLE: "Raise `run.draws` (16 by default), or fix the random numbers of the model, and audit that.",
-    UNAVAILABLE: "Remove the step that blocks gradients (rounding, argmax, detach) for the audit, or add square with "
-    "several thousand queries.",
-    MISLEADING: "Look for rounding, votes, detached parts or saturated outputs, audit the model without them, and "
-    "add square with several thousand queries.",
-    FREE: "Add square with several thousand queries to the plan, and more steps and restarts.",
-    WEAK: "The gradient attacks lose to noise or to one step: give them smaller steps, more of them, and restarts.",
-}
-
-
-@dataclass(frozen=True)
-class Indicator:
-    """One sign that attacks failed.
-
-    Attributes:
-        name: one of `INDICATORS`.
-        sign: `fired`; or `doubt` if too few images show it.
-        text: what was seen.
-        fix: what to change in the plan.
-    """
-
-    name: str
-    sign: Sign
-    text: str
-    fix: str
 
 
 @dataclass(frozen=True)
@@ -176,7 +146,7 @@ def _unusable(evidence: Evidence) -> list[str]:
     if not any(outcome.recorded.any() for outcome in evidence.outcomes):
         found.append("No attack that keeps to its budget has a record.")
     elif evidence.gradients and "iterative" not in kinds and _open(evidence):
-        found.append("No attack with several gradient steps ran. Add pgd or apgd-margin to the plan.")
+        found.append(f"No attack with several gradient steps ran. Write {STRONGEST} in [[attacks]].")
     return found
 
 
@@ -190,7 +160,7 @@ def _open(evidence: Evidence) -> bool:
 def _indicators(evidence: Evidence) -> list[Indicator]:
     """What fired. A cause that explains the others stands alone: with random decisions any attack wins by luck."""
     if evidence.unstable:
-        return [Indicator(UNSTABLE, "fired", evidence.unstable, _FIXES[UNSTABLE])]
+        return [Indicator(UNSTABLE, "fired", evidence.unstable, FIXES[UNSTABLE])]
     found = [*_silent(evidence), *_unavailable(evidence), *_probed(evidence)]
     # What noise wins is among what more steps or another gradient wins; then it is no cause of its own.
     explained = any(one.name in (INCOMPLETE, TRANSFER, UNAVAILABLE) and one.sign == "fired" for one in found)
@@ -207,19 +177,19 @@ def _silent(evidence: Evidence) -> list[Indicator]:
         f"For {broken} of {total} images that no attack beat, the model returned NaN or infinity for some iterate. "
         "Such an output decides nothing, so these images do not count as beaten although the model failed."
     )
-    return [Indicator(SILENT, _sign(broken, total, MANY), text, _FIXES[SILENT])]
+    return [Indicator(SILENT, _sign(broken, total, MANY), text, FIXES[SILENT])]
 
 
 def _unavailable(evidence: Evidence) -> list[Indicator]:
     if evidence.blocked:
-        return [Indicator(UNAVAILABLE, "fired", evidence.blocked, _FIXES[UNAVAILABLE])]
+        return [Indicator(UNAVAILABLE, "fired", evidence.blocked, FIXES[UNAVAILABLE])]
     if not evidence.outcomes:
         return []
     stuck, total = _share([blocked(evidence.outcomes, evidence.outcomes[0].eligible.size)], evidence)
     if not stuck:
         return []
     text = f"For {stuck} of {total} images that no attack beat, no gradient reached the image in any gradient attack."
-    return [Indicator(UNAVAILABLE, _sign(stuck, total, MANY), text, _FIXES[UNAVAILABLE])]
+    return [Indicator(UNAVAILABLE, _sign(stuck, total, MANY), text, FIXES[UNAVAILABLE])]
 
 
 def _share(flags: Sequence[Bools], evidence: Evidence) -> tuple[int, int]:
@@ -239,7 +209,7 @@ def _weak(evidence: Evidence) -> list[Indicator]:
     if not alone:
         return []
     text = f"{alone} of {total} beaten images were beaten by random noise or a single step only, not by a climb."
-    return [Indicator(WEAK, _sign(alone, total, MANY), text, _FIXES[WEAK])]
+    return [Indicator(WEAK, _sign(alone, total, MANY), text, FIXES[WEAK])]
 
 
 def _searched(evidence: Evidence) -> list[Indicator]:
@@ -253,7 +223,7 @@ def _searched(evidence: Evidence) -> list[Indicator]:
     if _sign(alone, total, OFTEN) != "fired":
         return []
     text = f"{alone} of {total} beaten images were beaten by a search without gradient only, not by a climb."
-    return [Indicator(FREE, "fired", text, _FIXES[FREE])]
+    return [Indicator(FREE, "fired", text, FIXES[FREE])]
 
 
 def _climbs(evidence: Evidence) -> list[Outcome]:
@@ -296,14 +266,15 @@ def _probed(evidence: Evidence) -> list[Indicator]:
 
 def _of_probe(one: ProbeOutcome, eps: str) -> Indicator | None:
     """The indicator of a probe; None if it shows nothing."""
-    name, hits = _OF_PROBE[one.probe], one.won
+    name, hits = OF_PROBE[one.probe], one.won
+    fix = FIXES_OF_PROBE.get(one.probe, FIXES[name])
     if one.probe == "gradient check":
         text = (
             f"On {hits} of {one.tried} images that no attack beat, the gradient does not describe how the outputs "
             "change, so attacks that follow it climb another function."
         )
         fired = hits >= SEVERAL and hits >= HALF * one.tried
-        return Indicator(name, "fired", text, _FIXES[name]) if fired else None
+        return Indicator(name, "fired", text, fix) if fired else None
     if one.probe == "large radius":
         hits = one.tried - one.won
         text = (
@@ -315,7 +286,7 @@ def _of_probe(one: ProbeOutcome, eps: str) -> Indicator | None:
             f"{one.attack[0].upper()}{one.attack[1:]}: beat {hits} of {one.tried} images that no attack of the plan "
             f"beat at eps {eps}."
         )
-    return Indicator(name, _sign(hits, one.tried, OFTEN), text, _FIXES[name]) if hits else None
+    return Indicator(name, _sign(hits, one.tried, OFTEN), text, fix) if hits else None
 
 
 def _sign(hits: int, total: int, often: float) -> Sign:
@@ -337,12 +308,13 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.gradients:
         found.append(
             "The model gives no gradient, or the plan has no attack that follows it: only searches ran, and they "
-            "need many queries to find what a climb finds."
+            f"need many queries to find what a climb finds. Write {SEARCH}; or {STRONGEST}, if the model has "
+            "gradients."
         )
     most = max(tried.values(), default=0)
     if most < min(SAMPLE, evidence.survivors):
         images = f"Only {most} image{' was' if most == 1 else 's were'}" if most else "No image was"
-        found.append(f"{images} probed{evidence.capped or '; raise quality.images'}.")
+        found.append(f"{images} probed{evidence.capped or '; write quality.images = 8'}.")
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind],
     guided = [outcome for outcome in outcomes if kinds[outcome.attack] != "gradient-free"]
     if not free:
         return HealthFinding(
-            "note", name, "No attack without gradients ran to compare with. Add random noise to the plan."
+            "note", name, 'No attack without gradients ran to compare with. Write attack = "noise" in [[attacks]].'
         )
     if not guided:
         return HealthFinding("note", name, "No attack with gradients ran, so there is nothing to compare.")
@@ -80,7 +80,8 @@ def noise_baseline(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind],
         name,
         (free, guided),
         groups,
-        "The gradients of this model mislead the attacks; its robust accuracy cannot be trusted until that is fixed.",
+        "The gradients of this model mislead the attacks; its robust accuracy cannot be trusted until that is fixed. "
+        'Write attack = "strongest" in [[attacks]], which also searches without gradients.',
         strict=True,
     )
 
@@ -92,7 +93,9 @@ def iterations_help(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]
     iterative = [outcome for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if not single or not iterative:
         return HealthFinding("note", name, "There is no pair of a single-step and an iterative attack to compare.")
-    advice = "Their step size is too large or the loss is not smooth; more steps or smaller steps should help."
+    advice = (
+        'Their step size is too large or the loss is not smooth. Write steps = 200 for them, or attack = "strongest".'
+    )
     return _ordering(name, (single, iterative), groups, advice, strict=False)
 
 
@@ -122,7 +125,8 @@ def _ordering(
         names = ", ".join(f"'{attack}'" for attack in dict.fromkeys(behind))
         against = ", ".join(f"'{outcome.attack}'" for outcome in weak)
         relation = "no stronger than" if strict else "weaker than"
-        return HealthFinding("warning", name, f"At some budget {relation} {against}: {names}. Tune these attacks.")
+        text = f"At some budget {relation} {against}: {names}. "
+        return HealthFinding("warning", name, f'{text}Write steps = 200 for them, or attack = "strongest".')
     return HealthFinding("pass", name, "The order of strength is as expected at every budget.")
 
 
@@ -144,12 +148,14 @@ def growth(images: Images, outcomes: Sequence[Outcome]) -> HealthFinding:
         return HealthFinding(
             "failure",
             name,
-            "No attack beats more images at the largest budget than at the smallest: the attacks are stuck.",
+            "No attack beats more images at the largest budget than at the smallest: the attacks are stuck. Write "
+            'attack = "strongest" in [[attacks]].',
         )
     if falling or flat:
         texts = [f"'{attack}' beats fewer images at a larger budget" for attack in falling]
         texts += [f"'{attack}' beats no more images at a larger budget" for attack in flat]
-        return HealthFinding("warning", name, f"{'; '.join(texts)}. Such an attack has not converged.")
+        text = f"{'; '.join(texts)}. Such an attack has not converged. Write steps = 200 for it."
+        return HealthFinding("warning", name, text)
     return HealthFinding("pass", name, "Every attack beats at least as many images at each larger budget.")
 
 
@@ -177,13 +183,17 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     norm = outcomes[0].norm
     if norm == "linf" and largest >= HALF_RANGE * extent and share.count < share.total:
         return HealthFinding(
-            "failure", name, f"{part}. With half the range any image can become plain grey: the attacks fail."
+            "failure",
+            name,
+            f"{part}. With half the range any image can become plain grey: the attacks fail. Write "
+            'attack = "strongest" in [[attacks]].',
         )
     if share.value < SATURATED:
         return HealthFinding(
             "warning",
             name,
-            f"{part}. Either the model resists or the attacks fail; a larger eps in the plan shows which.",
+            f"{part}. Either the model resists or the attacks fail. A larger budget shows which: add "
+            f"{4 * largest:g} to threat.eps.",
         )
     return HealthFinding("pass", name, f"{part}: the attacks work.")
 
@@ -199,8 +209,9 @@ def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) 
     text = (
         "No untargeted attack ran."
         if not outcomes
-        else ("No attack with several gradient steps ran, so robust accuracy is only an upper bound. Add pgd or apgd.")
+        else "No attack with several gradient steps ran, so robust accuracy is only an upper bound."
     )
+    text += ' Write attack = "strongest" in [[attacks]].'
     return HealthFinding(level, name, text)
 
 

@@ -29,6 +29,7 @@ from palpate.metrics.validity.health import leaves_budget
 from palpate.metrics.validity.strength import compare, kind, strongest
 from palpate.report.compute.budgets import budgets
 from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
+from palpate.report.compute.learned import measure_learned
 from palpate.report.compute.minimum import measure_smallest
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
 from palpate.report.compute.series import all_series
@@ -140,6 +141,7 @@ def _attack(reading: RunReading, attack: AttackDescription) -> AttackResults:
         smallest_eps=_smallest(smallest_eps(outcome)),
         smallest_change=measure_smallest(reading, outcome),
         stages=measure_stages(attack, outcome),
+        learned_changes=measure_learned(reading, attack, outcome),
         forwards=int(outcome.forwards.sum()),
         backwards=int(outcome.backwards.sum()),
     )

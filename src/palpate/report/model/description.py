@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
 from palpate.report.model.description_quality import Probing
+from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text, Word
 from palpate.report.model.words import in_unit
@@ -215,6 +216,8 @@ class AttackDescription(JsonObject):
     """Names of those stages that use no gradient."""
     curve: Text = ""
     """In which order its budgets were attacked; empty in runs of an earlier palpate."""
+    learned: LearnedDescription | None = None
+    """Null if it learns nothing before."""
 
     @property
     def steps(self) -> int | None:
@@ -252,6 +255,8 @@ class TracedItem(JsonObject):
     """Names its files in `stability/`."""
     draws: bool
     """Whether it draws random numbers."""
+    stage: Text = ""
+    """Of an attack of several stages, the one that was traced; empty for others."""
     weight: Number = None
     """Weight of its stabilisation term; null where it has none."""
 

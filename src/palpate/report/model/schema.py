@@ -21,6 +21,7 @@ from palpate.report.model.description import (
     TaskDescription,
     ThreatDescription,
 )
+from palpate.report.model.learned import LearnedChange
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
@@ -159,6 +160,8 @@ class AttackResults(JsonObject):
     """Null if its budgets were attacked one by one."""
     stages: list[StagePoint] = Field(default_factory=list)
     """For an attack of several stages what each did, one entry per budget, smallest first; empty for others."""
+    learned_changes: list[LearnedChange] = Field(default_factory=list)
+    """Of an attack that learns one change for many images, its groups."""
     forwards: int
     """Forward passes, one image each."""
     backwards: int

@@ -63,6 +63,8 @@ class AttackStability(JsonObject):
     state: Literal["traced", "no gradient", "no image", "unfinished", "damaged"]
     """`no gradient`: it follows none, so there are no steps to trace; `no image`: no image was eligible for it;
     `damaged`: its trace cannot be read."""
+    stage: Text = ""
+    """Of an attack of several stages, the one that was traced; empty for others."""
     draws: bool | None
     """Whether it draws random numbers; null where it was not traced."""
     weight: Number

@@ -24,6 +24,7 @@ from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
 from palpate.report.page import stability_views, stages, views
 from palpate.report.page.cards import card
+from palpate.report.page.pictures import embed
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder, write_atomically
 
@@ -103,6 +104,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         pictures=len(description.gallery),
         unable=sorted(failed_attacks(description)),
         gone=kept.sentence(lost),
+        changes={one.picture: embed(run, one.picture) for attack in results.attacks for one in attack.learned_changes},
         exports=len(description.exports),
         rising=[one.name for one in description.attacks if one.curve == "rising"],
         stage_words=stages.sentence,

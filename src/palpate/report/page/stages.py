@@ -46,4 +46,7 @@ def sentence(attack: AttackResults) -> str:
         return ""
     found = ", ".join(f"{row.won} by {row.stage}" for row in sorted(rows, key=lambda row: -row.won) if row.won)
     most = max(rows, key=lambda row: row.passes)
-    return f"Images that it beat: {found or 'none'}. {percent(most.share)} of the passes went to {most.stage}."
+    said = f"Images that it beat: {found or 'none'}. {percent(most.share)} of the passes went to {most.stage}."
+    if attack.kind == "gradient-free":
+        said += " The model gives no gradient, so stages that need one did not run."
+    return said

@@ -74,6 +74,7 @@ def _traced(item: TracedItem, traces: Traces, eps: float) -> dict[str, object]:
     curves = along_the_run(mine, str(mine["attack"][0]))
     return {
         "state": "traced",
+        "stage": item.stage,
         "draws": item.draws,
         "weight": item.weight,
         "steps": curves.steps,

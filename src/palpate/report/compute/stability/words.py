@@ -41,7 +41,8 @@ def sentence(one: AttackStability, norm: str, *, say_still: bool = True) -> str:
     if one.state != "traced":
         return one.sentence or _UNTRACED[one.state]
     starts = [_starts(one, norm)] if one.draws or say_still else []
-    return " ".join(f"{part}." for part in (_course(one), *_stabilised(one), *starts))
+    stage = [f"Its stage '{one.stage}' was traced"] if one.stage else []
+    return " ".join(f"{part}." for part in (*stage, _course(one), *_stabilised(one), *starts))
 
 
 def still(attacks: Sequence[AttackStability]) -> str:
