@@ -97,7 +97,7 @@ def test_objects_are_never_stored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 30, -30])
-def test_damaged_files_are_named_with_the_mend(tmp_path: Path, kept: int) -> None:
+def test_damaged_files_are_named_with_the_fix(tmp_path: Path, kept: int) -> None:
     run = _run(tmp_path, "a")
     run.write_trace("a", [ROW], MAPS)
     for path in (run.trace("a"), run.trace("a").with_suffix(".npz")):

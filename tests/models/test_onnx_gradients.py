@@ -58,7 +58,7 @@ def test_operators_that_torch_does_not_get_are_refused(tmp_path: Path) -> None:
         OnnxGradients(path)
 
 
-def test_where_onnx2torch_is_missing_the_mend_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_onnx2torch_is_missing_the_fix_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx2torch", None)
     with pytest.raises(InputError, match="pip install onnx2torch"):
         OnnxGradients(write(tmp_path / "m.onnx", Twin()))

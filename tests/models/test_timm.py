@@ -69,7 +69,7 @@ def test_a_name_alone_was_never_trained() -> None:
         ModelSource(timm=NAME)
 
 
-def test_where_timm_is_missing_the_mend_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_timm_is_missing_the_fix_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(InputError, match=r"pip install 'palpate\[timm\]'"):
         build_timm(NAME, {})

@@ -348,7 +348,7 @@ def test_a_random_model_is_refused_or_repeats_its_records(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="draws random numbers"):
         audit(plan, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    plan = tiny.rewrite(tmp_path / "plan", text.replace("shard = 5", 'shard = 5\nrandom_model = "allow"'))
+    plan = tiny.rewrite(tmp_path / "plan", text.replace("shard = 5", 'shard = 5\nrandom_model = "allow"\ndraws = 4'))
     audit(plan, tmp_path / "whole")
     torch.manual_seed(1)
     audit(plan, tmp_path / "run", progress=Heard(stop_after=4))
@@ -357,8 +357,8 @@ def test_a_random_model_is_refused_or_repeats_its_records(tmp_path: Path) -> Non
     assert tiny.shards(tmp_path / "run") == tiny.shards(tmp_path / "whole")
     said = next(finding.text for finding in outcome.findings if finding.subject == "random model")
     model = json.loads((tmp_path / "run" / "run.json").read_text())["model"]
-    assert "mean over 16 draws (run.draws)" in said
-    assert model["draws"] == 16 and model["inferer"].endswith("each output is the mean over 16 random draws")
+    assert "mean over 4 draws (run.draws)" in said
+    assert model["draws"] == 4 and model["inferer"].endswith("each output is the mean over 4 random draws")
 
 
 def test_gpu_settings_are_restored() -> None:

@@ -130,7 +130,7 @@ def test_wrong_channels_name_expected_and_given(given: int, fix: str) -> None:
         look(model, channels=given)
 
 
-def test_the_mend_for_channels_works() -> None:
+def test_the_fix_for_channels_works() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     victim = Victim(model, preprocess=Preprocess(channels=3))
     assert not [found for found in preflight(victim, TWO, *batch()) if found.level == "failure"]

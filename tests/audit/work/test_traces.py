@@ -254,7 +254,7 @@ def test_few_images_at_once_where_memory_is_short(tmp_path: Path, run: Path, mon
 
 def test_a_random_model_repeats_its_traces(tmp_path: Path) -> None:
     text = tiny.PLAN.replace("model.py:build", "model.py:noisy")
-    plan = tiny.write(tmp_path / "plan", text.replace("shard = 5", 'shard = 5\nrandom_model = "allow"'))
+    plan = tiny.write(tmp_path / "plan", text.replace("shard = 5", 'shard = 5\nrandom_model = "allow"\ndraws = 4'))
     audit(plan, tmp_path / "whole")
     audit(plan, tmp_path / "run", progress=Heard(stop_tracing_after=1))
     torch.manual_seed(2)
@@ -263,7 +263,7 @@ def test_a_random_model_repeats_its_traces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
-def test_a_damaged_trace_is_named_with_the_mend(tmp_path: Path, suffix: str, run: Path) -> None:
+def test_a_damaged_trace_is_named_with_the_fix(tmp_path: Path, suffix: str, run: Path) -> None:
     plan = tiny.write(tmp_path / "plan")
     audit(plan, tmp_path / "run")
     path = RunFolder(tmp_path / "run").trace(stability_of(tmp_path / "run")["items"][0]["identity"]).with_suffix(suffix)

@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("content", [pytest.param(content, id=name) for name, content in WRONG.items()])
-def test_wrong_maps_are_one_sentence_and_the_mend_works(tmp_path: Path, whole: Path, content: bytes) -> None:
+def test_wrong_maps_are_one_sentence_and_the_fix_works(tmp_path: Path, whole: Path, content: bytes) -> None:
     run = RunFolder(shutil.copytree(whole / "run", tmp_path / "run"))
     path = run.trace(json.loads((run.path / "run.json").read_text())["stability"]["items"][0]["identity"])
     path.with_suffix(".npz").write_bytes(content)
