@@ -358,7 +358,7 @@ def _with_few_attacks(plan: Path) -> None:
     text = plan.read_text()
     head, gates = text[: text.index("[[attacks]]")], text[text.index("[[gates]]") :]
     few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n'
-    plan.write_text(f'{head}{few}{gates}[run]\nlayout = "contiguous"\n')
+    plan.write_text(f'{head}{few}{gates}[quality]\nimages = 0\n[run]\nlayout = "contiguous"\n')
 
 
 def test_the_demo_runs_one_task_and_goes_on(call: Call, tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ tries = 2
 batch = 3
 shard = 5
 layout = "contiguous"
+
+[quality]
+images = 0
 """
 
 

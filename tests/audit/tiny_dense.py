@@ -104,6 +104,8 @@ batch = 4
 shard = 4
 layout = "contiguous"
 """
+_NO_PROBES = "\n[quality]\nimages = 0\n"
+"""Probes of survivors take longer than these audits; `work/test_probing.py` tests them."""
 _INFERER = """
 [model.inferer]
 size = [8, 8, 8]
@@ -114,7 +116,8 @@ flips = [[0]]
 def text(kind: str, more: str = "") -> str:
     """The plan of one kind of task."""
     inferer = _INFERER if kind == "volume" else ""
-    return _HEAD.format(factory=_FACTORIES[kind], inferer=inferer, task=TASKS[kind], more=more)
+    plan = _HEAD.format(factory=_FACTORIES[kind], inferer=inferer, task=TASKS[kind], more=more)
+    return plan if "[quality]" in more else plan + _NO_PROBES
 
 
 def write(folder: Path, kind: str, more: str = "") -> Plan:

@@ -94,7 +94,7 @@ def place(tmp_path: Path) -> Path:
 def test_the_demo_and_its_finer_budgets(place: Path) -> None:
     demo, finer, *_ = blocks("sh")
     plan = write_demo(place / DEMO.parent, "classification", images=5)
-    few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n'
+    few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n'
     text = plan.read_text()
     plan.write_text(text[: text.index("[[attacks]]")] + few)
     done = run(demo, place)

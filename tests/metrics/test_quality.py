@@ -105,8 +105,8 @@ def test_wins_of_a_stage_without_gradients_are_those_of_a_search():
 
 def test_few_probed_images_are_named_with_their_reason():
     few = tuple(replace(one, tried=3, won=min(one.won, 3)) for one in CLEAN)
-    judged = attack_quality(evidence(pgd(), probes=few, capped=": passes are short"))
-    assert judged.degree == "medium" and judged.reasons == ("Only 3 images were probed: passes are short.",)
+    judged = attack_quality(evidence(pgd(), probes=few))
+    assert judged.degree == "medium" and judged.reasons == ("Only 3 images were probed; write quality.images = 8.",)
     assert attack_quality(evidence(pgd(), probes=())).reasons == ("No image was probed; write quality.images = 8.",)
     assert attack_quality(evidence(pgd(), probes=few, survivors=3)).degree == "high", "all that are left"
 

@@ -31,7 +31,7 @@ PLAN = (
     tiny.PLAN[: tiny.PLAN.index("[[attacks]]")].replace("[task]", "limit = 6\n\n[task]")
     + f'[[attacks]]\nattack = "square"\nqueries = 100\nquery_budget = {BUDGET}\n\n'
     + tiny.PLAN[tiny.PLAN.index("[run]") :].replace("shard = 5", "shard = 6")
-    + "\n[stability]\nimages = 0\n\n[quality]\nimages = 0\n"
+    + "\n[stability]\nimages = 0\n"
 )
 
 

@@ -23,6 +23,7 @@ from palpate.audit.work.shards import Shard, under_attack
 from palpate.contracts import Attack
 from palpate.metrics.panel import Images, Outcome, Panel, arrange
 from palpate.metrics.stages import least_passes
+from palpate.metrics.validity.quality import SAMPLE
 from palpate.metrics.validity.survivors import Survivors, survivors
 from palpate.quality import PROBES, Probed, Setting, planned, probe
 from palpate.quality.probes import FREE, QUERIES, STARTS
@@ -94,7 +95,8 @@ def probe_jobs(plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Sh
 def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> ProbeJob:
     """The probes of one goal.
 
-    They are planned to spend at most a share of the passes of the attacks, so cheap attacks get fewer of them.
+    They are planned to spend at most a share of the passes of the attacks, but `SAMPLE` images are always probed: cheap
+    attacks are those that most likely missed something.
     """
     goal, wanted = items[0].goal, plan.quality.images
     outcomes = {one.attack: one for one in panel.of(goal)}
@@ -106,7 +108,8 @@ def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> P
     setting = Setting(base, plan.threat.build(left.eps), high - low, name, made[by])
     spent = sum(int(one.forwards.sum() + one.backwards.sum()) for one in outcomes.values())
     each = planned(setting)
-    rows = subject.spread(left.rows, min(wanted, int(plan.quality.share * spent / each)))
+    affordable = int(plan.quality.share * spent / each)
+    rows = subject.spread(left.rows, min(wanted, max(SAMPLE, affordable)))
     decides = {
         "probe": PROBE_VERSION,
         "probes": [one for one in PROBES if one not in made[by]],

@@ -86,7 +86,6 @@ class Evidence:
         searches: attack of several stages -> its stages that use no gradient.
         done: probes that were left out, because the stages of an attack of the plan had done the same.
         by: that attack.
-        capped: why fewer images were probed than the plan wanted; empty if as many were.
     """
 
     outcomes: Sequence[Outcome]
@@ -102,7 +101,6 @@ class Evidence:
     searches: Mapping[str, Sequence[str]] = field(default_factory=dict)
     done: Sequence[str] = ()
     by: str = ""
-    capped: str = ""
 
 
 @dataclass(frozen=True)
@@ -314,7 +312,7 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
     most = max(tried.values(), default=0)
     if most < min(SAMPLE, evidence.survivors):
         images = f"Only {most} image{' was' if most == 1 else 's were'}" if most else "No image was"
-        found.append(f"{images} probed{evidence.capped or '; write quality.images = 8'}.")
+        found.append(f"{images} probed; write quality.images = 8.")
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from palpate.metrics.validity import strength
 from palpate.metrics.validity.health import leaves_budget
 from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality, precision
 from palpate.report.compute.reading import RunReading
-from palpate.report.model.description_quality import ProbedGoal, Probing
+from palpate.report.model.description_quality import ProbedGoal
 from palpate.report.model.schema import WorstCase
 from palpate.report.model.schema_quality import GoalJudgement, IndicatorResult
 
@@ -79,17 +79,6 @@ def _evidence(reading: RunReading, goal: str, findings: Sequence[HealthFinding])
         searches={attack.name: attack.searches for attack in description.attacks},
         done=() if probed is None else probed.done,
         by="" if probed is None else probed.by,
-        capped="" if probed is None else _capped(description.quality, probed),
-    )
-
-
-def _capped(quality: Probing | None, probed: ProbedGoal) -> str:
-    """Why fewer images were probed than the plan wanted, as the end of a sentence; empty if as many were."""
-    if quality is None or quality.share is None or probed.spent * quality.share >= quality.images * probed.each:
-        return ""
-    return (
-        f": one needs about {probed.each} passes, and the probes may spend {quality.share:g} times the {probed.spent} "
-        "passes of the attacks. Give this goal to `strongest`, or raise quality.share"
     )
 
 

@@ -16,5 +16,5 @@ class QualitySection(Section):
     switches this off; the report then cannot call the quality of attacks high. A service behind `model.endpoint` is
     probed only if the plan has this table, because each image costs about 600 queries."""
     share: float = Field(default=1.0, gt=0, examples=["share = 1.0"])
-    """The probes of a goal may spend at most this share of the forward and backward passes that its attacks spent. If
-    the attacks were cheap, fewer images are probed; with fewer than 4 the quality of attacks is at most medium."""
+    """The probes of a goal may spend at most this share of the forward and backward passes that its attacks spent,
+    and fewer images are probed after cheap attacks; but 4 images are probed whatever that costs."""
