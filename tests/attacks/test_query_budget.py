@@ -7,8 +7,10 @@ import itertools
 import pytest
 import torch
 
+from palpate.attacks.cascade.stages import Cascade, Stage
 from palpate.attacks.curve import curve
 from palpate.attacks.noise import RandomNoise
+from palpate.attacks.recipes import fgsm
 from palpate.attacks.square import Square
 from palpate.checks import victims
 from palpate.contracts import Limits
@@ -22,6 +24,9 @@ BOUNDS = (0.0, 255.0)
 MAKE = {
     "noise": lambda threat: RandomNoise(threat, tries=30),
     "square": lambda threat: Square(threat, queries=30),
+    "stages": lambda threat: Cascade(
+        threat, (Stage("climb", fgsm(threat)), Stage("square", Square(threat, queries=30), gradient=False))
+    ),
     "square to its end": lambda threat: Square(threat, queries=30, run_to_end=True),
 }
 

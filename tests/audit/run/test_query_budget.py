@@ -23,6 +23,9 @@ BUDGETED = HEAD + SQUARE + "query_budget = 30\n\n" + RUN
 def test_attacks_with_gradients_have_no_query_budget():
     with pytest.raises(PlanError, match=r"query_budget.*'pgd' uses gradients. Remove it, and set steps"):
         parse_plan(tiny.PLAN.replace("steps = 3", "steps = 3\nquery_budget = 30"), Path("plan.toml"))
+    # Under a budget `strongest` is its search without gradients.
+    (limited,) = items(parse_plan(BUDGETED.replace('"square"\nqueries = 100', '"strongest"'), Path("plan.toml")))
+    assert limited.query_budget == 30
     with pytest.raises(PlanError, match="1 must be 2 or more"):
         parse_plan(BUDGETED.replace("= 30", "= 1"), Path("plan.toml"))
 

@@ -63,7 +63,7 @@ class Cascade:
 
     With S stages, sample i leaves after the first stage that beats it. `AttackResult.stages` says which stage found
     the image that is returned, and what each stage spent. A stage that needs a gradient does not run on a model that
-    gives none; its costs are then zero.
+    gives none, nor under a budget of queries, which is for models that are asked for outputs; its costs are then zero.
 
     Attributes:
         threat: what the attack may do.
@@ -102,7 +102,7 @@ class Cascade:
         streams = Streams.of(generator, len(images))
         whole: AttackResult | None = None
         with victim:
-            blind = is_opaque(victim.module)
+            blind = is_opaque(victim.module) or (limits is not None and limits.queries is not None)
             for place, stage in enumerate(self.stages):
                 left = limits if whole is None else after(limits, whole.forwards)
                 rows = torch.arange(len(images), device=images.device) if whole is None else self._open(whole, left)

@@ -93,11 +93,6 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
         InputError: the attack, a parameter or the goal is unknown, or the attack refuses a value.
     """
     entry = catalog.find(section.attack)
-    if section.query_budget is not None and entry.gradient:
-        raise InputError(
-            f"query_budget: it limits attacks that use only outputs, and '{section.attack}' uses gradients. "
-            f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
-        )
     settings = _exact_types(entry, section.parameters)
     curve = section.curve or plan.curve
     if curve == "minimum" and not entry.minimum:
@@ -106,6 +101,11 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
         settings.setdefault("run_to_end", True)
     eps = plan.radii
     made = catalog.make(section.attack, plan.threat.build(eps[0]), **settings)
+    if section.query_budget is not None and entry.gradient and not isinstance(made, Cascade):
+        raise InputError(
+            f"query_budget: it limits attacks that use only outputs, and '{section.attack}' uses gradients. "
+            f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
+        )
     made = robust(made, section.robust_to, plan.scale) if section.robust_to else made
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
     task = task_of(plan.task, section.goal)
