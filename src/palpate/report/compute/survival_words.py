@@ -38,7 +38,7 @@ def _saved(description: Description, point: SurvivalPoint, by: str) -> Iterator[
     if saved is None or saved.survived.total is None:
         return
     if not saved.survived.total:
-        yield f"At eps {written} none of the saved images had been beaten."
+        yield f"At eps {written} no image was beaten, so none was saved."
         return
     formats = f" ({', '.join(data.formats)})" if data.formats else ""
     count = saved.survived.total
