@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from palpate import catalog
@@ -116,12 +116,22 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: t
     known = catalog.parameters(catalog.find(section.attack))
     for name in section.parameters:
         if name not in known:
-            hint = belongs((*key, name), plan) or nearest(name, [*known, "name", "goal"])
-            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
+            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {_hint(key, name, known, plan)}"
     for name in section.parameters:
         if text.startswith(f"{name}: ") or f": {name} = " in text:
             return (*key, name), text.removeprefix(f"{name}: ")
     return (*key, "attack"), text
+
+
+def _hint(key: Key, name: str, known: Iterable[str], plan: type[PlanFields]) -> str:
+    """What to do about a parameter that an attack lacks; one that other attacks have belongs to no other section."""
+    elsewhere = any(name in catalog.parameters(entry) for entry in catalog.attacks().values())
+    if not elsewhere and (place := belongs((*key, name), plan)):
+        return place
+    close = nearest(name, [*known, "name", "goal"])
+    if not close.startswith("Known are"):
+        return close
+    return f"It has {', '.join(sorted(known)) or 'none'}."
 
 
 def _survival(plan: PlanFields) -> Iterator[Problem]:
