@@ -183,6 +183,11 @@ BAD = [
     ('"0.25/255"', "true", "threat.eps[0]"),
     ('attack = "pgd"', 'attack = "pdg"', "attacks[1].attack: There is no attack 'pdg'. Did you mean 'pgd'?"),
     ("steps = 20", "stps = 20", "attacks[0].stps: attack 'smia' has no parameter 'stps'. Did you mean 'steps'?"),
+    (
+        'attack = "pgd"',
+        'attack = "strongest"\nsteps = 10',
+        "attacks[1].steps: attack 'strongest' has no parameter 'steps'. It has run_to_end.",
+    ),
     ("steps = 20", "steps = 0", "attacks[0].steps: 0 must be at least 1"),
     ("steps = 20", "steps = 2.5", "attacks[0].steps: attack 'smia': steps = 2.5 must be int"),
     ("steps = 20", 'weight = 1.5\nagreement = "label"', "attacks[0].weight: 1.5 with agreement 'label'"),

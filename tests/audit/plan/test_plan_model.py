@@ -15,8 +15,13 @@ from tests.audit import tiny
 BEGIN, END = tiny.PLAN.index("[model]"), tiny.PLAN.index("[data]")
 
 
-def model(fields: str, tail: str = ""):
-    text = f"{tiny.PLAN[:BEGIN]}[model]\nbounds = [0, 255]\n{fields}\n{tail}\n{tiny.PLAN[END:]}"
+LATTICE = 'norm = "linf"', 'norm = "linf"\nlattice = true'
+
+
+def model(fields: str, tail: str = "", old: str = "", new: str = ""):
+    assert old in tiny.PLAN
+    end = tiny.PLAN[END:].replace(old, new) if old else tiny.PLAN[END:]
+    text = f"{tiny.PLAN[:BEGIN]}[model]\nbounds = [0, 255]\n{fields}\n{tail}\n{end}"
     return parse_plan(text, Path("folder/plan.toml")).model
 
 
@@ -45,7 +50,7 @@ def test_an_endpoint_is_a_table_of_its_own() -> None:
         'own_to_test = "M.example"\nper_second = 3\nsend = "png"'
         "\n[survival]\nafter = []"
     )
-    found = model("", tail)
+    found = model("", tail, *LATTICE)
     assert found.source().endpoint == Endpoint(
         "https://m.example/p", "M.example", 3.0, send="png", query={"key": {"env": "K"}}
     )
@@ -106,6 +111,43 @@ def test_each_mistake_has_its_line_and_its_fix(fields: str, tail: str, said: str
 def test_a_service_that_takes_pictures_is_not_handed_what_no_picture_holds() -> None:
     tail = '[model.endpoint]\nurl = "http://127.0.0.1:1/"\nsend = "png"\n[survival]\nafter = ["8bit", "blur1"]'
     with pytest.raises(PlanError, match=r"survival.after\[1\]: 'blur1' gives values between stored numbers, which png"):
-        model("", tail)
-    assert model("", tail.replace(', "blur1"', "")).endpoint is not None
+        model("", tail, *LATTICE)
+    assert model("", tail.replace(', "blur1"', ""), *LATTICE).endpoint is not None
     assert model("", tail.replace('"png"', '"npy"')).endpoint is not None
+    usual = r"survival.after: the default has 'half' and 'blur1', which give .* after = \[\"8bit\", .*\"rewindow\"\] in"
+    with pytest.raises(PlanError, match=usual):
+        model("", tail[: tail.index("[survival]")], *LATTICE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refused"),
+    [
+        ("", "", "'noise'"),
+        ('"noise"\ntries = 2', '"square"', ""),
+        ('"noise"\ntries = 2', '"strongest"', ""),
+        ('"noise"\ntries = 2', '"square"\n[[attacks]]\nattack = "hopskipjump"', "'hopskipjump'"),
+        ('norm = "linf"', 'norm = "l2"', "'noise'"),
+        (*LATTICE, ""),
+    ],
+)
+def test_a_service_that_takes_pictures_needs_attacks_on_stored_numbers(old: str, new: str, refused: str) -> None:
+    tail = '[model.endpoint]\nurl = "http://127.0.0.1:1/"\nsend = "png"\n[survival]\nafter = []'
+    if not refused:
+        assert model("", tail, old, new).endpoint is not None
+        return
+    said = f"threat.lattice: {refused} would try values between stored numbers, which png cannot hold. Write lattice ="
+    with pytest.raises(PlanError, match=said):
+        model("", tail, old, new)
+
+
+def test_a_budget_between_stored_numbers_is_none_for_pictures() -> None:
+    tail = '[model.endpoint]\nurl = "http://127.0.0.1:1/"\nsend = "png"\n[survival]\nafter = []'
+    with pytest.raises(PlanError, match=r"threat\.lattice: 'noise' would try"):
+        model("", tail, '"pgd"\nsteps = 3', '"square"')
+    with pytest.raises(PlanError, match=r"threat\.lattice: 'square' and 'noise' would try"):
+        model(
+            "",
+            tail,
+            'eps = ["6/255", "16/255"]\n\n[[attacks]]\nattack = "pgd"\nsteps = 3',
+            'eps = [0.5]\n\n[[attacks]]\nattack = "square"',
+        )

@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.run.runner import audit
-from palpate.errors import PlanError
+from palpate.audit.subject.surrogate import Surrogate
+from palpate.contracts import Task
+from palpate.errors import InputError, PlanError
+from palpate.preprocess import Preprocess
 from palpate.storage.runs import RunFolder
+from palpate.tasks.classification import Classification
+from palpate.tasks.heads import OneLogit
+from palpate.victim import Victim
 from tests.audit import tiny
 
 HEAD, RUN = tiny.PLAN[: tiny.PLAN.index("[[attacks]]")], tiny.PLAN[tiny.PLAN.index("[run]") :]
@@ -74,6 +82,7 @@ def test_a_surrogate_of_another_input_size_is_refused_unless_the_plan_resizes(tm
     refused = audit(plan, tmp_path / "a" / "run")
     assert refused.failed == ("transfer",)
     assert any("surrogate: it cannot be attacked with images of shape" in finding.text for finding in refused.findings)
+    assert any("it needs 12 pixels). Give its input in [surrogate.preprocess]" in one.text for one in refused.findings)
     text = (
         (tmp_path / "a" / "plan.toml")
         .read_text()
@@ -81,3 +90,37 @@ def test_a_surrogate_of_another_input_size_is_refused_unless_the_plan_resizes(tm
     )
     again = audit(tiny.rewrite(tmp_path / "a", text), tmp_path / "a" / "again")
     assert again.status == "finished" and not again.failed
+
+
+class _Rows(nn.Module):
+    """A network for images of 4 rows that gives scores of a chosen shape."""
+
+    def __init__(self, *shape: int):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images.mean(1) @ torch.ones(4, 1)).mean() * torch.ones(len(images), *self.shape)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "size", "said"),
+    [
+        (Classification(3), (5,), 4, "surrogate: it gives 5 classes, and the task has 3. Give a surrogate of the same"),
+        (Classification(3), (1,), 4, "surrogate: it gives 2 classes, and the task has 3. Give a surrogate of the same"),
+        (
+            Classification(2, head=OneLogit()),
+            (2,),
+            4,
+            "surrogate: its output has shape [1, 2] for 1 images, and a one-logit head with 2 classes needs [1, 1]. "
+            "Give a surrogate of the same",
+        ),
+        (Classification(3), (3,), 6, "surrogate: it cannot be attacked with images of shape [1, 6, 6]. Give its input"),
+    ],
+)
+def test_a_surrogate_that_does_not_fit_says_how(task: Task, shape: tuple[int, ...], size: int, said: str) -> None:
+    preprocess = Preprocess()
+    surrogate = Surrogate(Victim(_Rows(*shape), (0, 255), preprocess=preprocess), preprocess, {})
+    with pytest.raises(InputError) as caught:
+        surrogate.check(task, torch.zeros(1, 1, size, size), torch.zeros(1, dtype=torch.int64))
+    assert str(caught.value).startswith(said)

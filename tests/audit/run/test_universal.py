@@ -23,7 +23,7 @@ from tests.audit.tiny import Heard
 
 HEAD, RUN = tiny.PLAN[: tiny.PLAN.index("[[attacks]]")], tiny.PLAN[tiny.PLAN.index("[run]") :]
 ATTACK = '[[attacks]]\nattack = "universal"\npasses = 6\n\n'
-PLAN = HEAD + ATTACK + RUN + "\n[stability]\nimages = 0\n\n[quality]\nimages = 0\n"
+PLAN = HEAD + ATTACK + RUN + "\n[stability]\nimages = 0\n"
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,11 @@ def _killed(*_: object) -> None:
     [
         ({ATTACK: ATTACK + "share = 0.0\n"}, "share: 0 must be above 0 and below 1"),
         ({ATTACK: ATTACK + "by = 7\n"}, "by = 7 must be str"),
-        ({'group = "patient"': 'group = "split"'}, "universal: the images have a single patient"),
+        (
+            {'group = "patient"': 'group = "split"'},
+            "a single patient, and at least two are needed: .* correct data.group",
+        ),
+        ({'group = "patient"': 'group = "split"', ATTACK: ATTACK + 'by = "class"\n'}, "two are .* correct data.group"),
     ],
 )
 def test_what_leaves_nothing_to_learn_or_unseen_is_refused(change: dict[str, str], said: str, tmp_path: Path) -> None:

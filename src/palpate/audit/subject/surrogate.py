@@ -13,8 +13,9 @@ from palpate.contracts import Task
 from palpate.errors import InputError
 from palpate.models.loading import load_noted, weights_digest
 from palpate.preprocess import Preprocessing
+from palpate.tasks.heads import Softmax
 from palpate.tensors import Tree
-from palpate.usercode import ModelError
+from palpate.usercode import said
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
@@ -48,13 +49,41 @@ class Surrogate:
         shape = list(images.shape[1:])
         try:
             with self.victim, torch.no_grad():
-                task.validate(self.victim.judge(images), targets)
-        except (ModelError, InputError, RuntimeError) as error:
-            said = " ".join(str(getattr(error, "cause", error)).split())[:200].rstrip(".")
+                outputs = self.victim.judge(images)
+        except (InputError, RuntimeError) as error:
             raise InputError(
-                f"surrogate: it cannot be attacked with images of shape {shape} ({said}). Give a model of the same "
-                "task, and its input in [surrogate.preprocess], such as size."
+                f"surrogate: it cannot be attacked with images of shape {shape}{_said(error)}. Give its input in "
+                "[surrogate.preprocess], such as size and channels, or a surrogate that takes such images."
             ) from error
+        try:
+            task.validate(outputs, targets)
+        except InputError as error:
+            text = _misfit(task, outputs, error)
+            fix = (
+                "Check its weights and [surrogate.preprocess]" if "NaN" in text else "Give a surrogate of the same task"
+            )
+            raise InputError(f"surrogate: {text}. {fix}.") from error
+
+
+def _said(error: Exception) -> str:
+    """What a model or its preprocessing says about its input, in brackets; torch's own words help nobody."""
+    cause = getattr(error, "cause", error)
+    if isinstance(cause, RuntimeError):
+        return ""
+    return f" ({str(cause).rstrip('.') if isinstance(cause, InputError) else said(cause)})"
+
+
+def _misfit(task: Task, outputs: Tree, error: InputError) -> str:
+    """How outputs differ from those of the task: by their number of classes or findings, or as the task says it."""
+    for noun in ("classes", "findings"):
+        wanted, head = getattr(task, noun, None), getattr(task, "head", None)
+        one_each = noun == "findings" or isinstance(head, Softmax)
+        if wanted is not None and one_each and isinstance(outputs, Tensor) and outputs.ndim == 2:
+            given = max(outputs.shape[1], 2) if noun == "classes" else outputs.shape[1]
+            if given != wanted:
+                return f"it gives {given} {noun}, and the task has {wanted}"
+    # The advice that follows is for the model under test.
+    return str(error).partition(". ")[0].removeprefix("model: ").replace("the model's output", "its output").rstrip(".")
 
 
 def load_surrogate(plan: Plan, device: torch.device, *, allow_pickle: bool) -> Surrogate | None:

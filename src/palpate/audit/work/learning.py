@@ -83,10 +83,14 @@ def _name(plan: Plan, subject: Subject, by: str, row: int) -> str:
 def _divided(plan: Plan, subject: Subject, attack: Universal, name: str, rows: Sequence[int]) -> Group:
     patients = sorted({subject.table[row].group for row in rows}, key=partial(derive, plan.seed, "universal"))
     if len(patients) < 2:
-        group = "the images have" if attack.by == "all" else f"{attack.by} {name} has"
+        group, fix = f"{attack.by} {name} has", 'Use by = "all", or leave the group out with data.where.'
+        if len({case.group for case in subject.table}) < 2:
+            group, fix = (
+                "the images have",
+                "Add images of another patient, or correct data.group, which names patients.",
+            )
         raise InputError(
-            f"universal: {group} a single patient, and some are needed to learn on and some that are unseen. Use "
-            'by = "all", or leave the group out with data.where.'
+            f"universal: {group} a single patient, and at least two are needed: one to learn on, one unseen. {fix}"
         )
     count = min(max(round(attack.share * len(patients)), 1), len(patients) - 1)
     chosen = set(patients[:count])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from palpate import catalog
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from palpate.audit.plan.sections.tasks import TaskSection
 
 _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
+_WHOLE = ("square", "strongest")
+"""Attacks on a service that in linf change each value by the whole budget."""
 _SCORED = ("clean_score", "score")
 _LISTS = {"multilabel": "findings", "segmentation": "structures"} | dict.fromkeys(
     ("binary", "multiclass", "ordinal", "detection"), "classes"
@@ -46,7 +48,7 @@ def problems(plan: PlanFields) -> list[Problem]:
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
-        found += [*_attacks(plan), *_gates(plan), *_survival(plan)]
+        found += [*_attacks(plan), *_gates(plan), *_survival(plan), *_pictures(plan)]
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
@@ -116,12 +118,22 @@ def _attack_problem(key: Key, section: AttackSection, error: InputError, plan: t
     known = catalog.parameters(catalog.find(section.attack))
     for name in section.parameters:
         if name not in known:
-            hint = belongs((*key, name), plan) or nearest(name, [*known, "name", "goal"])
-            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {hint}"
+            return (*key, name), f"attack '{section.attack}' has no parameter '{name}'. {_hint(key, name, known, plan)}"
     for name in section.parameters:
         if text.startswith(f"{name}: ") or f": {name} = " in text:
             return (*key, name), text.removeprefix(f"{name}: ")
     return (*key, "attack"), text
+
+
+def _hint(key: Key, name: str, known: Iterable[str], plan: type[PlanFields]) -> str:
+    """What to do about a parameter that an attack lacks; one that other attacks have belongs to no other section."""
+    elsewhere = any(name in catalog.parameters(entry) for entry in catalog.attacks().values())
+    if not elsewhere and (place := belongs((*key, name), plan)):
+        return place
+    close = nearest(name, [*known, "name", "goal"])
+    if not close.startswith("Known are"):
+        return close
+    return f"It has {', '.join(sorted(known)) or 'none'}."
 
 
 def _survival(plan: PlanFields) -> Iterator[Problem]:
@@ -136,10 +148,45 @@ def _survival(plan: PlanFields) -> Iterator[Problem]:
         if step in seen:
             yield key, f"'{name}' does the same as '{seen[step]}', which is listed already. Keep one of them."
         seen.setdefault(step, name)
-        send = plan.model.endpoint.send if plan.model.endpoint else "npy"
-        if send != "npy" and isinstance(step, (Blurred, Resampled)):
-            text = f"'{name}' gives values between stored numbers, which {send} cannot hold."
-            yield key, f'{text} Leave it out, or write model.endpoint.send = "npy".'
+
+
+def _pictures(plan: PlanFields) -> Iterator[Problem]:
+    """What would hand values between stored numbers to a service that takes pictures."""
+    send = plan.model.endpoint.send if plan.model.endpoint else "npy"
+    if send == "npy":
+        return
+    between, other = f"values between stored numbers, which {send} cannot hold.", 'write model.endpoint.send = "npy".'
+    after = plan.survival.after
+    unfit = [place for place, name in enumerate(after) if _unrounded(name, plan)]
+    if unfit and "after" not in plan.survival.model_fields_set:
+        names = " and ".join(f"'{after[place]}'" for place in unfit)
+        rest = ", ".join(f'"{name}"' for place, name in enumerate(after) if place not in unfit)
+        text = f"the default has {names}, which give {between} Write after = [{rest}] in [survival], or {other}"
+        yield ("survival", "after"), text
+    else:
+        for place in unfit:
+            yield ("survival", "after", place), f"'{after[place]}' gives {between} Leave it out, or {other}"
+    if asking := [f"'{section.title}'" for section in plan.attacks if _tries_between(section, plan)]:
+        text = f"{' and '.join(asking)} would try {between} Write lattice = true in [threat], or {other}"
+        yield ("threat", "lattice"), text
+
+
+def _unrounded(name: str, plan: PlanFields) -> bool:
+    try:
+        return isinstance(parse(name, plan.scale), (Blurred, Resampled))
+    except InputError:  # said elsewhere
+        return False
+
+
+def _tries_between(section: AttackSection, plan: PlanFields) -> bool:
+    """Whether an attack on a service tries values that are not whole; those that need gradients ask it nothing."""
+    threat = plan.threat
+    if threat.lattice or section.attack not in catalog.attacks():
+        return False
+    if section.attack in _WHOLE and threat.norm == "linf" and not threat.smooth and not set(threat.channels) - {0, 1}:
+        # Preprocessing may make whole numbers of such a budget.
+        return not plan.model.preprocess.model_fields_set and any(abs(eps - round(eps)) > 1e-3 for eps in plan.radii)
+    return section.attack in _WHOLE or not catalog.find(section.attack).gradient
 
 
 def _gates(plan: PlanFields) -> Iterator[Problem]:
