@@ -96,6 +96,7 @@ FINDINGS = {
     "never ran": lambda: health.attacks_ran({"pgd": (1.0,), "fgsm": (1.0,)}, rows()),
     "ran on a part": lambda: health.attacks_ran({"pgd": (1.0, 2.0)}, rows()),
     "unsteady": lambda: health.steady_model(changed(rows())),
+    "no image yet": lambda: health.clean_baseline(panel([]).images),
     "nothing right": lambda: health.clean_baseline(rows(clean_prediction=1).images),
     "one class": lambda: health.clean_baseline(rows().images),
     "as the commonest class": lambda: health.clean_baseline(

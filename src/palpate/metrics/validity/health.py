@@ -94,7 +94,7 @@ def clean_baseline(images: Images) -> HealthFinding:
     """
     name = "Clean accuracy"
     if not images.count:
-        return HealthFinding("failure", name, "There is no image.")
+        return HealthFinding("failure", name, "No image has a record yet. Run `palpate audit` again to continue.")
     share = clean_accuracy(images)
     if (images.label < 0).all():
         return _acceptable(share)
