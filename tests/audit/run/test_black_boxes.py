@@ -121,7 +121,7 @@ def test_an_onnx_file_has_the_records_of_its_network(tmp_path: Path) -> None:
     assert white.status == "finished" and not white.failed
     assert black.failed == ("pgd",)
     (said,) = [finding.text for finding in black.findings if finding.subject == "gradients"]
-    assert "black box" in said and "square" in said and "noise" in said
+    assert "black box" in said and "square" in said and "of strongest its search" in said
     # What could not run is no record; what could has the same ones.
     wanted = records(tmp_path / "white")
     assert any(row[3] for row in wanted) and not all(row[3] for row in wanted)
