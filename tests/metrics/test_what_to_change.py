@@ -112,6 +112,7 @@ def changed(panel_of_ten):
 
 FINDINGS = {
     "attacks could not run": lambda: health.attacks_ran({"pgd": (1.0,)}, rows(), {"pgd"}),
+    "square could not run": lambda: health.attacks_ran({"square": (1.0,)}, rows(), {"square"}),
     "no record": lambda: health.attacks_ran({"pgd": (1.0,)}, type(rows())(rows().images, ())),
     "never ran": lambda: health.attacks_ran({"pgd": (1.0,), "fgsm": (1.0,)}, rows()),
     "ran on a part": lambda: health.attacks_ran({"pgd": (1.0, 2.0)}, rows()),
