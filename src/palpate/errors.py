@@ -24,8 +24,11 @@ class InputError(PalpateError, ValueError):
     """palpate cannot work with an image, a label, a model or an argument."""
 
 
-class NotAskedError(InputError):
-    """A question was refused before it reached the model, so that it is not spent."""
+class NotAskedError(PalpateError):
+    """A question was refused before it reached the model, so that it is not spent; the budget is.
+
+    It is no `InputError`, because neither the attack nor the model failed: the audit stops, and the next start goes on.
+    """
 
 
 class NoGradientError(InputError):

@@ -14,7 +14,7 @@ from palpate.audit.plan.sections.quality import QualitySection
 from palpate.audit.plan.sections.run import RunSection
 from palpate.audit.plan.sections.threat import ThreatSection
 from palpate.metrics.validity import health, strength
-from palpate.metrics.validity.indicators import FIXES, FIXES_OF_PROBE, INDICATORS, OF_PROBE
+from palpate.metrics.validity.indicators import FIXES, FIXES_OF_PROBE, INDICATORS, OF_PROBE, STRONGEST, advised
 from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality
 from palpate.quality import PROBES
 from tests.metrics.handmade import curve, panel, record
@@ -67,6 +67,26 @@ def test_each_probe_that_wins_says_what_to_write(probe):
     assert settings(sign.fix), "a probe that wins names a value"
 
 
+@pytest.mark.parametrize("fix", [*FIXES.values(), *FIXES_OF_PROBE.values()])
+def test_no_advice_names_strongest_where_it_is_there(fix):
+    text = advised(fix, True)
+    assert STRONGEST not in text and advised(fix, False) == fix
+    says_what_to_change(text)
+
+
+def test_where_only_the_search_of_strongest_ran_gradients_are_asked_for():
+    made_alone = outcome("strongest", np.zeros((1, 20), dtype=bool))
+    kinds, searches = {"strongest": "gradient-free"}, {"strongest": ("square",)}
+    judged = attack_quality(
+        Evidence([made_alone], kinds, [ProbeOutcome("large radius", "a search", 8, 8)], 20, "8", gradients=False,
+                 searches=searches, blocked="No gradient flows.")
+    )  # fmt: skip
+    texts = " ".join((*judged.reasons, *(one.fix for one in judged.indicators)))
+    assert STRONGEST not in texts and "model.onnx_gradients = true" in texts
+    found = strength.strong_enough([made_alone], kinds, searches)
+    assert found.level == "failure" and STRONGEST not in found.text and "model.factory" in found.text
+
+
 KINDS = {"noise": "gradient-free", "fgsm": "single-step", "pgd": "iterative"}
 
 
@@ -92,10 +112,12 @@ def changed(panel_of_ten):
 
 FINDINGS = {
     "attacks could not run": lambda: health.attacks_ran({"pgd": (1.0,)}, rows(), {"pgd"}),
+    "square could not run": lambda: health.attacks_ran({"square": (1.0,)}, rows(), {"square"}),
     "no record": lambda: health.attacks_ran({"pgd": (1.0,)}, type(rows())(rows().images, ())),
     "never ran": lambda: health.attacks_ran({"pgd": (1.0,), "fgsm": (1.0,)}, rows()),
     "ran on a part": lambda: health.attacks_ran({"pgd": (1.0, 2.0)}, rows()),
     "unsteady": lambda: health.steady_model(changed(rows())),
+    "no image yet": lambda: health.clean_baseline(panel([]).images),
     "nothing right": lambda: health.clean_baseline(rows(clean_prediction=1).images),
     "one class": lambda: health.clean_baseline(rows().images),
     "as the commonest class": lambda: health.clean_baseline(
@@ -117,6 +139,7 @@ FINDINGS = {
     "flat success": lambda: strength.growth(made(pgd=[1.0, INF]).images, made(pgd=[1.0, INF]).outcomes),
     "half the range": lambda: strength.reaches_all(made(pgd=[INF]).images, made(pgd=[INF]).outcomes, 8.0),
     "few fall": lambda: strength.reaches_all(made(pgd=[INF]).images, made(pgd=[INF]).outcomes, 255.0),
+    "only the search of strongest": lambda: strength.strong_enough(made(noise=[INF]).outcomes, KINDS, {"noise"}),
     "no strong attack": lambda: strength.strong_enough(made(noise=[INF]).outcomes, KINDS),
 }
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.square import Square
-from palpate.errors import InputError
+from palpate.errors import InputError, NotAskedError
 from palpate.models import endpoint as module
 from palpate.models import endpoint_wire
 from palpate.models.blackbox import FromProbabilities
@@ -217,9 +217,9 @@ def test_what_a_png_cannot_hold_is_refused_unasked(service: Service, send: str, 
 def test_the_budget_is_kept_and_says_what_was_spent(service: Service) -> None:
     asked = model(service, budget=5)
     asked(images(3))
-    with pytest.raises(InputError, match=r"all 5 queries of this start are spent.*Finished shards are kept"):
+    with pytest.raises(NotAskedError, match=r"all 5 queries of this start are spent.*Finished shards are kept"):
         asked(images(3))
-    with pytest.raises(InputError, match="are spent"):
+    with pytest.raises(NotAskedError, match="are spent"):
         asked(images(1))
     assert asked.spent == len(service.asked) == 5
 

@@ -171,8 +171,9 @@ class EndpointModel(BlackBox):
         """Scores (B, K), or (B, K, *spatial) for masks, one query per image.
 
         Raises:
-            InputError: the budget is spent; an image cannot be sent exactly; or the answer is late, an error, too
-                long, or not finite scores of the shape of the first answer.
+            NotAskedError: the budget is spent.
+            InputError: an image cannot be sent exactly; or the answer is late, an error, too long, or not finite scores
+                of the shape of the first answer.
         """
         return torch.stack([self._one(image) for image in images.cpu()])
 

@@ -13,6 +13,7 @@ from palpate.report import write_report
 from palpate.report.compute.results import summarise
 from palpate.report.draw import figures
 from palpate.report.model.description import read_description
+from palpate.report.model.schema_quality import GoalJudgement
 from palpate.report.model.words import percent, ratio
 from palpate.report.page import views
 from palpate.report.page.html import render
@@ -228,3 +229,16 @@ def test_what_attacks_knew_of_the_model_is_read_from_their_passes(results):
     assert knowledge(seeing).startswith("Every attack knew the model's weights")
     assert f"except {blind[0].name}" in knowledge([*seeing, blind[0]])
     assert "only its outputs (black box)" in knowledge(blind)
+
+
+def test_the_tiles_of_trust_show_the_lowest_of_all_goals_and_name_them():
+    def goal(name, quality):
+        return GoalJudgement(goal=name, quality=quality, quality_reasons=[], indicators=[], precision="high",
+                             precision_reasons=[])  # fmt: skip
+
+    goals = [goal("untargeted", "high"), goal("to no disease", "medium"), goal("to disease", "medium")]
+    quality, precision = views.trust(goals)
+    assert quality == ("Attack quality", "medium", "read with care; 2 goals: medium; untargeted: high")
+    assert precision == ("Precision", "high", "of the 95% intervals")
+    assert views.trust(goals[:1])[0] == ("Attack quality", "high", "nothing speaks for missed attacks")
+    assert views.trust([]) == []

@@ -106,6 +106,7 @@ def audit(
 
     Raises:
         InputError: the model or the images cannot be audited.
+        NotAskedError: the budget of the service is spent. The next call continues.
         StorageError: the folder is in use, belongs to another plan, or cannot be read or written.
     """
     require_own(folder, plan)

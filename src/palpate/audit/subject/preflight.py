@@ -211,6 +211,7 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFind
 
 def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[AuditFinding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
+    free += ", and of strongest its search"
     seen = preprocessing(victim.preprocess, images[:_TRIED])
     through = [AuditFinding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:

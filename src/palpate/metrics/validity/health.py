@@ -46,9 +46,9 @@ def attacks_ran(
     """
     name, done = "All attacks ran", {outcome.attack: outcome for outcome in panel.outcomes}
     if unable := [attack for attack in planned if attack in failed]:
-        text = (
-            f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix. Or write "
-            'attack = "square" in their place.'
+        text = f"Could not run: {_list(unable)}. The findings give the reason of each, and the fix"
+        text += (
+            ": `palpate audit` tries again." if "square" in unable else '. Or write attack = "square" in their place.'
         )
         return HealthFinding("failure", name, text)
     absent = [attack for attack in planned if attack not in done]
@@ -94,7 +94,7 @@ def clean_baseline(images: Images) -> HealthFinding:
     """
     name = "Clean accuracy"
     if not images.count:
-        return HealthFinding("failure", name, "There is no image.")
+        return HealthFinding("failure", name, "No image has a record yet. Run `palpate audit` again to continue.")
     share = clean_accuracy(images)
     if (images.label < 0).all():
         return _acceptable(share)

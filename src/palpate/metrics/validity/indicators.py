@@ -25,6 +25,11 @@ OF_PROBE = {
 """The indicator of each probe."""
 SEARCH = 'attack = "square" with queries = 5000'
 STRONGEST = 'attack = "strongest"'
+BEHIND = (
+    "Climbs need gradients: name in model.factory the network behind a service, or for an ONNX file write "
+    "model.onnx_gradients = true."
+)
+"""What a model that gives only outputs needs."""
 FIXES = {
     SILENT: "Find the layer that overflows and let model.factory build the model without it; keep "
     'run.precision = "float32".',
@@ -35,7 +40,7 @@ FIXES = {
     f"{SEARCH} to [[attacks]]: a climb that stops there has no gradient (saturated outputs, a detached branch).",
     UNSTABLE: "Write run.draws = 64 (16 by default), or fix the random numbers of the model.",
     UNAVAILABLE: f"Write {SEARCH} in [[attacks]], or name in model.factory a model without the step that blocks "
-    "gradients (rounding, argmax, detach).",
+    f"gradients (rounding, argmax, detach). {BEHIND}",
     MISLEADING: f"Write {SEARCH} in [[attacks]], and name in model.factory a model without rounding, votes or "
     "detached parts.",
     FREE: f"Write {STRONGEST} and {SEARCH} in [[attacks]].",
@@ -47,6 +52,11 @@ FIXES_OF_PROBE = {
     "more starts": f"Write {STRONGEST} in [[attacks]], or restarts = 5 for pgd or apgd-margin.",
 }
 """What to change where one probe says it more exactly than its indicator."""
+
+
+def advised(text: str, there: bool) -> str:
+    """Advice to write `strongest`; if it is `there` already, to search longer instead."""
+    return text.replace(f"{STRONGEST} and ", "").replace(STRONGEST, SEARCH) if there else text
 
 
 @dataclass(frozen=True)

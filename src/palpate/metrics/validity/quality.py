@@ -7,7 +7,7 @@ Robustness" (2019). Each that fires says what was seen, and what to change in th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from palpate.metrics.panel import Bools, Outcome
 from palpate.metrics.validity.health import FEW_GROUPS, FEW_IMAGES, MANY
 from palpate.metrics.validity.indicators import (
+    BEHIND,
     FIXES,
     FIXES_OF_PROBE,
     FREE,
@@ -30,6 +31,7 @@ from palpate.metrics.validity.indicators import (
     WEAK,
     Indicator,
     Sign,
+    advised,
 )  # fmt: skip
 from palpate.metrics.validity.strength import AttackKind
 from palpate.metrics.validity.survivors import blocked
@@ -124,7 +126,8 @@ def attack_quality(evidence: Evidence) -> Judgement:
     `low`: an indicator fired, no attack of several steps ran, or the run is unfinished. `medium`: evidence is missing,
     or one image shows an indicator.
     """
-    signs = tuple(_indicators(evidence))
+    there = _staged(evidence)
+    signs = tuple(replace(one, fix=advised(one.fix, there)) for one in _indicators(evidence))
     fired = [one.text for one in signs if one.sign == "fired"]
     seen = (*fired, *(one.text for one in signs if one.sign == "doubt"))
     if failed := (*_unusable(evidence), *fired):
@@ -134,6 +137,11 @@ def attack_quality(evidence: Evidence) -> Judgement:
     if not _open(evidence):
         return Judgement("high", ("The attacks beat every image at every budget, so they missed nothing.",))
     return Judgement("high", (_clean(evidence),))
+
+
+def _staged(evidence: Evidence) -> bool:
+    """Whether an attack of several stages ran: `strongest` is in the plan."""
+    return any(evidence.searches.get(one.attack) for one in evidence.outcomes)
 
 
 def _unusable(evidence: Evidence) -> list[str]:
@@ -306,8 +314,8 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.gradients:
         found.append(
             "The model gives no gradient, or the plan has no attack that follows it: only searches ran, and they "
-            f"need many queries to find what a climb finds. Write {SEARCH}; or {STRONGEST}, if the model has "
-            "gradients."
+            f"need many queries to find what a climb finds. Write {SEARCH}. "
+            + (BEHIND if _staged(evidence) else f"Or write {STRONGEST}, if the model has gradients.")
         )
     most = max(tried.values(), default=0)
     if most < min(SAMPLE, evidence.survivors):

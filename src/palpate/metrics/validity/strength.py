@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Literal
 
@@ -12,6 +12,7 @@ from palpate.metrics.findings import HealthFinding, Level
 from palpate.metrics.pairs import Pairing, holm, paired
 from palpate.metrics.panel import Images, Ints, Outcome
 from palpate.metrics.robustness import success_rate, worst_success
+from palpate.metrics.validity.indicators import BEHIND
 
 AttackKind = Literal["gradient-free", "single-step", "iterative"]
 
@@ -198,13 +199,25 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
     return HealthFinding("pass", name, f"{part}: the attacks work.")
 
 
-def strong_enough(outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind]) -> HealthFinding:
-    """At least one attack of many steps that follows gradients is behind robust accuracy."""
+def strong_enough(
+    outcomes: Sequence[Outcome], kinds: Mapping[str, AttackKind], staged: Collection[str] = ()
+) -> HealthFinding:
+    """At least one attack of many steps that follows gradients is behind robust accuracy.
+
+    Args:
+        outcomes: attacks of one goal.
+        kinds: attack name -> how it climbs.
+        staged: attacks of several stages; without gradients only their searches run.
+    """
     name = "A strong attack ran"
     iterative = [outcome.attack for outcome in outcomes if kinds[outcome.attack] == "iterative"]
     if iterative:
         names = ", ".join(f"'{attack}'" for attack in iterative)
         return HealthFinding("pass", name, f"Iterative attacks with full access to the model: {names}.")
+    if searched := [one.attack for one in outcomes if one.attack in staged and kinds[one.attack] == "gradient-free"]:
+        names = ", ".join(f"'{attack}'" for attack in searched)
+        text = f"Of {names} only the search without gradient ran, so robust accuracy is only an upper bound. {BEHIND}"
+        return HealthFinding("failure", name, text)
     level: Level = "failure" if outcomes else "note"
     text = (
         "No untargeted attack ran."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from palpate.metrics import survival
 from palpate.metrics.findings import HealthFinding, grade
 from palpate.metrics.validity import health, strength
+from palpate.metrics.validity.indicators import advised
 from palpate.report.compute.quality import judge_goal, kinds_of
 from palpate.report.compute.reading import UNTARGETED, RunReading
 from palpate.report.model.description import failed_attacks
@@ -68,10 +70,13 @@ def _strength(reading: RunReading) -> list[HealthFinding]:
     kinds = kinds_of(reading)
     # An attack that leaves its budget cannot be ordered with those that keep to it.
     kept = [one for one in reading.panel.of(UNTARGETED) if not health.leaves_budget(one)]
-    return [
-        strength.strong_enough(kept, kinds),
+    staged = {attack.name for attack in description.attacks if attack.searches}
+    there = any(one.attack in staged for one in kept)
+    found = [
+        strength.strong_enough(kept, kinds, staged),
         strength.noise_baseline(kept, kinds, images.group),
         strength.iterations_help(kept, kinds, images.group),
         strength.growth(images, kept),
         strength.reaches_all(images, reading.panel.of(UNTARGETED), description.data.extent, description.data.unit),
     ]
+    return [replace(one, text=advised(one.text, there)) for one in found]

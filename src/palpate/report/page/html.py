@@ -171,6 +171,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "how_intervals": f"{views.interval_words(results)} {views.fewer_words(results)}".strip(),
         "test": views.test_words(results),
         "checks": views.by_gravity(results.validity.checks),
+        "trust": views.trust(results.validity.goals),
         "paired": views.paired(results),
         "worst_grading": {name: views.worst_gradings(results, name, scale) for name, _ in views.gradings(results)},
         "sources": views.sources(results),

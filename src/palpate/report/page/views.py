@@ -8,7 +8,7 @@ from typing import Any
 from palpate.report.compute.reading import FEWER, UNTARGETED
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import AttackResults, Results
-from palpate.report.model.schema_quality import Check
+from palpate.report.model.schema_quality import Check, GoalJudgement
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import Figure
 from palpate.report.page.cards import moved
@@ -24,6 +24,12 @@ GRADINGS = (
     ("area_under_roc", "AUROC"),
 )
 _GRAVITY = ("failure", "warning", "note", "pass")
+_DEGREES = ("low", "medium", "high")
+_QUALITY = {
+    "low": "attacks may have missed much",
+    "medium": "read with care",
+    "high": "nothing speaks for missed attacks",
+}
 _METHODS = (
     "Carlini et al., On Evaluating Adversarial Robustness, arXiv:1902.06705, 2019.",
     "Pintor et al., Indicators of Attack Failure: Debugging and Improving Optimization of Adversarial Examples, "
@@ -104,6 +110,27 @@ def fewer_words(results: Results) -> str:
 def by_gravity(checks: Iterable[Check]) -> list[Check]:
     """Checks with the most serious first."""
     return sorted(checks, key=lambda check: _GRAVITY.index(check.level))
+
+
+def trust(goals: Sequence[GoalJudgement]) -> list[tuple[str, str, str]]:
+    """The tiles of both judgements: name, the lowest degree over the goals, and what it means; goals that differ."""
+    judged = {
+        "Attack quality": ([one.quality for one in goals], _QUALITY),
+        "Precision": ([one.precision for one in goals], dict.fromkeys(_DEGREES, "of the 95% intervals")),
+    }
+    tiles: list[tuple[str, str, str]] = []
+    for name, (degrees, meaning) in judged.items() if goals else ():
+        lowest = min(degrees, key=_DEGREES.index)
+        by_degree: dict[str, list[str]] = {}
+        for goal, degree in zip(goals, degrees, strict=True):
+            by_degree.setdefault(degree, []).append(goal.goal)
+        parts = [f"{_some_goals(by_degree[degree])}: {degree}" for degree in _DEGREES if degree in by_degree]
+        tiles.append((name, lowest, "; ".join([meaning[lowest], *(parts if len(parts) > 1 else ())])))
+    return tiles
+
+
+def _some_goals(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} goals"
 
 
 def sources(results: Results) -> list[str]:
