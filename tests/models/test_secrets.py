@@ -167,7 +167,11 @@ def test_no_file_of_a_run_holds_the_key(
     )
     text = tiny.PLAN[:begin] + section + tiny.PLAN[end:]
     begin = text.index("[[attacks]]")
-    text = text[:begin] + '[[attacks]]\nattack = "noise"\n\n' + text[text.index("[run]") :] + 'at_chance = "allow"\n'
+    text = (
+        text[:begin]
+        + '[[attacks]]\nattack = "noise"\n\n'
+        + text[text.index("[run]") :].replace("[run]", '[run]\nat_chance = "allow"')
+    )
     (kept / "plan.toml").write_text(text)
     with pytest.raises(SystemExit):
         cli.main(["audit", str(kept / "plan.toml")])
