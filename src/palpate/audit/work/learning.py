@@ -83,19 +83,17 @@ def _name(plan: Plan, subject: Subject, by: str, row: int) -> str:
 def _divided(plan: Plan, subject: Subject, attack: Universal, name: str, rows: Sequence[int]) -> Group:
     patients = sorted({subject.table[row].group for row in rows}, key=partial(derive, plan.seed, "universal"))
     if len(patients) < 2:
-        group, fix = f"{attack.by} {name} has", 'Use by = "all", or leave the group out with data.where.'
         if len({case.group for case in subject.table}) < 2:
-            group, fix = (
-                "the images have",
-                "Add images of another patient, or correct data.group, which names patients.",
-            )
+            group, fix = "the images have", "Add images of another patient, or correct data.group (who is one patient)."
+        else:
+            group, fix = f"{attack.by} {name} has", 'Use by = "all", or leave the group out with data.where.'
         raise InputError(
             f"universal: {group} a single patient, and at least two are needed: one to learn on, one unseen. {fix}"
         )
     count = min(max(round(attack.share * len(patients)), 1), len(patients) - 1)
     chosen = set(patients[:count])
-    learned = [row for row in rows if subject.table[row].group in chosen]
-    return Group(name, tuple(learned), tuple(row for row in rows if row not in set(learned)))
+    sides = [[row for row in rows if (subject.table[row].group in chosen) == here] for here in (True, False)]
+    return Group(name, tuple(sides[0]), tuple(sides[1]))
 
 
 def learning_identity(plan: Plan, subject: Subject, item: Item) -> str:
