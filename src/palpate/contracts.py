@@ -290,7 +290,7 @@ class StageCosts(NamedTuple):
     """What each stage of an attack of several stages did, per sample.
 
     Attributes:
-        won: (B,) int64, the stage that found the returned image, from 0; -1 if no stage succeeded.
+        won: (B,) int64, the first stage that beat the sample, from 0; -1 if none did.
         forwards: (B, S) int64, forward passes of each stage.
         backwards: (B, S) int64, backward passes of each stage.
     """

@@ -90,7 +90,10 @@ def test_run_to_end_gives_every_sample_to_every_stage() -> None:
     ended = Stage("short", replace(SHORT.attack, run_to_end=True)), Stage("long", replace(LONG.attack, run_to_end=True))  # type: ignore[type-var]
     result = run(Cascade(THREAT, ended, run_to_end=True))
     assert result.stages is not None and (result.stages.forwards > 0).all()
-    assert result.stages.won.tolist() == [1, 1, 1, -1]
+    stopped = run(Cascade(THREAT, (SHORT, LONG)))
+    assert stopped.stages is not None and result.stages.won.tolist() == stopped.stages.won.tolist() == [0, 0, 1, -1]
+    # The image is the best of all stages, also where a cheaper stage had won.
+    assert result.margin[0] < stopped.margin[0]
 
 
 class Detached(Offsets):

@@ -124,7 +124,7 @@ class Outcome:
     non_finite: Bools
     """The model returned NaN or infinity for an iterate."""
     stage: Lists
-    """Of an attack of several stages, the one that found the image; empty where none succeeded, and for others."""
+    """Of an attack of several stages, the first that beat the image; empty where none did, and for others."""
     stage_passes: Floats
     """[budget, image, stage] Forward plus backward passes of each stage; no stages for other attacks."""
     clean_predictions: Ints

@@ -17,7 +17,7 @@ class StageRow:
     Attributes:
         stage: its name.
         came: eligible images that it attacked.
-        won: images whose adversarial image at this budget it found.
+        won: images that it was the first to beat at this budget.
         passes: forward plus backward passes over all images.
         share: its part of the passes of all stages at this budget; NaN if there was none.
     """

@@ -147,7 +147,7 @@ class Record:
     non_finite: bool
     """The model returned NaN or infinity for an iterate."""
     stage: str = ""
-    """Of an attack of several stages, the one that found the image; empty if none succeeded, and for other attacks."""
+    """Of an attack of several stages, the first that beat the image; empty if none did, and for other attacks."""
     stage_passes: tuple[float, ...] = ()
     """Forward plus backward passes of each stage, in the order of `stages` in `run.json`; empty for other attacks."""
 

@@ -61,8 +61,8 @@ class Stage:
 class Cascade:
     """Attacks in turn, each on the samples that are still not beaten; the image of smallest margin counts.
 
-    With S stages, sample i leaves after the first stage that beats it. `AttackResult.stages` says which stage found
-    the image that is returned, and what each stage spent. A stage that needs a gradient does not run on a model that
+    With S stages, sample i leaves after the first stage that beats it. `AttackResult.stages` says which stage beat it
+    first, and what each stage spent. A stage that needs a gradient does not run on a model that
     gives none, nor under a budget of queries, which is for models that are asked for outputs; its costs are then zero.
 
     Attributes:
@@ -165,7 +165,7 @@ def _of_rows(threat: Threat, rows: Tensor) -> Threat:
 
 
 def _joined(whole: AttackResult, part: AttackResult, rows: Tensor) -> AttackResult:
-    """The better image of both for each of `rows`, with the costs and the flags of both."""
+    """The better image of both for each of `rows`, with the costs and the flags of both, and the first that won."""
     assert whole.stages is not None and part.stages is not None
     places = (part.margin < whole.margin[rows]).nonzero().flatten()
     merged = merge(whole, part, rows[places], places)
@@ -174,8 +174,9 @@ def _joined(whole: AttackResult, part: AttackResult, rows: Tensor) -> AttackResu
         name: getattr(whole, name).index_copy(0, rows, getattr(whole, name)[rows] | getattr(part, name))
         for name in ("zero_gradient", "blocked_gradient", "non_finite")
     }
+    won = whole.stages.won
     stages = StageCosts(
-        merged.stages.won if merged.stages else whole.stages.won,
+        won.index_copy(0, rows, torch.where(won[rows] < 0, part.stages.won, won[rows])),
         whole.stages.forwards.index_add(0, rows, part.stages.forwards),
         whole.stages.backwards.index_add(0, rows, part.stages.backwards),
     )
