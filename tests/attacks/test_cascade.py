@@ -108,6 +108,27 @@ def test_without_a_gradient_the_other_stages_run() -> None:
         run(Cascade(THREAT, (SHORT, LONG)), Detached())
 
 
+class Ledge(nn.Module):
+    """Flat at the clean image and sloped away from it; never beaten."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rise = (x[:, 0] - 101).relu().sum((1, 2))
+        return torch.stack([torch.full_like(rise, 1e6), rise], 1)
+
+
+def test_a_gradient_is_blocked_if_it_is_in_every_stage_that_follows_one() -> None:
+    flat, sloped = climb(1, 0.5), replace(climb(1, 0.5), random_start=True)
+
+    def blocked(*attacks: Ascent) -> list[bool]:
+        stages = [Stage(str(place), attack) for place, attack in enumerate(attacks)]
+        return list(
+            run(Cascade(THREAT, (BLIND, *stages, replace(BLIND, name="end"))), Ledge()).blocked_gradient.tolist()
+        )
+
+    assert blocked(flat) == blocked(flat, flat) == [True] * 4
+    assert blocked(flat, sloped) == blocked(sloped, flat) == [False] * 4
+
+
 @pytest.mark.parametrize("order", ["rising", "bisect", "each"])
 def test_passes_of_stages_add_up_at_every_budget(order) -> None:
     budgets = curve(

@@ -172,8 +172,13 @@ def _joined(whole: AttackResult, part: AttackResult, rows: Tensor) -> AttackResu
     sums = {name: getattr(whole, name).index_add(0, rows, getattr(part, name)) for name in ("forwards", "backwards")}
     flags = {
         name: getattr(whole, name).index_copy(0, rows, getattr(whole, name)[rows] | getattr(part, name))
-        for name in ("zero_gradient", "blocked_gradient", "non_finite")
+        for name in ("zero_gradient", "non_finite")
     }
+    # No gradient reaches a sample only if it reaches it in no stage that follows one.
+    before, now = whole.blocked_gradient[rows], part.blocked_gradient
+    both = (whole.backwards[rows] > 0) & (part.backwards > 0)
+    blocked = torch.where(both, before & now, before | now)
+    flags["blocked_gradient"] = whole.blocked_gradient.index_copy(0, rows, blocked)
     won = whole.stages.won
     stages = StageCosts(
         won.index_copy(0, rows, torch.where(won[rows] < 0, part.stages.won, won[rows])),
