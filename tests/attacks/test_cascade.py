@@ -175,7 +175,7 @@ def test_which_stages_run() -> None:
     assert "class of rank 3" not in [name for name, one in stages.items() if one.applies(Classification(3), "linf")]
     assert "cospgd" in [name for name, stage in stages.items() if stage.applies(MultiLabel(3), "linf")]
     masks = [name for name, stage in stages.items() if stage.applies(Segmentation(1), "linf")]
-    assert masks == ["dice", "pieces", "loss", "smallest change", "square"]
+    assert masks == ["dice", "pieces", "loss", "more steps", "smallest change", "square"]
     assert Stage("one", Square(THREAT), norms=("l2",)).applies(two, "l2")
     assert isinstance(strongest(L1(3.0)).stages[0].attack.threat, L1)
     assert stages["other starts"].attack.restarts == 3  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ def made(name, threat, **settings):
         for stage in attack.stages
     ]
     stages = tuple(replace(stage, attack=one) for stage, one in zip(attack.stages, few, strict=True))
-    return replace(attack, stages=(*stages[:3], *stages[-6:]))
+    return replace(attack, stages=(*stages[:3], *stages[-7:]))
 
 
 def subject(entry):

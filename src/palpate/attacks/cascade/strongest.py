@@ -17,6 +17,8 @@ RANKS = (1, 2, 0, 3, 4, 5, 6, 7, 8)
 """Classes that are climbed towards, by their rank at the clean image: the margin's own climb mostly goes to rank 0."""
 MINIMUM_STEPS = 60
 """Steps of the search for the smallest change, which comes at the boundary from the other side."""
+MORE_STEPS = 120
+"""Steps of a last climb of masks, findings and boxes: their margins have plateaus, which take long to cross."""
 STARTS, LONG = 3, 100
 """Starts and steps of the last climb in L1, where the values that the first steps choose decide where a climb ends."""
 QUERIES = 1000
@@ -30,9 +32,9 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
     Each stage attacks the samples that all before it could not beat, so a model that is not robust costs little.
     Classes: a climb of the margin, climbs towards other classes in turn, a climb of the cross-entropy. Masks: climbs
     of the Dice loss, of the margins of the unbroken pixels, of the loss. Boxes and findings: of the margin in place of
-    the Dice loss; findings of CosPGD's loss too. All of them with the step of Auto-PGD. Then, for what is left, a
-    search for the smallest change (FMN), which approaches the boundary from the other side; for classes in L1, climbs
-    from other starts; and random squares, which need no gradient.
+    the Dice loss; findings of CosPGD's loss too; all of the margin once more with more steps. All of them with the
+    step of Auto-PGD. Then, for what is left, a search for the smallest change (FMN), which approaches the boundary from
+    the other side; for classes in L1, climbs from other starts; and random squares, which need no gradient.
 
     Reference: the idea of an ensemble without parameters is Croce and Hein, ICML 2020 (AutoAttack).
     """
@@ -45,6 +47,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         for rank in RANKS
     ]
     smallest = Stage("smallest change", FMN(threat, MINIMUM_STEPS))
+    more = Ascent(threat, MORE_STEPS, Margin(), step=adaptive(threat), run_to_end=run_to_end)
     starts = Ascent(threat, LONG, Margin(), step=adaptive(threat), restarts=STARTS, run_to_end=run_to_end)
     search = Stage("square", Square(threat, QUERIES, run_to_end=run_to_end), gradient=False)
     stages = (
@@ -56,6 +59,7 @@ def strongest(threat: Threat, run_to_end: bool = False) -> Cascade:
         Stage("pieces", climb(PieceMargin()), _DENSE),
         Stage("cross-entropy", climb(Deviation()), ("classification",), choices=2),
         Stage("loss", climb(Deviation()), _DENSE),
+        Stage("more steps", more, _DENSE),
         smallest,
         Stage("other starts", starts, ("classification",), norms=("l1",)),
         search,

@@ -66,12 +66,16 @@ class Item:
         return tuple(stage.name for stage in stages if not stage.gradient)
 
     @property
+    def climbs(self) -> tuple[Stage, ...]:
+        """The gradient ascents that run: the attack, or its stages that climb; empty without."""
+        stages = self.attack.stages if isinstance(self.attack, Cascade) else (Stage(self.name, self.attack),)
+        climbs = [stage for stage in stages if isinstance(stage.attack, Ascent)]
+        return tuple(stage for stage in climbs if stage.applies(self.task, self.attack.threat.norm))
+
+    @property
     def climb(self) -> Stage | None:
-        """The gradient ascent whose steps are looked at: the attack, or its first stage that climbs; None without."""
-        if not isinstance(self.attack, Cascade):
-            return Stage(self.name, self.attack) if isinstance(self.attack, Ascent) else None
-        climbs = [stage for stage in self.attack.stages if isinstance(stage.attack, Ascent)]
-        return next((stage for stage in climbs if stage.applies(self.task, self.attack.threat.norm)), None)
+        """The gradient ascent whose steps are looked at: the first one; None without."""
+        return next(iter(self.climbs), None)
 
     @property
     def identity(self) -> str:

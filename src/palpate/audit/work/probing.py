@@ -143,14 +143,15 @@ def _base(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Item | None
 
 
 def _climb(item: Item | None) -> tuple[Attack | None, str]:
-    """The attack that is repeated with more steps, and its name: of several stages, the first that climbs."""
+    """The attack that is repeated with more steps, and its name: of several stages, the longest climb of one start."""
     if item is None:
         return None, ""
-    climb = item.climb
-    attack = item.attack if climb is None else climb.attack
-    name = f"{item.name}'s stage '{climb.name}'" if climb is not None and item.stages else item.name
+    climbs = [(stage.attack, stage.name) for stage in item.climbs if isinstance(stage.attack, Ascent)]
+    if not climbs:
+        return item.attack, item.name
+    attack, stage = max(climbs, key=lambda climb: (-climb[0].restarts, climb[0].steps))
     # What is beaten at the large radius does not have to go on.
-    return (replace(attack, run_to_end=False) if isinstance(attack, Ascent) else attack), name
+    return replace(attack, run_to_end=False), f"{item.name}'s stage '{stage}'" if item.stages else item.name
 
 
 def _done(item: Item, outcome: Outcome, left: Survivors, images: Images) -> tuple[str, ...]:
