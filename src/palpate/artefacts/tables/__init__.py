@@ -1,0 +1,1 @@
+"""The catalogue of artefacts, one table per modality."""

@@ -1,0 +1,5 @@
+"""Artefacts of fundus photographs."""
+
+from palpate.artefacts.tables.entry import ArtefactEntry
+
+TABLE: tuple[ArtefactEntry, ...] = ()

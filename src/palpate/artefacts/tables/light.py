@@ -1,0 +1,5 @@
+"""Artefacts of endoscopy, dermoscopy and microscopy: images by visible light."""
+
+from palpate.artefacts.tables.entry import ArtefactEntry
+
+TABLE: tuple[ArtefactEntry, ...] = ()

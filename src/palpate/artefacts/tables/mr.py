@@ -1,0 +1,5 @@
+"""Artefacts of magnetic resonance."""
+
+from palpate.artefacts.tables.entry import ArtefactEntry
+
+TABLE: tuple[ArtefactEntry, ...] = ()
