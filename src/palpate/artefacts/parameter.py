@@ -132,9 +132,7 @@ def check_theta(name: str, parameters: Sequence[Parameter], theta: Tensor) -> No
     """
     if theta.ndim != 2 or theta.shape[1] != len(parameters):
         names = ", ".join(parameter.name for parameter in parameters)
-        raise InputError(
-            f"theta: {name} has {len(parameters)} parameters ({names}), one column each; its form is {list(theta.shape)}."
-        )
+        raise InputError(f"theta: {name} has {len(parameters)} parameters ({names}); its form is {list(theta.shape)}.")
     for place, parameter in enumerate(parameters):
         slack = _SLACK * (parameter.high - parameter.low)
         values = theta[:, place].detach().double()
