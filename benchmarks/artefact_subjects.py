@@ -1,7 +1,7 @@
 """The examples of the artefact search: small networks for real images, trained here in some minutes and kept.
 
-Each is an ordinary training without any defence: flips (not for radiographs), contrast and brightness, AdamW, a one-cycle rate.
-Images are resized; they stay in stored values from 0 to 255.
+Each is an ordinary training without any defence: flips (not for radiographs), contrast and brightness, AdamW, a
+one-cycle rate. Images are resized; they stay in stored values from 0 to 255.
 """
 
 from __future__ import annotations
@@ -60,7 +60,6 @@ class Subject:
         task: what it is for.
         epochs: of training.
         flips: whether images are mirrored in training.
-        unit: `HU` where grey values are read as a window of Hounsfield units.
     """
 
     name: str
