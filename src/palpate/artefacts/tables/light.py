@@ -4,6 +4,7 @@ from palpate.artefacts.tables.entry import ArtefactEntry
 
 _L = "palpate.artefacts.light"
 _LENS = ("endoscopy", "dermoscopy")
+_PHOTOGRAPHS = ("endoscopy", "dermoscopy", "fundus", "microscopy")
 TABLE: tuple[ArtefactEntry, ...] = (
     ArtefactEntry(
         "lens-particles", f"{_L}.lens:LensParticles", "Dirt on the front lens, far out of focus, stops light.",
@@ -13,5 +14,37 @@ TABLE: tuple[ArtefactEntry, ...] = (
     ArtefactEntry(
         "droplets", f"{_L}.lens:Droplets", "Drops on the front lens: out of focus behind them, with a bright rim.",
         _LENS, "derived: a drop on the front lens is a further weak lens before a part of the view.",
+    ),
+    ArtefactEntry(
+        "defocus", f"{_L}.blur:Defocus", "The camera is out of focus.", _PHOTOGRAPHS,
+        "Goodman, Introduction to Fourier Optics, 2005: the transfer function of a lens out of focus.",
+    ),
+    ArtefactEntry(
+        "motion-blur", f"{_L}.blur:MotionBlur", "The camera or the patient moves during the exposure.", _PHOTOGRAPHS,
+        "derived: an even movement during the exposure; as kornia.filters.motion_blur.",
+    ),
+    ArtefactEntry(
+        "specular-highlights", f"{_L}.reflections:SpecularHighlights", "Wet tissue mirrors the lamp.", _LENS,
+        "Phong, Illumination for Computer Generated Pictures, CACM 18, 1975: light that is mirrored is added.",
+    ),
+    ArtefactEntry(
+        "bubbles", f"{_L}.reflections:Bubbles", "Bubbles with bright rims on the tissue.", ("endoscopy", "microscopy"),
+        "Marston, Critical angle scattering by a bubble, J. Opt. Soc. Am. 69, 1979.",
+    ),
+    ArtefactEntry(
+        "smoke", f"{_L}.illumination:Smoke", "Smoke or steam before the lens veils the tissue.", ("endoscopy",),
+        "Koschmieder, Theorie der horizontalen Sichtweite, 1924: L t + A (1 - t).",
+    ),
+    ArtefactEntry(
+        "vignetting", f"{_L}.illumination:Vignetting", "Light falls towards the border of the view.", _PHOTOGRAPHS,
+        "The cosine-fourth law; for example Born, Wolf, Principles of Optics, 4.8.",
+    ),
+    ArtefactEntry(
+        "colour-cast", f"{_L}.colour:ColourCast", "Another white balance, lamp or stain.", _PHOTOGRAPHS,
+        "von Kries: one gain for each channel; Planck's law for the gains.",
+    ),
+    ArtefactEntry(
+        "colour-saturation", f"{_L}.colour:ColourSaturation", "Colours are paler or stronger.", _PHOTOGRAPHS,
+        "ITU-R BT.601: brightness is kept, the rest is multiplied.",
     ),
 )  # fmt: skip
