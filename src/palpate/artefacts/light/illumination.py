@@ -12,7 +12,7 @@ from torch import Tensor
 
 from palpate.artefacts.artefact import Artefact, Bound, Scene
 from palpate.artefacts.fields import REALISATION, Noise
-from palpate.artefacts.light.view import View, brightness
+from palpate.artefacts.light.view import View, brightness, place
 from palpate.artefacts.parameter import Parameter
 from palpate.streams import Streams
 
@@ -78,8 +78,7 @@ class Vignetting(Artefact):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("angle", "degrees", "derived: lenses of 30 to 94 degrees; the corner keeps 87 to 22 % of its light",
                   levels=(15.0, 25.0, 33.0, 40.0, 47.0)),
-        Parameter("axis from the top", "share of the height", "derived: near the middle", 0.35, 0.65),
-        Parameter("axis from the left", "share of the width", "derived: near the middle", 0.35, 0.65),
+        *place("axis", 0.35, 0.65),
     )  # fmt: skip
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 

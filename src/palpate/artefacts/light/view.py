@@ -18,10 +18,11 @@ _LIT = 0.05
 """Share of the brightest light below which a pixel is part of the black frame."""
 
 
-def place(what: str) -> tuple[Parameter, Parameter]:
+def place(what: str, low: float = 0.0, high: float = 1.0) -> tuple[Parameter, Parameter]:
     """The two parameters that say where the middle of something is."""
-    return (Parameter(f"{what} from the top", "share of the height", ANYWHERE),
-            Parameter(f"{what} from the left", "share of the width", ANYWHERE))  # fmt: skip
+    source = ANYWHERE if (low, high) == (0, 1) else "derived: near the middle, so that it is in the view"
+    return (Parameter(f"{what} from the top", "share of the height", source, low, high),
+            Parameter(f"{what} from the left", "share of the width", source, low, high))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

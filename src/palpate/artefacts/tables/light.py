@@ -47,4 +47,20 @@ TABLE: tuple[ArtefactEntry, ...] = (
         "colour-saturation", f"{_L}.colour:ColourSaturation", "Colours are paler or stronger.", _PHOTOGRAPHS,
         "ITU-R BT.601: brightness is kept, the rest is multiplied.",
     ),
+    ArtefactEntry(
+        "hair", f"{_L}.strokes:Hair", "Dark hairs cross the skin.", ("dermoscopy",),
+        "derived: light that hairs stop; curved bands as in Lee et al., DullRazor, Comput. Biol. Med. 27, 1997.",
+    ),
+    ArtefactEntry(
+        "ink", f"{_L}.strokes:Ink", "Marks of a surgical pen on the skin.", ("dermoscopy",),
+        "derived: gentian violet absorbs green and yellow light most (maximum near 590 nm).",
+    ),
+    ArtefactEntry(
+        "ruler", f"{_L}.dermatoscope:Ruler", "A scale with ticks is in the view.", ("dermoscopy",),
+        "derived: a printed scale stops light.",
+    ),
+    ArtefactEntry(
+        "dark-corner", f"{_L}.dermatoscope:DarkCorner", "The round opening of the dermatoscope darkens the corners.",
+        ("dermoscopy",), "Di Salvo, Doerrich, Ledig, MedMNIST-C, arXiv:2406.17536.",
+    ),
 )  # fmt: skip
