@@ -182,8 +182,10 @@ def test_results_hold_both_halves(run: RunFolder) -> None:
     outcome = arrange_artefacts(run.artefact_frame(), (1, 2))[0]
     assert [point["acceptable"]["value"] for point in bright["points"]] == pytest.approx(outcome.right.mean(axis=1))
     assert bright["worst"]["failed"] == int((outcome.eligible & (outcome.found.margin <= 0)).sum())
-    assert bright["corruption_error"]["value"] == pytest.approx(1 - outcome.right.mean())
-    assert bright["added_error"]["value"] == pytest.approx(outcome.clean.right.mean() - outcome.right.mean())
+    per_class = [1 - outcome.right[:, outcome.label == one].mean() for one in range(3)]
+    clean = [1 - outcome.clean.right[outcome.label == one].mean() for one in range(3)]
+    assert bright["corruption_error"]["value"] == pytest.approx(np.mean(per_class))
+    assert bright["added_error"]["value"] == pytest.approx(np.mean(per_class) - np.mean(clean))
     assert sum(bright["found_by"].values()) == bright["images"] == 12
     json.dumps(results, allow_nan=False)
 
