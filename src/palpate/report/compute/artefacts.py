@@ -59,8 +59,16 @@ def measure_artefacts(run: RunFolder, reading: RunReading) -> ArtefactSummary | 
         sentence=sentence(reading, items),
         corruption_error=_together(reading, everything, added=False),
         added_error=_together(reading, everything, added=True),
+        reference="" if described.reference is None else f"{described.reference.title}: {described.reference.model}",
+        relative_error=_mean([item.relative_error for item in items]),
+        relative_added_error=_mean([item.relative_added_error for item in items]),
         items=items,
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _together(reading: RunReading, outcomes: Sequence[ArtefactOutcome], *, added: bool) -> Figure | None:
@@ -111,6 +119,7 @@ class _Measured:
             first_failing=self.failing(),
             corruption_error=self.error(added=False),
             added_error=self.error(added=True),
+            **self.relative(),
             found_by=dict(Counter(outcome.found.step)),
             queries=int(outcome.queries.sum()),
             left=int(outcome.left.sum()),
@@ -126,6 +135,18 @@ class _Measured:
         outcome = self._known()
         error = _error(outcome, self.reading.description.task.classification, added=added)
         return figure_of(self.resampling.estimate(balanced(error, outcome.label), _UNDEFINED))
+
+    def relative(self) -> dict[str, Any]:
+        """Both errors divided by those of the reference model."""
+        reference, item = self.reading.description.artefacts.reference, self.described.item  # type: ignore[union-attr]
+        error, added = (self.error(added=added).value for added in (False, True))
+        theirs = None if reference is None else reference.errors.get(item)
+        clean = None if reference is None else reference.clean.get(item)
+        lost = None if theirs is None or clean is None else theirs - clean
+        return {
+            "relative_error": error / theirs if theirs and error is not None else None,
+            "relative_added_error": added / lost if lost and lost > 0 and added is not None else None,
+        }
 
     def directed(self, values: Floats) -> Figure | None:
         """The mean of a direction; None if the plan names no disease."""
