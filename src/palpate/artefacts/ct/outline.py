@@ -15,6 +15,8 @@ __all__ = ["Outline"]
 
 _AIR = -500.0
 """HU below which a pixel outside the body is air."""
+_SKIN = 2
+"""Pixels around the body that belong to its blurred edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +27,13 @@ class Outline:
         rows: (R,) the rows that the body has, from its top to its bottom.
         left: (R,) where it begins in each.
         right: (R,) where it ends in each.
+        body: (height, width) 1 on the grid's pixels of the body, its holes and its skin, 0 elsewhere.
     """
 
     rows: Tensor
     left: Tensor
     right: Tensor
+    body: Tensor
 
     @classmethod
     def of(cls, slices: Slices) -> Outline:
@@ -44,7 +48,8 @@ class Outline:
         first, last = body.argmax(1)[used], body.shape[1] - 1 - body[:, ::-1].argmax(1)[used]
         down, across = slices.scanner.axes()
         half = slices.scanner.pixel / 2
-        return cls(down[used], across[first] - half, across[last] + half)
+        skin = ndimage.binary_dilation(ndimage.binary_fill_holes(body), iterations=_SKIN)
+        return cls(down[used], across[first] - half, across[last] + half, torch.from_numpy(skin).float())
 
     @property
     def height(self) -> float:
