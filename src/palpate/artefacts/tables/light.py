@@ -24,6 +24,10 @@ TABLE: tuple[ArtefactEntry, ...] = (
         "derived: an even movement during the exposure; as kornia.filters.motion_blur.",
     ),
     ArtefactEntry(
+        "sequential-colour", f"{_L}.blur:SequentialColour", "Red, green and blue are taken one after the other.",
+        ("endoscopy",), "derived: colour-wheel endoscopes take three pictures, and the camera moves in between.",
+    ),
+    ArtefactEntry(
         "specular-highlights", f"{_L}.reflections:SpecularHighlights", "Wet tissue mirrors the lamp.", _LENS,
         "Phong, Illumination for Computer Generated Pictures, CACM 18, 1975: light that is mirrored is added.",
     ),
