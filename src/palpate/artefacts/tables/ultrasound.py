@@ -20,7 +20,8 @@ TABLE = (
     ),
     ArtefactEntry(
         "haze", f"{_U}.tissue:Haze", "Echoes by detours: a bright cloud around one depth.", _ULTRASOUND,
-        "Stevens et al., Dehazing ultrasound using diffusion models, IEEE TMI 43 (2024); usaugment (MIT).",
+        "Ostvik et al., Myocardial function imaging in echocardiography using deep learning, IEEE TMI 40 (2021); "
+        "usaugment (MIT).",
     ),
     ArtefactEntry(
         "gain", f"{_U}.receiver:Gain", "The amplifier is set too high or too low.", _ULTRASOUND,

@@ -86,13 +86,13 @@ class Shadow(Artefact):
 class Haze(Artefact):
     """Echoes that come back by detours: a bright cloud around one depth, in the field of view.
 
-    v + s exp(-(d - r)^2 / (2 w^2)) m with patches m: Rayleigh noise of mean 1. Source: Stevens et al., Dehazing
-    ultrasound using diffusion models, IEEE Transactions on Medical Imaging 43 (2024).
+    v + s exp(-(d - r)^2 / (2 w^2)) m with patches m: Rayleigh noise of mean 1. Source: Ostvik et al., Myocardial
+    function imaging in echocardiography using deep learning, IEEE Transactions on Medical Imaging 40 (2021).
     """
 
     name: ClassVar[str] = "haze"
     parameters: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("strength", "share of the range", "derived: up to as bright as tissue",
+        Parameter("strength", "share of the range", f"{_USAUGMENT}: half of uniform noise, a mean of .25",
                   levels=(0.05, 0.1, 0.16, 0.23, 0.3)),
         Parameter("radius", "share of the depth", f"{_USAUGMENT}: .05 to .95", 0.05, 0.95),
         Parameter("width", "share of the depth", f"{_USAUGMENT}: sigma up to .1; wider ones derived", 0.03, 0.2),
