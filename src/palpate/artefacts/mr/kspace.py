@@ -51,7 +51,7 @@ class Ghosting(Artefact):
         def ghosts(theta: Tensor) -> Tensor:
             def made(rows: Tensor, axis: int) -> Tensor:
                 spectrum = spectra[axis]
-                numbers = lines(spectrum.shape[axis], signal.values).to(theta.dtype)
+                numbers = lines(spectrum.shape[axis], theta)
                 period = 4 + theta[rows, 1].detach().floor().clamp(0, 6)[:, None]
                 first = (theta[rows, 2].detach()[:, None] * period).floor().clamp(max=period - 1)
                 weaker = (numbers.remainder(period) == first) & (numbers != 0)
@@ -122,7 +122,7 @@ class Gibbs(Artefact):
             for axis, other in ((-2, 1), (-1, 0)):
                 size = image.shape[axis]
                 edge = (1 - theta[:, :1]) * (size / 2)
-                inside = (edge + 1 - lines(size, image).abs().to(theta.dtype)).clamp(0, 1)
+                inside = (edge + 1 - lines(size, theta).abs()).clamp(0, 1)
                 whole = theta[:, 1:].detach().floor() == other
                 kept = kept * along(torch.where(whole, 1.0, inside).to(image), axis, image.ndim + 1)
             return signal.magnitude(torch.fft.ifft2(spectrum * (kept - 1)).real)

@@ -113,10 +113,10 @@ class Collimation(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         height, width = image.shape[1:]
-        places = (torch.arange(size, dtype=torch.float64, device=image.device) for size in (height, width))
-        down, right = torch.meshgrid(*places, indexing="ij")
 
         def covered(theta: Tensor) -> Tensor:
+            down, right = (torch.arange(size, dtype=theta.dtype, device=theta.device) for size in (height, width))
+            down = down[:, None]
             turn = theta[:, 5, None, None] * (math.pi / 180)
             cos, sin = torch.cos(turn), torch.sin(turn)
             straight = (cos * down - sin * right, cos * right + sin * down)
