@@ -15,9 +15,13 @@ from pydantic import BaseModel
 
 import architecture
 import palpate
+from palpate import artefacts as artefact_package
 from palpate import attacks as attack_modules
 from palpate import catalog, checks, contracts, tasks, threats
+from palpate.artefacts import catalog as artefact_catalog
+from palpate.artefacts.described import described, range_words
 from palpate.audit.plan import plan
+from palpate.audit.plan.sections import artefacts as plan_artefacts
 from palpate.audit.plan.sections import attacks as plan_attacks
 from palpate.audit.plan.sections import data as plan_data
 from palpate.audit.plan.sections import gates as plan_gates
@@ -30,7 +34,7 @@ from palpate.audit.plan.sections import survival as plan_survival
 from palpate.audit.plan.sections import tasks as plan_tasks
 from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
-from palpate.storage import records, traces
+from palpate.storage import artefacts, records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"
@@ -63,6 +67,38 @@ def attacks() -> str:
     return "\n".join(lines) + "\n"
 
 
+def artefact_table() -> str:
+    """The catalogue of artefacts."""
+    lines = [
+        NOTE,
+        "# Artefacts",
+        "",
+        "What scanners, lenses and patients do to images. Severity 0 is the image; each strength has a value at the "
+        "severities 1 to 5. `palpate list artefacts NAME` shows one.",
+        "",
+        "| name | what it does | images |",
+        "|---|---|---|",
+    ]
+    entries = list(artefact_catalog.artefacts().values())
+    for entry in entries:
+        kinds = "all" if entry.modalities == artefact_catalog.MODALITIES else ", ".join(entry.modalities)
+        lines.append(f"| [`{entry.name}`](#{entry.name}) | {entry.summary} | {kinds} |")
+    for entry in entries:
+        found = described(entry)
+        lines += ["", f"## {entry.name}", "", inspect.getdoc(type(artefact_catalog.make(entry.name))) or "", ""]
+        needs = ", ".join(found["needs"])
+        lines += [
+            f"{entry.reference} {' or '.join(f'{axes}D' for axes in found['dimensions'])}."
+            + (f" Needs: {needs}." if needs else "")
+            + (" Moves anatomy; masks and boxes move along." if found["moves"] else ""),
+            "",
+            "| parameter | range | source |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {one['name']} | {range_words(one)} | {one['source']} |" for one in found["parameters"]]
+    return "\n".join(lines) + "\n"
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -90,6 +126,13 @@ def record_fields() -> str:
         inspect.getdoc(traces).partition("\n\n")[2],  # type: ignore[union-attr]
         "",
         *_rows(traces, "TraceRow"),
+        "",
+        "## Artefacts",
+        "",
+        "One row per image, artefact and set of parameters in `artefacts/*.parquet`, version "
+        f"{artefacts.ARTEFACT_VERSION}.",
+        "",
+        *_rows(artefacts, "ArtefactRow"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -128,6 +171,7 @@ def plan_fields() -> str:
         ("[task] of boxes", plan_tasks.DetectionSection),
         ("[threat]", plan_threat.ThreatSection),
         ("[[attacks]]", plan_attacks.AttackSection),
+        ("[[artefacts]]", plan_artefacts.ArtefactSection),
         ("[[gates]]", plan_gates.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[quality]", plan_quality.QualitySection),
@@ -196,7 +240,7 @@ def public() -> str:
         "of attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the "
         "catalogue do not change.",
     ]
-    for package in (palpate, contracts, checks, catalog):
+    for package in (palpate, contracts, checks, catalog, artefact_package, artefact_catalog):
         lines += ["", f"## {package.__name__}", "", *(f"- `{package.__name__}.{name}`" for name in package.__all__)]
     for package in (tasks, threats, attack_modules):
         lines += ["", f"## {package.__name__}", "", "| module | what it holds |", "|---|---|"]
@@ -210,6 +254,7 @@ def pages() -> dict[str, str]:
     """File name -> text."""
     return {
         "attacks.md": attacks(),
+        "artefacts.md": artefact_table(),
         "records.md": record_fields(),
         "plan.md": plan_fields(),
         "cli.md": commands(),

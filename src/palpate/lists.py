@@ -1,4 +1,4 @@
-"""`palpate list`: the attacks, post-processing steps and formats that have names."""
+"""`palpate list`: the attacks, artefacts, post-processing steps and formats that have names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from palpate.console import console, echo, echo_lines
 
-lists = typer.Typer(help="List attacks, post-processing steps and file formats.", no_args_is_help=True)
+lists = typer.Typer(help="List attacks, artefacts, post-processing steps and file formats.", no_args_is_help=True)
 
 
 @lists.command("attacks")
@@ -59,6 +59,59 @@ def _attack_table(entries: Sequence[Any]) -> None:
         yes = ("yes" if entry.gradient else "no", "yes" if entry.random else "no")
         tasks = "all" if entry.tasks == catalog.TASKS else "\n".join(entry.tasks)
         table.add_row(entry.name, entry.summary, tasks, "\n".join(entry.norms), *yes)
+    console().print(table)
+
+
+@lists.command("artefacts")
+def list_artefacts(
+    name: Annotated[str | None, typer.Argument(help="One artefact, with its parameters; by default all.")] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="Only those of: ct, mr, xray, ultrasound, endoscopy, dermoscopy, fundus, microscopy."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with parameters, ranges and sources.")] = False,
+) -> None:
+    """The artefacts of acquisition that a plan can name."""
+    from palpate.artefacts import catalog
+
+    chosen = [catalog.find(name)] if name else list(catalog.artefacts().values())
+    if modality:
+        fitting = catalog.of_modality(modality)
+        chosen = [entry for entry in chosen if entry in fitting]
+    if as_json:
+        from palpate.artefacts.described import described
+
+        echo_lines(json.dumps([described(entry) for entry in chosen], indent=2, ensure_ascii=False))
+    elif name:
+        _show_artefact(catalog.find(name))
+    else:
+        _artefact_table(chosen)
+
+
+def _show_artefact(entry: Any) -> None:
+    from palpate.artefacts.described import described, range_words
+
+    facts = described(entry)
+    echo(f"{entry.name}: {entry.summary}")
+    echo(f"  images      {', '.join(entry.modalities)}; {' or '.join(f'{n}D' for n in facts['dimensions'])}")
+    echo(f"  needs       {', '.join(facts['needs']) or 'nothing more'}")
+    echo(f"  anatomy     {'moves, and masks and boxes with it' if facts['moves'] else 'stays where it is'}")
+    for parameter in facts["parameters"]:
+        echo(f"  {parameter['name']}: {range_words(parameter)}")
+        echo(f"    source    {parameter['source']}")
+    echo(f"  published   {entry.reference}")
+
+
+def _artefact_table(entries: Sequence[Any]) -> None:
+    from rich.table import Table
+
+    from palpate.artefacts.catalog import MODALITIES
+
+    table = Table("artefact", "what it does", "images", box=None, pad_edge=False, header_style="bold")
+    for entry in entries:
+        table.add_row(
+            entry.name, entry.summary, "all" if entry.modalities == MODALITIES else ", ".join(entry.modalities)
+        )
     console().print(table)
 
 

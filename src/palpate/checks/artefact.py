@@ -67,7 +67,7 @@ class ArtefactCase:
 def is_a_value(case: ArtefactCase) -> None:
     """Equal artefacts are equal and have one hash; they are frozen dataclasses."""
     one = case.artefact
-    frozen = is_dataclass(one) and one.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    frozen = is_dataclass(one) and one.__dataclass_params__.frozen
     require(frozen, "is a value", "it is not a frozen dataclass")
     twin = type(one)(*(getattr(one, field.name) for field in fields(one)))  # type: ignore[arg-type]
     require(one == twin and hash(one) == hash(twin), "is a value", "an equal artefact is not equal")

@@ -1,4 +1,4 @@
-"""A run folder: `plan.toml`, `run.json`, `records/`, `stability/`, `images/`, and the report. Each file is complete.
+"""A run folder: `plan.toml`, `run.json`, `records/`, `artefacts/`, `stability/`, `images/`, and the report.
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
 leaves half a file. Finished work is found again by the identity that is the name of its shard.
@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from palpate.errors import StorageError
+from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.storage.leftovers import sweep
 from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
@@ -32,6 +33,7 @@ Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
+ARTEFACT_SCHEMA = schema_of(ArtefactRow, "palpate.artefact", ARTEFACT_VERSION)
 TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _NAME = re.compile(r"\w[\w.-]{0,199}")
@@ -219,6 +221,37 @@ class RunFolder:
     def learned(self, identity: str) -> Path:
         """The path of what was learned before the attacks (`universal`)."""
         return self.path / "learned" / f"{identity}.npz"
+
+    def artefacts(self, identity: str) -> Path:
+        """The path of the rows of an artefact on some images."""
+        return self.path / "artefacts" / f"{identity}.parquet"
+
+    def has_artefacts(self, identity: str) -> bool:
+        """Whether these rows were finished."""
+        return self.artefacts(identity).is_file()
+
+    def write_artefacts(self, identity: str, rows: Iterable[ArtefactRow]) -> None:
+        """Write the rows of an artefact on some images, completely or not at all."""
+        write_atomically(self.artefacts(identity), parquet(rows, ARTEFACT_SCHEMA))
+
+    def read_artefacts(self, identity: str) -> pa.Table:
+        """The rows of an artefact on some images as an Arrow table.
+
+        Raises:
+            StorageError: the file is damaged or of a newer version.
+        """
+        return _read(self.artefacts(identity), ARTEFACT_SCHEMA, f"artefact version {ARTEFACT_VERSION}")
+
+    def artefact_frame(self) -> Frame:
+        """All finished rows of the current plan's artefacts as columns, in its order; empty columns without artefacts.
+
+        Raises:
+            StorageError: `run.json` or a file cannot be read.
+        """
+        described = self.describe().get("artefacts") or {}
+        named = described.get("shards", []) if isinstance(described, dict) else described
+        wanted = [one for one in self._identities("artefacts.shards", named) if self.has_artefacts(one)]
+        return _frame([self.read_artefacts(one) for one in wanted], ArtefactRow, ARTEFACT_SCHEMA)
 
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, PrivateAttr
 
+from palpate.audit.plan.sections.artefacts import ArtefactSection
 from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.data import DataSection
@@ -38,6 +39,8 @@ class PlanFields(Section):
     """How far an image may be changed."""
     attacks: tuple[AttackSection, ...] = Field(min_length=1, examples=["[[attacks]]"])
     """The attacks, in order."""
+    artefacts: tuple[ArtefactSection, ...] = Field(default=(), examples=["[[artefacts]]"])
+    """The artefacts of acquisition, in order."""
     gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
     """Limits that the model must meet."""
     survival: SurvivalSection = SurvivalSection()

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from palpate.artefacts.parameter import Parameter
+from palpate.artefacts.search import Ladder
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.black_box.hopskipjump import HopSkipJump
 from palpate.attacks.black_box.transfer import Transfer
@@ -61,6 +63,7 @@ _TYPES: tuple[type, ...] = (
     *(multilabel_goals.Miss, multilabel_goals.Invent, SlidingWindow, Flips),
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
     Bipartite,
+    *(Parameter, Ladder),
     *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred, Weighted),
 )
 

@@ -80,6 +80,10 @@ class _File(_Part):
     file: str
 
 
+class _Artefacts(_Part):
+    seconds: dict[str, _Seconds]
+
+
 class _Before(_Part):
     palpate: str
     created: str
@@ -98,6 +102,7 @@ class _Before(_Part):
     files: dict[str, str] = {}
     stability: _Stability | None = None
     quality: _Quality | None = None
+    artefacts: _Artefacts | None = None
 
 
 def read_before(run: RunFolder) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palpate.audit.plan.sections.gates import ANY, CLEAN
+from palpate.metrics.artefacts import ArtefactOutcome, arrange_artefacts
 from palpate.metrics.clinical import INVENTED, MISSED, attacked_directions, clean_directions, worst_directions
 from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Images, Ints, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_rate, worst_case, worst_success
 from palpate.metrics.worst import lowest, within, worst_grades
+from palpate.storage.runs import Frame
 from palpate.units import radius
 
 if TYPE_CHECKING:
@@ -37,13 +39,16 @@ class Gate:
     passed: bool
 
 
-def measured(plan: Plan, panel: Panel) -> list[Gate]:
-    """Every gate of the plan, in its order, on the records of a finished run."""
-    return [_measured(plan, gate, panel) for gate in plan.gates]
+def measured(plan: Plan, panel: Panel, artefacts: Frame) -> list[Gate]:
+    """Every gate of the plan, in its order, on the records of a finished run and on the rows of its artefacts."""
+    found = {one.name: one for one in arrange_artefacts(artefacts, plan.task.disease_indices)}
+    return [
+        _measured(gate, _value(plan, gate, panel) if gate.artefact is None else _artefact(gate, found[gate.artefact]))
+        for gate in plan.gates
+    ]
 
 
-def _measured(plan: Plan, gate: GateSection, panel: Panel) -> Gate:
-    value = _value(plan, gate, panel)
+def _measured(gate: GateSection, value: float) -> Gate:
     low = -np.inf if gate.at_least is None else gate.at_least
     high = np.inf if gate.at_most is None else gate.at_most
     # Comparisons with NaN are false: a figure that cannot be measured does not pass.
@@ -53,6 +58,9 @@ def _measured(plan: Plan, gate: GateSection, panel: Panel) -> Gate:
 def _words(gate: GateSection) -> str:
     limit = f"at least {gate.at_least:g}" if gate.at_least is not None else f"at most {gate.at_most:g}"
     figure = gate.metric.replace("_", " ")
+    if gate.artefact is not None:
+        how = "the worst found of" if gate.worst else f"severity {gate.severity} of"
+        return f"{figure} at {how} '{gate.artefact}': {limit}"
     if gate.eps is None:
         return f"{figure}{'' if figure.startswith('clean') else ' of clean images'}: {limit}"
     attack = "any attack" if gate.attack == ANY else f"'{gate.attack}'"
@@ -68,6 +76,19 @@ def _value(plan: Plan, gate: GateSection, panel: Panel) -> float:
         return _worst(gate.metric, panel, eps, disease, classes)
     outcome = next(outcome for outcome in panel.outcomes if outcome.attack == gate.attack)
     return _attacked(gate.metric, panel.images, outcome, eps, disease, classes)
+
+
+def _artefact(gate: GateSection, outcome: ArtefactOutcome) -> float:
+    """The mean over random artefacts of a severity, or over the worst found of each image."""
+    place = 0 if gate.severity is None else gate.severity - 1
+    worst = outcome.found
+    values = {
+        "robust_accuracy": worst.right.astype(np.float64) if gate.worst else outcome.right[place],
+        "score": worst.score if gate.worst else outcome.score[place],
+        "missed_disease": worst.missed if gate.worst else outcome.missed[place],
+        "invented_disease": worst.invented if gate.worst else outcome.invented[place],
+    }
+    return _mean(values[gate.metric])
 
 
 def _clean(metric: str, images: Images, disease: Sequence[int], classes: int) -> float:

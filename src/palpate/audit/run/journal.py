@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palpate.audit.plan.artefacts import ArtefactItem
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.items import Item
 from palpate.audit.plan.tasks import head_words, operating, score_words
+from palpate.audit.run.described_artefacts import described_artefacts
 from palpate.audit.run.gates import Gate
 from palpate.audit.subject.machine import machine, versions
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
+from palpate.audit.work.artefacts import ArtefactShard
 from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
 from palpate.storage.runs import RunFolder
@@ -52,6 +55,11 @@ class Journal:
         stability: its traces; None if the plan switches them off.
         quality: the probes of each goal; None for a run that an older palpate started, which is not probed.
         learned: of each attack that learns before the attacks, by its identity: on which images, and with what success.
+        artefacts: the artefacts.
+        artefact_shards: all shards of the artefacts, in the plan's order.
+        artefact_seconds: time of each stored one.
+        artefact_pictures: of each artefact the image that it harms most.
+        modality: the kind of the images; empty if it is not known.
         finished: when it was finished.
         versions: packages that the last attack used.
         machine: the machine of the last attack.
@@ -74,6 +82,11 @@ class Journal:
     stability: dict[str, Any] | None = None
     quality: dict[str, Any] | None = field(default_factory=lambda: {"images": 0, "goals": []})
     learned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artefacts: Sequence[ArtefactItem] = ()
+    artefact_shards: Sequence[ArtefactShard] = ()
+    artefact_seconds: dict[str, float] = field(default_factory=dict)
+    artefact_pictures: list[dict[str, Any]] = field(default_factory=list)
+    modality: str = ""
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
@@ -110,6 +123,9 @@ class Journal:
             "threat": _threat(self.plan),
             "handlings": self.survival.described,
             "attacks": [self._attack(item) for item in self.items],
+            "artefacts": described_artefacts(
+                self.artefacts, self.artefact_shards, self.artefact_seconds, self.artefact_pictures, self.modality
+            ),
             "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],
             "tuning": {

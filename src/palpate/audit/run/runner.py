@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
 from palpate.audit.plan.items import Item, items
 from palpate.audit.plan.lines import unchecked
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.after import After
+from palpate.audit.run.artefacts import Artefacts
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
 from palpate.audit.run.learned import Learning
@@ -28,6 +30,7 @@ from palpate.audit.subject.machine import repeatable
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.work.artefacts import artefact_shards, require_all_fit
 from palpate.audit.work.exports import export, exported, settle
 from palpate.audit.work.gallery import draw, gallery, pick, prune
 from palpate.audit.work.outcomes import ImageOutcome
@@ -154,10 +157,14 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     made, survival = items(plan, subject.grid), Survival.of(plan, subject, run.path)
     shards = shards_of(plan, survival, made)
     journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
+    journal.artefacts = artefact_items(plan, subject.grid)
+    journal.modality = require_all_fit(plan, subject, journal.artefacts)
+    journal.artefact_shards = artefact_shards(plan, subject, journal.artefacts)
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = _known(before.get("shard_seconds", {}))
         journal.quality = before.get("quality")
+        journal.artefact_seconds = _known((before.get("artefacts") or {}).get("seconds", {}))
         traced = (before.get("stability") or {}).get("items", [])
         journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
         journal.files = expected(before, plan)
@@ -214,7 +221,8 @@ class _Audit:
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
         self.learning = Learning(journal, room, progress.message)
-        self.current: Item | None = None
+        self.current: Item | ArtefactItem | None = None
+        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail, self._working_on)
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
@@ -222,7 +230,7 @@ class _Audit:
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
         missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
-        if before is not None and (missing or after.missing()):
+        if before is not None and (missing or self.artefacts.missing() or after.missing()):
             journal.findings += _moved(before, journal)
         elif before is not None:
             # Nothing is left to run, so the versions and the machine of the earlier start are kept.
@@ -242,6 +250,7 @@ class _Audit:
         missing.sort(key=lambda shard: shard.item.name in late)
         try:
             self._attack(missing)
+            self.artefacts.go()
             after.go()
         except KeyboardInterrupt:
             interrupted = True
@@ -249,13 +258,18 @@ class _Audit:
         return AuditOutcome(
             folder=self.run.path,
             status="finished" if journal.finished else "unfinished",
-            done=sum(self.run.has(shard.identity) for shard in journal.shards),
-            total=len(journal.shards),
+            done=self._done(),
+            total=len(journal.shards) + len(journal.artefact_shards),
             interrupted=interrupted,
             failed=tuple(self.failed),
             gates=tuple(journal.gates),
             findings=tuple(journal.findings),
         )
+
+    def _done(self) -> int:
+        """How many shards are stored."""
+        attacked = sum(self.run.has(shard.identity) for shard in self.journal.shards)
+        return attacked + sum(self.run.has_artefacts(shard.identity) for shard in self.journal.artefact_shards)
 
     def _kept(self, shard: Shard) -> bool:
         """Whether the shard is stored; its records get the current name of the attack."""
@@ -301,7 +315,7 @@ class _Audit:
             try:
                 records = self._attacked(self.learning.prepared(shard), rows, questions)
             except InputError as error:
-                self._fail(shard.item, error)
+                self._fail(shard.item.name, error)
                 return
             seconds = time.perf_counter() - begin
             self.run.write_shard(shard.identity, records)
@@ -340,7 +354,7 @@ class _Audit:
             except InputError as error:
                 self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
 
-    def _working_on(self, item: Item) -> None:
+    def _working_on(self, item: Item | ArtefactItem) -> None:
         self.current = item
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
@@ -349,11 +363,11 @@ class _Audit:
         if finding not in self.journal.findings:
             self.journal.findings.append(finding)
 
-    def _fail(self, item: Item, error: InputError) -> None:
-        self.failed[item.name] = str(error)
-        self.journal.findings.append(AuditFinding("failure", item.name, f"{_COULD_NOT} {error}"))
+    def _fail(self, name: str, error: InputError) -> None:
+        self.failed[name] = str(error)
+        self.journal.findings.append(AuditFinding("failure", name, f"{_COULD_NOT} {error}"))
         self.journal.save()
-        self.progress.message(f"'{item.name}' could not run: {error}")
+        self.progress.message(f"'{name}' could not run: {error}")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
         """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
@@ -370,12 +384,14 @@ class _Audit:
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
             self._note("warning", _SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
-        if not interrupted and all(self.run.has(shard.identity) for shard in journal.shards):
+        if not interrupted:
+            self.artefacts.draw()
+        if not interrupted and self._done() == len(journal.shards) + len(journal.artefact_shards):
             # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
             journal.save()
             frame = self.run.frame()
-            journal.gates = measured(self.plan, arrange(frame))
+            journal.gates = measured(self.plan, arrange(frame), self.run.artefact_frame())
             journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
             journal.finished = finished
             prune(self.run, journal.gallery)

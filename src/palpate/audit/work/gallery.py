@@ -30,8 +30,8 @@ from palpate.tensors import Tree, mapped
 PER_ATTACK = 6
 """Images that are shown for each attack."""
 
-_SYNTHETIC = "Synthetic: an image altered by palpate to test a model. It shows no patient's finding; not for diagnosis."
-_COPY = "A copy for display of the image as stored, made by palpate beside altered ones; not for diagnosis."
+SYNTHETIC = "Synthetic: an image altered by palpate to test a model. It shows no patient's finding; not for diagnosis."
+COPY = "A copy for display of the image as stored, made by palpate beside altered ones; not for diagnosis."
 _FACTORS = (1, 2, 5)
 _OURS = re.compile(r"[0-9a-f]{16}-(clean|\d+-(adversarial|change))(-\d+-\d+)?\.png")
 _NOTE = "palpate"
@@ -88,9 +88,9 @@ def draw(run: RunFolder, subject: Subject, shard: Shard, found: ImageOutcome) ->
     for plane in drawing.planes:
         note = {**asdict(plane), "window": None if shades == bounds else list(shades), "marks": drawing.marks(plane)}
         pictures = (
-            png(plane.of(clean), shades, _COPY),
-            png(plane.of(found.shown), shades, _SYNTHETIC, **{_NOTE: json.dumps(note)}),
-            png(plane.of(amplified), span, f"{_SYNTHETIC} The change alone, times {factor:g}, around grey."),
+            png(plane.of(clean), shades, COPY),
+            png(plane.of(found.shown), shades, SYNTHETIC, **{_NOTE: json.dumps(note)}),
+            png(plane.of(amplified), span, f"{SYNTHETIC} The change alone, times {factor:g}, around grey."),
         )
         for name, data in zip(_names(subject, shard, record.row, plane.suffix), pictures, strict=True):
             # All attacks share the clean image; its name is the hash of its contents.
@@ -149,7 +149,7 @@ def draw_change(run: RunFolder, subject: Subject, stem: str, change: Tensor) -> 
     factor = amplification(float(change.abs().max()), (low, high))
     shown = planes(change.shape[1:], subject.spacing or None, None, None)
     plane = shown[len(shown) // 2].of(change) * factor + (low + high) / 2
-    said = f"{_SYNTHETIC} One change for many images, learned by an attack, times {factor:g}, around grey."
+    said = f"{SYNTHETIC} One change for many images, learned by an attack, times {factor:g}, around grey."
     path = run.images / f"{stem}.png"
     write_atomically(path, png(plane, (low, high), said))
     return {"picture": path.relative_to(run.path).as_posix(), "amplification": factor}

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
+from palpate.report.model.description_artefacts import Artefacts
 from palpate.report.model.description_quality import Probing
 from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
@@ -328,6 +329,8 @@ class Description(JsonObject):
     gallery: list[PictureDescription] = Field(default_factory=list)
     stability: Tracing | None = None
     """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
+    artefacts: Artefacts | None = None
+    """Null if the plan has no artefacts; missing in runs of older versions of palpate."""
     quality: Probing | None = None
     """Missing in runs of older versions of palpate."""
 

@@ -22,6 +22,7 @@ from palpate.report.model.description import (
     ThreatDescription,
 )
 from palpate.report.model.learned import LearnedChange
+from palpate.report.model.schema_artefacts import ArtefactSummary
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
@@ -337,6 +338,8 @@ class Results(JsonObject):
     gates: list[GateDescription]
     clean: Clean
     attacks: list[AttackResults]
+    artefacts: ArtefactSummary | None = None
+    """Artefacts of acquisition; null if the plan has none."""
     worst_case: list[WorstCase]
     """One entry per goal."""
     worst_directions: list[WorstDirections]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from palpate import catalog
+from palpate.audit.plan.checks.artefacts import artefact_gate, artefact_problems
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems, surrogate_problems
 from palpate.audit.plan.checks.threat import threat_problems
@@ -48,7 +49,7 @@ def problems(plan: PlanFields) -> list[Problem]:
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
-        found += [*_attacks(plan), *_gates(plan), *_survival(plan), *_pictures(plan)]
+        found += [*_attacks(plan), *artefact_problems(plan), *_gates(plan), *_survival(plan), *_pictures(plan)]
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
@@ -205,6 +206,11 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
         yield "metric", f"{gate.metric} is for masks, boxes and findings. Use clean_accuracy or robust_accuracy."
     if gate.metric == "kappa" and plan.task.kind != "ordinal":
         yield "metric", 'kappa weighs the distance between grades. It needs task.kind = "ordinal".'
+    if gate.artefact is not None:
+        yield from artefact_gate(plan, gate)
+        return
+    if gate.worst or gate.severity is not None:
+        yield "severity" if gate.severity is not None else "worst", "it is for gates on an artefact. Add artefact."
     if gate.metric in ("clean_accuracy", "clean_score") or gate.attack == CLEAN:
         if gate.metric in ("robust_accuracy", "success_rate", "score"):
             yield "attack", f"{gate.metric} needs an attack. Name one, or any."

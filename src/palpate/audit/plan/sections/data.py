@@ -9,6 +9,8 @@ from pydantic import Field, create_model
 from palpate.audit.plan.sections.base import Section
 from palpate.data.layouts.registry import LAYOUTS, help_of
 
+Modality = Literal["ct", "mr", "xray", "ultrasound", "endoscopy", "dermoscopy", "fundus", "microscopy"]
+
 if TYPE_CHECKING:
     _Layouts = Section
 else:
@@ -97,6 +99,8 @@ class DataSection(_Layouts):
     """Column or key with masks that `threat.region` may name."""
     unit: str | None = Field(default=None, examples=['unit = "HU"'])
     """Unit of the values, if the files do not say it (NIfTI, PNG). DICOM files of CT are in HU without it."""
+    modality: Modality | None = Field(default=None, examples=['modality = "endoscopy"'])
+    """What kind of images these are, for artefacts, if the files do not say it. DICOM files do; values in HU are CT."""
     nan: float | None = Field(default=None, allow_inf_nan=False, examples=["nan = -1024"])
     """Value that replaces NaN, such as the background of a registered volume. Copies store it in place of NaN."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])

@@ -35,6 +35,12 @@ class GateSection(Section):
     `none` for the clean images."""
     eps: int | float | str | None = Field(default=None, examples=['eps = "1/255"'])
     """Budget, one of `threat.eps`; not for clean figures."""
+    artefact: str | None = Field(default=None, examples=['artefact = "metal"'])
+    """The name of an artefact of the plan, in place of an attack."""
+    severity: int | None = Field(default=None, ge=1, le=5, examples=["severity = 3"])
+    """With `artefact`: the mean over its random draws at this severity."""
+    worst: bool = Field(default=False, examples=["worst = true"])
+    """With `artefact`: the worst that its search found for each image."""
     at_least: float | None = Field(default=None, examples=["at_least = 0.5"])
     """Passed if the figure is this or more."""
     at_most: float | None = Field(default=None, examples=["at_most = 0.1"])

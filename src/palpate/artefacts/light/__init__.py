@@ -1,0 +1,1 @@
+"""Artefacts of images by visible light: endoscopy, dermoscopy, microscopy."""

@@ -1,0 +1,139 @@
+"""The lamp, mirrored by wet tissue and by bubbles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from palpate.artefacts.artefact import Artefact, Bound, Scene
+from palpate.artefacts.light.illumination import smooth_noise
+from palpate.artefacts.light.view import View, brightness, place
+from palpate.artefacts.parameter import Parameter
+from palpate.streams import Streams
+
+_EAD = "EAD 2019, public sample"
+_SPOTS = 6
+"""Highlights of a group: one large, the others small and around it."""
+_FILM = 20
+"""Nodes of the wet film's unevenness along each axis."""
+_BUBBLES = 10
+_CRITICAL = 0.75
+"""From this share of its radius on, a bubble of gas reflects all light: 1 / 1.33, total reflection in water."""
+_TAKEN = 0.4
+"""Share of the rim's light that is missing behind the bubble."""
+_LAMP = 0.45
+"""Distance of the lamp's image from the middle of a bubble, in radii."""
+
+
+@dataclass(frozen=True)
+class SpecularHighlights(Artefact):
+    """Wet tissue mirrors the lamp: three groups of bright, often saturated spots with uneven outlines.
+
+        L' = L + A b sum_i exp(-q_i^2),      q = |M (x - p_i)|^2 exp(0.5 n) / (d_i / 2)^2
+
+    M stretches along one direction, n is a field of unevenness, and b is the light that arrives there: a spot in the
+    dark lumen stays dark. Values above white are cut, as by the sensor.
+    """
+
+    name: ClassVar[str] = "specular-highlights"
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("diameter", "share of the shorter side", f"{_EAD}: boxes of `specularity` are 7 to 9 % of the frame",
+                  levels=(0.02, 0.035, 0.05, 0.07, 0.09)),
+        Parameter("light", "share of white", "derived: from a gloss to full saturation",
+                  levels=(0.25, 0.5, 0.8, 1.1, 1.5)),
+        Parameter("elongation", "", "derived: round on a bump, long on a fold", 1.0, 3.0),
+        Parameter("direction", "degrees", "derived: each is equally likely", 0.0, 180.0),
+        *place("first group"), *place("second group"), *place("third group"),
+    )  # fmt: skip
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    stage: ClassVar[int] = 1
+
+    def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
+        """See `Artefact.bind`."""
+        view, lamp = View.of(image), brightness(image, scene.bounds[0])
+        uneven = torch.exp(0.5 * smooth_noise(streams, image, _FILM).first)
+        drawn = streams.uniform((3, _SPOTS, 3), image)[0].double()
+        away = (drawn[..., :2] - 0.5) * 0.3
+        share = 0.15 + 0.3 * drawn[..., 2]
+        away[:, 0], share[:, 0] = 0.0, 1.0
+
+        def made(theta: Tensor) -> Tensor:
+            angle, stretch = theta[:, 3] * (math.pi / 180), view.column(theta[:, 2])
+            cos, sin = view.column(torch.cos(angle)), view.column(torch.sin(angle))
+            light = torch.zeros_like(lamp)
+            for group in range(3):
+                for spot in range(_SPOTS):
+                    down, right = theta[:, 4 + 2 * group], theta[:, 5 + 2 * group]
+                    below, beside = view.offsets(
+                        down + float(away[group, spot, 0]), right + float(away[group, spot, 1])
+                    )
+                    radius = view.column(theta[:, 0] * float(share[group, spot]) / 2).clamp(min=1e-6)
+                    long, wide = (cos * beside - sin * below) / stretch, sin * beside + cos * below
+                    light = light + torch.exp(-(((long**2 + wide**2) * uneven / radius**2).clamp(max=9) ** 2))
+            gloss = view.column(theta[:, 1]) * scene.extent * lamp * light
+            return image + gloss.unsqueeze(1)
+
+        return made
+
+
+@dataclass(frozen=True)
+class Bubbles(Artefact):
+    """Two groups of bubbles: bright rims of total reflection, the lamp's image in each, and less light through them.
+
+    A ray that meets a bubble of gas in water farther than 1 / 1.33 = 0.75 of its radius from the middle is reflected
+    (Snell's law; Marston, J. Opt. Soc. Am. 69, 1979). So with u the distance from the middle in radii:
+
+        L' = L (1 - 0.4 A inside(u)) + A b (ring(u) + spot),      ring(u) = exp(-((u - 0.875) / 0.125)^2)
+    """
+
+    name: ClassVar[str] = "bubbles"
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("diameter", "share of the shorter side",
+                  f"{_EAD}: boxes of `bubbles`, with one or a few, are 3 to 14 % of the frame",
+                  levels=(0.025, 0.04, 0.06, 0.08, 0.1)),
+        Parameter("light of the rim", "share of white", "derived: MedMNIST-C draws bubbles with 0.4 to 0.5 of white",
+                  levels=(0.15, 0.22, 0.3, 0.38, 0.45)),
+        Parameter("distance", "share of the shorter side", "derived: from touching to loose groups", 0.04, 0.15),
+        *place("first group"), *place("second group"),
+    )  # fmt: skip
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    stage: ClassVar[int] = 1
+
+    def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
+        """See `Artefact.bind`."""
+        view, dark = View.of(image), scene.bounds[0]
+        lamp = brightness(image, dark)
+        away = streams.normal((2, _BUBBLES, 2), image)[0].double()
+        share = 0.3 + 0.7 * streams.uniform((2, _BUBBLES), image)[0].double() ** 2
+        share[:, 0] = 1.0
+        light = image - dark
+
+        def made(theta: Tensor) -> Tensor:
+            added, kept = torch.zeros_like(lamp), torch.ones_like(lamp)
+            for group in range(2):
+                for one in range(_BUBBLES):
+                    down = theta[:, 3 + 2 * group] + theta[:, 2] * away[group, one, 0] / view.height
+                    right = theta[:, 4 + 2 * group] + theta[:, 2] * away[group, one, 1] / view.width
+                    radius = view.column(theta[:, 0] * share[group, one] / 2).clamp(min=1e-6)
+                    below, beside = (part / radius for part in view.offsets(down, right))
+                    reflected, through = _bubble(below, beside)
+                    added, kept = torch.maximum(added, reflected), torch.minimum(kept, 1 - through)
+            rim = view.column(theta[:, 1])
+            through = 1 - _TAKEN * rim * (1 - kept)
+            return dark + light * through.unsqueeze(1) + (rim * scene.extent * lamp * added).unsqueeze(1)
+
+        return made
+
+
+def _bubble(below: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+    """Light that a bubble reflects, and the share of the light behind it that it takes; offsets in radii."""
+    distance = (below**2 + beside**2 + 1e-12).sqrt()
+    middle, width = (1 + _CRITICAL) / 2, (1 - _CRITICAL) / 2
+    ring = torch.exp(-(((distance - middle) / width).clamp(-4, 4) ** 2))
+    spot = torch.exp(-(((below + _LAMP) ** 2 + (beside + _LAMP) ** 2).clamp(max=1) / 0.03))
+    inside = torch.sigmoid(((1 - distance) / 0.05).clamp(-20, 20))
+    return ring + 2 * spot, inside
