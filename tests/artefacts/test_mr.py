@@ -38,7 +38,7 @@ def test_motion_takes_each_line_of_k_space_from_the_pose_of_its_time(axis, shape
                           for pose in ((0, 0, 0), *poses.values()))  # fmt: skip
     mixed = np.stack([before[k] if k < first else after[k] if k >= size - last else now[k] for k in range(size)])
     expected = np.abs(np.fft.ifft2(np.fft.ifftshift(mixed.swapaxes(0, axis), axes=axis)))
-    np.testing.assert_allclose(result[0].numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(result[0].numpy(), expected, atol=4e-4)
     # Parseval: the image has the energy of the lines that it is made of.
     np.testing.assert_allclose(result.square().sum(), (np.abs(mixed) ** 2).sum() / image.numel(), rtol=1e-4)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from palpate.artefacts.artefact import Artefact, Bound, Scene
 from palpate.artefacts.fields import column
 from palpate.artefacts.mr.signal import PHASE_AXIS, Signal, along, along_axis, lines
 from palpate.artefacts.parameter import Parameter
+from palpate.artefacts.waves import waves
 from palpate.streams import Streams
 
 __all__ = ["Ghosting", "Gibbs", "Spikes"]
@@ -86,15 +86,11 @@ class Spikes(Artefact):
         """See `Artefact.bind`."""
         signal = Signal.of(image)
         mean = signal.values.flatten(1).mean(1).reshape(signal.air.shape)
-        down, right = (torch.arange(size, dtype=torch.float64, device=image.device) for size in image.shape[-2:])
 
         def striped(theta: Tensor) -> Tensor:
-            turn = theta[:, 2, None] * (math.pi / 180)
-            cycles = theta[:, 1, None] * 2 * math.pi
-            phase = (cycles * torch.sin(turn) * down)[:, :, None] + (cycles * torch.cos(turn) * right)[:, None, :]
-            phase = phase + theta[:, 3, None, None] * (math.pi / 180)
-            waves = torch.cos(phase).to(image).reshape(len(theta), *([1] * (image.ndim - 2)), *image.shape[-2:])
-            return image + column(theta[:, 0], image) * mean * waves
+            flat = waves(tuple(image.shape[-2:]), theta[:, 1], theta[:, 2], theta[:, 3]).to(image)
+            flat = flat.reshape(len(theta), *([1] * (image.ndim - 2)), *image.shape[-2:])
+            return image + column(theta[:, 0], image) * mean * flat
 
         return striped
 
