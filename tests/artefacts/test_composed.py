@@ -16,7 +16,7 @@ from palpate.artefacts.parameter import free, theta_at
 from palpate.artefacts.search import Ladder
 from palpate.errors import InputError, PlanError
 from palpate.streams import Streams
-from tests.artefacts.search.planted import SCENE, Slid, Spot, flat, mean_value, one_pixel, searched
+from tests.artefacts.search.planted import SCENE, Lifted, Slid, Spot, flat, mean_value, one_pixel, searched
 
 
 def pattern(size: int = 24) -> torch.Tensor:
@@ -31,7 +31,7 @@ def test_parts_are_in_the_order_of_physics_and_named_so():
         "position shift right",
         "noise standard deviation",
     ]
-    assert whole.dimensions == (2,) and whole.moves and not Composed((Brightness(), GaussianNoise())).moves
+    assert whole.dimensions == (2, 3) and whole.moves and not Composed((Lifted(), GaussianNoise())).moves
     assert whole == Composed((Position(), Composed((GaussianNoise(), Brightness()))))
     assert hash(whole) == hash(make("brightness + position+noise"))
 
@@ -87,15 +87,15 @@ def test_masks_move_through_all_parts():
 
 def test_a_composition_is_searched_and_is_worse_than_its_parts():
     ladder = Ladder(draws=1, tries=8, evolution=30, polish=6, bisection=0)
-    parts = [searched(one, mean_value(75.0), flat(2), ladder) for one in (Spot(), Brightness())]
-    whole = searched(Composed((Spot(), Brightness())), mean_value(75.0), flat(2), ladder)
+    parts = [searched(one, mean_value(75.0), flat(2), ladder) for one in (Spot(), Lifted())]
+    whole = searched(Composed((Spot(), Lifted())), mean_value(75.0), flat(2), ladder)
     for part in parts:
         assert bool((whole.worst.margin < part.worst.margin).all())
     assert whole.blocked is None and whole.backwards.tolist() == [6, 6]
 
 
 def test_the_gradient_of_the_first_part_passes_the_second():
-    whole, image = Composed((Spot(), Brightness())), flat(1)[0]
+    whole, image = Composed((Spot(), Lifted())), flat(1)[0]
     unit = torch.tensor([[0.3, 0.7, 0.4]], dtype=torch.float64, requires_grad=True)
     made = whole.bind(image, SCENE, Streams([0]))(theta_at(whole.parameters, unit, 3.0))
     (gradient,) = torch.autograd.grad(one_pixel()(made)[0, 0], unit)
@@ -135,6 +135,6 @@ def test_compositions_that_cannot_be():
         dimensions = (3,)
 
     with pytest.raises(InputError, match="different numbers of spatial axes"):
-        Composed((Position(), Flat()))
-    with pytest.raises(InputError, match="'position\\+brightness' acts on images"):
-        make("position+brightness").check((1, 4, 4, 4), Scene((0, 1)))
+        Composed((Lifted(), Flat()))
+    with pytest.raises(InputError, match="'position\\+lifted' acts on images"):
+        Composed((Lifted(), Position())).check((1, 4, 4, 4), Scene((0, 1)))
