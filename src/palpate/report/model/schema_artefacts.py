@@ -58,7 +58,10 @@ class FirstFailing(JsonObject):
     """Upper end; null if it is beyond severity 5."""
     words: Text
     """The strengths at the median; empty without one."""
+    reached: int
+    """Images that fail at the median or below it; 0 without one."""
     failed: int
+    """Images that fail at some severity up to 5."""
     eligible: int
 
 
@@ -113,7 +116,11 @@ class ArtefactSummary(JsonObject):
 
     modality: Text
     sentence: Text
-    """Attack and artefacts side by side."""
+    """What the artefact does that makes most images fail."""
+    details: list[Text]
+    """Further sentences: random artefacts of the same severity, and what is not finished."""
+    side_by_side: Text
+    """What an adversary needs to beat half of the images, and the severity at which an artefact does it too."""
     corruption_error: Figure | None
     """Mean of the artefacts' corruption errors."""
     added_error: Figure | None
