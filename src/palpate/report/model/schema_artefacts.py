@@ -91,7 +91,7 @@ class ArtefactResults(JsonObject):
     measures: list[ArtefactMeasure]
     first_failing: FirstFailing | None
     corruption_error: Figure | None
-    """1 minus the mean score over the five severities; for classes 1 minus the share right."""
+    """1 minus the mean score over the five severities; for classes 1 minus the balanced accuracy (balanced error)."""
     added_error: Figure | None
     """The corruption error minus the error on the images as stored."""
     found_by: dict[str, int]
@@ -111,6 +111,7 @@ class ArtefactSummary(JsonObject):
     sentence: Text
     """Attack and artefacts side by side."""
     corruption_error: Figure | None
-    """Mean of the artefacts' corruption errors; the reference is the model itself on the images as stored."""
+    """Mean of the artefacts' corruption errors."""
     added_error: Figure | None
+    """That minus the error of the same model on the images as stored, its reference."""
     items: list[ArtefactResults]
