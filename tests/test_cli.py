@@ -135,6 +135,14 @@ def test_a_run_is_shown_and_reported_again(plan: Path, call: Call, tmp_path: Pat
     assert any(f"image{number}.png" in (run / "report.html").read_text() for number in range(12))
 
 
+def test_artefacts_are_previewed(plan: Path, call: Call) -> None:
+    sheet = plan.parent / "preview" / "brightness.png"
+    assert call("preview", plan, "--artefact", "brightness", "--images", 1) == (0, f"{sheet}\n", "")
+    assert sheet.is_file() and not (plan.parent / "runs").exists()
+    status, out, err = call("preview", plan)
+    assert (status, out) == (2, "") and "--artefact NAME" in err
+
+
 @pytest.mark.parametrize("command", ["show", "report"])
 def test_a_folder_that_is_no_run(command: str, call: Call, tmp_path: Path) -> None:
     status, out, err = call(command, tmp_path)
