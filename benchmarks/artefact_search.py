@@ -85,12 +85,13 @@ HEAD = (
 
 
 def right_ones(subject: Subject, victim: Victim, images: Tensor, annotated: Tensor, count: int) -> Tensor:
-    """The first `count` rows that the model reads correctly."""
+    """`count` rows that the model reads correctly, evenly spaced."""
     task = subject.task
     with victim:
         outputs = torch.cat([victim.judge(part) for part in torch.split(images, 32)])
     targets = subject.targets(annotated)
-    return (task.eligible(targets) & (task.margin(outputs, targets) > 0)).nonzero().flatten()[:count]
+    right = (task.eligible(targets) & (task.margin(outputs, targets) > 0)).nonzero().flatten()
+    return right[:: max(1, len(right) // count)][:count]
 
 
 def compared(subject: Subject, victim: Victim, artefact: Artefact, images: Tensor, targets: Tree,

@@ -218,20 +218,11 @@ def _resnet() -> nn.Module:
 
 SUBJECTS = (
     Subject("pneumonia", "xray", "cls_cxr_pneumoniamnist_28", _pneumonia, _small, Classification(2), 8, flips=False),
-    Subject(
-        "polyps", "endoscopy", "seg_polyp_kvasir", _with_masks("RGB", 96), lambda: _unet(3, 2), Segmentation(1), 30
-    ),
     Subject("hippocampus", "mr", "seg3d_mr_hippocampus", _hippocampus, lambda: _unet(1, 3), Segmentation(2), 40),
+    Subject("infection", "ct", "seg_ct_covid_infection", _infection, lambda: _unet(1, 2), Segmentation(1), 120,
+            hounsfield=True),
     Subject("referable", "fundus", "cls_fundus_dr_aptos2019", _grades, _resnet, Classification(2), 8),
-    Subject(
-        "infection",
-        "ct",
-        "seg_ct_covid_infection",
-        _infection,
-        lambda: _unet(1, 2),
-        Segmentation(1),
-        120,
-        hounsfield=True,
-    ),
-)
+    Subject("polyps", "endoscopy", "seg_polyp_kvasir", _with_masks("RGB", 96), lambda: _unet(3, 2), Segmentation(1),
+            30),
+)  # fmt: skip
 """Real examples, the quickest first."""
