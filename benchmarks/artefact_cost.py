@@ -101,8 +101,8 @@ def page(lines: list[str], passed: float, rounds: int) -> str:
             "",
             f"`python -m benchmarks.artefact_cost --rounds {rounds}`: milliseconds of processor time, one thread, "
             f"torch {torch.__version__}, median of {rounds} rounds. *Once*: what is computed per image. A forward "
-            f"pass of a ResNet-18 takes {passed:.1f} ms per image of {SIDE} x {SIDE} pixels; *share* is a candidate over it, and "
-            f"should be at most {ALLOWED:g}, except for metal in CT.",
+            f"pass of a ResNet-18 takes {passed:.1f} ms per image of {SIDE} x {SIDE} pixels; *share* is a candidate "
+            f"over it, and should be at most {ALLOWED:g}, except for metal in CT.",
             "",
             f"| artefact | once, {SIDE}^2 | candidate, {SIDE}^2 | share | once, {DEEP}^3 | candidate, {DEEP}^3 |",
             "| --- | --- | --- | --- | --- | --- |",
