@@ -93,7 +93,7 @@ class Ring(Artefact):
         def made(theta: Tensor) -> Tensor:
             normal = gains.at(theta[:, 3])
             error = -(theta[:, 0].to(normal) / 100)[:, None, None] * normal**3 / math.sqrt(15)
-            profile = scanner.filtered((error + error.flip(-1)) / 2) @ rings * (1000 / MU_WATER)
+            profile = scanner.filtered(error) @ rings * (1000 / MU_WATER)
             down, right = (
                 ((torch.arange(size) + 0.5) - theta[:, place, None].to(normal) * size) * mm
                 for size, mm, place in ((height, spacing[0], 1), (width, spacing[1], 2))
