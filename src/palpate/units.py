@@ -113,6 +113,21 @@ def distinct(*numbers: float) -> tuple[str, ...]:
     return texts
 
 
+def quantity(value: float, unit: str) -> str:
+    """A physical quantity in words; a share is written in per cent.
+
+    >>> quantity(6.0, "mm"), quantity(0.035, "share of the width"), quantity(-1.0, "degrees"), quantity(5.0, "")
+    ('6 mm', '3.5% of the width', '−1 degree', '5')
+    """
+    share = unit == "share" or unit.startswith("share of ")
+    number = f"{100 * value if share else value:.3g}".replace("-", "−")
+    if share:
+        return f"{number}%{unit.removeprefix('share')}"
+    if unit == "degrees" and number in {"1", "−1"}:
+        return f"{number} degree"
+    return f"{number} {unit}" if unit else number
+
+
 def amounts(eps: float, scale: Scale) -> tuple[str, ...]:
     """One budget in every unit of the images, the plainest first: `5 HU`, `1 stored step`, `2/255` and so on.
 

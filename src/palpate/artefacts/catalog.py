@@ -52,7 +52,16 @@ def find(name: str) -> ArtefactEntry:
 
 
 def make(name: str) -> Artefact:
-    """The artefact of this name; imports its module."""
+    """The artefact of this name; imports its module. `a+b` is a composition, in the order in which they happen.
+
+    Raises:
+        PlanError: there is no such artefact.
+        InputError: artefacts that cannot be composed.
+    """
+    if "+" in name and name not in artefacts():
+        from palpate.artefacts.composed import Composed
+
+        return Composed(tuple(make(part.strip()) for part in name.split("+")))
     module, _, kind = find(name).factory.partition(":")
     made: Artefact = getattr(importlib.import_module(module), kind)()
     return made

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from palpate.errors import InputError
+from palpate.units import quantity
 
 WORST = 5
 """Severities go from 0, the image as it is, through five named ones; those between are interpolated."""
@@ -81,10 +82,10 @@ class Parameter:
         return (self.null - away, self.null + away) if self.signed else (level, level)
 
     def words(self, value: float) -> str:
-        """`diameter 6 mm`, `material titanium`."""
+        """`diameter 6 mm`, `shift 5% of the width`, `material titanium`."""
         if self.choices:
             return f"{self.name} {self.choices[min(int(value), len(self.choices) - 1)]}"
-        return f"{self.name} {value:.3g}{f' {self.unit}' if self.unit else ''}"
+        return f"{self.name} {quantity(value, self.unit)}"
 
 
 def free(parameters: Sequence[Parameter]) -> int:

@@ -210,3 +210,23 @@ def test_an_artefact_that_the_images_cannot_have_is_refused_before_anything_runs
     with pytest.raises(InputError, match="any_modality"):
         audit(tiny.rewrite(tmp_path, unfit.replace('"position"', '"lens-particles"')), tmp_path / "run")
     assert not (tmp_path / "run" / "records").exists()
+
+
+def test_errors_are_divided_by_those_of_a_named_reference(run: RunFolder, tmp_path: Path) -> None:
+    ours = summarise(run)["artefacts"]
+    assert ours["reference"] == "" and ours["relative_error"] is None
+    folder = tmp_path / "e"
+    tiny.write(folder, PLAN)
+    tiny.retrain(folder)
+    named = PLAN.replace("seed = 3\n", f'seed = 3\nreference = "{run.path}"\n', 1)
+    audit(tiny.rewrite(folder, named), folder / "run")
+    theirs = summarise(RunFolder(folder / "run"))["artefacts"]
+    ratios = [
+        mine["corruption_error"]["value"] / other["corruption_error"]["value"]
+        for mine, other in zip(theirs["items"], ours["items"], strict=True)
+    ]
+    assert theirs["reference"] == "Tiny: model.py:build" and theirs["relative_error"] == pytest.approx(np.mean(ratios))
+    for wrong, said in (("nowhere", "not a run folder"), (str(folder / "run"), "none of this plan's artefacts")):
+        changed = named.replace(str(run.path), wrong).replace("tries = 4", "tries = 3")
+        with pytest.raises(InputError, match=said):
+            audit(tiny.rewrite(folder, changed), folder / "other")

@@ -48,6 +48,11 @@ class View:
         return cls(down[:, None], right[None], side)
 
     @property
+    def pixel(self) -> float:
+        """Width of a pixel in shorter sides."""
+        return 1 / self.side
+
+    @property
     def height(self) -> float:
         """Height in shorter sides."""
         return self.down.shape[0] / self.side

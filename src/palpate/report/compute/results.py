@@ -27,7 +27,7 @@ from palpate.metrics.robustness import (
 )
 from palpate.metrics.validity.health import leaves_budget
 from palpate.metrics.validity.strength import compare, kind, strongest
-from palpate.report.compute.artefacts import measure_artefacts
+from palpate.report.compute.artefacts.figures import measure_artefacts
 from palpate.report.compute.budgets import budgets
 from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
 from palpate.report.compute.learned import measure_learned
@@ -87,7 +87,7 @@ def measure(run: RunFolder) -> Results:
         validity=validity,
         clean=clean,
         attacks=attacks,
-        artefacts=measure_artefacts(run, reading),
+        artefacts=measure_artefacts(run, reading, worst),
         worst_case=worst,
         worst_directions=directions,
         worst_grading=worst_grading(reading),

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
-from palpate.report.model.shown import MarksDescription
+from pydantic import Field, model_validator
+
+from palpate.report.model.shown import MarkDescription, MarksDescription
 from palpate.report.model.typed import JsonObject, Names, Number, Settings, Text
+from palpate.units import quantity
+
+WORST = 5
+"""The highest severity."""
+Five = Annotated[list[float], Field(min_length=WORST, max_length=WORST)]
 
 
 class ParameterDescription(JsonObject):
@@ -17,7 +24,7 @@ class ParameterDescription(JsonObject):
     """Where its range is from."""
     low: float
     high: float
-    levels: list[float] | None = None
+    levels: Five | None = None
     """Its values at severities 1 to 5; null if it says where or how the artefact happens, not how strong it is."""
     null: float = 0.0
     """Its value at which nothing changes."""
@@ -27,10 +34,29 @@ class ParameterDescription(JsonObject):
     """Names of its values 0, 1, 2 ...; empty if it is a number."""
 
     def words(self, value: float) -> str:
-        """`diameter 6 mm`, `material titanium`."""
+        """`diameter 6 mm`, `shift 5% of the width`, `material titanium`."""
         if self.choices:
-            return f"{self.name} {self.choices[min(int(value), len(self.choices) - 1)]}"
-        return f"{self.name} {value:.3g}{f' {self.unit}' if self.unit else ''}"
+            return f"{self.name} {self.choices[max(0, min(int(value), len(self.choices) - 1))]}"
+        return f"{self.name} {quantity(value, self.unit)}"
+
+    def at(self, severity: float) -> str:
+        """The strength at a severity from 0 to 5, linear between the named ones: `rotation up to 4 degrees`."""
+        if self.levels is None:
+            return ""
+        points, below = [self.null, *self.levels], max(0, min(int(severity), WORST - 1))
+        share = severity - below
+        level = points[below] * (1 - share) + points[below + 1] * share
+        return f"{self.name} {'up to ' if self.signed else ''}{quantity(level, self.unit)}"
+
+    @property
+    def range(self) -> str:
+        """`2, 4, 6, 8, 10 degrees, either way`, `0% to 100% of the width`, `titanium, iron`."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.levels is None:
+            return f"{quantity(self.low, self.unit).partition(' ')[0]} to {quantity(self.high, self.unit)}"
+        first = [quantity(level, self.unit).partition(" ")[0] for level in self.levels[:-1]]
+        return f"{', '.join(first)}, {quantity(self.levels[-1], self.unit)}{', either way' if self.signed else ''}"
 
 
 class ArtefactSlice(JsonObject):
@@ -39,6 +65,8 @@ class ArtefactSlice(JsonObject):
     before: str
     after: str
     marks: MarksDescription = MarksDescription()
+    truth_before: list[MarkDescription] | None = None
+    """As annotated before the artefact; null if the anatomy did not move, so that it is the same after."""
     index: int = 0
     count: int = 1
     axis: int | None = None
@@ -57,12 +85,28 @@ class ArtefactPicture(JsonObject):
     severity: float
     words: Text
     """The parameters in words."""
+    theta: list[float] = Field(default_factory=list)
+    """The parameters in their units."""
     label: int
     clean_prediction: int
     prediction: int
+    clean_score: Number = None
+    """Score of the image as stored."""
     score: Number
+    clean_measures: list[Number] = Field(default_factory=list)
+    """Measures of the image as stored, in the order of `task.measures`."""
+    measures: list[Number] = Field(default_factory=list)
+    """Measures with the artefact."""
+    truth: list[Number] = Field(default_factory=list)
+    """The annotation of findings; empty for other tasks."""
+    clean_found: list[Number] = Field(default_factory=list)
+    """The model's findings in the image as stored; empty for other tasks."""
+    found: list[Number] = Field(default_factory=list)
+    """Its findings with the artefact."""
     failed: bool
-    slices: list[ArtefactSlice]
+    eligible: bool = True
+    """The goal applies to this image, and it was not reached before."""
+    slices: list[ArtefactSlice] = Field(min_length=1)
 
 
 class ArtefactDescription(JsonObject):
@@ -83,6 +127,20 @@ class ArtefactDescription(JsonObject):
     """How it was searched."""
     seconds: Number
 
+    @model_validator(mode="after")
+    def _numbers(self) -> ArtefactDescription:
+        for name, lowest in (("severity", 0.0), ("tries", 1)):
+            if not isinstance(self.ladder.get(name), int | float) or self.ladder[name] < lowest:
+                raise ValueError(f"ladder.{name} must be a number of at least {lowest:g}")
+        if self.searched > WORST:
+            raise ValueError(f"ladder.severity {self.searched:g} must be at most {WORST}")
+        return self
+
+    @property
+    def searched(self) -> float:
+        """The severity at which the worst case was searched."""
+        return float(self.ladder["severity"])
+
     def words(self, theta: list[float]) -> str:
         """Parameters in words, strengths first."""
         pairs = sorted(zip(self.parameters, theta, strict=True), key=lambda pair: pair[0].levels is None)
@@ -90,18 +148,26 @@ class ArtefactDescription(JsonObject):
 
     def strengths(self, severity: float) -> str:
         """The strengths at any severity, in words: linear between the named ones."""
-        below = min(int(severity), 4)
-        share = severity - below
-        found = []
-        for parameter in self.parameters:
-            if parameter.levels is not None:
-                points = [parameter.null, *parameter.levels]
-                found.append(parameter.words(points[below] * (1 - share) + points[below + 1] * share))
-        return ", ".join(found)
+        return ", ".join(one.at(severity) for one in self.parameters if one.levels is not None)
+
+
+class Reference(JsonObject):
+    """A reference model, audited on the same images with the same artefacts."""
+
+    title: Text
+    model: Text
+    weights: Text
+    """Hash of its weights."""
+    errors: dict[str, Number]
+    """Identity of an artefact -> its corruption error."""
+    clean: dict[str, Number]
+    """Identity of an artefact -> its error on the images as stored."""
 
 
 class Artefacts(JsonObject):
     """All artefacts of the plan."""
+
+    reference: Reference | None = None
 
     modality: Text = ""
     """The kind of the images; empty if it is not known."""

@@ -58,7 +58,10 @@ class FirstFailing(JsonObject):
     """Upper end; null if it is beyond severity 5."""
     words: Text
     """The strengths at the median; empty without one."""
+    reached: int
+    """Images that fail at the median or below it; 0 without one."""
     failed: int
+    """Images that fail at some severity up to 5."""
     eligible: int
 
 
@@ -94,6 +97,10 @@ class ArtefactResults(JsonObject):
     """1 minus the mean score over the five severities; for classes 1 minus the balanced accuracy (balanced error)."""
     added_error: Figure | None
     """The corruption error minus the error on the images as stored."""
+    relative_error: Number = None
+    """The corruption error divided by that of the reference model; null without one."""
+    relative_added_error: Number = None
+    """The added error divided by that of the reference model; null without one, or if that model loses nothing."""
     found_by: dict[str, int]
     """For how many images each step of the search found the worst."""
     queries: int
@@ -109,9 +116,19 @@ class ArtefactSummary(JsonObject):
 
     modality: Text
     sentence: Text
-    """Attack and artefacts side by side."""
+    """What the artefact does that makes most images fail."""
+    details: list[Text]
+    """Further sentences: random artefacts of the same severity, and what is not finished."""
+    side_by_side: Text
+    """What an adversary needs to beat half of the images, and the severity at which an artefact does it too."""
     corruption_error: Figure | None
     """Mean of the artefacts' corruption errors."""
     added_error: Figure | None
     """That minus the error of the same model on the images as stored, its reference."""
+    reference: Text = ""
+    """The reference model in words; empty without one."""
+    relative_error: Number = None
+    """Mean of the relative errors over the artefacts (mCE); null without a reference."""
+    relative_added_error: Number = None
+    """Mean of the relative added errors over the artefacts (relative mCE); null without a reference."""
     items: list[ArtefactResults]

@@ -1,4 +1,4 @@
-"""The figures of artefacts, and the sentence that puts them beside the attacks."""
+"""The figures of artefacts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ from palpate.metrics.artefacts import (
 )
 from palpate.metrics.intervals import Resampling, percentiles
 from palpate.metrics.panel import Bools, Floats
-from palpate.report.compute.reading import RunReading, figure_of
+from palpate.metrics.robustness import worst_success
+from palpate.report.compute.artefacts.sentences import details, first_to_fail, sentence, side_by_side
+from palpate.report.compute.reading import UNTARGETED, RunReading, figure_of
 from palpate.report.model.description_artefacts import ArtefactDescription
+from palpate.report.model.schema import WorstCase
 from palpate.report.model.schema_artefacts import (
     ArtefactMeasure,
     ArtefactPoint,
@@ -40,8 +43,13 @@ _NOTHING = "Nothing has finished."
 _UNDEFINED = "It is not defined for any image."
 
 
-def measure_artefacts(run: RunFolder, reading: RunReading) -> ArtefactSummary | None:
+def measure_artefacts(run: RunFolder, reading: RunReading, worst: Sequence[WorstCase]) -> ArtefactSummary | None:
     """The figures of all artefacts of a run; None if its plan has none.
+
+    Args:
+        run: the run folder.
+        reading: its description and records.
+        worst: all attacks of each goal together, for the sentence that compares them with the artefacts.
 
     Raises:
         StorageError: rows of artefacts are damaged, or do not belong to `run.json`.
@@ -53,14 +61,38 @@ def measure_artefacts(run: RunFolder, reading: RunReading) -> ArtefactSummary | 
     if unknown := set(outcomes) - {item.item for item in described.items}:
         raise StorageError(f"{run.path}: there are rows of an artefact {min(unknown)[:8]} that run.json does not name.")
     items = [_Measured(reading, item, outcomes.get(item.item)).results() for item in described.items]
-    everything = [outcome for outcome in outcomes.values() if outcome.count == reading.panel.images.count]
+    complete = [outcome for outcome in outcomes.values() if outcome.count == reading.description.data.images]
+    task = reading.description.task
+    telling = first_to_fail(items)
+    sets = None if telling is None else (_attacked(reading), _tried(outcomes[telling.item]))
     return ArtefactSummary(
         modality=described.modality,
-        sentence=sentence(reading, items),
-        corruption_error=_together(reading, everything, added=False),
-        added_error=_together(reading, everything, added=True),
+        sentence=sentence(task, items),
+        details=details(task, items, reading.description.data.images),
+        side_by_side=side_by_side(reading.description, worst, items, sets),
+        corruption_error=_together(reading, complete, added=False),
+        added_error=_together(reading, complete, added=True),
+        reference="" if described.reference is None else f"{described.reference.title}: {described.reference.model}",
+        relative_error=_mean([item.relative_error for item in items]),
+        relative_added_error=_mean([item.relative_added_error for item in items]),
         items=items,
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _attacked(reading: RunReading) -> frozenset[int]:
+    """Rows of the images that untargeted attacks can win; none without a record of one."""
+    images, outcomes = reading.panel.images, reading.panel.of(UNTARGETED)
+    return frozenset(images.row[worst_success(images, outcomes, 0.0).among].tolist()) if outcomes else frozenset()
+
+
+def _tried(outcome: ArtefactOutcome) -> frozenset[int]:
+    """Rows of the images that an artefact can make fail."""
+    return frozenset(outcome.row[outcome.eligible].tolist())
 
 
 def _together(reading: RunReading, outcomes: Sequence[ArtefactOutcome], *, added: bool) -> Figure | None:
@@ -89,9 +121,9 @@ class _Measured:
     def results(self) -> ArtefactResults:
         """Everything."""
         described, outcome = self.described, self.outcome
-        names = ("name", "item", "catalog", "goal", "summary", "reference", "parameters", "levels", "moves", "ladder")
-        shared: dict[str, Any] = {name: getattr(described, name) for name in (*names, "seconds")}
-        shared |= {"searched": float(described.ladder["severity"]), "tries": int(described.ladder["tries"])}
+        names = ("name", "item", "catalog", "goal", "summary", "reference", "parameters", "moves", "ladder", "seconds")
+        shared: dict[str, Any] = {name: getattr(described, name) for name in (*names, "searched")}
+        shared |= {"tries": int(described.ladder["tries"]), "levels": [*map(described.strengths, SEVERITIES)]}
         if outcome is None:
             nothing = figure_of(self.resampling.mean(np.zeros(0), np.zeros(0, dtype=bool), _NOTHING))
             return ArtefactResults(
@@ -111,6 +143,7 @@ class _Measured:
             first_failing=self.failing(),
             corruption_error=self.error(added=False),
             added_error=self.error(added=True),
+            **self.relative(),
             found_by=dict(Counter(outcome.found.step)),
             queries=int(outcome.queries.sum()),
             left=int(outcome.left.sum()),
@@ -127,6 +160,18 @@ class _Measured:
         error = _error(outcome, self.reading.description.task.classification, added=added)
         return figure_of(self.resampling.estimate(balanced(error, outcome.label), _UNDEFINED))
 
+    def relative(self) -> dict[str, Any]:
+        """Both errors divided by those of the reference model."""
+        reference, item = self.reading.description.artefacts.reference, self.described.item  # type: ignore[union-attr]
+        error, added = (self.error(added=added).value for added in (False, True))
+        theirs = None if reference is None else reference.errors.get(item)
+        clean = None if reference is None else reference.clean.get(item)
+        lost = None if theirs is None or clean is None else theirs - clean
+        return {
+            "relative_error": error / theirs if theirs and error is not None else None,
+            "relative_added_error": added / lost if lost and lost > 0 and added is not None else None,
+        }
+
     def directed(self, values: Floats) -> Figure | None:
         """The mean of a direction; None if the plan names no disease."""
         return self.mean(values) if self.reading.description.task.disease else None
@@ -136,7 +181,7 @@ class _Measured:
         outcome = self._known()
         return ArtefactPoint(
             severity=SEVERITIES[place],
-            words=self.described.levels[place],
+            words=self.described.strengths(SEVERITIES[place]),
             draws=int(outcome.draws[place]),
             acceptable=self.mean(outcome.right[place]),
             score=self.mean(outcome.score[place]),
@@ -191,6 +236,7 @@ class _Measured:
             low=low,
             high=high,
             words=self.described.strengths(median) if known else "",
+            reached=int((outcome.eligible & (outcome.failing <= median)).sum()) if known else 0,
             failed=int((outcome.eligible & np.isfinite(outcome.failing)).sum()),
             eligible=int(outcome.eligible.sum()),
         )
@@ -198,17 +244,3 @@ class _Measured:
     def _known(self) -> ArtefactOutcome:
         assert self.outcome is not None
         return self.outcome
-
-
-def sentence(reading: RunReading, items: Sequence[ArtefactResults]) -> str:
-    """The artefact that fails most images, beside the smallest change by which an adversary beats half of them."""
-    done = [item for item in items if item.worst is not None and item.worst.eligible]
-    if not done:
-        return "No artefact has finished on an image that was right before."
-    hardest = max(done, key=lambda item: item.worst.failed / item.worst.eligible if item.worst else 0.0)
-    assert hardest.worst is not None
-    strengths = hardest.levels[min(int(hardest.searched), 5) - 1] if hardest.searched >= 1 else hardest.levels[0]
-    return (
-        f"{hardest.name.capitalize().replace('-', ' ')} ({strengths}, at the worst place found) makes "
-        f"{hardest.worst.failed} of {hardest.worst.eligible} images fail that were right before."
-    )
