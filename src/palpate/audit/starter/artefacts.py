@@ -16,12 +16,12 @@ from palpate.errors import InputError
 FIRST: dict[str, tuple[str, ...]] = {
     "ct": ("metal", "respiratory-motion", "low-dose"),
     "mr": ("mr-motion", "bias-field", "ghosting"),
-    "xray": ("exposure", "scatter", "quantum-noise"),
+    "xray": ("exposure", "scatter-veil", "quantum-noise"),
     "ultrasound": ("shadow", "speckle", "gain"),
     "endoscopy": ("lens-particles", "specular-highlights", "motion-blur"),
     "dermoscopy": ("lens-particles", "hair", "defocus"),
-    "fundus": ("illumination", "dust", "defocus"),
-    "microscopy": ("defocus", "colour-cast", "motion-blur"),
+    "fundus": ("uneven-illumination", "dust", "fundus-defocus"),
+    "microscopy": ("defocus", "stain", "colour-cast"),
 }
 """What a first plan tries, by modality; those that images cannot have are replaced by general ones."""
 _PHOTOGRAPHS = ("endoscopy", "dermoscopy", "fundus", "microscopy")
@@ -33,8 +33,8 @@ _DRAWS, _TRIES, _EVOLUTION = 4, 8, 32
 """Less than by default, so that the artefacts are the smaller part of a first audit."""
 
 _HEAD = """\
-# What scanners, lenses and patients do without an adversary: random artefacts at severities 1 to 5, and the worst that a
-# search finds at 5. Each costs {each} passes per image, and more without draws, tries and evolution (see the reference).
+# What scanners, lenses and patients do without an adversary: random artefacts at severities 1 to 5, and the worst that
+# a search finds at 5. Each costs {each} passes per image. Without draws, tries and evolution it searches longer.
 # `palpate preview plan.toml` shows them on your images; `palpate list artefacts{modality}` lists more.
 """
 _TABLE = """\
