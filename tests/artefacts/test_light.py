@@ -143,7 +143,7 @@ def test_highlights_add_white_light_and_saturate_and_leave_the_dark_dark() -> No
     image[..., 48:] = 0
     places = {f"{group}_from_the_{side}": 0.5 for group in ("first_group", "second_group", "third_group")
               for side in ("top", "left")} | {"second_group_from_the_left": 0.9}  # fmt: skip
-    lit = made("specular-highlights", image, diameter=0.09, light=1.5, elongation=1.0, direction=0.0, **places)
+    lit = made("specular-highlights", image, diameter=0.09, light=1.1, elongation=1.0, direction=0.0, **places)
     added = lit - image
     assert float(added.min()) >= 0 and float(lit.max()) == 255
     below_white = (lit < 255).all(0)
@@ -178,9 +178,9 @@ def test_the_rim_of_a_bubble_is_where_water_reflects_all() -> None:
 def test_bubbles_finer_than_a_pixel_are_as_faint_as_they_are_small() -> None:
     offsets = torch.arange(-8, 9, dtype=torch.float64)
     light, taken = zip(*(bubble(offsets[:, None], offsets[None] + 0.3, torch.tensor(radius), 0.5)
-                         for radius in (0.05, 0.1)), strict=True)  # fmt: skip
+                         for radius in (0.02, 0.04)), strict=True)  # fmt: skip
     for kind in (light, taken):
-        assert float(kind[1].sum() / kind[0].sum()) == pytest.approx(4, rel=0.1)
+        assert float(kind[1].sum() / kind[0].sum()) == pytest.approx(4, rel=0.2)
 
 
 def test_the_strongest_cast_is_a_lamp_of_4000_kelvin() -> None:

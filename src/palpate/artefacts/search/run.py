@@ -63,7 +63,7 @@ def search(
         task: what its outputs mean.
         images: (B, C, *spatial) in stored values; never written to.
         targets: their annotations.
-        scenes: what is known of each image; their bounds are those of the victim.
+        scenes: what is known of each image; bounds are those of the victim.
         streams: source of randomness, one stream per image.
         limits: stored steps, names of the samples and numbers of questions; other limits have no meaning here.
         ladder: questions per step.
@@ -71,7 +71,8 @@ def search(
         batch: images of one pass, at most.
 
     Raises:
-        InputError: the artefact cannot act on an image, or the task cannot read the outputs or targets.
+        InputError: the artefact cannot act on an image, the task cannot read the outputs or targets, or anatomy moves
+            where the goal names the wanted masks.
     """
     streams = Streams.of(streams, len(images))
     questions = Questions(artefact, victim, task, images, targets, scenes, streams, limits, batch)
@@ -79,7 +80,7 @@ def search(
     seeds = (streams.uniform((2,), torch.zeros(1, dtype=torch.float64)).cpu() * 2**31).long()
     clean_outputs, clean_margin, eligible = questions.clean()
     drawn = random_points(artefact, ladder.drawn(free(artefact.parameters)), seeds[:, 0].tolist())
-    best = Best(images.detach(), clean_outputs, targets, free(artefact.parameters))
+    best = Best(images.detach(), clean_outputs, questions.targets, free(artefact.parameters))
     margin, readings = _draw(questions, drawn, best, ladder.severity, read)
     worst_of_k = best.copy()
     rows = (eligible & torch.isfinite(best.margin)).nonzero().flatten()
