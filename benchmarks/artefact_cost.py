@@ -1,9 +1,9 @@
-"""What a candidate of each artefact costs: `python -m benchmarks.artefact_cost [--modality ct] [--rounds 5]`.
+"""What a candidate of each artefact costs: `python -m benchmarks.artefact_cost [--only NAME ...] [--rounds 5]`.
 
-A search tries 50 candidates on one image of 256 x 256: the artefact is bound once (sinograms, noise) and then makes the
-images of 50 theta at severity 3, in batches of 16. The yardstick is a forward pass of ResNet-18 on the same image, in
-batches of 16 too. CPU, one thread, processor time, which other work on the machine disturbs least. Prints one JSON line
-and writes the table to `benchmarks/results/artefact_cost.md`; about a minute.
+Each artefact makes 8 candidates of one image of 224 x 224 pixels at severity 3, next to a forward pass of a ResNet-18
+on 8 such images. Images have three channels, those in Hounsfield units one. Artefacts of volumes also make 2 candidates
+of 64 x 64 x 64 voxels. One thread, processor time, median of the rounds. Prints one JSON line; without `--only` it
+writes `benchmarks/results/artefact_cost.md`. About a minute.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -20,109 +21,116 @@ import torch
 from monai.networks.nets import resnet18
 from torch import Tensor
 
+from benchmarks.measure import say
 from palpate.artefacts.artefact import Artefact, Scene, bound_to
-from palpate.artefacts.catalog import MODALITIES, artefacts, make, of_modality
+from palpate.artefacts.catalog import artefacts, make
 from palpate.artefacts.parameter import free, theta_at
 from palpate.streams import Streams
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SIZE, CANDIDATES, BATCH = 256, 50, 16
+SIDE, DEEP, COUNT, FEW = 224, 64, 8, 2
+ALLOWED = 2.0
+"""An artefact should cost at most so many forward passes."""
 
 
-def body(channels: int) -> Tensor:
-    """An ellipse with organs and texture (channels, SIZE, SIZE), from 0 to 1."""
-    axis = torch.linspace(-1, 1, SIZE)
-    down, right = axis[:, None], axis[None]
-    inside = ((down / 0.7) ** 2 + (right / 0.9) ** 2 < 1).float()
-    organs = torch.exp(-((down - 0.2) ** 2 + (right + 0.3) ** 2) * 12) + 0.2 * torch.sin(20 * down) * torch.cos(
-        25 * right
-    )
-    return (inside * (0.5 + 0.3 * organs)).clamp(0, 1).expand(channels, SIZE, SIZE).contiguous()
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds of processor time: what is computed once per image, and each candidate."""
+
+    once: float
+    candidate: float
 
 
-def scene_of(artefact: Artefact) -> tuple[Tensor, Scene]:
-    """An image that the artefact can act on, and what is known of it."""
-    if "HU" in artefact.needs:
-        return body(1) * 2000 - 1000, Scene((-1024.0, 3071.0), (1.5, 1.5), "HU")
-    return body(3 if "colour" in artefact.needs else 1) * 255, Scene((0.0, 255.0), (1.5, 1.5))
+def body(channels: int, shape: tuple[int, ...], hounsfield: bool) -> Tensor:
+    """A bright ball with texture on air, (channels, *shape)."""
+    axes = torch.meshgrid(*(torch.linspace(-1, 1, size) for size in shape), indexing="ij")
+    apart = sum(axis**2 for axis in axes)
+    texture = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    ball = torch.where(torch.as_tensor(apart < 0.7), 0.5 + 0.2 * texture, torch.zeros(()))
+    values = ball * 2000 - 1000 if hounsfield else ball * 255
+    return values.round().expand(channels, *shape).clone()
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Processor seconds of work."""
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
+def milliseconds(work: Callable[[], object], rounds: int) -> float:
+    """Median processor time after one round to warm up."""
+    found = []
+    for turn in range(rounds + 1):
+        begin = time.process_time()
+        work()
+        if turn:
+            found.append((time.process_time() - begin) * 1000)
+    return statistics.median(found)
 
 
-def one_search(artefact: Artefact) -> tuple[float, float]:
-    """Seconds to bind, and to make all candidates."""
-    image, scene = scene_of(artefact)
-    unit = torch.rand(CANDIDATES, free(artefact.parameters), generator=torch.Generator().manual_seed(0))
-    theta = theta_at(artefact.parameters, unit.double(), 3.0)
-    begin = time.process_time()
+def cost(artefact: Artefact, shape: tuple[int, ...], count: int, rounds: int) -> Cost:
+    """What an artefact costs on an image or a volume."""
+    hounsfield = "HU" in artefact.needs
+    image = body(3 if len(shape) == 2 and not hounsfield else 1, shape, hounsfield)
+    bounds = (-1024.0, 3071.0) if hounsfield else (0.0, 255.0)
+    scene = Scene(bounds, (400 / shape[-1],) * len(shape), "HU" if hounsfield else "")
+    points = torch.rand(count, free(artefact.parameters), generator=torch.Generator().manual_seed(0))
+    theta = theta_at(artefact.parameters, points.double(), 3.0)
+    once = milliseconds(lambda: bound_to(artefact, image, scene, Streams([0])), rounds)
     bound = bound_to(artefact, image, scene, Streams([0]))
-    prepared = time.process_time()
     with torch.no_grad():
-        for some in theta.split(BATCH):
-            bound(some)
-    return prepared - begin, time.process_time() - prepared
+        return Cost(once, milliseconds(lambda: bound(theta), rounds) / count)
 
 
-def forward() -> float:
-    """Seconds of a forward pass of ResNet-18 for one image."""
-    network = resnet18(spatial_dims=2, n_input_channels=1, num_classes=2, conv1_t_stride=2).eval()
-    images = body(1).expand(BATCH, 1, SIZE, SIZE).contiguous()
+def forward(rounds: int) -> float:
+    """Milliseconds per image of a ResNet-18."""
+    network = resnet18(spatial_dims=2, n_input_channels=3, num_classes=2, conv1_t_stride=2).eval()
+    images = torch.rand(COUNT, 3, SIDE, SIDE)
     with torch.no_grad():
-        return seconds(lambda: network(images)) / BATCH
+        return milliseconds(lambda: network(images), rounds) / COUNT
+
+
+def row(name: str, flat: Cost | None, deep: Cost | None, passed: float) -> str:
+    """A line of the table; a dash for what an artefact does not act on."""
+    cells = [f"{one.once:.1f} | {one.candidate:.1f}" if one else "- | -" for one in (flat, deep)]
+    share = (
+        f"{flat.candidate / passed:.2f}{'' if flat.candidate <= ALLOWED * passed else ' (too much)'}" if flat else "-"
+    )
+    return f"| {name} | {cells[0]} | {share} | {cells[1]} |"
+
+
+def page(lines: list[str], passed: float, rounds: int) -> str:
+    """The table."""
+    return "\n".join(
+        [
+            f"# What a candidate of each artefact costs, {date.today()}",
+            "",
+            f"`python -m benchmarks.artefact_cost --rounds {rounds}`: milliseconds of processor time, one thread, "
+            f"torch {torch.__version__}, median of {rounds} rounds. *Once*: what is computed per image. A forward "
+            f"pass of a ResNet-18 takes {passed:.1f} ms per image of {SIDE} x {SIDE} pixels; *share* is a candidate "
+            f"over it, and should be at most {ALLOWED:g}, except for metal in CT.",
+            "",
+            f"| artefact | once, {SIDE}^2 | candidate, {SIDE}^2 | share | once, {DEEP}^3 | candidate, {DEEP}^3 |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *lines,
+            "",
+        ]
+    )
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--modality", choices=MODALITIES)
+    parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    entries = artefacts().values() if options.modality is None else of_modality(options.modality)
-    chosen = [found for entry in entries if 2 in (found := make(entry.name)).dimensions]
-    times: dict[str, list[tuple[float, float]]] = {artefact.name: [] for artefact in chosen}
-    passes = []
-    for turn in range(options.rounds + 1):
-        yardstick, found = forward(), {artefact.name: one_search(artefact) for artefact in chosen}
-        if turn > 0:  # The first round warms up.
-            passes.append(yardstick)
-            for name, pair in found.items():
-                times[name].append(pair)
-    network = statistics.median(passes)
-    medians = {name: tuple(map(statistics.median, zip(*rows, strict=True))) for name, rows in times.items()}
-    RESULTS.joinpath("artefact_cost.md").write_text(page(medians, network, options), encoding="utf-8")
-    print(json.dumps({name: round((bind + made) / CANDIDATES, 4) for name, (bind, made) in medians.items()}))
-
-
-def page(medians: dict[str, tuple[float, ...]], network: float, options: argparse.Namespace) -> str:
-    """The table."""
-    which = f" --modality {options.modality}" if options.modality else ""
-    rows = [
-        f"| {name} | {bind * 1000:.0f} | {made / CANDIDATES * 1000:.1f} | {(bind + made) / CANDIDATES * 1000:.1f} "
-        f"| {(bind + made) / CANDIDATES / network:.2f} |"
-        for name, (bind, made) in medians.items()
-    ]
-    return "\n".join(
-        [
-            f"# What a candidate of each artefact costs, {date.today()}",
-            "",
-            f"`python -m benchmarks.artefact_cost{which} --rounds {options.rounds}`: one image of {SIZE} x {SIZE}, "
-            f"{CANDIDATES} candidates at severity 3 in batches of {BATCH}; median processor time of {options.rounds} "
-            f"rounds, one thread, torch {torch.__version__}. *Amortised*: with the work that is done once per image. A "
-            f"forward pass of ResNet-18 on the same image took {network * 1000:.0f} ms. A CT scan of this size has 360 "
-            "views.",
-            "",
-            "| artefact | once per image (ms) | per candidate (ms) | amortised (ms) | amortised / forward pass |",
-            "| --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-        ]
-    )
+    passed, lines, figures = forward(given.rounds), [], {}
+    for name in given.only or artefacts():
+        artefact = make(name)
+        flat = cost(artefact, (SIDE, SIDE), COUNT, given.rounds) if 2 in artefact.dimensions else None
+        deep = cost(artefact, (DEEP, DEEP, DEEP), FEW, given.rounds) if 3 in artefact.dimensions else None
+        lines.append(row(name, flat, deep, passed))
+        say(lines[-1])
+        if flat:
+            figures[name] = round(flat.candidate / passed, 3)
+    if not given.only:
+        RESULTS.joinpath("artefact_cost.md").write_text(page(lines, passed, given.rounds), encoding="utf-8")
+    print(json.dumps({"forward_ms": round(passed, 2), "share": figures}))
 
 
 if __name__ == "__main__":
