@@ -110,6 +110,15 @@ def test_a_black_frame_stays_sharp_and_does_not_darken_the_view(name: str) -> No
     assert float((blurred[0] - image).abs().max()) > 20
 
 
+@pytest.mark.parametrize("name", ["smoke", "lens-particles", "droplets", "bubbles", "specular-highlights"])
+def test_nothing_shines_in_a_black_frame(name: str) -> None:
+    image = smooth(3)
+    image[..., :40] = 3
+    made_of = apply(name, image.expand(4, -1, -1, -1), bounds=(0, 255), severity=5).images
+    assert float(made_of[..., :38].max()) <= 4
+    assert float((made_of - image)[..., 40:].abs().max()) > 20
+
+
 def test_a_dark_lumen_is_no_frame() -> None:
     image = torch.full((1, 64, 64), 120.0, dtype=torch.float64)
     image[:, 20:40, 20:40] = 2
@@ -143,7 +152,7 @@ def test_highlights_add_white_light_and_saturate_and_leave_the_dark_dark() -> No
     image[..., 48:] = 0
     places = {f"{group}_from_the_{side}": 0.5 for group in ("first_group", "second_group", "third_group")
               for side in ("top", "left")} | {"second_group_from_the_left": 0.9}  # fmt: skip
-    lit = made("specular-highlights", image, diameter=0.09, light=1.5, elongation=1.0, direction=0.0, **places)
+    lit = made("specular-highlights", image, diameter=0.09, light=1.1, elongation=1.0, direction=0.0, **places)
     added = lit - image
     assert float(added.min()) >= 0 and float(lit.max()) == 255
     below_white = (lit < 255).all(0)
@@ -178,9 +187,9 @@ def test_the_rim_of_a_bubble_is_where_water_reflects_all() -> None:
 def test_bubbles_finer_than_a_pixel_are_as_faint_as_they_are_small() -> None:
     offsets = torch.arange(-8, 9, dtype=torch.float64)
     light, taken = zip(*(bubble(offsets[:, None], offsets[None] + 0.3, torch.tensor(radius), 0.5)
-                         for radius in (0.05, 0.1)), strict=True)  # fmt: skip
+                         for radius in (0.02, 0.04)), strict=True)  # fmt: skip
     for kind in (light, taken):
-        assert float(kind[1].sum() / kind[0].sum()) == pytest.approx(4, rel=0.1)
+        assert float(kind[1].sum() / kind[0].sum()) == pytest.approx(4, rel=0.2)
 
 
 def test_the_strongest_cast_is_a_lamp_of_4000_kelvin() -> None:

@@ -49,7 +49,9 @@ class Composed(Artefact):
         if len(parts) < 2:
             raise InputError("parts: a composition needs at least two artefacts.")
         if twice := [name for name in names if names.count(name) > 1]:
-            raise InputError(f"parts: '{twice[0]}' is named twice; a composition has each artefact once.")
+            raise InputError(
+                f"parts: '{twice[0]}' is named twice; a composition has each artefact once. Name another one."
+            )
         dimensions = [number for number in parts[0].dimensions if all(number in part.dimensions for part in parts)]
         if not dimensions:
             raise InputError(f"parts: {' and '.join(names)} act on different numbers of spatial axes.")

@@ -37,16 +37,16 @@ class Slices:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, image: Tensor, scene: Scene, *, views: int | None = None, largest: int = LARGEST) -> Slices:
+    def of(cls, image: Tensor, scene: Scene, *, views: int | None = None, finest: float = 0.0) -> Slices:
         """The slices of an image (C, H, W) or (C, D, H, W); pixels of 1 mm if their size is not known.
 
         By default there are as many views as pixels on half a circle around the grid, which is what it needs, but at
-        most 360.
+        most 360. Pixels are at least `finest` mm wide.
         """
         height, width = image.shape[-2:]
         spacing = scene.spacing or (1.0, 1.0)
         tall, wide = height * spacing[-2], width * spacing[-1]
-        pixel = max(max(tall, wide) / largest, min(spacing[-2:]))
+        pixel = max(max(tall, wide) / LARGEST, min(spacing[-2:]), finest)
         size = (max(round(tall / pixel), 1), max(round(wide / pixel), 1))
         values = image.detach().to(torch.float32).reshape(-1, 1, height, width)
         if size != (height, width):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from palpate.artefacts.artefact import Artefact, Bound, Scene
+from palpate.artefacts.light.frame import Framed
 from palpate.artefacts.light.illumination import smooth_noise
-from palpate.artefacts.light.view import View, brightness, place
+from palpate.artefacts.light.view import View, place
 from palpate.artefacts.parameter import Parameter
 from palpate.streams import Streams
 
@@ -44,7 +45,7 @@ class SpecularHighlights(Artefact):
         Parameter("diameter", "share of the shorter side", f"{_EAD}: boxes of `specularity` are 7 to 9 % of the frame",
                   levels=(0.02, 0.035, 0.05, 0.07, 0.09)),
         Parameter("light", "share of white", "derived: from a gloss to full saturation",
-                  levels=(0.25, 0.5, 0.8, 1.1, 1.5)),
+                  levels=(0.25, 0.45, 0.6, 0.8, 1.1)),
         Parameter("elongation", "", "derived: round on a bump, long on a fold", 1.0, 3.0),
         Parameter("direction", "degrees", "derived: each is equally likely", 0.0, 180.0),
         *place("first group"), *place("second group"), *place("third group"),
@@ -54,7 +55,7 @@ class SpecularHighlights(Artefact):
 
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
-        view, lamp = View.of(image), brightness(image, scene.bounds[0])
+        view, lamp = View.of(image), Framed.of(image, scene).lamp()
         uneven = torch.exp(0.5 * smooth_noise(streams, image, _FILM).first)
         drawn = streams.uniform((3, _SPOTS, 3), image)[0].double()
         away = (drawn[..., :2] - 0.5) * 0.2
@@ -97,9 +98,9 @@ class Bubbles(Artefact):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("diameter", "share of the shorter side",
                   f"{_EAD}: boxes of `bubbles`, with a few, are 3 to 14 % of the frame",
-                  levels=(0.012, 0.018, 0.025, 0.035, 0.05)),
+                  levels=(0.015, 0.02, 0.028, 0.038, 0.05)),
         Parameter("light of the rim", "share of white", f"{_EAD}: see docs/explanation/artefact_realism.md",
-                  levels=(0.07, 0.1, 0.13, 0.17, 0.22)),
+                  levels=(0.09, 0.12, 0.16, 0.2, 0.25)),
         Parameter("distance", "share of the shorter side", "derived: from touching to loose groups", 0.01, 0.04),
         *place("first group"), *place("second group"),
     )  # fmt: skip
@@ -109,7 +110,7 @@ class Bubbles(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         view, dark = View.of(image), scene.bounds[0]
-        lamp = brightness(image, dark)
+        lamp = Framed.of(image, scene).lamp()
         away = streams.normal((2, _BUBBLES, 2), image)[0].double()
         share = 0.3 + 0.7 * streams.uniform((2, _BUBBLES), image)[0].double() ** 2
         share[:, 0] = 1.0
@@ -122,7 +123,7 @@ class Bubbles(Artefact):
                     down = theta[:, 3 + 2 * group] + theta[:, 2] * away[group, one, 0] / view.height
                     right = theta[:, 4 + 2 * group] + theta[:, 2] * away[group, one, 1] / view.width
                     radius = view.column(theta[:, 0] * share[group, one] / 2)
-                    reflected, through = bubble(*view.offsets(down, right), radius, view.pixel / 2)
+                    reflected, through = bubble(*view.offsets(down, right), radius, 0.4 * view.pixel)
                     added, kept = torch.maximum(added, reflected), torch.minimum(kept, 1 - through)
             rim = view.column(theta[:, 1])
             through = 1 - _TAKEN * rim * (1 - kept)
@@ -140,7 +141,7 @@ def bubble(below: Tensor, beside: Tensor, radius: Tensor, soft: float) -> tuple[
         below: offset from its middle downwards, (K, H, 1).
         beside: offset to the right, (K, 1, W).
         radius: (K, 1, 1), in the unit of the offsets.
-        soft: half a pixel in that unit.
+        soft: a little less than half a pixel in that unit.
     """
     distance, whole = (below**2 + beside**2 + 1e-18).sqrt(), radius**2 / (radius**2 + soft**2)
     width = radius * (1 - _CRITICAL) / 2

@@ -11,7 +11,7 @@ from palpate.artefacts.parameter import Parameter
 
 __all__ = ["FAN", "Beams"]
 
-FAN = Parameter("fan", "1 / height", "derived: 0 is a linear probe; from 1 on, curved ones and sectors", 0.0, 3.0)
+FAN = Parameter("fan", "per height", "derived: 0 is a linear probe; from 1 on, curved ones and sectors", 0.0, 3.0)
 """One over the height of the point, above the image, from which the beams come."""
 
 

@@ -34,7 +34,7 @@ class Attenuation(Artefact):
 
     name: ClassVar[str] = "attenuation"
     parameters: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("rate", "1 / height", f"{_USAUGMENT}: 0 to 3", levels=(0.4, 0.8, 1.4, 2.2, 3.0)),
+        Parameter("rate", "per height", f"{_USAUGMENT}: 0 to 3", levels=(0.4, 0.8, 1.4, 2.2, 3.0)),
         FAN,
     )
     dimensions: ClassVar[tuple[int, ...]] = (2,)
@@ -61,7 +61,9 @@ class Shadow(Artefact):
     name: ClassVar[str] = "shadow"
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("strength", "share of the signal", f"{_USAUGMENT}: .25 to .8", levels=(0.25, 0.4, 0.55, 0.7, 0.8)),
-        Parameter("position", "share of the width, in the middle row", "derived: it can be anywhere"),
+        Parameter(
+            "position", "share of the width", "derived: it can be anywhere; where the beam crosses the middle row"
+        ),
         Parameter("width", "share of the width", f"{_USAUGMENT}: sigma .01 to .2", 0.01, 0.2),
         Parameter("begin", "share of the depth", "derived: from the skin to the middle", 0.0, 0.5),
         FAN,

@@ -64,7 +64,7 @@ class QuantumNoise(Artefact):
 
     name: ClassVar[str] = "quantum-noise"
     parameters: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("noise of white", "share of the range, 1 / sqrt(photons)", f"{_MEDMNISTC}: 300 to 80 photons for "
+        Parameter("noise of white", "share of the range", f"{_MEDMNISTC}: 300 to 80 photons for "
                   "pneumonia, 60 to 5 for chest; here 400 to 20", levels=(0.05, 0.08, 0.11, 0.16, 0.22)),
         REALISATION,
     )  # fmt: skip

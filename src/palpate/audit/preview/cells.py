@@ -20,6 +20,7 @@ from palpate.audit.work.planes import Plane, planes, shades
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped
+from palpate.units import quantity
 
 _SHARE = 0.5
 """A slice is shown only if it changes at least this much of what the slice that changes most does."""
@@ -131,13 +132,9 @@ def _words(parameters: tuple[Parameter, ...], theta: list[float]) -> str:
 
 
 def strengths(parameters: tuple[Parameter, ...], severity: int) -> list[str]:
-    """The parameters that a severity sets, in words: `diameter 6 mm`, `rotation up to +-4 degrees`."""
-    found = []
-    for parameter in parameters:
-        if parameter.levels is not None:
-            words = parameter.words(abs(parameter.level(severity) - parameter.null) if parameter.signed else
-                                    parameter.level(severity))  # fmt: skip
-            name = f"{parameter.name} "
-            around = "" if parameter.null == 0 else f"{parameter.null:g} "
-            found.append(f"{name}{around}up to +-{words.removeprefix(name)}" if parameter.signed else words)
-    return found
+    """The parameters that a severity sets, in words: `diameter 6 mm`, `rotation up to 4 degrees`."""
+    return [
+        f"{parameter.name} {'up to ' if parameter.signed else ''}{quantity(parameter.level(severity), parameter.unit)}"
+        for parameter in parameters
+        if parameter.levels is not None
+    ]

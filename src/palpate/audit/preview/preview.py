@@ -81,7 +81,7 @@ def preview(
 def _items(plan: Plan, seen: Specimens, artefact: str | None) -> list[ArtefactItem]:
     if artefact is not None:
         sections = [section for section in plan.artefacts if section.title == artefact]
-        if not sections and "+" not in artefact and artefact not in catalog.artefacts():
+        if not sections and len(catalog.parts(artefact)) == 1 and artefact not in catalog.artefacts():
             known = [*(section.title for section in plan.artefacts), *catalog.artefacts()]
             raise InputError(f"There is no artefact '{artefact}' in {plan.origin} or in the catalogue. "
                              f"{nearest(artefact, known)}")  # fmt: skip
