@@ -42,9 +42,8 @@ def write_hounsfield(rows: list[preparing.Row], out: Path) -> None:
     air, tissue = hounsfield.peaks(others)
     low, high = hounsfield.WINDOW
     print(f"{len(listed)} test slices in HU, assuming a window of {low:g} to {high:g} HU.")
-    print(
-        f"In the histogram air in the lungs is at {air:.0f} HU (patients: about -850), soft tissue at {tissue:.0f} (40)."
-    )
+    found = f"air in the lungs is at {air:.0f} HU (patients: about -850), soft tissue at {tissue:.0f} (40)"
+    print(f"In their histograms {found}.")
 
 
 def main() -> None:
