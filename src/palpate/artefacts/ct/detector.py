@@ -87,7 +87,7 @@ class Ring(Artefact):
         rows, columns = (math.ceil(1.3 * size * mm / pixel) for size, mm in zip((height, width), spacing, strict=True))
         scanner = Scanner(rows, columns, pixel)
         slices = image[..., 0, 0].numel()
-        gains = Noise.drawn(streams, (slices, scanner.bins), image.new_zeros(1, dtype=torch.float32))
+        gains = Noise.drawn(streams, (slices, scanner.bins), torch.zeros(1))
         rings = _rings(scanner)
 
         def made(theta: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class Scanner:
 
     def reconstruct(self, sinogram: Tensor) -> Tensor:
         """Filtered back-projection of line integrals (N, V, bins): attenuation (N, height, width) in 1/cm."""
-        return self.spread(self.filtered(sinogram), range(self.views))
+        parts = torch.split(sinogram, _COLUMNS)
+        return torch.cat([self.spread(self.filtered(some), range(self.views)) for some in parts])
 
     def filtered(self, views: Tensor) -> Tensor:
         """Views (..., bins) after the ramp filter of Kak and Slaney, Principles of Computerized Tomographic Imaging."""
@@ -110,15 +111,15 @@ class Scanner:
             chosen: which views they are.
             views: how many views share half a turn; all of the scanner by default.
         """
-        finer = F.interpolate(filtered, size=(self.bins - 1) * _FINER + 1, mode="linear", align_corners=True)
-        parts = []
-        for some in torch.split(finer, _COLUMNS):
+        size, parts = (self.bins - 1) * _FINER + 1, []
+        for some in torch.split(filtered, _COLUMNS):
             total = torch.zeros(self.height * self.width, len(some))
             for start in range(0, len(chosen), _VIEWS):
                 block = some[:, start : start + _VIEWS]
+                finer = F.interpolate(block, size=size, mode="linear", align_corners=True)
                 # Through one axis, so that the strides are the usual ones for one column too: others are slow.
-                table = block.permute(1, 2, 0).flatten().reshape(-1, len(some))
-                bags = self._nearest(chosen[start : start + _VIEWS], block.shape[-1])
+                table = finer.permute(1, 2, 0).flatten().reshape(-1, len(some))
+                bags = self._nearest(chosen[start : start + _VIEWS], size)
                 total = total + F.embedding_bag(bags, table, mode="sum")
             parts.append(total.T.reshape(-1, self.height, self.width))
         return torch.cat(parts) * (math.pi / (self.views if views is None else views))

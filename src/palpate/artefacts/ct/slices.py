@@ -24,7 +24,8 @@ class Slices:
     """The slices of an image on the grid of a scanner.
 
     A volume (C, D, H, W) is scanned slice by slice along its first axis, each with the same parameters. Only the
-    *change* of an artefact is computed on this grid; it is added to the image itself, which is never resampled.
+    *change* of an artefact is computed on this grid, in single precision on the CPU; it is added to the image itself,
+    which is never resampled.
 
     Attributes:
         scanner: its grid has square pixels.
@@ -48,7 +49,7 @@ class Slices:
         tall, wide = height * spacing[-2], width * spacing[-1]
         pixel = max(max(tall, wide) / LARGEST, min(spacing[-2:]), finest)
         size = (max(round(tall / pixel), 1), max(round(wide / pixel), 1))
-        values = image.detach().to(torch.float32).reshape(-1, 1, height, width)
+        values = image.detach().to("cpu", torch.float32).reshape(-1, 1, height, width)
         if size != (height, width):
             values = F.interpolate(values, size=size, mode="bilinear", antialias=True, align_corners=False)
         enough = min(2 * math.ceil(math.pi / 4 * max(size)), _MOST_VIEWS)

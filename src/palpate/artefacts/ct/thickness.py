@@ -43,7 +43,7 @@ class PartialVolume(Artefact):
         chosen = torch.nn.functional.one_hot(taken, depth).double()
 
         def made(theta: Tensor) -> Tensor:
-            weights = slice_weights(offsets.double(), theta[:, 0] / spacing)
+            weights = slice_weights(offsets.double(), theta[:, 0].cpu() / spacing)
             mixed = torch.einsum("kj,ijn->kin", weights, chosen) - torch.eye(depth, dtype=torch.float64)
             return image + torch.einsum("kin,cn...->kci...", mixed.to(image), image)
 
