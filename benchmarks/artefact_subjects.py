@@ -23,10 +23,12 @@ from torch import Tensor, nn
 
 from benchmarks.measure import say
 from palpate.annotations import Masks
+from palpate.artefacts.artefact import Scene
 from palpate.contracts import Task
 from palpate.tasks.classification import Classification
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
+from palpate.victim import Victim
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 BATCH = 16
@@ -60,6 +62,7 @@ class Subject:
         task: what it is for.
         epochs: of training.
         flips: whether images are mirrored in training.
+        hounsfield: grey values are read as a window of -1000 to 400 HU, with pixels of 2.5 mm.
     """
 
     name: str
@@ -70,6 +73,21 @@ class Subject:
     task: Task
     epochs: int
     flips: bool = True
+    hounsfield: bool = False
+
+    @property
+    def scene(self) -> Scene:
+        """What artefacts know of the images."""
+        return Scene((-1000.0, 400.0), (2.5, 2.5), "HU") if self.hounsfield else Scene((0.0, 255.0), (1.0, 1.0))
+
+    def stored(self, images: Tensor) -> Tensor:
+        """Grey values in the units of the scene."""
+        return images / 255 * self.scene.extent + self.scene.bounds[0]
+
+    def victim(self, data: Path) -> Victim:
+        """The trained network behind what undoes `stored`."""
+        low, extent = self.scene.bounds[0], self.scene.extent
+        return Victim(self.trained(data), self.scene.bounds, preprocess=lambda images: (images - low) / extent * 255)
 
     @property
     def masks(self) -> bool:
@@ -200,11 +218,11 @@ def _resnet() -> nn.Module:
 
 SUBJECTS = (
     Subject("pneumonia", "xray", "cls_cxr_pneumoniamnist_28", _pneumonia, _small, Classification(2), 8, flips=False),
-    Subject(
-        "polyps", "endoscopy", "seg_polyp_kvasir", _with_masks("RGB", 96), lambda: _unet(3, 2), Segmentation(1), 30
-    ),
     Subject("hippocampus", "mr", "seg3d_mr_hippocampus", _hippocampus, lambda: _unet(1, 3), Segmentation(2), 40),
-    Subject("infection", "ct", "seg_ct_covid_infection", _infection, lambda: _unet(1, 2), Segmentation(1), 120),
+    Subject("infection", "ct", "seg_ct_covid_infection", _infection, lambda: _unet(1, 2), Segmentation(1), 120,
+            hounsfield=True),
     Subject("referable", "fundus", "cls_fundus_dr_aptos2019", _grades, _resnet, Classification(2), 8),
-)
+    Subject("polyps", "endoscopy", "seg_polyp_kvasir", _with_masks("RGB", 96), lambda: _unet(3, 2), Segmentation(1),
+            30),
+)  # fmt: skip
 """Real examples, the quickest first."""

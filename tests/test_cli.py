@@ -13,6 +13,7 @@ import torch
 
 import palpate
 from palpate import catalog, cli
+from palpate.artefacts import catalog as artefacts
 from palpate.audit.demo import folder as demo
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run import after, runner
@@ -99,6 +100,40 @@ def test_an_unknown_attack_gets_the_nearest_name(call: Call) -> None:
         assert call(*arguments) == (2, "", "palpate: There is no attack 'pdg'. Did you mean 'pgd'?\n")
 
 
+def test_every_artefact_is_listed_under_its_modalities_in_a_narrow_terminal(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = call("list", "artefacts")
+    assert status == 0 and max(map(len, out.splitlines())) <= 80
+    words = " ".join(out.split())
+    for entry in artefacts.artefacts().values():
+        assert f"{entry.name} {entry.summary}" in words or len(entry.summary) > 55
+    groups = [line for line in out.splitlines() if not line.startswith((" ", "`"))]
+    assert groups[0] == "ct" and groups[-1] == "all images" and len(set(groups)) == len(groups)
+
+
+def test_artefacts_of_one_modality(call: Call) -> None:
+    _, out, _ = call("list", "artefacts", "--modality", "ct", "--json")
+    assert [one["name"] for one in json.loads(out)] == [one.name for one in artefacts.of_modality("ct")]
+    _, out, _ = call("list", "artefacts", "--modality", "mr")
+    assert "ghosting" in out and "brightness" in out and "metal" not in out
+    assert call("list", "artefacts", "--modality", "endo") == (
+        2, "", "palpate: There is no modality 'endo'. Did you mean 'endoscopy'?\n",
+    )  # fmt: skip
+
+
+def test_one_artefact_shows_its_units_and_their_sources(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = call("list", "artefacts", "metal")
+    words = " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    assert "diameter 2, 4, 6, 9, 12 mm at severities 1 to 5" in words and "(liaohaofu/adn" in words
+    assert call("list", "artefacts", "metl")[2] == "palpate: There is no artefact 'metl'. Did you mean 'metal'?\n"
+    status, _, err = call("list", "artefacts", "metal", "--modality", "mr")
+    assert status == 2 and "is of ct, not of mr" in err
+
+
 def test_cite_names_palpate_and_the_attack(call: Call) -> None:
     title = "adversarial robustness audits for medical-image models"
     assert title in (ROOT / "CITATION.cff").read_text()
@@ -133,6 +168,14 @@ def test_a_run_is_shown_and_reported_again(plan: Path, call: Call, tmp_path: Pat
     assert "image0.png" not in (run / "report.html").read_text()
     call("report", run, "--names")
     assert any(f"image{number}.png" in (run / "report.html").read_text() for number in range(12))
+
+
+def test_artefacts_are_previewed(plan: Path, call: Call) -> None:
+    sheet = plan.parent / "preview" / "brightness.png"
+    assert call("preview", plan, "--artefact", "brightness", "--images", 1) == (0, f"{sheet}\n", "")
+    assert sheet.is_file() and not (plan.parent / "runs").exists()
+    status, out, err = call("preview", plan)
+    assert (status, out) == (2, "") and "--artefact NAME" in err
 
 
 @pytest.mark.parametrize("command", ["show", "report"])

@@ -188,6 +188,29 @@ def init(
 
 
 @app.command()
+def preview(
+    plan: Plan,
+    out: Annotated[
+        Path | None, typer.Option(help="A PNG for one artefact, or a folder; by default preview/ next to the plan.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Images of each sheet.")] = 3,
+    artefact: Annotated[str | None, typer.Option(help="Only this one, also if the plan does not have it.")] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Write the images' file names, which may identify patients.")
+    ] = False,
+) -> None:
+    """A contact sheet per artefact of the plan: images by severity, to see if they look right. No model is run."""
+    from palpate.audit.plan.plan import load_plan
+    from palpate.audit.preview.preview import preview as previewed
+
+    for made in previewed(load_plan(plan), out=out, images=images, artefact=artefact, names=names):
+        if made.path is None:
+            echo(f"No sheet of {made.artefact}: {made.why}", err=True)
+        else:
+            echo(made.path)
+
+
+@app.command()
 def show(run: Run) -> None:
     """The result of a run, in the terminal."""
     from palpate.report.page.terminal import show as show_run

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from palpate.console import console, echo, echo_lines
+from palpate.errors import InputError
 
 lists = typer.Typer(help="List attacks, artefacts, post-processing steps and file formats.", no_args_is_help=True)
 
@@ -74,45 +75,56 @@ def list_artefacts(
     """The artefacts of acquisition that a plan can name."""
     from palpate.artefacts import catalog
 
-    chosen = [catalog.find(name)] if name else list(catalog.artefacts().values())
-    if modality:
-        fitting = catalog.of_modality(modality)
-        chosen = [entry for entry in chosen if entry in fitting]
+    fitting = catalog.of_modality(modality) if modality else tuple(catalog.artefacts().values())
+    chosen = [catalog.find(name)] if name else list(fitting)
+    if name and chosen[0] not in fitting:
+        kinds = ", ".join(chosen[0].modalities)
+        raise InputError(f"Artefact '{name}' is of {kinds}, not of {modality}. Leave out --modality.")
     if as_json:
         from palpate.artefacts.described import described
 
         echo_lines(json.dumps([described(entry) for entry in chosen], indent=2, ensure_ascii=False))
     elif name:
-        _show_artefact(catalog.find(name))
+        _show_artefact(chosen[0])
     else:
         _artefact_table(chosen)
 
 
 def _show_artefact(entry: Any) -> None:
+    from rich.table import Table
+
     from palpate.artefacts.described import described, range_words
 
     facts = described(entry)
+    table = Table.grid(padding=(0, 2))
+    for key, text in (
+        ("  images", f"{', '.join(entry.modalities)}; {' or '.join(f'{n}D' for n in facts['dimensions'])}"),
+        ("  needs", ", ".join(facts["needs"]) or "nothing more"),
+        ("  anatomy", "moves, and masks and boxes with it" if facts["moves"] else "stays where it is"),
+        *((f"  {one['name']}", f"{range_words(one)}\n({one['source']})") for one in facts["parameters"]),
+        ("  published", entry.reference),
+    ):
+        table.add_row(key, text)
     echo(f"{entry.name}: {entry.summary}")
-    echo(f"  images      {', '.join(entry.modalities)}; {' or '.join(f'{n}D' for n in facts['dimensions'])}")
-    echo(f"  needs       {', '.join(facts['needs']) or 'nothing more'}")
-    echo(f"  anatomy     {'moves, and masks and boxes with it' if facts['moves'] else 'stays where it is'}")
-    for parameter in facts["parameters"]:
-        echo(f"  {parameter['name']}: {range_words(parameter)}")
-        echo(f"    source    {parameter['source']}")
-    echo(f"  published   {entry.reference}")
+    console().print(table)
 
 
 def _artefact_table(entries: Sequence[Any]) -> None:
+    """One part for each group of modalities, so that a line has room for what an artefact does."""
     from rich.table import Table
 
     from palpate.artefacts.catalog import MODALITIES
 
-    table = Table("artefact", "what it does", "images", box=None, pad_edge=False, header_style="bold")
-    for entry in entries:
-        table.add_row(
-            entry.name, entry.summary, "all" if entry.modalities == MODALITIES else ", ".join(entry.modalities)
-        )
-    console().print(table)
+    wide = max((len(entry.name) for entry in entries), default=0) + 2
+    for modalities in dict.fromkeys(entry.modalities for entry in entries):
+        table = Table.grid(padding=(0, 2))
+        table.add_column(min_width=wide, no_wrap=True)
+        for entry in entries:
+            if entry.modalities == modalities:
+                table.add_row(f"  {entry.name}", entry.summary)
+        console().print("all images" if modalities == MODALITIES else ", ".join(modalities), style="bold")
+        console().print(table)
+    echo("`palpate list artefacts NAME` shows the parameters of one, with their sources.")
 
 
 @lists.command("handlings", hidden=True)

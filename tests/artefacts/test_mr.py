@@ -38,7 +38,7 @@ def test_motion_takes_each_line_of_k_space_from_the_pose_of_its_time(axis, shape
                           for pose in ((0, 0, 0), *poses.values()))  # fmt: skip
     mixed = np.stack([before[k] if k < first else after[k] if k >= size - last else now[k] for k in range(size)])
     expected = np.abs(np.fft.ifft2(np.fft.ifftshift(mixed.swapaxes(0, axis), axes=axis)))
-    np.testing.assert_allclose(result[0].numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(result[0].numpy(), expected, atol=4e-4)
     # Parseval: the image has the energy of the lines that it is made of.
     np.testing.assert_allclose(result.square().sum(), (np.abs(mixed) ** 2).sum() / image.numel(), rtol=1e-4)
 
@@ -181,3 +181,12 @@ def test_values_have_no_unit(name):
     plain, other = (made(name, x, spacing=(1.0, 1.0), **strengths) for x in (image, image * 7 - 300))
     assert not torch.allclose(plain, image, rtol=1e-3)
     np.testing.assert_allclose(other, plain * 7 - 300, rtol=0, atol=1e-9)
+
+
+def test_a_grey_image_stored_in_colours_stays_grey():
+    grey = (blobs(24, 20) * 50)[None].repeat(3, 1, 1)
+    result = made("rician-noise", grey, standard_deviation=0.2)
+    assert bool((result == result[:1]).all()) and not torch.equal(result, grey)
+    sequences = torch.stack([grey[0], grey[0] / 2])
+    change = made("rician-noise", sequences, standard_deviation=0.2) - sequences
+    assert abs(float(torch.corrcoef(change.flatten(1))[0, 1])) < 0.3

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from palpate.errors import StorageError
-from palpate.metrics.artefacts import (
-    added_error,
-    arrange_artefacts,
-    corruption_error,
-    median_severity,
-)
+from palpate.metrics.artefacts import arrange_artefacts, balanced, clean_errors, errors, median_severity
 from palpate.storage.artefacts import FOUND, RANDOM
 from tests.metrics.artefact_rows import NAN, artefact_row, frame_of, image_rows
 
@@ -61,17 +56,23 @@ def test_the_median_counts_eligible_images_only_and_those_that_never_fail():
 
 def test_the_errors_of_a_mask_on_paper():
     one = outcome(image_rows(0, clean=0.9, random=HARD), image_rows(1, clean=0.8, random=EASY))
-    # Severities 1, 2 and 5 have draws: means 0.8, 0.65, 0.4 of the first, 0.9, 0.8, 1.9 / 3 of the second image.
-    mean = (0.8 + 0.65 + 0.4 + 0.9 + 0.8 + 1.9 / 3) / 6
-    assert corruption_error(one, classes=False) == pytest.approx(1 - mean)
-    assert added_error(one, classes=False) == pytest.approx(0.85 - mean)
+    # Severities 1, 2 and 5 have draws, and each counts the same.
+    np.testing.assert_allclose(errors(one, False), [1 - (0.8 + 0.65 + 0.4) / 3, 1 - (0.9 + 0.8 + 1.9 / 3) / 3])
+    np.testing.assert_allclose(clean_errors(one, False), [0.1, 0.2])
 
 
 def test_the_errors_of_a_classification_count_right_decisions():
-    one = outcome(image_rows(0, random=HARD), image_rows(1, random=EASY))
-    mean = (1 + 0.5 + 0 + 1 + 0.5 + 2 / 3) / 6
-    assert corruption_error(one, classes=True) == pytest.approx(1 - mean)
-    assert added_error(one, classes=True) == pytest.approx(1 - mean)
+    one = outcome(image_rows(0, random=HARD), image_rows(1, clean=0.5, random=EASY))
+    np.testing.assert_allclose(errors(one, True), [1 - (1 + 0.5 + 0) / 3, 1 - (1 + 0.5 + 2 / 3) / 3])
+    np.testing.assert_allclose(clean_errors(one, True), [0.0, 1.0])
+
+
+def test_a_balanced_error_counts_each_class_the_same_and_leaves_out_what_is_undefined():
+    values, label = np.array([0.2, 0.4, 0.6, 1.0, NAN]), np.array([0, 0, 0, 1, 1])
+    weights = np.array([[1.0, 1, 1, 1, 1], [1, 0, 0, 2, 3], [1, 1, 0, 0, 5], [0, 0, 0, 0, 1]])
+    # The classes' means are 0.4 and 1; 0.2 and 1; without the second class 0.3; nothing.
+    np.testing.assert_allclose(balanced(values, label)(weights), [0.7, 0.6, 0.3, NAN])
+    np.testing.assert_allclose(balanced(values, np.full(5, -1))(weights[:1]), [2.2 / 4])
 
 
 def test_disease_is_missed_or_invented_by_class():

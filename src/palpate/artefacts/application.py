@@ -63,12 +63,31 @@ def apply(
     True
     """
     artefact = make(artefact) if isinstance(artefact, str) else artefact
+    _require(images, bounds, spacing)
     scene = Scene((float(bounds[0]), float(bounds[1])), None if spacing is None else tuple(spacing), unit)
     streams = Streams.of(torch.Generator().manual_seed(seed), len(images))
     theta = _theta(artefact, severity, parameters or {}, streams)
     limits = None if step is None else Limits(step=torch.full((len(images),), step, dtype=torch.float64))
     made = artefact(images, theta, scene, streams=streams, limits=limits)
     return Applied(made, theta, tuple(words(artefact.parameters, row) for row in theta.tolist()))
+
+
+def _require(images: Tensor, bounds: tuple[float, float], spacing: Sequence[float] | None) -> None:
+    if images.ndim not in (4, 5) or not images.is_floating_point():
+        raise InputError(
+            f"images: they must be floating point of the form (B, C, height, width) or (B, C, depth, height, width), "
+            f"and are {str(images.dtype).removeprefix('torch.')} of the form {list(images.shape)}."
+        )
+    if not bounds[0] < bounds[1]:
+        raise InputError(f"bounds: {bounds[0]:g} must be less than {bounds[1]:g}. Give the lowest value first.")
+    if spacing is not None and len(spacing) != images.ndim - 2:
+        raise InputError(f"spacing: it has {len(spacing)} numbers, and the images have {images.ndim - 2} axes.")
+    low, high = (float(end) for end in images.aminmax()) if images.numel() else bounds
+    if not bounds[0] <= low <= high <= bounds[1]:
+        raise InputError(
+            f"bounds: the images have values from {low:g} to {high:g}, outside {bounds[0]:g} to {bounds[1]:g}. Give "
+            "the lowest and highest value that can be stored."
+        )
 
 
 def _theta(artefact: Artefact, severity: float | None, given: Mapping[str, float | str], streams: Streams) -> Tensor:
@@ -92,7 +111,17 @@ def _theta(artefact: Artefact, severity: float | None, given: Mapping[str, float
 
 def _value(parameter: Parameter, written: float | str) -> float:
     if not isinstance(written, str):
+        if not parameter.low <= written <= parameter.high:
+            unit = f" {parameter.unit}" if parameter.unit else ""
+            raise InputError(
+                f"parameters: {parameter.name} = {written:g} is outside its range {parameter.low:g} to "
+                f"{parameter.high:g}{unit}."
+            )
         return float(written)
+    if not parameter.choices:
+        raise InputError(
+            f"parameters: {parameter.name} is a number from {parameter.low:g} to {parameter.high:g}, not '{written}'."
+        )
     if written not in parameter.choices:
         raise InputError(f"parameters: {parameter.name} is not '{written}'. {nearest(written, parameter.choices)}")
     return parameter.choices.index(written) + 0.5

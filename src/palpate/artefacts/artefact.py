@@ -106,7 +106,10 @@ class Artefact(ABC):
         axes = len(shape) - 1
         if axes not in self.dimensions:
             kinds = " or ".join({2: "images", 3: "volumes"}[number] for number in self.dimensions)
-            raise InputError(f"artefact '{self.name}' acts on {kinds}, and this image has {axes} spatial axes.")
+            raise InputError(
+                f"artefact '{self.name}' acts on {kinds}, and this image has {axes} spatial axes. Name another one: "
+                "`palpate list artefacts NAME` says what each acts on."
+            )
         if "HU" in self.needs and scene.unit.casefold() != "hu":
             raise InputError(
                 f"artefact '{self.name}' needs Hounsfield units, and the values have "

@@ -15,7 +15,7 @@ from palpate.errors import PlanError, nearest
 if TYPE_CHECKING:
     from palpate.artefacts.artefact import Artefact
 
-__all__ = ["ENTRY_POINT_GROUP", "MODALITIES", "ArtefactEntry", "artefacts", "find", "make", "of_modality"]
+__all__ = ["ENTRY_POINT_GROUP", "MODALITIES", "ArtefactEntry", "artefacts", "find", "make", "of_modality", "parts"]
 
 ENTRY_POINT_GROUP = "palpate.artefacts"
 
@@ -47,13 +47,40 @@ def find(name: str) -> ArtefactEntry:
     """
     known = artefacts()
     if name not in known:
-        raise PlanError(f"There is no artefact '{name}'. {nearest(name, known)}")
+        hint = nearest(name, known)
+        # The names of the whole catalogue are no hint.
+        hint = "`palpate list artefacts` shows all of them." if hint.startswith("Known are") else hint
+        raise PlanError(f"There is no artefact '{name}'. {hint}")
     return known[name]
 
 
+def parts(name: str) -> tuple[str, ...]:
+    """The names in a composition `a+b`; one name if it is not one.
+
+    Raises:
+        PlanError: a name is missing beside a plus.
+    """
+    if "+" not in name or name in artefacts():
+        return (name,)
+    found = tuple(part.strip() for part in name.split("+"))
+    if not all(found):
+        raise PlanError(f"'{name}' has a plus without a name beside it. Write two names, such as 'low-dose+metal'.")
+    return found
+
+
 def make(name: str) -> Artefact:
-    """The artefact of this name; imports its module."""
-    module, _, kind = find(name).factory.partition(":")
+    """The artefact of this name; imports its module. `a+b` is a composition, in the order in which they happen.
+
+    Raises:
+        PlanError: there is no such artefact.
+        InputError: artefacts that cannot be composed.
+    """
+    first, *others = parts(name)
+    if others:
+        from palpate.artefacts.composed import Composed
+
+        return Composed(tuple(map(make, (first, *others))))
+    module, _, kind = find(first).factory.partition(":")
     made: Artefact = getattr(importlib.import_module(module), kind)()
     return made
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from palpate.annotations import Boxes, Masks
 from palpate.tensors import Tree
 
+_IGNORED = 255
+"""Label of pixels that do not count."""
 _FEWEST = 16
 """Pixels that an affine map is fitted to, at least."""
 
@@ -31,19 +33,22 @@ def moved(targets: Tree, grid: Tensor) -> Tree:
 
 
 def share_kept(before: Tree, after: Tree) -> Tensor:
-    """How much of what is annotated is still in the image (K,), 0 to 1; 1 if nothing was annotated."""
+    """How much of what is annotated is still in the image (K,), 0 to 1: of the structure that loses most.
+
+    1 if nothing was annotated, and for classes and findings.
+    """
     if isinstance(before, Masks):
-        counts = [(targets.labels == 1).flatten(1).sum(1) if targets.labels.ndim > 4 else _drawn(targets.labels)
-                  for targets in (before, after)]  # fmt: skip
-        return _share(counts[0].double(), counts[1].double())
+        values = [value for value in torch.unique(before.labels).tolist() if 0 < value < _IGNORED]
+        shares = [_share(*(_count(targets.labels, value) for targets in (before, after))) for value in values]
+        return torch.stack(shares).amin(0) if shares else torch.ones(len(before.labels), dtype=torch.float64)
     if isinstance(before, Boxes):
         return _share(*((targets.labels >= 0).sum(1).double() for targets in (before, after)))
     count = len(before) if isinstance(before, Tensor) else len(before[0])
     return torch.ones(count, dtype=torch.float64)
 
 
-def _drawn(labels: Tensor) -> Tensor:
-    return ((labels > 0) & (labels < 255)).flatten(1).sum(1)
+def _count(labels: Tensor, value: int) -> Tensor:
+    return (labels == value).flatten(1).sum(1).double()
 
 
 def _share(before: Tensor, after: Tensor) -> Tensor:

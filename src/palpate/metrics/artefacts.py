@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palpate.errors import StorageError
+from palpate.metrics.intervals import Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF
 from palpate.storage.runs import Frame
@@ -44,6 +45,8 @@ class ArtefactOutcome:
     name: str
     item: str
     row: Ints
+    label: Ints
+    """True class; -1 where the task is not a classification."""
     group: Ints
     """Number of the patient, from 0."""
     eligible: Bools
@@ -121,6 +124,7 @@ def _outcome(frame: Frame, disease: Sequence[int]) -> ArtefactOutcome:
         name=str(frame["artefact"][0]),
         item=str(frame["item"][0]),
         row=rows,
+        label=frame["label"][clean_at],
         group=np.unique(frame["group"][clean_at].astype(str), return_inverse=True)[1].astype(np.int64),
         eligible=frame["eligible"][clean_at],
         clean=kind(CLEAN),
@@ -173,19 +177,44 @@ def median_severity(failing: Floats, eligible: Bools) -> float:
     return float(known[(known.size - 1) // 2]) if known.size else float("nan")
 
 
-def corruption_error(outcome: ArtefactOutcome, classes: bool) -> float:
-    """Mean error over the five severities, 1 - mean score (or share right), over the images where it is defined.
-
-    The unscaled corruption error of Hendrycks and Dietterich (ICLR 2019); divided by that of a reference model it is
-    their mCE, and MedMNIST-C's balanced error divides in the same way.
-    """
-    per = outcome.right if classes else outcome.score
-    return float(1 - np.nanmean(per)) if np.isfinite(per).any() else float("nan")
+def errors(outcome: ArtefactOutcome, classes: bool) -> Floats:
+    """The error of each image over all severities: 1 - share right (classes), or 1 - mean score; NaN if undefined."""
+    return 1 - mean_of(outcome.right if classes else outcome.score)
 
 
-def added_error(outcome: ArtefactOutcome, classes: bool) -> float:
-    """The corruption error minus the error on the images as stored: what the artefact adds (the relative error)."""
+def clean_errors(outcome: ArtefactOutcome, classes: bool) -> Floats:
+    """The error of each image as stored; NaN if it is undefined."""
     clean = outcome.clean.right.astype(np.float64) if classes else outcome.clean.score
-    if not np.isfinite(clean).any():
-        return float("nan")
-    return corruption_error(outcome, classes) - float(1 - np.nanmean(clean))
+    return 1 - clean
+
+
+def mean_of(values: Floats) -> Floats:
+    """The mean of the defined values along the first axis; NaN where there is none."""
+    defined = np.isfinite(values)
+    count = defined.sum(axis=0)
+    total = np.where(defined, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def balanced(values: Floats, label: Ints) -> Statistic:
+    """The mean of the classes' means of some values, without what is undefined: each class counts the same.
+
+    It makes balanced errors of errors, as MedMNIST-C does (arXiv:2406.17536): a rare class counts as much as a common
+    one. Where images have no class, label is -1 for all of them, and it is the plain mean.
+
+    Args:
+        values: (N,) one figure per image.
+        label: (N,) true classes.
+    """
+    defined = np.isfinite(values)
+    members = np.stack([(label == one) & defined for one in np.unique(label)]).astype(np.float64)
+    kept = np.where(defined, values, 0.0)
+
+    def statistic(weights: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (weights @ (members * kept).T) / (weights @ members.T)
+        known = np.isfinite(means)
+        count = known.sum(axis=1)
+        return np.where(count > 0, np.where(known, means, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+    return statistic

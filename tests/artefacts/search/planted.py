@@ -67,6 +67,21 @@ class Darker(Artefact):
 
 
 @dataclass(frozen=True)
+class Lifted(Artefact):
+    """Adds up to a tenth of the range at severity 5."""
+
+    name: ClassVar[str] = "lifted"
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("offset", "share", "derived: a test", levels=(0.02, 0.04, 0.06, 0.08, 0.1), signed=True),
+    )
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    stage: ClassVar[int] = 4
+
+    def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
+        return lambda theta: image + column(theta[:, 0], image) * scene.extent
+
+
+@dataclass(frozen=True)
 class Tinted(Artefact):
     """Only the second of four kinds darkens, most where `where` is 0.8."""
 

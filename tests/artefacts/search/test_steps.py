@@ -11,6 +11,9 @@ from palpate.annotations import Masks
 from palpate.artefacts.moving import moved
 from palpate.artefacts.search import Ladder
 from palpate.artefacts.search.evolution import Evolution
+from palpate.errors import InputError
+from palpate.tasks.masks.goals import Wanted
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.segmentation import Segmentation
 from tests.artefacts.search.planted import (
     SCENE,
@@ -124,6 +127,17 @@ def test_masks_move_along():
     grid = Slid().grid((SIZE, SIZE), found.worst.theta, SCENE)
     assert torch.equal(found.worst.targets.labels, moved(targets, grid).labels)
     assert torch.equal(found.worst.targets.labels[:, None].double() * 100, found.worst.images)
+    plain = searched(Slid(), Bright(), images, Ladder(draws=1, tries=4, evolution=0), targets.labels, Segmentation(1))
+    assert float(plain.worst.margin[0]) == 0.5 and isinstance(plain.worst.targets, Masks)
+
+
+def test_wanted_masks_and_moving_anatomy_are_refused():
+    images, targets = scene_with_a_square(13)
+    aimed = AimedMasks(targets.labels, targets.labels * 0)
+    task = Segmentation(1, goal=Wanted())
+    with pytest.raises(InputError, match=r"^goal: .* moves anatomy"):
+        searched(Slid(), Bright(), images, Ladder(), aimed, task)
+    assert len(searched(Spot(), Bright(), images, Ladder(draws=0, tries=2, evolution=0, polish=0), aimed, task)) == 1
 
 
 def test_candidates_that_lose_what_is_annotated_are_not_allowed():

@@ -71,12 +71,14 @@ def test_ct_is_in_hounsfield_units(tmp_path: Path) -> None:
 def test_what_is_proposed_in_comments_can_be_taken(tmp_path: Path) -> None:
     made(tmp_path, clinic.ct_series, "")
     text, _ = started(tmp_path)
-    text = re.sub(r"^# (steps = \[|lattice|\[\[gates|metric|eps|at_least)", r"\1", text, flags=re.MULTILINE)
+    gates = r"\[\[gates|metric|eps|artefact =|severity|at_least"
+    text = re.sub(rf"^# (steps = \[|lattice|{gates})", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^(mean|std) = .*\n", "", text, flags=re.MULTILINE)
     (tmp_path / "plan.toml").write_text(text)
     plan = parse_plan((tmp_path / "plan.toml").read_text(), tmp_path / "plan.toml")
     assert plan.threat.lattice and plan.model.preprocess.window_values == (-160, 240)
-    assert [gate.eps for gate in plan.gates] == ["5 HU"]
+    assert [gate.eps for gate in plan.gates] == ["5 HU", None]
+    assert (plan.gates[1].artefact, plan.gates[1].severity) == (plan.artefacts[0].title, 3)
 
 
 def test_the_files_window_and_padding_are_taken_over(tmp_path: Path) -> None:

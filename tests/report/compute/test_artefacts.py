@@ -62,13 +62,31 @@ def test_the_figures_are_those_of_the_world(grades):
         assert item.first_failing.low <= item.first_failing.median <= (item.first_failing.high or 5)
 
 
-def test_errors_are_means_over_severities_and_over_artefacts(grades):
+def test_errors_are_means_over_severities_classes_and_artefacts(graded, grades):
+    patients, frame = Patients.make(60, 1, False), graded.artefact_frame()
     for item in grades.artefacts.items:
-        mean = np.mean([point.acceptable.value for point in item.points])
-        assert item.corruption_error.value == pytest.approx(1 - mean)
-        assert item.added_error.value == pytest.approx(item.clean_acceptable.value - mean)
+        mine = (frame["item"] == item.item) & (frame["kind"] == "random")
+        wrong = [~frame["right"][mine & (frame["label"] == label)] for label in range(5)]
+        error = np.mean([one.mean() for one in wrong])
+        clean = np.mean([(patients.clean != patients.label)[patients.label == label].mean() for label in range(5)])
+        assert item.corruption_error.value == pytest.approx(error)
+        assert item.added_error.value == pytest.approx(error - clean)
+        assert item.relative_error is None
     summary = grades.artefacts
     assert summary.added_error.value == pytest.approx(np.mean([item.added_error.value for item in summary.items]))
+
+
+def test_a_named_reference_divides_the_errors(tmp_path, grades):
+    run = make_graded(tmp_path / "run")
+    stored, metal = run.describe(), "metal-item"
+    reference = {"title": "Older grader", "model": "old.py:build", "weights": "00", "errors": {metal: 0.5},
+                 "clean": {metal: 0.1}}  # fmt: skip
+    run.save_description({**stored, "artefacts": {**stored["artefacts"], "reference": reference}})
+    made = measure(run).artefacts
+    first, second = made.items
+    assert made.reference == "Older grader: old.py:build" and second.relative_error is None
+    assert first.relative_error == pytest.approx(first.corruption_error.value / 0.5) == made.relative_error
+    assert first.relative_added_error == pytest.approx(first.added_error.value / 0.4) == made.relative_added_error
 
 
 def test_an_artefact_that_is_not_finished_is_said_and_left_out_of_the_mean(tmp_path, grades):

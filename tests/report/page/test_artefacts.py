@@ -113,6 +113,17 @@ def test_no_text_from_a_file_becomes_markup(kind, tmp_path, graded, masks):
     assert "metal<script>" in sink.getvalue()
 
 
+def test_a_reference_has_its_own_column(tmp_path, graded):
+    assert "relative error" not in section(graded, "artefacts")
+    run = make_graded(tmp_path / "run")
+    stored, errors = run.describe(), {"metal-item": 0.5}
+    reference = {"title": HOSTILE, "model": "old.py:build", "weights": "00", "errors": errors, "clean": {}}
+    run.save_description({**stored, "artefacts": {**stored["artefacts"], "reference": reference}})
+    part, error = section(run, "artefacts"), measure(run).artefacts.items[0].relative_error
+    assert HOSTILE not in part and f"{HOSTILE}: old.py:build (1: as" in Page(part).text
+    assert f"<b>{error:.2f}</b><small>added: –</small>" in part
+
+
 def test_letters_that_act_are_replaced(tmp_path):
     run = make_graded(tmp_path / "run")
     stored = run.describe()

@@ -20,7 +20,11 @@ _PLANCK = "derived: Planck's law at 610, 540 and 465 nm: log gains against green
 
 @dataclass(frozen=True)
 class ColourCast(Artefact):
-    """A white balance for another lamp or stain: each channel is multiplied, L'_c = L_c exp(g_c), g_green = 0."""
+    """A white balance for another lamp or stain: each channel is multiplied, L'_c = L_c exp(g_c).
+
+    The parameters are the differences g_red - g_green and g_blue - g_green; the three g_c have the sum 0, since the
+    exposure follows.
+    """
 
     name: ClassVar[str] = "colour-cast"
     parameters: ClassVar[tuple[Parameter, ...]] = (
@@ -35,7 +39,7 @@ class ColourCast(Artefact):
 
         def made(theta: Tensor) -> Tensor:
             logs = torch.stack([theta[:, 0], torch.zeros_like(theta[:, 0]), theta[:, 1]], 1).to(image)
-            gains = torch.exp(logs).reshape(len(theta), 3, *([1] * (image.ndim - 1)))
+            gains = torch.exp(logs - logs.mean(1, keepdim=True)).reshape(len(theta), 3, *([1] * (image.ndim - 1)))
             return dark + (image - dark) * gains
 
         return made

@@ -70,7 +70,7 @@ class Ruler(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         view, dark = View.of(image), scene.bounds[0]
-        soft = 1.0 / view.side
+        soft = view.pixel
 
         def made(theta: Tensor) -> Tensor:
             dy, dx = view.offsets(theta[:, 3], theta[:, 4])

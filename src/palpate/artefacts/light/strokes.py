@@ -83,7 +83,7 @@ class _Strokes(Artefact):
         along, across = cos * dx - sin * dy, sin * dx + cos * dy
         curve = float(self.bend * normal[3])
         distance = (across - curve * along**2 / 2) / (1 + (curve * along) ** 2).sqrt()
-        soft = 1.0 / view.side
+        soft = view.pixel
         long = band(along, torch.as_tensor(float(length)).to(along), 4 * soft)
         return band(distance, view.column(theta[:, 1]), soft) * long
 

@@ -90,7 +90,10 @@ class RicianNoise(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         signal = Signal.of(image)
-        real, imaginary = (Noise.drawn(streams, image.shape, image) for _ in range(2))
+        # A grey image that is stored in colours has the same noise in each of them.
+        grey = bool((image == image[:1]).all())
+        shape = image[:1].shape if grey else image.shape
+        real, imaginary = (Noise.drawn(streams, shape, image) for _ in range(2))
 
         def noisy(theta: Tensor) -> Tensor:
             size = column(theta[:, 0], image) * signal.scale

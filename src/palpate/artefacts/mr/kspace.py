@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from palpate.artefacts.artefact import Artefact, Bound, Scene
 from palpate.artefacts.fields import column
 from palpate.artefacts.mr.signal import PHASE_AXIS, Signal, along, along_axis, lines
 from palpate.artefacts.parameter import Parameter
+from palpate.artefacts.waves import waves
 from palpate.streams import Streams
 
 __all__ = ["Ghosting", "Gibbs", "Spikes"]
@@ -51,7 +51,7 @@ class Ghosting(Artefact):
         def ghosts(theta: Tensor) -> Tensor:
             def made(rows: Tensor, axis: int) -> Tensor:
                 spectrum = spectra[axis]
-                numbers = lines(spectrum.shape[axis], signal.values).to(theta.dtype)
+                numbers = lines(spectrum.shape[axis], theta)
                 period = 4 + theta[rows, 1].detach().floor().clamp(0, 6)[:, None]
                 first = (theta[rows, 2].detach()[:, None] * period).floor().clamp(max=period - 1)
                 weaker = (numbers.remainder(period) == first) & (numbers != 0)
@@ -86,15 +86,11 @@ class Spikes(Artefact):
         """See `Artefact.bind`."""
         signal = Signal.of(image)
         mean = signal.values.flatten(1).mean(1).reshape(signal.air.shape)
-        down, right = (torch.arange(size, dtype=torch.float64, device=image.device) for size in image.shape[-2:])
 
         def striped(theta: Tensor) -> Tensor:
-            turn = theta[:, 2, None] * (math.pi / 180)
-            cycles = theta[:, 1, None] * 2 * math.pi
-            phase = (cycles * torch.sin(turn) * down)[:, :, None] + (cycles * torch.cos(turn) * right)[:, None, :]
-            phase = phase + theta[:, 3, None, None] * (math.pi / 180)
-            waves = torch.cos(phase).to(image).reshape(len(theta), *([1] * (image.ndim - 2)), *image.shape[-2:])
-            return image + column(theta[:, 0], image) * mean * waves
+            flat = waves(tuple(image.shape[-2:]), theta[:, 1], theta[:, 2], theta[:, 3]).to(image)
+            flat = flat.reshape(len(theta), *([1] * (image.ndim - 2)), *image.shape[-2:])
+            return image + column(theta[:, 0], image) * mean * flat
 
         return striped
 
@@ -126,7 +122,7 @@ class Gibbs(Artefact):
             for axis, other in ((-2, 1), (-1, 0)):
                 size = image.shape[axis]
                 edge = (1 - theta[:, :1]) * (size / 2)
-                inside = (edge + 1 - lines(size, image).abs().to(theta.dtype)).clamp(0, 1)
+                inside = (edge + 1 - lines(size, theta).abs()).clamp(0, 1)
                 whole = theta[:, 1:].detach().floor() == other
                 kept = kept * along(torch.where(whole, 1.0, inside).to(image), axis, image.ndim + 1)
             return signal.magnitude(torch.fft.ifft2(spectrum * (kept - 1)).real)

@@ -11,6 +11,7 @@ from torch import Tensor
 from palpate.artefacts.artefact import Artefact, Bound, Scene
 from palpate.artefacts.mr.signal import PHASE_AXIS, Signal, along_axis
 from palpate.artefacts.parameter import Parameter
+from palpate.artefacts.separable import applied
 from palpate.streams import Streams
 
 __all__ = ["Anisotropy", "WrapAround"]
@@ -42,7 +43,7 @@ class Anisotropy(Artefact):
                 both = _averaged_then_interpolated(image.shape[axis], theta[rows, 0], theta[rows, 1])
                 mixed = ((theta[rows, 0] - 1) / 0.5).clamp(0, 1)[:, None, None]
                 same = torch.eye(image.shape[axis], dtype=both.dtype, device=both.device)
-                return image + _applied(mixed * (both - same), image, axis)
+                return image + applied(mixed * (both - same), image, axis)
 
             return along_axis(theta[:, 2], (-2, -1, -3 if image.ndim == 4 else -2), made)
 
@@ -64,12 +65,6 @@ def _averaged_then_interpolated(size: int, thickness: Tensor, first: Tensor) -> 
     between = (1 - (pixel[:, None] - centre.transpose(1, 2)).abs() / wide).clamp(min=0)
     between = between * (amount > 1e-6).transpose(1, 2)
     return (between / between.sum(2, keepdim=True)) @ means
-
-
-def _applied(matrices: Tensor, image: Tensor, axis: int) -> Tensor:
-    """K matrices along one axis of an image (C, *spatial): (K, C, *spatial)."""
-    first: Tensor = torch.tensordot(matrices.to(image), image.movedim(axis, 0), 1)
-    return first.movedim(1, axis)
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class WrapAround(Artefact):
                 period = (size * (1 - theta[rows, 0]))[:, None, None]
                 apart = (place[:, None] - place).abs()
                 shown = (1 - (apart - period).abs()).clamp(min=0) * (theta[rows, 0] / 0.1).clamp(0, 1)[:, None, None]
-                return image + _applied(shown, signal.values, axis)
+                return image + applied(shown, signal.values, axis)
 
             return along_axis(theta[:, 1], (-2, -1), made)
 

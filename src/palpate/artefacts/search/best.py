@@ -39,7 +39,7 @@ class Best:
         return made
 
     def note(self, answers: Answers, step: int) -> Tensor:
-        """Enter answers; which of them (M,) bool are new best ones. One without finite margin never is."""
+        """Enter answers; which of them (M,) bool are the new best of their image. A margin of NaN never is."""
         margin, soft = answers.margin.detach(), answers.soft.detach().nan_to_num(nan=torch.inf)
         first = torch.zeros(len(margin), dtype=torch.bool)
         order = np.lexsort((soft.numpy(), margin.numpy(), answers.rows.numpy()))

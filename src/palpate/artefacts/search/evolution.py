@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,12 +16,17 @@ from palpate.artefacts.parameter import Parameter
 from palpate.artefacts.search.best import Best
 from palpate.artefacts.search.questions import Candidates, Questions
 
-SPREAD = 0.2
+SPREAD = 0.3
 """Standard deviation of the first generation, as a share of each parameter's range."""
 NARROW = 0.01
 """A search whose standard deviation is below this starts anew, from another draw."""
 APART = 0.25
 """Largest distance in any parameter up to which a draw counts as the neighbour of an earlier start."""
+
+ADAPT = None
+BOUNDS = None
+MANY = 16
+"""Combinations of choices that are all tried."""
 
 Points = NDArray[np.float64]
 
@@ -33,9 +39,9 @@ def free_choices(parameters: Sequence[Parameter]) -> tuple[int, ...]:
 class Evolution:
     """The search of one image in the unit cube.
 
-    Parameters that are choices have no order, so CMA-ES does not move them: first each other choice is tried at the
-    best draw, one parameter after the other. Then CMA-ES moves the numbers, and in the last questions each other
-    choice is tried again at the best point.
+    Parameters that are choices have no order, so CMA-ES does not move them: first each other combination of choices is
+    tried at the best draw. Then CMA-ES moves the numbers, and in the last questions the combinations are tried again
+    at the best point.
 
     Points outside the cube are moved to its surface, where the worst strengths often are, and are then what CMA-ES
     learns from. Only the order of margins counts; ties go to the soft score. A search that has become narrow starts
@@ -90,23 +96,33 @@ class Evolution:
 
     def _begun(self, best: Points) -> CMA:
         """CMA-ES around the best point, and later around the worst draw that is not near an earlier start."""
-        near = [any(np.abs(start - used).max() < APART for used in self._used) for start in self._starts]
+        near = [any(self._near(start, used) for used in self._used) for start in self._starts]
         fresh = [start for start, known in zip(self._starts, near, strict=True) if not known]
         self._base = (best if not self._used or not fresh else fresh[0]).copy()
         self._used += [self._base, best.copy()]
         return CMA(self._base[self._numbers].copy(), SPREAD, seed=int(self._random.randint(2**31)))
 
     def _others(self, point: Points) -> list[Points]:
-        """The point with each other choice, one parameter after the other."""
-        made = []
-        for place, count in enumerate(self._choices):
-            chosen = min(int(point[place] * count), count - 1)
-            for choice in range(count):
-                if choice != chosen:
-                    other = point.copy()
-                    other[place] = (choice + 0.5) / count
-                    made.append(other)
-        return made
+        """The point with each other combination of choices; one parameter after the other where these are too many."""
+        now = tuple(self._chosen(point))
+        places = [place for place, count in enumerate(self._choices) if count]
+        combined = [range(self._choices[place]) for place in places]
+        made = [dict(zip(places, values, strict=True)) for values in product(*combined)]
+        if len(made) > MANY:
+            made = [{place: value} for place, values in zip(places, combined, strict=True) for value in values]
+        others = [point.copy() for _ in made]
+        for other, values in zip(others, made, strict=True):
+            for place, value in values.items():
+                other[place] = (value + 0.5) / self._choices[place]
+        return [other for other in others if tuple(self._chosen(other)) != now]
+
+    def _chosen(self, point: Points) -> list[int]:
+        return [min(int(point[place] * count), count - 1) for place, count in enumerate(self._choices) if count]
+
+    def _near(self, start: Points, used: Points) -> bool:
+        """Whether two points have the same choices and nearly the same numbers."""
+        numbers = self._numbers
+        return self._chosen(start) == self._chosen(used) and bool(np.abs(start - used)[numbers].max() < APART)
 
 
 def evolve(questions: Questions, best: Best, rows: Tensor, starts: Sequence[Points], seeds: Sequence[int],

@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from palpate.annotations import Masks
 from palpate.artefacts.artefact import Artefact, Scene, bound_to, rows_of
 from palpate.artefacts.moving import moved, share_kept
 from palpate.artefacts.parameter import theta_at
 from palpate.contracts import Limits, Task
+from palpate.errors import InputError
 from palpate.streams import Streams
+from palpate.tasks.masks.reading import AimedMasks
 from palpate.tensors import Tree
 from palpate.victim import Victim
 
@@ -71,12 +74,16 @@ class Questions:
         streams: one per image; binding the artefact takes the first numbers of each.
         limits: stored steps, names of the samples and numbers of questions; other limits have no meaning here.
         batch: images of one pass, at most.
+
+    Raises:
+        InputError: the artefact cannot act on an image, or moves anatomy where the goal names the wanted masks.
     """
 
     def __init__(self, artefact: Artefact, victim: Victim, task: Task, images: Tensor, targets: Tree,
                  scenes: Sequence[Scene], streams: Streams, limits: Limits | None, batch: int):  # fmt: skip
         self.artefact, self.victim, self.task = artefact, victim, task
-        self.images, self.targets, self.scenes = images.detach(), targets, tuple(scenes)
+        self.images, self.scenes = images.detach(), tuple(scenes)
+        self.targets = _movable(targets) if artefact.moves else targets
         self.samples = None if limits is None else limits.samples
         self.allowance = None if limits is None or limits.queries is None else limits.queries.cpu()
         self.batch = batch
@@ -161,6 +168,16 @@ class Questions:
         ]
         after = moved(targets, torch.cat([grid for grid in grids if grid is not None]).to(self.images.device))
         return after, share_kept(targets, after).cpu() >= KEPT
+
+
+def _movable(targets: Tree) -> Tree:
+    """Annotations in a form that moves along; a plain tensor of more than two axes is masks."""
+    if isinstance(targets, AimedMasks):
+        raise InputError(
+            "goal: an artefact that moves anatomy has no wanted masks to go to. Use a goal that names none, such as "
+            "degrade, or an artefact that leaves anatomy where it is."
+        )
+    return Masks(targets) if isinstance(targets, Tensor) and targets.ndim > 2 else targets
 
 
 def _plain(values: Tensor) -> Tensor:

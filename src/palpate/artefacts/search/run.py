@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.quasirandom import SobolEngine
 
 from palpate.artefacts.artefact import Artefact, Scene
 from palpate.artefacts.parameter import free, theta_at
 from palpate.artefacts.search.best import Best
+from palpate.artefacts.search.draws import random_points
 from palpate.artefacts.search.evolution import Points, evolve
 from palpate.artefacts.search.found import Draws, Found, Worst
 from palpate.artefacts.search.ladder import USUAL, Ladder
@@ -63,7 +63,7 @@ def search(
         task: what its outputs mean.
         images: (B, C, *spatial) in stored values; never written to.
         targets: their annotations.
-        scenes: what is known of each image; their bounds are those of the victim.
+        scenes: what is known of each image; bounds are those of the victim.
         streams: source of randomness, one stream per image.
         limits: stored steps, names of the samples and numbers of questions; other limits have no meaning here.
         ladder: questions per step.
@@ -71,15 +71,16 @@ def search(
         batch: images of one pass, at most.
 
     Raises:
-        InputError: the artefact cannot act on an image, or the task cannot read the outputs or targets.
+        InputError: the artefact cannot act on an image, the task cannot read the outputs or targets, or anatomy moves
+            where the goal names the wanted masks.
     """
     streams = Streams.of(streams, len(images))
     questions = Questions(artefact, victim, task, images, targets, scenes, streams, limits, batch)
     # After the artefact has taken its numbers, so that it can be applied again from the seeds alone.
     seeds = (streams.uniform((2,), torch.zeros(1, dtype=torch.float64)).cpu() * 2**31).long()
     clean_outputs, clean_margin, eligible = questions.clean()
-    drawn = _points(artefact, ladder, seeds[:, 0].tolist())
-    best = Best(images.detach(), clean_outputs, targets, free(artefact.parameters))
+    drawn = random_points(artefact, ladder.drawn(free(artefact.parameters)), seeds[:, 0].tolist())
+    best = Best(images.detach(), clean_outputs, questions.targets, free(artefact.parameters))
     margin, readings = _draw(questions, drawn, best, ladder.severity, read)
     worst_of_k = best.copy()
     rows = (eligible & torch.isfinite(best.margin)).nonzero().flatten()
@@ -122,26 +123,6 @@ def search(
         non_finite=questions.non_finite & eligible,
         blocked=blocked,
     )
-
-
-def _points(artefact: Artefact, ladder: Ladder, seeds: Sequence[int]) -> Candidates:
-    """The random draws of all images, those of one image together, in the order of their severities."""
-    plan = ladder.drawn(free(artefact.parameters))
-    severity = torch.tensor([one for one, count in plan for _ in range(count)], dtype=torch.float64)
-    units = [
-        _sobol(free(artefact.parameters), count, seed + part) for seed in seeds for part, (_, count) in enumerate(plan)
-    ]
-    rows = torch.arange(len(seeds)).repeat_interleave(len(severity))
-    empty = torch.empty(0, free(artefact.parameters), dtype=torch.float64)
-    return Candidates(rows, torch.cat([empty, *units]), severity.repeat(len(seeds)))
-
-
-def _sobol(axes: int, count: int, seed: int) -> Tensor:
-    """Scrambled Sobol points (count, axes); the global random state is not touched."""
-    if not axes:
-        return torch.empty(count, 0, dtype=torch.float64)
-    engine = SobolEngine(axes, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
-    return engine.draw(count, dtype=torch.float64)
 
 
 def _draw(questions: Questions, drawn: Candidates, best: Best, severity: float,

@@ -2,7 +2,7 @@
 
 from palpate.artefacts.tables.entry import MODALITIES, ArtefactEntry
 
-_G = "palpate.artefacts.general"
+_G, _S = "palpate.artefacts.general", "palpate.artefacts.storage"
 TABLE = (
     ArtefactEntry(
         "position", f"{_G}:Position", "The patient is turned and shifted a little; masks and boxes move along.",
@@ -16,5 +16,17 @@ TABLE = (
     ArtefactEntry(
         "noise", f"{_G}:GaussianNoise", "Independent normal noise of the detector.", MODALITIES,
         "Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019.",
+    ),
+    ArtefactEntry(
+        "contrast", f"{_G}:Contrast", "Contrast is higher or lower.", MODALITIES,
+        "Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019.",
+    ),
+    ArtefactEntry(
+        "jpeg", f"{_S}:Jpeg", "Saved as JPEG with loss.", MODALITIES,
+        "ITU-T T.81 (JPEG), as libjpeg writes it.",
+    ),
+    ArtefactEntry(
+        "resolution", f"{_S}:Resolution", "Fewer pixels, scaled up again.", MODALITIES,
+        "Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019 (pixelate), linear instead of boxes.",
     ),
 )  # fmt: skip

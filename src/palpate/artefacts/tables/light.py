@@ -4,7 +4,7 @@ from palpate.artefacts.tables.entry import ArtefactEntry
 
 _L = "palpate.artefacts.light"
 _LENS = ("endoscopy", "dermoscopy")
-_PHOTOGRAPHS = ("endoscopy", "dermoscopy", "fundus", "microscopy")
+_PHOTOGRAPHS = ("endoscopy", "dermoscopy", "microscopy")
 TABLE: tuple[ArtefactEntry, ...] = (
     ArtefactEntry(
         "lens-particles", f"{_L}.lens:LensParticles", "Dirt on the front lens, far out of focus, stops light.",
@@ -20,15 +20,20 @@ TABLE: tuple[ArtefactEntry, ...] = (
         "Goodman, Introduction to Fourier Optics, 2005: the transfer function of a lens out of focus.",
     ),
     ArtefactEntry(
-        "motion-blur", f"{_L}.blur:MotionBlur", "The camera or the patient moves during the exposure.", _PHOTOGRAPHS,
+        "motion-blur", f"{_L}.blur:MotionBlur", "The camera or the patient moves during the exposure.",
+        (*_PHOTOGRAPHS, "fundus"),
         "derived: an even movement during the exposure; as kornia.filters.motion_blur.",
+    ),
+    ArtefactEntry(
+        "sequential-colour", f"{_L}.blur:SequentialColour", "Red, green and blue are taken one after the other.",
+        ("endoscopy",), "derived: colour-wheel endoscopes take three pictures, and the camera moves in between.",
     ),
     ArtefactEntry(
         "specular-highlights", f"{_L}.reflections:SpecularHighlights", "Wet tissue mirrors the lamp.", _LENS,
         "Phong, Illumination for Computer Generated Pictures, CACM 18, 1975: light that is mirrored is added.",
     ),
     ArtefactEntry(
-        "bubbles", f"{_L}.reflections:Bubbles", "Bubbles with bright rims on the tissue.", ("endoscopy", "microscopy"),
+        "bubbles", f"{_L}.reflections:Bubbles", "Bubbles with bright rims on the tissue.", ("endoscopy",),
         "Marston, Critical angle scattering by a bubble, J. Opt. Soc. Am. 69, 1979.",
     ),
     ArtefactEntry(
@@ -62,5 +67,13 @@ TABLE: tuple[ArtefactEntry, ...] = (
     ArtefactEntry(
         "dark-corner", f"{_L}.dermatoscope:DarkCorner", "The round opening of the dermatoscope darkens the corners.",
         ("dermoscopy",), "Di Salvo, Doerrich, Ledig, MedMNIST-C, arXiv:2406.17536.",
+    ),
+    ArtefactEntry(
+        "stain", f"{_L}.slide:Stain", "The slide is stained more or less.", ("microscopy",),
+        "Ruifrok, Johnston, Anal. Quant. Cytol. Histol. 23, 2001: absorbance grows with the stain (Beer-Lambert).",
+    ),
+    ArtefactEntry(
+        "stain-deposit", f"{_L}.slide:StainDeposit", "Clumps of stain lie on the slide.", ("microscopy",),
+        "Di Salvo, Doerrich, Ledig, MedMNIST-C, arXiv:2406.17536.",
     ),
 )  # fmt: skip

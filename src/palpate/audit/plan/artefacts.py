@@ -76,7 +76,7 @@ def artefact_item(plan: PlanFields, section: ArtefactSection, grid: Grid = FLAT)
         InputError: the artefact or the goal is unknown, or the search is larger than it can be.
     """
     artefact = catalog.make(section.artefact)
-    entries = tuple(catalog.find(name) for name in section.artefact.split("+"))
+    entries = tuple(catalog.find(name) for name in catalog.parts(section.artefact))
     task = task_of(plan.task, section.goal)
     ladder = Ladder(
         severity=section.severity,
@@ -137,9 +137,9 @@ def require_fitting(item: ArtefactItem, modality: str, shape: tuple[int, ...], s
     if modality and modality not in item.modalities and not item.any_modality:
         kinds = ", ".join(item.modalities) or "no single kind of images"
         raise InputError(
-            f"artefact '{item.name}' is of {kinds}, and the audited images are {modality}. Remove it, or write "
-            f"any_modality = true in its [[artefacts]] to run it all the same. `palpate list artefacts --modality "
-            f"{modality}` shows those that fit."
+            f"{name}: artefact '{item.name}' is of {kinds}, and the images are {modality}. Name one of `palpate list "
+            f"artefacts --modality {modality}`, or write any_modality = true in its [[artefacts]] to run it all the "
+            "same."
         )
     try:
         item.artefact.check(shape, scene)

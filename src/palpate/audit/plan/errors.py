@@ -28,6 +28,11 @@ _WANTED = {
     "model_attributes_type": "a table",
     "finite_number": "a finite number",
 }
+_LIMITS = {
+    "greater_than_equal": "{limit} or more",
+    "less_than_equal": "{limit} or less",
+    "greater_than": "more than {limit}",
+}
 
 
 def not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> PlanError:
@@ -127,7 +132,10 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
     example = f" For example: {field.examples[0]}." if field is not None and field.examples else ""
     match detail["type"]:
         case "extra_forbidden":
-            text = f"there is no such field. {nearest(str(key[-1]), owner.model_fields)}"
+            hint = nearest(str(key[-1]), owner.model_fields)
+            if key[0] == "artefacts" and hint.startswith("Known are"):
+                hint = f"severity sets how strong an artefact is, and the search chooses its parameters. {hint}"
+            text = f"there is no such field. {hint[:1].upper()}{hint[1:]}"
         case "missing":
             about = " ".join((field.description or "").split()) if field is not None else ""
             first = re.split(r"[.:;](?:\s|$)", about)[0]
@@ -144,10 +152,9 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
             text = f"{_shown(context['tag'])} is not one of its values. {nearest(str(context['tag']), choices)}"
         case "union_tag_not_found":
             text = 'it is missing: what kind of task this is. For example: kind = "multiclass".'
-        case "greater_than_equal":
-            text = f"{_shown(value)} must be {context['ge']} or more."
-        case "less_than_equal":
-            text = f"{_shown(value)} must be {context['le']} or less."
+        case kind if kind in _LIMITS:
+            (limit,) = context.values()
+            text = f"{_shown(value)} must be {_LIMITS[kind].format(limit=f'{limit:.12g}')}.{example}"
         case kind if kind in _WANTED:
             text = f"{_shown(value)} must be {_WANTED[kind]}.{example}"
         case _:

@@ -41,6 +41,9 @@ class PlanFields(Section):
     """The attacks, in order."""
     artefacts: tuple[ArtefactSection, ...] = Field(default=(), examples=["[[artefacts]]"])
     """The artefacts of acquisition, in order."""
+    reference: str | None = Field(default=None, examples=['reference = "../baseline/runs/plan"'])
+    """Run folder of a reference model on the same images with the same artefacts. The report divides the errors under
+    artefacts by those of that model, as mCE and relative balanced errors do. No record depends on it."""
     gates: tuple[GateSection, ...] = Field(default=(), examples=["[[gates]]"])
     """Limits that the model must meet."""
     survival: SurvivalSection = SurvivalSection()

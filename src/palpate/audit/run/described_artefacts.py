@@ -18,6 +18,7 @@ def described_artefacts(
     seconds: Mapping[str, float],
     pictures: Sequence[dict[str, Any]],
     modality: str,
+    reference: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
     """The artefacts, their shards and pictures; None if the plan has none.
 
@@ -27,12 +28,14 @@ def described_artefacts(
         seconds: identity of a stored shard -> how long it took.
         pictures: of each artefact the image that it harms most.
         modality: the kind of the images; empty if it is not known.
+        reference: errors of the plan's reference model; None without one.
     """
     if not items:
         return None
     spent = {item.identity: sum(seconds.get(one.identity, 0.0) for one in shards if one.item is item) for item in items}
     return {
         "modality": modality,
+        "reference": reference,
         "shards": [shard.identity for shard in shards],
         "items": [_item(item, spent[item.identity]) for item in items],
         "pictures": list(pictures),

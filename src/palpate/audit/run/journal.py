@@ -60,6 +60,7 @@ class Journal:
         artefact_seconds: time of each stored one.
         artefact_pictures: of each artefact the image that it harms most.
         modality: the kind of the images; empty if it is not known.
+        reference: errors of the plan's reference model under the artefacts; None without one.
         finished: when it was finished.
         versions: packages that the last attack used.
         machine: the machine of the last attack.
@@ -87,6 +88,7 @@ class Journal:
     artefact_seconds: dict[str, float] = field(default_factory=dict)
     artefact_pictures: list[dict[str, Any]] = field(default_factory=list)
     modality: str = ""
+    reference: dict[str, Any] | None = None
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
@@ -124,7 +126,12 @@ class Journal:
             "handlings": self.survival.described,
             "attacks": [self._attack(item) for item in self.items],
             "artefacts": described_artefacts(
-                self.artefacts, self.artefact_shards, self.artefact_seconds, self.artefact_pictures, self.modality
+                self.artefacts,
+                self.artefact_shards,
+                self.artefact_seconds,
+                self.artefact_pictures,
+                self.modality,
+                self.reference,
             ),
             "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],

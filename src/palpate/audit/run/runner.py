@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,12 +16,24 @@ from palpate.audit.plan.lines import unchecked
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.after import After
 from palpate.audit.run.artefacts import Artefacts
+from palpate.audit.run.earlier import (
+    COULD_NOT,
+    EXPORTS,
+    MEMORY,
+    QUESTIONS,
+    SAVING,
+    could_not_run,
+    known,
+    moved,
+    remembered,
+)
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
 from palpate.audit.run.learned import Learning
 from palpate.audit.run.lock import locked
 from palpate.audit.run.opening import open_run, require_own, require_same_subject, store_plan
 from palpate.audit.run.progress import Finer, Progress, Silence, loading
+from palpate.audit.run.reference import reference_of
 from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.chance import at_chance
 from palpate.audit.subject.file_findings import file_findings
@@ -48,10 +60,6 @@ from palpate.victim.victim import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
-
-
-_COULD_NOT = "This attack could not run:"
-_PROVENANCE, _EXPORTS, _SAVING, _MEMORY, _QUESTIONS = "provenance", "exports", "saving", "memory", "questions"
 
 
 @dataclass(frozen=True)
@@ -159,57 +167,22 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     journal = Journal(run, plan, survival, made, shards, tuning, findings=findings)
     journal.artefacts = artefact_items(plan, subject.grid)
     journal.modality = require_all_fit(plan, subject, journal.artefacts)
+    journal.reference = reference_of(plan, subject, journal.artefacts)
     journal.artefact_shards = artefact_shards(plan, subject, journal.artefacts)
     if before is not None:
         journal.created = before.get("created", journal.created)
-        journal.seconds = _known(before.get("shard_seconds", {}))
+        journal.seconds = known(before.get("shard_seconds", {}))
         journal.quality = before.get("quality")
-        journal.artefact_seconds = _known((before.get("artefacts") or {}).get("seconds", {}))
+        journal.artefact_seconds = known((before.get("artefacts") or {}).get("seconds", {}))
         traced = (before.get("stability") or {}).get("items", [])
-        journal.trace_seconds = _known({entry["identity"]: entry["seconds"] for entry in traced})
+        journal.trace_seconds = known({entry["identity"]: entry["seconds"] for entry in traced})
         journal.files = expected(before, plan)
         changed = settle(run, before.get("export"), plan.export)
         if any(run.has(shard.identity) for shard in shards):
-            findings += dict.fromkeys([*_remembered(before, plan), *changed])
+            findings += dict.fromkeys([*remembered(before, plan), *changed])
     journal.stability = described(plan, made, (), run, {}, is_opaque(subject.victim.module))
     store_plan(run, plan)
     return journal
-
-
-def _known(seconds: Mapping[str, float | None]) -> dict[str, float]:
-    return {key: value for key, value in seconds.items() if value is not None}
-
-
-def _remembered(before: dict[str, Any], plan: Plan) -> list[AuditFinding]:
-    """Findings from the time when the finished shards were made; a later start cannot find them again."""
-    wanted = {_PROVENANCE, _MEMORY, _QUESTIONS}
-    wanted |= {_EXPORTS} if plan.export.images != "none" else set()
-    wanted |= {_SAVING} if plan.survival.saved else set()
-    return [AuditFinding(**noted) for noted in before.get("findings", []) if noted["subject"] in wanted]
-
-
-def _could_not_run(before: dict[str, Any] | None) -> set[str]:
-    """The attacks that the last start could not run."""
-    noted = (before or {}).get("findings", [])
-    return {finding["subject"] for finding in noted if finding["text"].startswith(_COULD_NOT)}
-
-
-def _moved(before: dict[str, Any], journal: Journal) -> list[AuditFinding]:
-    """A note if attacks continue with other versions or on another machine than before."""
-    changes = [
-        f"{key} {was.get(key, 'none')} -> {here.get(key, 'none')}"
-        for was, here in (
-            (before.get("versions", {}), journal.versions),
-            (before.get("machine", {}), journal.machine),
-        )
-        for key in sorted({*was, *here})
-        if was.get(key) != here.get(key)
-    ]
-    if not changes:
-        return []
-    text = f"The run continued with other versions or on another machine ({'; '.join(changes)})."
-    text += " The last digits of figures may differ."
-    return [AuditFinding("note", _PROVENANCE, text)]
 
 
 class _Audit:
@@ -231,7 +204,7 @@ class _Audit:
         again = {shard.identity for shard in damaged.values()}
         missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
         if before is not None and (missing or self.artefacts.missing() or after.missing()):
-            journal.findings += _moved(before, journal)
+            journal.findings += moved(before, journal)
         elif before is not None:
             # Nothing is left to run, so the versions and the machine of the earlier start are kept.
             journal.finished = before.get("finished")
@@ -246,7 +219,7 @@ class _Audit:
                 f"{len(again)} finished shards are attacked again to write them again. Their records stay the same."
             )
         # Attacks that could not run at the last start come last, because they may hang.
-        late = _could_not_run(before)
+        late = could_not_run(before)
         missing.sort(key=lambda shard: shard.item.name in late)
         try:
             self._attack(missing)
@@ -320,7 +293,7 @@ class _Audit:
             seconds = time.perf_counter() - begin
             self.run.write_shard(shard.identity, records)
             if questions is not None and (said := questions.describe()) is not None:
-                self._note("note", _QUESTIONS, said)
+                self._note("note", QUESTIONS, said)
         self.run.forget_questions(shard.identity)
         self.journal.seconds[shard.identity] = round(seconds, 6)
         self.journal.save()
@@ -347,12 +320,12 @@ class _Audit:
         if not self.subject.table.paths(found.records[0].row):
             if wanted == "all":
                 text = "Images of an archive have no separate files, so no adversarial image is exported."
-                self._note("note", _EXPORTS, text)
+                self._note("note", EXPORTS, text)
         elif wanted == "all" or (wanted == "shown" and shown):
             try:
                 export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
             except InputError as error:
-                self._note("warning", _EXPORTS, f"An adversarial image could not be exported: {error}")
+                self._note("warning", EXPORTS, f"An adversarial image could not be exported: {error}")
 
     def _working_on(self, item: Item | ArtefactItem) -> None:
         self.current = item
@@ -365,14 +338,14 @@ class _Audit:
 
     def _fail(self, name: str, error: InputError) -> None:
         self.failed[name] = str(error)
-        self.journal.findings.append(AuditFinding("failure", name, f"{_COULD_NOT} {error}"))
+        self.journal.findings.append(AuditFinding("failure", name, f"{COULD_NOT} {error}"))
         self.journal.save()
         self.progress.message(f"'{name}' could not run: {error}")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
         """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
         if self.current is not None:
-            self.journal.findings.append(AuditFinding("failure", self.current.name, f"{_COULD_NOT} {text}"))
+            self.journal.findings.append(AuditFinding("failure", self.current.name, f"{COULD_NOT} {text}"))
             self.journal.save()
             text = f"'{self.current.name}' could not run: {text}"
         end(text)
@@ -380,10 +353,10 @@ class _Audit:
     def _close(self, interrupted: bool) -> None:
         journal = self.journal
         if (less := self.room.describe()) is not None:
-            self._note("note", _MEMORY, less)
+            self._note("note", MEMORY, less)
         for reason, count in self.survival.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
-            self._note("warning", _SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
+            self._note("warning", SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
         if not interrupted:
             self.artefacts.draw()
         if not interrupted and self._done() == len(journal.shards) + len(journal.artefact_shards):

@@ -10,6 +10,7 @@ from palpate.audit.plan.lines import marked
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of, texts
 from palpate.audit.starter.annotated import annotated_parts
+from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
 from palpate.audit.starter.model import gives_gradients, model_part
 from palpate.audit.starter.roots import with_roots
@@ -58,11 +59,14 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
     data = with_roots(data, place, layout.table(), layout.path)
     values = values_in(layout)
-    data += "".join(f"{line}\n" for line in nan_lines(values))
+    modality = modality_in(layout, values)
+    data += "".join(f"{line}\n" for line in (*nan_lines(values), *modality_lines(modality)))
+    artefacts = proposed(layout, values, modality)
     model, threat = model_part(folder, place, layout, values), threat_part(values)
     attacks = attacks if gives_gradients(folder) else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
-    parts = [head, model, data, task, threat, attacks, _GATES.format(eps=values.eps[:2][-1])]
+    gates = _GATES.format(eps=values.eps[:2][-1], artefact=artefacts[0])
+    parts = [head, model, data, task, threat, attacks, artefact_part(artefacts, modality, layout.form.shape[0]), gates]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
@@ -225,9 +229,14 @@ def _attacks(layout: FoundClasses, disease: tuple[str, ...]) -> str:
     return attack_part("classes", clinical) if disease else attack_part("classes", proposed=clinical)
 
 
-_GATES = """# A limit that the model must meet; `palpate audit` ends with status 1 if it does not.
+_GATES = """# Limits that the model must meet; `palpate audit` ends with status 1 if it does not.
 # [[gates]]
 # metric = "robust_accuracy"
 # eps = "{eps}"
+# at_least = 0.5
+# [[gates]]
+# metric = "robust_accuracy"
+# artefact = "{artefact}"
+# severity = 3
 # at_least = 0.5
 """

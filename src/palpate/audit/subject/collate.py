@@ -16,6 +16,8 @@ from palpate.errors import InputError
 
 Spacing = tuple[float, ...] | None
 """mm of a pixel along each spatial axis; None where it is not known."""
+CLASSES = ("binary", "multiclass", "ordinal")
+"""Kinds of task whose images have one class each, and no annotation besides it."""
 
 
 def survey(
@@ -30,8 +32,8 @@ def survey(
     Raises:
         InputError: an annotation cannot be read, or the given spacing does not fit an image.
     """
-    ours = [_spacing(header, given, case.name) for header, case in zip(headers, table, strict=True)]
-    if kind in ("binary", "multiclass", "ordinal"):
+    ours = [spacing_of(header, given, case.name) for header, case in zip(headers, table, strict=True)]
+    if kind in CLASSES:
         return table.counts(), ours
     counts, spacings = np.zeros(names, dtype=np.int64), list[Spacing]()
     for row in range(len(table)):
@@ -41,7 +43,8 @@ def survey(
     return tuple(counts.tolist()), spacings
 
 
-def _spacing(header: Header, given: Spacing, name: str) -> Spacing:
+def spacing_of(header: Header, given: Spacing, name: str) -> Spacing:
+    """The spacing that a file has, or that the plan gives; raises InputError if they contradict each other."""
     if given is None:
         return header.spacing
     if len(given) != len(header.shape) - 1:

@@ -123,7 +123,7 @@ class Subject:
 
     def targets(self, rows: Sequence[int]) -> Tree:
         """The annotations of some rows of one shape, as the task expects them, on the device."""
-        if self.kind in ("binary", "multiclass", "ordinal"):
+        if self.kind in collate.CLASSES:
             labels = [self.table[row].label for row in rows]
             return torch.tensor(labels, dtype=torch.int64, device=self.device)
         annotations = [self.table.annotation(row) for row in rows]

@@ -153,8 +153,23 @@ class ArtefactDescription(JsonObject):
         return ", ".join(one.at(severity) for one in self.parameters if one.levels is not None)
 
 
+class Reference(JsonObject):
+    """A reference model, audited on the same images with the same artefacts."""
+
+    title: Text
+    model: Text
+    weights: Text
+    """Hash of its weights."""
+    errors: dict[str, Number]
+    """Identity of an artefact -> its corruption error."""
+    clean: dict[str, Number]
+    """Identity of an artefact -> its error on the images as stored."""
+
+
 class Artefacts(JsonObject):
     """All artefacts of the plan."""
+
+    reference: Reference | None = None
 
     modality: Text = ""
     """The kind of the images; empty if it is not known."""

@@ -94,9 +94,13 @@ class ArtefactResults(JsonObject):
     measures: list[ArtefactMeasure]
     first_failing: FirstFailing | None
     corruption_error: Figure | None
-    """1 minus the mean score over the five severities; for classes 1 minus the share right."""
+    """1 minus the mean score over the five severities; for classes 1 minus the balanced accuracy (balanced error)."""
     added_error: Figure | None
     """The corruption error minus the error on the images as stored."""
+    relative_error: Number = None
+    """The corruption error divided by that of the reference model; null without one."""
+    relative_added_error: Number = None
+    """The added error divided by that of the reference model; null without one, or if that model loses nothing."""
     found_by: dict[str, int]
     """For how many images each step of the search found the worst."""
     queries: int
@@ -118,6 +122,13 @@ class ArtefactSummary(JsonObject):
     side_by_side: Text
     """What an adversary needs to beat half of the images, and the severity at which an artefact does it too."""
     corruption_error: Figure | None
-    """Mean of the artefacts' corruption errors; the reference is the model itself on the images as stored."""
+    """Mean of the artefacts' corruption errors."""
     added_error: Figure | None
+    """That minus the error of the same model on the images as stored, its reference."""
+    reference: Text = ""
+    """The reference model in words; empty without one."""
+    relative_error: Number = None
+    """Mean of the relative errors over the artefacts (mCE); null without a reference."""
+    relative_added_error: Number = None
+    """Mean of the relative added errors over the artefacts (relative mCE); null without a reference."""
     items: list[ArtefactResults]

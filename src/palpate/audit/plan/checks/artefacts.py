@@ -30,6 +30,13 @@ def artefact_problems(plan: PlanFields) -> Iterator[Problem]:
             yield (*key, "name"), f"'{section.title}' has a special meaning in gates. Choose another name."
         elif section.title in seen:
             yield (*key, "name"), f"'{section.title}' is the name of another row already. Give it another name = ..."
+        elif not item.modalities and not section.any_modality:
+            kinds = "; ".join(f"'{entry.name}' is of {', '.join(entry.modalities)}" for entry in item.entries)
+            yield (
+                (*key, "artefact"),
+                f"no kind of images has all of these: {kinds}. Name artefacts of one kind; any_modality = true runs "
+                "them all the same.",
+            )
         elif plan.data.modality is not None and plan.data.modality not in item.modalities and not section.any_modality:
             fitting = ", ".join(entry.name for entry in catalog.of_modality(plan.data.modality))
             yield (
@@ -44,7 +51,7 @@ def _problem(key: tuple[str | int, ...], name: str, text: str) -> Problem:
     for field in ("goal", "severity", "draws", "tries", "evolution", "polish", "bisection"):
         if text.startswith(f"{field}: "):
             return (*key, field), text.removeprefix(f"{field}: ")
-    return (*key, "artefact"), text
+    return (*key, "artefact"), text.removeprefix("parts: ")
 
 
 def artefact_gate(plan: PlanFields, gate: GateSection) -> Iterator[tuple[str, str]]:

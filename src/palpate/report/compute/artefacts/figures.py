@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from palpate.errors import StorageError
-from palpate.metrics.artefacts import SEVERITIES, ArtefactOutcome, Kind, arrange_artefacts, median_severity
+from palpate.metrics.artefacts import (
+    SEVERITIES,
+    ArtefactOutcome,
+    Kind,
+    arrange_artefacts,
+    balanced,
+    clean_errors,
+    errors,
+    mean_of,
+    median_severity,
+)
 from palpate.metrics.intervals import Resampling, percentiles
 from palpate.metrics.panel import Bools, Floats
 from palpate.metrics.robustness import worst_success
@@ -62,8 +72,16 @@ def measure_artefacts(run: RunFolder, reading: RunReading, worst: Sequence[Worst
         side_by_side=side_by_side(reading.description, worst, items, sets),
         corruption_error=_together(reading, complete, added=False),
         added_error=_together(reading, complete, added=True),
+        reference="" if described.reference is None else f"{described.reference.title}: {described.reference.model}",
+        relative_error=_mean([item.relative_error for item in items]),
+        relative_added_error=_mean([item.relative_added_error for item in items]),
         items=items,
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _attacked(reading: RunReading) -> frozenset[int]:
@@ -78,28 +96,19 @@ def _tried(outcome: ArtefactOutcome) -> frozenset[int]:
 
 
 def _together(reading: RunReading, outcomes: Sequence[ArtefactOutcome], *, added: bool) -> Figure | None:
+    """The mean of the errors of all artefacts that were tried on all images."""
     if not outcomes:
         return None
-    errors = np.stack([_errors(reading, outcome, added=added) for outcome in outcomes])
-    resampling = Resampling(outcomes[0].group)
-    mean = _mean_over(errors)
-    return figure_of(resampling.mean(mean, np.ones(mean.size, dtype=bool), _UNDEFINED))
-
-
-def _errors(reading: RunReading, outcome: ArtefactOutcome, *, added: bool) -> Floats:
-    """1 - mean score (or share right) over the severities, per image; minus the same of the image as stored."""
     classes = reading.description.task.classification
-    error = 1 - _mean_over(outcome.right if classes else outcome.score)
-    clean = outcome.clean.right.astype(np.float64) if classes else outcome.clean.score
-    return error - (1 - clean) if added else error
+    made = np.stack([_error(outcome, classes, added=added) for outcome in outcomes])
+    first = outcomes[0]
+    return figure_of(Resampling(first.group).estimate(balanced(mean_of(made), first.label), _UNDEFINED))
 
 
-def _mean_over(values: Floats) -> Floats:
-    """The mean of the defined values along the first axis; NaN where there is none."""
-    defined = np.isfinite(values)
-    count = defined.sum(axis=0)
-    total = np.where(defined, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def _error(outcome: ArtefactOutcome, classes: bool, *, added: bool) -> Floats:
+    """The error of each image over the severities; `added` to that of the image as stored."""
+    error = errors(outcome, classes)
+    return error - clean_errors(outcome, classes) if added else error
 
 
 class _Measured:
@@ -132,8 +141,9 @@ class _Measured:
             worst=self.worst(outcome.found),
             measures=self.measures(),
             first_failing=self.failing(),
-            corruption_error=self.mean(_errors(self.reading, outcome, added=False)),
-            added_error=self.mean(_errors(self.reading, outcome, added=True)),
+            corruption_error=self.error(added=False),
+            added_error=self.error(added=True),
+            **self.relative(),
             found_by=dict(Counter(outcome.found.step)),
             queries=int(outcome.queries.sum()),
             left=int(outcome.left.sum()),
@@ -143,6 +153,24 @@ class _Measured:
         """The mean over the images where a value is defined."""
         counted = np.ones(values.size, dtype=bool) if among is None else among
         return figure_of(self.resampling.mean(values, counted, _UNDEFINED))
+
+    def error(self, *, added: bool) -> Figure:
+        """The error over all severities, balanced over the classes."""
+        outcome = self._known()
+        error = _error(outcome, self.reading.description.task.classification, added=added)
+        return figure_of(self.resampling.estimate(balanced(error, outcome.label), _UNDEFINED))
+
+    def relative(self) -> dict[str, Any]:
+        """Both errors divided by those of the reference model."""
+        reference, item = self.reading.description.artefacts.reference, self.described.item  # type: ignore[union-attr]
+        error, added = (self.error(added=added).value for added in (False, True))
+        theirs = None if reference is None else reference.errors.get(item)
+        clean = None if reference is None else reference.clean.get(item)
+        lost = None if theirs is None or clean is None else theirs - clean
+        return {
+            "relative_error": error / theirs if theirs and error is not None else None,
+            "relative_added_error": added / lost if lost and lost > 0 and added is not None else None,
+        }
 
     def directed(self, values: Floats) -> Figure | None:
         """The mean of a direction; None if the plan names no disease."""
