@@ -1,7 +1,7 @@
 """Worst artefact found against worst of k random ones, at equal questions to the model, on real images.
 
     python -m benchmarks.artefact_search --data DIR            # test images, the table of the page
-    python -m benchmarks.artefact_search --data DIR --split val --ladder 60,110,30 --ladder 100,100,0
+    python -m benchmarks.artefact_search --data DIR --split val --ladder 80,90,30 --ladder 100,100,0
 
 For each example and each artefact of its modality with two free parameters or more, 200 random draws are compared with
 a search of 200 questions whose first draws are the same. Networks are trained on first use and kept in
@@ -32,7 +32,7 @@ from palpate.victim import Victim
 QUESTIONS = 200
 FEWEST = 2
 """Free parameters of the artefacts that are compared: in one, 200 random draws are a fine grid already."""
-SHARES = (60, 110, 30)
+SHARES = (80, 90, 30)
 """Draws, questions of CMA-ES, gradient steps."""
 NOTHING = Ladder(draws=0, tries=QUESTIONS, evolution=0, polish=0, bisection=0)
 """Random draws alone."""

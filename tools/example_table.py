@@ -172,6 +172,20 @@ def _series(results: Figures, name: str, part: str, statistic: str | None = None
     return next((one for one in found if statistic in (None, one["statistic"])), None)
 
 
+def write_into(page: Path, run: str, text: str) -> None:
+    """Replace the text of a page in the place of a run.
+
+    Raises:
+        ValueError: the page has no such place.
+    """
+    begin = f"<!-- run: {run} -->"
+    before, found, rest = page.read_text().partition(begin)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"{page} has no place for this run. Write '{begin}' and '{END}' where its table belongs.")
+    page.write_text(f"{before}{begin}\n{text}\n{END}{after}")
+
+
 def main() -> None:
     """Print, or write into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -184,12 +198,10 @@ def main() -> None:
     if options.page is None:
         print(text)
         return
-    begin = f"<!-- run: {options.run} -->"
-    before, found, rest = options.page.read_text().partition(begin)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        parser.error(f"{options.page} has no place for this run. Write '{begin}' and '{END}' where its table belongs.")
-    options.page.write_text(f"{before}{begin}\n{text}\n{END}{after}")
+    try:
+        write_into(options.page, options.run, text)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -122,3 +122,20 @@ def test_metal_that_is_larger_than_the_body_is_refused(water):
     theta = torch.tensor([[12.0, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.0]], dtype=torch.float64)
     with pytest.raises(InputError, match=r"12 mm is larger than the body, which is 7\.\d+ mm high"):
         bound_to(Metal(), water, scene, Streams([1]))(theta)
+
+
+@pytest.mark.parametrize("place", range(5), ids=["diameter", "aspect", "orientation", "down", "right"])
+def test_gradients_are_those_of_small_differences(water, place):
+    bound = bound_to(Metal(), water, _SCENE, Streams([1]))
+    axis = torch.linspace(-1, 1, _SIZE)
+    weights = torch.exp(-((axis[:, None] - 0.2) ** 2 + (axis[None] + 0.1) ** 2) * 3)
+
+    def of(values):
+        return (bound(values)[0, 0] * weights).mean()
+
+    theta = torch.tensor([[9.0, 0.6, 25.0, 0.42, 0.61, 1.5, 0.5, 0.0]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(of(theta), theta)
+    step = torch.zeros_like(theta)
+    step[0, place] = (0.05, 0.01, 0.2, 5e-4, 5e-4)[place]
+    numeric = float(of(theta.detach() + step) - of(theta.detach() - step)) / (2 * float(step[0, place]))
+    assert float(gradient[0, place]) == pytest.approx(numeric, rel=0.1, abs=1e-3)

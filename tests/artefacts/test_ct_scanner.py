@@ -12,6 +12,7 @@ from skimage.transform import iradon, radon, resize
 
 from palpate.artefacts.artefact import Scene
 from palpate.artefacts.ct.ellipses import Ellipses
+from palpate.artefacts.ct.metal import RESOLUTION
 from palpate.artefacts.ct.outline import Outline
 from palpate.artefacts.ct.scanner import MU_WATER, Scanner
 from palpate.artefacts.ct.slices import Slices
@@ -82,6 +83,17 @@ def test_an_ellipse_in_closed_form_is_the_projection_of_its_pixels():
     exact = ellipse.lines(scanner.angles, scanner.places, scanner.pixel)[0]
     assert float((numeric - exact).abs().mean()) < 0.002 * float(exact.max())
     assert float((numeric - exact).abs().max()) < 0.06 * float(exact.max())
+
+
+@pytest.mark.parametrize(("long", "short", "error"), [(6.0, 3.0, 0.08), (4.5, 2.5, 0.1), (2.0, 1.2, 0.2)])
+def test_an_ellipse_is_drawn_as_the_scanner_reconstructs_it(long, short, error):
+    scanner = Scanner(96, 96, 1.0, views=150)
+    ellipse = _ellipse(3.3, -4.7, long, short, 30.0)
+    made = scanner.reconstruct(ellipse.lines(scanner.angles, scanner.places, 1.0))[0]
+    down, right = scanner.axes()
+    drawn = ellipse.cover(down, right, RESOLUTION)[0]
+    assert float((made - drawn).square().mean().sqrt()) < error * float(made.square().mean().sqrt())
+    assert float(made.sum()) == pytest.approx(math.pi * long * short, rel=0.01)
 
 
 @pytest.mark.parametrize("half", [0.05, 0.4, 7.0])

@@ -110,6 +110,15 @@ def test_a_black_frame_stays_sharp_and_does_not_darken_the_view(name: str) -> No
     assert float((blurred[0] - image).abs().max()) > 20
 
 
+@pytest.mark.parametrize("name", ["smoke", "lens-particles", "droplets", "bubbles", "specular-highlights"])
+def test_nothing_shines_in_a_black_frame(name: str) -> None:
+    image = smooth(3)
+    image[..., :40] = 3
+    made_of = apply(name, image.expand(4, -1, -1, -1), bounds=(0, 255), severity=5).images
+    assert float(made_of[..., :38].max()) <= 4
+    assert float((made_of - image)[..., 40:].abs().max()) > 20
+
+
 def test_a_dark_lumen_is_no_frame() -> None:
     image = torch.full((1, 64, 64), 120.0, dtype=torch.float64)
     image[:, 20:40, 20:40] = 2

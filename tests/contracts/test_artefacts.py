@@ -15,11 +15,12 @@ _SIZE, _DEPTH = 48, 12
 
 
 def _body(shape):
-    """An ellipse with two organs and fine structure, from 0 to 1."""
+    """An ellipse with two organs and fine structure, from 0 to 1; in a volume the first organ runs aslant."""
     axes = torch.meshgrid(*(torch.linspace(-1, 1, size) for size in shape), indexing="ij")
     down, right = axes[-2], axes[-1]
+    depth = axes[0] if len(shape) == 3 else 0.0
     body = ((down / 0.75) ** 2 + (right / 0.85) ** 2 < 1).float()
-    organs = torch.exp(-((down - 0.2) ** 2 + (right + 0.3) ** 2) * 12) - 0.6 * torch.exp(
+    organs = torch.exp(-((down - 0.2 - 0.3 * depth) ** 2 + (right + 0.3) ** 2) * 12) - 0.6 * torch.exp(
         -((down + 0.1) ** 2 + (right - 0.4) ** 2) * 25
     )
     fine = 0.06 * torch.sin(9 * down + 4 * right) * torch.cos(11 * right)

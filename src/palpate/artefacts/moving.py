@@ -38,7 +38,7 @@ def share_kept(before: Tree, after: Tree) -> Tensor:
     1 if nothing was annotated, and for classes and findings.
     """
     if isinstance(before, Masks):
-        values = [value for value in before.labels.unique().tolist() if 0 < value < _IGNORED]
+        values = [value for value in torch.unique(before.labels).tolist() if 0 < value < _IGNORED]
         shares = [_share(*(_count(targets.labels, value) for targets in (before, after))) for value in values]
         return torch.stack(shares).amin(0) if shares else torch.ones(len(before.labels), dtype=torch.float64)
     if isinstance(before, Boxes):

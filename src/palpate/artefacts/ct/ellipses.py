@@ -71,7 +71,9 @@ class Ellipses:
         root = torch.sqrt(level + 1e-12)
         # The distance from the edge, exact for a circle; in the middle the slope has no direction.
         distance = (1 - root) * torch.where(level > 1e-8, root / steepness, axes[1])
-        return weaker * (0.5 + distance / resolution).clamp(0, 1)
+        share = (0.5 + distance / resolution).clamp(0, 1)
+        # Without kinks, so that gradients are those of small steps.
+        return weaker * share**2 * (3 - 2 * share)
 
 
 def _swept(place: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from palpate.artefacts.parameter import Parameter
 from palpate.errors import InputError
 from palpate.streams import Streams
 
-__all__ = ["Metal"]
+__all__ = ["RESOLUTION", "Metal"]
 
 _ADN = "liaohaofu/adn, get_mar_params.m: 120 kVp, 2e7 photons, titanium, iron, copper of 4.5, 7.8, 8.9 g/cm3"
 _PHOTONS = 2e7
@@ -29,8 +29,8 @@ _FEWEST = 0.5
 """A detector that counted no photon is read as half a one."""
 _WATER, _BONE = 100.0, 1500.0
 """All is water below the first and bone above the second, in HU (adn); linear in between."""
-_RESOLUTION = 2.5
-"""The width of a sharp edge after the soft kernel of the reconstruction, in pixels of the grid."""
+RESOLUTION = 3.5
+"""How wide the soft kernel of the reconstruction makes a sharp edge, in pixels of the grid: fitted to it."""
 _APART = 1.25
 """Half the distance of two pieces is at least this many halves of the long axis."""
 
@@ -82,10 +82,10 @@ class Metal(Artefact):
         )
 
         def made(theta: Tensor) -> Tensor:
-            pieces, material = _pieces(theta.to(torch.float32), outline)
+            pieces, material = _pieces(theta.to("cpu", torch.float32), outline)
             mu = scan.tube.metal_reference.to(torch.float32)[material]
             change = slices.reconstructed(scan.hardened(pieces, material, theta[:, 7]))
-            edge = _RESOLUTION * slices.scanner.pixel
+            edge = RESOLUTION * slices.scanner.pixel
             cover = torch.stack([piece.cover(rows, columns, edge) for piece in pieces]).sum(0)
             metal = cover * (mu * (1000 / MU_WATER))[:, None, None]
             return image + (change + metal.reshape(len(theta), *[1] * (image.ndim - 2), *metal.shape[1:])).to(image)

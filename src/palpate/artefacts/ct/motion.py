@@ -99,7 +99,7 @@ def _bound(image: Tensor, scene: Scene, motion: Callable[[Tensor, Slices], tuple
     sinogram = Sinogram.of(slices, Outline.of(slices).body)
 
     def made(theta: Tensor) -> Tensor:
-        matrix, shift = motion(theta.to(torch.float32), slices)
+        matrix, shift = motion(theta.to("cpu", torch.float32), slices)
         return image + slices.reconstructed(sinogram.moved(matrix, shift) - sinogram.still).to(image)
 
     return made

@@ -24,7 +24,8 @@ class Slices:
     """The slices of an image on the grid of a scanner.
 
     A volume (C, D, H, W) is scanned slice by slice along its first axis, each with the same parameters. Only the
-    *change* of an artefact is computed on this grid; it is added to the image itself, which is never resampled.
+    *change* of an artefact is computed on this grid, in single precision on the CPU; it is added to the image itself,
+    which is never resampled.
 
     Attributes:
         scanner: its grid has square pixels.
@@ -37,18 +38,18 @@ class Slices:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, image: Tensor, scene: Scene, *, views: int | None = None, largest: int = LARGEST) -> Slices:
+    def of(cls, image: Tensor, scene: Scene, *, views: int | None = None, finest: float = 0.0) -> Slices:
         """The slices of an image (C, H, W) or (C, D, H, W); pixels of 1 mm if their size is not known.
 
         By default there are as many views as pixels on half a circle around the grid, which is what it needs, but at
-        most 360.
+        most 360. Pixels are at least `finest` mm wide.
         """
         height, width = image.shape[-2:]
         spacing = scene.spacing or (1.0, 1.0)
         tall, wide = height * spacing[-2], width * spacing[-1]
-        pixel = max(max(tall, wide) / largest, min(spacing[-2:]))
+        pixel = max(max(tall, wide) / LARGEST, min(spacing[-2:]), finest)
         size = (max(round(tall / pixel), 1), max(round(wide / pixel), 1))
-        values = image.detach().to(torch.float32).reshape(-1, 1, height, width)
+        values = image.detach().to("cpu", torch.float32).reshape(-1, 1, height, width)
         if size != (height, width):
             values = F.interpolate(values, size=size, mode="bilinear", antialias=True, align_corners=False)
         enough = min(2 * math.ceil(math.pi / 4 * max(size)), _MOST_VIEWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -49,6 +50,17 @@ class Framed:
     def channel(self, number: int) -> Framed:
         """One channel, in the same frame."""
         return Framed(self.image[number : number + 1], self.inside, self.dark)
+
+    def lamp(self) -> Tensor:
+        """Light that arrives around each pixel (1, H, W): at most 1, which is the mean of the view; 0 in the frame.
+
+        What mirrors the lamp, or scatters its light, is as bright as this.
+        """
+        reach = max(1, min(self.image.shape[-2:]) // 32)
+        light = (self.image - self.dark).mean(0, keepdim=True) * self.inside
+        near, known = (F.avg_pool2d(part[None], 2 * reach + 1, 1, reach)[0] for part in (light, self.inside))
+        mean = light.sum() / self.inside.sum().clamp(min=1)
+        return (near / (known * mean).clamp(min=1e-9)).clamp(0, 1) * self.inside
 
     def joined(self, planes: Tensor) -> Tensor:
         """Images (K, C, H, W) from blurred planes (K, C + 1, H, W): the mean over what the view shows, and the frame.

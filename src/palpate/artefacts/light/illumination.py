@@ -12,7 +12,8 @@ from torch import Tensor
 
 from palpate.artefacts.artefact import Artefact, Bound, Scene
 from palpate.artefacts.fields import REALISATION, Noise
-from palpate.artefacts.light.view import View, brightness, place
+from palpate.artefacts.light.frame import Framed
+from palpate.artefacts.light.view import View, place
 from palpate.artefacts.parameter import Parameter
 from palpate.streams import Streams
 
@@ -40,7 +41,7 @@ class Smoke(Artefact):
         L' = L t + A b (1 - t),      t = exp(-tau density),      density = exp(0.6 n) / E exp(0.6 n)
 
     n is a smooth normal field, tau the mean optical depth, A the light of dense smoke, and b the light of the lamp that
-    arrives (1 in the lit part, 0 in the black frame).
+    arrives (at most 1, its mean over the view; 0 in the black frame).
     """  # fmt: skip
 
     name: ClassVar[str] = "smoke"
@@ -56,7 +57,7 @@ class Smoke(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         view, dark = View.of(image), scene.bounds[0]
-        noise, lamp = smooth_noise(streams, image, _PLUMES), brightness(image, dark)
+        noise, lamp = smooth_noise(streams, image, _PLUMES), Framed.of(image, scene).lamp()
 
         def made(theta: Tensor) -> Tensor:
             density = torch.exp(_SPREAD * noise.at(theta[:, 2]) - _SPREAD**2 / 2)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from palpate.artefacts.artefact import Artefact, Bound, Scene
+from palpate.artefacts.light.frame import Framed
 from palpate.artefacts.light.spectrum import Spectrum, disc
 from palpate.artefacts.light.view import View, blurred_disc, place
 from palpate.artefacts.parameter import Parameter
@@ -61,9 +62,10 @@ class LensParticles(Artefact):
 
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
-        view, dark = View.of(image), scene.bounds[0]
+        view, dark, framed = View.of(image), scene.bounds[0], Framed.of(image, scene)
         light = image - dark
-        mean = light.mean((-2, -1), keepdim=True)
+        # Light that is scattered ends at the black frame, as the view does.
+        mean = light.mean((-2, -1), keepdim=True) * framed.inside
 
         def made(theta: Tensor) -> Tensor:
             opacity = view.column(theta[:, 1])
@@ -102,19 +104,18 @@ class Droplets(Artefact):
 
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
-        view, dark = View.of(image), scene.bounds[0]
-        light = image - dark
-        spectrum = Spectrum.of(light, self.parameters[1].high * view.side)
+        view, framed = View.of(image), Framed.of(image, scene)
+        spectrum = Spectrum.of(framed.planes(), self.parameters[1].high * view.side)
 
         def made(theta: Tensor) -> Tensor:
             edge = torch.full_like(theta[:, 0], _DROP_EDGE)
             covers = _covers(view, theta, 4, theta[:, 0], edge)
-            blurred = spectrum.filtered(disc(spectrum, theta[:, 1].detach() * view.side))
-            bent = F.grid_sample(blurred, _bent(view, theta, covers), mode="bilinear", padding_mode="border",
-                                 align_corners=False)  # fmt: skip
+            blurred = framed.joined(spectrum.filtered(disc(spectrum, theta[:, 1].detach() * view.side)))
+            grid = _bent(view, theta, covers)
+            bent = F.grid_sample(blurred - framed.dark, grid, padding_mode="border", align_corners=False)
             cover = torch.stack(covers).amax(0).unsqueeze(1)
             rim = 1 + 2 * view.column(theta[:, 2]).unsqueeze(1) * cover * (1 - cover)
-            return image + cover * (bent * rim - light)
+            return image + cover * (bent * rim - (image - framed.dark))
 
         return made
 

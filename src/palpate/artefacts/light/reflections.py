@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from palpate.artefacts.artefact import Artefact, Bound, Scene
+from palpate.artefacts.light.frame import Framed
 from palpate.artefacts.light.illumination import smooth_noise
-from palpate.artefacts.light.view import View, brightness, place
+from palpate.artefacts.light.view import View, place
 from palpate.artefacts.parameter import Parameter
 from palpate.streams import Streams
 
@@ -54,7 +55,7 @@ class SpecularHighlights(Artefact):
 
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
-        view, lamp = View.of(image), brightness(image, scene.bounds[0])
+        view, lamp = View.of(image), Framed.of(image, scene).lamp()
         uneven = torch.exp(0.5 * smooth_noise(streams, image, _FILM).first)
         drawn = streams.uniform((3, _SPOTS, 3), image)[0].double()
         away = (drawn[..., :2] - 0.5) * 0.2
@@ -109,7 +110,7 @@ class Bubbles(Artefact):
     def bind(self, image: Tensor, scene: Scene, streams: Streams) -> Bound:
         """See `Artefact.bind`."""
         view, dark = View.of(image), scene.bounds[0]
-        lamp = brightness(image, dark)
+        lamp = Framed.of(image, scene).lamp()
         away = streams.normal((2, _BUBBLES, 2), image)[0].double()
         share = 0.3 + 0.7 * streams.uniform((2, _BUBBLES), image)[0].double() ** 2
         share[:, 0] = 1.0

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from palpate.artefacts.parameter import Parameter
 
 ANYWHERE = "derived: it can be anywhere"
 _SMALLEST = 1e-9
-_LIT = 0.05
-"""Share of the brightest light below which a pixel is part of the black frame."""
 
 
 def place(what: str, low: float = 0.0, high: float = 1.0) -> tuple[Parameter, Parameter]:
@@ -76,23 +73,6 @@ class View:
     def column(self, values: Tensor) -> Tensor:
         """One number for each of K images, (K,) as (K, 1, 1)."""
         return values.to(self.down).reshape(-1, 1, 1)
-
-
-def brightness(image: Tensor, dark: float) -> Tensor:
-    """Light that arrives around each pixel (1, H, W): 1 where it is the mean of the lit part, at most 1, 0 in black.
-
-    The black frame of an endoscope or dermatoscope gets none: what reflects the lamp does not show there.
-
-    Args:
-        image: (C, H, W).
-        dark: the value of black.
-    """
-    light = (image - dark).mean(0, keepdim=True)
-    reach = max(1, min(image.shape[-2:]) // 32)
-    near = F.avg_pool2d(light[None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
-    lit = near > near.amax() * _LIT
-    mean = near[lit].mean() if bool(lit.any()) else near.mean()
-    return (near / mean.clamp(min=_SMALLEST)).clamp(0, 1)
 
 
 def blurred_disc(distance: Tensor, radius: Tensor, blur: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Ladder:
     | gradient, from the best so far | `polish`, with as many backward passes |
     | first failing severity | `bisection` |
 
-    By default this is 1 + 4 * 8 + 48 + 88 + 24 + 8 = 201. A model whose search is not exact (another arithmetic, or
+    By default this is 1 + 4 * 8 + 64 + 72 + 24 + 8 = 201. A model whose search is not exact (another arithmetic, or
     random numbers) is asked once more about each image that the search found.
 
     Attributes:
@@ -42,8 +42,8 @@ class Ladder:
     """
 
     draws: int = 8
-    tries: int = 48
-    evolution: int = 88
+    tries: int = 64
+    evolution: int = 72
     polish: int = 24
     bisection: int = 8
     severity: float = 5.0

@@ -19,4 +19,32 @@ TABLE = (
         "derived: shift and rotation theorems of the Radon transform (Kak, Slaney, Principles of Computerized "
         "Tomographic Imaging, 1988).",
     ),
+    ArtefactEntry(
+        "low-dose", f"{_CT}.dose:LowDose", "Noise of a scan with less dose.", ("ct",),
+        "Zeng et al., A simple low-dose x-ray CT simulation from high-dose scan, IEEE Transactions on Nuclear Science "
+        "2015.",
+    ),
+    ArtefactEntry(
+        "few-views", f"{_CT}.dose:FewViews", "Streaks of a scan with fewer views.", ("ct",),
+        "derived: filtered back-projection of fewer views (Kak, Slaney, Principles of Computerized Tomographic "
+        "Imaging, 1988, chapter 5).",
+    ),
+    ArtefactEntry(
+        "detector-blur", f"{_CT}.detector:DetectorBlur", "A detector that blurs.", ("ct",),
+        "derived: projection theorem (Kak, Slaney, Principles of Computerized Tomographic Imaging, 1988).",
+    ),
+    ArtefactEntry(
+        "ring", f"{_CT}.detector:Ring", "Rings of detector elements of wrong gain.", ("ct",),
+        "derived: back-projection of an error that all views share (Sijbers, Postnov, Reduction of ring artefacts in "
+        "high resolution micro-CT reconstructions, Physics in Medicine and Biology 2004).",
+    ),
+    ArtefactEntry(
+        "truncation", f"{_CT}.detector:Truncation", "The body is wider than the field of view.", ("ct",),
+        "Ohnesorge, Flohr, Schwarz, Heiken, Bae, Efficient correction for CT image artifacts caused by objects "
+        "extending outside the scan field of view, Medical Physics 2000.",
+    ),
+    ArtefactEntry(
+        "partial-volume", f"{_CT}.thickness:PartialVolume", "Thick slices of a volume.", ("ct",),
+        "derived: the mean over a slab of linearly interpolated slices.",
+    ),
 )  # fmt: skip

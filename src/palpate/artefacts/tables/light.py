@@ -4,7 +4,7 @@ from palpate.artefacts.tables.entry import ArtefactEntry
 
 _L = "palpate.artefacts.light"
 _LENS = ("endoscopy", "dermoscopy")
-_PHOTOGRAPHS = ("endoscopy", "dermoscopy", "fundus", "microscopy")
+_PHOTOGRAPHS = ("endoscopy", "dermoscopy", "microscopy")
 TABLE: tuple[ArtefactEntry, ...] = (
     ArtefactEntry(
         "lens-particles", f"{_L}.lens:LensParticles", "Dirt on the front lens, far out of focus, stops light.",
@@ -20,7 +20,8 @@ TABLE: tuple[ArtefactEntry, ...] = (
         "Goodman, Introduction to Fourier Optics, 2005: the transfer function of a lens out of focus.",
     ),
     ArtefactEntry(
-        "motion-blur", f"{_L}.blur:MotionBlur", "The camera or the patient moves during the exposure.", _PHOTOGRAPHS,
+        "motion-blur", f"{_L}.blur:MotionBlur", "The camera or the patient moves during the exposure.",
+        (*_PHOTOGRAPHS, "fundus"),
         "derived: an even movement during the exposure; as kornia.filters.motion_blur.",
     ),
     ArtefactEntry(

@@ -21,7 +21,7 @@ from palpate.audit.subject.subject import Subject
 from palpate.audit.work.artefacts import scene_of
 from palpate.audit.work.gallery import COPY, SYNTHETIC, Drawing
 from palpate.audit.work.planes import png, window
-from palpate.storage.artefacts import FOUND
+from palpate.storage.artefacts import CLEAN, FOUND
 from palpate.storage.runs import Frame, RunFolder, write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped
@@ -73,9 +73,11 @@ def _drawn(run: RunFolder, subject: Subject, item: ArtefactItem, frame: Frame, p
     clean = subject.images([row])[0]
     victim, task = subject.victim, item.task
     decided = [_first(task.predict(victim.judge(image[None]))) for image in (clean, after)]
-    drawing = Drawing.of(clean, _first(targets), decided[0], decided[1], int(getattr(task, "structures", 0)))
-    bounds, inverted = victim.bounds, subject.headers[row].inverted
-    shades = window(clean, bounds, inverted=inverted)
+    structures = int(getattr(task, "structures", 0))
+    drawing = Drawing.of(clean, _first(targets), decided[0], decided[1], structures)
+    # Where anatomy moves, the annotation of the image as stored is in another place.
+    stored = Drawing.of(clean, _first(subject.targets([row])), decided[0], decided[1], structures)
+    shades = window(clean, victim.bounds, inverted=subject.headers[row].inverted)
     slices = []
     for plane in drawing.planes:
         stem = f"artefact-{item.identity[:16]}-{row}"
@@ -86,13 +88,24 @@ def _drawn(run: RunFolder, subject: Subject, item: ArtefactItem, frame: Frame, p
             {
                 **{kind: f"images/{name}" for kind, name in names.items()},
                 "marks": drawing.marks(plane),
-                "index": plane.index,
-                "count": plane.count,
-                "axis": plane.axis,
-                "aspect": plane.aspect,
-                "changed": plane.changed,
+                "truth_before": stored.marks(plane)["truth"] if item.artefact.moves else None,
+                **{name: getattr(plane, name) for name in ("index", "count", "axis", "aspect", "changed")},
             }
         )
+    return {
+        **_said(item, frame, place, subject.kind == "multilabel"),
+        "truth": _numbers(item.reader.truth(targets)[0]) if subject.kind == "multilabel" else [],
+        "clean_prediction": _class(decided[0]),
+        "window": None if shades == victim.bounds else list(shades),
+        "slices": slices,
+    }
+
+
+def _said(item: ArtefactItem, frame: Frame, place: int, findings: bool) -> dict[str, Any]:
+    """What the rows say of one image: the decision before, and with the worst artefact found."""
+    row, theta = int(frame["row"][place]), frame["theta"][place].tolist()
+    before = int(np.flatnonzero((frame["item"] == item.identity) & (frame["kind"] == CLEAN) & (frame["row"] == row))[0])
+    lists = {"measures": True, "found": findings}
     return {
         "artefact": item.name,
         "item": item.identity,
@@ -100,12 +113,15 @@ def _drawn(run: RunFolder, subject: Subject, item: ArtefactItem, frame: Frame, p
         "image": str(frame["image"][place]),
         "severity": float(frame["severity"][place]),
         "words": words(item.artefact.parameters, theta),
+        "theta": theta,
         "label": int(frame["label"][place]),
         "prediction": int(frame["prediction"][place]),
-        "clean_prediction": _class(decided[0]),
+        "clean_score": _number(frame["score"][before]),
         "score": _number(frame["score"][place]),
+        **{f"clean_{name}": _numbers(frame[name][before] if kept else ()) for name, kept in lists.items()},
+        **{name: _numbers(frame[name][place] if kept else ()) for name, kept in lists.items()},
         "failed": bool(frame["margin"][place] <= 0),
-        "slices": slices,
+        "eligible": bool(frame["eligible"][place]),
     }
 
 
@@ -115,6 +131,10 @@ def _class(decision: Tree) -> int:
 
 def _first(tree: Tree) -> Tree:
     return mapped(lambda tensor: tensor[0], tree)
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    return [_number(value) for value in values]
 
 
 def _number(value: float) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
-from palpate.report.model.description_artefacts import Artefacts
+from palpate.report.model.description_artefacts import ArtefactPicture, Artefacts
 from palpate.report.model.description_quality import Probing
 from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
@@ -339,9 +340,12 @@ class Description(JsonObject):
         known = range(len(self.task.classes))
         if len(self.data.per_class) != len(known):
             raise ValueError(f"data.per_class has {len(self.data.per_class)} numbers for {len(known)} classes")
-        for picture in self.gallery if self.task.classification else ():
-            if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
-                raise ValueError(f"gallery: row {picture.row} names a class outside 0 to {len(known) - 1}")
+        pictures: dict[str, Sequence[PictureDescription | ArtefactPicture]]
+        pictures = {"gallery": self.gallery, "artefacts.pictures": self.artefacts.pictures if self.artefacts else []}
+        for where, shown in pictures.items() if self.task.classification else ():
+            for picture in shown:
+                if any(index not in known for index in (picture.label, picture.clean_prediction, picture.prediction)):
+                    raise ValueError(f"{where}: row {picture.row} names a class outside 0 to {len(known) - 1}")
         return self
 
 

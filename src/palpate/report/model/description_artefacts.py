@@ -97,7 +97,7 @@ class ArtefactPicture(JsonObject):
     """Measures of the image as stored, in the order of `task.measures`."""
     measures: list[Number] = Field(default_factory=list)
     """Measures with the artefact."""
-    truth: list[Number] = Field(default_factory=list)
+    truth: list[float] = Field(default_factory=list)
     """The annotation of findings; empty for other tasks."""
     clean_found: list[Number] = Field(default_factory=list)
     """The model's findings in the image as stored; empty for other tasks."""
@@ -106,6 +106,8 @@ class ArtefactPicture(JsonObject):
     failed: bool
     eligible: bool = True
     """The goal applies to this image, and it was not reached before."""
+    window: tuple[float, float] | None = None
+    """Stored values shown as black and as white, if they are not the bounds."""
     slices: list[ArtefactSlice] = Field(min_length=1)
 
 

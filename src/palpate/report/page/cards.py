@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from palpate.report.model.description import Export, TaskDescription
+from palpate.report.model.description_artefacts import ArtefactPicture, ArtefactSlice
 from palpate.report.model.schema import Results
 from palpate.report.model.shown import MarkDescription, PictureDescription, SliceDescription
 from palpate.report.model.wording import Wording
@@ -19,6 +20,9 @@ HEIGHT = 1000
 LETTER = 62
 """Height of a letter in the same units; `report.css` uses the same number."""
 GAP = 14
+
+
+Drawn = dict[str, tuple[str, list[tuple[str, list[MarkDescription]]]]]
 
 
 def moved(picture: PictureDescription) -> bool:
@@ -52,7 +56,7 @@ def card(
         "eps": picture.eps,
         "row": picture.row,
         "name": picture.image if named else None,
-        "window": _window(picture, results.data.unit),
+        "window": window(picture, results.data.unit),
         "exports": [
             {"file": one.file, "link": link(run, one.file)}
             for one in exports
@@ -68,10 +72,11 @@ def card(
         return {**shared, **dict(zip(("label", "before", "after"), names, strict=True))}
     score = Wording(task).score
     shared |= {"scored": score[0].upper() + score[1:], "before": ratio(picture.clean_score)}
-    return {**shared, "after": ratio(picture.score), **_table(picture, task)}
+    return {**shared, "after": ratio(picture.score), **table(picture, task)}
 
 
-def _window(picture: PictureDescription, unit: str) -> str | None:
+def window(picture: PictureDescription | ArtefactPicture, unit: str) -> str | None:
+    """The stored values that are shown as black and white; None if they are the bounds."""
     if picture.window is None:
         return None
     low, high = amount(picture.window[0]), in_unit(picture.window[1], unit)
@@ -81,13 +86,36 @@ def _window(picture: PictureDescription, unit: str) -> str | None:
 def _slice(
     run: RunFolder, picture: PictureDescription, one: SliceDescription, task: TaskDescription, lost: Collection[str]
 ) -> dict[str, Any]:
-    words = "" if one.axis is None else f"slice {one.index + 1} of {one.count} along axis {one.axis + 1}"
-    words += f", {one.changed} pixels changed" if one.axis is not None and one.changed else ""
-    drawn = {
+    drawn: Drawn = {
         "as stored": (one.clean, [("truth", one.marks.truth), ("found", one.marks.clean)]),
         "adversarial": (one.adversarial, [("truth", one.marks.truth), ("found", one.marks.adversarial)]),
         f"change × {picture.amplification:g}": (one.perturbation, []),
     }
+    return pictured(run, picture.row, one, drawn, task, lost)
+
+
+def pictured(
+    run: RunFolder,
+    row: int,
+    one: SliceDescription | ArtefactSlice,
+    drawn: Drawn,
+    task: TaskDescription,
+    lost: Collection[str],
+) -> dict[str, Any]:
+    """One plane: its place in the volume in words, and its pictures with what is drawn over them.
+
+    Args:
+        run: the run folder.
+        row: position of the image.
+        one: the plane.
+        drawn: caption -> path of the picture, and shapes by who says them (`truth`, `found`).
+        task: names the structures.
+        lost: paths of files that are not to be shown.
+    """
+    words = "" if one.axis is None else f"slice {one.index + 1} of {one.count} along axis {one.axis + 1}"
+    # Where anatomy moves, the decision changes because it moves along.
+    still = isinstance(one, SliceDescription) or one.truth_before is None
+    words += f", {one.changed} pixels changed" if one.axis is not None and one.changed and still else ""
     pictures = []
     for caption, (path, layers) in drawn.items():
         place = f", {words}" if words else ""
@@ -95,7 +123,7 @@ def _slice(
             {
                 "data": None if path in lost else embed(run, path),
                 "caption": caption,
-                "alt": f"{caption}, row {picture.row}{place}{_in_words(layers, task.classes)}",
+                "alt": f"{caption}, row {row}{place}{_in_words(layers, task.classes)}",
                 "aspect": one.aspect,
                 "width": round(HEIGHT * one.aspect),
                 "height": HEIGHT,
@@ -176,7 +204,7 @@ def _in_words(layers: Sequence[tuple[str, Sequence[MarkDescription]]], classes: 
     return "; " + "; ".join(texts) if any(marks for _, marks in layers) else ""
 
 
-def _table(picture: PictureDescription, task: TaskDescription) -> dict[str, Any]:
+def table(picture: PictureDescription | ArtefactPicture, task: TaskDescription) -> dict[str, Any]:
     """What changed, part by part."""
     if task.kind == "multilabel" and picture.truth:
         return {"heads": ["annotated", "before", "after"], "table": _findings(picture, task)}
@@ -196,7 +224,7 @@ def _fell(task: TaskDescription, before: float | None, after: float | None) -> b
     return None not in (before, after, task.floor) and (before or 0) > (task.floor or 0) >= (after or 0)
 
 
-def _findings(picture: PictureDescription, task: TaskDescription) -> list[dict[str, Any]]:
+def _findings(picture: PictureDescription | ArtefactPicture, task: TaskDescription) -> list[dict[str, Any]]:
     given = task.operating.thresholds or [0.5]
     thresholds = given * len(task.classes) if len(given) == 1 else given
     rows = []
@@ -208,7 +236,7 @@ def _findings(picture: PictureDescription, task: TaskDescription) -> list[dict[s
     return rows
 
 
-def _boxes(one: SliceDescription, task: TaskDescription) -> list[dict[str, Any]]:
+def _boxes(one: SliceDescription | ArtefactSlice, task: TaskDescription) -> list[dict[str, Any]]:
     layers = (one.marks.truth, one.marks.clean, one.marks.adversarial)
     rows = []
     for index, name in enumerate(task.classes):

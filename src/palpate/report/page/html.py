@@ -22,7 +22,7 @@ from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
-from palpate.report.page import stability_views, stages, views
+from palpate.report.page import artefact_views, stability_views, stages, views
 from palpate.report.page.cards import card
 from palpate.report.page.pictures import embed
 from palpate.storage import kept
@@ -35,6 +35,7 @@ SECTIONS = (
     ("parts", ""),
     ("clinical", "Clinical direction"),
     ("grading", "Grades under attack"),
+    ("artefacts", "Artefacts"),
     ("survival", "Survival in files"),
     ("stability", "Stability"),
     ("subgroups", "Sites and scanners"),
@@ -90,6 +91,8 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
     lost = kept.lost(run.path, description.files, exports=False)
     cards = [card(run, one, results, named=names, exports=description.exports, lost=lost) for one in pictures]
+    artefacts = artefact_views.pieces(run, results, description, names=names, lost=lost)
+    drawn = [*cards, *artefacts["artefact_gallery"]]
     page = environment.get_template("report.html.j2").render(
         r=results,
         words=wording.Wording(results.task),
@@ -99,7 +102,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         sections=_sections(results, drawings),
         figures=drawings,
         gallery=cards,
-        overlays=any(one["marks"] for shown in cards for plane in shown["slices"] for one in plane["pictures"]),
+        overlays=any(one["marks"] for shown in drawn for plane in shown["slices"] for one in plane["pictures"]),
         volumes=any(len(shown["slices"]) > 1 or shown["slices"][0]["words"] for shown in cards),
         pictures=len(description.gallery),
         unable=sorted(failed_attacks(description)),
@@ -111,6 +114,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         stage_table=stages.table,
         plan=_plan(run),
         s=results.stability,
+        **artefacts,
         **stability_views.pieces(
             run, results, description.stability.items if description.stability else [], names=names
         ),
@@ -125,6 +129,7 @@ def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str
     titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
     left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
     left_out |= {"survival"} if not results.survival.handlings else set()
+    left_out |= {"artefacts"} if results.artefacts is None else set()
     left_out |= {"subgroups"} if not results.subgroups else set()
     if not drawings["grading"]:
         left_out.add("grading")
@@ -226,7 +231,11 @@ def _environment() -> Environment:
     )
     environment.filters.update({name: getattr(words, name) for name in _FILTERS})
     environment.filters |= {"whole": words.whole, "stability": stability_views.written}
-    environment.filters |= {"reading": wording.reading, "reading_interval": wording.reading_interval}
+    environment.filters |= {
+        "title_of": wording.title,
+        "reading": wording.reading,
+        "reading_interval": wording.reading_interval,
+    }
     return environment
 
 

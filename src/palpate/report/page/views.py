@@ -30,6 +30,11 @@ _QUALITY = {
     "medium": "read with care",
     "high": "nothing speaks for missed attacks",
 }
+_ARTEFACTS = (
+    "Hendrycks, Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019.",
+    "Hansen, Müller, Koumoutsakos, Reducing the Time Complexity of the Derandomized Evolution Strategy with Covariance "
+    "Matrix Adaptation (CMA-ES), Evol. Comput. 11, 2003.",
+)
 _METHODS = (
     "Carlini et al., On Evaluating Adversarial Robustness, arXiv:1902.06705, 2019.",
     "Pintor et al., Indicators of Attack Failure: Debugging and Improving Optimization of Adversarial Examples, "
@@ -134,10 +139,12 @@ def _some_goals(names: Sequence[str]) -> str:
 
 
 def sources(results: Results) -> list[str]:
-    """References of the attacks, then of the methods, each once."""
+    """References of the attacks, then of the artefacts and the methods, each once."""
     named = [attack.reference for attack in results.attacks if attack.reference]
     kept = [method for method in _METHODS if results.task.classification or method != _KAPPA]
-    return list(dict.fromkeys([*named, *kept, *_DENSE.get(results.task.kind, ())]))
+    simulated = [*(one.reference for one in results.artefacts.items), *_ARTEFACTS] if results.artefacts else []
+    simulated = [one for one in simulated if one and not one.startswith("derived: ")]
+    return list(dict.fromkeys([*named, *simulated, *kept, *_DENSE.get(results.task.kind, ())]))
 
 
 def strongest(results: Results, goal: str) -> AttackResults | None:
