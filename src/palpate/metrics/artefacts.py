@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from palpate.errors import StorageError
 from palpate.metrics.intervals import Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF
@@ -80,6 +81,9 @@ def arrange_artefacts(frame: Frame, disease: Sequence[int]) -> list[ArtefactOutc
     Args:
         frame: the rows.
         disease: classes that count as disease.
+
+    Raises:
+        StorageError: an image lacks a row that each image has.
     """
     order = dict.fromkeys(str(item) for item in frame["item"])
     return [
@@ -150,6 +154,10 @@ def _places(frame: Frame, kind: str, rows: Ints) -> Ints:
     """The place of the row of a kind for each image; each image has one."""
     places = np.flatnonzero(frame["kind"] == kind)
     known = dict(zip(frame["row"][places].tolist(), places.tolist(), strict=True))
+    if missing := set(rows.tolist()) - set(known):
+        raise StorageError(
+            f"artefacts: image {min(missing)} has no row of kind '{kind}'; it is damaged. Restore the run folder."
+        )
     return np.array([known[row] for row in rows.tolist()], dtype=np.int64)
 
 

@@ -16,6 +16,7 @@ from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
 from palpate.report.model.words import NOTHING, amount, duration, interval, percent, share_of
 from palpate.report.page import stages
+from palpate.report.page.terminal_artefacts import print_artefacts
 from palpate.report.page.views import by_gravity, complete_attacks, outside
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder
@@ -51,6 +52,7 @@ def show(run: RunFolder, console: Console) -> None:
         for panel in panels(results, scale.eps):
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
+    print_artefacts(results, console)
     _trust(results, console)
     if gone := kept.sentence(kept.lost(run.path, read_description(run).files, exports=False)):
         console.print(Text(gone, style="yellow"))
@@ -66,6 +68,10 @@ def _head(results: Results, console: Console) -> None:
     console.print(Text(results.verdict.sentence))
     for detail in results.verdict.details:
         console.print(Text(detail, style="dim"))
+    if results.artefacts is not None:
+        console.print(Text(results.artefacts.sentence))
+        if results.artefacts.side_by_side:
+            console.print(Text(results.artefacts.side_by_side))
     for gate in results.gates:
         word, colour = ("passed", "green") if gate.passed else ("failed", "red")
         line = Text.assemble((f"{word:>7}", colour), f"  {gate.text}", (f"  (measured {amount(gate.value)})", "dim"))

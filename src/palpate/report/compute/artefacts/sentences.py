@@ -31,8 +31,8 @@ def sentence(task: TaskDescription, items: Sequence[ArtefactResults]) -> str:
         of = f"The {len(counted)} artefacts make" if len(counted) > 1 else f"The artefact “{item.name}” makes"
         which = f"“{item.name}” changes {scored.subject}" if len(counted) > 1 else f"it changes {scored.subject}"
         return (
-            f"{of} no image fail of {worst.eligible} that were {scored.right} before; at its worst "
-            f"({_strength(item, item.searched)}), {which} from {change}."
+            f"{of} no image fail of {worst.eligible} that were {scored.right} before; at its worst, at "
+            f"{_strength(item, item.searched)}, {which} from {change}."
         )
     first = f"Of {len(counted)} artefacts, “{item.name}” is the hardest" if len(counted) > 1 else f"“{item.name}”"
     joined = ": the worst found" if len(counted) > 1 else ", the worst found,"
@@ -121,12 +121,11 @@ def side_by_side(
 def _adversary(description: Description, case: WorstCase) -> str:
     beaten = case.smallest_eps
     if beaten.median is not None:
-        return f"An adversary needs {_change(description, beaten.median)} to beat half of {beaten.eligible} images"
+        needs = _change(description, beaten.median)
+        return f"An adversary needs changes of {needs} to beat half of {beaten.eligible} images"
     largest = max(point.eps for point in case.points)
-    return (
-        f"An adversary with {_change(description, largest)} beats {beaten.fallen} of {beaten.eligible} "
-        f"image{'s' if beaten.eligible != 1 else ''}"
-    )
+    count = beaten.fallen or "none"
+    return f"An adversary with changes of {_change(description, largest)} beats {count} of {beaten.eligible} images"
 
 
 def _change(description: Description, eps: float) -> str:
@@ -134,13 +133,13 @@ def _change(description: Description, eps: float) -> str:
     data = description.data
     if description.threat.norm != "linf":
         length = {"l2": "Euclidean length", "l1": "absolute sum"}[description.threat.norm]
-        return f"a change of {length} {data.written(eps)}{'' if data.unit else ' in stored values'}"
+        return f"{length} {data.written(eps)}{'' if data.unit else ' in stored values'}"
     if data.unit:
-        return f"{in_unit(eps, data.unit)} in each value"
+        return f"at most {in_unit(eps, data.unit)} in each value"
     if data.step:
         steps = eps / data.step
-        return f"{amount(steps)} stored step{'' if steps == 1 else 's'} in each value"
-    return f"{amount(eps)} in each stored value ({share_in_words(data, eps)})"
+        return f"at most {amount(steps)} stored step{'' if steps == 1 else 's'} in each value"
+    return f"at most {amount(eps)} in each stored value ({share_in_words(data, eps)})"
 
 
 def _strength(item: ArtefactResults, severity: float) -> str:
