@@ -132,7 +132,7 @@ def demo(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Whole audits, offline, some nine minutes of one core: digital phantoms and small networks for three tasks."""
+    """Whole audits, offline, some eight minutes of one core: digital phantoms and small networks for three tasks."""
     from palpate.audit.demo.folder import write_demo
 
     worst, lines = FINISHED, []
