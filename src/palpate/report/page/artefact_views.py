@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from palpate.report.compute.artefacts.sentences import hardest
 from palpate.report.draw import artefacts as drawing
 from palpate.report.draw.canvas import ROUND
 from palpate.report.model.description import Description
@@ -53,11 +54,10 @@ def at_severity(item: ArtefactResults, severity: float) -> Any:
 
 
 def tile(results: Results) -> ArtefactResults | None:
-    """The artefact of the first screen: the one that makes most images fail; None without one."""
-    done = [one for one in results.artefacts.items if one.worst is not None] if results.artefacts else []
-    counted = [one for one in done if one.worst is not None and one.worst.eligible]
-    share = [one.worst.failed / one.worst.eligible for one in counted if one.worst is not None]
-    return counted[share.index(max(share))] if counted else None
+    """The artefact of the first screen, the hardest one; None if none could make an image fail."""
+    items = results.artefacts.items if results.artefacts else []
+    counted = [one for one in items if one.worst is not None and one.worst.eligible]
+    return hardest(results.task, counted) if counted else None
 
 
 def failing_interval(failing: FirstFailing) -> str:
