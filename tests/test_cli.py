@@ -15,7 +15,9 @@ import palpate
 from palpate import catalog, cli
 from palpate.artefacts import catalog as artefacts
 from palpate.audit.demo import folder as demo
+from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.plan import load_plan
+from palpate.audit.preview.preview import preview
 from palpate.audit.run import after, runner
 from palpate.cli import DemoTask
 from palpate.storage.runs import RunFolder
@@ -395,6 +397,27 @@ def test_the_demos_plans_of_masks_and_boxes_search_with_and_without_a_goal(
     climbs = {section.attack for section in plan.attacks if section.curve is None and section.goal == "untargeted"}
     assert {"noise", "smia"} < climbs and plan.curve == "each"
     assert {section.goal for section in plan.attacks} == {"untargeted", goal}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "modality"),
+    [
+        ("classification", "dust", "fundus"),
+        ("segmentation", "metal", "ct"),
+        ("detection", "lens-particles", "endoscopy"),
+    ],
+)
+def test_each_demo_has_an_artefact_of_its_images_with_a_short_search(
+    task: str, name: str, modality: str, tmp_path: Path
+) -> None:
+    plan = load_plan(demo.write_demo(tmp_path / "demo", task, images=2))
+    (item,) = artefact_items(plan)
+    assert item.name == name and modality in item.modalities
+    ladder = item.ladder
+    drawn = sum(count for _, count in ladder.drawn(2))
+    assert 1 + drawn + ladder.evolution + ladder.polish + ladder.bisection == 19
+    made = list(preview(plan, images=1))
+    assert [one.path is not None for one in made] == [True], "its images can have it"
 
 
 def _with_few_attacks(plan: Path) -> None:

@@ -101,6 +101,8 @@ _old_name = _renamed(__name__)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "artefacts":  # `palpate.artefacts.apply` in a notebook
+        return import_module("palpate.artefacts")
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")
         return getattr(import_module(home), inside or name)

@@ -165,6 +165,13 @@ def test_reading_the_catalogue_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_notebook_needs_one_import():
+    made = "palpate.artefacts.apply('noise', torch.zeros(1, 1, 8, 8), bounds=(0, 1), severity=0)"
+    code = f"import palpate, torch; print({made}.words)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "standard deviation 0" in done.stdout
+
+
 def test_what_an_image_lacks_is_said():
     image = torch.zeros(1, 1, 8, 8)
     theta = theta_at(catalog.make("metal").parameters, torch.full((1, 20), 0.5).double()[:, : free(

@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import label
 
 from palpate.data.formats.images import read_image
+from palpate.data.formats.registry import header_of
 from palpate.data.formats.volumes import read_volume_header
 from palpate.data.phantoms import (
     LUNGS,
@@ -122,6 +123,15 @@ def test_the_folder_reads_like_any_users_data(tmp_path):
         for name in row.values():
             with Image.open(folder / name) as stored:
                 assert stored.text["Description"] == "palpate digital phantom, synthetic"
+
+
+def test_a_folder_may_hold_hounsfield_units(tmp_path):
+    write_thorax_folder(tmp_path, count=1, seed=9, hounsfield=True)
+    header = header_of(tmp_path / "images" / "phantom_0000.tif")
+    assert (header.format, header.dtype, header.shape) == ("TIFF", "int16", (1, 128, 128))
+    assert (read_image(tmp_path / "images" / "phantom_0000.tif")[0] == thorax_set(1, seed=9)[0][0]).all()
+    with Image.open(tmp_path / "images" / "phantom_0000.tif") as stored:
+        assert stored.tag_v2[270] == "palpate digital phantom, synthetic"
 
 
 def test_volumes_are_stored_with_their_size_and_sides(tmp_path):

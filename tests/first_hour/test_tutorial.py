@@ -95,13 +95,14 @@ def test_the_demo_and_its_finer_budgets(place: Path) -> None:
     demo, finer, *_ = blocks("sh")
     plan = write_demo(place / DEMO.parent, "classification", images=5)
     few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n'
+    few += '[[artefacts]]\nartefact = "dust"\ndraws = 1\ntries = 1\nevolution = 0\npolish = 0\nbisection = 0\n'
     text = plan.read_text()
     plan.write_text(text[: text.index("[[attacks]]")] + few)
     done = run(demo, place)
     assert done.returncode == 0, done.stderr
     report = re.sub("<[^>]*>", "", (place / DEMO / "runs" / "plan" / "report.html").read_text())
     named = re.findall(r"^- \*([^*]+)\*", PAGE, re.MULTILINE)
-    assert len(named) == 4 and all(title in report for title in named), "sections that the page names"
+    assert len(named) == 5 and all(title in report for title in named), "sections that the page names"
     (threat,) = (block for block in blocks("toml") if "[threat]" in block)
     (budgets,) = re.findall(r"^eps = .*$", threat, re.MULTILINE)
     plan.write_text(re.sub(r"^eps = .*$", budgets, plan.read_text(), count=1, flags=re.MULTILINE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from palpate.audit.demo.plans import CLASSIFICATION, DETECTION, SEGMENTATION, model_file
@@ -44,7 +45,7 @@ DEMOS = {
     ),
     "segmentation": Demo(
         24,
-        write_thorax_folder,
+        partial(write_thorax_folder, hounsfield=True),
         model_file("demo.thorax", "outlines lungs and lesions"),
         SEGMENTATION,
         frozenset({"images", "masks", "images.csv", "model.py", "plan.toml", "runs"}),

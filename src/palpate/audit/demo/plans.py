@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from palpate.artefacts import catalog
+from palpate.data.phantoms.folder import OFFSET
 from palpate.models.demo import endoscopy as demo_endoscopy
 from palpate.models.demo import fundus as demo
 from palpate.models.demo import thorax as demo_thorax
@@ -39,6 +41,18 @@ def _attack(attack: str, goal: str, settings: str) -> str:
     return f'[[attacks]]\nattack = "{attack}"\n{named}{settings}\n'
 
 
+def _artefact(name: str) -> str:
+    """One artefact with a search of 19 questions for each image; by default there are 181."""
+    said = (
+        f"# What happens without an adversary: {catalog.find(name).summary[0].lower()}{catalog.find(name).summary[1:]}"
+    )
+    settings = "draws = 1\ntries = 4\nevolution = 6\npolish = 0\nbisection = 4\n"
+    return (
+        f"{said} The search is short here (`palpate list artefacts {name}`).\n"
+        f'[[artefacts]]\nartefact = "{name}"\n{settings}\n'
+    )
+
+
 def _strings(names: tuple[str, ...] | list[str]) -> str:
     return json.dumps(names, ensure_ascii=False)
 
@@ -60,6 +74,7 @@ std = {list(demo.STD)}
 [data]
 table = "labels.csv"
 label = "grade"
+modality = "fundus"
 
 [task]
 kind = "ordinal"
@@ -86,6 +101,7 @@ eps = ["0.75/255", "1/255", "2/255", "4/255"]
             ("smia", "invent disease", "steps = 10\n"),
         )
     )
+    + _artefact("dust")
     + """\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
@@ -104,10 +120,10 @@ seed = 0
 
 [model]
 factory = "model.py:build"
-bounds = [0, 4095]  # what the images can store: 12 bits, Hounsfield units + 1024
+bounds = [-1024, 3071]  # what a scanner stores: 12 bits, in Hounsfield units
 
 [model.preprocess]  # (stored value - mean) / std, part of the model under attack
-mean = {list(demo_thorax.MEAN)}
+mean = {[mean - OFFSET for mean in demo_thorax.MEAN]}
 std = {list(demo_thorax.STD)}
 
 [data]
@@ -116,6 +132,7 @@ file = "image"
 mask = "mask"
 values = [1, 2, 3]  # stored value of each structure
 spacing = [2.75, 2.75]  # mm
+unit = "HU"  # so these are images of CT; a TIFF does not say it, DICOM files do
 
 [task]
 kind = "segmentation"
@@ -141,6 +158,7 @@ lattice = true  # only values that the files can store: saving does not change w
             ("apgd-margin", "erase: lesion", "steps = 10\n"),
         )
     )
+    + _artefact("metal")
     + """\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]
@@ -169,6 +187,7 @@ std = {list(demo_endoscopy.STD)}
 table = "images.csv"  # all images, also those without a box
 file = "image"
 boxes = "boxes.csv"
+modality = "endoscopy"
 
 [task]
 kind = "detection"
@@ -193,6 +212,7 @@ eps = ["2/255", "4/255", "8/255"]
             ("apgd-margin", "vanish", "steps = 10\n"),
         )
     )
+    + _artefact("lens-particles")
     + """\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
 after = ["8bit", "jpeg75", "half", "blur1"]

@@ -11,6 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -42,12 +43,12 @@ def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
         _write_table(folder / "labels.csv", ("file", "grade"), zip(names, grades.tolist(), strict=True))
 
 
-def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
+def write_thorax_folder(folder: Path, count: int, seed: int, *, hounsfield: bool = False) -> None:
     """Write `count` axial slices of thorax phantoms with masks of their lungs and lesions.
 
     `images/` contains 16-bit PNG of Hounsfield units + 1024 (0..4095), `masks/` the labels of `labelled`; `images.csv`
     has columns `image,mask`. A pixel is 2.75 mm wide and high. The phantoms are those of `thorax_set(count, seed)`;
-    files of the same names are replaced.
+    files of the same names are replaced. With `hounsfield` the images are signed 16-bit TIFF of Hounsfield units.
 
     Raises:
         InputError: for a negative count.
@@ -56,7 +57,9 @@ def write_thorax_folder(folder: Path, count: int, seed: int) -> None:
     images, lungs, lesions = thorax_set(count, seed)
     with _writing(folder):
         columns = (
-            _write_pictures(folder, "images", (images + OFFSET).astype(np.uint16)),
+            _write_signed(folder, images)
+            if hounsfield
+            else _write_pictures(folder, "images", (images + OFFSET).astype(np.uint16)),
             _write_pictures(folder, "masks", labelled(lungs, lesions)),
         )
         _write_table(folder / "images.csv", ("image", "mask"), zip(*columns, strict=True))
@@ -139,6 +142,15 @@ def _write_pictures(folder: Path, kind: str, pictures: npt.NDArray[Any]) -> list
     names = [f"{kind}/phantom_{i:04d}.png" for i in range(len(pictures))]
     for name, picture in zip(names, pictures, strict=True):
         Image.fromarray(picture).save(folder / name, pnginfo=notice)
+    return names
+
+
+def _write_signed(folder: Path, pictures: npt.NDArray[np.int16]) -> list[str]:
+    """Write TIFFs that are marked as synthetic; returns their names relative to the folder."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names = [f"images/phantom_{i:04d}.tif" for i in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        tifffile.imwrite(folder / name, picture, description=NOTICE, compression="zlib")
     return names
 
 
