@@ -98,6 +98,10 @@ def test_grey_is_what_the_model_sees_if_its_preprocessing_has_a_window(tmp_path:
     seen = specimens(plan, 1)
     (one,) = seen
     assert one.shades == (90, 150)
+    (one,) = specimens(plan, 1, (100, 120))
+    assert one.shades == (100, 120), "the user's own window comes first"
+    with pytest.raises(InputError, match="--window: 120 must be less than 100"):
+        specimens(plan, 1, (120, 100))
 
 
 def test_without_artefacts_those_of_the_modality_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
