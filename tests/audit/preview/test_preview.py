@@ -149,6 +149,12 @@ def test_an_artefact_that_the_images_cannot_have_is_refused_with_the_file(tmp_pa
         list(preview(plan, images=1))
 
 
+def test_values_outside_the_bounds_are_named(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "segmentation", NOISE, ("bounds = [0, 255]", "bounds = [0, 100]"))
+    with pytest.raises(InputError, match=r"^model\.bounds: \d\.png has values from .*, outside 0 to 100\. Give bounds"):
+        list(preview(plan, images=1))
+
+
 def test_strengths_in_words(tmp_path: Path) -> None:
     (item,) = artefact_items(planned(tmp_path, "segmentation", POSITION))
     assert strengths(item.artefact.parameters, 3)[0] == "rotation up to 6 degrees"

@@ -77,7 +77,10 @@ class Specimens:
         image = torch.from_numpy(self.table.image(row).astype(np.float32))
         if not bounds[0] <= float(image.min()) <= float(image.max()) <= bounds[1]:
             held = f"{float(image.min()):g} to {float(image.max()):g}"
-            raise InputError(f"model.bounds: {name} has values from {held}, outside {bounds[0]:g} to {bounds[1]:g}.")
+            raise InputError(
+                f"model.bounds: {name} has values from {held}, outside {bounds[0]:g} to {bounds[1]:g}. Give bounds "
+                "that hold every image."
+            )
         limits = Limits()
         if header.step is not None:
             step, origin = (torch.tensor([one], dtype=torch.float64) for one in (header.step, header.intercept))
