@@ -80,9 +80,9 @@ def first_failing(found: Figures | None) -> str:
 
 
 def strengths(results: Figures) -> list[str]:
-    """What the severities 1, 3 and 5 are in units."""
-    rows = [[f"`{item['name']}`", *(item["levels"][at] for at in (0, 2, 4))] for item in results["artefacts"]["items"]]
-    return table(["artefact", "severity 1", "severity 3", "severity 5"], rows)
+    """What the lowest and the highest severity are in units."""
+    rows = [[f"`{item['name']}`", *(item["levels"][at] for at in (0, -1))] for item in results["artefacts"]["items"]]
+    return table(["artefact", "severity 1", "severity 5"], rows)
 
 
 def attacks(results: Figures) -> list[str]:
