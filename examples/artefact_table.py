@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE.parent / "tools")]
 from example_table import number, percent, table, write_into  # noqa: E402
 
 Figures = dict[str, Any]
+NAMES = {"dice": "Dice", "iou": "IoU", "f1": "F1"}
 CLASSES = {"binary", "multiclass", "ordinal"}
 """Tasks whose score is the share of right decisions."""
 
@@ -102,7 +103,7 @@ def attacks(results: Figures) -> list[str]:
 
 def _score(results: Figures) -> str:
     task = results["task"]
-    return "accuracy in %" if task["kind"] in CLASSES else f"mean {task['score'].replace('dice', 'Dice')}"
+    return "accuracy in %" if task["kind"] in CLASSES else f"mean {NAMES.get(task['score'], task['score'])}"
 
 
 def _written(results: Figures, item: Figures, decided: Figures | None) -> str:
