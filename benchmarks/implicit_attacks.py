@@ -45,7 +45,8 @@ class Row:
         low: lower end of its 95 % interval, by image.
         high: upper end.
         cosine: of the change with the gradient of the loss.
-        noise_cosine: of the noise with it, as an absolute value.
+        size: its absolute value.
+        noise_size: the absolute value of that of the noise.
         gain: how much the loss rises.
         noise_gain: how much it rises with the noise.
     """
@@ -60,7 +61,8 @@ class Row:
     low: float
     high: float
     cosine: float
-    noise_cosine: float
+    size: float
+    noise_size: float
     gain: float
     noise_gain: float
 
@@ -69,15 +71,19 @@ class Row:
         interval = "" if np.isnan(self.low) else f" ({100 * self.low:.0f} to {100 * self.high:.0f})"
         cells = [self.example, self.artefact, str(self.images), f"{100 * self.change:.1f} %"]
         cells += [f"{100 * share:.0f} %" for share in (self.flips, self.noise_flips)]
-        cells += [f"{100 * self.only:.0f} %{interval}", f"{self.cosine:+.3f}", f"{self.noise_cosine:.3f}"]
+        cells += [
+            f"{100 * self.only:.0f} %{interval}",
+            f"{self.cosine:+.3f}",
+            f"{self.size:.3f}",
+            f"{self.noise_size:.3f}",
+        ]
         cells += [f"{self.gain:+.2f}", f"{self.noise_gain:+.2f}"]
         return "| " + " | ".join(cells) + " |"
 
 
-HEAD = (
-    "| example | artefact | images | change | artefact flips | noise flips | only the artefact | cosine | of noise | "
-    "loss | with noise |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-)
+COLUMNS = ("example", "artefact", "images", "change", "artefact flips", "noise flips", "only the artefact", "cosine",
+           "absolute", "of noise", "loss", "with noise")  # fmt: skip
+HEAD = f"| {' | '.join(COLUMNS)} |\n| --- | --- |{' ---: |' * (len(COLUMNS) - 2)}"
 
 
 def row_of(example: str, artefact: str, found: Implicit, values: int, extent: float) -> Row:
@@ -101,7 +107,8 @@ def row_of(example: str, artefact: str, found: Implicit, values: int, extent: fl
     return Row(
         example, artefact, int(found.counted.sum()),
         float(found.length[counted].median()) / values**0.5 / extent, mean(found.flips), mean(found.noise_flips),
-        interval.value, interval.low, interval.high, mean(found.cosine), mean(found.noise_cosine.abs()),
+        interval.value, interval.low, interval.high, mean(found.cosine), mean(found.cosine.abs()),
+        mean(found.noise_cosine.abs()),
         mean(found.gain), mean(found.noise_gain),
     )  # fmt: skip
 
@@ -134,9 +141,10 @@ def main() -> None:
         images, annotated = subject.read(options.data / subject.folder, options.split)
         victim, images = subject.victim(options.data), subject.stored(images)
         rows = right_ones(subject, victim, images, annotated, options.images)
-        for entry in of_modality(subject.modality):
-            targets = subject.targets(annotated[rows])
-            say(compared(subject, victim, make(entry.name), images[rows], targets, options).markdown())
+        targets = subject.targets(annotated[rows])
+        for artefact in (make(entry.name) for entry in of_modality(subject.modality)):
+            if images.ndim - 2 in artefact.dimensions:
+                say(compared(subject, victim, artefact, images[rows], targets, options).markdown())
 
 
 if __name__ == "__main__":

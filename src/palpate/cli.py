@@ -195,6 +195,10 @@ def preview(
     ] = None,
     images: Annotated[int, typer.Option(min=1, max=20, help="Images of each sheet.")] = 3,
     artefact: Annotated[str | None, typer.Option(help="Only this one, also if the plan does not have it.")] = None,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Values that are shown black and white, such as -160 240 for soft tissue in HU."),
+    ] = None,
     names: Annotated[
         bool, typer.Option("--names", help="Write the images' file names, which may identify patients.")
     ] = False,
@@ -203,7 +207,8 @@ def preview(
     from palpate.audit.plan.plan import load_plan
     from palpate.audit.preview.preview import preview as previewed
 
-    for made in previewed(load_plan(plan), out=out, images=images, artefact=artefact, names=names):
+    sheets = previewed(load_plan(plan), out=out, images=images, artefact=artefact, names=names, window=window)
+    for made in sheets:
         if made.path is None:
             echo(f"No sheet of {made.artefact}: {made.why}", err=True)
         else:

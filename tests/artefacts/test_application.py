@@ -35,6 +35,7 @@ def test_parameters_that_are_given_are_used() -> None:
         ({}, "^severity: give one from 0 to 5, or all strengths of metal: diameter"),
         ({"severity": 1, "parameters": {"diametr": 3}}, "^parameters: metal has no 'diametr'. Did you mean 'diameter'"),
         ({"parameters": {"diameter": 50}}, "^parameters: diameter = 50 is outside its range 0 to 12 mm"),
+        ({"parameters": {"diameter": -3}}, "^parameters: diameter = -3 is outside its range 0 to 12 mm"),
         ({"parameters": {"diameter": float("nan")}}, "^parameters: diameter = nan is outside its range"),
         ({"severity": 1, "parameters": {"material": "gold"}}, "^parameters: material is not 'gold'. Known are: copper"),
         ({"severity": 1, "parameters": {"aspect": "round"}}, "^parameters: aspect is a number from 0.33 to 1, not"),

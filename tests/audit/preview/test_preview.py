@@ -98,6 +98,10 @@ def test_grey_is_what_the_model_sees_if_its_preprocessing_has_a_window(tmp_path:
     seen = specimens(plan, 1)
     (one,) = seen
     assert one.shades == (90, 150)
+    (one,) = specimens(plan, 1, (100, 120))
+    assert one.shades == (100, 120), "the user's own window comes first"
+    with pytest.raises(InputError, match="--window: 120 must be less than 100"):
+        specimens(plan, 1, (120, 100))
 
 
 def test_without_artefacts_those_of_the_modality_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +146,12 @@ def test_names_of_files_are_written_only_if_asked(tmp_path: Path, monkeypatch: p
 def test_an_artefact_that_the_images_cannot_have_is_refused_with_the_file(tmp_path: Path) -> None:
     plan = planned(tmp_path, "volume", POSITION.replace("position", "defocus"))
     with pytest.raises(InputError, match=r"\.nii.*: artefact 'defocus' acts on images"):
+        list(preview(plan, images=1))
+
+
+def test_values_outside_the_bounds_are_named(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "segmentation", NOISE, ("bounds = [0, 255]", "bounds = [0, 100]"))
+    with pytest.raises(InputError, match=r"^model\.bounds: \d\.png has values from .*, outside 0 to 100\. Give bounds"):
         list(preview(plan, images=1))
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from palpate.artefacts.parameter import check_theta
+from palpate.artefacts.search import Ladder
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
@@ -230,3 +231,8 @@ def test_errors_are_divided_by_those_of_a_named_reference(run: RunFolder, tmp_pa
         changed = named.replace(str(run.path), wrong).replace("tries = 4", "tries = 3")
         with pytest.raises(InputError, match=said):
             audit(tiny.rewrite(folder, changed), folder / "other")
+
+
+def test_a_plan_searches_as_the_api_does_by_default(tmp_path: Path) -> None:
+    (item,) = artefact_items(tiny.write(tmp_path, HEAD + ARTEFACTS[: ARTEFACTS.index("draws")] + RUN))
+    assert item.ladder == Ladder()

@@ -37,7 +37,13 @@ class Sheet:
 
 
 def preview(
-    plan: Plan, *, out: Path | None = None, images: int = 3, artefact: str | None = None, names: bool = False
+    plan: Plan,
+    *,
+    out: Path | None = None,
+    images: int = 3,
+    artefact: str | None = None,
+    names: bool = False,
+    window: tuple[float, float] | None = None,
 ) -> Iterator[Sheet]:
     """Write a contact sheet per artefact: rows are images, columns are clean and severities 1 to 5. No model is loaded.
 
@@ -50,12 +56,13 @@ def preview(
         images: rows.
         artefact: only this one, by its name in the plan or in the catalogue.
         names: write the names of the files in the picture.
+        window: values that are shown black and white.
 
     Raises:
         InputError: the images cannot be read, or an artefact of the plan cannot act on them, or there is none.
         StorageError: the disk does not accept a file.
     """
-    seen = specimens(plan, images)
+    seen = specimens(plan, images, window)
     proposed = artefact is None and not plan.artefacts
     items = _items(plan, seen, artefact)
     single = out is not None and out.suffix.lower() == ".png"

@@ -77,7 +77,10 @@ class Specimens:
         image = torch.from_numpy(self.table.image(row).astype(np.float32))
         if not bounds[0] <= float(image.min()) <= float(image.max()) <= bounds[1]:
             held = f"{float(image.min()):g} to {float(image.max()):g}"
-            raise InputError(f"model.bounds: {name} has values from {held}, outside {bounds[0]:g} to {bounds[1]:g}.")
+            raise InputError(
+                f"model.bounds: {name} has values from {held}, outside {bounds[0]:g} to {bounds[1]:g}. Give bounds "
+                "that hold every image."
+            )
         limits = Limits()
         if header.step is not None:
             step, origin = (torch.tensor([one], dtype=torch.float64) for one in (header.step, header.intercept))
@@ -90,12 +93,19 @@ class Specimens:
         return Specimen(name, image, _target(annotation), Scene(bounds, spacing, self.scale.unit), limits, shades)
 
 
-def specimens(plan: Plan, count: int) -> Specimens:
+def specimens(plan: Plan, count: int, window: tuple[float, float] | None = None) -> Specimens:
     """Images of a plan for its preview: evenly spaced in the table, after it is sorted by classes.
 
+    Args:
+        plan: names the images.
+        count: how many, at most.
+        window: values that are shown black and white; by default those of the plan's preprocessing or of the files.
+
     Raises:
-        InputError: the images cannot be read.
+        InputError: the images cannot be read, or the window is empty.
     """
+    if window is not None and not window[0] < window[1]:
+        raise InputError(f"--window: {window[0]:g} must be less than {window[1]:g}. Give the lowest value first.")
     table = load_table(plan)
     headers = tuple(table.header(row) for row in range(len(table)))
     shown = plan.model.preprocess.build(plan.root).window
@@ -104,7 +114,7 @@ def specimens(plan: Plan, count: int) -> Specimens:
     count = min(count, len(order))
     rows = sorted(order[int((place + 0.5) / count * len(order))] for place in range(count))
     modality = modality_of(plan.data.modality, [header.modality for header in headers], scale.unit)
-    return Specimens(plan, table, headers, scale, shown, tuple(rows), modality)
+    return Specimens(plan, table, headers, scale, window or shown, tuple(rows), modality)
 
 
 def _target(annotation: Annotation | None) -> Tree | None:

@@ -20,11 +20,11 @@ class ArtefactSection(Section):
     """The severity at which the worst case is searched, from 0 (the image) to 5."""
     draws: int = Field(default=8, ge=1, le=1000)
     """Random artefacts of each image at each of the severities 1 to 5; their mean is the ordinary figure."""
-    tries: int = Field(default=32, ge=1, le=10_000)
+    tries: int = Field(default=64, ge=1, le=10_000)
     """Random artefacts at `severity`, of which the worst is kept, before the search."""
-    evolution: int = Field(default=100, ge=0, le=100_000)
+    evolution: int = Field(default=72, ge=0, le=100_000)
     """Queries of the search (CMA-ES) for the worst parameters of each image; 0 leaves it out."""
-    polish: int = Field(default=8, ge=0, le=1000)
+    polish: int = Field(default=24, ge=0, le=1000)
     """Gradient steps from the worst artefact found; only what makes it worse is kept. 0 leaves them out."""
     bisection: int = Field(default=8, ge=0, le=30)
     """Queries that look for the smallest severity at which the image fails; 0 leaves them out."""
