@@ -76,16 +76,22 @@ def list_artefacts(
     from palpate.artefacts import catalog
 
     fitting = catalog.of_modality(modality) if modality else tuple(catalog.artefacts().values())
-    chosen = [catalog.find(name)] if name else list(fitting)
-    if name and chosen[0] not in fitting:
-        kinds = ", ".join(chosen[0].modalities)
-        raise InputError(f"Artefact '{name}' is of {kinds}, not of {modality}. Leave out --modality.")
+    parts = name.split("+") if name else []
+    chosen = [catalog.find(part.strip()) for part in parts] if name else list(fitting)
+    for entry in chosen:
+        if entry not in fitting:
+            kinds = ", ".join(entry.modalities)
+            raise InputError(f"Artefact '{entry.name}' is of {kinds}, not of {modality}. Leave out --modality.")
     if as_json:
         from palpate.artefacts.described import described
 
         echo_lines(json.dumps([described(entry) for entry in chosen], indent=2, ensure_ascii=False))
     elif name:
-        _show_artefact(chosen[0])
+        for entry in chosen:
+            _show_artefact(entry)
+        if len(chosen) > 1:
+            first = catalog.make(name).parameters[0].name
+            echo(f"Together their parameters have the names of both, such as '{first}'.")
     else:
         _artefact_table(chosen)
 

@@ -180,3 +180,26 @@ def test_what_an_image_lacks_is_said():
         catalog.make("metal")(image, theta, Scene((-1024, 3071), (1.0, 1.0)))
     with pytest.raises(InputError, match="needs the size of a pixel"):
         catalog.make("metal")(image, theta, Scene((-1024, 3071), None, "HU"))
+
+
+@dataclass(frozen=True)
+class Faulty(Lamp):
+    """Gives something else than images."""
+
+    what: str = ""
+
+    def bind(self, image, scene, streams):
+        wrong = {"shape": image[None, :, :4], "nan": image[None] * math.nan, "nothing": None}
+        if self.what == "raises":
+            raise ValueError("boom")
+        return lambda theta: wrong[self.what]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("shape", r"gives the form .* in place of images \[1, 1, 8, 8\]"), ("nan", "gives NaN"),
+     ("nothing", "gives the type NoneType"), ("raises", "fails: ValueError: boom")],
+)  # fmt: skip
+def test_a_faulty_artefact_is_named(what, said):
+    with pytest.raises(InputError, match=f"artefact 'lamp' {said}"):
+        Faulty(what)(torch.ones(1, 1, 8, 8), torch.tensor([[1.3]]).double(), Scene((0.0, 255.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from palpate.artefacts.parameter import WORST, Parameter, free, theta_at, words
 from palpate.contracts import Limits
 from palpate.errors import InputError, nearest
 from palpate.streams import Streams
+
+_FINEST, _COARSEST = 1e-6, 1e4
+"""mm that a pixel may have, from microscopes to maps."""
 
 
 class Applied(NamedTuple):
@@ -63,31 +67,67 @@ def apply(
     True
     """
     artefact = make(artefact) if isinstance(artefact, str) else artefact
-    _require(images, bounds, spacing)
-    scene = Scene((float(bounds[0]), float(bounds[1])), None if spacing is None else tuple(spacing), unit)
+    if not isinstance(artefact, Artefact):
+        raise InputError(f"artefact: give a name of `palpate list artefacts`, or an artefact, not {artefact!r}.")
+    if not isinstance(unit, str) or isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError('unit: it must be a text such as "HU", and seed a whole number.')
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InputError('parameters: give names and values, such as {"diameter": 6}.')
+    size = None if spacing is None else _numbers("spacing", spacing)
+    low, high = _numbers("bounds", bounds, 2)
+    scene = Scene((low, high), size, unit)
+    step = None if step is None else _number("step", step)
+    _require(images, scene, step)
     streams = Streams.of(torch.Generator().manual_seed(seed), len(images))
-    theta = _theta(artefact, severity, parameters or {}, streams)
+    theta = _theta(artefact, None if severity is None else _number("severity", severity), parameters or {}, streams)
     limits = None if step is None else Limits(step=torch.full((len(images),), step, dtype=torch.float64))
     made = artefact(images, theta, scene, streams=streams, limits=limits)
     return Applied(made, theta, tuple(words(artefact.parameters, row) for row in theta.tolist()))
 
 
-def _require(images: Tensor, bounds: tuple[float, float], spacing: Sequence[float] | None) -> None:
-    if images.ndim not in (4, 5) or not images.is_floating_point():
+def _require(images: Tensor, scene: Scene, step: float | None) -> None:
+    """Refuse images that are not stored values within the bounds."""
+    if not isinstance(images, Tensor):
+        raise InputError(f"images: give a tensor, torch.as_tensor(images).float(), not {type(images).__name__}.")
+    if images.ndim not in (4, 5) or images.dtype not in (torch.float32, torch.float64) or not images.shape[1]:
         raise InputError(
-            f"images: they must be floating point of the form (B, C, height, width) or (B, C, depth, height, width), "
-            f"and are {str(images.dtype).removeprefix('torch.')} of the form {list(images.shape)}."
+            "images: they must be float32 or float64 of the form (B, C, height, width) or (B, C, depth, height, "
+            f"width), and are {str(images.dtype).removeprefix('torch.')} of the form {list(images.shape)}."
         )
-    if not bounds[0] < bounds[1]:
-        raise InputError(f"bounds: {bounds[0]:g} must be less than {bounds[1]:g}. Give the lowest value first.")
-    if spacing is not None and len(spacing) != images.ndim - 2:
-        raise InputError(f"spacing: it has {len(spacing)} numbers, and the images have {images.ndim - 2} axes.")
-    low, high = (float(end) for end in images.aminmax()) if images.numel() else bounds
-    if not bounds[0] <= low <= high <= bounds[1]:
+    low, high = scene.bounds
+    if not -math.inf < low < high < math.inf:
+        raise InputError(f"bounds: {low:g} must be a number less than {high:g}. Give the lowest value first.")
+    if scene.spacing is not None and len(scene.spacing) != images.ndim - 2:
+        raise InputError(f"spacing: it has {len(scene.spacing)} numbers, and the images have {images.ndim - 2} axes.")
+    if scene.spacing is not None and not all(_FINEST <= mm <= _COARSEST for mm in scene.spacing):
+        raise InputError(f"spacing: {list(scene.spacing)} must be the size of a pixel along each axis in mm, above 0.")
+    if step is not None and not 0 < step <= high - low:
+        raise InputError(f"step: {step:g} must be above 0, and at most the range of the bounds, {high - low:g}.")
+    if not bool(torch.isfinite(images).all()):
+        raise InputError("images: some values are NaN or infinite. Replace them, such as with images.nan_to_num(0).")
+    least, most = (float(end) for end in images.aminmax()) if images.numel() else (low, high)
+    if not low <= least <= most <= high:
         raise InputError(
-            f"bounds: the images have values from {low:g} to {high:g}, outside {bounds[0]:g} to {bounds[1]:g}. Give "
+            f"bounds: the images have values from {least:g} to {most:g}, outside {low:g} to {high:g}. Give "
             "the lowest and highest value that can be stored."
         )
+
+
+def _numbers(field: str, written: object, count: int | None = None) -> tuple[float, ...]:
+    """Numbers that a caller gave, or a sentence that names the field."""
+    try:
+        found = tuple(float(one) for one in written)  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{field}: {written!r} must be numbers in brackets, such as (0, 255).") from error
+    if count is not None and len(found) != count:
+        raise InputError(f"{field}: {written!r} must be {count} numbers, such as (0, 255).")
+    return found
+
+
+def _number(field: str, written: object) -> float:
+    if isinstance(written, bool) or not isinstance(written, (int, float)):
+        raise InputError(f"{field}: {written!r} must be a number.")
+    return float(written)
 
 
 def _theta(artefact: Artefact, severity: float | None, given: Mapping[str, float | str], streams: Streams) -> Tensor:
@@ -111,6 +151,7 @@ def _theta(artefact: Artefact, severity: float | None, given: Mapping[str, float
 
 def _value(parameter: Parameter, written: float | str) -> float:
     if not isinstance(written, str):
+        written = _number(f"parameters: {parameter.name}", written)
         if not parameter.low <= written <= parameter.high:
             unit = f" {parameter.unit}" if parameter.unit else ""
             raise InputError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from palpate.artefacts.parameter import Parameter, check_theta, is_null
 from palpate.contracts import Limits
-from palpate.errors import InputError
+from palpate.errors import InputError, PalpateError
+from palpate.memory import out_of_memory
 from palpate.streams import Streams
+from palpate.usercode import said
 
 __all__ = ["Artefact", "Bound", "Needs", "Scene"]
 
@@ -158,15 +161,43 @@ def bound_to(artefact: Artefact, image: Tensor, scene: Scene, streams: Streams, 
         InputError: the artefact cannot act on this image.
     """
     artefact.check(tuple(image.shape), scene)
-    inner = artefact.bind(image, scene, streams)
+    with _own_code(artefact):
+        inner = artefact.bind(image, scene, streams)
 
     def made(theta: Tensor) -> Tensor:
-        raw = inner(theta).to(image.dtype).clamp(*scene.bounds)
+        with _own_code(artefact):
+            raw = inner(theta)
+        _require_images(artefact, raw, (len(theta), *image.shape))
+        raw = raw.to(image.dtype).clamp(*scene.bounds)
         stored = raw if limits is None else _rounded(raw, image, limits, scene)
         nothing = is_null(artefact.parameters, theta).to(image.device)
         return torch.where(nothing.reshape(-1, *([1] * image.ndim)), image, stored)
 
     return made
+
+
+@contextmanager
+def _own_code(artefact: Artefact) -> Iterator[None]:
+    """Whatever the code of an artefact raises becomes one sentence that names it."""
+    try:
+        yield
+    except PalpateError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise InputError(f"artefact '{artefact.name}' fails: {said(error)}. {_CHECK}") from error
+
+
+_CHECK = "palpate.checks.check_artefact looks for the fault."
+
+
+def _require_images(artefact: Artefact, made: object, shape: tuple[int, ...]) -> None:
+    if not isinstance(made, Tensor) or tuple(made.shape) != shape:
+        form = f"the form {list(made.shape)}" if isinstance(made, Tensor) else f"the type {type(made).__name__}"
+        raise InputError(f"artefact '{artefact.name}' gives {form} in place of images {list(shape)}. {_CHECK}")
+    if not bool(torch.isfinite(made.detach()).all()):
+        raise InputError(f"artefact '{artefact.name}' gives NaN or infinity. {_CHECK}")
 
 
 def _rounded(raw: Tensor, image: Tensor, limits: Limits, scene: Scene) -> Tensor:

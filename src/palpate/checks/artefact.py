@@ -67,6 +67,7 @@ class ArtefactCase:
 def is_a_value(case: ArtefactCase) -> None:
     """Equal artefacts are equal and have one hash; they are frozen dataclasses."""
     one = case.artefact
+    require(isinstance(one, Artefact), "is a value", f"{one!r} is not an artefact; give an instance, such as Metal()")
     frozen = is_dataclass(one) and one.__dataclass_params__.frozen
     require(frozen, "is a value", "it is not a frozen dataclass")
     twin = type(one)(*(getattr(one, field.name) for field in fields(one)))  # type: ignore[arg-type]

@@ -91,6 +91,12 @@ def arrange_artefacts(frame: Frame, disease: Sequence[int]) -> list[ArtefactOutc
     ]
 
 
+def broken_outputs(frame: Frame) -> list[Bools]:
+    """Of each artefact, whether the model returned NaN or infinity for an image with it."""
+    clean = frame["kind"] == CLEAN
+    return [frame["non_finite"][clean & (frame["item"] == item)] for item in dict.fromkeys(frame["item"].tolist())]
+
+
 def _outcome(frame: Frame, disease: Sequence[int]) -> ArtefactOutcome:
     missed, invented = _directions(frame, disease)
     clean_at = np.flatnonzero(frame["kind"] == CLEAN)

@@ -236,3 +236,34 @@ def test_errors_are_divided_by_those_of_a_named_reference(run: RunFolder, tmp_pa
 def test_a_plan_searches_as_the_api_does_by_default(tmp_path: Path) -> None:
     (item,) = artefact_items(tiny.write(tmp_path, HEAD + ARTEFACTS[: ARTEFACTS.index("draws")] + RUN))
     assert item.ladder == Ladder()
+
+
+BROKEN = """
+import torch
+from torch import nn
+
+class Broken(nn.Sequential):
+    def forward(self, images):
+        bright = images.amax((1, 2, 3))[:, None] > 0.72
+        return torch.where(bright, torch.nan, super().forward(images))
+
+def build():
+    return Broken(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+"""
+
+
+def test_a_model_that_answers_with_nan_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "nan"
+    tiny.write(folder, PLAN)
+    (folder / "model.py").write_text(BROKEN)
+    plan = HEAD + ARTEFACTS[: ARTEFACTS.rindex("[[artefacts]]")] + RUN + "\n[stability]\nimages = 0\n"
+    assert audit(tiny.rewrite(folder, plan), folder / "run").status == "finished"
+    frame = RunFolder(folder / "run").artefact_frame()
+    found = frame["kind"] == FOUND
+    lost = found & frame["non_finite"]
+    assert lost.any() and not frame["right"][lost].any() and (frame["score"][lost] == 0).all()
+    (outcome,) = arrange_artefacts(frame, (1, 2))
+    drawn = np.array([frame["margin"][(frame["kind"] == RANDOM) & (frame["row"] == row)].min() for row in outcome.row])
+    assert (outcome.found.margin <= drawn).all()
+    checks = {check["subject"]: check for check in summarise(RunFolder(folder / "run"))["validity"]["checks"]}
+    assert checks["Finite outputs"]["level"] == "failure"

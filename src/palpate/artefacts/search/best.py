@@ -39,13 +39,13 @@ class Best:
         return made
 
     def note(self, answers: Answers, step: int) -> Tensor:
-        """Enter answers; which of them (M,) bool are the new best of their image. A margin of NaN never is."""
+        """Enter answers; which of them (M,) bool are the new best of their image."""
         margin, soft = answers.margin.detach(), answers.soft.detach().nan_to_num(nan=torch.inf)
         first = torch.zeros(len(margin), dtype=torch.bool)
         order = np.lexsort((soft.numpy(), margin.numpy(), answers.rows.numpy()))
         rows = answers.rows[torch.from_numpy(order)]
         first[torch.from_numpy(order)] = torch.cat([torch.ones(1, dtype=torch.bool), rows[1:] != rows[:-1]])
-        better = first & torch.isfinite(margin)
+        better = first & ~torch.isnan(margin)
         better &= is_better(margin, soft, self.margin[answers.rows], self.soft[answers.rows])
         self._write(answers, better.nonzero().flatten(), margin, soft, step)
         return better

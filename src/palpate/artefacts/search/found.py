@@ -21,7 +21,7 @@ class Draws:
     Attributes:
         severity: (K,) float64, rising.
         theta: (B, K, D) float64, in the units of the parameters.
-        margin: (B, K) float64; infinity where a draw is not allowed, NaN where the task gives none.
+        margin: (B, K) float64; infinity where a draw is not allowed, minus infinity where the model gives NaN.
         readings: what `read` returned for each draw of each image; None where a draw is not allowed or nothing is read.
     """
 
@@ -71,7 +71,8 @@ class Found:
         queries: questions to the model per step (B,) int64: clean, draws, evolution, gradient, bisection, judge.
         backwards: (B,) int64 backward passes.
         left: (B,) int64, candidates that were not allowed: less than half of what is annotated stays in the image.
-        non_finite: (B,) bool, the model's answer to some candidate of an eligible image had no finite margin.
+        non_finite: (B,) bool, the model's answer to some candidate of an eligible image had no finite margin. NaN
+            counts as a failure, with a margin of minus infinity.
         blocked: why no gradient step was taken; None if some were, or none were wanted.
     """
 

@@ -120,6 +120,8 @@ class Questions:
             outputs = self.sent(step, chosen.rows, images, ask)
             margin, soft = (_plain(read(outputs, targets)) for read in (self.task.margin, self.task.soft_score))
             self.non_finite[chosen.rows[~torch.isfinite(margin.detach())]] = True
+            # A model that answers with NaN gives the clinic no decision: nothing is worse.
+            margin = margin.where(~torch.isnan(margin), -torch.inf)
             yield Answers(places, chosen.rows, chosen.unit, images, outputs, targets, margin, soft)
 
     def margins(self, step: str, candidates: Candidates, ask: Callable[[Tensor], Tree]) -> Tensor:

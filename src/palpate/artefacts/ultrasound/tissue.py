@@ -124,4 +124,4 @@ def _patches(streams: Streams, image: Tensor) -> Noise:
     noise = Noise.drawn(streams, (1, *image.shape[1:]), image)
     sigma = torch.tensor([_PATCH * image.shape[1]], dtype=torch.float64, device=image.device)
     both = [blurred(one, sigma)[0] for one in (noise.first, noise.second)]
-    return Noise(*(one / one.std().clamp(min=1e-9) for one in both))
+    return Noise(*(one / one.std(correction=0).clamp(min=1e-9) for one in both))

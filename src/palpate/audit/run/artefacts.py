@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from palpate.audit.plan.artefacts import ArtefactItem
@@ -13,7 +13,7 @@ from palpate.audit.subject.room import Room
 from palpate.audit.work.artefact_pictures import draw_worst
 from palpate.audit.work.artefacts import ArtefactShard, kept_artefacts, run_artefact_shard
 from palpate.errors import InputError
-from palpate.storage.artefacts import ArtefactRow
+from palpate.storage.artefacts import FOUND, ArtefactRow
 
 
 class Artefacts:
@@ -76,6 +76,20 @@ class Artefacts:
         journal.save()
         self.progress.advance(shard.describe(), seconds, len(shard.rows))
         return True
+
+    def unchanged(self) -> Iterator[tuple[str, str]]:
+        """Artefacts whose worst changes no stored value of some images: name and sentence."""
+        frame = self.run.artefact_frame()
+        for item in self.journal.artefacts:
+            worst = (frame["item"] == item.identity) & (frame["kind"] == FOUND)
+            idle = int((worst & (frame["linf"] == 0) & (frame["step"] != "clean")).sum())
+            if idle:
+                yield (
+                    item.name,
+                    f"At severity {item.ladder.severity:g} it changes no stored value of {idle} of "
+                    f"{int(worst.sum())} images: they may be too small or too plain for it, so they show nothing about "
+                    "the model.",
+                )
 
     def draw(self) -> None:
         """The picture of the worst image of each artefact whose shards are all stored."""

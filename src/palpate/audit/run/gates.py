@@ -39,9 +39,10 @@ class Gate:
     passed: bool
 
 
-def measured(plan: Plan, panel: Panel, artefacts: Frame) -> list[Gate]:
+def measured(plan: Plan, panel: Panel, artefacts: Frame | None = None) -> list[Gate]:
     """Every gate of the plan, in its order, on the records of a finished run and on the rows of its artefacts."""
-    found = {one.name: one for one in arrange_artefacts(artefacts, plan.task.disease_indices)}
+    tried = [] if artefacts is None else arrange_artefacts(artefacts, plan.task.disease_indices)
+    found = {one.name: one for one in tried}
     return [
         _measured(gate, _value(plan, gate, panel) if gate.artefact is None else _artefact(gate, found[gate.artefact]))
         for gate in plan.gates

@@ -195,7 +195,7 @@ class _Audit:
         self.failed: dict[str, str] = {}
         self.learning = Learning(journal, room, progress.message)
         self.current: Item | ArtefactItem | None = None
-        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail, self._working_on)
+        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on)
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
@@ -336,11 +336,14 @@ class _Audit:
         if finding not in self.journal.findings:
             self.journal.findings.append(finding)
 
-    def _fail(self, name: str, error: InputError) -> None:
+    def _fail(self, name: str, error: InputError, said: str = COULD_NOT) -> None:
         self.failed[name] = str(error)
-        self.journal.findings.append(AuditFinding("failure", name, f"{COULD_NOT} {error}"))
+        self.journal.findings.append(AuditFinding("failure", name, f"{said} {error}"))
         self.journal.save()
         self.progress.message(f"'{name}' could not run: {error}")
+
+    def _fail_artefact(self, name: str, error: InputError) -> None:
+        self._fail(name, error, "This artefact could not run:")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
         """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
@@ -359,6 +362,8 @@ class _Audit:
             self._note("warning", SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
         if not interrupted:
             self.artefacts.draw()
+            for name, text in self.artefacts.unchanged():
+                self._note("warning", name, text)
         if not interrupted and self._done() == len(journal.shards) + len(journal.artefact_shards):
             # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None

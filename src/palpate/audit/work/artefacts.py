@@ -18,12 +18,13 @@ from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import under_attack
 from palpate.contracts import Task
+from palpate.errors import InputError
 from palpate.seeds import derive
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, ArtefactRow
 from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
-from palpate.tensors import Tree, lengths
+from palpate.tensors import Tree, leaves, lengths
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -98,7 +99,10 @@ def require_all_fit(plan: Plan, subject: Subject, items: Sequence[ArtefactItem])
             continue
         seen.add((scene, shape))
         for item in items:
-            require_fitting(item, modality, shape, scene, subject.table[row].name)
+            try:
+                require_fitting(item, modality, shape, scene, subject.table[row].name)
+            except InputError as error:
+                raise InputError(f"{plan.origin}: [[artefacts]] '{item.name}': {error}") from error
     return modality
 
 
@@ -148,7 +152,11 @@ def _searched(plan: Plan, subject: Subject, item: ArtefactItem, rows: Sequence[i
 
 
 def _readings(task: Task, outputs: Tree, targets: Tree, disease: Sequence[int]) -> list[_Reading]:
-    right, score = task.right(outputs, targets).tolist(), task.score(outputs, targets).double().tolist()
+    """What the decisions of a batch say. Outputs with NaN or infinity are no decision: wrong, with a score of 0."""
+    finite = torch.stack([torch.isfinite(one).flatten(1).all(1).cpu() for one in leaves(outputs)]).all(0)
+    right = (task.right(outputs, targets).cpu() & finite).tolist()
+    scores = task.score(outputs, targets).double().cpu()
+    score = torch.where(finite, scores, torch.zeros_like(scores)).tolist()
     count = len(right)
     if not isinstance(task, Classification):
         return [_Reading(right[row], score[row], -1, _NAN) for row in range(count)]

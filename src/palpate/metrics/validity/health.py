@@ -12,7 +12,7 @@ import numpy as np
 
 from palpate.metrics.findings import HealthFinding, Level
 from palpate.metrics.intervals import Share, wilson
-from palpate.metrics.panel import Images, Outcome, Panel
+from palpate.metrics.panel import Bools, Images, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, within_budget
 
 FEW_IMAGES = 10
@@ -155,17 +155,19 @@ def gradients(outcomes: Sequence[Outcome]) -> HealthFinding:
     return HealthFinding("pass", name, "Every gradient was finite and non-zero.")
 
 
-def finite_outputs(outcomes: Sequence[Outcome]) -> HealthFinding:
-    """The model's outputs stayed finite under attack."""
+def finite_outputs(outcomes: Sequence[Outcome], artefacts: Sequence[Bools] = ()) -> HealthFinding:
+    """The model's outputs stayed finite under attack, and with artefacts (whether they did not, per image)."""
     name = "Finite outputs"
     broken = sum(int(outcome.non_finite.any(axis=0).sum()) for outcome in outcomes)
     tried = sum(int(outcome.attacked.any(axis=0).sum()) for outcome in outcomes)
+    broken, tried = broken + sum(int(one.sum()) for one in artefacts), tried + sum(one.size for one in artefacts)
     if not broken:
         return HealthFinding("pass", name, "The model's outputs were finite for every image that was tried.")
+    what = "attacks on an image or searches of its worst artefact" if artefacts else "attacks on an image"
     return HealthFinding(
         "failure" if broken > MANY * tried else "warning",
         name,
-        f"In {broken} of {tried} attacks on an image the model returned NaN or infinity. A deployed model that does "
+        f"In {broken} of {tried} {what} the model returned NaN or infinity. A deployed model that does "
         'so fails without any attacker. Find the layer that overflows, and keep run.precision = "float32".',
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from palpate.metrics.artefacts import broken_outputs
 from palpate.metrics.clinical import attacked_directions, clean_directions
 from palpate.metrics.intervals import LEVEL
 from palpate.metrics.pairs import holm
@@ -75,7 +76,7 @@ def measure(run: RunFolder) -> Results:
     reading = read(run)
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
-    directions, validity = worst_direction_rows(reading), judge(reading, worst)
+    directions, validity = worst_direction_rows(reading), judge(reading, worst, broken_outputs(run.artefact_frame()))
     attacks = [_attack(reading, attack) for attack in description.attacks]
     series, froc = all_series(reading)
     verdict = make_verdict(description, clean, worst, directions, series)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from palpate.metrics import survival
 from palpate.metrics.findings import HealthFinding, grade
+from palpate.metrics.panel import Bools
 from palpate.metrics.validity import health, strength
 from palpate.metrics.validity.indicators import advised
 from palpate.report.compute.quality import judge_goal, kinds_of
@@ -16,15 +17,16 @@ from palpate.report.model.schema import WorstCase
 from palpate.report.model.schema_quality import Check, Validity
 
 
-def judge(reading: RunReading, worst: Sequence[WorstCase] = ()) -> Validity:
+def judge(reading: RunReading, worst: Sequence[WorstCase] = (), broken: Sequence[Bools] = ()) -> Validity:
     """Run all checks, and judge the figures of each goal.
 
     Args:
         reading: the run.
         worst: the figures of each goal.
+        broken: of each artefact, whether the model returned NaN or infinity for an image with it.
     """
     noticed = [HealthFinding(one.level, one.subject, one.text) for one in reading.description.findings]
-    findings = [*_damage(reading), *_whole_run(reading), *_strength(reading), *noticed]
+    findings = [*_damage(reading), *_whole_run(reading, broken), *_strength(reading), *noticed]
     verdict = grade(findings, reading.description.status == "finished")
     return Validity(
         grade=verdict.letter,
@@ -44,7 +46,7 @@ def _damage(reading: RunReading) -> list[HealthFinding]:
     return [HealthFinding("failure", "run.json", text)]
 
 
-def _whole_run(reading: RunReading) -> list[HealthFinding]:
+def _whole_run(reading: RunReading, broken: Sequence[Bools]) -> list[HealthFinding]:
     panel, description = reading.panel, reading.description
     return [
         health.attacks_ran(
@@ -54,7 +56,7 @@ def _whole_run(reading: RunReading) -> list[HealthFinding]:
         health.sample_size(panel, reading.resampling.clustered),
         health.steady_model(panel),
         health.gradients(panel.outcomes),
-        health.finite_outputs(panel.outcomes),
+        health.finite_outputs(panel.outcomes, broken),
         health.budgets_kept(panel.outcomes),
         survival.saved_success(
             panel.outcomes,

@@ -60,6 +60,8 @@ def artefact_gate(plan: PlanFields, gate: GateSection) -> Iterator[tuple[str, st
     if gate.artefact not in known:
         hint = nearest(str(gate.artefact), known) if known else "The plan has no [[artefacts]]."
         yield "artefact", f"there is no artefact '{gate.artefact}'. {hint}"
+    if "attack" in gate.model_fields_set:
+        yield "attack", "a gate is on an attack or on an artefact. Remove one of them."
     if gate.eps is not None:
         yield "eps", "an artefact has no budget. Remove it, or write severity."
     if gate.worst == (gate.severity is not None):

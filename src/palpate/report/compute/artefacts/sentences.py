@@ -51,7 +51,8 @@ def details(task: TaskDescription, items: Sequence[ArtefactResults], images: int
         if point is not None and scored.of(point).value is not None:
             spread = scored.interval(scored.of(point))
             texts.append(
-                f"With a random one of this kind and severity, {scored.subject} is {scored.written(scored.of(point))}"
+                f"With a random “{item.name}” of severity {item.searched:g}, {scored.subject} is "
+                f"{scored.written(scored.of(point))}"
                 f"{f' (95% interval {spread})' if spread else ''}."
             )
     left = sum(item.images < images for item in items)
