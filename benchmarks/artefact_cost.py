@@ -65,7 +65,8 @@ def milliseconds(work: Callable[[], object], rounds: int) -> float:
 def cost(artefact: Artefact, shape: tuple[int, ...], count: int, rounds: int) -> Cost:
     """What an artefact costs on an image or a volume."""
     hounsfield = "HU" in artefact.needs
-    image = body(3 if len(shape) == 2 and not hounsfield else 1, shape, hounsfield)
+    colour = "colour" in artefact.needs or (len(shape) == 2 and not hounsfield)
+    image = body(3 if colour else 1, shape, hounsfield)
     bounds = (-1024.0, 3071.0) if hounsfield else (0.0, 255.0)
     scene = Scene(bounds, (400 / shape[-1],) * len(shape), "HU" if hounsfield else "")
     points = torch.rand(count, free(artefact.parameters), generator=torch.Generator().manual_seed(0))
