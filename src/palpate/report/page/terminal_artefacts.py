@@ -13,8 +13,9 @@ from palpate.report.model.words import NOTHING
 
 SHOWN = (1.0, 3.0, 5.0)
 """Severities with a column; the page shows all five."""
-_HEADS = ("as stored", *(f"severity {severity:g}" for severity in SHOWN), "worst of k", "worst found", "fails",
-          "first failing")  # fmt: skip
+_HEADS = ("as\nstored", "severity\n1", "\n3", "\n5", "worst\nof k", "worst\nfound", "\nfails", "first\nfailing")
+_NAME = 16
+"""Letters of a name in one line, at least."""
 
 
 def print_artefacts(results: Results, console: Console) -> None:
@@ -30,9 +31,9 @@ def print_artefacts(results: Results, console: Console) -> None:
     scored = Scored(results.task)
     title = f"Artefacts: {scored.name} with random ones of a severity, and with the worst"
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(Text("artefact"), overflow="fold")
+    table.add_column(Text("\nartefact"), overflow="fold", min_width=_NAME)
     for head in _HEADS:
-        table.add_column(Text(head.replace(" ", "\n", 1)), justify="right", no_wrap=True)
+        table.add_column(Text(head), justify="right", no_wrap=True)
     for item in summary.items:
         table.add_row(Text(item.name), *map(Text, _cells(scored, item)))
     console.print()
