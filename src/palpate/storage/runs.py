@@ -199,6 +199,19 @@ class RunFolder:
         wanted = [i for i in named if keep(i) and self.has(i)]
         return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
 
+    def complete(self) -> bool:
+        """Whether every shard that `run.json` names is there, of attacks and of artefacts.
+
+        Raises:
+            StorageError: `run.json` cannot be read.
+        """
+        described = self.describe()
+        artefacts = described.get("artefacts") or {}
+        tried = artefacts.get("shards", []) if isinstance(artefacts, dict) else artefacts
+        return all(self.has(one) for one in self._identities("shards", described.get("shards", []))) and all(
+            self.has_artefacts(one) for one in self._identities("artefacts.shards", tried)
+        )
+
     def _identities(self, field: str, names: Any) -> list[str]:
         """Names of files from `run.json`; raises StorageError if one is not a plain name inside its folder."""
         if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):

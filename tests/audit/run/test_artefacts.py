@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,13 @@ def test_a_model_that_answers_with_nan_fails(tmp_path: Path) -> None:
     assert (outcome.found.margin <= drawn).all()
     checks = {check["subject"]: check for check in summarise(RunFolder(folder / "run"))["validity"]["checks"]}
     assert checks["Finite outputs"]["level"] == "failure"
+
+
+def test_a_lost_file_makes_the_run_unfinished_and_its_gates_open(run: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    lost = RunFolder(tmp_path / "run")
+    assert summarise(lost)["status"] == "finished" and len(summarise(lost)["gates"]) == 2
+    next((lost.path / "artefacts").glob("*.parquet")).unlink()
+    results = summarise(lost)
+    assert results["status"] == "unfinished" and results["gates"] == []
+    assert "when the run is finished" in results["verdict"]["gates"]

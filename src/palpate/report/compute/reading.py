@@ -69,6 +69,9 @@ def read(run: RunFolder) -> RunReading:
         StorageError: a file is missing or damaged, or records and `run.json` do not belong together.
     """
     description = read_description(run)
+    if description.status == "finished" and not run.complete():
+        # A file was lost since; the gates were measured with it.
+        description = description.model_copy(update={"status": "unfinished", "gates": []})
     panel = arrange(run.frame())
     planned = {attack.name for attack in description.attacks}
     unknown = [outcome.attack for outcome in panel.outcomes if visible(outcome.attack) not in planned]
