@@ -7,9 +7,7 @@ from typing import Any
 
 from palpate.report.model.description_artefacts import ArtefactDescription, ArtefactPicture, ArtefactSlice
 from palpate.report.model.schema import Results
-from palpate.report.model.wording import Wording
-from palpate.report.model.words import ratio
-from palpate.report.page.cards import Drawn, pictured, table, window
+from palpate.report.page.cards import Drawn, decided, pictured, window
 from palpate.report.page.views import SLICES
 from palpate.storage.runs import RunFolder
 
@@ -43,7 +41,7 @@ def _card(
 ) -> dict[str, Any]:
     task = results.task
     most = max(range(len(picture.slices)), key=lambda place: picture.slices[place].changed)
-    shared = {
+    return {
         "slices": [pictured(run, picture.row, one, _drawn(one, item.name), task, lost) for one in picture.slices],
         "start": most,
         "overlaid": not task.classification,
@@ -55,17 +53,8 @@ def _card(
         "name": picture.image if named else None,
         "window": window(picture, results.data.unit),
         "effect": _effect(picture, item),
-        "label": None,
-        "scored": None,
-        "table": [],
-        "heads": [],
+        **decided(picture, task),
     }
-    if task.classification:
-        names = [task.classes[index] for index in (picture.label, picture.clean_prediction, picture.prediction)]
-        return {**shared, **dict(zip(("label", "before", "after"), names, strict=True))}
-    score = Wording(task).score
-    shared |= {"scored": score[0].upper() + score[1:], "before": ratio(picture.clean_score)}
-    return {**shared, "after": ratio(picture.score), **table(picture, task)}
 
 
 def _drawn(one: ArtefactSlice, name: str) -> Drawn:

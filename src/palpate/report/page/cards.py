@@ -47,7 +47,7 @@ def card(
         SliceDescription(clean=picture.clean, adversarial=picture.adversarial, perturbation=picture.perturbation)
     ]
     most = max(range(len(slices)), key=lambda place: slices[place].changed)
-    shared = {
+    return {
         "slices": [_slice(run, picture, one, task, lost) for one in slices],
         "start": most,
         "overlaid": not task.classification,
@@ -62,17 +62,19 @@ def card(
             for one in exports
             if (one.attack, one.eps, one.row) == (picture.attack, picture.eps, picture.row)
         ],
-        "label": None,
-        "scored": None,
-        "table": [],
-        "heads": [],
+        **decided(picture, task),
     }
+
+
+def decided(picture: PictureDescription | ArtefactPicture, task: TaskDescription) -> dict[str, Any]:
+    """The decision before and after: classes by name, or the score and the table of measures."""
+    shown: dict[str, Any] = {"label": None, "scored": None, "table": [], "heads": []}
     if task.classification:
         names = [task.classes[index] for index in (picture.label, picture.clean_prediction, picture.prediction)]
-        return {**shared, **dict(zip(("label", "before", "after"), names, strict=True))}
+        return {**shown, **dict(zip(("label", "before", "after"), names, strict=True))}
     score = Wording(task).score
-    shared |= {"scored": score[0].upper() + score[1:], "before": ratio(picture.clean_score)}
-    return {**shared, "after": ratio(picture.score), **table(picture, task)}
+    shown |= {"scored": score[0].upper() + score[1:], "before": ratio(picture.clean_score)}
+    return {**shown, "after": ratio(picture.score), **table(picture, task)}
 
 
 def window(picture: PictureDescription | ArtefactPicture, unit: str) -> str | None:
