@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from palpate.audit.subject.subject import Subject
 from palpate.contracts import Attack, Task
 from palpate.harden.contracts import Scores
+from palpate.harden.data.reading import Reader, batches, read
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.tensors import Tree
@@ -24,7 +24,7 @@ class Examination:
     the model gets wrong without an attack scores 0 under attack too.
 
     Attributes:
-        subject: reads the images.
+        reader: reads the images.
         rows: the validation rows.
         task: what the outputs mean, untargeted.
         judge: chooses the best epoch; another attack and another loss than those trained on.
@@ -33,7 +33,7 @@ class Examination:
         seed: of the attacks' random numbers.
     """
 
-    subject: Subject
+    reader: Reader
     rows: tuple[int, ...]
     task: Task
     judge: Attack
@@ -46,11 +46,11 @@ class Examination:
         clean: list[Tensor] = []
         robust: list[Tensor] = []
         single: list[Tensor] = []
-        subject = self.subject
+        reader = self.reader
         with victim:
-            for rows in subject.batches(self.rows, self.size):
-                victim.preprocess = subject.preprocess.at(subject.spacing_of(rows[0]))
-                images, targets = subject.images(rows), subject.targets(rows)
+            for rows in batches(reader, self.rows, self.size):
+                reader.prepare(victim, rows[0])
+                images, targets = read(reader, rows), reader.targets(rows)
                 outputs = victim.judge(images)
                 self.task.validate(outputs, targets)
                 clean.append(self.task.score(outputs, targets).double().cpu())
@@ -59,9 +59,8 @@ class Examination:
         return Scores(*(_mean(parts) for parts in (clean, robust, single)))
 
     def _attacked(self, attack: Attack, victim: Victim, images: Tensor, targets: Tree, rows: tuple[int, ...]) -> Tensor:
-        names = [self.subject.table[row].name for row in rows]
-        streams = Streams([derive(self.seed, "judge", name) for name in names])
-        result = attack(victim, self.task, images, targets, generator=streams, limits=self.subject.limits(rows))
+        streams = Streams([derive(self.seed, "judge", self.reader.name(row)) for row in rows])
+        result = attack(victim, self.task, images, targets, generator=streams, limits=self.reader.limits(rows))
         return self.task.score(result.outputs, targets).double().cpu()
 
 

@@ -1,4 +1,4 @@
-"""What a hardening works on: the model, its training and validation images, and the proof that the audit stays unseen."""
+"""What a hardening works on: the model, its training and validation images, kept apart from the audit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.audit.plan.tables import load_table
 from palpate.audit.subject.subject import Subject, load_subject
-from palpate.data.table import Table
+from palpate.data.table import Table as Rows
 from palpate.errors import InputError, PlanError
 from palpate.harden.data.augment import augment_of
 from palpate.harden.data.lessons import TrainingImages
 from palpate.harden.data.overlap import patients, require_apart
+from palpate.harden.data.reading import Table
 from palpate.harden.data.split import Split, split
 from palpate.harden.data.windows import trained_inferer, window_of
 from palpate.harden.trainable import require_trainable, require_trainable_source
@@ -120,7 +121,7 @@ def _validation(
     return subject, Split(tuple(range(len(training.table))), rows)
 
 
-def _limited(table: Table, rows: tuple[int, ...], settings: HardenSection, seed: int) -> tuple[int, ...]:
+def _limited(table: Rows, rows: tuple[int, ...], settings: HardenSection, seed: int) -> tuple[int, ...]:
     """At most `validation_limit` rows, every class in proportion."""
     places = {table[row]: row for row in rows}
     return tuple(places[case] for case in table.take(rows).limit(settings.validation_limit, derive(seed, "examined")))
@@ -130,7 +131,8 @@ def _lessons(plan: Plan, settings: HardenSection, training: Subject, rows: Split
     window = window_of(training.victim.inferer)
     same_grid = window is None or _keeps_grid(training)
     return TrainingImages(
-        training,
+        Table(training),
+        training.victim,
         rows.training,
         settings.batch,
         derive(plan.seed, "harden"),
@@ -156,7 +158,7 @@ def _budget(plan: Plan, settings: HardenSection, training: Subject) -> float:
         raise PlanError(f"{plan.origin}: harden.eps: {error}.") from error
 
 
-def _unknown(table: Table, dicom: bool) -> tuple[str, ...]:
+def _unknown(table: Rows, dicom: bool) -> tuple[str, ...]:
     if patients(table, dicom):
         return ()
     return (

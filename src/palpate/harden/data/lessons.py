@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palpate.audit.subject.subject import Subject
 from palpate.contracts import Limits
 from palpate.harden.contracts import Batch
 from palpate.harden.data.augment import Augment, Sample
+from palpate.harden.data.reading import Reader
 from palpate.harden.data.windows import cut
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped, take
+from palpate.victim import Victim
 
 _KEPT = 4 * 2**30
 """Bytes of decoded images that are kept in memory; further ones are read again in each epoch."""
@@ -26,10 +27,11 @@ _KEPT = 4 * 2**30
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Some rows of a subject as lessons. Batches hold images of one shape and spacing; none has one image only.
+    """Some images as lessons. Batches hold images of one shape and spacing; none has one image only.
 
     Attributes:
-        subject: reads images and annotations; its victim is the model in the form that is trained.
+        reader: reads images and annotations.
+        victim: the model in the form that is trained.
         rows: the rows to train on.
         size: images of a batch.
         seed: decides the order, windows, augmentation and the attacks' random numbers.
@@ -37,7 +39,8 @@ class TrainingImages:
         window: size of the windows that are cut; None: whole images.
     """
 
-    subject: Subject
+    reader: Reader
+    victim: Victim
     rows: tuple[int, ...]
     size: int
     seed: int
@@ -70,29 +73,28 @@ class TrainingImages:
         return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
 
     def _form(self, row: int) -> tuple[Any, ...]:
-        channels, *spatial = self.subject.shape_of(row)
+        channels, *spatial = self.reader.shape_of(row)
         if self.window is not None:
             spatial = [min(pair) for pair in zip(spatial, self.window, strict=True)]
-        return (channels, *spatial), self.subject.preprocess.at(self.subject.spacing_of(row))
+        return (channels, *spatial), self.reader.form(row)
 
     def _batch(self, rows: tuple[int, ...], number: int) -> Batch:
-        subject = self.subject
-        subject.victim.preprocess = subject.preprocess.at(subject.spacing_of(rows[0]))
-        targets = subject.targets(rows) if self.window is None else None
+        reader = self.reader
+        reader.prepare(self.victim, rows[0])
+        targets = reader.targets(rows) if self.window is None else None
         samples = [self._sample(row, place, targets, number) for place, row in enumerate(rows)]
-        names = [subject.table[row].name for row in rows]
         return Batch(
-            torch.cat([sample.image for sample in samples]).to(subject.device),
-            mapped(lambda *parts: torch.cat(parts).to(subject.device), *(sample.targets for sample in samples)),
+            torch.cat([sample.image for sample in samples]).to(reader.device),
+            mapped(lambda *parts: torch.cat(parts).to(reader.device), *(sample.targets for sample in samples)),
             _joined([sample.limits for sample in samples]),
-            Streams([derive(self.seed, "attack", number, name) for name in names]),
+            Streams([derive(self.seed, "attack", number, name) for name in map(reader.name, rows)]),
         )
 
     def _sample(self, row: int, place: int, targets: Tree | None, number: int) -> Sample:
-        name = self.subject.table[row].name
+        name = self.reader.name(row)
         generator = torch.Generator().manual_seed(derive(self.seed, "augment", number, name))
-        own = self.subject.targets([row]) if targets is None else take(targets, torch.tensor([place]))
-        sample = Sample(self._image(row), mapped(Tensor.cpu, own), _on_cpu(self.subject.limits([row])))
+        own = self.reader.targets([row]) if targets is None else take(targets, torch.tensor([place]))
+        sample = Sample(self._image(row), mapped(Tensor.cpu, own), _on_cpu(self.reader.limits([row])))
         if self.window is not None:
             sample = cut(sample, self.window, generator)
         return sample if self.augment is None else self.augment(sample, generator)
@@ -101,7 +103,7 @@ class TrainingImages:
         """The stored values (1, C, *spatial) of one image."""
         values = self._cache.get(row)
         if values is None:
-            values = self.subject.table.image(row)
+            values = self.reader.pixels(row)
             if self._held[0] + values.nbytes <= _KEPT:
                 self._held[0] += values.nbytes
                 self._cache[row] = values
