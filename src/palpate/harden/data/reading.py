@@ -75,8 +75,9 @@ class Table:
         return self.subject.shape_of(row)
 
     def form(self, row: int) -> Hashable:
-        """The preprocessing at its spacing."""
-        return self.subject.preprocess.at(self.subject.spacing_of(row))
+        """Its spacing, if the preprocessing depends on it."""
+        plain, spacing = self.subject.preprocess, self.subject.spacing_of(row)
+        return None if plain.at(spacing) == plain else spacing
 
     def prepare(self, victim: Victim, row: int) -> None:
         """Set the preprocessing at its spacing."""
