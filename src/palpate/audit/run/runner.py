@@ -58,7 +58,7 @@ from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
