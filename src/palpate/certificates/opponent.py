@@ -89,7 +89,8 @@ class Attacker:
         """
         masks, task = self.decisions.pixels, self.decisions.task
         steps, threat = self.settings.steps, L2(radius)
-        attack = dice_pgd(threat, steps, run_to_end=True) if masks else apgd_ce(threat, steps)
+        # To the end: where votes first change, new draws would not show it.
+        attack = (dice_pgd if masks else apgd_ce)(threat, steps, run_to_end=True)
         victim = self._smoothed(image)
         start = None if start is None else start.clamp(*victim.bounds)
         result = attack(victim, task, image, self.decisions.targets, generator=Streams([self.seed]), start=start)
