@@ -177,4 +177,3 @@ def require_votes(task: Any) -> None:
             "certificates: boxes cannot be certified, because votes need a fixed list of decisions, and each noisy "
             "copy of an image has other boxes. Certify classes, findings or masks."
         )
-

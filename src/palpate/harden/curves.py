@@ -20,12 +20,19 @@ def curves(trained: Trained) -> str:
             scores = [getattr(row, field) for row in rows]
             axes.plot(places, scores, color=colour, linestyle=style, marker=marker, linewidth=1.8, markersize=4.5)
             axes.annotate(
-                _NAMES[field], (len(rows) - 1, scores[-1]), (8, 0), textcoords="offset points", color=colour, va="center"
+                _NAMES[field],
+                (len(rows) - 1, scores[-1]),
+                (8, 0),
+                textcoords="offset points",
+                color=colour,
+                va="center",
             )
         chosen = next((place for place, row in enumerate(rows) if row.epoch == trained.best), 0)
         axes.axvline(chosen, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_xticks(places, [str(row.epoch) for row in rows])
-        axes.set_xlabel(f"epoch; {rows[chosen].epoch} was chosen, 0 is the model before training", color=MUTED, labelpad=6)
+        axes.set_xlabel(
+            f"epoch; {rows[chosen].epoch} was chosen, 0 is the model before training", color=MUTED, labelpad=6
+        )
         drawn = canvas.svg("Scores on the validation images", _in_words(trained), "curves")
     return _alone(drawn)
 

@@ -51,7 +51,9 @@ def record(
         "eps": {"value": material.eps, "words": list(amounts(material.eps, training.scale))},
         "course": described_course(course),
         "mode": MODE,
-        "training": _images(training.table.fingerprint(material.rows.training), training, material.rows.training, dicom),
+        "training": _images(
+            training.table.fingerprint(material.rows.training), training, material.rows.training, dicom
+        ),
         "validation": _images(
             validation.table.fingerprint(material.rows.validation), validation, material.rows.validation, dicom
         ),

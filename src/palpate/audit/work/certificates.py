@@ -85,9 +85,7 @@ def run_certificate_shard(plan: Plan, subject: Subject, shard: CertificateShard,
     with under_attack(), victim:
         clean = _clean(victim, item, image, decisions)
         attacker = Attacker(victim, decisions, settings, seed) if settings.attack else None
-        found = certify_image(
-            victim.judge, decisions, image, settings, seed=seed, chunks=room.each, opponent=attacker
-        )
+        found = certify_image(victim.judge, decisions, image, settings, seed=seed, chunks=room.each, opponent=attacker)
     spent = (victim.forwards - before, 0)
     if attacker is not None:
         spent = (spent[0] + attacker.forwards, attacker.backwards)

@@ -41,7 +41,12 @@ class Measurement:
     @property
     def stored(self) -> dict[str, Any]:
         """As JSON: shares of all images."""
-        return {"name": self.name, "before": _share(self.before), "after": _share(self.after), "images": len(self.after)}
+        return {
+            "name": self.name,
+            "before": _share(self.before),
+            "after": _share(self.after),
+            "images": len(self.after),
+        }
 
 
 def _share(withstood: tuple[bool, ...] | None) -> float | None:

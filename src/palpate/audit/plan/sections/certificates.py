@@ -12,7 +12,8 @@ Size = int | float | str
 class CertificatesSection(Section):
     """`[certificates]`: certified lower bounds of the smoothed model, beside attacked upper bounds of the same one. An
     image costs `select + samples` forward passes for each sigma; its attack as many again at each radius, and
-    `steps * draws` forward and backward passes."""
+    `steps * draws` forward and backward passes.
+    """
 
     sigma: Size | tuple[Size, ...] = Field(default=(), examples=["sigma = [12.5]", 'sigma = "12.5 HU"'])
     """Standard deviation of the noise, or several; written as `threat.eps`. By default that of a smoothing defence of
