@@ -40,6 +40,7 @@ _HOMES = {
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
+    "compare": "palpate.report.page.comparing",
     "curve": "palpate.attacks.curve",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
@@ -70,6 +71,7 @@ __all__ = [
     "Victim",
     "__version__",
     "attack",
+    "compare",
     "curve",
     "parse_post_processing",
     "read_scan",
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from palpate.errors import InputError, PalpateError
     from palpate.postprocessing import parse as parse_post_processing
     from palpate.preprocess import Chain, MonaiChain, Preprocess
+    from palpate.report.page.comparing import compare
     from palpate.stability import Trace
     from palpate.stability import trace as trace_attack
     from palpate.streams import Streams

@@ -57,14 +57,33 @@ class Situation:
     network: Network
 
 
+class Crafted(NamedTuple):
+    """What a recipe makes of a batch.
+
+    Attributes:
+        images: (B, C, *spatial) in stored values, as the model would see them.
+        targets: those of the batch; moved along where an artefact moved the anatomy.
+    """
+
+    images: Tensor
+    targets: Tree
+
+
 class Recipe(Protocol):
     """How images are attacked and what is minimised. A frozen dataclass, so that it can be named and compared."""
 
-    def craft(self, batch: Batch, situation: Situation) -> Tensor:
-        """Attacked images (B, C, *spatial) in stored values; weights and gradients of the module are not touched."""
+    @property
+    def name(self) -> str:
+        """Its name in plans and results."""
 
-    def loss(self, batch: Batch, crafted: Tensor, situation: Situation) -> Tensor:
-        """What the training step minimises: one number, differentiable in the weights through `situation.network`."""
+    def craft(self, batch: Batch, situation: Situation) -> Crafted:
+        """Attacked images; weights, gradients, buffers and modes of the module are not touched, nor is the batch."""
+
+    def loss(self, batch: Batch, crafted: Crafted, situation: Situation) -> Tensor:
+        """What the training step minimises: one number, differentiable in the weights through `situation.network`.
+
+        With `Crafted(batch.images, batch.targets)` it trains on the images as they are.
+        """
 
 
 class Lessons(Protocol):
