@@ -29,7 +29,7 @@ def lower_bound(hits: int, draws: int, alpha: float) -> float:
 
 
 def certified_radius(share: float, sigma: float) -> float:
-    """sigma * Phi^-1(p): the L2 radius in which a class of probability more than p stays the most probable one.
+    """Sigma * Phi^-1(p): the L2 radius in which a class of probability more than p stays the most probable one.
 
     Args:
         share: lower bound of the probability of the class.

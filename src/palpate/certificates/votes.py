@@ -44,9 +44,7 @@ class Noise:
 def together(size: int) -> Chunks:
     """So many draws at once."""
 
-    def each(
-        draws: Sequence[int], work: Callable[[tuple[int, ...]], Ints]
-    ) -> Iterable[tuple[tuple[int, ...], Ints]]:
+    def each(draws: Sequence[int], work: Callable[[tuple[int, ...]], Ints]) -> Iterable[tuple[tuple[int, ...], Ints]]:
         for start in range(0, len(draws), size):
             part = tuple(draws[start : start + size])
             yield part, work(part)

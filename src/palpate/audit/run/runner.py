@@ -200,7 +200,9 @@ class _Audit:
         self.current: Item | ArtefactItem | CertificateItem | None = None
         self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on)
 
-        self.certificates = Certificates(journal, progress, room, self._ready, self._fail_certificates, self._working_on)
+        self.certificates = Certificates(
+            journal, progress, room, self._ready, self._fail_certificates, self._working_on
+        )
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False

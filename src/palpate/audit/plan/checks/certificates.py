@@ -59,5 +59,5 @@ def _sizes(plan: PlanFields, field: str, written: tuple[int | float | str, ...])
             yield (
                 ("certificates", field),
                 f"{one} is wider than the whole range {low:g} to {high:g} of stored values, so no image is left in the "
-                "noise. Write stored values, or a share of the range such as \"5%\".",
+                'noise. Write stored values, or a share of the range such as "5%".',
             )
