@@ -28,8 +28,8 @@ def sentence(description: Description, items: Sequence[CertificateResults]) -> s
     per = _per_value(description, point.radius)
     values = "" if data.unit else " in stored values"
     text = (
-        f"Smoothed with noise of sigma {data.written(item.sigma)}{values}, the model keeps {_a(scored)} {scored.name} of "
-        f"at least {scored.written(least)} under {radius}{per}, certified on {item.images} images"
+        f"Smoothed with noise of sigma {data.written(item.sigma)}{values}, the model keeps {_a(scored)} {scored.name} "
+        f"of at least {scored.written(least)} under {radius}{per}, certified on {item.images} images"
     )
     if most is None:
         return f"{text}; it was not attacked, so how far it really holds is not known."
@@ -47,11 +47,11 @@ def details(description: Description, items: Sequence[CertificateResults]) -> li
         scored = Scored(description.task)
         abstains = "it abstains on" if description.task.classification else "its votes do not settle"
         of = "of the images" if description.task.classification else "of the decisions"
+        given, smoothed = scored.written(scored.of(item.clean)), scored.written(item.smoothed)
         texts.append(
-            f"Without a change, the smoothed model has {_a(scored)} {scored.name} of "
-            f"{scored.written(item.smoothed)} on these images, and the model as given {scored.written(scored.of(item.clean))}; {abstains} "
-            f"{percent(item.unsettled.value)} {of}. Each certificate holds with a confidence of "
-            f"{100 * item.confidence:.12g}%."
+            f"Without a change, the smoothed model has {_a(scored)} {scored.name} of {smoothed} on these images, and the "
+            f"model as given {given}; {abstains} {percent(item.unsettled.value)} {of}. Each certificate holds with a "
+            f"confidence of {100 * item.confidence:.12g}%."
         )
         texts.append(
             f"An image took {whole(round(item.forwards / item.images))} forward passes and "
