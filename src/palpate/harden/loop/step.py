@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.harden.contracts import Batch, Course, Network, Recipe, Situation
+from palpate.harden.contracts import Batch, Course, Crafted, Network, Recipe, Situation
 from palpate.harden.loop.norms import fit_for
 from palpate.harden.loop.processes import Processes
 from palpate.memory import out_of_memory
 from palpate.tensors import Tree, leaves, mapped
 from palpate.usercode import ModelError, UserCode
-from palpate.victim.victim import dtype_of
+from palpate.victim.forms import dtype_of
 
 CLIP = 10.0
 """Gradients of the weights with a larger norm are shortened to it: only explosions are."""
@@ -86,10 +86,10 @@ class Practice:
         batch, weight = self._processes.part(batch)
         threat = course.threat(eps or course.eps)
         situation = Situation(course.victim, course.task, threat, course.loss, self._network(self._processes.wrapped))
-        crafted = batch.images
+        crafted = Crafted(batch.images, batch.targets)
         if eps > 0:
             with course.victim:
-                crafted = recipe.craft(batch, situation).detach()
+                crafted = recipe.craft(batch, situation)
         self._answers = None
         optimiser.zero_grad()
         with fit_for(self._module, len(batch.images)), self._perturbed(recipe, batch, crafted, situation):
@@ -124,7 +124,7 @@ class Practice:
         return network
 
     @contextmanager
-    def _perturbed(self, recipe: Recipe, batch: Batch, crafted: Tensor, situation: Situation) -> Iterator[None]:
+    def _perturbed(self, recipe: Recipe, batch: Batch, crafted: Crafted, situation: Situation) -> Iterator[None]:
         """Adversarial weight perturbation around the training step, if the plan wants it."""
         size = self._course.settings.weight_perturbation
         if not size:

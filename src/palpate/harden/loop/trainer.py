@@ -26,7 +26,7 @@ from palpate.harden.loop.state import State, Sums
 from palpate.harden.loop.step import DivergedError, Practice, Step
 from palpate.harden.loop.weights import Weights, all_finite, copied, left_as_found, put, stored, wearing
 from palpate.seeds import derive
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 EVERY = 120.0
 """Seconds between two checkpoints inside an epoch."""
