@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
-from palpate.harden.contracts import Batch, Course, Network, Recipe, Situation
+from palpate.harden.contracts import Batch, Course, Crafted, Network, Recipe, Situation
 from palpate.harden.loop.norms import fit_for
 from palpate.harden.loop.processes import Processes
 from palpate.memory import out_of_memory
 from palpate.tensors import Tree, leaves, mapped
 from palpate.usercode import ModelError, UserCode
-from palpate.victim.victim import dtype_of
+from palpate.victim.forms import dtype_of
 
 CLIP = 10.0
 """Gradients of the weights with a larger norm are shortened to it: only explosions are."""
@@ -50,12 +50,13 @@ class Practice:
     Args:
         course: what is trained.
         processes: devices, wrapped module and optimiser.
+        weights: the parameters that change.
     """
 
-    def __init__(self, course: Course, processes: Processes):
-        self._course, self._processes = course, processes
+    def __init__(self, course: Course, processes: Processes, weights: list[nn.Parameter]):
+        self._course, self._processes, self._weights = course, processes, weights
         self._module = course.victim.module
-        self._weights = [p for p in self._module.parameters() if p.requires_grad]
+        self._dtype = dtype_of(self._module)
         self._answers: Tree = None
 
     def step(self, batch: Batch, recipe: Recipe, eps: float, *, compare: bool) -> Step:
@@ -86,10 +87,10 @@ class Practice:
         batch, weight = self._processes.part(batch)
         threat = course.threat(eps or course.eps)
         situation = Situation(course.victim, course.task, threat, course.loss, self._network(self._processes.wrapped))
-        crafted = batch.images
+        crafted = Crafted(batch.images, batch.targets)
         if eps > 0:
             with course.victim:
-                crafted = recipe.craft(batch, situation).detach()
+                crafted = recipe.craft(batch, situation)
         self._answers = None
         optimiser.zero_grad()
         with fit_for(self._module, len(batch.images)), self._perturbed(recipe, batch, crafted, situation):
@@ -103,13 +104,13 @@ class Practice:
         self._require_finite(value, norm)
         optimiser.step()
         self._processes.average_buffers(self._module)
-        answers, constant = self._compared(batch) if compare else (float("nan"), float("nan"))
+        answers, constant = self._compared(crafted) if compare else (float("nan"), float("nan"))
         self._answers = None
         return Step(value, norm, answers, constant)
 
     def _network(self, module: nn.Module) -> Network:
         """The module with its preprocessing, in stored values."""
-        victim, dtype = self._course.victim, dtype_of(self._module)
+        victim, dtype = self._course.victim, self._dtype
 
         def network(images: Tensor) -> Tree:
             with UserCode(victim.watchdog):
@@ -124,21 +125,16 @@ class Practice:
         return network
 
     @contextmanager
-    def _perturbed(self, recipe: Recipe, batch: Batch, crafted: Tensor, situation: Situation) -> Iterator[None]:
+    def _perturbed(self, recipe: Recipe, batch: Batch, crafted: Crafted, situation: Situation) -> Iterator[None]:
         """Adversarial weight perturbation around the training step, if the plan wants it."""
         size = self._course.settings.weight_perturbation
         if not size:
             yield
             return
-        perturbed = import_module("palpate.harden.recipes").perturbed
+        perturbed = import_module("palpate.harden.recipes.weight_perturbation").perturbed
         # Through the bare module: gradients by autograd.grad do not pass a wrapped one.
         bare = replace(situation, network=self._network(self._module))
-        before = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
         with perturbed(self._module, lambda: recipe.loss(batch, crafted, bare), size):
-            # The search for the perturbation is no training: running statistics stay.
-            with torch.no_grad():
-                for name, buffer in self._module.named_buffers():
-                    buffer.copy_(before[name])
             yield
 
     def _require_slope(self, loss: Tensor) -> None:
@@ -156,15 +152,15 @@ class Practice:
             raise DivergedError(f"the gradient of the weights is {slope:g}")
 
     @torch.no_grad()
-    def _compared(self, batch: Batch) -> tuple[float, float]:
+    def _compared(self, crafted: Crafted) -> tuple[float, float]:
         """The training loss of the last answers, and the lower one of two constant answers: their mean, and 0."""
         tensors = leaves(self._answers)
-        if not tensors or any(len(tensor) != len(batch.images) for tensor in tensors):
+        if not tensors or any(len(tensor) != len(crafted.images) for tensor in tensors):
             return float("nan"), float("nan")
         answers = mapped(lambda tensor: tensor.detach(), self._answers)
         mean = mapped(
             lambda part: part.mean(0, keepdim=True).expand_as(part) if part.is_floating_point() else part, answers
         )
         choices = [mean, torch.zeros_like(answers)] if isinstance(answers, Tensor) else [mean]
-        given, *constants = (float(self._course.loss(one, batch.targets).mean()) for one in (answers, *choices))
+        given, *constants = (float(self._course.loss(one, crafted.targets).mean()) for one in (answers, *choices))
         return given, min(constants)
