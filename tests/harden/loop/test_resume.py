@@ -46,8 +46,6 @@ def armed(make: "partial[Course]", bomb: Bomb) -> Course:
     made = make()
 
     class Recipe(OneStep):
-        name = "onestep"
-
         def craft(self, batch, situation):
             bomb.tick()
             return super().craft(batch, situation)

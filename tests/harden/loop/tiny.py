@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.contracts import Limits
-from palpate.harden.contracts import Batch, Course, Examiner, Scores, Situation
+from palpate.harden.contracts import Batch, Course, Crafted, Examiner, Scores, Situation
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
@@ -71,8 +72,9 @@ class OneStep:
 
     length: float = 1.25
     steps: int = 1
+    name: ClassVar[str] = "one step"
 
-    def craft(self, batch: Batch, situation: Situation) -> Tensor:
+    def craft(self, batch: Batch, situation: Situation) -> Crafted:
         space = situation.threat.around(batch.images, situation.victim.bounds, batch.limits)
         place = space.sample(batch.streams)
         with situation.victim as victim:
@@ -80,15 +82,17 @@ class OneStep:
                 place = place.detach().requires_grad_()
                 loss = situation.task.loss(victim.search(space.to_image(place)), batch.targets)
                 place = space.move(place, victim.gradient(loss, place), self.length)
-        return space.to_image(place).detach()
+        return Crafted(space.to_image(place).detach(), batch.targets)
 
-    def loss(self, batch: Batch, crafted: Tensor, situation: Situation) -> Tensor:
-        return situation.loss(situation.network(crafted), batch.targets).mean()
+    def loss(self, batch: Batch, crafted: Crafted, situation: Situation) -> Tensor:
+        return situation.loss(situation.network(crafted.images), crafted.targets).mean()
 
 
 @dataclass(frozen=True)
 class ManySteps(OneStep):
     """Four smaller ones."""
+
+    name: ClassVar[str] = "many steps"
 
     length: float = 0.5
     steps: int = 4
@@ -107,7 +111,7 @@ class Attacks:
 
         def right(recipe: OneStep) -> float:
             batch = Batch(pixels, labels, Limits(), Streams(range(len(pixels))))
-            return float((victim.judge(recipe.craft(batch, situation)).argmax(1) == labels).double().mean())
+            return float((victim.judge(recipe.craft(batch, situation).images).argmax(1) == labels).double().mean())
 
         with victim:
             clean = float((victim.judge(pixels).argmax(1) == labels).double().mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,9 @@ def drift(module: nn.Module, before: Weights, now: Weights) -> float:
     return largest
 
 
-def _norms(module: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
+def _norms(module: nn.Module) -> Iterator[tuple[str, Any]]:
     for name, part in module.named_modules():
-        if isinstance(part, _BatchNorm) and part.running_mean is not None:
+        # A part of TorchScript only knows the name of the class that it was made of.
+        norm = isinstance(part, _BatchNorm) or "BatchNorm" in getattr(part, "original_name", "")
+        if norm and getattr(part, "running_mean", None) is not None:
             yield name, part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,6 +31,16 @@ class Sums:
     slope: float = 0.0
     seconds: float = 0.0
 
+    def add(self, loss: float, slope: float, answers: float, constant: float, images: int) -> None:
+        """Add a batch, given the means over its images; NaN where answers were not compared."""
+        self.loss += loss * images
+        self.images += images
+        self.slope = max(self.slope, slope)
+        if math.isfinite(answers) and math.isfinite(constant):
+            self.answers += answers * images
+            self.constant += constant * images
+            self.compared += images
+
     @property
     def mean(self) -> float:
         """Mean loss of the images so far."""
@@ -43,7 +54,6 @@ class State:
     Attributes:
         epoch: the epoch that is trained now, from 1.
         batch: its finished batches.
-        average_steps: updates of the average since it was started.
         reduction: what rollbacks made of the learning rate, from 1.
         fallen_back: whether the recipe is the fallback.
         rollbacks: rollbacks because of the clean floor, or of catastrophic overfitting under the fallback.
@@ -63,7 +73,6 @@ class State:
 
     epoch: int = 1
     batch: int = 0
-    average_steps: int = 0
     reduction: float = 1.0
     fallen_back: bool = False
     rollbacks: int = 0

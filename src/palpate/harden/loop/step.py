@@ -50,12 +50,13 @@ class Practice:
     Args:
         course: what is trained.
         processes: devices, wrapped module and optimiser.
+        weights: the parameters that change.
     """
 
-    def __init__(self, course: Course, processes: Processes):
-        self._course, self._processes = course, processes
+    def __init__(self, course: Course, processes: Processes, weights: list[nn.Parameter]):
+        self._course, self._processes, self._weights = course, processes, weights
         self._module = course.victim.module
-        self._weights = [p for p in self._module.parameters() if p.requires_grad]
+        self._dtype = dtype_of(self._module)
         self._answers: Tree = None
 
     def step(self, batch: Batch, recipe: Recipe, eps: float, *, compare: bool) -> Step:
@@ -103,13 +104,13 @@ class Practice:
         self._require_finite(value, norm)
         optimiser.step()
         self._processes.average_buffers(self._module)
-        answers, constant = self._compared(batch) if compare else (float("nan"), float("nan"))
+        answers, constant = self._compared(crafted) if compare else (float("nan"), float("nan"))
         self._answers = None
         return Step(value, norm, answers, constant)
 
     def _network(self, module: nn.Module) -> Network:
         """The module with its preprocessing, in stored values."""
-        victim, dtype = self._course.victim, dtype_of(self._module)
+        victim, dtype = self._course.victim, self._dtype
 
         def network(images: Tensor) -> Tree:
             with UserCode(victim.watchdog):
@@ -130,15 +131,10 @@ class Practice:
         if not size:
             yield
             return
-        perturbed = import_module("palpate.harden.recipes").perturbed
+        perturbed = import_module("palpate.harden.recipes.weight_perturbation").perturbed
         # Through the bare module: gradients by autograd.grad do not pass a wrapped one.
         bare = replace(situation, network=self._network(self._module))
-        before = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
         with perturbed(self._module, lambda: recipe.loss(batch, crafted, bare), size):
-            # The search for the perturbation is no training: running statistics stay.
-            with torch.no_grad():
-                for name, buffer in self._module.named_buffers():
-                    buffer.copy_(before[name])
             yield
 
     def _require_slope(self, loss: Tensor) -> None:
@@ -156,15 +152,15 @@ class Practice:
             raise DivergedError(f"the gradient of the weights is {slope:g}")
 
     @torch.no_grad()
-    def _compared(self, batch: Batch) -> tuple[float, float]:
+    def _compared(self, crafted: Crafted) -> tuple[float, float]:
         """The training loss of the last answers, and the lower one of two constant answers: their mean, and 0."""
         tensors = leaves(self._answers)
-        if not tensors or any(len(tensor) != len(batch.images) for tensor in tensors):
+        if not tensors or any(len(tensor) != len(crafted.images) for tensor in tensors):
             return float("nan"), float("nan")
         answers = mapped(lambda tensor: tensor.detach(), self._answers)
         mean = mapped(
             lambda part: part.mean(0, keepdim=True).expand_as(part) if part.is_floating_point() else part, answers
         )
         choices = [mean, torch.zeros_like(answers)] if isinstance(answers, Tensor) else [mean]
-        given, *constants = (float(self._course.loss(one, batch.targets).mean()) for one in (answers, *choices))
+        given, *constants = (float(self._course.loss(one, crafted.targets).mean()) for one in (answers, *choices))
         return given, min(constants)

@@ -31,9 +31,10 @@ def stored(weights: Weights) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put(module: nn.Module, weights: Weights) -> None:
-    """Write `weights` into the module, in place."""
+    """Write `weights` into the module, in place; what they do not name stays, such as buffers outside a state dict."""
     for name, tensor in live(module).items():
-        tensor.copy_(weights[name])
+        if name in weights:
+            tensor.copy_(weights[name])
 
 
 @contextmanager
