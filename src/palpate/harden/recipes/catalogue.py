@@ -12,6 +12,7 @@ from palpate.errors import PlanError
 from palpate.harden.contracts import Situation
 from palpate.harden.recipes.adversarial import Adversarial, check_share
 from palpate.tasks.kinds import kind_of
+from palpate.threats.ball import BALLS
 
 NO_TRAINING = {
     "transfer": "its images are made for another model, and training needs images against this one",
@@ -51,7 +52,7 @@ class FromCatalogue(Adversarial):
         return made
 
 
-def from_catalogue(name: str, settings: Mapping[str, Any], task: Task, threat: Threat) -> FromCatalogue:
+def from_catalogue(name: str, settings: Mapping[str, Any], task: Task, threat: Threat | None) -> FromCatalogue:
     """A recipe that trains on an attack of the catalogue.
 
     Raises:
@@ -65,7 +66,7 @@ def from_catalogue(name: str, settings: Mapping[str, Any], task: Task, threat: T
     if kind := kind_of(task):
         catalog.check_supports(name, kind, targeted=False)
     own = {key: value for key, value in settings.items() if key != "clean_share"}
-    catalog.make(name, threat, **own)
+    catalog.make(name, BALLS[entry.norms[0]](1.0) if threat is None else threat, **own)
     share = settings.get("clean_share", 0.0)
     if isinstance(share, bool) or not isinstance(share, (int, float)):
         raise PlanError(f"recipe '{name}': clean_share = {share!r} must be a number.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from palpate.contracts import Task
-from palpate.harden.contracts import Recipe
-from palpate.tasks.kinds import kind_of
+if TYPE_CHECKING:
+    from palpate.contracts import Task
+    from palpate.harden.contracts import Recipe
 
 
 class Judge(NamedTuple):
@@ -23,12 +23,12 @@ class Judge(NamedTuple):
 
 def default_recipe(task: Task) -> str:
     """`fast` for classes and findings, `segpgd` for masks, `pgd` for boxes."""
-    return {"segmentation": "segpgd", "detection": "pgd"}.get(kind_of(task) or "", "fast")
+    return {"segmentation": "segpgd", "detection": "pgd"}.get(_kind(task), "fast")
 
 
 def default_fallback(task: Task) -> str:
     """The recipe that follows catastrophic overfitting: `segpgd` for masks, otherwise `pgd`; both of several steps."""
-    return "segpgd" if kind_of(task) == "segmentation" else "pgd"
+    return "segpgd" if _kind(task) == "segmentation" else "pgd"
 
 
 _STEPS = 20
@@ -54,4 +54,10 @@ def default_judge(task: Task, recipe: Recipe) -> Judge:
     trained = {one.name for one in getattr(recipe, "recipes", (recipe,))}
     if trained <= _ON_MARGIN:
         return _LOSS
-    return _DICE if kind_of(task) == "segmentation" else _MARGIN
+    return _DICE if _kind(task) == "segmentation" else _MARGIN
+
+
+def _kind(task: Task) -> str:
+    from palpate.tasks.kinds import kind_of
+
+    return kind_of(task) or ""

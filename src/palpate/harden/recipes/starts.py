@@ -12,6 +12,7 @@ from palpate.attacks.sparse.phases import widened
 from palpate.contracts import Limits, Neighbourhood, Threat
 from palpate.errors import InputError
 from palpate.streams import Streams
+from palpate.tensors import lengths, spread
 from palpate.threats.lattice import steps_of_least
 
 
@@ -57,7 +58,7 @@ class Loose:
 class Beside:
     """The plan's threat with random starts close to the clean image, for objectives that are flat at it.
 
-    On a lattice of stored values a start is at least one whole step wide; rounding would undo a smaller one.
+    On a lattice of stored values a start is one or two whole steps wide at least; rounding would undo a smaller one.
 
     Attributes:
         inner: the threat of the plan.
@@ -159,13 +160,21 @@ class AroundBeside(Around):
         if confinement is not None and confinement.smooth:
             # A small change would be smoothed and rounded away.
             return self.ball.sample(streams)
-        if (lattice := getattr(ball, "lattice", None)) is not None:
-            tied = self.clean.shape[1] if confinement.tied else 1
-            shares = confinement.shares
-            largest = 1.0 if shares is None else float(shares.max())
-            least = lattice.step * steps_of_least(ball.norm, tied, largest)
-            radius = torch.maximum(radius, least.to(radius) * (1 + 1e-6))
-        started: Tensor = ball.at_radius(radius).sample(streams)
+        lattice = getattr(ball, "lattice", None)
+        if lattice is None:
+            started: Tensor = ball.at_radius(radius).sample(streams)
+            return started
+        tied = self.clean.shape[1] if confinement.tied else 1
+        largest = 1.0 if confinement.shares is None else float(confinement.shares.max())
+        least = (lattice.step * steps_of_least(ball.norm, tied, largest)).to(radius) * (1 + 1e-6)
+        if ball.norm == "linf":
+            started = ball.at_radius(torch.maximum(radius, least)).sample(streams)
+            return started
+        # A random change is shorter than its ball is wide; on the surface of this one, some value always moves.
+        near = ball.at_radius(torch.maximum(radius, 2 * least))
+        change = near.sample(streams) - self.clean
+        longer = near.radius / lengths(change, ball.norm).clamp(min=1e-30).to(near.radius)
+        started = near.project(self.clean + change * spread(longer, change))
         return started
 
     def take(self, rows: Tensor) -> AroundBeside:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from palpate import catalog
 from palpate.artefacts import catalog as artefact_catalog
 from palpate.errors import PlanError, nearest
+from palpate.harden.recipes.defaults import Judge, default_fallback, default_judge, default_recipe
 
 if TYPE_CHECKING:
     from palpate.contracts import Task, Threat
     from palpate.harden.contracts import Recipe
 
-__all__ = ["RECIPES", "ImageFacts", "RecipeEntry", "defaults", "find", "make", "mixture"]
+__all__ = [
+    "RECIPES", "ImageFacts", "Judge", "RecipeEntry", "default_fallback", "default_judge", "default_recipe", "defaults",
+    "find", "make", "mixture",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,11 @@ def defaults(entry: RecipeEntry) -> dict[str, Any]:
 
 
 def make(
-    name: str, settings: Mapping[str, Any], task: Task, threat: Threat, images: ImageFacts = ImageFacts()
+    name: str,
+    settings: Mapping[str, Any],
+    task: Task,
+    threat: Threat | None = None,
+    images: ImageFacts = ImageFacts(),
 ) -> Recipe:
     """A recipe, or an attack of the catalogue as a recipe, from its name and settings.
 
@@ -160,7 +168,8 @@ def make(
         name: `palpate list recipes`, or an attack of `palpate list attacks`.
         settings: its parameters.
         task: what the model's outputs mean.
-        threat: the threat at the full budget.
+        threat: the threat at the full budget; without it, an attack of the catalogue that cannot use it is refused only
+            when it crafts.
         images: what the plan says of the images, for artefacts.
 
     Raises:
@@ -189,18 +198,17 @@ def make(
     return made
 
 
-def mixture(
-    parts: Sequence[tuple[str, Mapping[str, Any], float]], task: Task, threat: Threat, images: ImageFacts = ImageFacts()
-) -> Recipe:
-    """Several recipes, each with its settings and its share of the batches; a single one is returned as it is.
+def mixture(parts: Sequence[tuple[Recipe, float]]) -> Recipe:
+    """Several recipes, each with its share of the batches; a single one is returned as it is.
 
     Raises:
-        InputError: as `make`, or a share that is not above 0.
+        InputError: there is none, or a share is not above 0.
     """
     from palpate.harden.recipes.mixture import Mixture
 
-    made = tuple(make(name, settings, task, threat, images) for name, settings, _ in parts)
-    return made[0] if len(made) == 1 else Mixture(made, tuple(share for *_, share in parts))
+    if len(parts) == 1:
+        return parts[0][0]
+    return Mixture(tuple(recipe for recipe, _ in parts), tuple(share for _, share in parts))
 
 
 def _kind(entry: RecipeEntry) -> Any:

@@ -17,7 +17,7 @@ from palpate.usercode import ModelError, UserCode, said
 
 
 @dataclass(frozen=True)
-class UserLoss:
+class OwnLoss:
     """The loss that a factory of the user returned; what it gives is checked.
 
     Attributes:
@@ -77,7 +77,7 @@ class UserLoss:
             )
 
 
-def user_loss(factory: str, root: Path) -> Loss:
+def own_loss(factory: str, root: Path) -> Loss:
     """The loss that `file.py:function` returns: a function of outputs and targets.
 
     Raises:
@@ -93,4 +93,4 @@ def user_loss(factory: str, root: Path) -> Loss:
             f"harden.loss: {factory} returned {type(made).__name__}. It must return a function of outputs and targets "
             "that gives the loss of each image."
         )
-    return UserLoss(factory, made)
+    return OwnLoss(factory, made)
