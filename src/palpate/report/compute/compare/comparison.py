@@ -16,6 +16,7 @@ from palpate.report.compute.compare.likeness import Side, distinct, refuse_other
 from palpate.report.compute.compare.listing import Listed, Place, listed
 from palpate.report.compute.compare.overlap import overlap
 from palpate.report.compute.compare.sentences import result_in_words
+from palpate.report.compute.compare.sizes import size_series
 from palpate.report.compute.compare.switches import Switches
 from palpate.report.compute.compare.view import Shared, SharedRun
 from palpate.report.compute.reading import UNTARGETED, RunReading, read
@@ -113,7 +114,8 @@ def _measured(
         if not made and headline is None:
             headline = results.verdict.eps if results.verdict.eps in budgets else budgets[-1] if budgets else None
         results = results.model_copy(update={"subgroups": all_subgroups(reading, headline)})
-        made.append(Measured(side, one, reading, results, listed(results)))
+        by_size = size_series(reading, made[0].reading if made else reading)
+        made.append(Measured(side, one, reading, results, listed(results, by_size)))
     return made, headline
 
 
