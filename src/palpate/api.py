@@ -34,7 +34,7 @@ from palpate.units import Scale
 from palpate.usercode import ModelError
 from palpate.victim import Inferer, Victim
 from palpate.victim.draws import DRAWS, NOTICED, difference, size
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 _TRIED = 32
 """Number of images that the model is tried on before it is attacked."""

@@ -14,6 +14,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palpate.commands.compare import compare
+from palpate.commands.harden import harden
+from palpate.commands.status import (
+    BAD_INPUT,
+    FAULT,
+    FINISHED,
+    GATE_FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    AllowPickle,
+    Plan,
+    Threads,
+)
 from palpate.console import console, echo, echo_lines, guarded
 from palpate.errors import InputError, PalpateError
 from palpate.lists import lists
@@ -31,8 +44,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lists, name="list")
-
-FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,9 +96,7 @@ def _common(
 
 # -- audits -------------------------------------------------------------------------------------------------------
 
-Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
 Run = Annotated[Path, typer.Argument(help="The run folder.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 
 
@@ -98,14 +107,7 @@ def audit(
     update: Annotated[
         bool, typer.Option("--update", help="Continue although plan, model or images changed; keep what still fits.")
     ] = False,
-    allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
-            "TorchScript that uses files, compiled code.",
-        ),
-    ] = False,
+    allow_pickle: AllowPickle = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -238,67 +240,8 @@ def report(
     echo(write_report(RunFolder(run), names=names))
 
 
-class GatesBy(StrEnum):
-    """What must be within the limit of a gate."""
-
-    ESTIMATE = "estimate"
-    INTERVAL = "interval"
-
-
-@app.command()
-def compare(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="A B [C ...]", help="Run folders; the others are compared with the first.")
-    ],
-    gate: Annotated[
-        list[str] | None,
-        typer.Option("--gate", help="A limit, such as 'robust accuracy: at most 1 point worse'; may be repeated."),
-    ] = None,
-    gates: Annotated[Path | None, typer.Option("--gates", help="A TOML file with [[gates]].")] = None,
-    gates_by: Annotated[
-        GatesBy,
-        typer.Option(
-            help="What must be within the limits: the estimate, or the whole 95% interval (needs many images)."
-        ),
-    ] = GatesBy.ESTIMATE,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for compare.html and compare.json; by default compare-A-B next to the last run."),
-    ] = None,
-    eps: Annotated[
-        str | None, typer.Option(help="Budget of the sentences, such as 4/255; by default that of the verdict of A.")
-    ] = None,
-    names: Annotated[
-        bool, typer.Option("--names", help="Show the images' file names, which may identify patients.")
-    ] = False,
-    match_names: Annotated[
-        bool,
-        typer.Option(
-            "--match-names", help="If the images differ, compare those of the same name; pixels are not checked."
-        ),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table; only the page's path.")] = False,
-) -> None:
-    """Compare runs over the same images: what was gained, what was lost, and for which images.
-
-    Exit status: 0 every gate passed; 1 a gate failed; 2 the runs cannot be compared.
-    """
-    from palpate.report.compute.compare.gates import parse_gate, read_gates
-    from palpate.report.page.compare_terminal import show_comparison
-    from palpate.report.page.comparing import compare as compared
-
-    limits = [*(read_gates(gates) if gates else []), *map(parse_gate, gate or [])]
-    found = compared(*runs, gates=limits, gates_by=gates_by.value, names=names, match_names=match_names, eps=eps)
-    page = found.write(out)
-    if quiet:
-        for one in found.gates:
-            if not one.passed:
-                echo(f"Gate failed: {one.text} ({one.figure}). {one.note}", err=True)
-        echo(page)
-    else:
-        show_comparison(found.comparison, console())
-        echo(f"Page: {page}")
-    raise typer.Exit(FINISHED if found.passed else GATE_FAILED)
+app.command()(compare)
+app.command()(harden)
 
 
 def _run_folder(plan: Path) -> Path:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PrivateAttr
+from typing import Any
+
+from pydantic import Field, PrivateAttr, model_validator
 
 from palpate.audit.plan.sections.artefacts import ArtefactSection
 from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.certificates import CertificatesSection
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.gates import GateSection
+from palpate.audit.plan.sections.harden import HardenSection, inherited
 from palpate.audit.plan.sections.model import ModelSection
 from palpate.audit.plan.sections.quality import QualitySection
 from palpate.audit.plan.sections.run import Order, RunSection
@@ -41,6 +45,8 @@ class PlanFields(Section):
     """The attacks, in order."""
     artefacts: tuple[ArtefactSection, ...] = Field(default=(), examples=["[[artefacts]]"])
     """The artefacts of acquisition, in order."""
+    certificates: CertificatesSection | None = None
+    """Certified lower bounds of the smoothed model, beside attacked upper bounds."""
     reference: str | None = Field(default=None, examples=['reference = "../baseline/runs/plan"'])
     """Run folder of a reference model on the same images with the same artefacts. The report divides the errors under
     artefacts by those of that model, as mCE and relative balanced errors do. No record depends on it."""
@@ -56,7 +62,14 @@ class PlanFields(Section):
     """Adversarial images as files."""
     run: RunSection = RunSection()
     """How the audit is carried out."""
+    harden: HardenSection | None = Field(default=None, examples=["[harden]"])
+    """How `palpate harden` trains the model against attacks. The audit does not use it."""
     _scale: Scale | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_of_data(cls, document: Any) -> Any:
+        return inherited(document)
 
     @property
     def curve(self) -> Order:

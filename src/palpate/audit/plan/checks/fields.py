@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from palpate import catalog
 from palpate.audit.plan.checks.artefacts import artefact_gate, artefact_problems
+from palpate.audit.plan.checks.certificates import certificate_problems
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems, surrogate_problems
 from palpate.audit.plan.checks.threat import threat_problems
@@ -50,6 +51,7 @@ def problems(plan: PlanFields) -> list[Problem]:
     found += threat
     if not found:
         found += [*_attacks(plan), *artefact_problems(plan), *_gates(plan), *_survival(plan), *_pictures(plan)]
+        found += certificate_problems(plan)
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))

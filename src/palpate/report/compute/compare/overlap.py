@@ -183,7 +183,7 @@ def _artefacts(sides: Sequence[Side], said: list[Warned]) -> list[tuple[Artefact
     names = {found[0].name for found in kept}
     others = sorted({one.name for items in every for one in items} - names)
     if others:
-        text = f"Artefacts that only some runs have, or that were searched in another way, are not compared: "
+        text = "Artefacts that only some runs have, or that were searched in another way, are not compared: "
         said.append(Warned(level="warning", subject="artefacts", text=f"{text}{neighbours(others)}."))
     return kept
 
