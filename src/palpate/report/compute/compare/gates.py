@@ -4,8 +4,8 @@
     FIGURE ...: at least NUMBER better
     FIGURE ...: not worse
 
-`of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is the
-worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for a
+`of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is
+the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for a
 coefficient, `2 mm` for a measure with a unit.
 """
 
@@ -20,9 +20,10 @@ from typing import Any, Literal, get_args
 
 from palpate.errors import InputError, nearest
 from palpate.report.compute.compare.listing import ANY, CLEAN
+from palpate.report.compute.compare.measured import budget
 from palpate.report.model.schema_compare import Change, GateResult, Pair
 from palpate.report.model.words import amount
-from palpate.units import Scale, radius
+from palpate.units import Scale
 
 By = Literal["estimate", "interval"]
 EACH = ("class", "structure", "finding", "class of box", "site", "scanner", "size")
@@ -249,18 +250,6 @@ def _fitting(gate: Gate, changes: Sequence[Change], scale: Scale) -> list[Change
         listed = ", ".join(amount(one) for one in known) or "none"
         raise InputError(f"gate '{gate.text}': eps {gate.eps} was not compared for it. Known are: {listed}.")
     return [one for one in found if one.eps == eps]
-
-
-def budget(written: float | str, scale: Scale) -> float:
-    """A budget in values, as in a plan; a text that is a plain number counts values too.
-
-    Raises:
-        ValueError: it is not a budget.
-    """
-    try:
-        return float(written)
-    except ValueError:
-        return radius(written, scale)
 
 
 def _among(field: str, wanted: str, changes: list[Change], read: Any, gate: Gate) -> list[Change]:

@@ -127,8 +127,8 @@ def _how(mine: ImageTable, theirs: ImageTable, one: Side, two: Side) -> str:
     shared = sum((first & second).values())
     if shared < max(len(mine.rows), len(theirs.rows)):
         return (
-            f"they have other images, {len(mine.rows)} in {one.letter} and {len(theirs.rows)} in {two.letter}, of which "
-            f"{shared} have the same name."
+            f"they have other images, {len(mine.rows)} in {one.letter} and {len(theirs.rows)} in {two.letter}, of "
+            f"which {shared} have the same name."
         )
     if mine.names != theirs.names:
         return "they have the same image names in another order."
