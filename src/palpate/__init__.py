@@ -40,6 +40,7 @@ _HOMES = {
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
+    "certify": "palpate.api_certify",
     "curve": "palpate.attacks.curve",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
@@ -70,6 +71,7 @@ __all__ = [
     "Victim",
     "__version__",
     "attack",
+    "certify",
     "curve",
     "parse_post_processing",
     "read_scan",
@@ -79,6 +81,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from palpate.api import attack
+    from palpate.api_certify import certify
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
