@@ -23,6 +23,7 @@ from palpate.artefacts.described import described, range_words
 from palpate.audit.plan import plan
 from palpate.audit.plan.sections import artefacts as plan_artefacts
 from palpate.audit.plan.sections import attacks as plan_attacks
+from palpate.audit.plan.sections import certificates as plan_certificates
 from palpate.audit.plan.sections import data as plan_data
 from palpate.audit.plan.sections import gates as plan_gates
 from palpate.audit.plan.sections import model as plan_model
@@ -34,7 +35,7 @@ from palpate.audit.plan.sections import survival as plan_survival
 from palpate.audit.plan.sections import tasks as plan_tasks
 from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
-from palpate.storage import artefacts, records, traces
+from palpate.storage import artefacts, certificates, records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"
@@ -133,6 +134,13 @@ def record_fields() -> str:
         f"{artefacts.ARTEFACT_VERSION}.",
         "",
         *_rows(artefacts, "ArtefactRow"),
+        "",
+        "## Certificates",
+        "",
+        "One row per image, sigma and L2 radius in `certificates/*.parquet`, version "
+        f"{certificates.CERTIFICATE_VERSION}: [what they mean](../explanation/certificates.md).",
+        "",
+        *_rows(certificates, "CertificateRow"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -172,6 +180,7 @@ def plan_fields() -> str:
         ("[threat]", plan_threat.ThreatSection),
         ("[[attacks]]", plan_attacks.AttackSection),
         ("[[artefacts]]", plan_artefacts.ArtefactSection),
+        ("[certificates]", plan_certificates.CertificatesSection),
         ("[[gates]]", plan_gates.GateSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[quality]", plan_quality.QualitySection),

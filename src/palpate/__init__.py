@@ -41,6 +41,7 @@ _HOMES = {
     "Victim": "palpate.victim",
     "attack": "palpate.api",
     "compare": "palpate.report.page.comparing",
+    "certify": "palpate.api_certify",
     "curve": "palpate.attacks.curve",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
@@ -72,6 +73,7 @@ __all__ = [
     "__version__",
     "attack",
     "compare",
+    "certify",
     "curve",
     "parse_post_processing",
     "read_scan",
@@ -81,6 +83,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from palpate.api import attack
+    from palpate.api_certify import certify
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits

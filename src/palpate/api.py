@@ -117,7 +117,7 @@ def attack(
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
         images = images_from(images)
-        victim = _victim(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
+        victim = victim_given(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
@@ -126,7 +126,7 @@ def attack(
         ball = _chosen(threat, norm, eps, limits, scale)
         chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
         _require_fit(name, task)
-        task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
+        task = looked_at(victim, images, targets, task, goal, stated=outputs is not None)
         _require_fit(name, task)
         generator = torch.Generator().manual_seed(int(seed))
         try:
@@ -154,7 +154,7 @@ def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> N
             raise InputError(text)
 
 
-def _victim(
+def victim_given(
     module: Any,
     bounds: tuple[float, float],
     outputs: Outputs | None,
@@ -163,6 +163,7 @@ def _victim(
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
 ) -> Victim:
+    """The model that was given, as a victim; raises InputError if it cannot be one."""
     if outputs not in (None, *get_args(Outputs)):
         raise InputError(f"outputs: {outputs!r} is not one of its values. {nearest(str(outputs), get_args(Outputs))}")
     probabilities = outputs not in (None, "logits")
@@ -209,7 +210,7 @@ def _require_fit(name: str, task: Task | None) -> None:
         catalog.check_supports(name, kind, targeted=is_targeted(task))
 
 
-def _looked_at(
+def looked_at(
     victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: ClassGoal | int | None, *, stated: bool
 ) -> Task:
     """The task, after the model was tried on some images; models that would give wrong figures are refused."""

@@ -41,6 +41,22 @@ def reading_of(task: Any, width: int) -> Reading:
     return Reading("softmax") if task.exclusive and not one else Reading("sigmoid", (task.threshold,))
 
 
+def unsmoothed(victim: Victim) -> Victim:
+    """The model that is smoothed: the victim itself; without its outermost defence if that is smoothing already."""
+    if not (victim.defences and isinstance(victim.defences[0], Smoothing)):
+        return victim
+    return Victim(
+        victim.module,
+        victim.bounds,
+        preprocess=victim.preprocess,
+        inferer=victim.inferer,
+        tuning=victim.tuning,
+        watchdog=victim.watchdog,
+        draws=victim.draws,
+        defences=victim.defences[1:],
+    )
+
+
 @dataclass
 class _Passes:
     """Stands innermost and counts what reaches the model."""
