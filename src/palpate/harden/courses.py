@@ -22,7 +22,7 @@ from palpate.harden.contracts import Course, Loss, Recipe
 from palpate.harden.data.reading import Table, batches
 from palpate.harden.examination import Examination
 from palpate.harden.losses.default import default_loss
-from palpate.harden.losses.user import user_loss
+from palpate.harden.losses.own import own_loss
 from palpate.harden.losses.weights import balanced
 from palpate.harden.material import Material
 from palpate.harden.recipes.defaults import default_fallback, default_judge, default_recipe
@@ -84,8 +84,8 @@ def recipes_of(settings: HardenSection, task: Task, threat: Threat, images: Imag
         if settings.recipe or settings.settings:
             raise PlanError("harden.recipe: [[harden.mixture]] names the recipes. Remove recipe and settings.")
         with _named("harden.mixture"):
-            parts = [(part.recipe, part.settings, part.share) for part in settings.mixture]
-            return mixture(parts, task, threat, images), fallback
+            parts = [(make(part.recipe, part.settings, task, threat, images), part.share) for part in settings.mixture]
+            return mixture(parts), fallback
     with _named("harden.recipe"):
         return make(settings.recipe or default_recipe(task), settings.settings, task, threat, images), fallback
 
@@ -147,7 +147,7 @@ def loss_of(settings: HardenSection, task: Task, root: Path, targets: Callable[[
     if settings.loss:
         if settings.class_weights != "none":
             raise InputError("harden.class_weights: harden.loss is your own function. Remove one of the two.")
-        return user_loss(settings.loss, root)
+        return own_loss(settings.loss, root)
     weights = settings.class_weights
     if isinstance(weights, str):
         return default_loss(task, balanced(task, targets()) if weights == "balanced" else ())

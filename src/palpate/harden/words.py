@@ -25,9 +25,9 @@ def sentences(hardened: Hardened) -> list[str]:
         )
     else:
         lines.append(
-            f"Epoch {trained.best} was chosen. On {len(material.rows.validation)} validation images, under the judge at "
-            f"{eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. Without attack: {first.clean:.3f} before, "
-            f"{best.clean:.3f} after."
+            f"Epoch {trained.best} was chosen. On {len(material.rows.validation)} validation images, under the judge "
+            f"at {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. Without attack: "
+            f"{first.clean:.3f} before, {best.clean:.3f} after."
         )
     assert hardened.saved is not None and hardened.plan is not None
     lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
