@@ -26,17 +26,37 @@ class Split(NamedTuple):
 
 
 def split(table: Table, patients: Mapping[int, str], share: float, seed: int) -> Split:
+    """`split_groups` of a table. A row whose patient is not known is one patient.
+
+    Raises:
+        InputError: all images are of one patient.
+    """
+    labels = [case.label for case in table]
+    names = [patients.get(row, f"\0{case.name}") for row, case in enumerate(table)]
+    return split_groups(labels, names, share, seed, table.classes)
+
+
+def split_groups(
+    labels: Sequence[int], groups: Sequence[str], share: float, seed: int, classes: Sequence[str] = ()
+) -> Split:
     """Keep a share of the patients of every class for validation, at least one if the class has two.
 
     A patient counts for the rarest class among their images. Patients are drawn by the seed and their name, so that
-    the same table has the same split, in any order of its rows. A row whose patient is not known is one patient.
+    the same images have the same split, in any order.
+
+    Args:
+        labels: the class of each image; -1 where it has none.
+        groups: its patient.
+        share: of the patients, from 0 to 1.
+        seed: decides which.
+        classes: their names, for the notes.
 
     Raises:
         InputError: all images are of one patient.
     """
     members: dict[str, list[int]] = defaultdict(list)
-    for row in range(len(table)):
-        members[patients.get(row, f"\0{table[row].name}")].append(row)
+    for row, name in enumerate(groups):
+        members[name].append(row)
     if len(members) < 2:
         raise InputError(
             "harden.data: all training images are of one patient, so none can be kept for the choice of the best "
@@ -44,14 +64,14 @@ def split(table: Table, patients: Mapping[int, str], share: float, seed: int) ->
         )
     kept: set[str] = set()
     notes: list[str] = []
-    for label, names in _by_class(table, members).items():
+    for label, names in _by_class(labels, members).items():
         drawn = sorted(names, key=lambda name: derive(seed, "validation", name))
         wanted = min(max(round(share * len(drawn)), 1), len(drawn) - 1)
         kept.update(drawn[:wanted])
         if len(drawn) == 1 and label >= 0:
             notes.append(
-                f"'{table.classes[label]}' has training images of one patient only, so the choice of the best epoch "
-                "does not see it."
+                f"'{classes[label] if classes else label}' has training images of one patient only, so the choice of "
+                "the best epoch does not see it."
             )
     if not kept:  # every class has one patient
         kept.add(min(members, key=lambda name: derive(seed, "validation", name)))
@@ -60,9 +80,9 @@ def split(table: Table, patients: Mapping[int, str], share: float, seed: int) ->
     return Split(tuple(sorted(training)), tuple(sorted(validation)), tuple(notes))
 
 
-def _by_class(table: Table, members: Mapping[str, Sequence[int]]) -> dict[int, list[str]]:
-    totals = Counter(case.label for case in table)
+def _by_class(labels: Sequence[int], members: Mapping[str, Sequence[int]]) -> dict[int, list[str]]:
+    totals = Counter(labels)
     found: dict[int, list[str]] = defaultdict(list)
     for name, rows in members.items():
-        found[min((table[row].label for row in rows), key=lambda label: (totals[label], label))].append(name)
+        found[min((labels[row] for row in rows), key=lambda label: (totals[label], label))].append(name)
     return dict(sorted(found.items()))
