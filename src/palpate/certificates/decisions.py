@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from torch import Tensor
 from palpate.certificates.bounds import Bools, Ints
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
-from palpate.tasks.masks.reading import overlap
+from palpate.tasks.masks.reading import Score, overlap
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.multilabel_goals import UNKNOWN
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, finite, mapped
 
 NAN = float("nan")
+Voted = Classification | MultiLabel | Segmentation
+"""Tasks whose decisions can be counted."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ class Decisions:
         InputError: boxes, which have no fixed positions.
     """
 
-    task: Classification | MultiLabel | Segmentation
+    task: Voted
     targets: Tree
 
     def __post_init__(self) -> None:
-        require_votes(self.task)
+        voted(self.task)
 
     @property
     def kinds(self) -> int:
@@ -152,7 +154,7 @@ class Decisions:
         presence = torch.where(sure, truth.stacked(labels), unknown) & truth.counted
         score = float(self.task.scoring(presence, truth)[0])
         annotated = bool(self.task.scoring.present(truth)[0])
-        overlaps = [overlap(presence, truth.stack, name)[0].tolist() for name in ("dice", "iou")]  # type: ignore[arg-type]
+        overlaps = [overlap(presence, truth.stack, name)[0].tolist() for name in get_args(Score)]
         empty = (~truth.stack.flatten(2).any(2))[0].tolist()
         right = np.where(known, decided == self.truth, not worst)[self.counted]
         parts = [float(right.mean()) if right.size else NAN]
@@ -170,10 +172,11 @@ def part_names(task: Any, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]
     return ()
 
 
-def require_votes(task: Any) -> None:
-    """Raise InputError for a task whose decisions cannot be counted."""
-    if not isinstance(task, (Classification, MultiLabel, Segmentation)):
-        raise InputError(
-            "certificates: boxes cannot be certified, because votes need a fixed list of decisions, and each noisy "
-            "copy of an image has other boxes. Certify classes, findings or masks."
-        )
+def voted(task: Any) -> Voted:
+    """A task whose decisions can be counted, unchanged; raises InputError for any other."""
+    if isinstance(task, (Classification, MultiLabel, Segmentation)):
+        return task
+    raise InputError(
+        "certificates: boxes cannot be certified, because votes need a fixed list of decisions, and each noisy copy of "
+        "an image has other boxes. Certify classes, findings or masks."
+    )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from palpate.certificates.bounds import certified_radius, fewest_draws, largest_radius, lower_bound
 from palpate.errors import InputError
 
-MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""The radii of a plan that names none, as multiples of sigma."""
+MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""The radii of a plan that names none, as multiples of sigma. The last is more than 1000 samples can certify, so that
+an attack can show more than the certificate."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Settings:
         draws: noisy copies of each of its steps.
 
     Raises:
-        InputError: a number out of its range, or too few samples to certify anything.
+        InputError: a number out of its range, or too few samples to certify anything at any of the radii.
     """
 
     sigma: float
@@ -65,7 +66,7 @@ class Settings:
 
     def levels(self, *, masks: bool) -> tuple[float, ...]:
         """All radii, rising from 0; for masks with that of `tau`."""
-        chosen = self.radii or tuple(multiple * self.sigma for multiple in MULTIPLES if self._reaches(multiple))
+        chosen = self.radii or tuple(multiple * self.sigma for multiple in MULTIPLES)
         return tuple(sorted({0.0, *chosen, *([self.tau_radius] if masks else [])}))
 
     def require_possible(self, tests: int = 1) -> None:
@@ -87,12 +88,10 @@ class Settings:
         for radius in self.radii:
             if not 0 < radius < float("inf"):
                 raise InputError(f"radii: {radius:g} must be above zero. A radius is a distance; remove it.")
-            if radius >= largest and tests == 1:
-                raise InputError(
-                    f"radii: {radius:g} cannot be certified with {self.samples} samples at confidence "
-                    f"{self.confidence:g}: the largest possible radius is {largest:.4g} "
-                    f"({largest / self.sigma:.3g} times sigma). Use more samples, a larger sigma, or a smaller radius."
-                )
-
-    def _reaches(self, multiple: float) -> bool:
-        return multiple * self.sigma < largest_radius(self.sigma, self.samples, self.alpha)
+        if self.radii and min(self.radii) >= largest:
+            raise InputError(
+                f"radii: {min(self.radii):g} cannot be certified with {self.samples} samples at confidence "
+                f"{self.confidence:g}{f' for {tests} decisions together' if tests > 1 else ''}: the largest possible "
+                f"radius is {largest:.4g} ({largest / self.sigma:.3g} times sigma). Use more samples, a larger sigma, "
+                "or add a smaller radius."
+            )

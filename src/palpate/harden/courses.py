@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,21 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from palpate import catalog
+from palpate.audit.plan.artefacts import modality_of
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.audit.plan.tasks import task_of
 from palpate.contracts import Attack, Task, Threat
-from palpate.errors import InputError
+from palpate.errors import InputError, PlanError
 from palpate.harden.contracts import Course, Loss, Recipe
 from palpate.harden.data.reading import Table, batches
 from palpate.harden.examination import Examination
 from palpate.harden.losses.default import default_loss
-from palpate.harden.losses.own import own_loss
+from palpate.harden.losses.user import user_loss
 from palpate.harden.losses.weights import balanced
 from palpate.harden.material import Material
-from palpate.harden.recipes.table import default_fallback, default_judge, default_recipe, make, mixture
+from palpate.harden.recipes.defaults import default_fallback, default_judge, default_recipe
+from palpate.harden.recipes.table import ImageFacts, make, mixture
 from palpate.models.factory import call
 from palpate.seeds import derive
 from palpate.tasks.kinds import kind_of
@@ -41,8 +44,8 @@ def course_of(material: Material) -> Course:
     """
     plan, settings = material.plan, material.settings
     task = task_of(plan.task, "untargeted")
-    recipe, fallback = recipes_of(settings, task)
     threat = plan.threat.build(material.eps)
+    recipe, fallback = recipes_of(settings, task, threat, facts_of(material))
     examiner = Examination(
         Table(material.validation),
         material.rows.validation,
@@ -69,19 +72,42 @@ def course_of(material: Material) -> Course:
     )
 
 
-def recipes_of(settings: HardenSection, task: Task) -> tuple[Recipe, Recipe]:
+def recipes_of(settings: HardenSection, task: Task, threat: Threat, images: ImageFacts) -> tuple[Recipe, Recipe]:
     """The recipe that is trained on, and the one after catastrophic overfitting.
 
     Raises:
-        InputError: there is no such recipe, or it does not take these settings or this task.
+        PlanError: there is no such recipe, or it does not take these settings or this task.
     """
-    fallback = make(settings.fallback or default_fallback(task), {}, task)
+    with _named("harden.fallback"):
+        fallback = make(settings.fallback or default_fallback(task), {}, task, threat, images)
     if settings.mixture:
         if settings.recipe or settings.settings:
-            raise InputError("harden.recipe: [[harden.mixture]] names the recipes. Remove recipe and settings.")
-        parts = [(make(part.recipe, part.settings, task), part.share) for part in settings.mixture]
-        return mixture(parts), fallback
-    return make(settings.recipe or default_recipe(task), settings.settings, task), fallback
+            raise PlanError("harden.recipe: [[harden.mixture]] names the recipes. Remove recipe and settings.")
+        with _named("harden.mixture"):
+            parts = [(part.recipe, part.settings, part.share) for part in settings.mixture]
+            return mixture(parts, task, threat, images), fallback
+    with _named("harden.recipe"):
+        return make(settings.recipe or default_recipe(task), settings.settings, task, threat, images), fallback
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Errors inside the block begin with the plan's field."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        raise PlanError(text if text.startswith("harden.") else f"{field}: {text}") from error
+
+
+def facts_of(material: Material) -> ImageFacts:
+    """What plan and files say of the training images, for recipes that need it."""
+    training, data = material.training, material.settings.data
+    channels, *spatial = training.shape_of(material.rows.training[0])
+    unit = training.scale.unit
+    codes = [header.modality for header in training.headers]
+    modality = modality_of(data.modality, codes, unit)
+    return ImageFacts(modality, unit, training.spacing or (), len(spatial), channels)
 
 
 def judge_of(settings: HardenSection, task: Task, recipe: Recipe, threat: Threat) -> Attack:
@@ -101,7 +127,8 @@ def judge_of(settings: HardenSection, task: Task, recipe: Recipe, threat: Threat
         catalog.check_supports(name, kind := family_of(task), targeted=False)
         if kind in ("segmentation", "detection") and "run_to_end" in catalog.parameters(entry):
             given.setdefault("run_to_end", True)
-        return catalog.make(name, threat, **given)
+        judge: Attack = catalog.make(name, threat, **given)
+        return judge
     except InputError as error:
         raise InputError(f"harden.judge: {error}") from error
 
@@ -120,7 +147,7 @@ def loss_of(settings: HardenSection, task: Task, root: Path, targets: Callable[[
     if settings.loss:
         if settings.class_weights != "none":
             raise InputError("harden.class_weights: harden.loss is your own function. Remove one of the two.")
-        return own_loss(settings.loss, root)
+        return user_loss(settings.loss, root)
     weights = settings.class_weights
     if isinstance(weights, str):
         return default_loss(task, balanced(task, targets()) if weights == "balanced" else ())

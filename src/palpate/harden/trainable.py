@@ -11,7 +11,7 @@ from palpate.models.detectors.forms import FromBoxes
 from palpate.models.huggingface import Logits
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 _FIXED = {
     "exported": "an exported program is a fixed graph",

@@ -1,4 +1,4 @@
-"""A run folder: `plan.toml`, `run.json`, `records/`, `artefacts/`, `certificates/`, `stability/`, `images/`, and the report.
+"""A run folder: the plan, `run.json`, `records/`, `artefacts/`, `certificates/`, `stability/`, `images/`, the report.
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
 leaves half a file. Finished work is found again by the identity that is the name of its shard.

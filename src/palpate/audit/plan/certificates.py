@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.tasks import task_of
-from palpate.certificates.decisions import part_names
+from palpate.certificates.decisions import Voted, part_names, voted
 from palpate.certificates.settings import Settings
-from palpate.contracts import Task
 from palpate.storage.certificates import CERTIFICATE_VERSION
 from palpate.units import radius
 
@@ -25,7 +24,7 @@ class CertificateItem:
     """
 
     settings: Settings
-    task: Task
+    task: Voted
     parts: tuple[tuple[str, str], ...]
 
     @property
@@ -55,7 +54,7 @@ def certificate_items(plan: PlanFields) -> tuple[CertificateItem, ...]:
     if section is None:
         return ()
     radii = tuple(sorted({radius(written, plan.scale) for written in section.radii}))
-    task = task_of(plan.task, "untargeted")
+    task = voted(task_of(plan.task, "untargeted"))
     names = tuple(plan.task.names)
     same = {name: getattr(section, name) for name in ("samples", "select", "confidence", "tau", "attack", "steps")}
     return tuple(

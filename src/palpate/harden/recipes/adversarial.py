@@ -40,8 +40,12 @@ class Adversarial(ABC):
 
     def craft(self, batch: Batch, situation: Situation) -> Crafted:
         """Attacked images; some stay as they are."""
-        images = on_some(batch, self.spared, lambda part: attacked(self.attack(situation), part, situation))
+        images = on_some(batch, self.spared, lambda part: self.images(part, situation))
         return Crafted(images, batch.targets)
+
+    def images(self, batch: Batch, situation: Situation) -> Tensor:
+        """All images of a batch, attacked."""
+        return attacked(self.attack(situation), batch, situation)
 
     def loss(self, batch: Batch, crafted: Crafted, situation: Situation) -> Tensor:
         """Mean loss of the attacked images."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.recipes import fixed
 from palpate.attacks.steps import Fixed
 from palpate.contracts import Attack
-from palpate.harden.contracts import Situation
+from palpate.harden.contracts import Batch, Situation
 from palpate.harden.recipes.adversarial import Adversarial, check_share
+from palpate.harden.recipes.boxes import Parts, attacked_boxes, check_parts
 from palpate.harden.recipes.starts import Loose, check_positive
 
 
@@ -32,6 +35,8 @@ class Fast(Adversarial):
     Attributes:
         noise: radius of the noise in radii of the threat, the paper's k.
         step: length of the step in radii, the paper's alpha.
+        boxes: what is attacked of a detector: `summed`, the whole loss; `class` or `place`, that part of it;
+            `alternating`, the one for every other image and the other for the rest.
         clean_share: probability with which an image stays as it is.
 
     Raises:
@@ -40,13 +45,19 @@ class Fast(Adversarial):
 
     noise: float = 2.0
     step: float = 1.0
+    boxes: Parts = "summed"
     clean_share: float = 0.0
     name: ClassVar[str] = "fast"
 
     def __post_init__(self) -> None:
         check_positive("noise", self.noise, zero=True)
         check_positive("step", self.step)
+        check_parts(self.boxes)
         check_share(self.clean_share)
+
+    def images(self, batch: Batch, situation: Situation) -> Tensor:
+        """Attacked images, on the chosen part of a detector's loss."""
+        return attacked_boxes(self.boxes, self.attack(situation), batch, situation)
 
     def attack(self, situation: Situation) -> Attack:
         """One step in a ball that is wide enough for noise and step."""
@@ -99,6 +110,8 @@ class Pgd(Adversarial):
     Attributes:
         steps: gradient steps.
         step: length of each in radii; by default 2.5 / steps.
+        boxes: what is attacked of a detector: `summed`, the whole loss; `class` or `place`, that part of it;
+            `alternating`, the one for every other image and the other for the rest.
         clean_share: probability with which an image stays as it is.
 
     Raises:
@@ -107,12 +120,18 @@ class Pgd(Adversarial):
 
     steps: int = 7
     step: float | None = None
+    boxes: Parts = "summed"
     clean_share: float = 0.0
     name: ClassVar[str] = "pgd"
 
     def __post_init__(self) -> None:
         check_steps(self.steps, self.step)
+        check_parts(self.boxes)
         check_share(self.clean_share)
+
+    def images(self, batch: Batch, situation: Situation) -> Tensor:
+        """Attacked images, on the chosen part of a detector's loss."""
+        return attacked_boxes(self.boxes, self.attack(situation), batch, situation)
 
     def attack(self, situation: Situation) -> Attack:
         """A climb from a random start."""

@@ -30,6 +30,7 @@ from palpate.metrics.validity.health import leaves_budget
 from palpate.metrics.validity.strength import compare, kind, strongest
 from palpate.report.compute.artefacts.figures import measure_artefacts
 from palpate.report.compute.budgets import budgets
+from palpate.report.compute.certificates.figures import measure_certificates
 from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
 from palpate.report.compute.learned import measure_learned
 from palpate.report.compute.minimum import measure_smallest
@@ -97,6 +98,7 @@ def measure_reading(run: RunFolder, reading: RunReading) -> Results:
         clean=clean,
         attacks=attacks,
         artefacts=measure_artefacts(run, reading, worst),
+        certificates=measure_certificates(run, reading),
         worst_case=worst,
         worst_directions=directions,
         worst_grading=worst_grading(reading),

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
 from palpate.report.model.description_artefacts import ArtefactPicture, Artefacts
+from palpate.report.model.description_certificates import Certificates
 from palpate.report.model.description_quality import Probing
 from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
@@ -332,6 +333,8 @@ class Description(JsonObject):
     """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
     artefacts: Artefacts | None = None
     """Null if the plan has no artefacts; missing in runs of older versions of palpate."""
+    certificates: Certificates | None = None
+    """Null if the plan has no certificates; missing in runs of older versions of palpate."""
     quality: Probing | None = None
     """Missing in runs of older versions of palpate."""
 

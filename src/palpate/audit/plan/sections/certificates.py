@@ -10,9 +10,10 @@ Size = int | float | str
 
 
 class CertificatesSection(Section):
-    """`[certificates]`: certified lower bounds of the smoothed model, beside attacked upper bounds of the same one. An
-    image costs `select + samples` forward passes for each sigma; its attack as many again at each radius, and
-    `steps * draws` forward and backward passes.
+    """`[certificates]`: what is certain about the smoothed model, beside what attacks on it reach.
+
+    For each sigma an image costs `select + samples` forward passes, and its attack at each radius `steps * draws`
+    forward and backward passes and `samples` forward passes.
     """
 
     sigma: Size | tuple[Size, ...] = Field(default=(), examples=["sigma = [12.5]", 'sigma = "12.5 HU"'])
@@ -27,8 +28,8 @@ class CertificatesSection(Section):
     images: int = Field(default=32, ge=1, examples=["images = 100"])
     """Images that are certified: so many, from all classes in turn."""
     radii: tuple[Size, ...] = Field(default=(), examples=['radii = ["10 HU", "20 HU"]'])
-    """L2 lengths of the change at which bounds are given; written as `threat.eps`. By default 0.25, 0.5, 1, 1.5 and 2
-    times sigma, as far as the samples reach."""
+    """L2 lengths of the change at which bounds are given; written as `threat.eps`. By default 0.25, 0.5, 1, 1.5, 2 and
+    3 times sigma. With 1000 samples none beyond 2.46 times sigma can be certified, but attacked."""
     tau: float = 0.75
     """For masks: a pixel is certified if its class has more than this probability, within sigma * Phi^-1(tau). That
     radius is added to `radii`."""
