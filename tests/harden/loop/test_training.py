@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from palpate.errors import InputError
-from palpate.harden.contracts import Scores
+from palpate.harden.contracts import Course, Scores
 from palpate.harden.loop import News, Silence, train
 from palpate.harden.loop import step as step_module
 from palpate.harden.loop.weights import copied, digest
@@ -37,6 +37,11 @@ class Heard(Silence):
 
 def good(robust: float = 0.5, clean: float = 0.9, single: float = 0.5) -> Scores:
     return Scores(clean, robust, single)
+
+
+def better(module: nn.Module, **changes: object) -> Course:
+    """A training of which every epoch is better than the one before."""
+    return course(module, examiner=Scripted([good(0.2), good(0.3), good(0.4), good(0.5)]), **changes)
 
 
 @dataclass
@@ -107,7 +112,7 @@ def test_the_module_and_the_random_state_are_left_as_they_were(tmp_path):
     module = network()
     before, torch_state = copied(module), torch.get_rng_state()
     module[0].bias.requires_grad_(False)
-    trained = train(course(module), tmp_path)
+    trained = train(better(module), tmp_path)
     assert all(torch.equal(before[name], now) for name, now in copied(module).items())
     assert not module.training and not module[0].bias.requires_grad and torch.equal(torch.get_rng_state(), torch_state)
     assert torch.equal(trained.state["0.bias"], before["0.bias"]), "a frozen weight was trained"
@@ -243,7 +248,7 @@ def test_only_the_training_step_is_computed_in_a_coarse_format(tmp_path, precisi
     formats = []
     module = network()
     handle = module[0].register_forward_hook(lambda part, inputs, output: formats.append((part.training, output.dtype)))
-    trained = train(course(module, precision=precision, epochs=1), tmp_path)
+    trained = train(better(module, precision=precision), tmp_path)
     handle.remove()
     coarse = torch.bfloat16 if precision == "bfloat16" else torch.float32
     assert set(formats) == {(False, torch.float32), (True, coarse)}
@@ -251,26 +256,27 @@ def test_only_the_training_step_is_computed_in_a_coarse_format(tmp_path, precisi
 
 
 def test_a_model_in_double_stays_double_and_one_in_half_is_refused(tmp_path):
-    trained = train(course(network().double(), epochs=1), tmp_path / "double")
-    assert trained.state["0.weight"].dtype == torch.float64 and trained.finished
+    trained = train(better(network().double()), tmp_path / "double")
+    assert trained.best == 3 and trained.state["0.weight"].dtype == torch.float64 and trained.finished
     with pytest.raises(InputError, match=r"its weights are float16, which is too coarse .* Store them as float32"):
         train(course(network().half(), epochs=1), tmp_path / "half")
 
 
 def test_torchscript_is_trained_with_its_batch_norms(tmp_path):
     module = torch.jit.script(network(dropout=False)).eval()
-    trained = train(course(module, epochs=1), tmp_path)
-    assert trained.epochs[1].drift > 0
-    assert digest(trained.state) == digest(train(course(network(dropout=False), epochs=1), tmp_path / "eager").state)
+    trained = train(better(module), tmp_path)
+    assert trained.epochs[1].drift > 0 and trained.best == 3
+    eager = train(better(network(dropout=False)), tmp_path / "eager")
+    assert all(torch.allclose(trained.state[name], eager.state[name], atol=1e-4) for name in eager.state)
 
 
 def test_weight_perturbation_changes_the_training_and_keeps_the_statistics(tmp_path):
-    plain = train(course(network(dropout=False), epochs=2), tmp_path / "plain")
-    perturbed = train(course(network(dropout=False), epochs=2, weight_perturbation=0.05), tmp_path / "perturbed")
+    plain = train(better(network(dropout=False)), tmp_path / "plain")
+    perturbed = train(better(network(dropout=False), weight_perturbation=0.05), tmp_path / "perturbed")
     assert digest(plain.state) != digest(perturbed.state)
     # The search for the perturbation is one more pass, which no batch norm may count.
     counted = "1.num_batches_tracked"
-    assert perturbed.state[counted] == plain.state[counted] == 3 * perturbed.best
+    assert perturbed.state[counted] == plain.state[counted] == 9
 
 
 def test_shared_weights_stay_shared(tmp_path):
@@ -284,7 +290,7 @@ def test_shared_weights_stay_shared(tmp_path):
         def forward(self, images):
             return self.last(self.two(self.one(images.flatten(1)).relu()).relu())
 
-    trained = train(course(Shared().eval(), epochs=2), tmp_path)
+    trained = train(better(Shared().eval()), tmp_path)
     assert list(trained.state) == ["one.weight", "two.weight", "last.weight", "last.bias"]
     assert torch.equal(trained.state["one.weight"], trained.state["two.weight"])
 
@@ -345,7 +351,9 @@ def test_a_signal_stops_at_the_next_batch_and_the_next_call_goes_on(tmp_path, nu
     assert not stopped.finished and len(heard.news) == 5 and len(stopped.epochs) == 2
     assert heard.messages == ["Stopped in epoch 2 after batch 2 of 3. The same command goes on from there."]
     resumed = train(course(), tmp_path / "stopped")
-    assert resumed.finished and digest(resumed.state) == digest(train(course(), tmp_path / "whole").state)
+    assert (
+        resumed.finished and resumed.best and digest(resumed.state) == digest(train(course(), tmp_path / "whole").state)
+    )
 
 
 def test_large_gradients_are_shortened(tmp_path, monkeypatch):
