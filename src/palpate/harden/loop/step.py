@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from palpate.errors import InputError
 from palpate.harden.contracts import Batch, Course, Crafted, Network, Recipe, Situation
 from palpate.harden.loop.norms import fit_for
 from palpate.harden.loop.processes import Processes
+from palpate.harden.recipes.weight_perturbation import perturbed
 from palpate.memory import out_of_memory
 from palpate.tensors import Tree, leaves, mapped
 from palpate.usercode import ModelError, UserCode
@@ -131,7 +131,6 @@ class Practice:
         if not size:
             yield
             return
-        perturbed = import_module("palpate.harden.recipes.weight_perturbation").perturbed
         # Through the bare module: gradients by autograd.grad do not pass a wrapped one.
         bare = replace(situation, network=self._network(self._module))
         with perturbed(self._module, lambda: recipe.loss(batch, crafted, bare), size):
