@@ -91,7 +91,7 @@ def test_annotations_move_with_the_anatomy(name):
         stream.uniform((1,), like)
         _, strength, _ = stream.uniform((3,), like)[0].tolist()
         theta = theta_at(artefact.parameters, stream.uniform((free(artefact.parameters),), like), 5.0 * strength)
-        grid = artefact.grid((8, 8), theta, ImageScene(BOUNDS))
+        grid = artefact.grid(tuple(scene.images.shape[2:]), theta, ImageScene(BOUNDS))
         own = type(scene.targets)(*(None if part is None else part[row : row + 1] for part in scene.targets))
         wanted = moved(own, grid)
         if isinstance(wanted, Masks):
