@@ -24,6 +24,7 @@ _HOMES = {
     "Chain": "palpate.preprocess",
     "Classification": "palpate.tasks.classification",
     "Confined": "palpate.threats.confined",
+    "Defence": "palpate.victim",
     "InputError": "palpate.errors",
     "L1": "palpate.threats.ball",
     "L2": "palpate.threats.ball",
@@ -32,6 +33,7 @@ _HOMES = {
     "MonaiChain": "palpate.preprocess",
     "Note": "palpate.data.formats.scan",
     "PalpateError": "palpate.errors",
+    "Pass": "palpate.victim",
     "Preprocess": "palpate.preprocess",
     "Scale": "palpate.units",
     "Scan": "palpate.data.formats.scan",
@@ -40,6 +42,8 @@ _HOMES = {
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
+    "compare": "palpate.report.page.comparing",
+    "certify": "palpate.api_certify",
     "curve": "palpate.attacks.curve",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
@@ -53,6 +57,7 @@ __all__ = [
     "Chain",
     "Classification",
     "Confined",
+    "Defence",
     "InputError",
     "L1",
     "L2",
@@ -61,6 +66,7 @@ __all__ = [
     "MonaiChain",
     "Note",
     "PalpateError",
+    "Pass",
     "Preprocess",
     "Scale",
     "Scan",
@@ -70,6 +76,8 @@ __all__ = [
     "Victim",
     "__version__",
     "attack",
+    "compare",
+    "certify",
     "curve",
     "parse_post_processing",
     "read_scan",
@@ -79,6 +87,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from palpate.api import attack
+    from palpate.api_certify import certify
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
@@ -87,6 +96,7 @@ if TYPE_CHECKING:
     from palpate.errors import InputError, PalpateError
     from palpate.postprocessing import parse as parse_post_processing
     from palpate.preprocess import Chain, MonaiChain, Preprocess
+    from palpate.report.page.comparing import compare
     from palpate.stability import Trace
     from palpate.stability import trace as trace_attack
     from palpate.streams import Streams
@@ -94,15 +104,15 @@ if TYPE_CHECKING:
     from palpate.threats.ball import L1, L2, Linf
     from palpate.threats.confined import Confined
     from palpate.units import Scale
-    from palpate.victim import Tuning, Victim
+    from palpate.victim import Defence, Pass, Tuning, Victim
 
 
 _old_name = _renamed(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "artefacts":  # `palpate.artefacts.apply` in a notebook
-        return import_module("palpate.artefacts")
+    if name in ("artefacts", "defences"):  # `palpate.artefacts.apply` in a notebook
+        return import_module(f"palpate.{name}")
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")
         return getattr(import_module(home), inside or name)

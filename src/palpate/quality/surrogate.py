@@ -66,6 +66,7 @@ class Surrogate(Search):
             inferer=victim.inferer,
             watchdog=victim.watchdog,
             draws=victim.draws,
+            defences=victim.defences,
         )
         climb = Ascent(self.threat, self.steps, Margin(), step=Halving(), run_to_end=True)
         some, limits = task.take(best_so_far.targets, rows), take(best_so_far.limits, rows)

@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDERS = ("records", "artefacts", "stability", "images", "exports", "questions", "learned")
+FOLDERS = ("records", "artefacts", "certificates", "stability", "images", "exports", "questions", "learned")
 """The folders inside a run folder that palpate writes into."""
 
 _ROOT = re.compile(r"\.(plan\.toml|run\.json|results\.json|report\.html)\.\d+\.tmp|\.saving-[a-z0-9_]+\.tmp")
 _INSIDE = {
     "records": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
     "artefacts": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
+    "certificates": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
     "stability": re.compile(r"\.[\w-]+\.(parquet|npz)\.\d+\.tmp"),
     "learned": re.compile(r"\.[\w-]+\.npz\.\d+\.tmp"),
     "images": re.compile(r"\.[\w-]+\.png\.\d+\.tmp"),

@@ -1,4 +1,4 @@
-"""A run folder: `plan.toml`, `run.json`, `records/`, `artefacts/`, `stability/`, `images/`, and the report.
+"""A run folder: the plan, `run.json`, `records/`, `artefacts/`, `certificates/`, `stability/`, `images/`, the report.
 
 Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
 leaves half a file. Finished work is found again by the identity that is the name of its shard.
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from palpate.errors import StorageError
 from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
+from palpate.storage.certificates import CERTIFICATE_VERSION, CertificateRow
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.storage.leftovers import sweep
 from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
@@ -34,6 +35,7 @@ Frame = dict[str, npt.NDArray[Any]]
 
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
 ARTEFACT_SCHEMA = schema_of(ArtefactRow, "palpate.artefact", ARTEFACT_VERSION)
+CERTIFICATE_SCHEMA = schema_of(CertificateRow, "palpate.certificate", CERTIFICATE_VERSION)
 TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _NAME = re.compile(r"\w[\w.-]{0,199}")
@@ -200,16 +202,22 @@ class RunFolder:
         return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
 
     def complete(self) -> bool:
-        """Whether every shard that `run.json` names is there, of attacks and of artefacts.
+        """Whether every shard that `run.json` names is there, of attacks, artefacts and certificates.
 
         Raises:
             StorageError: `run.json` cannot be read.
         """
-        described = self.describe()
-        artefacts = described.get("artefacts") or {}
-        tried = artefacts.get("shards", []) if isinstance(artefacts, dict) else artefacts
-        return all(self.has(one) for one in self._identities("shards", described.get("shards", []))) and all(
-            self.has_artefacts(one) for one in self._identities("artefacts.shards", tried)
+        return (
+            all(map(self.has, self._identities("shards", self.describe().get("shards", []))))
+            and all(map(self.has_artefacts, self._listed("artefacts")))
+            and all(map(self.has_certificates, self._listed("certificates")))
+        )
+
+    def _listed(self, part: str) -> list[str]:
+        """The identities of the shards of a part of `run.json`."""
+        described = self.describe().get(part) or {}
+        return self._identities(
+            f"{part}.shards", described.get("shards", []) if isinstance(described, dict) else described
         )
 
     def _identities(self, field: str, names: Any) -> list[str]:
@@ -261,10 +269,30 @@ class RunFolder:
         Raises:
             StorageError: `run.json` or a file cannot be read.
         """
-        described = self.describe().get("artefacts") or {}
-        named = described.get("shards", []) if isinstance(described, dict) else described
-        wanted = [one for one in self._identities("artefacts.shards", named) if self.has_artefacts(one)]
+        wanted = [one for one in self._listed("artefacts") if self.has_artefacts(one)]
         return _frame([self.read_artefacts(one) for one in wanted], ArtefactRow, ARTEFACT_SCHEMA)
+
+    def certificates(self, identity: str) -> Path:
+        """The path of the certificates of an image."""
+        return self.path / "certificates" / f"{identity}.parquet"
+
+    def has_certificates(self, identity: str) -> bool:
+        """Whether these certificates were finished."""
+        return self.certificates(identity).is_file()
+
+    def write_certificates(self, identity: str, rows: Iterable[CertificateRow]) -> None:
+        """Write the certificates of an image, completely or not at all."""
+        write_atomically(self.certificates(identity), parquet(rows, CERTIFICATE_SCHEMA))
+
+    def certificate_frame(self) -> Frame:
+        """All finished certificates of the current plan as columns, in its order; empty columns without any.
+
+        Raises:
+            StorageError: `run.json` or a file cannot be read, is damaged or of a newer version.
+        """
+        version = f"certificate version {CERTIFICATE_VERSION}"
+        paths = [self.certificates(one) for one in self._listed("certificates") if self.has_certificates(one)]
+        return _frame([_read(path, CERTIFICATE_SCHEMA, version) for path in paths], CertificateRow, CERTIFICATE_SCHEMA)
 
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""

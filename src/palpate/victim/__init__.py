@@ -1,5 +1,7 @@
-"""The model under attack: its forward pass, folded preprocessing, sliding windows and batch sizes."""
+"""The model under attack: its forward pass, folded preprocessing, sliding windows, defences and batch sizes."""
 
-from palpate.victim.victim import Inferer, MemoryLayout, Precision, Tuning, Victim, dtype_of
+from palpate.victim.defence import Defence, Pass
+from palpate.victim.forms import dtype_of
+from palpate.victim.victim import Inferer, MemoryLayout, Precision, Tuning, Victim
 
-__all__ = ["Inferer", "MemoryLayout", "Precision", "Tuning", "Victim", "dtype_of"]
+__all__ = ["Defence", "Inferer", "MemoryLayout", "Pass", "Precision", "Tuning", "Victim", "dtype_of"]

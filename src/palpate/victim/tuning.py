@@ -72,6 +72,7 @@ def _seconds(victim: Victim, tuning: Tuning, work: Callable[[Victim], object], i
         tuning=tuning,
         watchdog=victim.watchdog,
         draws=victim.draws,
+        defences=victim.defences,
     )
     taken = []
     with trial:

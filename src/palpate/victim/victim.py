@@ -14,8 +14,10 @@ from palpate.errors import InputError, NoGradientError
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
-from palpate.victim.draws import JUDGED, SEARCHED, expected
+from palpate.victim.defence import JUDGE, SEARCH, Defence, Inside, Pass, defended, modules_of
+from palpate.victim.draws import expected
 from palpate.victim.folding import copied, fold_batch_norms
+from palpate.victim.forms import channels_last, dtype_of, form, is_opaque, parts, shares_memory
 
 Precision = Literal["float32", "bfloat16"]
 MemoryLayout = Literal["contiguous", "channels_last"]
@@ -95,6 +97,9 @@ class Victim:
         draws: for a model that draws random numbers: each output is the mean over so many draws, with fixed seeds, so
             that it repeats. The search and `judge` use different seeds: what beats only the draws of the search
             is no success. 1 leaves the model as it is.
+        defences: stand around preprocessing, inferer and module, in stored values, the first outermost. What is
+            attacked, judged and counted is the defended model: a question to it counts once, however often a defence
+            asks the module.
 
     Attributes:
         forwards: images passed forward so far.
@@ -116,6 +121,7 @@ class Victim:
         tuning: Tuning = Tuning(),
         watchdog: Watchdog | None = None,
         draws: int = 1,
+        defences: Sequence[Defence] = (),
     ):
         if draws < 1:
             raise InputError(f"draws: {draws} must be at least 1.")
@@ -129,6 +135,7 @@ class Victim:
         self.tuning = tuning
         self.watchdog = watchdog
         self.draws = draws
+        self.defences = tuple(defences)
         self.forwards = 0
         self.backwards = 0
         self.recorder: Recorder | None = None
@@ -141,18 +148,20 @@ class Victim:
     @property
     def exact(self) -> bool:
         """Whether what the search computes decides: it evaluates the module as given, and nothing is random."""
-        return self.tuning.exact and self.draws == 1
+        return self.tuning.exact and self.draws == 1 and all(defence.exact for defence in self.defences)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Victim:
         if self._depth == 0:
-            self._modes = [(part, part.training) for part in self.module.modules()]
-            self._frozen = [(p, p.requires_grad) for p in self.module.parameters()]
+            networks = [self.module, *modules_of(self.defences)]
+            self._modes = [(part, part.training) for network in networks for part in network.modules()]
+            self._frozen = [(p, p.requires_grad) for network in networks for p in network.parameters()]
             self._random = torch.get_rng_state()
             self._random_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
             with self._users_code():
-                self.module.eval()
+                for network in networks:
+                    network.eval()
             self._dtype = dtype_of(self.module)
             for parameter, _ in self._frozen:
                 parameter.requires_grad_(False)
@@ -187,7 +196,7 @@ class Victim:
         self._require_entered()
         self.forwards += len(images)
         with torch.no_grad():
-            return self._answered(images, lambda asked: self._run(self.module, asked, JUDGED), "judge")
+            return self._answered(images, lambda asked: self._run(self.module, asked, JUDGE), "judge")
 
     def search(self, images: Tensor) -> Tree:
         """Outputs for the search, differentiable in `images`, computed with the settings of `tuning`."""
@@ -258,9 +267,20 @@ class Victim:
         with self._users_code():
             why = [gradient_missing(output, inputs) for output in floating]
         if floating and not all(why):
-            return None
+            return self._blocked_by_defence(images)
         said = why[0] if why else "its outputs are whole numbers"
         return f"the model blocks gradients: {said}. Remove detach, argmax, rounding, numpy or no_grad inside it."
+
+    def _blocked_by_defence(self, images: Tensor) -> str | None:
+        for defence in self.defences:
+            place = images.clone().requires_grad_()
+            with torch.enable_grad():
+                outputs = defence(place, Inside(self._pass, self.module), SEARCH)
+            if all(gradient_missing(output, place) for output in leaves(outputs) if output.is_floating_point()):
+                return (
+                    f"the defence {defence.describe()} blocks gradients. Pass them straight through in search passes."
+                )
+        return None
 
     def _answered(self, images: Tensor, ask: Callable[[Tensor], Tree], kind: str) -> Tree:
         if self.recorder is None or self.samples is None or torch.is_grad_enabled():
@@ -270,28 +290,34 @@ class Victim:
     def _run_tuned(self, images: Tensor, precision: Precision) -> Tree:
         network = self.module if self.tuning.exact else self._search_copy(images)
         if precision == "float32":
-            return self._run(network, images, SEARCHED)
+            return self._run(network, images, SEARCH)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            outputs = self._run(network, images, SEARCHED)
+            outputs = self._run(network, images, SEARCH)
         return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
-    def _run(self, network: nn.Module, images: Tensor, first: int) -> Tree:
+    def _run(self, network: nn.Module, images: Tensor, how: Pass) -> Tree:
+        run = defended(self.defences, self._pass, how)
         if self.draws == 1 or not len(images):
-            return self._pass(network, images)
-        return expected(lambda row: self._pass(network, row), images, first, self.draws)
+            outputs = run(network, images)
+        else:
+            outputs = expected(lambda row: run(network, row), images, how.seed, self.draws)
+        if self.defences:
+            self._require_form(outputs, len(images))
+        return outputs
 
     def _pass(self, network: nn.Module, images: Tensor) -> Tree:
         with self._users_code():
             inputs = images if self.preprocess is None else self.preprocess(images)
         if not isinstance(inputs, Tensor):
             raise InputError(f"preprocess: it returned {type(inputs).__name__}. Return one tensor of images.")
-        if _shares_memory(inputs, images):
+        if shares_memory(inputs, images):
             # A model may compute in place; the attack's own images stay as they are.
             inputs = inputs.clone()
         if network is not self.module and self.tuning.layout == "channels_last":
-            inputs = inputs.contiguous(memory_format=_channels_last(inputs))
-        if self._dtype is not None and inputs.is_floating_point() and inputs.dtype != self._dtype:
-            inputs = inputs.to(self._dtype)
+            inputs = inputs.contiguous(memory_format=channels_last(inputs))
+        dtype = self._dtype if network in (self.module, self._copy) else dtype_of(network)
+        if dtype is not None and inputs.is_floating_point() and inputs.dtype != dtype:
+            inputs = inputs.to(dtype)
         with self._users_code():
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
             if isinstance(outputs, Tensor) and type(outputs) is not Tensor:
@@ -301,22 +327,23 @@ class Victim:
         if not isinstance(outputs, Tensor) and not (isinstance(outputs, tuple) and hasattr(outputs, "_fields")):
             reads = "palpate reads one tensor of logits, or palpate.annotations.Candidates of a detector"
             raise InputError(not_read(outputs, reads))
-        self._require_form(outputs, len(images))
+        if not self.defences:
+            self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.
-        foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
-        if any(isinstance(part, Tensor) and part.dtype in foreign for part in _parts(outputs)):
+        foreign = (*_COARSE, torch.float64) if dtype == torch.float64 else _COARSE
+        if any(isinstance(part, Tensor) and part.dtype in foreign for part in parts(outputs)):
             return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs
 
     def expect(self, outputs: Tree) -> None:
         """From now on, refuse a pass whose outputs differ from these in axes, types or classes."""
-        self._form = _form(outputs)
+        self._form = form(outputs)
 
     def _require_form(self, outputs: Tree, count: int) -> None:
         if self._form is None:
             return
         tensors = leaves(outputs)
-        if _form(outputs) != self._form or any(tensor.shape[:1] != (count,) for tensor in tensors):
+        if form(outputs) != self._form or any(tensor.shape[:1] != (count,) for tensor in tensors):
             shapes = " and ".join(f"{list(tensor.shape)} ({tensor.dtype})".replace("torch.", "") for tensor in tensors)
             raise InputError(
                 f"model: its output changes during the run, to {shapes or 'nothing'} for {count} images. "
@@ -343,38 +370,6 @@ class Victim:
             raise RuntimeError("a victim can be used only inside `with victim:`, where its module is frozen")
 
 
-def _shares_memory(inputs: Tensor, images: Tensor) -> bool:
-    if inputs is images:
-        return True
-    try:
-        return inputs.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
-    except (AttributeError, RuntimeError, NotImplementedError):  # the result of the user's preprocessing has none
-        return False
-
-
-def _form(outputs: Tree) -> list[tuple[object, ...]]:
-    # In maps and candidates only the number of classes is fixed; other lengths follow the image.
-    classes = isinstance(outputs, Tensor)
-    return [
-        (tensor.ndim, tensor.is_floating_point(), *(tensor.shape[1:2] if classes else ())) for tensor in leaves(outputs)
-    ]
-
-
-def _parts(outputs: Tree) -> Sequence[object]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def dtype_of(module: nn.Module) -> torch.dtype | None:
-    """The number format that a module computes in: that of its parameters if all have the same; otherwise None."""
-    formats = {parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()}
-    return formats.pop() if len(formats) == 1 else None
-
-
-def is_opaque(module: nn.Module) -> bool:
-    """Whether a module, or a part of it, computes outside torch: it gives outputs but no gradient."""
-    return any(getattr(part, "opaque", False) is True for part in module.modules())
-
-
 def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Module:
     """What the search evaluates in place of `module`: a copy, folded and laid out as in `tuning`.
 
@@ -387,9 +382,5 @@ def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Modul
     if network is module:
         return module
     if tuning.layout == "channels_last":
-        network = network.to(memory_format=_channels_last(example))  # type: ignore[call-overload]
+        network = network.to(memory_format=channels_last(example))  # type: ignore[call-overload]
     return network.requires_grad_(False)
-
-
-def _channels_last(images: Tensor) -> torch.memory_format:
-    return torch.channels_last_3d if images.ndim == 5 else torch.channels_last

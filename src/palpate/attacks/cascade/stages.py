@@ -16,7 +16,7 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.kinds import kind_of
 from palpate.tensors import Tree, take
 from palpate.victim import Victim
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 __all__ = ["Cascade", "Stage"]
 

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from palpate.audit.plan.sections.artefacts import ArtefactSection
 from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.certificates import CertificatesSection
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.gates import GateSection
 from palpate.audit.plan.sections.harden import HardenSection, inherited
@@ -44,6 +45,8 @@ class PlanFields(Section):
     """The attacks, in order."""
     artefacts: tuple[ArtefactSection, ...] = Field(default=(), examples=["[[artefacts]]"])
     """The artefacts of acquisition, in order."""
+    certificates: CertificatesSection | None = None
+    """Certified lower bounds of the smoothed model, beside attacked upper bounds."""
     reference: str | None = Field(default=None, examples=['reference = "../baseline/runs/plan"'])
     """Run folder of a reference model on the same images with the same artefacts. The report divides the errors under
     artefacts by those of that model, as mCE and relative balanced errors do. No record depends on it."""

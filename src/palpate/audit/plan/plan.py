@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from palpate.audit.plan.certificates import certificate_items
 from palpate.audit.plan.checks.fields import problems, wrong_budget
 from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
@@ -58,6 +59,10 @@ class Plan(PlanFields):
                 raise PlanError(f"{self.origin}: threat.eps: {error}.") from error
         plan = self.model_copy()
         plan._scale = scale
+        try:
+            certificate_items(plan)
+        except (ValueError, InputError) as error:
+            raise PlanError(f"{self.origin}: certificates: {error}".rstrip(".") + ".") from error
         for place, gate in enumerate(plan.gates):
             if (wrong := wrong_budget(plan, gate)) is not None:
                 raise PlanError(f"{self.origin}: gates[{place}].eps: {wrong}")

@@ -13,7 +13,7 @@ from palpate.audit.run.progress import Progress
 from palpate.audit.work.probing import ProbeJob, probe_jobs, run_probe_job
 from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
 from palpate.errors import InputError
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 Note = Callable[[Literal["failure", "warning", "note"], str, str], None]
 

@@ -84,6 +84,10 @@ class _Artefacts(_Part):
     seconds: dict[str, _Seconds]
 
 
+class _Certificates(_Part):
+    seconds: dict[str, _Seconds]
+
+
 class _Before(_Part):
     palpate: str
     created: str
@@ -103,6 +107,7 @@ class _Before(_Part):
     stability: _Stability | None = None
     quality: _Quality | None = None
     artefacts: _Artefacts | None = None
+    certificates: _Certificates | None = None
 
 
 def read_before(run: RunFolder) -> dict[str, Any]:

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit.plan.artefacts import ArtefactItem
+from palpate.audit.plan.certificates import CertificateItem
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.items import Item
 from palpate.audit.plan.tasks import head_words, operating, score_words
 from palpate.audit.run.described_artefacts import described_artefacts
+from palpate.audit.run.described_certificates import described_certificates
 from palpate.audit.run.gates import Gate
 from palpate.audit.subject.machine import machine, versions
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.artefacts import ArtefactShard
+from palpate.audit.work.certificates import CertificateShard
 from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
 from palpate.storage.runs import RunFolder
@@ -59,6 +62,10 @@ class Journal:
         artefact_shards: all shards of the artefacts, in the plan's order.
         artefact_seconds: time of each stored one.
         artefact_pictures: of each artefact the image that it harms most.
+        certificates: one for each sigma.
+        certificate_shards: all their shards, in the plan's order.
+        certificate_seconds: time of each stored one.
+        unattacked: why the smoothed model is not attacked; empty if it is.
         modality: the kind of the images; empty if it is not known.
         reference: errors of the plan's reference model under the artefacts; None without one.
         finished: when it was finished.
@@ -87,6 +94,10 @@ class Journal:
     artefact_shards: Sequence[ArtefactShard] = ()
     artefact_seconds: dict[str, float] = field(default_factory=dict)
     artefact_pictures: list[dict[str, Any]] = field(default_factory=list)
+    certificates: Sequence[CertificateItem] = ()
+    certificate_shards: Sequence[CertificateShard] = ()
+    certificate_seconds: dict[str, float] = field(default_factory=dict)
+    unattacked: str = ""
     modality: str = ""
     reference: dict[str, Any] | None = None
     finished: str | None = None
@@ -132,6 +143,9 @@ class Journal:
                 self.artefact_pictures,
                 self.modality,
                 self.reference,
+            ),
+            "certificates": described_certificates(
+                self.certificates, self.certificate_shards, self.certificate_seconds, self.unattacked
             ),
             "findings": self._noticed(),
             "gates": [asdict(gate) for gate in self.gates],
@@ -210,6 +224,7 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "preprocess_sha256": digest(encode(subject.preprocess)),
         "inferer": _inferer(subject),
         "draws": subject.victim.draws,
+        **({"defences": [one.describe() for one in subject.victim.defences]} if subject.victim.defences else {}),
     }
 
 

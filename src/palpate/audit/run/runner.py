@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
+from palpate.audit.plan.certificates import CertificateItem
 from palpate.audit.plan.items import Item, items
 from palpate.audit.plan.lines import unchecked
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.after import After
 from palpate.audit.run.artefacts import Artefacts
+from palpate.audit.run.certificates import Certificates, enter_certificates
 from palpate.audit.run.earlier import (
     COULD_NOT,
     EXPORTS,
@@ -56,7 +58,7 @@ from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -169,6 +171,7 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
     journal.modality = require_all_fit(plan, subject, journal.artefacts)
     journal.reference = reference_of(plan, subject, journal.artefacts)
     journal.artefact_shards = artefact_shards(plan, subject, journal.artefacts)
+    enter_certificates(journal, before)
     if before is not None:
         journal.created = before.get("created", journal.created)
         journal.seconds = known(before.get("shard_seconds", {}))
@@ -194,8 +197,12 @@ class _Audit:
         self.survival = journal.survival
         self.failed: dict[str, str] = {}
         self.learning = Learning(journal, room, progress.message)
-        self.current: Item | ArtefactItem | None = None
+        self.current: Item | ArtefactItem | CertificateItem | None = None
         self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on)
+
+        self.certificates = Certificates(
+            journal, progress, room, self._ready, self._fail_certificates, self._working_on
+        )
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
@@ -203,7 +210,9 @@ class _Audit:
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
         missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
-        if before is not None and (missing or self.artefacts.missing() or after.missing()):
+        if before is not None and (
+            missing or self.artefacts.missing() or self.certificates.missing() or after.missing()
+        ):
             journal.findings += moved(before, journal)
         elif before is not None:
             # Nothing is left to run, so the versions and the machine of the earlier start are kept.
@@ -224,6 +233,7 @@ class _Audit:
         try:
             self._attack(missing)
             self.artefacts.go()
+            self.certificates.go()
             after.go()
         except KeyboardInterrupt:
             interrupted = True
@@ -232,7 +242,7 @@ class _Audit:
             folder=self.run.path,
             status="finished" if journal.finished else "unfinished",
             done=self._done(),
-            total=len(journal.shards) + len(journal.artefact_shards),
+            total=self._total(),
             interrupted=interrupted,
             failed=tuple(self.failed),
             gates=tuple(journal.gates),
@@ -241,8 +251,15 @@ class _Audit:
 
     def _done(self) -> int:
         """How many shards are stored."""
-        attacked = sum(self.run.has(shard.identity) for shard in self.journal.shards)
-        return attacked + sum(self.run.has_artefacts(shard.identity) for shard in self.journal.artefact_shards)
+        journal, run = self.journal, self.run
+        attacked = sum(run.has(shard.identity) for shard in journal.shards)
+        certified = sum(run.has_certificates(shard.identity) for shard in journal.certificate_shards)
+        return attacked + certified + sum(run.has_artefacts(shard.identity) for shard in journal.artefact_shards)
+
+    def _total(self) -> int:
+        """How many shards there are."""
+        journal = self.journal
+        return len(journal.shards) + len(journal.artefact_shards) + len(journal.certificate_shards)
 
     def _kept(self, shard: Shard) -> bool:
         """Whether the shard is stored; its records get the current name of the attack."""
@@ -327,7 +344,7 @@ class _Audit:
             except InputError as error:
                 self._note("warning", EXPORTS, f"An adversarial image could not be exported: {error}")
 
-    def _working_on(self, item: Item | ArtefactItem) -> None:
+    def _working_on(self, item: Item | ArtefactItem | CertificateItem) -> None:
         self.current = item
 
     def _note(self, level: Literal["failure", "warning", "note"], subject: str, text: str) -> None:
@@ -344,6 +361,9 @@ class _Audit:
 
     def _fail_artefact(self, name: str, error: InputError) -> None:
         self._fail(name, error, "This artefact could not run:")
+
+    def _fail_certificates(self, name: str, error: InputError) -> None:
+        self._fail(name, error, "Certificates could not be computed:")
 
     def give_up(self, text: str, end: Callable[[str], None]) -> None:
         """Store that the current attack could not run, and end; called while its thread hangs inside the model."""
@@ -364,7 +384,7 @@ class _Audit:
             self.artefacts.draw()
             for name, text in self.artefacts.unchanged():
                 self._note("warning", name, text)
-        if not interrupted and self._done() == len(journal.shards) + len(journal.artefact_shards):
+        if not interrupted and self._done() == self._total():
             # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
             journal.save()

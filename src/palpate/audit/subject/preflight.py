@@ -25,7 +25,7 @@ from palpate.usercode import ModelError, said
 from palpate.victim import Victim, dtype_of
 from palpate.victim.draws import DRAWS, NOTICED, mean_of, size
 from palpate.victim.draws import difference as difference_of
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 _MANY = 0.1
 """A larger share of images without a gradient gives a warning."""

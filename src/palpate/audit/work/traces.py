@@ -26,7 +26,7 @@ from palpate.stability import Trace, stabilisation, trace, trace_rows
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 from palpate.streams import Streams
-from palpate.victim.victim import is_opaque
+from palpate.victim.forms import is_opaque
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

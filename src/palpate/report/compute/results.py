@@ -30,6 +30,7 @@ from palpate.metrics.validity.health import leaves_budget
 from palpate.metrics.validity.strength import compare, kind, strongest
 from palpate.report.compute.artefacts.figures import measure_artefacts
 from palpate.report.compute.budgets import budgets
+from palpate.report.compute.certificates.figures import measure_certificates
 from palpate.report.compute.grading import directions_of, grading_of, worst_direction_rows, worst_grading
 from palpate.report.compute.learned import measure_learned
 from palpate.report.compute.minimum import measure_smallest
@@ -73,7 +74,15 @@ def measure(run: RunFolder) -> Results:
     Raises:
         StorageError: the run folder is missing, damaged, or was written by a newer palpate.
     """
-    reading = read(run)
+    return measure_reading(run, read(run))
+
+
+def measure_reading(run: RunFolder, reading: RunReading) -> Results:
+    """All figures of a run that was read already.
+
+    Raises:
+        StorageError: rows of artefacts or traces are missing or damaged.
+    """
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
     directions, validity = worst_direction_rows(reading), judge(reading, worst, broken_outputs(run.artefact_frame()))
@@ -89,6 +98,7 @@ def measure(run: RunFolder) -> Results:
         clean=clean,
         attacks=attacks,
         artefacts=measure_artefacts(run, reading, worst),
+        certificates=measure_certificates(run, reading),
         worst_case=worst,
         worst_directions=directions,
         worst_grading=worst_grading(reading),

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from palpate.errors import StorageError
 from palpate.report.model.description_artefacts import ArtefactPicture, Artefacts
+from palpate.report.model.description_certificates import Certificates
 from palpate.report.model.description_quality import Probing
 from palpate.report.model.learned import LearnedDescription
 from palpate.report.model.shown import PictureDescription
@@ -108,6 +109,8 @@ class AuditedModel(JsonObject):
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
     draws: int = 1
     """Draws over which each output is averaged; 1 for a model without random numbers."""
+    defences: list[Text] = Field(default_factory=list)
+    """What stands around the model, the first outermost; attacks took it into account."""
 
 
 class DataDescription(JsonObject):
@@ -332,6 +335,8 @@ class Description(JsonObject):
     """Null if the plan switched tracing off; missing in runs of older versions of palpate."""
     artefacts: Artefacts | None = None
     """Null if the plan has no artefacts; missing in runs of older versions of palpate."""
+    certificates: Certificates | None = None
+    """Null if the plan has no certificates; missing in runs of older versions of palpate."""
     quality: Probing | None = None
     """Missing in runs of older versions of palpate."""
 

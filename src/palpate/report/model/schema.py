@@ -23,6 +23,7 @@ from palpate.report.model.description import (
 )
 from palpate.report.model.learned import LearnedChange
 from palpate.report.model.schema_artefacts import ArtefactSummary
+from palpate.report.model.schema_certificates import CertificateSummary
 from palpate.report.model.schema_clinic import BudgetResults, Subgroups, SurvivalResults
 from palpate.report.model.schema_quality import Validity
 from palpate.report.model.schema_stability import Stability
@@ -340,6 +341,8 @@ class Results(JsonObject):
     attacks: list[AttackResults]
     artefacts: ArtefactSummary | None = None
     """Artefacts of acquisition; null if the plan has none."""
+    certificates: CertificateSummary | None = None
+    """Certified lower and attacked upper bounds of the smoothed model; null if the plan has none."""
     worst_case: list[WorstCase]
     """One entry per goal."""
     worst_directions: list[WorstDirections]

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from palpate.report.model.description import TaskDescription
-from palpate.report.model.schema_artefacts import ArtefactPoint, ArtefactResults, ArtefactWorst
+from palpate.report.model.schema_artefacts import ArtefactResults
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import READ_RIGHT, Wording
 from palpate.report.model.words import NOTHING, interval, percent, ratio, ratio_interval
+
+
+class Judged(Protocol):
+    """Figures of some decisions: with an artefact, certified or attacked."""
+
+    @property
+    def acceptable(self) -> Figure:
+        """Share of acceptable decisions."""
+
+    @property
+    def score(self) -> Figure:
+        """Mean score."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +56,8 @@ class Scored:
         """On the images as stored."""
         return item.clean_acceptable if self.task.classification else item.clean_score
 
-    def of(self, decided: ArtefactPoint | ArtefactWorst) -> Figure:
-        """With artefacts."""
+    def of(self, decided: Judged) -> Figure:
+        """Of some decisions."""
         return decided.acceptable if self.task.classification else decided.score
 
     def written(self, figure: Figure | None) -> str:

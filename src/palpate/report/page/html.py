@@ -22,7 +22,7 @@ from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
-from palpate.report.page import artefact_views, stability_views, stages, views
+from palpate.report.page import artefact_views, certificate_views, stability_views, stages, views
 from palpate.report.page.cards import card
 from palpate.report.page.pictures import embed
 from palpate.storage import kept
@@ -36,6 +36,7 @@ SECTIONS = (
     ("clinical", "Clinical direction"),
     ("grading", "Grades under attack"),
     ("artefacts", "Artefacts"),
+    ("certificates", "Certified and attacked"),
     ("survival", "Survival in files"),
     ("stability", "Stability"),
     ("subgroups", "Sites and scanners"),
@@ -115,6 +116,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         plan=_plan(run),
         s=results.stability,
         **artefacts,
+        **certificate_views.pieces(results),
         **stability_views.pieces(
             run, results, description.stability.items if description.stability else [], names=names
         ),
@@ -130,6 +132,7 @@ def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str
     left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
     left_out |= {"survival"} if not results.survival.handlings else set()
     left_out |= {"artefacts"} if results.artefacts is None else set()
+    left_out |= {"certificates"} if results.certificates is None else set()
     left_out |= {"subgroups"} if not results.subgroups else set()
     if not drawings["grading"]:
         left_out.add("grading")

@@ -17,6 +17,7 @@ from palpate.report.model.wording import Wording, reading
 from palpate.report.model.words import NOTHING, amount, duration, interval, percent, share_of
 from palpate.report.page import stages
 from palpate.report.page.terminal_artefacts import print_artefacts
+from palpate.report.page.terminal_certificates import print_certificates
 from palpate.report.page.views import by_gravity, complete_attacks, outside
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder
@@ -53,6 +54,7 @@ def show(run: RunFolder, console: Console) -> None:
             if panel.leading:
                 console.print(_panel(panel, Wording(results.task), scale), "")
     print_artefacts(results, console)
+    print_certificates(results, console)
     _trust(results, console)
     if gone := kept.sentence(kept.lost(run.path, read_description(run).files, exports=False)):
         console.print(Text(gone, style="yellow"))

@@ -1,0 +1,131 @@
+"""The attack on the smoothed model: what the certificate promises is put to the test at the same L2 radii."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from palpate.attacks.recipes import apgd_ce
+from palpate.attacks.recipes_dense import dice_pgd
+from palpate.certificates.decisions import Decisions
+from palpate.certificates.settings import Settings
+from palpate.defences.reading import Reading
+from palpate.defences.smoothing import Smoothing
+from palpate.streams import Streams
+from palpate.tasks.classification import Classification
+from palpate.tasks.heads import Cumulative, OneLogit
+from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.segmentation import Segmentation
+from palpate.tensors import Tree
+from palpate.threats.ball import L2
+from palpate.victim import Victim
+from palpate.victim.defence import Pass
+
+VOTES = 100
+"""Votes that choose among the images that the search saw; new draws decide afterwards."""
+
+
+def reading_of(task: Any, width: int) -> Reading:
+    """How a task reads raw outputs with `width` entries on axis 1."""
+    if isinstance(task, Classification):
+        if isinstance(task.head, OneLogit):
+            return Reading("sigmoid", (task.head.threshold,))
+        return Reading("cumulative" if isinstance(task.head, Cumulative) else "softmax")
+    if isinstance(task, MultiLabel):
+        return Reading("sigmoid", task.thresholds)
+    assert isinstance(task, Segmentation)
+    one = task.structures == 1 and width == 1
+    return Reading("softmax") if task.exclusive and not one else Reading("sigmoid", (task.threshold,))
+
+
+def unsmoothed(victim: Victim) -> Victim:
+    """The model that is smoothed: the victim itself; without its outermost defence if that is smoothing already."""
+    if not (victim.defences and isinstance(victim.defences[0], Smoothing)):
+        return victim
+    return Victim(
+        victim.module,
+        victim.bounds,
+        preprocess=victim.preprocess,
+        inferer=victim.inferer,
+        tuning=victim.tuning,
+        watchdog=victim.watchdog,
+        draws=victim.draws,
+        defences=victim.defences[1:],
+    )
+
+
+@dataclass
+class _Passes:
+    """Stands innermost and counts what reaches the model."""
+
+    forwards: int = 0
+    exact: bool = field(default=True, init=False)
+
+    def __call__(self, images: Tensor, answer: Callable[[Tensor], Tree], how: Pass) -> Tree:
+        self.forwards += len(images)
+        return answer(images)
+
+    def describe(self) -> str:
+        return "a count"
+
+
+class Attacker:
+    """Attacks a smoothed model on one image at a time.
+
+    The search climbs the expectation over draws (SmoothAdv, Salman et al., NeurIPS 2019) by APGD in L2 inside the
+    bounds: on the loss for classes and findings, on the soft score for masks. What it finds is judged elsewhere.
+
+    Args:
+        victim: the model that is smoothed, with its own defences.
+        decisions: of the image.
+        settings: sigma, steps and draws.
+        seed: of the image.
+
+    Attributes:
+        forwards: forward passes of the model that was smoothed.
+        backwards: backward passes.
+    """
+
+    def __init__(self, victim: Victim, decisions: Decisions, settings: Settings, seed: int):
+        self.inside, self.decisions, self.settings, self.seed = victim, decisions, settings, seed
+        self.passes, self.backwards = _Passes(), 0
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of the model that was smoothed."""
+        return self.passes.forwards
+
+    def __call__(self, image: Tensor, radius: float, start: Tensor | None) -> Tensor | None:
+        """An image within the radius of `image` (1, C, *spatial); None if the search saw none that beats the model.
+
+        For masks the worst one that it saw, whether it beats the model or not.
+        """
+        masks, task = self.decisions.pixels, self.decisions.task
+        steps, threat = self.settings.steps, L2(radius)
+        # To the end: where votes first change, new draws would not show it.
+        attack = (dice_pgd if masks else apgd_ce)(threat, steps, run_to_end=True)
+        victim = self._smoothed(image)
+        start = None if start is None else start.clamp(*victim.bounds)
+        result = attack(victim, task, image, self.decisions.targets, generator=Streams([self.seed]), start=start)
+        self.backwards += int(result.backwards.sum()) * self.settings.draws
+        return result.images if masks or bool(result.success[0]) else None
+
+    def _smoothed(self, image: Tensor) -> Victim:
+        inside = self.inside
+        width = 1
+        if self.decisions.pixels:
+            with inside:
+                width = inside.judge(image).shape[1]
+        smoothing = Smoothing(self.settings.sigma, self.settings.draws, reading_of(self.decisions.task, width), VOTES)
+        return Victim(
+            inside.module,
+            inside.bounds,
+            preprocess=inside.preprocess,
+            inferer=inside.inferer,
+            watchdog=inside.watchdog,
+            draws=inside.draws,
+            defences=(smoothing, *inside.defences, self.passes),
+        )
