@@ -24,11 +24,11 @@ import torch
 from palpate import catalog
 from palpate.audit.plan.plan import Plan, load_plan
 from palpate.contracts import Attack
-from palpate.harden.courses import course_of
-from palpate.harden.examination import Examination
-from palpate.harden.loop.trainer import train
-from palpate.harden.loop.weights import put
-from palpate.harden.material import Material, load_material
+from palpate.hardening.courses import course_of
+from palpate.hardening.examination import Examination
+from palpate.hardening.loop.trainer import train
+from palpate.hardening.loop.weights import put
+from palpate.hardening.material import Material, load_material
 from palpate.tasks.kinds import kind_of
 
 STEPS = 30

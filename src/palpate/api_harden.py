@@ -20,19 +20,19 @@ from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.contracts import Limits, Task, Threat
 from palpate.errors import InputError
-from palpate.harden.contracts import Course, EpochRow, Loss, Trained
-from palpate.harden.courses import judge_of, optimiser_of, recipes_of
-from palpate.harden.data.lessons import TrainingImages
-from palpate.harden.data.reading import Tensors
-from palpate.harden.data.split import split_groups
-from palpate.harden.data.windows import trained_inferer, window_of
-from palpate.harden.examination import Examination
-from palpate.harden.loop.progress import Progress
-from palpate.harden.loop.trainer import train
-from palpate.harden.loop.weights import put
-from palpate.harden.losses.default import default_loss
-from palpate.harden.recipes.table import ImageFacts
-from palpate.harden.trainable import require_trainable
+from palpate.hardening.contracts import Course, EpochRow, Loss, Trained
+from palpate.hardening.courses import judge_of, optimiser_of, recipes_of
+from palpate.hardening.data.lessons import TrainingImages
+from palpate.hardening.data.reading import Tensors
+from palpate.hardening.data.split import split_groups
+from palpate.hardening.data.windows import trained_inferer, window_of
+from palpate.hardening.examination import Examination
+from palpate.hardening.loop.progress import Progress
+from palpate.hardening.loop.trainer import train
+from palpate.hardening.loop.weights import put
+from palpate.hardening.losses.default import default_loss
+from palpate.hardening.recipes.table import ImageFacts
+from palpate.hardening.trainable import require_trainable
 from palpate.tensors import Tree, take
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
@@ -244,7 +244,7 @@ def _course(
 
 
 def _weights(given: HardenSection, task: Task, reader: Tensors, rows: tuple[int, ...]) -> tuple[float, ...]:
-    from palpate.harden.losses.weights import balanced
+    from palpate.hardening.losses.weights import balanced
 
     if given.class_weights == "balanced":
         return balanced(task, [take(reader.annotations, torch.tensor(rows))])
