@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 Extent = Literal["full", "short"]
 
-FARTHER = (1.0, 2.0, 4.0)
-"""Budgets that the proof adds, in budgets of the training."""
+FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
+"""Budgets of the proof, in budgets of the training."""
+FEW = 40
+"""Images of a short proof."""
 _NOT_PROVEN = ("harden", "gates", "export", "reference")
 _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
 """What a short proof leaves out, and a full one keeps."""
@@ -24,8 +26,8 @@ _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
 def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None = None) -> Plan:
     """The user's plan with the budgets 1, 2 and 4 times that of the training, and with stronger attacks.
 
-    `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has only the first
-    two, and no artefacts.
+    `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has only
+    `strongest`, at 1 and 4 times the budget, on at most 40 images, and no artefacts.
 
     Args:
         plan: the user's plan, with budgets in values.
@@ -46,16 +48,16 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
     if extent == "short":
         document["quality"] = {"images": 0}
+        document["data"] = {**document["data"], "limit": min(FEW, document["data"].get("limit", FEW))}
     which = "before" if saved is None else "after"
     document["title"] = f"{plan.title}, {which} training against attacks"
     return parse_plan(plan_text(document, f"Written by `palpate harden`: the audit {which} the training."), plan.origin)
 
 
 def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[str, Any]]:
-    wanted = ["strongest", "square"]
+    wanted = ["strongest", "square"] if extent == "full" else ["strongest"]
     if extent == "full" and family(plan.task) == "segmentation" and plan.threat.norm == "linf" and _volumes(plan):
         wanted.append("vafa")
-    # Beaten images cannot get worse for a figure of how many are beaten, so these stop there.
     return [{"attack": name} for name in wanted if name not in present]
 
 
@@ -67,7 +69,7 @@ def _volumes(plan: Plan) -> bool:
 def _farther(plan: Plan, eps: float, extent: Extent) -> list[float]:
     low, high = plan.model.bounds
     known = plan.radii if extent == "full" else ()
-    wanted = [eps * times for times in FARTHER]
+    wanted = [eps * times for times in FARTHER[extent]]
     if plan.threat.norm == "linf":
         wanted = [value for value in wanted if value <= high - low]
     return [value for value in wanted if all(abs(value - radius) > 1e-9 * radius for radius in known)]
