@@ -5,8 +5,8 @@
     FIGURE ...: not worse
 
 `of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is
-the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for a
-coefficient, `2 mm` for a measure with a unit.
+the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for
+a coefficient, `2 mm` for a measure with a unit.
 """
 
 from __future__ import annotations
@@ -265,10 +265,8 @@ def _of(gate: Gate, changes: list[Change]) -> list[Change]:
     if gate.of != each:
         found = [one for one in changes if one.by == each]
         if not found:
-            known = sorted({one.by for one in changes} - {""})
-            raise InputError(
-                f"gate '{gate.text}': it was not compared by {each}. Known are: {', '.join(known) or 'none'}."
-            )
+            named = ", ".join(sorted({one.by for one in changes} - {""})) or "none"
+            raise InputError(f"gate '{gate.text}': it was not compared by {each}. Known are: {named}.")
         return found
     if not gate.of:
         whole = [one for one in changes if not one.part]
