@@ -26,9 +26,10 @@ from palpate.tensors import Tree
 
 SURE = 0.7
 """With more than this share of a few votes for the truth, an image is taken as not beaten."""
-Opponent = Callable[[Tensor, float, Tensor | None], Tensor | None]
+
+Opponent = Callable[[Tensor, float, Tensor | None], Tensor]
 """Attacks the smoothed model: an image (1, C, *spatial), a radius, and an image to try first -> an image inside the
-radius that should be judged; None if there is none."""
+radius, which is then judged."""
 
 
 @dataclass(frozen=True)
