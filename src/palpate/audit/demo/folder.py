@@ -89,7 +89,7 @@ def write_demo(folder: Path, task: str, images: int | None = None) -> Path:
     _require_ours(place, demo.files)
     demo.phantoms(place, demo.images if images is None else images, SEED)
     if demo.training:
-        demo.phantoms(place / "training", TRAINING, TRAINING_SEED)
+        demo.phantoms(place / "training", TRAINING if images is None else 2 * images, TRAINING_SEED)
     write_atomically(place / "model.py", demo.model.encode())
     # Written last: if the plan exists, everything else does too.
     write_atomically(plan, demo.plan.encode())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.progress import Progress
 from palpate.audit.run.runner import AuditOutcome
@@ -93,8 +94,24 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
 
 
 def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path) -> None:
+    """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
     task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0])
+    identity = digest(
+        [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
+    )
+    if _measured_already(folder / CHECKS, identity):
+        return
     models = [Measured(subject, rows, task, plan.run.batch, plan.seed) for subject in subjects]
     found = [one.stored for one in measured(models[0], models[1], plan.threat, eps)]
-    contents: dict[str, Any] = {"version": 1, "eps": eps, "images": len(rows), "measurements": found}
+    contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": found}
+    if plan.harden is not None:
+        contents["lose_at_most"] = plan.harden.lose_at_most
     write_atomically(folder / CHECKS, (json.dumps(contents, indent=2) + "\n").encode())
+
+
+def _measured_already(path: Path, identity: str) -> bool:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(stored, dict) and stored.get("identity") == identity
