@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,6 @@ def compare_runs(
         InputError: the runs cannot be compared, or a gate names a figure that they do not have.
         StorageError: a run cannot be read.
     """
-    from palpate import __version__
 
     found = comparable(paths, match_names=match_names, eps=eps)
     first, others, headline = found.runs[0], found.runs[1:], found.headline
@@ -58,7 +58,7 @@ def compare_runs(
     ]
     return Comparison(
         notice=NOTICE,
-        palpate=__version__,
+        palpate=version("palpate"),
         **{name: getattr(first.results, name) for name in ("task", "data", "threat")},
         images=first.reading.panel.images.count,
         eps=list(first.shared.eps),
