@@ -13,7 +13,7 @@ from palpate.audit.plan.identity import encode
 from palpate.audit.run.lock import locked
 from palpate.audit.subject.machine import repeatable
 from palpate.hardening.contracts import Course, Trained
-from palpate.hardening.courses import course_of, described_course
+from palpate.hardening.courses import course_of, described_course, require_possible
 from palpate.hardening.curves import curves
 from palpate.hardening.hardened_plan import hardened_plan
 from palpate.hardening.loop.progress import Progress, Silence
@@ -65,6 +65,8 @@ def harden_plan(
         StorageError: the folder belongs to another training, or the disk is full.
     """
     with locked(folder), torch.inference_mode(False):
+        if plan.harden is not None:
+            require_possible(plan, plan.harden)
         material = load_material(plan, allow_pickle=allow_pickle, say=say)
         course = course_of(material)
         with repeatable(material.training.device):

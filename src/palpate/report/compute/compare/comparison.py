@@ -48,7 +48,6 @@ def compare_runs(
         InputError: the runs cannot be compared, or a gate names a figure that they do not have.
         StorageError: a run cannot be read.
     """
-
     found = comparable(paths, match_names=match_names, eps=eps)
     first, others, headline = found.runs[0], found.runs[1:], found.headline
     raw = adjusted([changes(first.figures, other.figures) for other in others])
