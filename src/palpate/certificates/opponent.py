@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -24,9 +24,6 @@ from palpate.threats.ball import L2
 from palpate.victim import Victim
 from palpate.victim.defence import Pass
 
-VOTES = 100
-"""Votes that choose among the images that the search saw; new draws decide afterwards."""
-
 
 def reading_of(task: Any, width: int) -> Reading:
     """How a task reads raw outputs with `width` entries on axis 1."""
@@ -39,6 +36,22 @@ def reading_of(task: Any, width: int) -> Reading:
     assert isinstance(task, Segmentation)
     one = task.structures == 1 and width == 1
     return Reading("softmax") if task.exclusive and not one else Reading("sigmoid", (task.threshold,))
+
+
+def unsmoothed(victim: Victim) -> Victim:
+    """The model that is smoothed: the victim itself; without its outermost defence if that is smoothing already."""
+    if not (victim.defences and isinstance(victim.defences[0], Smoothing)):
+        return victim
+    return Victim(
+        victim.module,
+        victim.bounds,
+        preprocess=victim.preprocess,
+        inferer=victim.inferer,
+        tuning=victim.tuning,
+        watchdog=victim.watchdog,
+        draws=victim.draws,
+        defences=victim.defences[1:],
+    )
 
 
 @dataclass
@@ -82,28 +95,32 @@ class Attacker:
         """Forward passes of the model that was smoothed."""
         return self.passes.forwards
 
-    def __call__(self, image: Tensor, radius: float, start: Tensor | None) -> Tensor | None:
-        """An image within the radius of `image` (1, C, *spatial); None if the search saw none that beats the model.
+    def __call__(self, image: Tensor, radius: float, start: Tensor | None) -> Tensor:
+        """The worst image that the search saw within the radius of `image` (1, C, *spatial), clean if it saw none."""
+        masks, settings = self.decisions.pixels, self.settings
+        found, eligible = self._attacked(image, radius, start, settings.draws if masks else settings.select)
+        if not eligible and not masks:
+            # Few votes took an image as beaten already that is near its boundary: exactly one that should be attacked.
+            found, _ = self._attacked(image, radius, start, settings.samples)
+        return found
 
-        For masks the worst one that it saw, whether it beats the model or not.
-        """
-        masks, task = self.decisions.pixels, self.decisions.task
-        steps, threat = self.settings.steps, L2(radius)
+    def _attacked(self, image: Tensor, radius: float, start: Tensor | None, votes: int) -> tuple[Tensor, bool]:
+        victim, task = self._smoothed(image, votes), self.decisions.task
+        if isinstance(task, Segmentation):
+            task = replace(task, floor=0.0)  # scores that are not acceptable can still fall
         # To the end: where votes first change, new draws would not show it.
-        attack = (dice_pgd if masks else apgd_ce)(threat, steps, run_to_end=True)
-        victim = self._smoothed(image)
+        attack = (dice_pgd if self.decisions.pixels else apgd_ce)(L2(radius), self.settings.steps, run_to_end=True)
         start = None if start is None else start.clamp(*victim.bounds)
         result = attack(victim, task, image, self.decisions.targets, generator=Streams([self.seed]), start=start)
         self.backwards += int(result.backwards.sum()) * self.settings.draws
-        return result.images if masks or bool(result.success[0]) else None
+        return result.images, bool(result.eligible[0])
 
-    def _smoothed(self, image: Tensor) -> Victim:
-        inside = self.inside
-        width = 1
+    def _smoothed(self, image: Tensor, votes: int) -> Victim:
+        inside, width = self.inside, 1
         if self.decisions.pixels:
             with inside:
                 width = inside.judge(image).shape[1]
-        smoothing = Smoothing(self.settings.sigma, self.settings.draws, reading_of(self.decisions.task, width), VOTES)
+        reading = reading_of(self.decisions.task, width)
         return Victim(
             inside.module,
             inside.bounds,
@@ -111,5 +128,9 @@ class Attacker:
             inferer=inside.inferer,
             watchdog=inside.watchdog,
             draws=inside.draws,
-            defences=(smoothing, *inside.defences, self.passes),
+            defences=(
+                Smoothing(self.settings.sigma, self.settings.draws, reading, votes),
+                *inside.defences,
+                self.passes,
+            ),
         )

@@ -4,10 +4,11 @@
 | --- | --- | --- |
 | share over the same images | Tango's score interval, effective sample size | sign flips by group |
 | mean over the same images | bootstrap over groups | sign flips by group |
-| share over other images of each model (success rates) | bootstrap over groups, both models in each resample | Student's t |
-| figure of all images together (AUROC, kappa, mAP, median) | the same | Student's t |
+| share over other images of each model (success rates) | bootstrap over groups | Student's t |
+| figure of all images together (AUROC, kappa, mAP, median) | bootstrap over groups | Student's t |
 
-Student's t is the difference over its bootstrap standard error, with one degree of freedom less than groups.
+Each resample draws the same patients for both models. Student's t is the difference over its bootstrap standard error,
+with one degree of freedom less than groups.
 """
 
 from __future__ import annotations
@@ -73,10 +74,14 @@ def difference(first: Origin, second: Origin, note: str = "It is not defined for
     if isinstance(one, Share) and isinstance(two, Share):
         if np.array_equal(one.among, two.among):
             return _shares(one, two, resampling, note)
-        return _pooled(_ratio(one), _ratio(two), resampling, note, (one, two))
+        ratios = _ratio(one), _ratio(two)
+        drawn = resampling.resampled(lambda weights: ratios[1](weights) - ratios[0](weights))
+        return _pooled(resampling.proportion(one, note), resampling.proportion(two, note), drawn, resampling, note)
     if isinstance(one, Mean) and isinstance(two, Mean):
         return _means(one, two, resampling, note)
-    return _pooled(_statistic(one), _statistic(two), resampling, note, None)
+    estimates = [_estimate(origin, resampling, note) for origin in (first, second)]
+    drawn = estimates[1][1] - estimates[0][1]
+    return _pooled(estimates[0][0], estimates[1][0], drawn, resampling, note)
 
 
 def _plain(of: Share | Mean | Statistic) -> Share | Mean | Statistic:
@@ -115,20 +120,28 @@ def _means(one: Mean, two: Mean, resampling: Resampling, note: str) -> Differenc
     return Difference(first, second, change, p, SIGNS, int((mine ^ other).sum()))
 
 
-def _pooled(
-    one: Statistic, two: Statistic, resampling: Resampling, note: str, shares: tuple[Share, Share] | None
-) -> Difference:
-    first, second = (
-        (resampling.proportion(share, note) for share in shares)
-        if shares
-        else (resampling.estimate(each, note) for each in (one, two))
-    )
+def _estimate(origin: Origin, resampling: Resampling, note: str) -> tuple[Estimate, Floats]:
+    """A statistic, and its value in each resample; those that are known are used if the draws are the same."""
+    statistic, other = _statistic(origin.of), origin.resampling
+    value = float(statistic(np.ones((1, resampling.group.size)))[0]) if resampling.group.size else float("nan")
+    same = (other.seed, other.replicates) == (resampling.seed, resampling.replicates)
+    if origin.drawn is not None and same and np.array_equal(other.group, resampling.group):
+        drawn = origin.drawn
+    else:
+        drawn = resampling.resampled(statistic)
+    if np.isnan(value):
+        return undefined(note), drawn
+    low, high = percentiles(drawn, resampling.groups)
+    if not low < high:
+        return Estimate(value, float("nan"), float("nan"), NONE, note=SAME), drawn
+    return Estimate(value, low, high, BOOTSTRAP), drawn
+
+
+def _pooled(first: Estimate, second: Estimate, drawn: Floats, resampling: Resampling, note: str) -> Difference:
     value = second.value - first.value
     if np.isnan(value):
         return _nothing(first, second, note)
-    drawn = resampling.resampled(lambda weights: two(weights) - one(weights))
-    drawn = drawn[~np.isnan(drawn)]
-    groups = resampling.groups
+    drawn, groups = drawn[~np.isnan(drawn)], resampling.groups
     low, high = percentiles(drawn, groups)
     if not low < high:
         nan = float("nan")

@@ -73,6 +73,8 @@ class Origin:
 
     of: Share | Mean | Statistic
     resampling: Resampling
+    drawn: Floats | None = None
+    """(replicates,) A statistic in each resample, so that it is not computed again."""
 
     def __eq__(self, other: object) -> bool:
         return other is None or isinstance(other, Origin)
@@ -258,17 +260,16 @@ class Resampling:
         If every resample repeats the value (all images are the same), the bootstrap cannot show its uncertainty;
         the interval is then NaN instead of having no width.
         """
-        return replace(self._estimate(statistic, note), origin=Origin(statistic, self))
-
-    def _estimate(self, statistic: Statistic, note: str) -> Estimate:
         value = float(statistic(np.ones((1, self.group.size)))[0]) if self.group.size else float("nan")
         if np.isnan(value):
-            return undefined(note)
-        low, high = self.interval(statistic)
+            return replace(undefined(note), origin=Origin(statistic, self))
+        drawn = self.resampled(statistic)
+        low, high = percentiles(drawn, self.groups)
+        origin = Origin(statistic, self, drawn)
         if not low < high:
             nan = float("nan")
-            return Estimate(value, nan, nan, NONE, note=SAME)
-        return Estimate(value, low, high, BOOTSTRAP)
+            return Estimate(value, nan, nan, NONE, note=SAME, origin=origin)
+        return Estimate(value, low, high, BOOTSTRAP, origin=origin)
 
     def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
         """A proportion with Wilson's interval; `empty` is the reason if no image counts.

@@ -21,9 +21,23 @@ COMPARISON_VERSION = 1
 """It increases when a field is removed or changes its meaning."""
 
 Section = Literal[
-    "result", "goals", "classes", "parts", "sizes", "clinical", "subgroups", "artefacts", "survival", "attacks",
-    "classes by attack", "parts by attack", "clinical by attack", "survival by attack",
-]  # fmt: skip
+    "result",
+    "goals",
+    "classes",
+    "parts",
+    "sizes",
+    "clinical",
+    "grading",
+    "subgroups",
+    "artefacts",
+    "survival",
+    "attacks",
+    "classes by attack",
+    "parts by attack",
+    "clinical by attack",
+    "grading by attack",
+    "survival by attack",
+]
 """Part of the comparison; the p-values of a section are adjusted together."""
 Better = Literal["higher", "lower", ""]
 Reading = Literal["better", "worse", "changed", "not established", "undefined"]

@@ -15,7 +15,7 @@ from palpate.report.model.schema_compare import Change, Comparison, GateResult, 
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
 
-SHOWN = ("result", "goals", "classes", "parts", "sizes", "clinical", "subgroups", "artefacts")
+SHOWN = ("result", "goals", "classes", "parts", "sizes", "clinical", "grading", "subgroups", "artefacts")
 """Sections of the terminal; the others are on the page and in `compare.json`."""
 TITLES = {
     "result": "Result",
@@ -24,6 +24,7 @@ TITLES = {
     "parts": "By part",
     "sizes": "By size",
     "clinical": "Clinical direction",
+    "grading": "Grades and detection of disease",
     "subgroups": "Sites and scanners",
     "artefacts": "Artefacts",
     "survival": "Survival in files",
@@ -31,6 +32,7 @@ TITLES = {
     "classes by attack": "Each attack, by class",
     "parts by attack": "Each attack, by part",
     "clinical by attack": "Each attack, clinical direction",
+    "grading by attack": "Each attack, grades and detection of disease",
     "survival by attack": "Each attack, survival in files",
 }
 _COLOURS = {"better": "green", "worse": "red", "changed": "yellow"}
@@ -68,10 +70,15 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
     for section in SHOWN:
         found = [one for one in pair.changes if one.section == section]
         if section != "result":
-            found = [one for one in found if one.eps in {None, comparison.headline}]
+            found = [one for one in found if one.eps in {None, comparison.headline} and _telling(one)]
         if found:
             console.print()
             console.print(_section(section, found, pair, comparison))
+
+
+def _telling(change: Change) -> bool:
+    """Whether a figure of artefacts is one of the worst case or of all severities; others are on the page."""
+    return change.section != "artefacts" or change.how in {"worst found", "all severities"}
 
 
 def _section(section: str, found: Sequence[Change], pair: Pair, comparison: Comparison) -> Table:

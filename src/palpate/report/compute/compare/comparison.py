@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from palpate.errors import InputError
 from palpate.metrics.intervals import LEVEL
 from palpate.report.compute.compare.changes import adjusted, changes
-from palpate.report.compute.compare.gates import By, Gate, budget, judge_gates
-from palpate.report.compute.compare.images import matched
-from palpate.report.compute.compare.likeness import Side, distinct, refuse_other_tasks, sides, unlike
-from palpate.report.compute.compare.listing import Listed, Place, listed
-from palpate.report.compute.compare.overlap import overlap
+from palpate.report.compute.compare.gates import By, Gate, judge_gates
+from palpate.report.compute.compare.likeness import distinct
+from palpate.report.compute.compare.measured import Measured, comparable
 from palpate.report.compute.compare.sentences import result_in_words
 from palpate.report.compute.compare.switches import Switches
-from palpate.report.compute.compare.view import Shared, SharedRun
-from palpate.report.compute.reading import UNTARGETED, RunReading, read
-from palpate.report.compute.results import NOTICE, measure_reading
-from palpate.report.compute.subgroups import all_subgroups
-from palpate.report.model.schema import Results
-from palpate.report.model.schema_compare import ComparedIntervals, ComparedRun, Comparison, Pair
+from palpate.report.compute.hardening.given import given, is_hardened
+from palpate.report.compute.hardening.judge import judge_measured
+from palpate.report.compute.reading import UNTARGETED, RunReading
+from palpate.report.compute.results import NOTICE
+from palpate.report.model.schema_compare import Change, ComparedIntervals, ComparedRun, Comparison, Pair
 from palpate.storage.runs import RunFolder
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """One run, measured on what is shared."""
-
-    side: Side
-    shared: Shared
-    reading: RunReading
-    results: Results
-    figures: dict[Place, Listed]
 
 
 def compare_runs(
@@ -43,6 +28,7 @@ def compare_runs(
     gates: Sequence[Gate] = (),
     gates_by: By = "estimate",
     names: bool = False,
+    hardened: bool = False,
     match_names: bool = False,
     eps: float | str | None = None,
 ) -> Comparison:
@@ -53,6 +39,8 @@ def compare_runs(
         gates: limits on the differences.
         gates_by: what must be within a limit, for gates that do not say it: the `estimate` or the whole `interval`.
         names: give the names of the images that changed. They may identify patients.
+        hardened: judge whether the later models may be called *hardened*; always done where a run folder holds
+            `harden.json`.
         match_names: match images by name where the data differ.
         eps: the budget of the sentences, of sites and scanners, in values; by default that of the first run's verdict.
 
@@ -60,71 +48,49 @@ def compare_runs(
         InputError: the runs cannot be compared, or a gate names a figure that they do not have.
         StorageError: a run cannot be read.
     """
-    from palpate import __version__
 
-    every = sides(paths)
-    for side in every[1:]:
-        refuse_other_tasks(every[0], side)
-    rows, warnings = matched(every, by_name=match_names)
-    shared, left_out = overlap(every, rows)
-    measured, headline = _measured(every, shared, eps)
-    warnings = [*warnings, *left_out, *(one for side in every[1:] for one in unlike(every[0], side))]
-    first = measured[0]
-    raw = adjusted([changes(first.figures, other.figures) for other in measured[1:]])
-    pairs = [_pair(first, other, found, headline, names) for other, found in zip(measured[1:], raw, strict=True)]
+    found = comparable(paths, match_names=match_names, eps=eps)
+    first, others, headline = found.runs[0], found.runs[1:], found.headline
+    raw = adjusted([changes(first.figures, other.figures) for other in others])
+    pairs = [
+        _pair(first, other, changed, headline, names=names, hardened=hardened)
+        for other, changed in zip(others, raw, strict=True)
+    ]
     return Comparison(
         notice=NOTICE,
-        palpate=__version__,
+        palpate=version("palpate"),
         **{name: getattr(first.results, name) for name in ("task", "data", "threat")},
         images=first.reading.panel.images.count,
-        eps=list(shared[0].eps),
+        eps=list(first.shared.eps),
         headline=headline,
-        attacks=list(shared[0].attacks.values()),
-        runs=[_described(one) for one in measured],
-        warnings=distinct(warnings),
+        attacks=list(first.shared.attacks.values()),
+        runs=[_described(one) for one in found.runs],
+        warnings=distinct(found.warnings),
         pairs=pairs,
         gates=judge_gates(gates, pairs, first.results.data.scale, gates_by),
         intervals=_intervals(first.reading),
     )
 
 
-def _chosen(eps: float | str | None, first: Side, budgets: Sequence[float]) -> float | None:
-    if eps is None:
-        return None
-    try:
-        chosen = budget(eps, first.description.data.scale)
-    except ValueError as error:
-        raise InputError(f"eps: {error}.") from error
-    if chosen not in budgets:
-        known = ", ".join(first.description.data.written(one) for one in budgets) or "none"
-        raise InputError(f"eps: {eps} is not a budget that all runs have. Known are: {known}.")
-    return chosen
-
-
-def _measured(
-    every: Sequence[Side], shared: Sequence[Shared], eps: float | str | None
-) -> tuple[list[Measured], float | None]:
-    budgets, made = shared[0].eps, list[Measured]()
-    headline = _chosen(eps, every[0], budgets)
-    for side, one in zip(every, shared, strict=True):
-        run = SharedRun(side.run.path, one)
-        reading = read(run)
-        results = measure_reading(run, reading)
-        if not made and headline is None:
-            headline = results.verdict.eps if results.verdict.eps in budgets else budgets[-1] if budgets else None
-        results = results.model_copy(update={"subgroups": all_subgroups(reading, headline)})
-        made.append(Measured(side, one, reading, results, listed(results)))
-    return made, headline
-
-
-def _pair(first: Measured, other: Measured, found: list[Any], headline: float | None, names: bool) -> Pair:
+def _pair(
+    first: Measured, other: Measured, found: list[Change], headline: float | None, *, names: bool, hardened: bool
+) -> Pair:
     switches = Switches(first.reading, other.reading, (first.shared.rows, other.shared.rows), names=names)
     shown = switches.of(first.figures, other.figures)
     letters = (first.side.letter, other.side.letter)
     sentence, details = result_in_words(letters, found, shown, first.results, headline)
+    verdict = None
+    if hardened or is_hardened(other.side.run.path):
+        verdict = judge_measured(first, other, found, given(None, other.side.run.path), headline).stored
     return Pair(
-        first=letters[0], second=letters[1], sentence=sentence, details=details, changes=found, switches=shown
-    )  # fmt: skip
+        first=letters[0],
+        second=letters[1],
+        sentence=sentence,
+        details=details,
+        changes=found,
+        switches=shown,
+        hardening=verdict,
+    )
 
 
 def _described(one: Measured) -> ComparedRun:

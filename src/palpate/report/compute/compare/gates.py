@@ -4,9 +4,9 @@
     FIGURE ...: at least NUMBER better
     FIGURE ...: not worse
 
-`of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is the
-worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for a
-coefficient, `2 mm` for a measure with a unit.
+`of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is
+the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for
+a coefficient, `2 mm` for a measure with a unit.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Any, Literal, get_args
 
 from palpate.errors import InputError, nearest
 from palpate.report.compute.compare.listing import ANY, CLEAN
+from palpate.report.compute.compare.measured import budget
 from palpate.report.model.schema_compare import Change, GateResult, Pair
 from palpate.report.model.words import amount
-from palpate.units import Scale, radius
+from palpate.units import Scale
 
 By = Literal["estimate", "interval"]
 EACH = ("class", "structure", "finding", "class of box", "site", "scanner", "size")
@@ -251,18 +252,6 @@ def _fitting(gate: Gate, changes: Sequence[Change], scale: Scale) -> list[Change
     return [one for one in found if one.eps == eps]
 
 
-def budget(written: float | str, scale: Scale) -> float:
-    """A budget in values, as in a plan; a text that is a plain number counts values too.
-
-    Raises:
-        ValueError: it is not a budget.
-    """
-    try:
-        return float(written)
-    except ValueError:
-        return radius(written, scale)
-
-
 def _among(field: str, wanted: str, changes: list[Change], read: Any, gate: Gate) -> list[Change]:
     found = [one for one in changes if read(one).lower() == wanted.lower()]
     if not found:
@@ -276,10 +265,8 @@ def _of(gate: Gate, changes: list[Change]) -> list[Change]:
     if gate.of != each:
         found = [one for one in changes if one.by == each]
         if not found:
-            known = sorted({one.by for one in changes} - {""})
-            raise InputError(
-                f"gate '{gate.text}': it was not compared by {each}. Known are: {', '.join(known) or 'none'}."
-            )
+            named = ", ".join(sorted({one.by for one in changes} - {""})) or "none"
+            raise InputError(f"gate '{gate.text}': it was not compared by {each}. Known are: {named}.")
         return found
     if not gate.of:
         whole = [one for one in changes if not one.part]

@@ -98,13 +98,20 @@ def _shown(value: Any) -> str:
     return "none" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _operating(description: Description) -> str:
+    point = description.task.operating
+    texts = [f"confidence {point.confidence:g}"] if point.confidence is not None else []
+    texts += [f"thresholds {', '.join(f'{one:g}' for one in point.thresholds)}"] if point.thresholds else []
+    return "; ".join(texts)
+
+
 Read = Callable[[Description], Any]
 _PLAN: tuple[tuple[str, str, Read, str], ...] = (
     ("seed", "seed", lambda d: d.seed,
      "Random starts and draws differ, so a small part of each difference may be chance of the attacks."),
     ("precision", "precision of the search", lambda d: d.tuning.get("precision"),
      "Attacks may find slightly other changes; decisions are always made in float32."),
-    ("operating point", "operating point", lambda d: _operating(d),
+    ("operating point", "operating point", _operating,
      "Decisions are compared as each model makes them."),
     ("draws", "number of draws per output", lambda d: d.model.draws, "Each model is judged as it was audited."),
 )  # fmt: skip
@@ -115,13 +122,6 @@ _MACHINE: tuple[tuple[str, str, Read, str], ...] = (
     ("model", "preprocessing", lambda d: d.model.preprocess, "It belongs to the model."),
     ("model", "inferer", lambda d: d.model.inferer, "It belongs to the model."),
 )
-
-
-def _operating(description: Description) -> str:
-    point = description.task.operating
-    texts = [f"confidence {point.confidence:g}"] if point.confidence is not None else []
-    texts += [f"thresholds {', '.join(f'{one:g}' for one in point.thresholds)}"] if point.thresholds else []
-    return "; ".join(texts)
 
 
 def unlike(first: Side, other: Side) -> list[Warned]:

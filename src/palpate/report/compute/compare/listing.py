@@ -51,10 +51,16 @@ class Listed:
 Row = tuple[Place, Listed]
 
 
-def listed(results: Results) -> dict[Place, Listed]:
-    """All figures of a report that have a meaning for two models."""
+def listed(results: Results, sizes: Sequence[Series] = ()) -> dict[Place, Listed]:
+    """All figures of a report that have a meaning for two models.
+
+    Args:
+        results: the report's figures.
+        sizes: the same for small and for large structures, from `palpate.report.compute.compare.sizes`.
+    """
     parts = (_result, _classes, _series, _clinical, _subgroups, _artefacts, _survival, _attacks)
-    return {place: found for part in parts for place, found in part(results) if found.figure.origin is not None}
+    rows = [*(row for part in parts for row in part(results)), *_sizes(sizes)]
+    return {place: found for place, found in rows if found.figure.origin is not None}
 
 
 def figure_name(name: str) -> str:
@@ -83,12 +89,13 @@ def _classes(results: Results) -> Iterator[Row]:
         what, better = _robust(worst.goal)
         for point in worst.points:
             for name, figure in zip(names, point.per_class, strict=False):
-                yield Place("classes", what, name, "class", ANY, worst.goal, point.eps), Listed(figure, better)
+                section: Section = "classes" if worst.goal == UNTARGETED else "classes by attack"
+                yield Place(section, what, name, "class", ANY, worst.goal, point.eps), Listed(figure, better)
     for attack in results.attacks:
         what, better = _robust(attack.goal)
-        for point in attack.points:
-            for name, figure in zip(names, point.per_class, strict=False):
-                place = Place("classes by attack", what, name, "class", attack.name, attack.goal, point.eps)
+        for at in attack.points:
+            for name, figure in zip(names, at.per_class, strict=False):
+                place = Place("classes by attack", what, name, "class", attack.name, attack.goal, at.eps)
                 yield place, Listed(figure, better)
 
 
@@ -108,6 +115,15 @@ def _series(results: Results) -> Iterator[Row]:
                 yield Place("parts by attack", name, *about, attack, "", point.eps), _read(one, point.figure)
 
 
+def _sizes(sizes: Sequence[Series]) -> Iterator[Row]:
+    for one in sizes:
+        name = figure_name(one.name)
+        if one.clean is not None:
+            yield Place("sizes", name, one.part, "size"), _read(one, one.clean)
+        for point in one.worst:
+            yield Place("sizes", name, one.part, "size", ANY, "", point.eps), _read(one, point.figure)
+
+
 def _read(series: Series, figure: Figure) -> Listed:
     kind: Kind = "share" if series.statistic == "share" else "fraction" if fractional(series) else "number"
     return Listed(figure, series.better, kind, series.unit)
@@ -115,15 +131,15 @@ def _read(series: Series, figure: Figure) -> Listed:
 
 def _clinical(results: Results) -> Iterator[Row]:
     yield from _directed("clinical", results.clean.directions, CLEAN, None)
-    yield from _graded("clinical", results.clean.grading, CLEAN, None)
+    yield from _graded("grading", results.clean.grading, CLEAN, None)
     for row in results.worst_directions:
         yield from _directed("clinical", row.directions, ANY, row.eps)
     for worst in results.worst_grading:
-        yield from _graded("clinical", worst.grading, ANY, worst.eps)
+        yield from _graded("grading", worst.grading, ANY, worst.eps)
     for attack in results.attacks:
         for point in attack.points:
             yield from _directed("clinical by attack", point.directions, attack.name, point.eps)
-            yield from _graded("clinical by attack", point.grading, attack.name, point.eps)
+            yield from _graded("grading by attack", point.grading, attack.name, point.eps)
 
 
 def _directed(section: Section, found: Directions | None, under: str, eps: float | None) -> Iterator[Row]:

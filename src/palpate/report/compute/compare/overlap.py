@@ -78,15 +78,16 @@ def _other_threat(sides: Sequence[Side]) -> str:
             one, two = getattr(first.threat, field), getattr(side.description.threat, field)
             if one != two:
                 return (
-                    f"The threat differs: {what} is {_said(one)} in {sides[0].letter} and {_said(two)} in {side.letter}. "
-                    "Attacks under different constraints cannot be compared, so only clean figures and artefacts are."
+                    f"The threat differs: {what} is {_said(one)} in {sides[0].letter} and {_said(two)} in "
+                    f"{side.letter}. Attacks under different constraints cannot be compared, so only clean figures and "
+                    "artefacts are."
                 )
         if first.data.bounds != side.description.data.bounds:
             one, two = first.data.bounds, side.description.data.bounds
             return (
                 f"The bounds differ: {amount(one[0])} to {amount(one[1])} in {sides[0].letter} and {amount(two[0])} to "
-                f"{amount(two[1])} in {side.letter}. Attacks within other bounds cannot be compared, so only clean figures "
-                "and artefacts are."
+                f"{amount(two[1])} in {side.letter}. Attacks within other bounds cannot be compared, so only clean "
+                "figures and artefacts are."
             )
     return ""
 

@@ -59,7 +59,8 @@ def _change_in_words(change: Change, letters: tuple[str, str], results: Results,
     if change.reading == "not established":
         verb = f"is {before} in {letters[0]} and {after} in {letters[1]}; no difference is established"
     else:
-        verb = f"{'rises' if change.difference.value > 0 else 'falls'} from {before} in {letters[0]} to {after} in {letters[1]}"
+        way = "rises" if change.difference.value > 0 else "falls"
+        verb = f"{way} from {before} in {letters[0]} to {after} in {letters[1]}"
     return f"{subject} {verb}: {delta_in_words(change)}."
 
 
@@ -94,6 +95,6 @@ def _switched(letters: tuple[str, str], switches: Sequence[Switch], eps: float |
     gained, lost = len(found.gained), len(found.lost)
     what = "without an attack" if eps is None else "under any attack"
     return [
-        f"Image by image {what}: {gained} {'is' if gained == 1 else 'are'} acceptable only in {letters[1]}, {lost} only in "
-        f"{letters[0]}; {found.both} in both, {found.neither} in neither."
+        f"Image by image {what}: {gained} {'is' if gained == 1 else 'are'} acceptable only in {letters[1]}, {lost} "
+        f"only in {letters[0]}; {found.both} in both, {found.neither} in neither."
     ]
