@@ -1,5 +1,7 @@
 """Killed at any moment, a training goes on to the same bytes; what cannot be continued says so."""
 
+import errno
+import os
 import random
 from dataclasses import replace
 from functools import partial
@@ -8,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from palpate.errors import InputError, StorageError
 from palpate.hardening.contracts import Course, Trained
 from palpate.hardening.loop import Silence, train
+from palpate.hardening.loop.checkpoint import Checkpoint
 from palpate.hardening.loop.weights import digest
-from tests.hardening.loop.tiny import Attacks, OneStep, course, network
+from tests.hardening.loop.tiny import Attacks, OneStep, Shuffled, course, network
 
-ROOT = Path(__file__).resolve().parents[3]
 KILLS = 20
 
 
@@ -106,3 +109,130 @@ def test_the_weights_depend_on_what_the_checkpoint_holds(tmp_path):
     assert one.best and other.best and digest(one.state) != digest(other.state), (
         "dropout has the same random numbers for every seed"
     )
+
+
+# -- what cannot be continued ------------------------------------------------------------------------------------
+
+
+def stopped(folder: Path, **changes: object) -> Path:
+    """A training that was killed after two epochs; the folder of its checkpoint."""
+    bomb = Bomb(12)
+    with pytest.raises(KilledError):
+        train(course(**changes), folder, Armed(bomb), every=0)
+    return folder / "checkpoint"
+
+
+class Heard(Silence):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.message = self.messages.append
+
+
+def test_a_finished_training_is_given_back_without_work(tmp_path):
+    first = train(course(), tmp_path)
+
+    class Asleep(Attacks):
+        def examine(self, victim):
+            raise AssertionError("it examines again")
+
+    made_again = course()
+    again = train(replace(made_again, examiner=Asleep(made_again.examiner.threat)), tmp_path)
+    assert digest(again.state) == digest(first.state) and again.epochs[1:] == first.epochs[1:]
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [f"epoch-{first.best}.pt", "state.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"rate": 0.02}, "harden.rate was 0.01 and is 0.02"),
+        ({"lessons": Shuffled(seed=2)}, "training images differ"),
+        ({"lessons": Shuffled(count=32)}, "batches of an epoch was 3 and is 4"),
+        ({"module": network(1)}, "weights differ"),
+        ({"eps": 9.0}, "eps was 10.0 and is 9.0"),
+        ({"optimiser": partial(torch.optim.SGD, lr=0.01)}, "optimiser differs"),
+    ],
+    ids=["rate", "images", "count", "weights", "eps", "optimiser"],
+)
+def test_another_training_is_refused_by_what_differs(tmp_path, changes, text):
+    place = stopped(tmp_path)
+    before = (place / "state.pt").read_bytes()
+    with pytest.raises(StorageError, match=text) as error:
+        train(course(**changes), tmp_path)
+    assert "another training" in str(error.value) and "delete this one" in str(error.value)
+    assert (place / "state.pt").read_bytes() == before
+
+
+def test_what_the_caller_knows_counts_too(tmp_path):
+    train(course(), tmp_path, identity={"plan": "1"})
+    with pytest.raises(StorageError, match="plan was 1 and is 2"):
+        train(course(), tmp_path, identity={"plan": "2"})
+
+
+def test_another_version_is_said_and_the_training_goes_on(tmp_path):
+    place, heard = Checkpoint(stopped(tmp_path)), Heard()
+    contents = place.load()
+    place.save({**contents, "versions": {**contents["versions"], "torch": "2.0.0"}})
+    trained = train(course(), tmp_path, heard)
+    assert trained.finished
+    (sentence,) = heard.messages
+    assert "may differ in the last digits: torch was 2.0.0 and is" in sentence
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file", b"\x80\x04K\x01."])
+def test_a_damaged_checkpoint_is_a_sentence(tmp_path, damage):
+    place = stopped(tmp_path)
+    (place / "state.pt").write_bytes(damage)
+    with pytest.raises(StorageError, match=r"state\.pt is (damaged|not a checkpoint).*Delete the folder"):
+        train(course(), tmp_path)
+
+
+def test_lost_weights_and_a_newer_format_are_sentences(tmp_path):
+    place = stopped(tmp_path)
+    contents = Checkpoint(place).load()
+    (place / f"epoch-{contents['state']['last']}.pt").unlink()
+    with pytest.raises(StorageError, match=r"epoch-\d\.pt is missing"):
+        train(course(), tmp_path)
+    torch.save({**contents, "format": 99}, place / "state.pt")
+    with pytest.raises(StorageError, match="has format 99, and this palpate reads format 1"):
+        train(course(), tmp_path)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    class Code:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "it ran"),))
+
+    place = stopped(tmp_path)
+    torch.save({"format": 1, "state": Code()}, place / "state.pt")
+    with pytest.raises(StorageError, match="damaged"):
+        train(course(), tmp_path)
+    assert not (tmp_path / "it ran").exists()
+
+
+@pytest.mark.parametrize("write", range(1, 6))
+def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write):
+    whole = train(course(), tmp_path / "whole")
+    replaced, done = os.replace, []
+
+    def full(source: str, target: str) -> None:
+        done.append(target)
+        if len(done) == write:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match="The disk is full"):
+        train(course(), tmp_path / "full", every=0)
+    monkeypatch.undo()
+    assert not list((tmp_path / "full").rglob("*.tmp"))
+    assert digest(train(course(), tmp_path / "full").state) == digest(whole.state)
+
+
+def test_an_optimiser_whose_state_cannot_be_kept_is_a_sentence(tmp_path):
+    class Odd(torch.optim.SGD):
+        def step(self, closure=None):
+            self.state[self.param_groups[0]["params"][0]]["when"] = Path("somewhere")
+            return super().step(closure)
+
+    with pytest.raises(InputError, match=r"harden.optimiser: its state .* holds PosixPath"):
+        train(course(optimiser=partial(Odd, lr=0.01)), tmp_path)
