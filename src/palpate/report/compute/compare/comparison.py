@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def compare_runs(
     ]
     return Comparison(
         notice=NOTICE,
-        palpate=version("palpate"),
+        palpate=_version(),
         **{name: getattr(first.results, name) for name in ("task", "data", "threat")},
         images=first.reading.panel.images.count,
         eps=list(first.shared.eps),
@@ -69,6 +69,13 @@ def compare_runs(
         gates=judge_gates(gates, pairs, first.results.data.scale, gates_by),
         intervals=_intervals(first.reading),
     )
+
+
+def _version() -> str:
+    try:
+        return version("palpate")
+    except PackageNotFoundError:  # run from a folder that is not installed
+        return "not installed"
 
 
 def _pair(
