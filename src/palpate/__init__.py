@@ -24,6 +24,7 @@ _HOMES = {
     "Chain": "palpate.preprocess",
     "Classification": "palpate.tasks.classification",
     "Confined": "palpate.threats.confined",
+    "Defence": "palpate.victim",
     "InputError": "palpate.errors",
     "L1": "palpate.threats.ball",
     "L2": "palpate.threats.ball",
@@ -32,6 +33,7 @@ _HOMES = {
     "MonaiChain": "palpate.preprocess",
     "Note": "palpate.data.formats.scan",
     "PalpateError": "palpate.errors",
+    "Pass": "palpate.victim",
     "Preprocess": "palpate.preprocess",
     "Scale": "palpate.units",
     "Scan": "palpate.data.formats.scan",
@@ -54,6 +56,7 @@ __all__ = [
     "Chain",
     "Classification",
     "Confined",
+    "Defence",
     "InputError",
     "L1",
     "L2",
@@ -62,6 +65,7 @@ __all__ = [
     "MonaiChain",
     "Note",
     "PalpateError",
+    "Pass",
     "Preprocess",
     "Scale",
     "Scan",
@@ -97,15 +101,15 @@ if TYPE_CHECKING:
     from palpate.threats.ball import L1, L2, Linf
     from palpate.threats.confined import Confined
     from palpate.units import Scale
-    from palpate.victim import Tuning, Victim
+    from palpate.victim import Defence, Pass, Tuning, Victim
 
 
 _old_name = _renamed(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "artefacts":  # `palpate.artefacts.apply` in a notebook
-        return import_module("palpate.artefacts")
+    if name in ("artefacts", "defences"):  # `palpate.artefacts.apply` in a notebook
+        return import_module(f"palpate.{name}")
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")
         return getattr(import_module(home), inside or name)

@@ -14,6 +14,7 @@ from palpate import catalog
 from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.defences.fitted import checked, fitted
 from palpate.errors import InputError, nearest
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
@@ -32,7 +33,7 @@ from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
 from palpate.usercode import ModelError
-from palpate.victim import Inferer, Victim
+from palpate.victim import Defence, Inferer, Victim
 from palpate.victim.draws import DRAWS, NOTICED, difference, size
 from palpate.victim.forms import is_opaque
 
@@ -56,6 +57,7 @@ def attack(
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
+    defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
     task: Task | None = None,
@@ -100,6 +102,8 @@ def attack(
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
+        defences: what stands around the module, in stored values, the first outermost (`palpate.defences`). The attack
+            knows them, and what is judged is the defended model.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
@@ -117,7 +121,11 @@ def attack(
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
         images = images_from(images)
-        victim = victim_given(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
+        victim = victim_given(
+            module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
+        )
+        if task is not None:
+            victim.defences = fitted(victim.defences, task)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
@@ -162,6 +170,7 @@ def victim_given(
     *,
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
+    defences: Sequence[Defence],
 ) -> Victim:
     """The model that was given, as a victim; raises InputError if it cannot be one."""
     if outputs not in (None, *get_args(Outputs)):
@@ -173,6 +182,7 @@ def victim_given(
             "output": output is not None,
             "preprocess": preprocess is not None,
             "inferer": inferer is not None,
+            "defences": len(checked(defences)) > 0,
             "bounds": bounds_from(bounds) not in ((0.0, 1.0), module.bounds),
         }
         if taken := next((name for name, wanted in given.items() if wanted), None):
@@ -187,7 +197,8 @@ def victim_given(
         )
     part = model if output is None else Chosen(model, output)
     wrapped = FromProbabilities(part, str(outputs)) if probabilities else part
-    return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer)
+    around = checked(defences)
+    return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer, defences=around)
 
 
 def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits | None, scale: Scale) -> Threat:

@@ -26,6 +26,11 @@ from palpate.attacks.square import Square
 from palpate.attacks.steps import Cosine, Fixed, Halving, Proportional
 from palpate.attacks.transforms import Weighted
 from palpate.attacks.universal.attack import Universal
+from palpate.defences.drawn import Noise, ResizePad
+from palpate.defences.filters import Filter, Median, Quantised
+from palpate.defences.networks import Denoise, Ensemble
+from palpate.defences.reading import Reading
+from palpate.defences.smoothing import Smoothing
 from palpate.errors import InputError
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
 from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
@@ -64,6 +69,7 @@ _TYPES: tuple[type, ...] = (
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
     Bipartite,
     *(Parameter, Ladder),
+    *(Reading, Smoothing, Noise, ResizePad, Filter, Quantised, Median, Denoise, Ensemble),
     *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred, Weighted),
 )
 
