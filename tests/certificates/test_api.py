@@ -64,7 +64,7 @@ def test_boxes_are_refused():
     class Detector(torch.nn.Module):
         def forward(self, images):
             count = len(images)
-            return Candidates(torch.zeros(count, 2, 1), torch.tensor([[0.1, 0.1, 0.4, 0.4]]).expand(count, 2, 4))
+            return Candidates(torch.full((count, 2, 1), -2.0), torch.tensor([[0.1, 0.1, 0.4, 0.4]]).expand(count, 2, 4))
 
     boxes = Boxes(torch.tensor([[[0.0, 0, 0.5, 0.5]]]), torch.zeros(1, 1, dtype=torch.int64))
     with pytest.raises(palpate.InputError, match="boxes"):
