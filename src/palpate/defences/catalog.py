@@ -123,6 +123,14 @@ _TABLE = (
         tasks=SCORED,
         why_not=_NO_MEAN,
     ),
+    Entry(
+        "reject",
+        "A detector rejects images whose outputs change under filters; it must be the first defence.",
+        "together with the model: the goal must be reached and the image accepted",
+        "Xu, Evans, Qi, Feature Squeezing, NDSS 2018; attacked by He et al., WOOT 2017; Bryniarski et al., ICLR 2022.",
+        tasks=SCORED,
+        why_not="its score compares probabilities, and boxes have no common places",
+    ),
 )
 
 
@@ -196,6 +204,10 @@ def _check_type(key: str, value: Any, parameter: inspect.Parameter) -> None:
         "Amount": (
             'a number of values, or a text such as "5%", "20 HU" or "8 stored steps"',
             isinstance(value, (int, float, str)) and not isinstance(value, bool),
+        ),
+        "Texts": (
+            "a list of texts",
+            isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value),
         ),
         "Table": ("a table", isinstance(value, Mapping)),
         "Tables": (

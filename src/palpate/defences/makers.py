@@ -9,11 +9,12 @@ from typing import Any, NewType
 from torch import nn
 
 from palpate.defences.drawn import Noise, ResizePad
-from palpate.defences.filters import Filter, Median, Quantised
+from palpate.defences.filters import Filter, Median, Quantised, Step
 from palpate.defences.networks import Denoise, Ensemble
 from palpate.defences.reading import Reading
+from palpate.defences.reject import Reject
 from palpate.defences.smoothing import Smoothing
-from palpate.errors import InputError
+from palpate.errors import InputError, nearest
 from palpate.models.source import ModelSource
 from palpate.postprocessing.codecs import Jpeg
 from palpate.postprocessing.grids import Blurred
@@ -23,6 +24,7 @@ Amount = NewType("Amount", object)
 """A width in stored values, or a text as budgets have it: `"5%"`, `"20 HU"`, `"8 stored steps"`."""
 Table = Mapping[str, Any]
 Tables = Sequence[Mapping[str, Any]]
+Texts = Sequence[str]
 
 _NOISE = Amount("5%")
 
@@ -180,6 +182,33 @@ def ensemble(setting: Setting, members: Tables) -> Ensemble:
     loaded = [setting.load(source) for source in sources]
     names = tuple(str(source.weights_file or source.factory or place + 1) for place, source in enumerate(sources))
     return Ensemble(tuple(one.module for one in loaded), setting.head, names, tuple(one.digest for one in loaded))
+
+
+def reject(
+    setting: Setting,
+    filters: Texts = ("quantise", "median", "blur"),
+    threshold: float | None = None,
+    false_alarms: float = 0.05,
+) -> Reject:
+    """A detector that rejects images whose outputs change under a filter (feature squeezing).
+
+    Args:
+        setting: what it stands around.
+        filters: `quantise` (3 bits), `median` (3 pixels), `blur` (1 pixel), `jpeg` (quality 75): one or several.
+        threshold: of the change of the probabilities, above which an image is rejected.
+        false_alarms: without a threshold: it is set so that at most this share of the audited clean images is rejected.
+    """
+    known: dict[str, Step] = {
+        "quantise": Quantised.of_bits(setting.scale, 3),
+        "median": Median(3),
+        "blur": Blurred(setting.scale, 1.0),
+        "jpeg": Jpeg(setting.scale, 75),
+    }
+    for name in filters:
+        if name not in known:
+            raise InputError(f"filters: '{name}' is not one of them. {nearest(name, known)}")
+    chosen = tuple(known[name] for name in filters)
+    return Reject(chosen, None if threshold is None else float(threshold), float(false_alarms), setting.head)
 
 
 def width(written: Any, setting: Setting, name: str) -> float:
