@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.certificates import certificate_items
+from palpate.audit.plan.certificates import certificate_items, sigmas_of
 from palpate.audit.plan.problems import Problem, split
 from palpate.audit.plan.sections.tasks import DetectionSection
 from palpate.errors import InputError
@@ -29,7 +29,7 @@ def certificate_problems(plan: PlanFields) -> Iterator[Problem]:
             "other boxes. Remove this section.",
         )
         return
-    if not section.sigmas:
+    if not section.sigmas and not sigmas_of(plan):
         yield (
             ("certificates", "sigma"),
             "it is missing, and the model has no smoothing defence that would say it. Write the standard deviation of "
