@@ -91,6 +91,12 @@ def test_a_smoothing_defence_gives_the_default_sigma() -> None:
         plan("samples = 500", inner)
 
 
+def test_a_model_that_may_refuse_to_answer_is_refused() -> None:
+    rejecting = tiny.PLAN.replace("[data]", '[[model.defences]]\ndefence = "reject"\nthreshold = 0.5\n\n[data]', 1)
+    with pytest.raises(PlanError, match="a refusal is no vote"):
+        plan("sigma = 4", rejecting)
+
+
 def test_a_changed_sigma_is_a_change_of_the_plan() -> None:
     old = f"{tiny.PLAN}\n[certificates]\nsigma = 5\n"
     assert plan_changes(old, plan("sigma = 6")) == ["certificates.sigma: 5 -> 6"]

@@ -29,6 +29,13 @@ def certificate_problems(plan: PlanFields) -> Iterator[Problem]:
             "other boxes. Remove this section.",
         )
         return
+    if any(one.defence == "reject" for one in plan.model.defences):
+        yield (
+            ("certificates",),
+            "a model that may refuse to answer cannot be certified: a refusal is no vote. Remove this section, or the "
+            "defence reject.",
+        )
+        return
     if not section.sigmas and not sigmas_of(plan):
         yield (
             ("certificates", "sigma"),
