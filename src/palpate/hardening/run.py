@@ -18,7 +18,6 @@ from palpate.hardening.curves import curves
 from palpate.hardening.hardened_plan import hardened_plan
 from palpate.hardening.loop.progress import Progress, Silence
 from palpate.hardening.loop.trainer import train
-from palpate.hardening.loop.weights import put
 from palpate.hardening.material import Material, load_material
 from palpate.hardening.record import record, write_record
 from palpate.hardening.trainable import network_inside
@@ -95,7 +94,7 @@ def _identity(material: Material, course: Course) -> dict[str, str]:
 def _written(material: Material, course: Course, trained: Trained, folder: Path) -> Hardened:
     module = material.judged.module
     before = weights_digest(module)
-    put(module, trained.state)
+    module.load_state_dict(trained.state)
     plan = material.plan
     saved = save_model(network_inside(module), plan.model.source(), plan.root, folder)
     new_plan = plan.root / f"{plan.origin.stem}-hardened.toml"
