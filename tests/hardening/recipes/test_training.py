@@ -5,15 +5,15 @@ from functools import cache
 
 import pytest
 import torch
+from palpate.harden.contracts import Batch, Situation
+from palpate.harden.losses.default import default_loss
+from palpate.harden.recipes.table import make
 from torch import nn
 
 from palpate.annotations import Masks
 from palpate.attacks.recipes import apgd_margin
 from palpate.attacks.recipes_dense import dice_pgd
 from palpate.contracts import Limits
-from palpate.harden.contracts import Batch, Situation
-from palpate.harden.losses.default import default_loss
-from palpate.harden.recipes.table import make
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
@@ -138,7 +138,10 @@ def test_training_without_an_attack_does_not():
 def test_training_on_artefacts_raises_the_score_under_artefacts():
     module = Pixels(2, True)
     module.load_state_dict(standard("classes"))
-    task, recipe = TASKS["classes"], make("artefacts", {"names": ["brightness"], "severity": 5.0, "draws": 2}, TASKS["classes"])
+    task, recipe = (
+        TASKS["classes"],
+        make("artefacts", {"names": ["brightness"], "severity": 5.0, "draws": 2}, TASKS["classes"]),
+    )
     images, targets = lesson("classes", 9999)
 
     def score():

@@ -22,6 +22,7 @@ IMAGES = 64
 """At most this many of the audit's images, from every class in turn."""
 RESTARTS = 5
 STEPS = 40
+QUERIES = 1000
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def measured(before: Measured, after: Measured, threat: ThreatSection, eps: floa
         "one start": catalog.make("apgd-margin", ball, steps=STEPS),
         "several starts": catalog.make("apgd-margin", ball, steps=STEPS, restarts=RESTARTS),
         "white box": catalog.make("strongest", ball),
-        "no gradients": catalog.make("square", ball),
+        "no gradients": catalog.make("square", ball, queries=QUERIES),
         "four times the budget": catalog.make("apgd-margin", wide, steps=STEPS),
         "another norm": catalog.make("apgd-margin", other, steps=STEPS),
     }
