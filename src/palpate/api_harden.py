@@ -29,7 +29,6 @@ from palpate.hardening.data.windows import trained_inferer, window_of
 from palpate.hardening.examination import Examination
 from palpate.hardening.loop.progress import Progress
 from palpate.hardening.loop.trainer import train
-from palpate.hardening.loop.weights import put
 from palpate.hardening.losses.default import default_loss
 from palpate.hardening.recipes.table import ImageFacts
 from palpate.hardening.trainable import require_trainable
@@ -140,7 +139,7 @@ def harden(
         course = replace(course, loss=loss or course.loss, optimiser=optimiser or course.optimiser)
         with tempfile.TemporaryDirectory() as temporary:
             trained = train(course, Path(folder or temporary), progress)
-        put(victim.module, trained.state)
+        victim.module.load_state_dict(trained.state)
         chosen = kept[1] if validation is None else ()
         return HardenedModel(victim.module.eval(), trained, chosen)
 

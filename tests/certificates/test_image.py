@@ -10,7 +10,7 @@ import torch
 
 from palpate.certificates.decisions import Decisions
 from palpate.certificates.image import certify_image
-from palpate.certificates.opponent import Attacker, reading_of, unsmoothed
+from palpate.certificates.opponent import Attacker, unsmoothed
 from palpate.certificates.settings import Settings
 from palpate.certificates.votes import Noise, count, together
 from palpate.defences.smoothing import Smoothing
@@ -202,15 +202,6 @@ def test_an_image_that_few_votes_take_as_beaten_is_attacked_all_the_same():
         with victim:
             moved.append(float((attacker(at_distance(0.6), 5.0, None) - 100).sum() / 4))
     assert max(moved) < -2
-
-
-def test_readings_are_those_of_the_task():
-    assert reading_of(Classification(3), 1).kind == "softmax"
-    assert reading_of(HEADS["cumulative"], 1).kind == "cumulative"
-    assert reading_of(Classification(2, head=OneLogit(0.3)), 1).thresholds == (0.3,)
-    assert reading_of(MultiLabel(2, thresholds=(0.2, 0.3)), 2).thresholds == (0.2, 0.3)
-    assert reading_of(Segmentation(1), 2).kind == "softmax" and reading_of(Segmentation(1), 1).kind == "sigmoid"
-    assert reading_of(Segmentation(2, exclusive=False, threshold=0.4), 2).thresholds == (0.4,)
 
 
 def test_a_smoothed_model_is_not_smoothed_twice():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from torch import Tensor
 
@@ -12,30 +11,14 @@ from palpate.attacks.recipes import apgd_ce
 from palpate.attacks.recipes_dense import dice_pgd
 from palpate.certificates.decisions import Decisions
 from palpate.certificates.settings import Settings
-from palpate.defences.reading import Reading
+from palpate.defences.reading import reading_of
 from palpate.defences.smoothing import Smoothing
 from palpate.streams import Streams
-from palpate.tasks.classification import Classification
-from palpate.tasks.heads import Cumulative, OneLogit
-from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
 from palpate.threats.ball import L2
 from palpate.victim import Victim
 from palpate.victim.defence import Pass
-
-
-def reading_of(task: Any, width: int) -> Reading:
-    """How a task reads raw outputs with `width` entries on axis 1."""
-    if isinstance(task, Classification):
-        if isinstance(task.head, OneLogit):
-            return Reading("sigmoid", (task.head.threshold,))
-        return Reading("cumulative" if isinstance(task.head, Cumulative) else "softmax")
-    if isinstance(task, MultiLabel):
-        return Reading("sigmoid", task.thresholds)
-    assert isinstance(task, Segmentation)
-    one = task.structures == 1 and width == 1
-    return Reading("softmax") if task.exclusive and not one else Reading("sigmoid", (task.threshold,))
 
 
 def unsmoothed(victim: Victim) -> Victim:
@@ -105,7 +88,7 @@ class Attacker:
         return found
 
     def _attacked(self, image: Tensor, radius: float, start: Tensor | None, votes: int) -> tuple[Tensor, bool]:
-        victim, task = self._smoothed(image, votes), self.decisions.task
+        victim, task = self._smoothed(votes), self.decisions.task
         if isinstance(task, Segmentation):
             task = replace(task, floor=0.0)  # scores that are not acceptable can still fall
         # To the end: where votes first change, new draws would not show it.
@@ -115,12 +98,9 @@ class Attacker:
         self.backwards += int(result.backwards.sum()) * self.settings.draws
         return result.images, bool(result.eligible[0])
 
-    def _smoothed(self, image: Tensor, votes: int) -> Victim:
-        inside, width = self.inside, 1
-        if self.decisions.pixels:
-            with inside:
-                width = inside.judge(image).shape[1]
-        reading = reading_of(self.decisions.task, width)
+    def _smoothed(self, votes: int) -> Victim:
+        inside, settings = self.inside, self.settings
+        smoothing = Smoothing(settings.sigma, settings.draws, reading_of(self.decisions.task), votes)
         return Victim(
             inside.module,
             inside.bounds,
@@ -128,9 +108,5 @@ class Attacker:
             inferer=inside.inferer,
             watchdog=inside.watchdog,
             draws=inside.draws,
-            defences=(
-                Smoothing(self.settings.sigma, self.settings.draws, reading, votes),
-                *inside.defences,
-                self.passes,
-            ),
+            defences=(smoothing, *inside.defences, self.passes),
         )

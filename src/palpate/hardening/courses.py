@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from palpate import catalog
 from palpate.audit.plan.artefacts import modality_of
 from palpate.audit.plan.identity import encode
+from palpate.audit.plan.plan import Plan
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.audit.plan.tasks import task_of
 from palpate.contracts import Attack, Task, Threat
@@ -70,6 +71,24 @@ def course_of(material: Material) -> Course:
         optimiser=optimiser_of(settings, plan.root),
         seed=derive(plan.seed, "harden"),
     )
+
+
+def require_possible(plan: Plan, settings: HardenSection) -> None:
+    """Refuse recipes, judges and optimisers that cannot be used, before anything is loaded.
+
+    Raises:
+        PlanError: a name or a setting is unknown, or does not fit the task.
+        InputError: an attack refuses a value.
+    """
+    task, threat = task_of(plan.task, "untargeted"), plan.threat.build(plan.radii[-1])
+    named = {part.recipe for part in settings.mixture} | {settings.recipe, settings.fallback}
+    # What artefacts are possible is known only with the images.
+    if "artefacts" not in named:
+        recipe, _ = recipes_of(settings, task, threat, ImageFacts())
+        judge_of(settings, task, recipe, threat)
+    optimiser_of(settings, plan.root)
+    if settings.loss:
+        own_loss(settings.loss, plan.root)
 
 
 def recipes_of(settings: HardenSection, task: Task, threat: Threat, images: ImageFacts) -> tuple[Recipe, Recipe]:

@@ -13,12 +13,11 @@ from palpate.audit.plan.identity import encode
 from palpate.audit.run.lock import locked
 from palpate.audit.subject.machine import repeatable
 from palpate.hardening.contracts import Course, Trained
-from palpate.hardening.courses import course_of, described_course
+from palpate.hardening.courses import course_of, described_course, require_possible
 from palpate.hardening.curves import curves
 from palpate.hardening.hardened_plan import hardened_plan
 from palpate.hardening.loop.progress import Progress, Silence
 from palpate.hardening.loop.trainer import train
-from palpate.hardening.loop.weights import put
 from palpate.hardening.material import Material, load_material
 from palpate.hardening.record import record, write_record
 from palpate.hardening.trainable import network_inside
@@ -65,6 +64,8 @@ def harden_plan(
         StorageError: the folder belongs to another training, or the disk is full.
     """
     with locked(folder), torch.inference_mode(False):
+        if plan.harden is not None:
+            require_possible(plan, plan.harden)
         material = load_material(plan, allow_pickle=allow_pickle, say=say)
         course = course_of(material)
         with repeatable(material.training.device):
@@ -93,7 +94,7 @@ def _identity(material: Material, course: Course) -> dict[str, str]:
 def _written(material: Material, course: Course, trained: Trained, folder: Path) -> Hardened:
     module = material.judged.module
     before = weights_digest(module)
-    put(module, trained.state)
+    module.load_state_dict(trained.state)
     plan = material.plan
     saved = save_model(network_inside(module), plan.model.source(), plan.root, folder)
     new_plan = plan.root / f"{plan.origin.stem}-hardened.toml"

@@ -80,6 +80,23 @@ def test_boxes_are_refused_with_a_sentence() -> None:
         plan("sigma = 5", tiny_dense.text("detection"))
 
 
+DEFENDED = tiny.PLAN.replace("[data]", '[[model.defences]]\ndefence = "smoothing"\nsigma = "10%"\n\n[data]', 1)
+
+
+def test_a_smoothing_defence_gives_the_default_sigma() -> None:
+    assert [item.settings.sigma for item in certificate_items(plan("samples = 500", DEFENDED))] == [25.5]
+    assert [item.settings.sigma for item in certificate_items(plan("sigma = 4", DEFENDED))] == [4]
+    inner = DEFENDED.replace("[[model.defences]]", '[[model.defences]]\ndefence = "jpeg"\n\n[[model.defences]]', 1)
+    with pytest.raises(PlanError, match=r"certificates\.sigma: it is missing"):
+        plan("samples = 500", inner)
+
+
+def test_a_model_that_may_refuse_to_answer_is_refused() -> None:
+    rejecting = tiny.PLAN.replace("[data]", '[[model.defences]]\ndefence = "reject"\nthreshold = 0.5\n\n[data]', 1)
+    with pytest.raises(PlanError, match="a refusal is no vote"):
+        plan("sigma = 4", rejecting)
+
+
 def test_a_changed_sigma_is_a_change_of_the_plan() -> None:
     old = f"{tiny.PLAN}\n[certificates]\nsigma = 5\n"
     assert plan_changes(old, plan("sigma = 6")) == ["certificates.sigma: 5 -> 6"]

@@ -146,6 +146,17 @@ def test_a_model_without_gradients_is_certified_and_not_attacked(tmp_path: Path)
     assert "it was not attacked" in summary["sentence"]
 
 
+def test_a_model_that_is_smoothed_already_is_not_smoothed_twice(run: RunFolder, tmp_path: Path) -> None:
+    around = '[[model.defences]]\ndefence = "smoothing"\nsigma = 12.75\ndraws = 2\nvotes = 4\n\n[data]'
+    plan = PLAN.replace("[data]", around, 1).replace('sigma = ["5%", 25]', "attack = false")
+    made = RunFolder(audit(tiny.write(tmp_path, plan), tmp_path / "run").folder)
+    mine, theirs = made.certificate_frame(), run.certificate_frame()
+    same = theirs["sigma"] == 12.75
+    assert set(mine["sigma"]) == {12.75} and set(mine["forwards"]) == {71}
+    for name in ("row", "share", "certified", "prediction", "least_score", "clean_right"):
+        assert mine[name].tolist() == theirs[name][same].tolist()
+
+
 def test_without_an_attack_only_lower_bounds_are_computed(tmp_path: Path) -> None:
     run = RunFolder(audit(tiny.write(tmp_path, PLAN + "attack = false\n"), tmp_path / "run").folder)
     frame = run.certificate_frame()

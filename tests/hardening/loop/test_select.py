@@ -169,6 +169,13 @@ def test_it_is_asked_once_after_the_slow_start():
     assert decide(state, row(3, 0.9, 0.0), long, EPS, "pgd").action == "go on"
 
 
+@pytest.mark.parametrize(("loss", "action"), [(0.9, "go on"), (0.99, "stop"), (1.1, "stop")])
+def test_a_loss_that_still_falls_is_learning_however_high_it_is(loss, action):
+    state = State(rows=[row(0, 0.9, 0.0), row(1, 0.9, 0.0)])
+    state.sums.add(1.0, 1.0, 4.6, 1.6, 10)
+    assert decide(state, row(2, 0.9, 0.0)._replace(loss=loss), settings(epochs=6), EPS, "pgd").action == action
+
+
 # -- patience ----------------------------------------------------------------------------------------------------
 
 

@@ -96,10 +96,14 @@ def _back(state: State, why: str) -> Decision:
 def _nothing_learnt(state: State, row: EpochRow, settings: HardenSection, eps: float, low: bool) -> str:
     """Why nothing can be learnt at this budget; empty if something was, or it is too early to say.
 
-    Asked once, at the first epoch at the full budget that ends after the slow start of the rate.
+    Asked from the first epoch at the full budget on that ends after the slow start of the rate. A loss that still falls
+    from epoch to epoch is learning, however high it is.
     """
     sums = state.sums
     if state.learnt or row.eps < eps or row.epoch < SLOW_START * settings.epochs or not sums.compared:
+        return ""
+    before = [earlier.loss for earlier in state.rows if earlier.epoch and earlier.eps >= eps]
+    if before and row.loss < _LEARNT * before[-1]:
         return ""
     answers, constant = sums.answers / sums.compared, sums.constant / sums.compared
     if answers < _LEARNT * constant or not (low or row.robust <= _NEAR_NOTHING):
