@@ -1,7 +1,7 @@
 """What the training loop costs beside its passes: `python -m benchmarks.harden_loop`.
 
-A small convolutional network on random images is trained by `palpate.hardening.loop.train` and by a bare loop written by
-hand: the same lessons, the same crafting, the same loss and optimiser, and nothing else: no average of the weights, no
+A small convolutional network on random images is trained by `palpate.hardening.loop.train` and by a bare loop that is
+written by hand: the same lessons, crafting, loss and optimiser, and nothing else: no average of the weights, no
 schedule, no clipping, no checkpoint, no check for NaN, no Fabric. The examiner asks the model nothing, so that only the
 loop is timed. Seconds are those of the CPU. Both take turns in one process, and the ratio is the median over rounds.
 """
@@ -142,7 +142,7 @@ def measured(name: str, settings: dict[str, object], images: int, epochs: int, r
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (images, 1, SIDE, SIDE), generator=generator).float()
     lessons = RandomImages(pixels, torch.arange(images) % CLASSES, 32)
-    recipe, module = make(name, settings, Classification(CLASSES)), network()
+    recipe, module = make(name, settings, Classification(CLASSES), Linf(EPS)), network()
 
     def fresh() -> Course:
         return course(copy.deepcopy(module), lessons, recipe, epochs)
@@ -156,8 +156,8 @@ def measured(name: str, settings: dict[str, object], images: int, epochs: int, r
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=640)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--images", type=int, default=320)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()

@@ -209,7 +209,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     assert not (tmp_path / "it ran").exists()
 
 
-@pytest.mark.parametrize("write", range(1, 6))
+@pytest.mark.parametrize("write", [1, 5, 6, 7, 13, 18])
 def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write):
     whole = train(course(), tmp_path / "whole")
     replaced, done = os.replace, []

@@ -57,8 +57,12 @@ class Shuffled:
     def __len__(self) -> int:
         return (self.count + self.size - 1) // self.size
 
+    @property
+    def data(self) -> tuple[Tensor, Tensor]:
+        return images(self.count, self.seed)
+
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        pixels, labels = images(self.count, self.seed)
+        pixels, labels = self.data
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(derive(0, number) % 2**31))
         for place in range(start, len(self)):
             rows = order[place * self.size : (place + 1) * self.size]

@@ -9,8 +9,8 @@ from palpate.hardening.contracts import EpochRow
 FALL = 0.1
 """The multi-step score has to fall by more than this share of the images: three standard errors of a paired difference
 on 200 images of which a tenth change."""
-NOISE = 0.02
-"""By so much the single-step score may be lower and still counts as not fallen."""
+SHARE = 0.25
+"""The single-step score may have fallen by at most this share of what the multi-step score lost."""
 
 
 def collapsed(before: Sequence[EpochRow], now: EpochRow) -> EpochRow | None:
@@ -19,9 +19,9 @@ def collapsed(before: Sequence[EpochRow], now: EpochRow) -> EpochRow | None:
     A network trained on single-step attacks can learn to bend its gradient so that one step finds nothing, while many
     steps find everything (arXiv 2001.03994, 2007.02617). Against the epoch of `before` with the highest robust score:
 
-        robust_now < robust_before - 0.1   and   single_now >= single_before - 0.02
+        fall = robust_before - robust_now > 0.1   and   single_before - single_now <= fall / 4
 
-    Where both fall, it is a bad epoch, but not this.
+    Where both fall alike, it is a bad epoch, but not this.
 
     Args:
         before: the epochs of this stretch of training, its start first (`stretch`).
@@ -30,8 +30,9 @@ def collapsed(before: Sequence[EpochRow], now: EpochRow) -> EpochRow | None:
     if not before or now.eps <= 0:
         return None
     reference = max(before, key=lambda row: row.robust)
-    fell = now.robust < reference.robust - FALL
-    return reference if fell and now.single >= reference.single - NOISE else None
+    fall = reference.robust - now.robust
+    hidden = reference.single - now.single <= SHARE * fall
+    return reference if fall > FALL and hidden else None
 
 
 def stretch(rows: Sequence[EpochRow], since: int, begun: int) -> list[EpochRow]:
@@ -52,12 +53,11 @@ def stretch(rows: Sequence[EpochRow], since: int, begun: int) -> list[EpochRow]:
 
 def told(reference: EpochRow, now: EpochRow) -> str:
     """The signature in words, without a full stop."""
-    change = "rose" if now.single > reference.single + NOISE else "stayed"
-    single = (
-        f"{change} at {now.single:.2f}"
-        if change == "stayed"
-        else f"rose from {reference.single:.2f} to {now.single:.2f}"
-    )
+    before, after = f"{reference.single:.2f}", f"{now.single:.2f}"
+    if before == after:
+        single = f"stayed at {after}"
+    else:
+        single = f"{'rose' if now.single > reference.single else 'fell only'} from {before} to {after}"
     return (
         f"Epoch {now.epoch}: catastrophic overfitting: since epoch {reference.epoch} the score under one step "
         f"{single}, and that under the judge fell from {reference.robust:.2f} to {now.robust:.2f}"
