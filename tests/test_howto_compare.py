@@ -30,7 +30,7 @@ def test_every_gate_of_the_page_can_be_read(tmp_path):
 
 
 def test_commands_and_python_run_as_printed(tmp_path, monkeypatch):
-    first, _ = make_pair(tmp_path / "runs", images=20, attacks=("fgsm", "pgd"))
+    make_pair(tmp_path / "runs", images=20, attacks=("fgsm", "pgd"))
     (tmp_path / "runs" / "old").rename(tmp_path / "runs" / "before")
     (tmp_path / "runs" / "new").rename(tmp_path / "runs" / "after")
     monkeypatch.chdir(tmp_path)
