@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from palpate.errors import InputError, nearest
 from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.measured import budget
+from palpate.report.compute.compare.sentences import delta_in_words
 from palpate.report.model.schema_compare import Change, GateResult, Pair
 from palpate.report.model.words import amount
 from palpate.units import Scale
@@ -213,6 +214,7 @@ def _judge(gate: Gate, pair: Pair, scale: Scale, by: By) -> GateResult:
         second=pair.second,
         by=by,
         figure=place_in_words(change),
+        difference=delta_in_words(change),
         value=delta.value,
         low=delta.low,
         high=delta.high,
