@@ -42,8 +42,10 @@ _HOMES = {
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
     "attack": "palpate.api",
+    "compare": "palpate.report.page.comparing",
     "certify": "palpate.api_certify",
     "curve": "palpate.attacks.curve",
+    "harden": "palpate.api_harden",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
@@ -75,8 +77,10 @@ __all__ = [
     "Victim",
     "__version__",
     "attack",
+    "compare",
     "certify",
     "curve",
+    "harden",
     "parse_post_processing",
     "read_scan",
     "trace_attack",
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
     from palpate.errors import InputError, PalpateError
     from palpate.postprocessing import parse as parse_post_processing
     from palpate.preprocess import Chain, MonaiChain, Preprocess
+    from palpate.report.page.comparing import compare
     from palpate.stability import Trace
     from palpate.stability import trace as trace_attack
     from palpate.streams import Streams

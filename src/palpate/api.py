@@ -173,7 +173,7 @@ def victim_given(
     *,
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
-    defences: Sequence[Defence],
+    defences: Sequence[Defence] = (),
 ) -> Victim:
     """The model that was given, as a victim; raises InputError if it cannot be one."""
     if outputs not in (None, *get_args(Outputs)):

@@ -14,6 +14,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palpate.commands.compare import compare
+from palpate.commands.harden import carry_out, harden
+from palpate.commands.status import (
+    BAD_INPUT,
+    FAULT,
+    FINISHED,
+    GATE_FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    AllowPickle,
+    Plan,
+    Threads,
+)
 from palpate.console import console, echo, echo_lines, guarded
 from palpate.errors import InputError, PalpateError
 from palpate.lists import lists
@@ -31,8 +44,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lists, name="list")
-
-FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,9 +96,7 @@ def _common(
 
 # -- audits -------------------------------------------------------------------------------------------------------
 
-Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
 Run = Annotated[Path, typer.Argument(help="The run folder.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 
 
@@ -98,14 +107,7 @@ def audit(
     update: Annotated[
         bool, typer.Option("--update", help="Continue although plan, model or images changed; keep what still fits.")
     ] = False,
-    allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
-            "TorchScript that uses files, compiled code.",
-        ),
-    ] = False,
+    allow_pickle: AllowPickle = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -132,10 +134,13 @@ def demo(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Whole audits, offline, some eight minutes of one core: digital phantoms and small networks for three tasks."""
-    from palpate.audit.demo.folder import write_demo
+    """Whole audits, offline, some ten minutes of one core: digital phantoms and small networks for three tasks.
 
-    worst, lines = FINISHED, []
+    At the end the grading network is trained against attacks, and compared with the one before.
+    """
+    from palpate.audit.demo.folder import DEMOS, write_demo
+
+    worst, lines, trained = FINISHED, [], []
     for name in DemoTask if task is None else (task,):
         plan = write_demo(out, name.value)
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
@@ -144,8 +149,13 @@ def demo(
             raise typer.Exit(status)
         worst = max(worst, status)
         lines += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
+        trained += [plan] if DEMOS[name.value].training else []
     if not quiet:
         echo_lines("\n".join(lines))
+    for plan in trained:
+        echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
+        status = carry_out(plan, None, "short", threads=threads, quiet=quiet)
+        worst = status if status != FINISHED else worst
     raise typer.Exit(worst)
 
 
@@ -236,6 +246,10 @@ def report(
     from palpate.storage.runs import RunFolder
 
     echo(write_report(RunFolder(run), names=names))
+
+
+app.command()(compare)
+app.command()(harden)
 
 
 def _run_folder(plan: Path) -> Path:

@@ -124,7 +124,7 @@ class Ascent:
             for _ in range(self.restarts):
                 rows = best_so_far.open_rows()
                 if len(rows):
-                    _Climb(self, best_so_far, rows, streams.take(rows), models, watcher).run()
+                    Climb(self, best_so_far, rows, streams.take(rows), models, watcher).run()
             return best_so_far.close()
 
     @property
@@ -189,7 +189,7 @@ class _Seen(NamedTuple):
     gradient: Tensor
 
 
-class _Climb:
+class Climb:
     """One start of one ascent: the state of the samples that are still in the batch.
 
     `images` are iterates, which steps move in `space`; `previous` is the last image that the model saw. Images count
@@ -226,7 +226,8 @@ class _Climb:
         self.direction_states = tuple(direction.init(self.images) for direction in ascent.directions)
         # (B, models): each model falls back on its own.
         self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(models))
-        self._separate = any(direction.separate_gradient_point for direction in ascent.directions)
+        self.judged = best_so_far.judges
+        self._separate = self.judged and any(direction.separate_gradient_point for direction in ascent.directions)
         self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
 
     def run(self) -> None:
@@ -242,7 +243,8 @@ class _Climb:
             self.previous, self.images = shown, moved
             if (step + 1) % self._check_every == 0 and not self._drop_beaten():
                 return
-        self._score_last()
+        if self.judged:
+            self._score_last()
 
     def _enter(self, step: int) -> None:
         """Go into the ball of this step, where the step rule has phases."""
@@ -281,7 +283,8 @@ class _Climb:
         outputs = self.models[index].search(place)
         climbed = self.cooling(outputs)
         with torch.set_grad_enabled(self._climbs_margin()):
-            margin = self.task.margin(climbed, self.targets)
+            needed = self.judged or torch.is_grad_enabled()
+            margin = self.task.margin(climbed, self.targets) if needed else torch.zeros_like(self.space.radius)
         inputs = ObjectiveInputs(
             images=images,
             previous=self.previous,
@@ -295,14 +298,14 @@ class _Climb:
             forward_no_grad=lambda images: self.cooling(self.models[index].forward_no_grad(images)),
         )
         value, gradient = self._climbed(inputs, iterate, -margin, index, first=step == 0)
-        if climbed is not outputs:
+        if climbed is not outputs and self.judged:
             with torch.no_grad():
                 margin = self.task.margin(outputs, self.targets)
         return _Seen(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
 
     def _climbs_margin(self) -> bool:
         """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
-        return self._check_every > 1 or bool(self.on_margin.any())
+        return (self.judged and self._check_every > 1) or bool(self.on_margin.any())
 
     def _gradient_point(self, images: Tensor, step: int) -> Tensor:
         stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)

@@ -23,9 +23,14 @@ class BestSoFar:
     The attack's objective is never used for this: it contains the attack's own penalties. Once a sample is beaten its
     image is fixed, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
 
+    Attributes:
+        judges: images are scored and judged; False in a stand-in for attacks that only craft images for training.
+
     Raises:
         InputError: images outside the bounds, or outputs and targets that the task cannot read.
     """
+
+    judges = True
 
     def __init__(
         self,

@@ -1,9 +1,12 @@
-"""What an ascent maximises: one value per sample, differentiable in the iterate."""
+"""What an ascent maximises: one value per sample, differentiable in the iterate.
+
+An objective that says `needs_clean_outputs = False` saves a pass where images are only crafted for training.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -17,6 +20,8 @@ Smoothed = Literal["step", "perturbation", "image"]
 @dataclass(frozen=True)
 class Deviation:
     """The task's own loss: J = L(f(x_t), y). Cross-entropy for a classification."""
+
+    needs_clean_outputs: ClassVar[bool] = False
 
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
@@ -32,6 +37,7 @@ class Margin:
     """
 
     scaled: bool = False
+    needs_clean_outputs: ClassVar[bool] = False
 
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
@@ -73,9 +79,26 @@ class TowardsRank:
 class SoftScore:
     """Minus the task's smooth score: J = -s(f(x_t), y). The Dice loss, for a segmentation that is scored by Dice."""
 
+    needs_clean_outputs: ClassVar[bool] = False
+
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
         return -inputs.task.soft_score(inputs.outputs, inputs.targets)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Distance from the model's own clean outputs, which is what TRADES climbs: J(x_t) = KL(f(x) || f(x_t)).
+
+    For masks, findings and boxes the task's own distance (`Task.consistency_loss`). At the clean image its gradient is
+    zero: a climb needs a start beside it.
+
+    Reference: Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan, ICML 2019 (arXiv:1901.08573).
+    """
+
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
+        """(B,)."""
+        return inputs.task.consistency_loss(inputs.outputs, inputs.clean_outputs, "distribution", inputs.targets)
 
 
 @dataclass(frozen=True)
@@ -132,6 +155,7 @@ class Stabilised:
     through: bool = False
     size: int = 3
     sigma: float = 1.0
+    needs_clean_outputs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):

@@ -7,6 +7,7 @@ and towards a goal. Sums over pieces are divided by the summed weights, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class SegPGD:
 
     A piece is unbroken while its margin is above 0: still right, or, with a goal, not yet as the goal wants it.
     """
+
+    needs_clean_outputs: ClassVar[bool] = False
 
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
@@ -42,6 +45,8 @@ class CosPGD:
     No gradient flows through the cosine, as in the authors' published code.
     """
 
+    needs_clean_outputs: ClassVar[bool] = False
+
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""
         pieces = _pieces(inputs)
@@ -59,6 +64,7 @@ class PieceMargin:
     """
 
     open_only: bool = True
+    needs_clean_outputs: ClassVar[bool] = False
 
     def value(self, inputs: ObjectiveInputs) -> Tensor:
         """(B,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -56,6 +56,32 @@ class Share:
         return Share(self.hits, self.among & mask)
 
 
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A mean as the value of each image, and the images that count; where a value is not finite it does not count."""
+
+    values: Floats
+    among: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a figure was computed from, so that it can be compared with the same figure of another model.
+
+    It says nothing about a figure's value, so figures are equal whatever their origin.
+    """
+
+    of: Share | Mean | Statistic
+    resampling: Resampling
+    drawn: Floats | None = None
+    """(replicates,) A statistic in each resample, so that it is not computed again."""
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Origin)
+
+    __hash__ = object.__hash__
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its interval. NaN where it is undefined, and then `note` gives the reason."""
@@ -70,6 +96,8 @@ class Estimate:
     total: int | None = None
     """Images that count, for a proportion or a mean."""
     note: str | None = None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+    """What it was computed from; None where it is made of other figures."""
 
 
 def undefined(note: str, total: int | None = None) -> Estimate:
@@ -234,18 +262,23 @@ class Resampling:
         """
         value = float(statistic(np.ones((1, self.group.size)))[0]) if self.group.size else float("nan")
         if np.isnan(value):
-            return undefined(note)
-        low, high = self.interval(statistic)
+            return replace(undefined(note), origin=Origin(statistic, self))
+        drawn = self.resampled(statistic)
+        low, high = percentiles(drawn, self.groups)
+        origin = Origin(statistic, self, drawn)
         if not low < high:
             nan = float("nan")
-            return Estimate(value, nan, nan, NONE, note=SAME)
-        return Estimate(value, low, high, BOOTSTRAP)
+            return Estimate(value, nan, nan, NONE, note=SAME, origin=origin)
+        return Estimate(value, low, high, BOOTSTRAP, origin=origin)
 
     def proportion(self, share: Share, empty: str = "no image counts here") -> Estimate:
         """A proportion with Wilson's interval; `empty` is the reason if no image counts.
 
         If groups hold several images, they count as the independent images that they are worth.
         """
+        return replace(self._proportion(share, empty), origin=Origin(share, self))
+
+    def _proportion(self, share: Share, empty: str) -> Estimate:
         count, total = share.count, share.total
         if total == 0:
             return undefined(empty, total)
@@ -267,6 +300,9 @@ class Resampling:
             among: (N,) images that count.
             note: why the mean may be undefined.
         """
+        return replace(self._mean(values, among, note), origin=Origin(Mean(values, among), self))
+
+    def _mean(self, values: Floats, among: Bools, note: str) -> Estimate:
         counts = among & np.isfinite(values)
         total = int(counts.sum())
         if not total:

@@ -154,3 +154,15 @@ def _require_fit(own: Mapping[str, Tensor], found: Mapping[str, Tensor], path: P
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def names_in_file(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> dict[str, str]:
+    """The name in the file for each tensor of a module that `fit` finds there.
+
+    Raises:
+        InputError: several prefixes fit.
+    """
+    own = {name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
+    found, _ = _named_alike(own, tensors, path)
+    theirs = {id(tensor): name for name, tensor in tensors.items()}
+    return {ours: theirs[id(tensor)] for ours, tensor in found.items()}

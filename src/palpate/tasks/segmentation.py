@@ -123,6 +123,17 @@ class Segmentation:
         loss = self._piece_loss(logits, truth, head)
         return Pieces(loss, distance, cosine, self._weight(truth, loss))
 
+    def pixel_losses(self, outputs: Tensor, targets: Tree) -> tuple[Tensor, Tensor, Tensor]:
+        """-log p of every pixel's true label (B, P), that label (B, P), and whether the pixel counts (B, P) bool.
+
+        Pixels are in row-major order; every structure's pixels in turn, with labels 0 and 1, if structures may overlap.
+        """
+        logits, truth, head = self._read(outputs, targets)
+        labels = truth.labels.masked_fill(truth.labels == self.ignore, 0)
+        one_logit = self.exclusive and isinstance(head, SigmoidMasks)
+        losses = head.cross_entropy(logits, labels.unsqueeze(1) if one_logit else labels)
+        return losses, labels.flatten(1), truth.counted.flatten(1)
+
     def consistency_loss(
         self, outputs: Tensor, reference: Tensor, how: Agreement, targets: Tree | None = None
     ) -> Tensor:

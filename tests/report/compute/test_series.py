@@ -219,7 +219,7 @@ def test_a_detector_without_a_false_box_has_a_curve_too(alarms: list[float], mon
     )
     states = SimpleNamespace(attacked={}, worst={})
     found = np.linspace(0, 1, len(alarms))
-    detector = box_series._Detector(reading, states)
+    detector = box_series.Detector(reading, states)
     monkeypatch.setattr(detector, "matches", lambda _: SimpleNamespace(froc=lambda _: (np.array(alarms), found)))
     curve = detector.froc(None, None, None)
     assert curve.false_positives == alarms and curve.recall == found.tolist()

@@ -36,8 +36,8 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates and the title do not change what was computed.
-    document = plan.model_dump(exclude={"data": {"roots"}, "title": True, "gates": True})
+    # The folders of files, the gates, the title and the training do not change what was computed.
+    document = plan.model_dump(exclude={"data": {"roots"}, "title": True, "gates": True, "harden": True})
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
         section.title: {**section.model_dump(exclude={"name", "parameters"}), **section.parameters}

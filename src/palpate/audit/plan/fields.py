@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PrivateAttr
+from typing import Any
+
+from pydantic import Field, PrivateAttr, model_validator
 
 from palpate.audit.plan.sections.artefacts import ArtefactSection
 from palpate.audit.plan.sections.attacks import AttackSection
@@ -10,6 +12,7 @@ from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.certificates import CertificatesSection
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.gates import GateSection
+from palpate.audit.plan.sections.harden import HardenSection, inherited
 from palpate.audit.plan.sections.model import ModelSection
 from palpate.audit.plan.sections.quality import QualitySection
 from palpate.audit.plan.sections.run import Order, RunSection
@@ -59,7 +62,14 @@ class PlanFields(Section):
     """Adversarial images as files."""
     run: RunSection = RunSection()
     """How the audit is carried out."""
+    harden: HardenSection | None = Field(default=None, examples=["[harden]"])
+    """How `palpate harden` trains the model against attacks. The audit does not use it."""
     _scale: Scale | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_of_data(cls, document: Any) -> Any:
+        return inherited(document)
 
     @property
     def curve(self) -> Order:

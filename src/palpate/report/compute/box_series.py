@@ -29,7 +29,7 @@ class _BoxFigure:
     left: Callable[[Matches], Floats]
 
 
-class _Detector:
+class Detector:
     """The detections of a run, matched once per attack and budget."""
 
     def __init__(self, reading: RunReading, states: States):
@@ -41,6 +41,7 @@ class _Detector:
         self._matched: dict[State, Matches] = {}
 
     def matches(self, state: State) -> Matches:
+        """The boxes of a state, matched."""
         if state not in self._matched:
             truth = self.reading.panel.images.truth
             self._matched[state] = Matches.of(truth, state.found, state.recorded, self.classes, self.overlaps)
@@ -127,7 +128,7 @@ def _worse(points: Sequence[SeriesPoint], better: Better, eps: float) -> SeriesP
 
 def box_series(reading: RunReading, states: States) -> tuple[list[Series], list[Froc]]:
     """Boxes found, false boxes and average precision, for all classes together and for each; FROC for all together."""
-    detector = _Detector(reading, states)
+    detector = Detector(reading, states)
     parts: list[tuple[str, int | None]] = [("", None)]
     # A single class is the same as all classes.
     parts += [(name, label) for label, name in enumerate(reading.description.task.classes) if detector.classes > 1]

@@ -128,5 +128,7 @@ def _check_post_processing(run: RunFolder, description: Description, panel: Pane
 
 
 def figure_of(estimate: Estimate) -> Figure:
-    """An estimate as a figure of `results.json`."""
-    return Figure.model_validate(estimate, from_attributes=True)
+    """An estimate as a figure of `results.json`, which remembers what it was computed from."""
+    figure = Figure.model_validate(estimate, from_attributes=True)
+    figure._origin = estimate.origin
+    return figure

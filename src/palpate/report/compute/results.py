@@ -74,7 +74,15 @@ def measure(run: RunFolder) -> Results:
     Raises:
         StorageError: the run folder is missing, damaged, or was written by a newer palpate.
     """
-    reading = read(run)
+    return measure_reading(run, read(run))
+
+
+def measure_reading(run: RunFolder, reading: RunReading) -> Results:
+    """All figures of a run that was read already.
+
+    Raises:
+        StorageError: rows of artefacts or traces are missing or damaged.
+    """
     description = reading.description
     clean, worst = _clean(reading), [_worst(reading, goal) for goal in reading.panel.goals]
     directions, validity = worst_direction_rows(reading), judge(reading, worst, broken_outputs(run.artefact_frame()))

@@ -39,15 +39,17 @@ def measure_series(reading: RunReading, states: States) -> list[Series]:
     # For boxes, figures over all images say more than counts per image.
     given = () if reading.description.task.kind == "detection" else reading.description.task.measures
     for index, measure in enumerate(given):
-        series.append(_measured(reading, states, index, measure, "mean"))
+        series.append(measured(reading, states, index, measure, "mean"))
         if measure.name in LONG_TAILED:
-            series.append(_measured(reading, states, index, measure, "median"))
+            series.append(measured(reading, states, index, measure, "median"))
     return series
 
 
-def _measured(
+def measured(
     reading: RunReading, states: States, index: int, measure: MeasureDescription, statistic: Literal["mean", "median"]
 ) -> Series:
+    """One measure of the records: without an attack, under each, and in the worst case."""
+
     def middle(values: Floats, among: Bools, note: str) -> Figure:
         return reading.statistic(measures.median(values, among), note)
 

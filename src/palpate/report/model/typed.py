@@ -6,7 +6,9 @@ import math
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr
+
+from palpate.metrics.intervals import Origin
 
 
 def visible(text: str) -> str:
@@ -81,3 +83,9 @@ class Figure(JsonObject):
     """The denominator: images that count, for a proportion or a mean; annotated boxes, for a detector's recall."""
     note: Text | None = None
     """Why the figure is undefined."""
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @property
+    def origin(self) -> Origin | None:
+        """What it was computed from; None for a figure that was read from a file. It is not stored."""
+        return self._origin

@@ -1,0 +1,21 @@
+"""Exit statuses and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Load a model file that can run any code on this machine: a pickle, a bundle's expressions, "
+        "TorchScript that uses files, compiled code.",
+    ),
+]

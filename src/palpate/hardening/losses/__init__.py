@@ -1,0 +1,1 @@
+"""Training losses: one value per image, at least 0."""

@@ -1,0 +1,1 @@
+"""Recipes: how training images are attacked, and what is minimised."""

@@ -1,0 +1,111 @@
+"""The trained weights as a file: in the format that came in, with the same names."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from palpate.errors import InputError
+from palpate.models.bundle import bundle_files, weights_of
+from palpate.models.fit import names_in_file
+from palpate.models.huggingface import huggingface_files
+from palpate.models.source import ModelSource
+from palpate.models.stored.states import Weights, read_weights
+from palpate.storage.runs import write_atomically
+
+NOTE = {"format": "pt", "palpate": "weights trained by palpate harden"}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The trained model on the disk.
+
+    Attributes:
+        path: the file or folder.
+        field: the field of `[model]` that names it: `weights`, `torchscript`, `bundle` or `huggingface`.
+    """
+
+    path: Path
+    field: str
+
+
+def save_model(network: nn.Module, source: ModelSource, root: Path, folder: Path) -> SavedModel:
+    """Write a network's weights into `folder`, in the format and with the names of those it was loaded from.
+
+    Safetensors stay safetensors, files of `torch.save` become a plain state dict, TorchScript a new TorchScript file,
+    and folders (bundle, Hugging Face) a copy with new weights. A factory that loads its own weights gives safetensors.
+
+    Args:
+        network: the user's own network (`network_inside`), with its new weights.
+        source: where the model came from.
+        root: folder of the plan.
+        folder: where to write.
+
+    Raises:
+        InputError: the file of the old weights cannot be read any more.
+        StorageError: the disk is full or does not accept the file; nothing half-written is left.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    if source.torchscript is not None:
+        path = folder / Path(source.torchscript).name
+        buffer = io.BytesIO()
+        assert isinstance(network, torch.jit.ScriptModule)
+        torch.jit.save(network, buffer)
+        write_atomically(path, buffer.getvalue())
+        return SavedModel(path, "torchscript")
+    if source.bundle is not None:
+        place = root / source.bundle
+        target = _copied(place, folder / place.name, bundle_files(place))
+        old = weights_of(place)
+        _write(target / old.relative_to(place), _renamed(network, state, old))
+        return SavedModel(target, "bundle")
+    if source.huggingface is not None:
+        place = root / source.huggingface
+        configs = [path for path in huggingface_files(place) if path.suffix == ".json" and "index" not in path.name]
+        target = _copied(place, folder / place.name, configs)
+        _write(target / "model.safetensors", state)
+        return SavedModel(target, "huggingface")
+    if source.weights_file is None:
+        path = folder / "weights.safetensors"
+        _write(path, state)
+        return SavedModel(path, "weights")
+    old = root / source.weights_file
+    path = folder / old.name
+    _write(path, _renamed(network, state, old, source.weights_entry))
+    return SavedModel(path, "weights")
+
+
+def _renamed(network: nn.Module, state: Mapping[str, Tensor], old: Path, entry: str | None = None) -> dict[str, Tensor]:
+    """The tensors of the old file with the new values: its names, and what it has besides the network."""
+    held = read_weights(old, entry=entry)
+    if not isinstance(held, Weights):
+        raise InputError(f"model.weights: {old} is a pickled module. Save model.state_dict(), and give a factory.")
+    names = names_in_file(network, held.tensors, old)
+    trained = {theirs: state[ours] for ours, theirs in names.items()}
+    return {name: trained.get(name, tensor) for name, tensor in held.tensors.items()}
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors that share memory are written separately."""
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    if path.suffix == ".safetensors":
+        write_atomically(path, safetensors_bytes(plain, metadata=NOTE))
+        return
+    buffer = io.BytesIO()
+    torch.save(plain, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def _copied(place: Path, target: Path, files: tuple[Path, ...] | list[Path]) -> Path:
+    for path in files:
+        copy = target / path.relative_to(place)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return target

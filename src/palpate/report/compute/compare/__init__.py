@@ -1,0 +1,1 @@
+"""Two or more runs over the same images: what differs between them, and who changed."""

@@ -1,0 +1,140 @@
+"""A comparison in the terminal: the sentences, what differs, one table per section, and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from palpate.report.compute.compare.gates import place_in_words
+from palpate.report.compute.compare.listing import CLEAN
+from palpate.report.compute.compare.sentences import written
+from palpate.report.model.schema_compare import Change, Comparison, GateResult, Pair
+from palpate.report.model.typed import Figure
+from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
+
+SHOWN = ("result", "goals", "classes", "parts", "sizes", "clinical", "grading", "subgroups", "artefacts")
+"""Sections of the terminal; the others are on the page and in `compare.json`."""
+TITLES = {
+    "result": "Result",
+    "goals": "Attacks with a goal",
+    "classes": "By class",
+    "parts": "By part",
+    "sizes": "By size",
+    "clinical": "Clinical direction",
+    "grading": "Grades and detection of disease",
+    "subgroups": "Sites and scanners",
+    "artefacts": "Artefacts",
+    "survival": "Survival in files",
+    "attacks": "Each attack",
+    "classes by attack": "Each attack, by class",
+    "parts by attack": "Each attack, by part",
+    "clinical by attack": "Each attack, clinical direction",
+    "grading by attack": "Each attack, grades and detection of disease",
+    "survival by attack": "Each attack, survival in files",
+}
+_COLOURS = {"better": "green", "worse": "red", "changed": "yellow"}
+_LONGEST = 14
+"""Rows of a table in the terminal; of longer ones the established changes are shown."""
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a comparison; texts from files are printed unchanged, markup in them has no effect.
+
+    Args:
+        comparison: what `compare_runs` found.
+        console: where to print.
+    """
+    for run in comparison.runs:
+        console.print(Text(f"{run.letter}  {run.folder}: {run.title}, palpate {run.palpate}", style="bold"))
+    for one in comparison.warnings:
+        if one.level == "warning":
+            console.print(Text(f"Differs: {one.text}", style="yellow"))
+    for pair in comparison.pairs:
+        _pair(pair, comparison, console)
+    _gates(comparison.gates, len(comparison.pairs) > 1, console)
+
+
+def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
+    console.print()
+    console.print(Text(pair.sentence))
+    for detail in pair.details:
+        console.print(Text(detail, style="dim"))
+    if pair.hardening is not None:
+        console.print(Text(pair.hardening.sentence, style="bold green" if pair.hardening.word else "bold red"))
+        for check in pair.hardening.checks:
+            if check.state != "passed":
+                console.print(Text(f"  {check.state}: {check.sentence}"))
+    for section in SHOWN:
+        found = [one for one in pair.changes if one.section == section]
+        if section != "result":
+            found = [one for one in found if one.eps in {None, comparison.headline} and _telling(one)]
+        if found:
+            console.print()
+            console.print(_section(section, found, pair, comparison))
+
+
+def _telling(change: Change) -> bool:
+    """Whether a figure of artefacts is one of the worst case or of all severities; others are on the page."""
+    return change.section != "artefacts" or change.how in {"worst found", "all severities"}
+
+
+def _section(section: str, found: Sequence[Change], pair: Pair, comparison: Comparison) -> Table:
+    shown, left = list(found), 0
+    if len(shown) > _LONGEST:
+        shown = [one for one in found if one.reading in {"better", "worse", "changed"}] or shown[:_LONGEST]
+        shown, left = shown[:_LONGEST], len(found) - len(shown[:_LONGEST])
+    title = TITLES[section] + (f" ({left} more rows are on the page)" if left else "")
+    unit = f" ({comparison.data.unit})" if comparison.data.unit else ""
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(Text("figure"), overflow="fold")
+    for head in (f"eps{unit}", pair.first, pair.second, "difference", "95% interval", "p (Holm)"):
+        table.add_column(Text(head), justify="right", no_wrap=True)
+    table.add_column(Text("reading"))
+    for change in shown:
+        colour = _COLOURS.get(change.reading, "")
+        name = place_in_words(change.model_copy(update={"eps": None, "under": CLEAN if change.eps else change.under}))
+        name = name.removesuffix(" without an attack") if change.eps else name
+        under = "" if change.under in {CLEAN, "any attack"} or not change.eps else f" under {change.under}"
+        name += f", {change.goal}" if section == "goals" else ""
+        table.add_row(
+            *map(Text, (name + under, amount(change.eps) if change.eps is not None else "clean" if change.under == CLEAN else "",
+                        value_in_words(change, change.first), value_in_words(change, change.second))),
+            Text(written(change, change.difference.value), style=colour),
+            Text(between(change)),
+            Text(NOTHING if change.p_holm is None else p_value(change.p_holm)),
+            Text(change.reading, style=colour),
+        )  # fmt: skip
+    return table
+
+
+def value_in_words(change: Change, figure: Figure) -> str:
+    """A figure of one run: in per cent, as a coefficient, or as a number."""
+    if change.kind == "share":
+        return percent(figure.value)
+    return ratio(figure.value) if change.kind == "fraction" else amount(figure.value)
+
+
+def between(change: Change) -> str:
+    """The interval of a difference; empty without one."""
+    low, high = change.difference.low, change.difference.high
+    return "" if low is None or high is None else f"{written(change, low)} to {written(change, high)}"
+
+
+def _gates(gates: Sequence[GateResult], several: bool, console: Console) -> None:
+    if gates:
+        console.print()
+    for gate in gates:
+        word, colour = ("passed", "green") if gate.passed else ("failed", "red")
+        who = f"{gate.second}: " if several else ""
+        line = Text.assemble((f"{word:>7}", colour), f"  {who}{gate.text}", (f"  (by {gate.by}: {said(gate)})", "dim"))
+        console.print(line)
+
+
+def said(gate: GateResult) -> str:
+    """What decided a gate."""
+    value = NOTHING if gate.value is None else f"{gate.value:+.4g}".replace("-", "−")
+    ends = "" if gate.low is None or gate.high is None else f", {gate.low:+.3g} to {gate.high:+.3g}".replace("-", "−")
+    return f"{gate.figure} {value}{ends}. {gate.note}"
