@@ -66,14 +66,14 @@ def add_certificates(
 
 
 def make_graded(path: Path, *, sigmas: tuple[float, ...] = (5.0, 10.0), hostile: bool = False, **how: Any) -> RunFolder:
-    """A grader's run with certificates of 40 images."""
+    """A grader's run with certificates of 20 images."""
     patients, attack = Patients.make(60, 1, hostile), how.pop("attack", True)
     run = make_run(path, hostile=hostile, attacks=("pgd",), pictures=0)
     images = [
         {"row": row, "image": f"{row}", "group": f"p{row // 2}", "label": label, "prediction": clean,
          "right": label == clean, "score": float(label == clean)}
         for row, (label, clean) in enumerate(zip(patients.label.tolist(), patients.clean.tolist(), strict=True))
-    ][:40]  # fmt: skip
+    ][:20]  # fmt: skip
     return add_certificates(run, images, [item_of(sigma, attack=attack) for sigma in sigmas], [], **how)
 
 

@@ -38,7 +38,7 @@ def printed(run):
 
 def test_figures_are_those_of_the_rows_and_know_patients(graded):
     summary, frame = measure(graded).certificates, graded.certificate_frame()
-    assert summary.images == 40 and [item.sigma for item in summary.items] == [5, 10]
+    assert summary.images == 20 and [item.sigma for item in summary.items] == [5, 10]
     for item in summary.items:
         for point in item.points:
             rows = (frame["sigma"] == item.sigma) & (frame["radius"] == point.radius)
@@ -47,7 +47,7 @@ def test_figures_are_those_of_the_rows_and_know_patients(graded):
             assert point.certified.acceptable.value <= point.attacked.acceptable.value
             assert point.abstained.value == pytest.approx(frame["abstained"][rows].mean())
             assert point.certified.acceptable.method == "Wilson, effective sample size"
-        assert item.forwards == 40 * 2100 and item.unsettled.value == pytest.approx(4 / 40)
+        assert item.forwards == 20 * 2100 and item.unsettled.value == pytest.approx(2 / 20)
 
 
 def test_the_section_says_what_is_certain_and_of_which_model(graded):
@@ -120,7 +120,7 @@ def test_an_unfinished_run_makes_a_page(tmp_path):
     run = make_graded(tmp_path / "run")
     for path in sorted((run.path / "certificates").glob("sigma-10-*.parquet"))[:7]:
         path.unlink()
-    assert "7 of 80 certificates are not finished" in Page(section(run, "certificates")).text
+    assert "7 of 40 certificates are not finished" in Page(section(run, "certificates")).text
     for path in (run.path / "certificates").glob("*.parquet"):
         path.unlink()
     text = Page(section(run, "certificates")).text
