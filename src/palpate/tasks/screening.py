@@ -12,7 +12,7 @@ from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
-from palpate.tensors import Tree
+from palpate.tensors import Tree, take
 
 
 class Screened(NamedTuple):
@@ -99,6 +99,10 @@ class _Screening:
     def consistency_loss(self, outputs: Tree, reference: Tree, how: str, targets: Tree | None = None) -> Tensor:
         """The task's, between answers."""
         return self._of("consistency_loss", outputs, reference, how, targets)  # type: ignore[no-any-return]
+
+    def take(self, targets: Tree, rows: Tensor) -> Tree:
+        """The targets, or outputs, of some rows."""
+        return take(targets, rows) if isinstance(targets, Screened) else self._inner.take(self, targets, rows)  # type: ignore[attr-defined]
 
     def predict(self, outputs: Tree) -> Tree:
         """The decision, given or not."""
