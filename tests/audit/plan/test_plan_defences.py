@@ -83,8 +83,8 @@ def test_networks_are_loaded_as_the_plan_says_and_their_hashes_are_part_of_the_i
         (['defence = "ensemble"\nmembers = [{timm = "resnet18"}]'], None, "without weights the network is not trained"),
         (['defence = "reject"\nfilters = ["blurr"]'], None, r"Did you mean 'blur'\?"),
         (['defence = "jpeg"', 'defence = "reject"'], None, r"must be the first of \[\[model.defences\]\]"),
-        (['defence = "smoothing"'], BOXES, "cannot stand around detection: it averages outputs"),
-        (['defence = "resize-pad"'], MASKS, "cannot stand around segmentation: it moves what masks and boxes mark"),
+        (['defence = "smoothing"'], BOXES, "cannot surround detection: it averages outputs"),
+        (['defence = "resize-pad"'], MASKS, "cannot surround segmentation: it moves what masks and boxes mark"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_a_sentence(tmp_path, tables, task, text):
