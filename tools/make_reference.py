@@ -79,7 +79,7 @@ def defence_table() -> str:
         NOTE,
         "# Defences",
         "",
-        "What can stand around a model in a plan: `[[model.defences]]`. Attacks know them. [Which of them "
+        "What can surround a model in a plan: `[[model.defences]]`. Attacks know them. [Which of them "
         "hold](../explanation/defences.md).",
         "",
         "| name | what it does | tasks | attacked |",

@@ -104,7 +104,7 @@ def attack(
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
-        defences: what stands around the module, in stored values, the first outermost (`palpate.defences`). The attack
+        defences: what surrounds the module, in stored values, the first outermost (`palpate.defences`). The attack
             knows them, and what is judged is the defended model.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.

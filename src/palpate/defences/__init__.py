@@ -1,4 +1,4 @@
-"""Defences: what stands around a model and claims to protect it; each is attacked together with the model."""
+"""Defences: what surrounds a model and claims to protect it; each is attacked together with the model."""
 
 from palpate.defences.drawn import Noise, ResizePad
 from palpate.defences.filters import Filter, Median, Quantised

@@ -29,8 +29,8 @@ class Entry:
         attacked: how the attacks take it into account.
         reference: where it was published.
         random: it draws random numbers, so it is judged and attacked in expectation.
-        tasks: kinds of task that it can stand around.
-        why_not: why it cannot stand around the others, as the end of a sentence.
+        tasks: kinds of task that it can surround.
+        why_not: why it cannot surround the others, as the end of a sentence.
     """
 
     name: str
@@ -165,7 +165,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def make(name: str, setting: Setting, **parameters: Any) -> Any:
-    """A defence from its name, what it stands around, and its parameters.
+    """A defence from its name, what it surrounds, and its parameters.
 
     Raises:
         PlanError: the name or a parameter is unknown or missing, or a value has the wrong type.
@@ -184,7 +184,7 @@ def make(name: str, setting: Setting, **parameters: Any) -> Any:
 
 
 def require_fit(name: str, kind: str) -> None:
-    """Refuse a defence around a task that it cannot stand around.
+    """Refuse a defence around a task that it cannot surround.
 
     Raises:
         PlanError: one sentence with the defences that can.
@@ -192,7 +192,7 @@ def require_fit(name: str, kind: str) -> None:
     entry = find(name)
     if kind not in entry.tasks:
         fitting = ", ".join(other.name for other in _TABLE if kind in other.tasks)
-        raise PlanError(f"defence '{name}' cannot stand around {kind}: {entry.why_not}. Choose among {fitting}.")
+        raise PlanError(f"defence '{name}' cannot surround {kind}: {entry.why_not}. Choose among {fitting}.")
 
 
 def _check_type(key: str, value: Any, parameter: inspect.Parameter) -> None:

@@ -56,8 +56,8 @@ class Reject:
 
     def describe(self) -> str:
         """What it does, in a phrase for a report."""
-        above = "" if self.threshold is None else f" above {self.threshold:g}"
-        return f"rejects images whose outputs change{above} under {' or '.join(one.describe() for one in self.filters)}"
+        much = "" if self.threshold is None else f" by more than {self.threshold:g}"
+        return f"rejects images whose outputs change{much} under a filter ({', '.join(map(_words, self.filters))})"
 
     def __call__(self, images: Tensor, answer: Callable[[Tensor], Tree], how: Pass) -> Screened:
         """The outputs, and how far the score is above the threshold.
@@ -95,6 +95,10 @@ class Reject:
             apart = apart.reshape(len(images), own.shape[1] if own.ndim > 1 else 1, -1).mean(2)
             changes.append(apart.sum(1) if reading.kind == "softmax" else apart.amax(1))
         return torch.stack(changes).amax(0)
+
+
+def _words(step: Step) -> str:
+    return step.describe()
 
 
 def _rounded_up(value: float) -> float:

@@ -12,7 +12,7 @@ from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
-from palpate.tensors import Tree
+from palpate.tensors import Tree, take
 
 
 class Screened(NamedTuple):
@@ -28,12 +28,12 @@ class Screened(NamedTuple):
 
 
 def answer_of(outputs: Tree) -> Tree:
-    """The raw outputs, whether a detector stands around the model or not."""
+    """The raw outputs, whether a detector surrounds the model or not."""
     return outputs.answer if isinstance(outputs, Screened) else outputs
 
 
 def accepted(outputs: Tree) -> Tensor | None:
-    """Which images (B,) get an answer; None if no detector stands around the model."""
+    """Which images (B,) get an answer; None if no detector surrounds the model."""
     return outputs.excess <= 0 if isinstance(outputs, Screened) else None
 
 
@@ -100,6 +100,10 @@ class _Screening:
         """The task's, between answers."""
         return self._of("consistency_loss", outputs, reference, how, targets)  # type: ignore[no-any-return]
 
+    def take(self, targets: Tree, rows: Tensor) -> Tree:
+        """The targets, or outputs, of some rows."""
+        return take(targets, rows) if isinstance(targets, Screened) else self._inner.take(self, targets, rows)  # type: ignore[attr-defined]
+
     def predict(self, outputs: Tree) -> Tree:
         """The decision, given or not."""
         return self._of("predict", outputs)
@@ -165,7 +169,7 @@ def screened(task: Task) -> Task:
         return task
     kind = _SCREENED.get(type(value))
     if kind is None:
-        raise InputError("reject: a detector of attacks stands around classes, findings or masks only.")
+        raise InputError("reject: a detector of attacks surrounds classes, findings or masks only.")
     made: Task = kind(**{name: getattr(value, name) for name in value.__dataclass_fields__})
     return made
 

@@ -1,4 +1,4 @@
-"""The defences of a plan as values that stand around its model."""
+"""The defences of a plan as values that surround its model."""
 
 from __future__ import annotations
 
