@@ -214,7 +214,8 @@ class Climb:
         )
         self.rows, self.streams, self.models = rows, streams, models
         self.weights = [model.weight for model in models]
-        self.allowed: Neighbourhood = best_so_far.space.take(rows)
+        self.judged, whole = best_so_far.judges, best_so_far.space
+        self.allowed: Neighbourhood = whole.take(rows) if self.judged else whole
         self.space, self.radii = self.allowed, 1.0
         self.targets = self.task.take(best_so_far.targets, rows)
         self.cooling = best_so_far.cooling.take(rows)
@@ -226,7 +227,6 @@ class Climb:
         self.direction_states = tuple(direction.init(self.images) for direction in ascent.directions)
         # (B, models): each model falls back on its own.
         self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(models))
-        self.judged = best_so_far.judges
         self._separate = self.judged and any(direction.separate_gradient_point for direction in ascent.directions)
         self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
 
