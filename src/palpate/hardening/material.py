@@ -14,9 +14,9 @@ from palpate.data.table import Table as Rows
 from palpate.errors import InputError, PlanError
 from palpate.hardening.data.augment import augment_of
 from palpate.hardening.data.lessons import TrainingImages
-from palpate.hardening.data.overlap import patients, require_apart
+from palpate.hardening.data.overlap import Known, overlapping, patients, require_apart
 from palpate.hardening.data.reading import Table
-from palpate.hardening.data.split import Split, split
+from palpate.hardening.data.split import Split, split_rows
 from palpate.hardening.data.windows import trained_inferer, window_of
 from palpate.hardening.trainable import require_trainable, require_trainable_source
 from palpate.seeds import derive
@@ -79,8 +79,9 @@ def load_material(
     training = _subject(plan, settings.data, "harden.data", allow_pickle, say)
     require_trainable(training.victim.module)
     dicom = settings.data.group == DICOM
-    require_apart(training.table, load_table(plan), "harden.data", dicom=dicom)
-    validation, rows = _validation(plan, settings, training, allow_pickle, say)
+    seen, audited = Known.of(training.table, dicom), Known.of(load_table(plan), dicom)
+    left_out = _apart(settings, seen, audited, "the audit")
+    validation, rows = _validation(plan, settings, training, (seen, audited, left_out), allow_pickle, say)
     plan = plan.calibrated(training.scale)
     judged = training.victim
     inferer = trained_inferer(judged.inferer, settings.batch)
@@ -107,18 +108,53 @@ def _subject(plan: Plan, data: DataSection, field: str, allow_pickle: bool, say:
         raise InputError(field + text.removeprefix("data") if text.startswith("data") else text) from error
 
 
+def _apart(settings: HardenSection, seen: Known, other: Known, called: str) -> frozenset[int]:
+    """Rows that are not trained on, because they overlap with another table."""
+    if settings.overlap == "leave out":
+        return overlapping(seen, other)
+    require_apart(seen, other, "harden.data", called)
+    return frozenset()
+
+
 def _validation(
-    plan: Plan, settings: HardenSection, training: Subject, allow_pickle: bool, say: Callable[[str], None]
+    plan: Plan,
+    settings: HardenSection,
+    training: Subject,
+    known: tuple[Known, Known, frozenset[int]],
+    allow_pickle: bool,
+    say: Callable[[str], None],
 ) -> tuple[Subject, Split]:
-    dicom = settings.data.group == DICOM
+    seen, audited, left_out = known
     if settings.validation is None:
-        found = split(training.table, patients(training.table, dicom), settings.validation_share, plan.seed)
-        return training, found._replace(validation=_limited(training.table, found.validation, settings, plan.seed))
+        rows = _without(seen, left_out)
+        found = split_rows(training.table, seen.persons, rows, settings.validation_share, plan.seed)
+        kept = _limited(training.table, found.validation, settings, plan.seed)
+        return training, found._replace(validation=kept, notes=(*found.notes, *_dropped(left_out)))
     subject = _subject(plan, settings.validation, "harden.validation", allow_pickle, say)
-    require_apart(subject.table, load_table(plan), "harden.validation", dicom=dicom)
-    require_apart(training.table, subject.table, "harden.data", dicom=dicom, other="the validation images")
-    rows = _limited(subject.table, tuple(range(len(subject.table))), settings, plan.seed)
-    return subject, Split(tuple(range(len(training.table))), rows)
+    examined = Known.of(subject.table, settings.validation.group == DICOM)
+    if settings.overlap == "refuse":
+        require_apart(examined, audited, "harden.validation")
+    allowed = _without(examined, overlapping(examined, audited))
+    left_out |= _apart(settings, seen, examined, "the validation images")
+    rows = _without(seen, left_out)
+    kept = _limited(subject.table, allowed, settings, plan.seed)
+    return subject, Split(rows, kept, _dropped(left_out))
+
+
+def _without(known: Known, left_out: frozenset[int]) -> tuple[int, ...]:
+    rows = tuple(row for row in range(len(known.table)) if row not in left_out)
+    if not rows:
+        raise InputError(
+            "harden.data: every image is in the audit too, or of its patients, so none is left. Give other images."
+        )
+    return rows
+
+
+def _dropped(left_out: frozenset[int]) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    images = "1 training image was" if len(left_out) == 1 else f"{len(left_out)} training images were"
+    return (f"{images} left out, because patient or pixels are in the audit or among the validation images.",)
 
 
 def _limited(table: Rows, rows: tuple[int, ...], settings: HardenSection, seed: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from PIL import Image
 from palpate.audit.plan.plan import load_plan
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.hardening.data.overlap import patients, pixels_of, require_apart
+from palpate.hardening.data.overlap import Known, patients, pixels_of, require_apart
 from palpate.hardening.material import load_material
 from tests.clinic import SECRETS, xray
 from tests.hardening import tiny
@@ -18,7 +18,7 @@ def tables(plan):
 
 def test_other_patients_and_images_are_accepted(tmp_path):
     training, audited = tables(tiny.write(tmp_path))
-    require_apart(training, audited, "harden.data", dicom=False)
+    require_apart(Known.of(training, False), Known.of(audited, False), "harden.data")
 
 
 def test_a_shared_patient_is_refused_and_no_identifier_is_shown(tmp_path):
@@ -74,5 +74,39 @@ def test_dicom_patients_are_compared_by_their_identifier(tmp_path):
         for name in ("train", "test")
     )
     with pytest.raises(InputError, match=r"harden.data: 1 image of the audit is of patients") as caught:
-        require_apart(training, audited, "harden.data", dicom=True)
+        require_apart(Known.of(training, True), Known.of(audited, True), "harden.data")
     assert SECRETS["PatientID"] not in str(caught.value)
+
+
+LEAVE_OUT = tiny.HARDEN.replace("epochs = 2", 'epochs = 2\noverlap = "leave out"')
+
+
+def test_what_overlaps_can_be_left_out(tmp_path):
+    plan = tiny.write(tmp_path, LEAVE_OUT)
+    text = (tmp_path / "labels.csv").read_text().replace("image20.png,0,patient10", "image20.png,0,patient3")
+    Image.fromarray(tiny.pixels(4)).save(tmp_path / "copy.bmp")
+    (tmp_path / "labels.csv").write_text(text + "copy.bmp,0,patient99,train\n")
+    material = load_material(plan)
+    names = {material.training.table[row].name for row in (*material.rows.training, *material.rows.validation)}
+    assert not names & {"copy.bmp", "image20.png"}
+    assert len(names) == tiny.COUNT - tiny.TESTED - 1
+    assert "2 training images were left out, because patient or pixels are in the audit" in " ".join(material.notes)
+
+
+def test_copies_of_one_image_are_in_one_half(tmp_path):
+    plan = tiny.write(tmp_path, plan=tiny.PLAN.replace('group = "patient"\n', ""))
+    lines = (tmp_path / "labels.csv").read_text()
+    for index in range(12, 40):
+        Image.fromarray(tiny.pixels(index)).save(tmp_path / f"copy{index}.bmp")
+        lines += f"copy{index}.bmp,{index % 2},x,train\n"
+    (tmp_path / "labels.csv").write_text(lines)
+    material = load_material(plan)
+    halves = [{material.training.table[row].name for row in rows} for rows in material.rows[:2]]
+    for index in range(12, 40):
+        assert any({f"image{index}.png", f"copy{index}.bmp"} <= half for half in halves)
+
+
+def test_an_overlap_with_everything_is_named(tmp_path):
+    plan = tiny.write(tmp_path, LEAVE_OUT.replace('"train"', '"test"'))
+    with pytest.raises(InputError, match="every image is in the audit too"):
+        load_material(plan)

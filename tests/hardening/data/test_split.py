@@ -6,12 +6,16 @@ from palpate.data.cases import Case
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.hardening.data.split import split
+from palpate.hardening.data.split import split_rows
 
 
 def table(labels: list[int], groups: list[str]) -> Table:
     cases = [Case(f"{n}.png", label, group, n) for n, (label, group) in enumerate(zip(labels, groups, strict=True))]
     return Table(tuple(cases), ("a", "b", "c"), Folder(Path(".")))
+
+
+def split(rows, patients, share, seed):
+    return split_rows(rows, patients, range(len(rows)), share, seed)
 
 
 def by_group(rows: Table) -> dict[int, str]:
@@ -63,3 +67,9 @@ def test_rows_without_patient_are_split_one_by_one_and_order_does_not_matter():
     other = split(turned, {}, 0.2, 0)
     assert {rows[row].name for row in found.validation} == {turned[row].name for row in other.validation}
     assert len(found.validation) == 4
+
+
+def test_only_the_given_rows_are_split():
+    rows = table([n % 2 for n in range(20)], [f"p{n // 2}" for n in range(20)])
+    found = split_rows(rows, by_group(rows), range(4, 20), 0.25, 0)
+    assert sorted((*found.training, *found.validation)) == list(range(4, 20))

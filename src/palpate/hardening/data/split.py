@@ -25,15 +25,17 @@ class Split(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def split(table: Table, patients: Mapping[int, str], share: float, seed: int) -> Split:
-    """`split_groups` of a table. A row whose patient is not known is one patient.
+def split_rows(table: Table, patients: Mapping[int, str], rows: Sequence[int], share: float, seed: int) -> Split:
+    """`split_groups` of some rows of a table. A row whose patient is not known is one patient.
 
     Raises:
         InputError: all images are of one patient.
     """
-    labels = [case.label for case in table]
-    names = [patients.get(row, f"\0{case.name}") for row, case in enumerate(table)]
-    return split_groups(labels, names, share, seed, table.classes)
+    labels = [table[row].label for row in rows]
+    names = [patients.get(row, f"\0{table[row].name}") for row in rows]
+    found = split_groups(labels, names, share, seed, table.classes)
+    training, validation = (tuple(rows[place] for place in half) for half in found[:2])
+    return Split(training, validation, found.notes)
 
 
 def split_groups(
