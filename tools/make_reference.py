@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +19,17 @@ import palpate
 from palpate import artefacts as artefact_package
 from palpate import attacks as attack_modules
 from palpate import catalog, checks, contracts, tasks, threats
+from palpate import defences as defence_package
 from palpate.artefacts import catalog as artefact_catalog
 from palpate.artefacts.described import described, range_words
 from palpate.audit.plan import plan
 from palpate.audit.plan.sections import artefacts as plan_artefacts
 from palpate.audit.plan.sections import attacks as plan_attacks
+from palpate.audit.plan.sections import certificates as plan_certificates
 from palpate.audit.plan.sections import data as plan_data
+from palpate.audit.plan.sections import defences as plan_defences
 from palpate.audit.plan.sections import gates as plan_gates
+from palpate.audit.plan.sections import harden as plan_harden
 from palpate.audit.plan.sections import model as plan_model
 from palpate.audit.plan.sections import preprocess as plan_preprocess
 from palpate.audit.plan.sections import quality as plan_quality
@@ -34,7 +39,8 @@ from palpate.audit.plan.sections import survival as plan_survival
 from palpate.audit.plan.sections import tasks as plan_tasks
 from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
-from palpate.storage import artefacts, records, traces
+from palpate.defences import catalog as defence_catalog
+from palpate.storage import artefacts, certificates, records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/make_reference.py from the code; edit the code. -->"
@@ -64,6 +70,32 @@ def attacks() -> str:
         if settings:
             lines += ["| parameter | default |", "|---|---|"]
             lines += [f"| `{name}` | `{_toml(setting.default)}` |" for name, setting in settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+def defence_table() -> str:
+    """The catalogue of defences."""
+    lines = [
+        NOTE,
+        "# Defences",
+        "",
+        "What can stand around a model in a plan: `[[model.defences]]`. Attacks know them. [Which of them "
+        "hold](../explanation/defences.md).",
+        "",
+        "| name | what it does | tasks | attacked |",
+        "|---|---|---|---|",
+    ]
+    entries = list(defence_catalog.defences().values())
+    for entry in entries:
+        tasks = "all" if entry.tasks == defence_catalog.TASKS else ", ".join(entry.tasks)
+        lines.append(f"| [`{entry.name}`](#{entry.name}) | {entry.summary} | {tasks} | {entry.attacked} |")
+    for entry in entries:
+        text, _, said = (inspect.getdoc(entry.maker) or "").partition("\n\nArgs:\n")
+        meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", said, flags=re.MULTILINE))
+        lines += ["", f"## {entry.name}", "", text, "", f"{entry.reference}", "", "| parameter | default | meaning |"]
+        lines += ["|---|---|---|"]
+        for name, default in defence_catalog.described(entry)["parameters"].items():
+            lines.append(f"| `{name}` | `{default}` | {_sentence(meanings[name])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -133,6 +165,13 @@ def record_fields() -> str:
         f"{artefacts.ARTEFACT_VERSION}.",
         "",
         *_rows(artefacts, "ArtefactRow"),
+        "",
+        "## Certificates",
+        "",
+        "One row per image, sigma and L2 radius in `certificates/*.parquet`, version "
+        f"{certificates.CERTIFICATE_VERSION}: [what they mean](../explanation/certificates.md).",
+        "",
+        *_rows(certificates, "CertificateRow"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -163,6 +202,7 @@ def plan_fields() -> str:
         ("[model]", plan_model.ModelSection),
         ("[model.preprocess]", plan_preprocess.PreprocessSection),
         ("[model.inferer]", plan_model.InfererSection),
+        ("[[model.defences]]", plan_defences.DefenceSection),
         ("[model.endpoint]", plan_model.EndpointSection),
         ("[data]", plan_data.DataSection),
         ("[task] of a classification", plan_tasks.ClassificationSection),
@@ -172,7 +212,10 @@ def plan_fields() -> str:
         ("[threat]", plan_threat.ThreatSection),
         ("[[attacks]]", plan_attacks.AttackSection),
         ("[[artefacts]]", plan_artefacts.ArtefactSection),
+        ("[certificates]", plan_certificates.CertificatesSection),
         ("[[gates]]", plan_gates.GateSection),
+        ("[harden]", plan_harden.HardenSection),
+        ("[[harden.mixture]]", plan_harden.RecipeSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[quality]", plan_quality.QualitySection),
         ("[stability]", plan_stability.StabilitySection),
@@ -240,7 +283,7 @@ def public() -> str:
         "of attacks, the columns of records, the keys of `run.json`, the fields of plans and the names in the "
         "catalogue do not change.",
     ]
-    for package in (palpate, contracts, checks, catalog, artefact_package, artefact_catalog):
+    for package in (palpate, contracts, checks, catalog, artefact_package, artefact_catalog, defence_package):
         lines += ["", f"## {package.__name__}", "", *(f"- `{package.__name__}.{name}`" for name in package.__all__)]
     for package in (tasks, threats, attack_modules):
         lines += ["", f"## {package.__name__}", "", "| module | what it holds |", "|---|---|"]
@@ -255,6 +298,7 @@ def pages() -> dict[str, str]:
     return {
         "attacks.md": attacks(),
         "artefacts.md": artefact_table(),
+        "defences.md": defence_table(),
         "records.md": record_fields(),
         "plan.md": plan_fields(),
         "cli.md": commands(),

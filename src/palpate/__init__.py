@@ -24,6 +24,7 @@ _HOMES = {
     "Chain": "palpate.preprocess",
     "Classification": "palpate.tasks.classification",
     "Confined": "palpate.threats.confined",
+    "Defence": "palpate.victim",
     "InputError": "palpate.errors",
     "L1": "palpate.threats.ball",
     "L2": "palpate.threats.ball",
@@ -32,6 +33,7 @@ _HOMES = {
     "MonaiChain": "palpate.preprocess",
     "Note": "palpate.data.formats.scan",
     "PalpateError": "palpate.errors",
+    "Pass": "palpate.victim",
     "Preprocess": "palpate.preprocess",
     "Scale": "palpate.units",
     "Scan": "palpate.data.formats.scan",
@@ -41,7 +43,9 @@ _HOMES = {
     "Victim": "palpate.victim",
     "attack": "palpate.api",
     "compare": "palpate.report.page.comparing",
+    "certify": "palpate.api_certify",
     "curve": "palpate.attacks.curve",
+    "harden": "palpate.api_harden",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
@@ -54,6 +58,7 @@ __all__ = [
     "Chain",
     "Classification",
     "Confined",
+    "Defence",
     "InputError",
     "L1",
     "L2",
@@ -62,6 +67,7 @@ __all__ = [
     "MonaiChain",
     "Note",
     "PalpateError",
+    "Pass",
     "Preprocess",
     "Scale",
     "Scan",
@@ -72,7 +78,9 @@ __all__ = [
     "__version__",
     "attack",
     "compare",
+    "certify",
     "curve",
+    "harden",
     "parse_post_processing",
     "read_scan",
     "trace_attack",
@@ -81,6 +89,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from palpate.api import attack
+    from palpate.api_certify import certify
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
@@ -97,15 +106,15 @@ if TYPE_CHECKING:
     from palpate.threats.ball import L1, L2, Linf
     from palpate.threats.confined import Confined
     from palpate.units import Scale
-    from palpate.victim import Tuning, Victim
+    from palpate.victim import Defence, Pass, Tuning, Victim
 
 
 _old_name = _renamed(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "artefacts":  # `palpate.artefacts.apply` in a notebook
-        return import_module("palpate.artefacts")
+    if name in ("artefacts", "defences"):  # `palpate.artefacts.apply` in a notebook
+        return import_module(f"palpate.{name}")
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")
         return getattr(import_module(home), inside or name)

@@ -14,6 +14,8 @@ from palpate import catalog
 from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.defences.fitted import checked, fitted
+from palpate.defences.reject import Reject
 from palpate.errors import InputError, nearest
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
@@ -27,12 +29,13 @@ from palpate.tasks.goals import ClassGoal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax
 from palpate.tasks.kinds import is_targeted, kind_of
 from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
+from palpate.tasks.screening import Screened, answer_of, screened
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
 from palpate.usercode import ModelError
-from palpate.victim import Inferer, Victim
+from palpate.victim import Defence, Inferer, Victim
 from palpate.victim.draws import DRAWS, NOTICED, difference, size
 from palpate.victim.forms import is_opaque
 
@@ -56,6 +59,7 @@ def attack(
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
+    defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
     task: Task | None = None,
@@ -100,6 +104,8 @@ def attack(
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
+        defences: what stands around the module, in stored values, the first outermost (`palpate.defences`). The attack
+            knows them, and what is judged is the defended model.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
@@ -117,7 +123,12 @@ def attack(
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
         images = images_from(images)
-        victim = _victim(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
+        victim = victim_given(
+            module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
+        )
+        if task is not None:
+            victim.defences = fitted(victim.defences, task)
+        _calibrate(victim, images)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
@@ -126,7 +137,7 @@ def attack(
         ball = _chosen(threat, norm, eps, limits, scale)
         chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
         _require_fit(name, task)
-        task = _looked_at(victim, images, targets, task, goal, stated=outputs is not None)
+        task = looked_at(victim, images, targets, task, goal, stated=outputs is not None)
         _require_fit(name, task)
         generator = torch.Generator().manual_seed(int(seed))
         try:
@@ -154,7 +165,7 @@ def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> N
             raise InputError(text)
 
 
-def _victim(
+def victim_given(
     module: Any,
     bounds: tuple[float, float],
     outputs: Outputs | None,
@@ -162,7 +173,9 @@ def _victim(
     *,
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
+    defences: Sequence[Defence] = (),
 ) -> Victim:
+    """The model that was given, as a victim; raises InputError if it cannot be one."""
     if outputs not in (None, *get_args(Outputs)):
         raise InputError(f"outputs: {outputs!r} is not one of its values. {nearest(str(outputs), get_args(Outputs))}")
     probabilities = outputs not in (None, "logits")
@@ -172,6 +185,7 @@ def _victim(
             "output": output is not None,
             "preprocess": preprocess is not None,
             "inferer": inferer is not None,
+            "defences": len(checked(defences)) > 0,
             "bounds": bounds_from(bounds) not in ((0.0, 1.0), module.bounds),
         }
         if taken := next((name for name, wanted in given.items() if wanted), None):
@@ -186,7 +200,19 @@ def _victim(
         )
     part = model if output is None else Chosen(model, output)
     wrapped = FromProbabilities(part, str(outputs)) if probabilities else part
-    return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer)
+    around = checked(defences)
+    return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer, defences=around)
+
+
+def _calibrate(victim: Victim, images: Tensor) -> None:
+    """Set the threshold of a detector from the images of the call, if it has none."""
+    first = victim.defences[0] if victim.defences else None
+    if isinstance(first, Reject) and first.threshold is None:
+        inside = victim.defences[1:]
+        victim.defences, spent = inside, victim.forwards
+        with victim, torch.no_grad():
+            first = first.calibrated(first.score(images, lambda asked: _tried(victim, asked)))
+        victim.defences, victim.forwards = (first, *inside), spent
 
 
 def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits | None, scale: Scale) -> Threat:
@@ -209,7 +235,7 @@ def _require_fit(name: str, task: Task | None) -> None:
         catalog.check_supports(name, kind, targeted=is_targeted(task))
 
 
-def _looked_at(
+def looked_at(
     victim: Victim, images: Tensor, targets: Tree, task: Task | None, goal: ClassGoal | int | None, *, stated: bool
 ) -> Task:
     """The task, after the model was tried on some images; models that would give wrong figures are refused."""
@@ -221,7 +247,8 @@ def _looked_at(
         outputs = _in_expectation(victim, images[rows], outputs)
     victim.forwards = spent
     require_batch_axis(alone, 1)
-    task = task or _task(outputs, len(rows), goal)
+    task = task or _task(answer_of(outputs), len(rows), goal)
+    task = screened(task) if isinstance(outputs, Screened) else task
     task.validate(outputs, some := task.take(targets, rows))
     if isinstance(task, Detection):
         require_fractions(

@@ -1,4 +1,4 @@
-"""`palpate list`: the attacks, artefacts, post-processing steps and formats that have names."""
+"""`palpate list`: the attacks, artefacts, defences, post-processing steps and formats that have names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from palpate.console import console, echo, echo_lines
-from palpate.errors import InputError
+from palpate.errors import InputError, nearest
 
-lists = typer.Typer(help="List attacks, artefacts, post-processing steps and file formats.", no_args_is_help=True)
+lists = typer.Typer(
+    help="List attacks, artefacts, defences, post-processing steps and file formats.", no_args_is_help=True
+)
 
 
 @lists.command("attacks")
@@ -133,6 +135,44 @@ def _artefact_table(entries: Sequence[Any]) -> None:
     echo("`palpate list artefacts NAME` shows the parameters of one, with their sources.")
 
 
+@lists.command("defences")
+def list_defences(
+    name: Annotated[str | None, typer.Argument(help="One defence, with its parameters; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with parameters.")] = False,
+) -> None:
+    """The defences that a plan can put around a model."""
+    from palpate.defences import catalog
+
+    chosen = [catalog.find(name)] if name else list(catalog.defences().values())
+    if as_json:
+        echo_lines(json.dumps([catalog.described(entry) for entry in chosen], indent=2, ensure_ascii=False))
+    elif name:
+        _show_defence(catalog.described(chosen[0]))
+    else:
+        _defence_table(chosen)
+
+
+def _show_defence(entry: dict[str, Any]) -> None:
+    echo(f"{entry['name']}: {entry['summary']}")
+    echo(f"  tasks       {', '.join(entry['tasks'])}")
+    echo(f"  attacked    {entry['attacked']}")
+    for key, value in entry["parameters"].items():
+        echo(f"  {key:<11} {value}")
+    echo(f"  published   {entry['reference']}")
+
+
+def _defence_table(entries: Sequence[Any]) -> None:
+    from rich.table import Table
+
+    from palpate.defences.catalog import TASKS
+
+    table = Table("defence", "what it does", "tasks", "attacked", box=None, pad_edge=False, header_style="bold")
+    for entry in entries:
+        tasks = "all" if entry.tasks == TASKS else "\n".join(entry.tasks)
+        table.add_row(entry.name, entry.summary, tasks, entry.attacked)
+    console().print(table)
+
+
 @lists.command("handlings", hidden=True)
 @lists.command("post-processing")
 def list_post_processing() -> None:
@@ -154,3 +194,28 @@ def list_formats() -> None:
 
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")
+
+
+@lists.command("recipes")
+def list_recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, with its settings; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with settings.")] = False,
+) -> None:
+    """The recipes that `palpate harden` can train with; every attack of the catalogue is one too."""
+    from dataclasses import asdict
+
+    from palpate.hardening.recipes.table import RECIPES, defaults
+
+    if name is not None and name not in RECIPES:
+        raise InputError(f"There is no recipe '{name}'. {nearest(name, RECIPES)}")
+    chosen = [asdict(RECIPES[one]) | {"settings": defaults(RECIPES[one])} for one in ([name] if name else RECIPES)]
+    if as_json:
+        echo_lines(json.dumps(chosen, indent=2, ensure_ascii=False, default=str))
+        return
+    for entry in chosen:
+        echo(f"{entry['name']}: {entry['summary']}")
+        echo(f"  tasks       {', '.join(entry['tasks'])}")
+        echo(f"  each step   {entry['passes']}")
+        for key, value in entry["settings"].items() if name else ():
+            echo(f"  {key:<11} {json.dumps(value, default=str)}")
+        echo(f"  published   {entry['reference']}")

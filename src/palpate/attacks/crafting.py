@@ -60,7 +60,7 @@ def craft(
     one = replace(attack, run_to_end=True, restarts=1)
     models = transformed_models(victim, one.robust_to)
     rows = torch.arange(len(images), device=images.device)
-    with victim:
+    with victim, torch.enable_grad():
         clean = getattr(one.objective, "needs_clean_outputs", True)
         climb = Climb(one, Unjudged(victim, task, one.threat, images, targets, limits, clean), rows, streams, models)
         climb.run()

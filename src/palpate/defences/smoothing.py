@@ -30,7 +30,7 @@ class Smoothing:
     Attributes:
         sigma: standard deviation of the noise in stored values.
         draws: noisy copies in a search pass.
-        head: how outputs are read; None: `sigmoid` for a single output, otherwise `softmax`.
+        head: how outputs are read; None: as the task says, and without one as classes.
         votes: noisy copies in a judge pass.
 
     Raises:
@@ -61,21 +61,15 @@ class Smoothing:
         Raises:
             InputError: outputs that have no mean, such as the candidates of a detector.
         """
+        reading = self.head or Reading()
         if how.kind == "search":
-            outputs = [answer(images + noise) for noise in noises(images, self.sigma, how.seed, self.draws)]
-            return self._reading(outputs[0]).mean(outputs)
-        votes: Tensor | None = None
-        reading = self.head
-        for noise in noises(images, self.sigma, how.seed, self.votes):
-            output = answer(images + noise)
-            reading = reading or Reading.guessed(output)
-            counted = reading.votes(output)
-            votes = counted if votes is None else votes + counted
-        assert reading is not None and votes is not None
+            copies = noises(images, self.sigma, how.seed, self.draws)
+            return reading.mean([answer(images + noise) for noise in copies])
+        copies = noises(images, self.sigma, how.seed, self.votes)
+        votes = reading.votes(answer(images + next(copies)))
+        for noise in copies:
+            votes = votes + reading.votes(answer(images + noise))
         return reading.of_shares(votes / self.votes, 0.5 / self.votes)
-
-    def _reading(self, outputs: Tree) -> Reading:
-        return self.head or Reading.guessed(outputs)
 
 
 def noises(images: Tensor, sigma: float, seed: int, count: int) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from palpate.tensors import Tree
 from palpate.victim.draws import JUDGED, SEARCHED
@@ -37,7 +37,7 @@ class Defence(Protocol):
     """Something that stands around a model: a frozen value.
 
     Its result for an image must not depend on the rest of the batch, and must repeat to the byte. It never writes
-    into `images`.
+    into `images`. Networks of its own are in an attribute `modules`: a victim freezes and restores them like the model.
     """
 
     @property
@@ -61,12 +61,42 @@ class Defence(Protocol):
         """What it does, in a phrase for a report."""
 
 
-def defended(defences: Sequence[Defence], answer: Callable[[Tensor], Tree], how: Pass) -> Callable[[Tensor], Tree]:
-    """`answer` with the defences around it; the first is the outermost. Each gets a seed of its own."""
+@dataclass(frozen=True)
+class Inside:
+    """What a defence stands around: the next defence and so on, or the network with its preprocessing and inferer.
+
+    Attributes:
+        run: outputs of images in stored values by a network.
+        network: the network that answers.
+    """
+
+    run: Callable[[nn.Module, Tensor], Tree]
+    network: nn.Module
+
+    def __call__(self, images: Tensor) -> Tree:
+        """Outputs for `images` (B, C, *spatial) in stored values."""
+        return self.run(self.network, images)
+
+    def by(self, network: nn.Module) -> Inside:
+        """The same with another network in place of the victim's; everything around it stays."""
+        return Inside(self.run, network)
+
+
+def defended(
+    defences: Sequence[Defence], run: Callable[[nn.Module, Tensor], Tree], how: Pass
+) -> Callable[[nn.Module, Tensor], Tree]:
+    """`run(network, images)` with the defences around it; the first is the outermost. Each gets a seed of its own."""
     for place in reversed(range(len(defences))):
-        answer = _around(defences[place], answer, Pass(how.kind, how.seed + place * _APART))
-    return answer
+        run = _around(defences[place], run, Pass(how.kind, how.seed + place * _APART))
+    return run
 
 
-def _around(defence: Defence, answer: Callable[[Tensor], Tree], how: Pass) -> Callable[[Tensor], Tree]:
-    return lambda images: defence(images, answer, how)
+def _around(
+    defence: Defence, run: Callable[[nn.Module, Tensor], Tree], how: Pass
+) -> Callable[[nn.Module, Tensor], Tree]:
+    return lambda network, images: defence(images, Inside(run, network), how)
+
+
+def modules_of(defences: Sequence[Defence]) -> list[nn.Module]:
+    """The networks that defences have of their own."""
+    return [module for defence in defences for module in getattr(defence, "modules", ())]

@@ -30,11 +30,11 @@ def expected(run: Callable[[Tensor], Tree], images: Tensor, first: int, draws: i
         InputError: outputs of one image have other shapes from draw to draw, so they have no mean.
     """
     rows = []
-    with _kept(images.device):
+    with kept_random_state(images.device):
         for place in range(len(images)):
             row, outputs = images[place : place + 1], []
             for seed in range(first, first + draws):
-                _seed(seed, images.device)
+                seed_everything(seed, images.device)
                 outputs.append(run(row))
             rows.append(mean_of(outputs))
     return mapped(lambda *parts: torch.cat(parts), *rows)
@@ -67,7 +67,7 @@ def mean_of(outputs: Sequence[Tree]) -> Tree:
     return mapped(lambda *parts: torch.stack(parts).mean(0), *outputs)
 
 
-def _seed(seed: int, device: torch.device) -> None:
+def seed_everything(seed: int, device: torch.device) -> None:
     """Seed every generator that a model is likely to use."""
     # Without a GPU in use, torch.manual_seed takes longer than a pass of a small model.
     torch.default_generator.manual_seed(seed)
@@ -78,7 +78,7 @@ def _seed(seed: int, device: torch.device) -> None:
 
 
 @contextmanager
-def _kept(device: torch.device) -> Iterator[None]:
+def kept_random_state(device: torch.device) -> Iterator[None]:
     """The states of these generators, restored afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:

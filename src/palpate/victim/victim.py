@@ -14,7 +14,7 @@ from palpate.errors import InputError, NoGradientError
 from palpate.preprocess.blocking import gradient_missing, where_blocked
 from palpate.tensors import Tree, leaves, mapped, not_read
 from palpate.usercode import ModelError, UserCode, Watchdog
-from palpate.victim.defence import JUDGE, SEARCH, Defence, Pass, defended
+from palpate.victim.defence import JUDGE, SEARCH, Defence, Inside, Pass, defended, modules_of
 from palpate.victim.draws import expected
 from palpate.victim.folding import copied, fold_batch_norms
 from palpate.victim.forms import channels_last, dtype_of, form, is_opaque, parts, shares_memory
@@ -154,12 +154,14 @@ class Victim:
 
     def __enter__(self) -> Victim:
         if self._depth == 0:
-            self._modes = [(part, part.training) for part in self.module.modules()]
-            self._frozen = [(p, p.requires_grad) for p in self.module.parameters()]
+            networks = [self.module, *modules_of(self.defences)]
+            self._modes = [(part, part.training) for network in networks for part in network.modules()]
+            self._frozen = [(p, p.requires_grad) for network in networks for p in network.parameters()]
             self._random = torch.get_rng_state()
             self._random_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
             with self._users_code():
-                self.module.eval()
+                for network in networks:
+                    network.eval()
             self._dtype = dtype_of(self.module)
             for parameter, _ in self._frozen:
                 parameter.requires_grad_(False)
@@ -273,7 +275,7 @@ class Victim:
         for defence in self.defences:
             place = images.clone().requires_grad_()
             with torch.enable_grad():
-                outputs = defence(place, lambda asked: self._pass(self.module, asked), SEARCH)
+                outputs = defence(place, Inside(self._pass, self.module), SEARCH)
             if all(gradient_missing(output, place) for output in leaves(outputs) if output.is_floating_point()):
                 return (
                     f"the defence {defence.describe()} blocks gradients. Pass them straight through in search passes."
@@ -294,10 +296,11 @@ class Victim:
         return mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, outputs)
 
     def _run(self, network: nn.Module, images: Tensor, how: Pass) -> Tree:
-        answer = defended(self.defences, lambda asked: self._pass(network, asked), how)
-        outputs = (
-            answer(images) if self.draws == 1 or not len(images) else expected(answer, images, how.seed, self.draws)
-        )
+        run = defended(self.defences, self._pass, how)
+        if self.draws == 1 or not len(images):
+            outputs = run(network, images)
+        else:
+            outputs = expected(lambda row: run(network, row), images, how.seed, self.draws)
         if self.defences:
             self._require_form(outputs, len(images))
         return outputs
@@ -312,8 +315,9 @@ class Victim:
             inputs = inputs.clone()
         if network is not self.module and self.tuning.layout == "channels_last":
             inputs = inputs.contiguous(memory_format=channels_last(inputs))
-        if self._dtype is not None and inputs.is_floating_point() and inputs.dtype != self._dtype:
-            inputs = inputs.to(self._dtype)
+        dtype = self._dtype if network in (self.module, self._copy) else dtype_of(network)
+        if dtype is not None and inputs.is_floating_point() and inputs.dtype != dtype:
+            inputs = inputs.to(dtype)
         with self._users_code():
             outputs = network(inputs) if self.inferer is None else self.inferer(inputs, network)
             if isinstance(outputs, Tensor) and type(outputs) is not Tensor:
@@ -326,7 +330,7 @@ class Victim:
         if not self.defences:
             self._require_form(outputs, len(images))
         # Margins and losses are computed in the images' format, whatever the model's own is.
-        foreign = (*_COARSE, torch.float64) if self._dtype == torch.float64 else _COARSE
+        foreign = (*_COARSE, torch.float64) if dtype == torch.float64 else _COARSE
         if any(isinstance(part, Tensor) and part.dtype in foreign for part in parts(outputs)):
             return mapped(lambda part: part.to(images.dtype) if part.dtype in foreign else part, outputs)
         return outputs

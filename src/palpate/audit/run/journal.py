@@ -224,6 +224,7 @@ def _model(plan: Plan, subject: Subject) -> dict[str, Any]:
         "preprocess_sha256": digest(encode(subject.preprocess)),
         "inferer": _inferer(subject),
         "draws": subject.victim.draws,
+        **({"defences": [one.describe() for one in subject.victim.defences]} if subject.victim.defences else {}),
     }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from palpate.audit.plan.defences import defences_of
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.scales import scale_of
 from palpate.audit.plan.sections.tasks import SegmentationSection
@@ -24,6 +28,7 @@ from palpate.audit.subject.surrogate import Surrogate, load_surrogate
 from palpate.contracts import Limits
 from palpate.data.formats.scan import Header
 from palpate.data.table import Table
+from palpate.defences.makers import LoadedNetwork
 from palpate.errors import InputError
 from palpate.models.loading import load_noted, weights_digest
 from palpate.models.source import ModelSource
@@ -155,7 +160,10 @@ class Subject:
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """The identity of the model and of some images, as JSON."""
+        # Without defences a model keeps the identity that it had.
+        around = {"defences": encode(self.victim.defences)} if self.victim.defences else {}
         return {
+            **around,
             "model": self.model,
             "weights": self.weights,
             "preprocess": encode(self.preprocess),
@@ -210,6 +218,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
             preprocess=preprocess,
             inferer=plan.model.inferer.build(),
             watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
+            defences=defences_of(plan, partial(_network, plan.root, device, allow_pickle)),
         ),
         table=table,
         preprocess=preprocess,
@@ -227,6 +236,13 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
         notes=loaded.notes,
         surrogate=load_surrogate(plan, device, allow_pickle=allow_pickle),
     )
+
+
+def _network(root: Path, device: torch.device, allow_pickle: bool, source: ModelSource) -> LoadedNetwork:
+    """A network that a defence names, loaded like a model."""
+    module = load_noted(source, root, allow_pickle=allow_pickle).module
+    names = f"{source.digest(root)} {weights_digest(module)}"
+    return LoadedNetwork(module.to(device), hashlib.sha256(names.encode()).hexdigest())
 
 
 def _require_regions(given: Sequence[str], table: Table, structures: Sequence[str]) -> None:

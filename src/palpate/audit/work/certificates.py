@@ -15,8 +15,7 @@ from palpate.audit.subject.subject import Subject
 from palpate.audit.work.shards import under_attack
 from palpate.certificates.decisions import Decisions
 from palpate.certificates.image import Certified, certify_image
-from palpate.certificates.opponent import Attacker
-from palpate.defences.smoothing import Smoothing
+from palpate.certificates.opponent import Attacker, unsmoothed
 from palpate.seeds import derive
 from palpate.storage.certificates import CertificateRow
 from palpate.tensors import finite
@@ -81,7 +80,7 @@ def run_certificate_shard(plan: Plan, subject: Subject, shard: CertificateShard,
     # All sigmas of an image have the same standard normal numbers, so that they can be compared.
     seed = derive(plan.seed, "certificates", subject.table[row].name)
     image, decisions = subject.images([row]), Decisions(item.task, subject.targets([row]))
-    victim = inside(subject.victim)
+    victim = unsmoothed(subject.victim)
     torch.manual_seed(seed)
     before = victim.forwards
     with under_attack(), victim:
@@ -92,22 +91,6 @@ def run_certificate_shard(plan: Plan, subject: Subject, shard: CertificateShard,
     if attacker is not None:
         spent = (spent[0] + attacker.forwards, attacker.backwards)
     return _rows(subject, shard, found, seed, clean, spent)
-
-
-def inside(victim: Victim) -> Victim:
-    """The model that is smoothed: the victim itself; without its outermost defence if that is smoothing already."""
-    if not (victim.defences and isinstance(victim.defences[0], Smoothing)):
-        return victim
-    return Victim(
-        victim.module,
-        victim.bounds,
-        preprocess=victim.preprocess,
-        inferer=victim.inferer,
-        tuning=victim.tuning,
-        watchdog=victim.watchdog,
-        draws=victim.draws,
-        defences=victim.defences[1:],
-    )
 
 
 def _clean(victim: Victim, item: CertificateItem, image: torch.Tensor, decisions: Decisions) -> tuple[bool, float]:

@@ -109,6 +109,8 @@ class AuditedModel(JsonObject):
     """How the network is applied to a whole image: at once, in sliding windows, averaged over flips."""
     draws: int = 1
     """Draws over which each output is averaged; 1 for a model without random numbers."""
+    defences: list[Text] = Field(default_factory=list)
+    """What stands around the model, the first outermost; attacks took it into account."""
 
 
 class DataDescription(JsonObject):

@@ -11,6 +11,7 @@ from palpate.audit.plan.checks.certificates import certificate_problems
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems, surrogate_problems
 from palpate.audit.plan.checks.threat import threat_problems
+from palpate.audit.plan.defences import defence_problems
 from palpate.audit.plan.items import item
 from palpate.audit.plan.places import belongs
 from palpate.audit.plan.problems import Problem, split
@@ -50,7 +51,15 @@ def problems(plan: PlanFields) -> list[Problem]:
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat
     if not found:
-        found += [*_attacks(plan), *artefact_problems(plan), *_gates(plan), *_survival(plan), *_pictures(plan)]
+        found += [
+            *defence_problems(plan),
+            *_attacks(plan),
+            *artefact_problems(plan),
+            *_gates(plan),
+            *_survival(plan),
+            *_pictures(plan),
+        ]
+    if not found:
         found += certificate_problems(plan)
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from palpate.audit.plan.sections.base import Section
+from palpate.audit.plan.sections.defences import DefenceSection
 from palpate.audit.plan.sections.preprocess import PreprocessSection
 from palpate.models.endpoint import Endpoint
 from palpate.models.source import ORIGINS, ModelSource
@@ -134,6 +135,8 @@ class ModelSection(Section):
     """From stored values to the network's input."""
     inferer: InfererSection = InfererSection()
     """How the network is evaluated on that input."""
+    defences: tuple[DefenceSection, ...] = Field(default=(), examples=["[[model.defences]]"])
+    """What stands around the model, in stored values; the first is outermost. Attacks know them."""
 
     @property
     def named(self) -> str:
