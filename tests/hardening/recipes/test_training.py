@@ -138,7 +138,10 @@ def test_training_without_an_attack_does_not():
 def test_training_on_artefacts_raises_the_score_under_artefacts():
     module = Pixels(2, True)
     module.load_state_dict(standard("classes"))
-    task, recipe = TASKS["classes"], make("artefacts", {"names": ["brightness"], "severity": 5.0, "draws": 2}, TASKS["classes"])
+    task, recipe = (
+        TASKS["classes"],
+        make("artefacts", {"names": ["brightness"], "severity": 5.0, "draws": 2}, TASKS["classes"]),
+    )
     images, targets = lesson("classes", 9999)
 
     def score():
