@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from palpate.metrics.differences import SIGNS, STUDENT, TANGO, TANGO_GROUPS, difference, paired_worth, tango
 from palpate.metrics.grading import area_under_roc
-from palpate.metrics.intervals import Mean, Origin, Resampling, Share
+from palpate.metrics.intervals import Mean, Origin, Resampling, Share, percentiles
 
 
 def origin(of, group):
@@ -101,6 +101,9 @@ def test_a_figure_of_all_images_is_drawn_once_for_both_models():
     assert made[0].low - made[1].high < found.change.low < found.change.value < found.change.high
     # Paired: narrower than the difference of two independent figures.
     assert found.change.high - found.change.low < 0.75 * (made[0].high - made[0].low + made[1].high - made[1].low)
+    areas = [area_under_roc(ill, one, among) for one in (score, score + 0.6 * ill)]
+    drawn = resampling.resampled(lambda weights: areas[1](weights) - areas[0](weights))
+    assert (found.change.low, found.change.high) == pytest.approx(percentiles(drawn, 40))
     again = difference(origin(made[0].origin.of, resampling.group), origin(made[1].origin.of, resampling.group))
     assert (again.change.low, again.change.high) == pytest.approx((found.change.low, found.change.high))
 

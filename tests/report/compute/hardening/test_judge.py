@@ -179,6 +179,12 @@ def test_what_was_not_measured_prevents_the_word_and_is_named(before, robust):
     assert "not measured: " in verdict.sentence and all(name in verdict.sentence for name in missing)
 
 
+def test_one_missing_check_is_enough_to_prevent_the_word(before, robust):
+    verdict = judge(before, robust, proven(**{"images against the old model": None}))
+    assert not verdict.word and not verdict.refused
+    assert verdict.sentence.endswith("not measured: images against the old model.")
+
+
 def test_a_budget_that_no_run_has_is_not_judged(before, robust):
     verdict = judge(before, robust, {**proven(), "eps": 0.3})
     assert not verdict.word and verdict.eps is None and states(verdict)["gain"] == "not measured"
