@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
@@ -170,7 +171,7 @@ def screened(task: Task) -> Task:
     kind = _SCREENED.get(type(value))
     if kind is None:
         raise InputError("reject: a detector of attacks surrounds classes, findings or masks only.")
-    made: Task = kind(**{name: getattr(value, name) for name in value.__dataclass_fields__})
+    made: Task = kind(**{field.name: getattr(value, field.name) for field in fields(value)})
     return made
 
 
