@@ -5,9 +5,9 @@ from functools import cache
 
 import pytest
 import torch
-from palpate.harden.contracts import Batch, Situation
-from palpate.harden.losses.default import default_loss
-from palpate.harden.recipes.table import make
+from palpate.hardening.contracts import Batch, Situation
+from palpate.hardening.losses.default import default_loss
+from palpate.hardening.recipes.table import make
 from torch import nn
 
 from palpate.annotations import Masks
