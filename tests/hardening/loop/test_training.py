@@ -244,12 +244,13 @@ def test_batches_of_one_image_do_not_break_batch_norms(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_only_the_training_step_is_computed_in_a_coarse_format(tmp_path, precision):
+def test_only_the_training_step_is_computed_in_a_coarse_format(tmp_path, precision, caplog):
     formats = []
     module = network()
     handle = module[0].register_forward_hook(lambda part, inputs, output: formats.append((part.training, output.dtype)))
     trained = train(better(module, precision=precision), tmp_path)
     handle.remove()
+    assert not caplog.records, "Fabric tells the user how it works"
     coarse = torch.bfloat16 if precision == "bfloat16" else torch.float32
     assert set(formats) == {(False, torch.float32), (True, coarse)}
     assert trained.state["0.weight"].dtype == torch.float32

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -117,16 +119,29 @@ def processes_for(module: nn.Module, optimiser: Optimizer, precision: str) -> Pr
     strategy: Any = DDPStrategy(broadcast_buffers=False) if several else "auto"
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if several else 1
     cuda = place.is_cuda
-    fabric = Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=local if several or not cuda else [place.device.index or 0],
-        num_nodes=world(os.environ) // local if several else 1,
-        strategy=strategy,
-        precision="bf16-mixed" if precision == "bfloat16" and not double else exact,
-    )
-    fabric.launch()
-    wrapped, wrapped_optimiser = fabric.setup(module, optimiser)
+    with _silent():
+        fabric = Fabric(
+            accelerator="cuda" if cuda else "cpu",
+            devices=local if several or not cuda else [place.device.index or 0],
+            num_nodes=world(os.environ) // local if several else 1,
+            strategy=strategy,
+            precision="bf16-mixed" if precision == "bfloat16" and not double else exact,
+        )
+        fabric.launch()
+        wrapped, wrapped_optimiser = fabric.setup(module, optimiser)
     return Processes(fabric, wrapped, wrapped_optimiser)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Inside the block, Fabric does not tell the user how it works."""
+    log = logging.getLogger("lightning_fabric")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def world(environment: Mapping[str, str]) -> int:
