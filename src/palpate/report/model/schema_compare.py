@@ -30,6 +30,7 @@ Section = Literal[
     "grading",
     "subgroups",
     "artefacts",
+    "certificates",
     "survival",
     "attacks",
     "classes by attack",

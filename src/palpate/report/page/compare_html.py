@@ -17,7 +17,19 @@ from palpate.report.model.words import amount
 from palpate.report.page.compare_terminal import TITLES, between, said, value_in_words
 from palpate.report.page.templating import page_environment, script_hash, source
 
-LEADING = ("result", "goals", "classes", "parts", "sizes", "clinical", "grading", "subgroups", "artefacts", "survival")
+LEADING = (
+    "result",
+    "goals",
+    "classes",
+    "parts",
+    "sizes",
+    "clinical",
+    "grading",
+    "subgroups",
+    "artefacts",
+    "certificates",
+    "survival",
+)
 """Sections whose rows at the budget of the sentences are open; the other sections are folded whole."""
 
 

@@ -9,13 +9,24 @@ from rich.table import Table
 from rich.text import Text
 
 from palpate.report.compute.compare.gates import place_in_words
-from palpate.report.compute.compare.listing import CLEAN
+from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.sentences import written
 from palpate.report.model.schema_compare import Change, Comparison, GateResult, Pair
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
 
-SHOWN = ("result", "goals", "classes", "parts", "sizes", "clinical", "grading", "subgroups", "artefacts")
+SHOWN = (
+    "result",
+    "goals",
+    "classes",
+    "parts",
+    "sizes",
+    "clinical",
+    "grading",
+    "subgroups",
+    "artefacts",
+    "certificates",
+)
 """Sections of the terminal; the others are on the page and in `compare.json`."""
 TITLES = {
     "result": "Result",
@@ -27,6 +38,7 @@ TITLES = {
     "grading": "Grades and detection of disease",
     "subgroups": "Sites and scanners",
     "artefacts": "Artefacts",
+    "certificates": "Certificates of the smoothed model",
     "survival": "Survival in files",
     "attacks": "Each attack",
     "classes by attack": "Each attack, by class",
@@ -96,20 +108,28 @@ def _section(section: str, found: Sequence[Change], rows: int, of: tuple[Pair, C
         table.add_column(Text(head), justify="right", no_wrap=True)
     table.add_column(Text("reading"))
     for change in shown:
-        colour = _COLOURS.get(change.reading, "")
-        name = place_in_words(change.model_copy(update={"eps": None, "under": CLEAN if change.eps else change.under}))
-        name = name.removesuffix(" without an attack") if change.eps else name
-        under = "" if change.under in {CLEAN, "any attack"} or not change.eps else f" under {change.under}"
-        name += f", {change.goal}" if section == "goals" else ""
-        table.add_row(
-            *map(Text, (name + under, amount(change.eps) if change.eps is not None else "clean" if change.under == CLEAN else "",
-                        value_in_words(change, change.first), value_in_words(change, change.second))),
-            Text(written(change, change.difference.value), style=colour),
-            Text(between(change)),
-            Text(NOTHING if change.p_holm is None else p_value(change.p_holm)),
-            Text(change.reading, style=colour),
-        )  # fmt: skip
+        table.add_row(*_row(change))
     return table
+
+
+def _row(change: Change) -> list[Text]:
+    """What a figure is about, its budget, both values, their difference, and what that means."""
+    colour, clean = _COLOURS.get(change.reading, ""), change.under == CLEAN
+    name = place_in_words(change.model_copy(update={"eps": None, "under": CLEAN if change.eps else change.under}))
+    if change.eps is not None:
+        name = name.removesuffix(" without an attack")
+        name += "" if change.under in {CLEAN, ANY} else f" under {change.under}"
+    name += f", {change.goal}" if change.section == "goals" else ""
+    return [
+        Text(name),
+        Text(amount(change.eps) if change.eps is not None else CLEAN if clean else ""),
+        Text(value_in_words(change, change.first)),
+        Text(value_in_words(change, change.second)),
+        Text(written(change, change.difference.value), style=colour),
+        Text(between(change)),
+        Text(NOTHING if change.p_holm is None else p_value(change.p_holm)),
+        Text(change.reading, style=colour),
+    ]
 
 
 def value_in_words(change: Change, figure: Figure) -> str:

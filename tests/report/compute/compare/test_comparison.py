@@ -13,7 +13,9 @@ from palpate.errors import InputError, StorageError
 from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.results import measure
 from palpate.report.model.schema_compare import Comparison
-from palpate.storage.runs import RunFolder
+from palpate.storage.certificates import CertificateRow
+from palpate.storage.runs import CERTIFICATE_SCHEMA, RunFolder, _read
+from tests.report.certificates import make_graded as make_certified
 from tests.report.dense import make_dense
 from tests.report.json_schema import fits
 from tests.report.pair import make_pair, other_model, relabelled, rewritten
@@ -128,6 +130,23 @@ def test_every_task_is_compared(kind, tmp_path):
     assert {"result", "parts", "attacks"} <= parts and ("sizes" in parts) == (kind == "detection")
     assert of(found, "robust accuracy", 1.0).difference.value < 0
     assert "acceptable result" in found.pairs[0].sentence
+
+
+def test_certificates_of_the_smoothed_models_are_compared_at_each_radius(tmp_path):
+    first = make_certified(tmp_path / "a", sigmas=(5.0, 10.0))
+    second = relabelled(make_certified(tmp_path / "b", sigmas=(10.0,)))
+    for name in second.describe()["certificates"]["shards"]:
+        rows = _read(second.certificates(name), CERTIFICATE_SCHEMA, "").to_pylist()
+        lists = ({key: tuple(v) if isinstance(v, list) else v for key, v in row.items()} for row in rows)
+        second.write_certificates(name, [replace(CertificateRow(**one), least_acceptable=False) for one in lists])
+    found = compare_runs([first, second])
+    mine = [one for one in found.pairs[0].changes if one.section == "certificates"]
+    assert {one.under for one in mine} == {"smoothing with sigma 10"} and "made in another way" in warned(
+        found, "certificates"
+    )
+    certified = next(one for one in mine if (one.figure, one.how) == ("certified accuracy", "L2 radius 5"))
+    assert certified.second.value == 0 < certified.first.value and certified.first.total == 40
+    assert certified.difference.value == -certified.first.value and certified.reading == "worse"
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------

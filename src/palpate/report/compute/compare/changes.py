@@ -19,7 +19,17 @@ ESTABLISHED = 0.05
 
 def changes(first: Mapping[Place, Listed], second: Mapping[Place, Listed]) -> list[Change]:
     """The change of every figure that both runs have, in the order of the first; not yet adjusted."""
-    return [_change(place, one, second[place]) for place, one in first.items() if place in second]
+    return [
+        _change(place, one, second[place])
+        for place, one in first.items()
+        if place in second and _images(one) == _images(second[place])
+    ]
+
+
+def _images(listed: Listed) -> int:
+    """Number of images that a figure could be about: some artefacts and certificates are on a part of them."""
+    assert listed.figure.origin is not None
+    return int(listed.figure.origin.resampling.group.size)
 
 
 def _change(place: Place, one: Listed, two: Listed) -> Change:

@@ -11,7 +11,7 @@ from palpate.metrics.intervals import LEVEL
 from palpate.report.compute.compare.changes import adjusted, changes
 from palpate.report.compute.compare.gates import By, Gate, judge_gates
 from palpate.report.compute.compare.likeness import distinct
-from palpate.report.compute.compare.measured import Measured, comparable
+from palpate.report.compute.compare.measured import Comparable, Measured, comparable
 from palpate.report.compute.compare.sentences import result_in_words
 from palpate.report.compute.compare.switches import Switches
 from palpate.report.compute.hardening.given import given, is_hardened
@@ -49,19 +49,14 @@ def compare_runs(
         StorageError: a run cannot be read.
     """
     found = comparable(paths, match_names=match_names, eps=eps)
-    first, others, headline = found.runs[0], found.runs[1:], found.headline
-    raw = adjusted([changes(first.figures, other.figures) for other in others])
-    pairs = [
-        _pair(first, other, changed, headline, names=names, hardened=hardened)
-        for other, changed in zip(others, raw, strict=True)
-    ]
+    first, pairs = found.runs[0], _pairs(found, names=names, hardened=hardened)
     return Comparison(
         notice=NOTICE,
         palpate=_version(),
         **{name: getattr(first.results, name) for name in ("task", "data", "threat")},
         images=first.reading.panel.images.count,
         eps=list(first.shared.eps),
-        headline=headline,
+        headline=found.headline,
         attacks=list(first.shared.attacks.values()),
         runs=[_described(one) for one in found.runs],
         warnings=distinct(found.warnings),
@@ -76,6 +71,15 @@ def _version() -> str:
         return version("palpate")
     except PackageNotFoundError:  # run from a folder that is not installed
         return "not installed"
+
+
+def _pairs(found: Comparable, *, names: bool, hardened: bool) -> list[Pair]:
+    first, others = found.runs[0], found.runs[1:]
+    every = adjusted([changes(first.figures, other.figures) for other in others])
+    return [
+        _pair(first, other, changed, found.headline, names=names, hardened=hardened)
+        for other, changed in zip(others, every, strict=True)
+    ]
 
 
 def _pair(

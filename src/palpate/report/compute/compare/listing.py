@@ -58,7 +58,7 @@ def listed(results: Results, sizes: Sequence[Series] = ()) -> dict[Place, Listed
         results: the report's figures.
         sizes: the same for small and for large structures, from `palpate.report.compute.compare.sizes`.
     """
-    parts = (_result, _classes, _series, _clinical, _subgroups, _artefacts, _survival, _attacks)
+    parts = (_result, _classes, _series, _clinical, _subgroups, _artefacts, _certificates, _survival, _attacks)
     rows = [*(row for part in parts for row in part(results)), *_sizes(sizes)]
     return {place: found for place, found in rows if found.figure.origin is not None}
 
@@ -203,6 +203,24 @@ def _artefacts(results: Results) -> Iterator[Row]:
                 place = Place("artefacts", name, under=item.name, how="all severities")
                 yield place, Listed(figure, "lower", "fraction")
         yield from _measured(results, item)
+
+
+def _certificates(results: Results) -> Iterator[Row]:
+    """What is certain about the smoothed model, and what attacks leave of it, at each L2 radius."""
+    if results.certificates is None:
+        return
+    classes, score = results.task.classification, figure_name(results.task.score)
+    for item in results.certificates.items:
+        under = f"smoothing with sigma {item.sigma:g}"
+        for point in item.points:
+            bounds = (("certified", point.certified), ("attacked", point.attacked))
+            for name, bound in bounds:
+                if bound is not None:
+                    how = f"L2 radius {point.radius:g}"
+                    yield Place("certificates", f"{name} accuracy", under=under, how=how), Listed(bound.acceptable)
+                    if not classes:
+                        place = Place("certificates", f"{name} {score}", under=under, how=how)
+                        yield place, Listed(bound.score, "higher", "fraction")
 
 
 def _decided(item: ArtefactResults, how: str, right: Figure, score: Figure, task: tuple[bool, str]) -> Iterator[Row]:

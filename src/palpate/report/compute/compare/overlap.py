@@ -33,6 +33,7 @@ def overlap(sides: Sequence[Side], rows: Sequence[tuple[int, ...]]) -> tuple[lis
     attacks = _attacks(sides, said)
     steps = _steps(sides, said)
     artefacts = _artefacts(sides, said)
+    certificates = _certificates(sides, rows, said)
     shared = []
     for place, side in enumerate(sides):
         mine = {found[place].name: found for found in attacks}
@@ -43,6 +44,7 @@ def overlap(sides: Sequence[Side], rows: Sequence[tuple[int, ...]]) -> tuple[lis
                 budgets={name: _budgets(found) for name, found in mine.items()},
                 handlings=tuple(_names(side.description).index(step) for step in steps),
                 artefacts={found[place].item: found[0].item for found in artefacts},
+                certificates=certificates,
             )
         )
     return shared, said
@@ -187,6 +189,19 @@ def _artefacts(sides: Sequence[Side], said: list[Warned]) -> list[tuple[Artefact
         text = "Artefacts that only some runs have, or that were searched in another way, are not compared: "
         said.append(Warned(level="warning", subject="artefacts", text=f"{text}{neighbours(others)}."))
     return kept
+
+
+def _certificates(sides: Sequence[Side], rows: Sequence[tuple[int, ...]], said: list[Warned]) -> tuple[str, ...]:
+    """Certificates that were made in the same way on the same rows."""
+    every = [side.description.certificates for side in sides]
+    names = [[one.item for one in found.items] if found else [] for found in every]
+    images = {found.images for found in every if found}
+    same = len(set(rows)) == 1 and len(images) == 1
+    common = tuple(item for item in names[0] if same and all(item in others for others in names))
+    if any(set(mine) - set(common) for mine in names):
+        text = "Certificates that only some runs have, or that were made in another way, are not compared."
+        said.append(Warned(level="warning", subject="certificates", text=text))
+    return common
 
 
 def _same_artefact(one: ArtefactDescription, other: ArtefactDescription) -> bool:

@@ -21,6 +21,7 @@ class Shared:
         budgets: name of an attack in this run -> its budgets in values.
         handlings: places of the common post-processing steps in this run's lists.
         artefacts: identities of the artefacts in this run -> their identity in the comparison.
+        certificates: identities of the certificates that all runs have.
     """
 
     rows: tuple[int, ...]
@@ -28,6 +29,7 @@ class Shared:
     budgets: Mapping[str, tuple[float, ...]]
     handlings: tuple[int, ...]
     artefacts: Mapping[str, str]
+    certificates: tuple[str, ...] = ()
 
     @property
     def eps(self) -> tuple[float, ...]:
@@ -60,6 +62,7 @@ class SharedRun(RunFolder):
             "attacks": attacks,
             "handlings": [steps[place] for place in shared.handlings],
             "artefacts": self._artefacts(stored.get("artefacts")),
+            "certificates": self._certificates(stored.get("certificates")),
         }
 
     def _artefacts(self, stored: Any) -> dict[str, Any] | None:
@@ -71,6 +74,11 @@ class SharedRun(RunFolder):
             if one["item"] in self.shared.artefacts
         ]
         return {**stored, "items": items, "pictures": [], "reference": None}
+
+    def _certificates(self, stored: Any) -> dict[str, Any] | None:
+        if not stored or not self.shared.certificates:
+            return None
+        return {**stored, "items": [one for one in stored["items"] if one["item"] in self.shared.certificates]}
 
     def complete(self) -> bool:
         """Whether every shard is there; see `RunFolder`."""
@@ -95,6 +103,12 @@ class SharedRun(RunFolder):
         frame = _renumbered(frame, kept, self.shared.rows)
         frame["item"] = _renamed(frame["item"], self.shared.artefacts)
         return frame
+
+    def certificate_frame(self) -> Frame:
+        """The shared rows of certificates."""
+        frame = RunFolder(self.path).certificate_frame()
+        kept = np.isin(frame["item"].astype(str), list(self.shared.certificates))
+        return _renumbered(frame, kept, self.shared.rows)
 
 
 def _renumbered(frame: Frame, kept: Any, rows: Sequence[int]) -> Frame:
