@@ -1,7 +1,7 @@
 """What defences are worth: each around one small network, attacked naively (as if it were not there) and adaptively.
 
     python -m benchmarks.defences --xrays pneumoniamnist.npz
-    python -m benchmarks.defences --xrays pneumoniamnist.npz --only jpeg
+    python -m benchmarks.defences --xrays pneumoniamnist.npz --only jpeg reject
 
 A network for chest X-rays of PneumoniaMNIST (28 x 28 pixels) is trained here, in seconds, without any defence; so are
 two more for the ensemble, one with noise for smoothing, and a denoiser. `naive` attacks the network alone and shows the
@@ -193,7 +193,7 @@ def row(
     return Row(name, *shares, round(spent, 1))
 
 
-def rows(xrays: Path, images: int, steps: int, training: int, epochs: int, only: str):  # type: ignore[no-untyped-def]
+def rows(xrays: Path, images: int, steps: int, training: int, epochs: int, only: Sequence[str]):  # type: ignore[no-untyped-def]
     """All rows, one after the other."""
     seen, data = images_of(xrays, "train", training), images_of(xrays, "val", images)
     plain, second, third = (trained(*seen, seed, epochs) for seed in range(3))
@@ -219,7 +219,7 @@ def rows(xrays: Path, images: int, steps: int, training: int, epochs: int, only:
         (f"trained with noise {SIGMA:g}, no defence", noisy, ()),
         (f"trained with noise {SIGMA:g}, smoothing {SIGMA:g}", noisy, (Smoothing(SIGMA),)),
     ):
-        if only in name:
+        if not only or any(part in name for part in only):
             yield row(name, network, around, data, found[network], steps)
 
 
@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument("--training", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, default=None, help="store the rows as JSON, such as results/defences.json")
-    parser.add_argument("--only", default="", help="measure only rows whose name contains this")
+    parser.add_argument("--only", nargs="*", default=(), help="measure only rows whose names contain one of these")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found = []

@@ -18,7 +18,7 @@ GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 sys.path.insert(0, str(ROOT / "tools"))
 
 
-@pytest.mark.parametrize("name", ["attacks.md", "cli.md", "plan.md", "public.md", "records.md"])
+@pytest.mark.parametrize("name", ["attacks.md", "cli.md", "defences.md", "plan.md", "public.md", "records.md"])
 def test_reference_page_is_fresh(name):
     import make_reference
 
