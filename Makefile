@@ -40,6 +40,7 @@ mutants: setup
 reference: setup
 	$(BIN)/python tools/make_reference.py
 	$(BIN)/python -m palpate.report docs/reference/results.schema.json
+	$(BIN)/python -m palpate.report --compare docs/reference/compare.schema.json
 
 release-notes:
 	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" tools/release_notes.py

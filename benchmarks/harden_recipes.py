@@ -24,11 +24,10 @@ import torch
 from palpate import catalog
 from palpate.audit.plan.plan import Plan, load_plan
 from palpate.contracts import Attack
-from palpate.harden.courses import course_of
-from palpate.harden.examination import Examination
-from palpate.harden.loop.trainer import train
-from palpate.harden.loop.weights import put
-from palpate.harden.material import Material, load_material
+from palpate.hardening.courses import course_of
+from palpate.hardening.examination import Examination
+from palpate.hardening.loop.trainer import train
+from palpate.hardening.material import Material, load_material
 from palpate.tasks.kinds import kind_of
 
 STEPS = 30
@@ -68,7 +67,7 @@ def trained(material: Material, recipe: str, seed: int, folder: Path) -> dict[st
     seconds = time.process_time() - begin
     module = material.judged.module
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    put(module, found.state)
+    module.load_state_dict(found.state)
     examination = course.examiner
     assert isinstance(examination, Examination)
     after = scores(material, examination, kind_of(course.task))

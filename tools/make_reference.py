@@ -29,6 +29,7 @@ from palpate.audit.plan.sections import certificates as plan_certificates
 from palpate.audit.plan.sections import data as plan_data
 from palpate.audit.plan.sections import defences as plan_defences
 from palpate.audit.plan.sections import gates as plan_gates
+from palpate.audit.plan.sections import harden as plan_harden
 from palpate.audit.plan.sections import model as plan_model
 from palpate.audit.plan.sections import preprocess as plan_preprocess
 from palpate.audit.plan.sections import quality as plan_quality
@@ -78,7 +79,7 @@ def defence_table() -> str:
         NOTE,
         "# Defences",
         "",
-        "What can stand around a model in a plan: `[[model.defences]]`. Attacks know them. [Which of them "
+        "What can surround a model in a plan: `[[model.defences]]`. Attacks know them. [Which of them "
         "hold](../explanation/defences.md).",
         "",
         "| name | what it does | tasks | attacked |",
@@ -213,6 +214,8 @@ def plan_fields() -> str:
         ("[[artefacts]]", plan_artefacts.ArtefactSection),
         ("[certificates]", plan_certificates.CertificatesSection),
         ("[[gates]]", plan_gates.GateSection),
+        ("[harden]", plan_harden.HardenSection),
+        ("[[harden.mixture]]", plan_harden.RecipeSection),
         ("[survival]", plan_survival.SurvivalSection),
         ("[quality]", plan_quality.QualitySection),
         ("[stability]", plan_stability.StabilitySection),

@@ -15,6 +15,7 @@ from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, label
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.defences.fitted import checked, fitted
+from palpate.defences.reject import Reject
 from palpate.errors import InputError, nearest
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
@@ -28,6 +29,7 @@ from palpate.tasks.goals import ClassGoal, Towards, Untargeted
 from palpate.tasks.heads import Head, OneLogit, Softmax
 from palpate.tasks.kinds import is_targeted, kind_of
 from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
+from palpate.tasks.screening import Screened, answer_of, screened
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
@@ -102,7 +104,7 @@ def attack(
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
-        defences: what stands around the module, in stored values, the first outermost (`palpate.defences`). The attack
+        defences: what surrounds the module, in stored values, the first outermost (`palpate.defences`). The attack
             knows them, and what is judged is the defended model.
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.
@@ -126,6 +128,7 @@ def attack(
         )
         if task is not None:
             victim.defences = fitted(victim.defences, task)
+        _calibrate(victim, images)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
@@ -201,6 +204,17 @@ def victim_given(
     return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer, defences=around)
 
 
+def _calibrate(victim: Victim, images: Tensor) -> None:
+    """Set the threshold of a detector from the images of the call, if it has none."""
+    first = victim.defences[0] if victim.defences else None
+    if isinstance(first, Reject) and first.threshold is None:
+        inside = victim.defences[1:]
+        victim.defences, spent = inside, victim.forwards
+        with victim, torch.no_grad():
+            first = first.calibrated(first.score(images, lambda asked: _tried(victim, asked)))
+        victim.defences, victim.forwards = (first, *inside), spent
+
+
 def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits | None, scale: Scale) -> Threat:
     if threat is None:
         if eps is None:
@@ -233,7 +247,8 @@ def looked_at(
         outputs = _in_expectation(victim, images[rows], outputs)
     victim.forwards = spent
     require_batch_axis(alone, 1)
-    task = task or _task(outputs, len(rows), goal)
+    task = task or _task(answer_of(outputs), len(rows), goal)
+    task = screened(task) if isinstance(outputs, Screened) else task
     task.validate(outputs, some := task.take(targets, rows))
     if isinstance(task, Detection):
         require_fractions(

@@ -17,6 +17,7 @@ from palpate.certificates.outcome import Certificates
 from palpate.certificates.settings import Settings
 from palpate.certificates.votes import together
 from palpate.contracts import Task
+from palpate.defences.fitted import fitted
 from palpate.errors import InputError
 from palpate.models.faults import refusal
 from palpate.models.source import Outputs
@@ -25,7 +26,7 @@ from palpate.tensors import Tree
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale, radius
 from palpate.usercode import ModelError
-from palpate.victim import Inferer, Victim
+from palpate.victim import Defence, Inferer, Victim
 
 Size = float | str
 
@@ -47,6 +48,7 @@ def certify(
     bounds: tuple[float, float] = (0.0, 1.0),
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
+    defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
     task: Task | None = None,
@@ -81,6 +83,7 @@ def certify(
         bounds: lowest and highest value that an image can store.
         preprocess: differentiable map from stored values to the module's input.
         inferer: how the module is evaluated on whole images.
+        defences: what stands around the module, as in `palpate.attack`; the noise is outside of them.
         outputs: what the module returns, as in `palpate.attack`.
         output: name or place of the output to use, as in `palpate.attack`.
         task: what the outputs mean; a classification by default.
@@ -92,7 +95,9 @@ def certify(
     """
     with torch.inference_mode(False), torch.enable_grad():
         images = images_from(images)
-        victim = victim_given(module, bounds, outputs, output, preprocess=preprocess, inferer=inferer)
+        victim = victim_given(
+            module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
+        )
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
         scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
@@ -101,6 +106,7 @@ def certify(
             radii=tuple(_size("radii", one, scale) for one in radii), attack=attack, steps=steps, draws=draws,
         )  # fmt: skip
         task = looked_at(victim, images, targets, task, None, stated=outputs is not None)
+        victim.defences = fitted(victim.defences, task)
         try:
             return _certified(unsmoothed(victim), task, images, targets, settings, seed, batch)
         except ModelError as error:

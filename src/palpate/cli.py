@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.compare import compare
-from palpate.commands.harden import harden
+from palpate.commands.harden import carry_out, harden
 from palpate.commands.status import (
     BAD_INPUT,
     FAULT,
@@ -134,10 +134,13 @@ def demo(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Whole audits, offline, some eight minutes of one core: digital phantoms and small networks for three tasks."""
-    from palpate.audit.demo.folder import write_demo
+    """Whole audits, offline, some ten minutes of one core: digital phantoms and small networks for three tasks.
 
-    worst, lines = FINISHED, []
+    At the end the grading network is trained against attacks, and compared with the one before.
+    """
+    from palpate.audit.demo.folder import DEMOS, write_demo
+
+    worst, lines, trained = FINISHED, [], []
     for name in DemoTask if task is None else (task,):
         plan = write_demo(out, name.value)
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
@@ -146,8 +149,13 @@ def demo(
             raise typer.Exit(status)
         worst = max(worst, status)
         lines += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
+        trained += [plan] if DEMOS[name.value].training else []
     if not quiet:
         echo_lines("\n".join(lines))
+    for plan in trained:
+        echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
+        status = carry_out(plan, None, "short", threads=threads, quiet=quiet)
+        worst = status if status != FINISHED else worst
     raise typer.Exit(worst)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from palpate.console import console, echo, echo_lines
-from palpate.errors import InputError
+from palpate.errors import InputError, nearest
 
 lists = typer.Typer(
     help="List attacks, artefacts, defences, post-processing steps and file formats.", no_args_is_help=True
@@ -194,3 +194,28 @@ def list_formats() -> None:
 
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")
+
+
+@lists.command("recipes")
+def list_recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, with its settings; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with settings.")] = False,
+) -> None:
+    """The recipes that `palpate harden` can train with; every attack of the catalogue is one too."""
+    from dataclasses import asdict
+
+    from palpate.hardening.recipes.table import RECIPES, defaults
+
+    if name is not None and name not in RECIPES:
+        raise InputError(f"There is no recipe '{name}'. {nearest(name, RECIPES)}")
+    chosen = [asdict(RECIPES[one]) | {"settings": defaults(RECIPES[one])} for one in ([name] if name else RECIPES)]
+    if as_json:
+        echo_lines(json.dumps(chosen, indent=2, ensure_ascii=False, default=str))
+        return
+    for entry in chosen:
+        echo(f"{entry['name']}: {entry['summary']}")
+        echo(f"  tasks       {', '.join(entry['tasks'])}")
+        echo(f"  each step   {entry['passes']}")
+        for key, value in entry["settings"].items() if name else ():
+            echo(f"  {key:<11} {json.dumps(value, default=str)}")
+        echo(f"  published   {entry['reference']}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from palpate._moved import renamed
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tasks.saturation import Cooling
+from palpate.tasks.screening import accepted
 from palpate.tensors import Tree, mapped
 from palpate.victim import Victim
 
@@ -115,12 +116,16 @@ class BestSoFar:
         images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
         settled = self.beaten[rows] & (not self._keep_improving)
         better = (margin < self.best_margin[rows]) & ~settled
+        # An image that a detector rejects shows nothing: only answered ones are kept.
+        answered = accepted(outputs)
         if merit is not None:
             # A transformed image that cannot be scored is the worst case.
             merit = merit.detach().nan_to_num(nan=torch.inf).to(self.best_merit.dtype)
             preferred = (self.best_margin[rows] > 0) | (merit < self.best_merit[rows])
             better = torch.where(margin <= 0, preferred & ~settled, better)
             self.best_merit[rows] = torch.where(better, merit, self.best_merit[rows])
+        if answered is not None:
+            better &= answered
         # An iterate that cannot be scored is never better: comparisons with NaN are false.
         self.non_finite[rows] |= ~torch.isfinite(margin)
         _keep(self.best, rows, better, images)

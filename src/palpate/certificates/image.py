@@ -24,9 +24,12 @@ from palpate.certificates.votes import Chunks, Noise, count, together
 from palpate.tasks.classification import Classification
 from palpate.tensors import Tree
 
-Opponent = Callable[[Tensor, float, Tensor | None], Tensor | None]
+SURE = 0.7
+"""With more than this share of a few votes for the truth, an image is taken as not beaten."""
+
+Opponent = Callable[[Tensor, float, Tensor | None], Tensor]
 """Attacks the smoothed model: an image (1, C, *spatial), a radius, and an image to try first -> an image inside the
-radius that should be judged; None if there is none."""
+radius, which is then judged."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,21 @@ class _Image:
             if opponent is not None and (most.acceptable or self.decisions.pixels):
                 start = None if last is None else image + (last[0] - image) * (radius / last[1])
                 adversarial = opponent(image, radius, start)
-                if adversarial is not None:
+                last = (adversarial, radius)
+                if self.shaken(adversarial, place):
                     judged = self.decide(self.count(adversarial, f"judge {place}", self.settings.samples))
-                    most, last = _lower(most, self.decisions.most(*judged)), (adversarial, radius)
+                    most = _lower(most, self.decisions.most(*judged))
             found.append(most)
         return found
+
+    def shaken(self, adversarial: Tensor, place: int) -> bool:
+        """Whether a few votes leave it open that the image is beaten, so that many should decide."""
+        if self.decisions.pixels:
+            return True
+        votes, truth = self.count(adversarial, f"look {place}", self.settings.select), self.decisions.truth
+        counted = self.decisions.counted
+        right = np.take_along_axis(votes[:, counted], truth[counted][None], 0)[0]
+        return bool((right <= SURE * votes[:, counted].sum(0)).any())
 
     def missing(self, known: Bools) -> float:
         """Share of the counted decisions that are not known."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -12,33 +11,14 @@ from palpate.attacks.recipes import apgd_ce
 from palpate.attacks.recipes_dense import dice_pgd
 from palpate.certificates.decisions import Decisions
 from palpate.certificates.settings import Settings
-from palpate.defences.reading import Reading
+from palpate.defences.reading import reading_of
 from palpate.defences.smoothing import Smoothing
 from palpate.streams import Streams
-from palpate.tasks.classification import Classification
-from palpate.tasks.heads import Cumulative, OneLogit
-from palpate.tasks.multilabel import MultiLabel
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
 from palpate.threats.ball import L2
 from palpate.victim import Victim
 from palpate.victim.defence import Pass
-
-VOTES = 100
-"""Votes that choose among the images that the search saw; new draws decide afterwards."""
-
-
-def reading_of(task: Any, width: int) -> Reading:
-    """How a task reads raw outputs with `width` entries on axis 1."""
-    if isinstance(task, Classification):
-        if isinstance(task.head, OneLogit):
-            return Reading("sigmoid", (task.head.threshold,))
-        return Reading("cumulative" if isinstance(task.head, Cumulative) else "softmax")
-    if isinstance(task, MultiLabel):
-        return Reading("sigmoid", task.thresholds)
-    assert isinstance(task, Segmentation)
-    one = task.structures == 1 and width == 1
-    return Reading("softmax") if task.exclusive and not one else Reading("sigmoid", (task.threshold,))
 
 
 def unsmoothed(victim: Victim) -> Victim:
@@ -98,28 +78,29 @@ class Attacker:
         """Forward passes of the model that was smoothed."""
         return self.passes.forwards
 
-    def __call__(self, image: Tensor, radius: float, start: Tensor | None) -> Tensor | None:
-        """An image within the radius of `image` (1, C, *spatial); None if the search saw none that beats the model.
+    def __call__(self, image: Tensor, radius: float, start: Tensor | None) -> Tensor:
+        """The worst image that the search saw within the radius of `image` (1, C, *spatial), clean if it saw none."""
+        masks, settings = self.decisions.pixels, self.settings
+        found, eligible = self._attacked(image, radius, start, settings.draws if masks else settings.select)
+        if not eligible and not masks:
+            # Few votes took an image as beaten already that is near its boundary: exactly one that should be attacked.
+            found, _ = self._attacked(image, radius, start, settings.samples)
+        return found
 
-        For masks the worst one that it saw, whether it beats the model or not.
-        """
-        masks, task = self.decisions.pixels, self.decisions.task
-        steps, threat = self.settings.steps, L2(radius)
+    def _attacked(self, image: Tensor, radius: float, start: Tensor | None, votes: int) -> tuple[Tensor, bool]:
+        victim, task = self._smoothed(votes), self.decisions.task
+        if isinstance(task, Segmentation):
+            task = replace(task, floor=0.0)  # scores that are not acceptable can still fall
         # To the end: where votes first change, new draws would not show it.
-        attack = (dice_pgd if masks else apgd_ce)(threat, steps, run_to_end=True)
-        victim = self._smoothed(image)
+        attack = (dice_pgd if self.decisions.pixels else apgd_ce)(L2(radius), self.settings.steps, run_to_end=True)
         start = None if start is None else start.clamp(*victim.bounds)
         result = attack(victim, task, image, self.decisions.targets, generator=Streams([self.seed]), start=start)
         self.backwards += int(result.backwards.sum()) * self.settings.draws
-        return result.images if masks or bool(result.success[0]) else None
+        return result.images, bool(result.eligible[0])
 
-    def _smoothed(self, image: Tensor) -> Victim:
-        inside = self.inside
-        width = 1
-        if self.decisions.pixels:
-            with inside:
-                width = inside.judge(image).shape[1]
-        smoothing = Smoothing(self.settings.sigma, self.settings.draws, reading_of(self.decisions.task, width), VOTES)
+    def _smoothed(self, votes: int) -> Victim:
+        inside, settings = self.inside, self.settings
+        smoothing = Smoothing(settings.sigma, settings.draws, reading_of(self.decisions.task), votes)
         return Victim(
             inside.module,
             inside.bounds,

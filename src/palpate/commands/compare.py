@@ -50,6 +50,13 @@ def compare(
             "--match-names", help="If the images differ, compare those of the same name; pixels are not checked."
         ),
     ] = False,
+    hardened: Annotated[
+        bool,
+        typer.Option(
+            "--hardened",
+            help="Judge whether the later models may be called hardened; always done if a run folder has harden.json.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table; only the page's path.")] = False,
 ) -> None:
     """Compare runs over the same images: what was gained, what was lost, and for which images.
@@ -61,7 +68,15 @@ def compare(
     from palpate.report.page.comparing import compare as compared
 
     limits = [*(read_gates(gates) if gates else []), *map(parse_gate, gate or [])]
-    found = compared(*runs, gates=limits, gates_by=gates_by.value, names=names, match_names=match_names, eps=eps)
+    found = compared(
+        *runs,
+        gates=limits,
+        gates_by=gates_by.value,
+        names=names,
+        hardened=hardened,
+        match_names=match_names,
+        eps=eps,
+    )
     page = found.write(out)
     if quiet:
         for one in found.gates:

@@ -12,7 +12,7 @@ from palpate.commands.status import FINISHED, INTERRUPTED, AllowPickle, Plan, Th
 from palpate.console import console, echo
 
 if TYPE_CHECKING:
-    from palpate.harden.run import Hardened
+    from palpate.hardening.run import Hardened
 
 
 class ProofExtent(StrEnum):
@@ -60,8 +60,8 @@ def carry_out(
     import torch
 
     from palpate.audit.plan.plan import load_plan
-    from palpate.harden.display import displayed
-    from palpate.harden.run import default_folder, harden_plan
+    from palpate.hardening.display import displayed
+    from palpate.hardening.run import default_folder, harden_plan
 
     plan = load_plan(path)
     folder = out or default_folder(plan)
@@ -81,7 +81,7 @@ def carry_out(
 
 
 def _show(hardened: Hardened) -> None:
-    from palpate.harden.words import sentences
+    from palpate.hardening.words import sentences
 
     for line in sentences(hardened):
         echo(line)
@@ -93,7 +93,7 @@ def _proven(path: Path, hardened: Hardened, proof: str, allow_pickle: bool, quie
     from palpate.audit.plan.plan import load_plan
     from palpate.audit.run.display import displayed
     from palpate.audit.run.progress import Silence
-    from palpate.harden.proof.prove import prove
+    from palpate.hardening.proof.prove import prove
     from palpate.report.page.compare_terminal import show_comparison
     from palpate.report.page.comparing import compare
 

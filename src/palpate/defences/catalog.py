@@ -29,8 +29,8 @@ class Entry:
         attacked: how the attacks take it into account.
         reference: where it was published.
         random: it draws random numbers, so it is judged and attacked in expectation.
-        tasks: kinds of task that it can stand around.
-        why_not: why it cannot stand around the others, as the end of a sentence.
+        tasks: kinds of task that it can surround.
+        why_not: why it cannot surround the others, as the end of a sentence.
     """
 
     name: str
@@ -123,6 +123,14 @@ _TABLE = (
         tasks=SCORED,
         why_not=_NO_MEAN,
     ),
+    Entry(
+        "reject",
+        "A detector rejects images whose outputs change under filters; it must be the first defence.",
+        "together with the model: the goal must be reached and the image accepted",
+        "Xu, Evans, Qi, Feature Squeezing, NDSS 2018; attacked by He et al., WOOT 2017; Bryniarski et al., ICLR 2022.",
+        tasks=SCORED,
+        why_not="its score compares probabilities, and boxes have no common places",
+    ),
 )
 
 
@@ -157,7 +165,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def make(name: str, setting: Setting, **parameters: Any) -> Any:
-    """A defence from its name, what it stands around, and its parameters.
+    """A defence from its name, what it surrounds, and its parameters.
 
     Raises:
         PlanError: the name or a parameter is unknown or missing, or a value has the wrong type.
@@ -176,7 +184,7 @@ def make(name: str, setting: Setting, **parameters: Any) -> Any:
 
 
 def require_fit(name: str, kind: str) -> None:
-    """Refuse a defence around a task that it cannot stand around.
+    """Refuse a defence around a task that it cannot surround.
 
     Raises:
         PlanError: one sentence with the defences that can.
@@ -184,7 +192,7 @@ def require_fit(name: str, kind: str) -> None:
     entry = find(name)
     if kind not in entry.tasks:
         fitting = ", ".join(other.name for other in _TABLE if kind in other.tasks)
-        raise PlanError(f"defence '{name}' cannot stand around {kind}: {entry.why_not}. Choose among {fitting}.")
+        raise PlanError(f"defence '{name}' cannot surround {kind}: {entry.why_not}. Choose among {fitting}.")
 
 
 def _check_type(key: str, value: Any, parameter: inspect.Parameter) -> None:
@@ -196,6 +204,10 @@ def _check_type(key: str, value: Any, parameter: inspect.Parameter) -> None:
         "Amount": (
             'a number of values, or a text such as "5%", "20 HU" or "8 stored steps"',
             isinstance(value, (int, float, str)) and not isinstance(value, bool),
+        ),
+        "Texts": (
+            "a list of texts",
+            isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value),
         ),
         "Table": ("a table", isinstance(value, Mapping)),
         "Tables": (

@@ -36,5 +36,5 @@ def _fitted(defence: Defence, task: Task) -> Defence:
     value: Any = defence
     if not is_dataclass(value) or all(field.name != "head" for field in fields(value)):
         return defence
-    bound: Any = replace(value, head=reading_of(task)) if value.head is None else value  # type: ignore[type-var]
+    bound: Any = replace(value, head=reading_of(task)) if getattr(value, "head", None) is None else value  # type: ignore[type-var]
     return bound  # type: ignore[no-any-return]

@@ -147,7 +147,7 @@ class Ensemble:
             InputError: a member's outputs have another shape than the model's.
         """
         if not isinstance(answer, Inside):
-            raise InputError("ensemble: it stands around a Victim, whose preprocessing its members share.")
+            raise InputError("ensemble: it surrounds a Victim, whose preprocessing its members share.")
         outputs = [answer(images), *(answer.by(member)(images) for member in self.members)]
         for place, output in enumerate(outputs[1:]):
             if isinstance(output, Tensor) and isinstance(outputs[0], Tensor) and output.shape != outputs[0].shape:

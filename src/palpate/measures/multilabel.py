@@ -7,6 +7,7 @@ from torch import Tensor
 from palpate.errors import InputError
 from palpate.measures.measure import Measure
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.screening import answer_of
 
 
 class MultiLabelReader:
@@ -37,4 +38,4 @@ class MultiLabelReader:
 
     def found(self, outputs: Tensor) -> list[tuple[float, ...]]:
         """Probability of each finding."""
-        return [tuple(row) for row in self.task.probabilities(outputs.double()).tolist()]
+        return [tuple(row) for row in self.task.probabilities(answer_of(outputs).double()).tolist()]

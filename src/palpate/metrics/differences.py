@@ -7,7 +7,8 @@
 | share over other images of each model (success rates) | bootstrap over groups | Student's t |
 | figure of all images together (AUROC, kappa, mAP, median) | bootstrap over groups | Student's t |
 
-Each resample draws the same patients for both models. Student's t is the difference over its bootstrap standard error, with one degree of freedom less than groups.
+Each resample draws the same patients for both models. Student's t is the difference over its bootstrap standard error,
+with one degree of freedom less than groups.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from palpate.metrics.intervals import (
     undefined,
 )
 from palpate.metrics.pairs import sign_flip
-from palpate.metrics.panel import Floats, Ints
+from palpate.metrics.panel import Bools, Floats, Ints
 
 TANGO = "Tango"
 TANGO_GROUPS = "Tango, effective sample size"

@@ -28,6 +28,8 @@ def agreement(
     changes the outputs. Call it inside `with victim:`.
     """
     space = threat.around(images, victim.bounds, limits)
+    # Votes and draws of a defence differ between judge and search on purpose: the gradient is that of the search.
+    look = victim.judge if all(defence.exact for defence in victim.defences) else victim.score
     place = images.detach().requires_grad_()
     cooling = Cooling.of(task, victim.judge(images), targets)
     gradient = victim.gradient(_value(task, cooling(victim.search(place)), targets), place)
@@ -39,7 +41,7 @@ def agreement(
         signs = streams.uniform((images.shape[1], *grid), images).sub(0.5).sign()
         change = F.interpolate(signs, size=images.shape[2:], mode="nearest") * spread(space.radius, images)
         up, down = (space.project(images + side * REACH / length * change) for side in (1.0, -1.0))
-        real = _value(task, cooling(victim.judge(up)), targets) - _value(task, cooling(victim.judge(down)), targets)
+        real = _value(task, cooling(look(up)), targets) - _value(task, cooling(look(down)), targets)
         predicted = ((up - down) * gradient).flatten(1).sum(1)
         missed += float(((real - predicted).double() ** 2).nansum())
         total += float((real.double() ** 2).nansum())

@@ -12,6 +12,7 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.heads import Cumulative, Probabilities, Softmax, probabilities
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.screening import answer_of
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree
 
@@ -47,7 +48,7 @@ def suspect(task: Task, outputs: Tree, targets: Tree, field: str) -> Suspicion |
         targets: what is annotated.
         field: the setting that says how outputs are read: `model.outputs` of a plan, `outputs` of a call.
     """
-    detects = isinstance(task, Detection)
+    detects, outputs = isinstance(task, Detection), answer_of(outputs)
     logits: Tensor = outputs.logits if detects else outputs
     kind = probabilities(logits, 2 if detects else 1)
     if kind is None:

@@ -1,4 +1,4 @@
-"""Defences: what stands around the deployed function, in stored values, and is attacked together with it."""
+"""Defences: what surrounds the deployed function, in stored values, and is attacked together with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JUDGE, SEARCH = Pass("judge", JUDGED), Pass("search", SEARCHED)
 
 
 class Defence(Protocol):
-    """Something that stands around a model: a frozen value.
+    """Something that surrounds a model: a frozen value.
 
     Its result for an image must not depend on the rest of the batch, and must repeat to the byte. It never writes
     into `images`. Networks of its own are in an attribute `modules`: a victim freezes and restores them like the model.
@@ -63,7 +63,7 @@ class Defence(Protocol):
 
 @dataclass(frozen=True)
 class Inside:
-    """What a defence stands around: the next defence and so on, or the network with its preprocessing and inferer.
+    """What a defence surrounds: the next defence and so on, or the network with its preprocessing and inferer.
 
     Attributes:
         run: outputs of images in stored values by a network.

@@ -97,7 +97,7 @@ class Victim:
         draws: for a model that draws random numbers: each output is the mean over so many draws, with fixed seeds, so
             that it repeats. The search and `judge` use different seeds: what beats only the draws of the search
             is no success. 1 leaves the model as it is.
-        defences: stand around preprocessing, inferer and module, in stored values, the first outermost. What is
+        defences: surround preprocessing, inferer and module, in stored values, the first outermost. What is
             attacked, judged and counted is the defended model: a question to it counts once, however often a defence
             asks the module.
 

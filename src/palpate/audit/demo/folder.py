@@ -14,6 +14,8 @@ from palpate.storage.runs import write_atomically
 
 SEED = 2024
 """Seed of the phantoms; the networks were trained on other phantoms."""
+TRAINING, TRAINING_SEED = 150, 5077
+"""Phantoms that the grading network is hardened on, and their seed."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Demo:
         model: text of `model.py`.
         plan: text of `plan.toml`.
         files: names of all files and folders in the demo's folder.
+        training: whether its network is hardened too, on phantoms of its own.
     """
 
     images: int
@@ -33,6 +36,7 @@ class Demo:
     model: str
     plan: str
     files: frozenset[str]
+    training: bool = False
 
 
 DEMOS = {
@@ -41,7 +45,10 @@ DEMOS = {
         write_fundus_folder,
         model_file("demo.fundus", "grades phantoms"),
         CLASSIFICATION,
-        frozenset({"images", "labels.csv", "model.py", "plan.toml", "runs"}),
+        frozenset(
+            {"images", "labels.csv", "model.py", "plan.toml", "runs", "training", "hardened", "plan-hardened.toml"}
+        ),
+        training=True,
     ),
     "segmentation": Demo(
         24,
@@ -81,6 +88,8 @@ def write_demo(folder: Path, task: str, images: int | None = None) -> Path:
     _require_ours(folder, frozenset(DEMOS))
     _require_ours(place, demo.files)
     demo.phantoms(place, demo.images if images is None else images, SEED)
+    if demo.training:
+        demo.phantoms(place / "training", TRAINING if images is None else 2 * images, TRAINING_SEED)
     write_atomically(place / "model.py", demo.model.encode())
     # Written last: if the plan exists, everything else does too.
     write_atomically(plan, demo.plan.encode())

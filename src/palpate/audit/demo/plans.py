@@ -109,6 +109,17 @@ after = ["8bit", "jpeg75", "half", "blur1"]
 [[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_accuracy"
 at_least = 0.8
+
+# `palpate harden plan.toml` trains the network against attacks, on other phantoms than those of the audit.
+[harden]
+eps = "1/255"
+epochs = 4
+rate = 2e-3
+validation_limit = 40
+judge_settings = {steps = 10}
+
+[harden.data]
+table = "training/labels.csv"
 """
 )
 

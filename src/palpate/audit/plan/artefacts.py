@@ -11,7 +11,7 @@ from palpate.artefacts.search import Ladder
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.sections.artefacts import ArtefactSection
-from palpate.audit.plan.tasks import FLAT, Grid, goal_words, reader_of, task_of
+from palpate.audit.plan.tasks import FLAT, Grid, goal_words, plan_task, reader_of
 from palpate.contracts import Task
 from palpate.errors import InputError
 from palpate.measures.measure import Reader
@@ -77,7 +77,7 @@ def artefact_item(plan: PlanFields, section: ArtefactSection, grid: Grid = FLAT)
     """
     artefact = catalog.make(section.artefact)
     entries = tuple(catalog.find(name) for name in catalog.parts(section.artefact))
-    task = task_of(plan.task, section.goal)
+    task = plan_task(plan, section.goal)
     ladder = Ladder(
         severity=section.severity,
         draws=section.draws,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from palpate.audit.plan.defences import defences_of
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.tasks import task_of
 from palpate.certificates.decisions import Voted, part_names, voted
 from palpate.certificates.settings import Settings
+from palpate.defences.smoothing import Smoothing
+from palpate.errors import InputError
 from palpate.storage.certificates import CERTIFICATE_VERSION
 from palpate.units import radius
 
@@ -59,5 +62,21 @@ def certificate_items(plan: PlanFields) -> tuple[CertificateItem, ...]:
     same = {name: getattr(section, name) for name in ("samples", "select", "confidence", "tau", "attack", "steps")}
     return tuple(
         CertificateItem(Settings(sigma, radii=radii, draws=section.draws, **same), task, part_names(task, names))
-        for sigma in sorted({radius(written, plan.scale) for written in section.sigmas})
+        for sigma in sigmas_of(plan)
     )
+
+
+def sigmas_of(plan: PlanFields) -> tuple[float, ...]:
+    """The sigmas in stored values, rising: those of the section, else that of an outermost smoothing defence.
+
+    Raises:
+        ValueError: a sigma is in a unit that the images do not have.
+    """
+    section = plan.certificates
+    if section is not None and section.sigmas:
+        return tuple(sorted({radius(written, plan.scale) for written in section.sigmas}))
+    try:
+        outermost = defences_of(plan)[:1]
+    except InputError:  # said elsewhere
+        return ()
+    return tuple(one.sigma for one in outermost if isinstance(one, Smoothing))

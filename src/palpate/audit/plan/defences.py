@@ -1,4 +1,4 @@
-"""The defences of a plan as values that stand around its model."""
+"""The defences of a plan as values that surround its model."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def defence_problems(plan: PlanFields) -> Iterator[Problem]:
             field = field.rpartition(".")[2]
             named = bool(colon) and field in section.parameters
             yield (*key, field if named else "defence"), text if named else str(error)
+        if section.defence == "reject" and place:
+            yield (
+                (*key, "defence"),
+                "it looks at the images that arrive, so it must be the first of [[model.defences]].",
+            )
     if plan.surrogate is not None and plan.surrogate.defences:
         text = "the surrogate is another model, without defences. Move them to [[model.defences]]."
         yield ("surrogate", "defences"), text

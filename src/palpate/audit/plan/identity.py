@@ -30,6 +30,7 @@ from palpate.defences.drawn import Noise, ResizePad
 from palpate.defences.filters import Filter, Median, Quantised
 from palpate.defences.networks import Denoise, Ensemble
 from palpate.defences.reading import Reading
+from palpate.defences.reject import Reject
 from palpate.defences.smoothing import Smoothing
 from palpate.errors import InputError
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
@@ -44,6 +45,7 @@ from palpate.tasks.goals import Towards, Untargeted
 from palpate.tasks.heads import Cumulative, OneLogit, Softmax
 from palpate.tasks.masks import goals as mask_goals
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.screening import ScreenedClassification, ScreenedMultiLabel, ScreenedSegmentation
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import L1, L2, Linf, LinfSteps
 from palpate.threats.confined import Confined
@@ -69,7 +71,8 @@ _TYPES: tuple[type, ...] = (
     *(Detection, detection_goals.Degrade, detection_goals.Vanish, detection_goals.Fabricate, detection_goals.Mislabel),
     Bipartite,
     *(Parameter, Ladder),
-    *(Reading, Smoothing, Noise, ResizePad, Filter, Quantised, Median, Denoise, Ensemble),
+    *(Reading, Smoothing, Noise, ResizePad, Filter, Quantised, Median, Denoise, Ensemble, Reject),
+    *(ScreenedClassification, ScreenedMultiLabel, ScreenedSegmentation),
     *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred, Weighted),
 )
 

@@ -13,7 +13,7 @@ from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.sections.run import Order
-from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, reader_of, task_of
+from palpate.audit.plan.tasks import FLAT, Grid, family, goal_words, plan_task, reader_of
 from palpate.catalog import Entry
 from palpate.contracts import Attack, Task
 from palpate.errors import InputError
@@ -112,7 +112,7 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
         )
     made = robust(made, section.robust_to, plan.scale) if section.robust_to else made
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
-    task = task_of(plan.task, section.goal)
+    task = plan_task(plan, section.goal)
     catalog.check_supports(section.attack, family(plan.task), targeted=is_targeted(task))
     reader = reader_of(plan.task, task, grid)
     asked = {} if section.query_budget is None else {"query_budget": section.query_budget}

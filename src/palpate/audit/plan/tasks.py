@@ -21,9 +21,11 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.heads import HEADS, Head, OneLogit
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.screening import screened
 from palpate.tasks.segmentation import Segmentation
 
 if TYPE_CHECKING:
+    from palpate.audit.plan.fields import PlanFields
     from palpate.audit.plan.sections.tasks import TaskSection
 
 
@@ -48,6 +50,12 @@ def task_of(section: TaskSection, goal: str) -> Task:
             head=section.head,
         )
     return Classification(len(section.classes), class_goal(goal, section), _head(section))
+
+
+def plan_task(plan: PlanFields, goal: str) -> Task:
+    """The task of a plan: as `task_of`, and behind a detector that rejects, one that knows refused answers."""
+    task = task_of(plan.task, goal)
+    return screened(task) if any(one.defence == "reject" for one in plan.model.defences) else task
 
 
 def _segmentation(section: SegmentationSection, goal: str) -> Segmentation:

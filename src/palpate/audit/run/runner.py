@@ -14,7 +14,7 @@ from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
 from palpate.audit.plan.certificates import CertificateItem
 from palpate.audit.plan.items import Item, items
 from palpate.audit.plan.lines import unchecked
-from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.tasks import plan_task
 from palpate.audit.run.after import After
 from palpate.audit.run.artefacts import Artefacts
 from palpate.audit.run.certificates import Certificates, enter_certificates
@@ -38,6 +38,7 @@ from palpate.audit.run.progress import Finer, Progress, Silence, loading
 from palpate.audit.run.reference import reference_of
 from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.chance import at_chance
+from palpate.audit.subject.detectors import set_thresholds
 from palpate.audit.subject.file_findings import file_findings
 from palpate.audit.subject.first_look import first_look
 from palpate.audit.subject.machine import repeatable
@@ -146,10 +147,12 @@ def audit(
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose the settings of the search, and store the plan."""
     sample = subject.like_first(subject.spread(range(len(subject.table)), plan.run.batch))
-    findings, tuning = room.some(
+    findings = set_thresholds(subject, room)
+    looked, tuning = room.some(
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
-    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    findings += looked
+    task, stated = plan_task(plan, "untargeted"), "outputs" in plan.model.model_fields_set
     findings += at_chance(
         subject,
         task,

@@ -19,6 +19,7 @@ from palpate.contracts import Task
 from palpate.errors import InputError
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
+from palpate.tasks.screening import answer_of
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
 
@@ -137,7 +138,7 @@ def _look(subject: Subject, task: Task, rows: Sequence[int], room: Room, logits:
     with subject.victim:
         for _, (outputs, annotated) in all_answered(subject, ordered, room, [task]):
             if isinstance(task, Classification | MultiLabel):
-                raw.append(outputs)
+                raw.append(answer_of(outputs))
                 targets.append(annotated)
             else:
                 _require_logits(task, outputs, annotated, logits)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.tasks import plan_task
 from palpate.audit.subject.notes import model_notes
 from palpate.audit.subject.preflight import AuditFinding, preflight
 from palpate.audit.subject.subject import Subject
@@ -25,7 +25,7 @@ def first_look(
 ) -> tuple[list[AuditFinding], Tuning]:
     """Findings about the model on some images, and the settings for the search."""
     images, targets = subject.images(rows), subject.targets(rows)
-    task, stated = task_of(plan.task, "untargeted"), "outputs" in plan.model.model_fields_set
+    task, stated = plan_task(plan, "untargeted"), "outputs" in plan.model.model_fields_set
     subject.victim.draws = 1
     findings = preflight(
         subject.victim,

@@ -24,6 +24,7 @@ from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, A
 from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
+from palpate.tasks.screening import answer_of
 from palpate.tensors import Tree, leaves, lengths
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _readings(task: Task, outputs: Tree, targets: Tree, disease: Sequence[int]) 
     decided = task.predict(outputs).tolist()
     known = [_NAN] * count
     if disease:
-        known = task.probabilities(outputs.double())[:, list(disease)].sum(1).tolist()
+        known = task.probabilities(answer_of(outputs).double())[:, list(disease)].sum(1).tolist()
     return [_Reading(*values) for values in zip(right, score, decided, known, strict=True)]
 
 

@@ -15,6 +15,7 @@ from palpate.audit.work.survival import Survival
 from palpate.contracts import AttackResult
 from palpate.storage.records import Record
 from palpate.tasks.classification import Classification
+from palpate.tasks.screening import answer_of
 from palpate.tensors import Tree, lengths, mapped
 
 
@@ -148,4 +149,4 @@ def _class(item: Item, prediction: Tree, count: int) -> Tensor:
 def _disease_score(item: Item, outputs: Tree, disease: Sequence[int], count: int) -> Tensor:
     if not disease or not isinstance(item.task, Classification):
         return torch.full((count,), torch.nan, dtype=torch.float64)
-    return item.task.probabilities(outputs.double())[:, list(disease)].sum(1)
+    return item.task.probabilities(answer_of(outputs).double())[:, list(disease)].sum(1)

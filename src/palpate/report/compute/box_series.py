@@ -41,6 +41,7 @@ class Detector:
         self._matched: dict[State, Matches] = {}
 
     def matches(self, state: State) -> Matches:
+        """The boxes of a state, matched."""
         if state not in self._matched:
             truth = self.reading.panel.images.truth
             self._matched[state] = Matches.of(truth, state.found, state.recorded, self.classes, self.overlaps)

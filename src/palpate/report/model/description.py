@@ -110,7 +110,7 @@ class AuditedModel(JsonObject):
     draws: int = 1
     """Draws over which each output is averaged; 1 for a model without random numbers."""
     defences: list[Text] = Field(default_factory=list)
-    """What stands around the model, the first outermost; attacks took it into account."""
+    """What surrounds the model, the first outermost; attacks took it into account."""
 
 
 class DataDescription(JsonObject):

@@ -189,6 +189,8 @@ class GateResult(JsonObject):
     """What must be within the limit."""
     figure: Text
     """The figure that decided: that furthest from passing."""
+    difference: Text
+    """Its difference in words."""
     value: Number
     """Its difference."""
     low: Number

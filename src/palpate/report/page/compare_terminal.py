@@ -69,11 +69,12 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
                 console.print(Text(f"  {check.state}: {check.sentence}"))
     for section in SHOWN:
         found = [one for one in pair.changes if one.section == section]
+        rows = len(found)
         if section != "result":
             found = [one for one in found if one.eps in {None, comparison.headline} and _telling(one)]
         if found:
             console.print()
-            console.print(_section(section, found, pair, comparison))
+            console.print(_section(section, found, rows, (pair, comparison)))
 
 
 def _telling(change: Change) -> bool:
@@ -81,11 +82,12 @@ def _telling(change: Change) -> bool:
     return change.section != "artefacts" or change.how in {"worst found", "all severities"}
 
 
-def _section(section: str, found: Sequence[Change], pair: Pair, comparison: Comparison) -> Table:
-    shown, left = list(found), 0
+def _section(section: str, found: Sequence[Change], rows: int, of: tuple[Pair, Comparison]) -> Table:
+    shown, (pair, comparison) = list(found), of
     if len(shown) > _LONGEST:
         shown = [one for one in found if one.reading in {"better", "worse", "changed"}] or shown[:_LONGEST]
-        shown, left = shown[:_LONGEST], len(found) - len(shown[:_LONGEST])
+        shown = shown[:_LONGEST]
+    left = rows - len(shown)
     title = TITLES[section] + (f" ({left} more rows are on the page)" if left else "")
     unit = f" ({comparison.data.unit})" if comparison.data.unit else ""
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -135,6 +137,4 @@ def _gates(gates: Sequence[GateResult], several: bool, console: Console) -> None
 
 def said(gate: GateResult) -> str:
     """What decided a gate."""
-    value = NOTHING if gate.value is None else f"{gate.value:+.4g}".replace("-", "−")
-    ends = "" if gate.low is None or gate.high is None else f", {gate.low:+.3g} to {gate.high:+.3g}".replace("-", "−")
-    return f"{gate.figure} {value}{ends}. {gate.note}"
+    return f"{gate.figure}: {gate.difference}. {gate.note}"

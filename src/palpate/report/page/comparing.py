@@ -85,6 +85,7 @@ def compare(
     gates: Sequence[str | Gate] = (),
     gates_by: By = "estimate",
     names: bool = False,
+    hardened: bool = False,
     match_names: bool = False,
     eps: float | str | None = None,
 ) -> Compared:
@@ -103,6 +104,8 @@ def compare(
         gates: limits, such as "robust accuracy: at most 1 point worse".
         gates_by: what must be within the limits: the `estimate` or the whole `interval`.
         names: give the file names of the images that changed, which may identify patients.
+        hardened: judge whether the later models may be called *hardened*; always done where a run folder holds
+            `harden.json`. `palpate.report.compute.hardening.judge.judge` gives the verdict alone.
         match_names: where the images differ, compare those of the same name; pixels are then not checked.
         eps: the budget of the sentences in values; by default that of the first run's verdict.
 
@@ -111,5 +114,7 @@ def compare(
         StorageError: a run folder is missing, damaged, or of another version.
     """
     made = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
-    found = compare_runs(runs, gates=made, gates_by=gates_by, names=names, match_names=match_names, eps=eps)
+    found = compare_runs(
+        runs, gates=made, gates_by=gates_by, names=names, hardened=hardened, match_names=match_names, eps=eps
+    )
     return Compared(found, tuple(one.path if isinstance(one, RunFolder) else Path(one) for one in runs))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from palpate.report.compute import parts
@@ -25,6 +22,7 @@ from palpate.report.model.typed import visible
 from palpate.report.page import artefact_views, certificate_views, stability_views, stages, views
 from palpate.report.page.cards import card
 from palpate.report.page.pictures import embed
+from palpate.report.page.templating import page_environment, script_hash, source
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder, write_atomically
 
@@ -45,20 +43,6 @@ SECTIONS = (
     ("validity", "Trust in the figures"),
     ("glossary", "Glossary"),
     ("sources", "Sources"),
-)
-_FILTERS = (
-    "amount",
-    "duration",
-    "fraction",
-    "interval",
-    "p_value",
-    "percent",
-    "ratio",
-    "ratio_interval",
-    "share_of",
-    "sentence",
-    "points",
-    "closeness",
 )
 
 
@@ -87,8 +71,8 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
 
 def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
     """The report's HTML."""
-    environment = _environment()
-    script = _source(environment, "report.js")
+    environment = page_environment()
+    script = source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
     lost = kept.lost(run.path, description.files, exports=False)
     cards = [card(run, one, results, named=names, exports=description.exports, lost=lost) for one in pictures]
@@ -97,9 +81,9 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     page = environment.get_template("report.html.j2").render(
         r=results,
         words=wording.Wording(results.task),
-        css=Markup(_source(environment, "report.css") + _toggles(results)),
+        css=Markup(source(environment, "report.css") + _toggles(results)),
         script=Markup(script),
-        script_hash=_hash(script),
+        script_hash=script_hash(script),
         sections=_sections(results, drawings),
         figures=drawings,
         gallery=cards,
@@ -222,34 +206,6 @@ def _drawings(results: Results) -> dict[str, Any]:
 def _safe(svg: str) -> Markup:
     # Matplotlib and `canvas` escape every text of a drawing; a test passes hostile names.
     return Markup(svg)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("palpate.report.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({name: getattr(words, name) for name in _FILTERS})
-    environment.filters |= {"whole": words.whole, "stability": stability_views.written}
-    environment.filters |= {
-        "title_of": wording.title,
-        "reading": wording.reading,
-        "reading_interval": wording.reading_interval,
-    }
-    return environment
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _hash(script: str) -> str:
-    # The page's policy allows only this script, in case a text is ever not escaped.
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _plan(run: RunFolder) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.certificates import certificate_items
+from palpate.audit.plan.certificates import certificate_items, sigmas_of
 from palpate.audit.plan.problems import Problem, split
 from palpate.audit.plan.sections.tasks import DetectionSection
 from palpate.errors import InputError
@@ -29,7 +29,14 @@ def certificate_problems(plan: PlanFields) -> Iterator[Problem]:
             "other boxes. Remove this section.",
         )
         return
-    if not section.sigmas:
+    if any(one.defence == "reject" for one in plan.model.defences):
+        yield (
+            ("certificates",),
+            "a model that may refuse to answer cannot be certified: a refusal is no vote. Remove this section, or the "
+            "defence reject.",
+        )
+        return
+    if not section.sigmas and not sigmas_of(plan):
         yield (
             ("certificates", "sigma"),
             "it is missing, and the model has no smoothing defence that would say it. Write the standard deviation of "

@@ -58,8 +58,9 @@ def problems(plan: PlanFields) -> list[Problem]:
             *_gates(plan),
             *_survival(plan),
             *_pictures(plan),
-            *certificate_problems(plan),
         ]
+    if not found:
+        found += certificate_problems(plan)
     if plan.run.batch > plan.run.shard:
         text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
         found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))

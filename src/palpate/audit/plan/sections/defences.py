@@ -1,4 +1,4 @@
-"""`[[model.defences]]` of a plan: what stands around the model and claims to protect it."""
+"""`[[model.defences]]` of a plan: what surrounds the model and claims to protect it."""
 
 from __future__ import annotations
 

@@ -34,6 +34,9 @@ class HardenSection(Section):
     """Share of the training patients that is kept for the choice of the best epoch, every class in proportion."""
     validation_limit: int = Field(default=200, ge=1)
     """At most this many images are attacked after each epoch."""
+    overlap: Literal["refuse", "leave out"] = "refuse"
+    """What to do with training images whose patient or pixels are in the audit, or among the validation images: stop
+    with an error, or do not train on them."""
     recipe: str = Field(default="", examples=['recipe = "trades"'])
     """Name of a recipe (`palpate list recipes`), or of any attack of the catalogue. Default: `fast` for classes and
     findings, `segpgd` for masks, `pgd` for boxes."""

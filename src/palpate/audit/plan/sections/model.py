@@ -136,7 +136,7 @@ class ModelSection(Section):
     inferer: InfererSection = InfererSection()
     """How the network is evaluated on that input."""
     defences: tuple[DefenceSection, ...] = Field(default=(), examples=["[[model.defences]]"])
-    """What stands around the model, in stored values; the first is outermost. Attacks know them."""
+    """What surrounds the model, in stored values; the first is outermost. Attacks know them."""
 
     @property
     def named(self) -> str:

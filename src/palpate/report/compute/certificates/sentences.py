@@ -50,8 +50,8 @@ def details(description: Description, items: Sequence[CertificateResults]) -> li
         given, smoothed = scored.written(scored.of(item.clean)), scored.written(item.smoothed)
         texts.append(
             f"Without a change, the smoothed model has {_a(scored)} {scored.name} of {smoothed} on these images, and "
-            f"the model as given {given}; {abstains} {percent(item.unsettled.value)} {of}. Each certificate holds with a "
-            f"confidence of {100 * item.confidence:.12g}%."
+            f"the model as given {given}; {abstains} {percent(item.unsettled.value)} {of}. Each certificate holds with "
+            f"a confidence of {100 * item.confidence:.12g}%."
         )
         texts.append(
             f"An image took {whole(round(item.forwards / item.images))} forward passes and "

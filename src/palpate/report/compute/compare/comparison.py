@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,6 @@ def compare_runs(
         InputError: the runs cannot be compared, or a gate names a figure that they do not have.
         StorageError: a run cannot be read.
     """
-    from palpate import __version__
-
     found = comparable(paths, match_names=match_names, eps=eps)
     first, others, headline = found.runs[0], found.runs[1:], found.headline
     raw = adjusted([changes(first.figures, other.figures) for other in others])
@@ -58,7 +57,7 @@ def compare_runs(
     ]
     return Comparison(
         notice=NOTICE,
-        palpate=__version__,
+        palpate=_version(),
         **{name: getattr(first.results, name) for name in ("task", "data", "threat")},
         images=first.reading.panel.images.count,
         eps=list(first.shared.eps),
@@ -70,6 +69,13 @@ def compare_runs(
         gates=judge_gates(gates, pairs, first.results.data.scale, gates_by),
         intervals=_intervals(first.reading),
     )
+
+
+def _version() -> str:
+    try:
+        return version("palpate")
+    except PackageNotFoundError:  # run from a folder that is not installed
+        return "not installed"
 
 
 def _pair(

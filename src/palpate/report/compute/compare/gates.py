@@ -5,8 +5,8 @@
     FIGURE ...: not worse
 
 `of each class` (structure, finding, class of box, site, scanner, size) holds for each of them. Without `under` it is
-the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for a
-coefficient, `2 mm` for a measure with a unit.
+the worst case over all attacks; without `at eps` it holds at every budget. NUMBER is `1 point` for a share, `0.02` for
+a coefficient, `2 mm` for a measure with a unit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from palpate.errors import InputError, nearest
 from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.measured import budget
+from palpate.report.compute.compare.sentences import delta_in_words
 from palpate.report.model.schema_compare import Change, GateResult, Pair
 from palpate.report.model.words import amount
 from palpate.units import Scale
@@ -213,6 +214,7 @@ def _judge(gate: Gate, pair: Pair, scale: Scale, by: By) -> GateResult:
         second=pair.second,
         by=by,
         figure=place_in_words(change),
+        difference=delta_in_words(change),
         value=delta.value,
         low=delta.low,
         high=delta.high,
@@ -265,10 +267,8 @@ def _of(gate: Gate, changes: list[Change]) -> list[Change]:
     if gate.of != each:
         found = [one for one in changes if one.by == each]
         if not found:
-            known = sorted({one.by for one in changes} - {""})
-            raise InputError(
-                f"gate '{gate.text}': it was not compared by {each}. Known are: {', '.join(known) or 'none'}."
-            )
+            named = ", ".join(sorted({one.by for one in changes} - {""})) or "none"
+            raise InputError(f"gate '{gate.text}': it was not compared by {each}. Known are: {named}.")
         return found
     if not gate.of:
         whole = [one for one in changes if not one.part]

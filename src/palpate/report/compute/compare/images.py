@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def _same_rows(tables: Sequence[ImageTable]) -> list[tuple[int, ...]]:
 
 def _common(sides: Sequence[Side], tables: Sequence[ImageTable]) -> set[str]:
     for side, table in zip(sides, tables, strict=True):
-        name, count = Counter(table.names).most_common(1)[0]
+        count = max(Counter(table.names).values())
         if count > 1:
             raise InputError(f"{side.named}: {count} images have the same name, so they cannot be matched by name.")
     names = set.intersection(*(set(table.names) for table in tables))
@@ -108,11 +109,12 @@ def _require_same_truth(
     names: set[str], first: tuple[Side, ImageTable, dict[str, int]], other: tuple[Side, ImageTable, dict[str, int]]
 ) -> None:
     (one, mine, here), (two, theirs, there) = first, other
-    for what, read in (
-        ("label", lambda table, place: table.labels[place]),
-        ("annotation", lambda table, place: table.truths[place]),
-    ):
-        wrong = [name for name in names if read(mine, here[name]) != read(theirs, there[name])]
+    every: tuple[tuple[str, Sequence[Any], Sequence[Any]], ...] = (
+        ("label", mine.labels, theirs.labels),
+        ("annotation", mine.truths, theirs.truths),
+    )
+    for what, a, b in every:
+        wrong = [name for name in names if a[here[name]] != b[there[name]]]
         if wrong:
             rows = sorted(mine.rows[here[name]] for name in wrong)
             raise InputError(
@@ -132,11 +134,12 @@ def _how(mine: ImageTable, theirs: ImageTable, one: Side, two: Side) -> str:
         )
     if mine.names != theirs.names:
         return "they have the same image names in another order."
-    for what, a, b in (
+    every: tuple[tuple[str, Sequence[Any], Sequence[Any]], ...] = (
         ("labels", mine.labels, theirs.labels),
         ("annotations", mine.truths, theirs.truths),
         ("patients (groups)", mine.groups, theirs.groups),
-    ):
+    )
+    for what, a, b in every:
         if a != b:
             count = sum(x != y for x, y in zip(a, b, strict=True))
             return f"they have the same image names, but the {what} of {count} images differ."

@@ -93,9 +93,9 @@ def _classes(results: Results) -> Iterator[Row]:
                 yield Place(section, what, name, "class", ANY, worst.goal, point.eps), Listed(figure, better)
     for attack in results.attacks:
         what, better = _robust(attack.goal)
-        for point in attack.points:
-            for name, figure in zip(names, point.per_class, strict=False):
-                place = Place("classes by attack", what, name, "class", attack.name, attack.goal, point.eps)
+        for at in attack.points:
+            for name, figure in zip(names, at.per_class, strict=False):
+                place = Place("classes by attack", what, name, "class", attack.name, attack.goal, at.eps)
                 yield place, Listed(figure, better)
 
 

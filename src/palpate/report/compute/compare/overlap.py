@@ -79,7 +79,8 @@ def _other_threat(sides: Sequence[Side]) -> str:
             if one != two:
                 return (
                     f"The threat differs: {what} is {_said(one)} in {sides[0].letter} and {_said(two)} in "
-                    f"{side.letter}. Attacks under different constraints cannot be compared, so only clean figures and artefacts are."
+                    f"{side.letter}. Attacks under different constraints cannot be compared, so only clean figures and "
+                    "artefacts are."
                 )
         if first.data.bounds != side.description.data.bounds:
             one, two = first.data.bounds, side.description.data.bounds

@@ -13,8 +13,9 @@ from palpate.report.compute.compare.sentences import delta_in_words
 from palpate.report.compute.hardening import given as names
 from palpate.report.compute.hardening.given import Given, GivenMeasurement
 from palpate.report.compute.hardening.outcomes import CLIMB, Beating, family
-from palpate.report.compute.hardening.verdict import COUNT, NEAR_ZERO, SHARE, TIMES, Check, State
+from palpate.report.compute.hardening.verdict import COUNT, NEAR_ZERO, SHARE, TIMES, Check
 from palpate.report.model.schema_compare import Change
+from palpate.report.model.schema_hardening import State
 from palpate.report.model.words import percent, points
 
 _NO_EFFECT, _ALL = 0.9, 0.02
@@ -100,8 +101,8 @@ def no_gradients(after: Beating, given: Given) -> Check:
         more = _more(only, total) or _more(fell - by_white, total)
         states.append("refused" if more else "passed")
         texts.append(
-            f"Of {total} images that could be attacked, the white box beats {by_white}, and the search without gradients "
-            f"({', '.join(free.names)}) {only} others."
+            f"Of {total} images that could be attacked, the white box beats {by_white}, and the search without "
+            f"gradients ({', '.join(free.names)}) {only} others."
         )
         figures |= {"images": total, "white box": by_white, "only without gradients": only}
     _beside(given.pair(names.WHITE_BOX, names.NO_GRADIENTS), "a search without gradients", states, texts, figures)

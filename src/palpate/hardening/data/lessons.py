@@ -1,0 +1,122 @@
+"""The training images in batches: read once, cut, augmented and attacked in an order that the seed decides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from palpate.contracts import Limits
+from palpate.hardening.contracts import Batch
+from palpate.hardening.data.augment import Augment, Sample
+from palpate.hardening.data.reading import Reader
+from palpate.hardening.data.windows import cut
+from palpate.seeds import derive
+from palpate.streams import Streams
+from palpate.tensors import Tree, mapped, take
+from palpate.victim import Victim
+
+_KEPT = 4 * 2**30
+"""Bytes of decoded images that are kept in memory; further ones are read again in each epoch."""
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Some images as lessons. Batches hold images of one shape and spacing; none has one image only.
+
+    Attributes:
+        reader: reads images and annotations.
+        victim: the model in the form that is trained.
+        rows: the rows to train on.
+        size: images of a batch.
+        seed: decides the order, windows, augmentation and the attacks' random numbers.
+        augment: changes each image; None: nothing.
+        window: size of the windows that are cut; None: whole images.
+    """
+
+    reader: Reader
+    victim: Victim
+    rows: tuple[int, ...]
+    size: int
+    seed: int
+    augment: Augment | None = None
+    window: tuple[int, ...] | None = None
+    _cache: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    _held: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self._batches(0))
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from batch `start` on."""
+        for rows in self._batches(number)[start:]:
+            yield self._batch(rows, number)
+
+    def _batches(self, number: int) -> list[tuple[int, ...]]:
+        forms: dict[Any, list[int]] = defaultdict(list)
+        for row in self.rows:
+            forms[self._form(row)].append(row)
+        generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
+        batches: list[tuple[int, ...]] = []
+        for rows in forms.values():
+            order = [rows[place] for place in torch.randperm(len(rows), generator=generator).tolist()]
+            parts = [tuple(order[at : at + self.size]) for at in range(0, len(order), self.size)]
+            # Batch norm cannot learn from one image.
+            if len(parts) > 1 and len(parts[-1]) == 1:
+                parts[-2:] = [parts[-2] + parts[-1]]
+            batches += parts
+        return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _form(self, row: int) -> tuple[Any, ...]:
+        channels, *spatial = self.reader.shape_of(row)
+        if self.window is not None:
+            spatial = [min(pair) for pair in zip(spatial, self.window, strict=True)]
+        return (channels, *spatial), self.reader.form(row)
+
+    def _batch(self, rows: tuple[int, ...], number: int) -> Batch:
+        reader = self.reader
+        reader.prepare(self.victim, rows[0])
+        targets = reader.targets(rows) if self.window is None else None
+        samples = [self._sample(row, place, targets, number) for place, row in enumerate(rows)]
+        return Batch(
+            torch.cat([sample.image for sample in samples]).to(reader.device),
+            mapped(lambda *parts: torch.cat(parts).to(reader.device), *(sample.targets for sample in samples)),
+            _joined([sample.limits for sample in samples]),
+            Streams([derive(self.seed, "attack", number, name) for name in map(reader.name, rows)]),
+        )
+
+    def _sample(self, row: int, place: int, targets: Tree | None, number: int) -> Sample:
+        name = self.reader.name(row)
+        generator = torch.Generator().manual_seed(derive(self.seed, "augment", number, name))
+        own = self.reader.targets([row]) if targets is None else take(targets, torch.tensor([place]))
+        sample = Sample(self._image(row), mapped(Tensor.cpu, own), _on_cpu(self.reader.limits([row])))
+        if self.window is not None:
+            sample = cut(sample, self.window, generator)
+        return sample if self.augment is None else self.augment(sample, generator)
+
+    def _image(self, row: int) -> Tensor:
+        """The stored values (1, C, *spatial) of one image."""
+        values = self._cache.get(row)
+        if values is None:
+            values = self.reader.pixels(row)
+            if self._held[0] + values.nbytes <= _KEPT:
+                self._held[0] += values.nbytes
+                self._cache[row] = values
+        return torch.from_numpy(values.astype(np.float32))[None]
+
+
+def _on_cpu(limits: Limits) -> Limits:
+    return Limits(*(part.cpu() if isinstance(part, Tensor) else part for part in limits))
+
+
+def _joined(limits: Sequence[Limits]) -> Limits:
+    parts = []
+    for entries in zip(*limits, strict=True):
+        given = [entry for entry in entries if isinstance(entry, Tensor)]
+        parts.append(torch.cat(given) if len(given) == len(entries) and given else None)
+    return Limits(*parts)

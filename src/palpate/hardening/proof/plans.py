@@ -1,0 +1,75 @@
+"""The plan of the proof: the user's own audit, with attacks that are stronger than those trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from palpate.audit.plan.plan import Plan, parse_plan
+from palpate.audit.plan.tasks import family
+from palpate.hardening.hardened_plan import document_of, plan_text, with_model
+from palpate.hardening.weights import SavedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Extent = Literal["full", "short"]
+
+FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
+"""Budgets of the proof, in budgets of the training."""
+FEW = 40
+"""Images of a short proof."""
+_NOT_PROVEN = ("harden", "gates", "export", "reference")
+_LEFT_OUT = ("artefacts", "survival", "stability", "quality")
+"""What a short proof leaves out, and a full one keeps."""
+
+
+def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None = None) -> Plan:
+    """The user's plan with the budgets 1, 2 and 4 times that of the training, and with stronger attacks.
+
+    `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has only
+    `strongest`, at 1 and 4 times the budget, on at most 40 images, and no artefacts.
+
+    Args:
+        plan: the user's plan, with budgets in values.
+        eps: budget of the training in stored values.
+        extent: how much of the user's plan is kept.
+        saved: the trained model; None: the model as it is in the plan.
+    """
+    document = document_of(plan)
+    if saved is not None:
+        document = with_model(document, saved, plan.root)
+    dropped = _NOT_PROVEN if extent == "full" else (*_NOT_PROVEN, *_LEFT_OUT)
+    document = {key: value for key, value in document.items() if key not in dropped}
+    kept = document["attacks"] if extent == "full" else []
+    document["attacks"] = [*kept, *_stronger(plan, [entry["attack"] for entry in kept], extent)]
+    if "transfer" not in [entry["attack"] for entry in document["attacks"]]:
+        document.pop("surrogate", None)
+    own: Sequence[Any] = document["threat"]["eps"] if extent == "full" else []
+    document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
+    if extent == "short":
+        document["quality"] = {"images": 0}
+        document["data"] = {**document["data"], "limit": min(FEW, document["data"].get("limit", FEW))}
+    which = "before" if saved is None else "after"
+    document["title"] = f"{plan.title}, {which} training against attacks"
+    return parse_plan(plan_text(document, f"Written by `palpate harden`: the audit {which} the training."), plan.origin)
+
+
+def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[str, Any]]:
+    wanted = ["strongest", "square"] if extent == "full" else ["strongest"]
+    if extent == "full" and family(plan.task) == "segmentation" and plan.threat.norm == "linf" and _volumes(plan):
+        wanted.append("vafa")
+    return [{"attack": name} for name in wanted if name not in present]
+
+
+def _volumes(plan: Plan) -> bool:
+    size = plan.model.inferer.size
+    return (size is not None and len(size) == 3) or len(plan.data.spacing or ()) == 3
+
+
+def _farther(plan: Plan, eps: float, extent: Extent) -> list[float]:
+    low, high = plan.model.bounds
+    known = plan.radii if extent == "full" else ()
+    wanted = [eps * times for times in FARTHER[extent]]
+    if plan.threat.norm == "linf":
+        wanted = [value for value in wanted if value <= high - low]
+    return [value for value in wanted if all(abs(value - radius) > 1e-9 * radius for radius in known)]

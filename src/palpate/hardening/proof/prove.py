@@ -1,0 +1,117 @@
+"""The audits before and after, the measurements around them, and the comparison of both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palpate.audit.plan.identity import digest, encode
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.run.progress import Progress
+from palpate.audit.run.runner import AuditOutcome
+from palpate.audit.run.runner import audit as carry_out
+from palpate.audit.subject.subject import Subject, load_subject
+from palpate.hardening.proof.checks import Measured, measured, rows_of
+from palpate.hardening.proof.plans import Extent, proof_plan
+from palpate.hardening.record import FILE
+from palpate.hardening.run import Hardened
+from palpate.report.page.html import write_report
+from palpate.storage.runs import RunFolder, write_atomically
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+CHECKS = "checks.json"
+Shown = Callable[[], AbstractContextManager[Progress]]
+"""Opens a display for the progress of one audit."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Both audits.
+
+    Attributes:
+        before: run folder of the model before training.
+        after: run folder of the trained model; it holds `harden.json` and `checks.json`.
+        interrupted: an audit was stopped; the same command continues.
+    """
+
+    before: Path
+    after: Path
+    interrupted: bool = False
+
+
+def prove(
+    plan: Plan,
+    hardened: Hardened,
+    extent: Extent,
+    shown: Shown,
+    *,
+    allow_pickle: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Proof:
+    """Audit the model before and after training with the same plan, and measure what else the verdict needs.
+
+    Finished work is kept: a second call continues.
+
+    Args:
+        plan: the user's plan.
+        hardened: what the training gave.
+        extent: `full` keeps everything of the plan, `short` only two attacks.
+        shown: opens a display for each audit.
+        allow_pickle: as for an audit.
+        say: is called with a sentence before each part.
+
+    Raises:
+        InputError: an audit cannot be carried out.
+    """
+    assert hardened.saved is not None
+    eps = hardened.material.eps
+    folders = hardened.folder / "before", hardened.folder / "after"
+    plans = [proof_plan(hardened.material.plan, eps, extent, saved) for saved in (None, hardened.saved)]
+    for which, made, folder in zip(("before", "after"), plans, folders, strict=True):
+        say(f"The audit {which} training.")
+        outcome = _audited(made, folder, shown, allow_pickle)
+        if outcome.interrupted:
+            return Proof(*folders, interrupted=True)
+        write_report(RunFolder(folder))
+    shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
+    say("Checks that the gain is real: restarts, searches without gradients, images against the old model.")
+    subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
+    _write_checks(plan, subjects, eps, folders[1])
+    return Proof(*folders)
+
+
+def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> AuditOutcome:
+    with shown() as progress:
+        # A second training gives other weights, so an earlier audit of the same folder is brought up to date.
+        return carry_out(plan, folder, update=True, allow_pickle=allow_pickle, progress=progress)
+
+
+def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path) -> None:
+    """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
+    task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0])
+    identity = digest(
+        [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
+    )
+    if _measured_already(folder / CHECKS, identity):
+        return
+    models = [Measured(subject, rows, task, plan.run.batch, plan.seed) for subject in subjects]
+    found = [one.stored for one in measured(models[0], models[1], plan.threat, eps)]
+    contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": found}
+    if plan.harden is not None:
+        contents["lose_at_most"] = plan.harden.lose_at_most
+    write_atomically(folder / CHECKS, (json.dumps(contents, indent=2) + "\n").encode())
+
+
+def _measured_already(path: Path, identity: str) -> bool:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(stored, dict) and stored.get("identity") == identity

@@ -1,0 +1,34 @@
+"""The result of a training in sentences, for the terminal."""
+
+from __future__ import annotations
+
+from palpate.audit.plan.tasks import score_words
+from palpate.hardening.run import Hardened
+from palpate.units import amounts
+
+
+def sentences(hardened: Hardened) -> list[str]:
+    """What was trained, which epoch was chosen, what it gained and cost on the validation images, and where it is.
+
+    The word *hardened* is not used here: only the audits before and after can allow it.
+    """
+    trained, material = hardened.trained, hardened.material
+    rows = {row.epoch: row for row in trained.epochs}
+    first, best = rows[0], rows[trained.best]
+    eps = amounts(material.eps, material.training.scale)[0]
+    name = score_words(material.plan.task)
+    lines = [*trained.events, *material.notes]
+    if trained.best == 0:
+        lines.append(
+            "No epoch had a better robust score within the clean floor, so the weights are those from before. Try more "
+            "epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
+        )
+    else:
+        lines.append(
+            f"Epoch {trained.best} was chosen. On {len(material.rows.validation)} validation images, under the judge "
+            f"at {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. Without attack: "
+            f"{first.clean:.3f} before, {best.clean:.3f} after."
+        )
+    assert hardened.saved is not None and hardened.plan is not None
+    lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
+    return lines

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from palpate.attacks.cascade import strongest
+from palpate.audit.plan.tasks import task_of
+from palpate.audit.subject.subject import load_subject
+from palpate.cli import main
+from palpate.hardening.proof import checks
+from palpate.hardening.proof.checks import Measured, Measurement, measured, rows_of
+from palpate.report.compute.hardening import given
+from tests.hardening import tiny
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """Attacks of few steps: here it matters what is done with their results."""
+    monkeypatch.setattr(checks, "STEPS", 2)
+    monkeypatch.setattr(checks, "QUERIES", 3)
+    for name, value in (("STEPS", 2), ("QUERIES", 3), ("MINIMUM_STEPS", 2), ("MORE_STEPS", 2)):
+        monkeypatch.setattr(strongest, name, value, raising=name != "MORE_STEPS")
+
+
+LIMITED = tiny.PLAN.replace('where = {split = "test"}', 'where = {split = "test"}\nlimit = 6')
+
+
+def test_measurements_have_the_names_that_the_verdict_reads(tmp_path):
+    plan = tiny.write(tmp_path, plan=LIMITED)
+    subject = load_subject(plan)
+    model = Measured(subject, rows_of(subject)[:3], task_of(plan.task, "untargeted"), 3, 0)
+    found = measured(model, model, plan.threat, 8.0)
+    assert {one.name for one in found} == {
+        *(given.ONE_START, given.MANY_STARTS, given.WHITE_BOX, given.NO_GRADIENTS),
+        *(given.OLD_IMAGES, given.FAR, given.OTHER_NORM),
+    }
+    by_name = {one.name: one for one in found}
+    assert all(len(one.after) == 3 for one in found)
+    assert by_name[given.OLD_IMAGES].before is None
+    assert by_name[given.WHITE_BOX].before == by_name[given.WHITE_BOX].after
+    assert sum(by_name[given.FAR].after) <= sum(by_name[given.ONE_START].after)
+
+
+def test_a_share_counts_images_that_withstood():
+    stored = Measurement("white box", None, (True, False, False, True)).stored
+    assert stored == {"name": "white box", "before": None, "after": 0.5, "images": 4}
+
+
+def test_the_command_proves_and_compares_and_continues(tmp_path, monkeypatch, capsys):
+    tiny.write(tmp_path, plan=LIMITED)
+    folder = tmp_path / "hardened" / "plan"
+    call = ["harden", str(tmp_path / "plan.toml"), "--proof", "short", "--quiet"]
+    with pytest.raises(SystemExit) as ended:
+        main(call)
+    assert ended.value.code == 0
+    assert str(folder / "compare.html") in capsys.readouterr().out
+    for name in ("before/report.html", "after/report.html", "after/harden.json", "compare.html", "compare.json"):
+        assert (folder / name).is_file(), name
+    stored = json.loads((folder / "after" / "checks.json").read_text())
+    assert stored["eps"] == 8.0
+    assert stored["lose_at_most"] == 0.02
+    verdict = json.loads((folder / "compare.json").read_text())["pairs"][0]["hardening"]
+    assert {check["name"] for check in verdict["checks"]} >= {"gain", "clean floor", "restarts"}
+
+    monkeypatch.setattr(checks, "measured", lambda *_: pytest.fail("measured twice"))
+    with pytest.raises(SystemExit) as ended:
+        main(call)
+    assert ended.value.code == 0

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+import palpate
+from palpate.errors import InputError
+from tests.hardening import tiny
+
+
+def data(count=40):
+    images = torch.stack([torch.from_numpy(tiny.pixels(n)).float() for n in range(count)])[:, None]
+    return images, torch.arange(count) % 2
+
+
+def model():
+    module = tiny.network()
+    module.load_state_dict(tiny._trained())
+    return module.eval()
+
+
+def prepared(images):
+    return (images - 127.5) / 127.5
+
+
+def call(module, images, labels, *recipe, **fields):
+    given = {"eps": 8.0, "bounds": (0, 255), "preprocess": prepared, "epochs": 2, "batch": 8} | fields
+    return palpate.harden(module, images, labels, *recipe, **given)
+
+
+def test_a_copy_is_trained_and_the_module_is_not_changed():
+    module, (images, labels) = model(), data()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    found = call(module, images, labels, groups=[n // 2 for n in range(40)])
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert not found.module.training
+    assert [row.epoch for row in found.epochs] == [0, 1, 2]
+    assert f"Epoch {found.trained.best} was chosen" in found.describe()
+    patients = {row // 2 for row in found.validation}
+    assert all(n in found.validation for patient in patients for n in (2 * patient, 2 * patient + 1))
+
+
+def test_the_same_call_gives_the_same_weights_and_validation_may_be_given():
+    images, labels = data()
+    one, two = (
+        call(model(), images[:30], labels[:30], "pgd", settings={"steps": 2}, validation=(images[30:], labels[30:]))
+        for _ in range(2)
+    )
+    assert one.validation == ()
+    for name, value in one.module.state_dict().items():
+        assert torch.equal(two.module.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"eps": None}, "eps: it is missing"),
+        ({"epoch": 3}, "epoch: palpate.harden has no such setting"),
+        ({"epochs": 0}, "epochs: "),
+        ({"groups": [1, 2]}, "groups: there are 2 for 40 images"),
+        ({"groups": ["p"] * 40}, "all training images are of one patient"),
+        ({"recipe": "segpgd"}, "segpgd"),
+    ],
+)
+def test_errors_name_the_argument(fields, text):
+    images, labels = data()
+    with pytest.raises(InputError, match=text):
+        call(model(), images, labels, **fields)

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from palpate.audit.plan.plan import load_plan
+from palpate.cli import main
+from palpate.errors import InputError, PlanError, StorageError
+from palpate.hardening.run import default_folder, harden_plan
+from tests.hardening import tiny
+
+
+def hardened(tmp_path, harden=tiny.HARDEN, **fields):
+    plan = tiny.write(tmp_path, harden, **fields)
+    return plan, harden_plan(plan, default_folder(plan))
+
+
+def test_a_training_writes_weights_record_curves_and_plan(tmp_path):
+    _, found = hardened(tmp_path)
+    folder = tmp_path / "hardened" / "plan"
+    assert found.folder == folder
+    old, new = load_file(tmp_path / "weights.safetensors"), load_file(folder / "weights.safetensors")
+    assert old.keys() == new.keys()
+    assert (folder / "curves.svg").read_text().startswith("<svg")
+    assert load_plan(tmp_path / "plan-hardened.toml").model.weights == "hardened/plan/weights.safetensors"
+    record = json.loads((folder / "harden.json").read_text())
+    assert record["eps"]["value"] == 8.0
+    assert record["best"] == found.trained.best
+    assert [row["epoch"] for row in record["epochs"]] == [0, 1, 2]
+    assert record["training"]["images"] + record["validation"]["images"] == tiny.COUNT - tiny.TESTED
+    assert record["training"]["patients"] + record["validation"]["patients"] == 14
+    changed = any(not torch.equal(old[name], new[name]) for name in old)
+    assert changed == (found.trained.best > 0)
+
+
+def test_the_record_names_no_image_and_no_patient(tmp_path):
+    hardened(tmp_path)
+    text = (tmp_path / "hardened" / "plan" / "harden.json").read_text()
+    assert "image1" not in text
+    assert "patient1" not in text
+    assert str(tmp_path) not in text
+
+
+def test_the_same_plan_gives_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        hardened(tmp_path / name)
+    one, two = (tmp_path / name / "hardened" / "plan" / "weights.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_finished_training_is_given_back_and_another_one_is_refused(tmp_path):
+    plan, first = hardened(tmp_path)
+    again = harden_plan(plan, first.folder)
+    for name, value in first.trained.state.items():
+        assert torch.equal(again.trained.state[name], value)
+    changed = tiny.write(tmp_path, tiny.HARDEN.replace("epochs = 2", "epochs = 3"))
+    with pytest.raises((StorageError, InputError), match="harden"):
+        harden_plan(changed, first.folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('recipe = "tradess"', "harden.recipe: There is no recipe 'tradess'"),
+        ('recipe = "segpgd"', "harden.recipe: recipe 'segpgd' trains"),
+        ('recipe = "pgd"\nsettings = {stepps = 3}', "harden.recipe: .*stepps"),
+        ('judge = "transfer"', "harden.judge: 'transfer' needs more than the model"),
+        ('optimiser = "adam"', 'harden.optimiser: "adam" is not adamw, sgd'),
+        ('loss = "model.py:loss"', "harden.loss: .*no function 'loss'"),
+        ('augment = "mirror"', 'harden.augment: "mirror" is not none'),
+        ('eps = "3 HU"', "harden.eps: .*no unit"),
+        ("class_weights = [1.0, 2.0, 3.0]", "harden.class_weights: there are 3, and 2 are needed"),
+        ('fallback = "nothing"', "harden.fallback: There is no recipe 'nothing'"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_fix(tmp_path, line, text):
+    harden = f'\n[harden]\nepochs = 1\n{line}\n\n[harden.data]\nwhere = {{split = "train"}}\n'
+    with pytest.raises((PlanError, InputError), match=text):
+        hardened(tmp_path, harden)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("epochs = 0", "harden.epochs: "),
+        ("lose_at_most = 2", "harden.lose_at_most: "),
+        ("epoch = 3", "harden.epoch: "),
+        ("class_weights = [1.0, -1.0]", "harden.class_weights"),
+    ],
+)
+def test_a_plan_with_a_wrong_field_names_its_line(tmp_path, line, text):
+    with pytest.raises(PlanError, match=text):
+        tiny.write(tmp_path, f'\n[harden]\n{line}\n\n[harden.data]\nwhere = {{split = "train"}}\n')
+
+
+def test_weights_that_do_not_fit_are_refused_before_training(tmp_path):
+    plan = tiny.write(tmp_path)
+    (tmp_path / "model.py").write_text(tiny.MODEL.replace("nn.Linear(16, 2)", "nn.Linear(16, 3)"))
+    with pytest.raises(InputError, match="does not fit the network"):
+        harden_plan(plan, default_folder(plan))
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    tiny.write(tmp_path)
+    from palpate.hardening import run
+    from palpate.hardening.contracts import Trained
+
+    monkeypatch.setattr(run, "train", lambda *_, **__: Trained({}, 0, (), False, (), False))
+    with pytest.raises(SystemExit) as ended:
+        main(["harden", str(tmp_path / "plan.toml"), "--proof", "none"])
+    assert ended.value.code == 130
+    assert "The same command continues" in capsys.readouterr().err
+
+
+def test_the_command_trains_and_says_what_was_gained(tmp_path, capsys):
+    tiny.write(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["harden", str(tmp_path / "plan.toml"), "--proof", "none"])
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert "before" in said.err
+    assert "epoch 2" in said.err
+    assert "palpate audit" in said.out
+    assert "hardened" not in said.out.replace(str(tmp_path), "").replace("hardened/plan", "").replace(
+        "plan-hardened.toml", ""
+    )

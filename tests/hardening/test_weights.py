@@ -1,0 +1,107 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from palpate.audit.plan.plan import load_plan
+from palpate.errors import InputError, PlanError
+from palpate.hardening.hardened_plan import hardened_plan
+from palpate.hardening.material import load_material
+from palpate.hardening.trainable import network_inside, require_trainable, require_trainable_source
+from palpate.hardening.weights import SavedModel, save_model
+from palpate.models.loading import load_model
+from palpate.models.source import ModelSource
+from tests.hardening import tiny
+
+
+def changed(module):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.125)
+    return module
+
+
+def source(**fields):
+    return ModelSource(factory="model.py:build", **fields)
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+@pytest.mark.parametrize("prefix", ["", "module.", "net."])
+def test_weights_keep_their_format_and_names(tmp_path, ending, prefix):
+    tiny.write(tmp_path)
+    old = {prefix + name: value for name, value in load_file(tmp_path / "weights.safetensors").items()}
+    old["criterion.weight"] = torch.ones(2)
+    path = tmp_path / f"old.{ending}"
+    if ending == "pt":
+        torch.save(old, path)
+    else:
+        save_file(old, path)
+    network = changed(load_model(source(weights=path.name), tmp_path))
+    saved = save_model(network, source(weights=path.name), tmp_path, tmp_path / "out")
+    new = torch.load(saved.path, weights_only=True) if ending == "pt" else load_file(saved.path)
+    assert new.keys() == old.keys()
+    assert torch.equal(new["criterion.weight"], torch.ones(2))
+    assert torch.equal(new[f"{prefix}5.bias"], old[f"{prefix}5.bias"] + 0.125)
+    again = load_model(source(weights=f"out/{path.name}"), tmp_path)
+    for name, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_weights_of_a_factory_without_file_are_safetensors(tmp_path):
+    tiny.write(tmp_path)
+    network = load_model(source(), tmp_path)
+    saved = save_model(network, source(), tmp_path, tmp_path / "out")
+    assert saved == SavedModel(tmp_path / "out" / "weights.safetensors", "weights")
+    assert load_file(saved.path).keys() == network.state_dict().keys()
+
+
+def test_torchscript_comes_back_as_torchscript(tmp_path):
+    module = tiny.network().eval()
+    torch.jit.script(module).save(tmp_path / "model.ts")
+    given = ModelSource(torchscript="model.ts")
+    loaded = changed(load_model(given, tmp_path))
+    require_trainable(loaded)
+    save_model(loaded, given, tmp_path, tmp_path / "out")
+    images = torch.rand(2, 1, 8, 8)
+    again = load_model(ModelSource(torchscript="out/model.ts"), tmp_path)
+    assert torch.equal(again(images), loaded.eval()(images))
+
+
+@pytest.mark.parametrize("field", ["exported", "onnx"])
+def test_fixed_graphs_are_refused_with_what_works_instead(field):
+    with pytest.raises(InputError, match=rf"model.{field}: it cannot be trained.*defence = \"smoothing\""):
+        require_trainable_source(ModelSource(**{field: "model.file"}))
+
+
+def test_frozen_networks_are_refused():
+    module = tiny.network().requires_grad_(False)
+    with pytest.raises(InputError, match="all its parameters are frozen"):
+        require_trainable(module)
+    frozen = torch.jit.freeze(torch.jit.script(tiny.network().eval()))
+    with pytest.raises(InputError, match="it has no parameters"):
+        require_trainable(frozen)
+
+
+def test_the_new_plan_names_the_new_weights_and_loses_its_training_table(tmp_path):
+    plan = tiny.write(tmp_path)
+    text = hardened_plan(plan, SavedModel(tmp_path / "hardened" / "plan" / "weights.safetensors", "weights"))
+    (tmp_path / "plan-hardened.toml").write_text(text)
+    again = load_plan(tmp_path / "plan-hardened.toml")
+    assert again.model.weights == "hardened/plan/weights.safetensors"
+    assert again.harden is None
+    assert again.data == plan.data
+    assert again.attacks == plan.attacks
+
+
+def test_a_plan_without_training_images_is_told_how_to_give_them(tmp_path):
+    with pytest.raises(PlanError, match=r"no \[harden\] table"):
+        load_material(tiny.write(tmp_path, harden=""))
+    with pytest.raises(PlanError, match=r"harden.data"):
+        tiny.write(tmp_path, harden="\n[harden]\nepochs = 2\n")
+
+
+def test_wrappers_of_palpate_are_looked_through():
+    from palpate.models.blackbox import FromProbabilities
+    from palpate.models.outputs import Chosen
+
+    inside = tiny.network()
+    assert network_inside(FromProbabilities(Chosen(inside, "out"), "softmax")) is inside
