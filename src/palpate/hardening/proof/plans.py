@@ -55,10 +55,11 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
 
 
 def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[str, Any]]:
-    wanted = ["strongest", "square"] if extent == "full" else ["strongest"]
+    # They decide which images are beaten, so they may stop there; the plan's own attacks say how far the score falls.
+    wanted = {"strongest": "rising", "square": "rising"} if extent == "full" else {"strongest": "rising"}
     if extent == "full" and family(plan.task) == "segmentation" and plan.threat.norm == "linf" and _volumes(plan):
-        wanted.append("vafa")
-    return [{"attack": name} for name in wanted if name not in present]
+        wanted["vafa"] = plan.curve
+    return [{"attack": name, "curve": curve} for name, curve in wanted.items() if name not in present]
 
 
 def _volumes(plan: Plan) -> bool:
