@@ -95,7 +95,7 @@ def load_material(
         rows,
         _lessons(plan, settings, training, rows),
         _budget(plan, settings, training),
-        (*training.notes, *rows.notes, *_unknown(training.table, dicom)),
+        (*training.notes, *rows.notes, *_unknown(training.table, dicom), *_around(judged)),
     )
 
 
@@ -192,6 +192,12 @@ def _budget(plan: Plan, settings: HardenSection, training: Subject) -> float:
         return radius(settings.eps, training.scale)
     except ValueError as error:
         raise PlanError(f"{plan.origin}: harden.eps: {error}.") from error
+
+
+def _around(judged: Victim) -> tuple[str, ...]:
+    if not judged.defences:
+        return ()
+    return ("The network is trained without the defences of the plan; they are in place where epochs are scored.",)
 
 
 def _unknown(table: Rows, dicom: bool) -> tuple[str, ...]:
