@@ -15,14 +15,14 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from palpate.hardening.contracts import Batch, Recipe, Situation
-from palpate.hardening.losses.default import default_loss
-from palpate.hardening.recipes.gradient import Fast, Pgd
-from palpate.hardening.recipes.trades import Trades
 from torch import Tensor, nn
 
 from benchmarks.measure import Contender, Timed, race, ratio
 from palpate.contracts import Limits, Task
+from palpate.hardening.contracts import Batch, Recipe, Situation
+from palpate.hardening.losses.default import default_loss
+from palpate.hardening.recipes.gradient import Fast, Pgd
+from palpate.hardening.recipes.trades import Trades
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.segmentation import Segmentation

@@ -5,15 +5,15 @@ from functools import cache
 
 import pytest
 import torch
-from palpate.hardening.contracts import Batch, Situation
-from palpate.hardening.losses.default import default_loss
-from palpate.hardening.recipes.table import make
 from torch import nn
 
 from palpate.annotations import Masks
 from palpate.attacks.recipes import apgd_margin
 from palpate.attacks.recipes_dense import dice_pgd
 from palpate.contracts import Limits
+from palpate.hardening.contracts import Batch, Situation
+from palpate.hardening.losses.default import default_loss
+from palpate.hardening.recipes.table import make
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
