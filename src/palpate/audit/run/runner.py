@@ -152,13 +152,12 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
     )
     findings += looked
-    task, stated = plan_task(plan, "untargeted"), "outputs" in plan.model.model_fields_set
     findings += at_chance(
         subject,
-        task,
+        plan_task(plan, "untargeted"),
         room,
         plan.run.at_chance,
-        logits=stated,
+        logits="outputs" in plan.model.model_fields_set,
         names=getattr(plan.task, "classes", ()),
         weights=plan.model.factory is None or plan.model.weights is not None,
     )
