@@ -32,7 +32,7 @@ class HardenSection(Section):
     """Images for the choice of the best epoch, as `[harden.data]`; by default a share of the training patients."""
     validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training patients that is kept for the choice of the best epoch, every class in proportion."""
-    validation_limit: int = Field(default=200, ge=1)
+    validation_limit: int = Field(default=100, ge=1)
     """At most this many images are attacked after each epoch."""
     overlap: Literal["refuse", "leave out"] = "refuse"
     """What to do with training images whose patient or pixels are in the audit, or among the validation images: stop
