@@ -4,8 +4,8 @@
 
 Each recipe trains from the same weights on the same images. The scores are those of the validation images that chose
 the epoch, under attacks of more steps: one on the loss that most recipes train on, and two that none trains on (the
-margin or the Dice loss, and another norm). The audited test images are not attacked. CPU minutes are those of the training
-without the choice of the epoch, which costs the same with every recipe. Prints a table, and appends one line
+margin or the Dice loss, and another norm). The audited test images are not attacked. CPU minutes are those of the
+training without the choice of the epoch, which costs the same with every recipe. Prints a table, and appends one line
 of JSON per training to `--out`.
 """
 
