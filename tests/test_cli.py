@@ -20,6 +20,7 @@ from palpate.audit.plan.plan import load_plan
 from palpate.audit.preview.preview import preview
 from palpate.audit.run import after, runner
 from palpate.cli import DemoTask
+from palpate.commands import harden as harden_command
 from palpate.storage.runs import RunFolder
 from tests.audit.tiny import PLAN, write
 
@@ -422,7 +423,7 @@ def test_each_demo_has_an_artefact_of_its_images_with_a_short_search(
 
 def _with_few_attacks(plan: Path) -> None:
     text = plan.read_text()
-    head, gates = text[: text.index("[[attacks]]")], text[text.index("[[gates]]") :]
+    head, gates = text[: text.index("[[attacks]]")], text[text.index("[[gates]]") :].partition("# `palpate harden")[0]
     few = '[[attacks]]\nattack = "noise"\ntries = 1\n[[attacks]]\nattack = "fgsm"\n'
     plan.write_text(f'{head}{few}{gates}[quality]\nimages = 0\n[run]\nlayout = "contiguous"\n')
 
@@ -437,6 +438,21 @@ def test_the_demo_runs_one_task_and_goes_on(call: Call, tmp_path: Path) -> None:
     assert str(RunFolder(folder / "classification" / "runs" / "plan").report) in out
     assert [path.name for path in folder.iterdir()] == ["classification"]
     assert call("demo", "--task", "classification", "--out", folder, "--quiet")[0] == 0
+
+
+def test_the_demo_ends_with_a_repair(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = tmp_path / "demo", list[tuple[Path, str]]()
+    plan = demo.write_demo(folder, "classification", images=5)
+    harden = plan.read_text().partition("# `palpate harden")[2]
+    _with_few_attacks(plan)
+    plan.write_text(f"{plan.read_text()}\n# {harden}")
+    monkeypatch.setattr(harden_command, "carry_out", lambda path, out, proof, **_: asked.append((path, proof)) or 0)
+    status, _, err = call("demo", "--task", "classification", "--out", folder)
+    assert status == 0 and asked == [(plan, "short")]
+    assert f"palpate harden {plan} --proof short" in err
+    settings = load_plan(plan).harden
+    assert settings is not None and settings.data.table == "training/labels.csv"
+    assert len(list((plan.parent / "training" / "images").glob("*.png"))) == 10
 
 
 def test_the_demo_runs_all_three_tasks(call: Call, tmp_path: Path) -> None:

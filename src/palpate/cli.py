@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.compare import compare
-from palpate.commands.harden import carry_out, harden
+from palpate.commands.harden import harden, repair
 from palpate.commands.status import (
     BAD_INPUT,
     FAULT,
@@ -153,9 +153,7 @@ def demo(
     if not quiet:
         echo_lines("\n".join(lines))
     for plan in trained:
-        echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
-        status = carry_out(plan, None, "short", threads=threads, quiet=quiet)
-        worst = status if status != FINISHED else worst
+        worst = repair(plan, threads=threads, quiet=quiet) or worst
     raise typer.Exit(worst)
 
 

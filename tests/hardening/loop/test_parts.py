@@ -114,9 +114,12 @@ def test_what_is_not_finite_is_named():
 
 def test_the_first_signal_is_noted_and_the_second_acts():
     before = signal.getsignal(signal.SIGTERM)
+    # A shell that starts the tests in the background lets them ignore Ctrl-C.
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     with Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGINT, ctrl_c)
