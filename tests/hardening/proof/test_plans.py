@@ -28,7 +28,7 @@ def test_a_short_proof_has_one_attack_two_budgets_and_few_images(tmp_path):
     assert [section.attack for section in made.attacks] == ["strongest"]
     assert made.radii == (8.0, 32.0)
     assert made.artefacts == ()
-    assert made.data.limit == 40
+    assert made.data.limit == 24
 
 
 def test_both_plans_of_a_proof_differ_only_in_the_model(tmp_path):

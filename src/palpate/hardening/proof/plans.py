@@ -16,7 +16,7 @@ Extent = Literal["full", "short"]
 
 FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
 """Budgets of the proof, in budgets of the training."""
-FEW = 40
+FEW = 24
 """Images of a short proof."""
 _NOT_PROVEN = ("harden", "gates", "export", "reference")
 _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
@@ -27,7 +27,7 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     """The user's plan with the budgets 1, 2 and 4 times that of the training, and with stronger attacks.
 
     `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has only
-    `strongest`, at 1 and 4 times the budget, on at most 40 images, and no artefacts.
+    `strongest`, at 1 and 4 times the budget, on at most 24 images, and no artefacts.
 
     Args:
         plan: the user's plan, with budgets in values.
