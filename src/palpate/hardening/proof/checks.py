@@ -14,11 +14,12 @@ from palpate.attacks.black_box.transfer import Transfer
 from palpate.audit.plan.sections.threat import ThreatSection
 from palpate.audit.subject.subject import Subject
 from palpate.contracts import Attack, Task, Threat
+from palpate.hardening.proof.plans import Extent
 from palpate.seeds import derive
 from palpate.streams import Streams
 from palpate.victim import Victim
 
-IMAGES = 64
+IMAGES = {"full": 64, "short": 8}
 """At most this many of the audit's images, from every class in turn."""
 RESTARTS = 5
 STEPS = 40
@@ -89,9 +90,9 @@ class Measured:
             yield rows, self.subject.images(rows)
 
 
-def rows_of(subject: Subject) -> tuple[int, ...]:
+def rows_of(subject: Subject, extent: Extent = "full") -> tuple[int, ...]:
     """The images that are measured."""
-    return subject.spread(range(len(subject.table)), IMAGES)
+    return subject.spread(range(len(subject.table)), IMAGES[extent])
 
 
 def measured(before: Measured, after: Measured, threat: ThreatSection, eps: float) -> list[Measurement]:

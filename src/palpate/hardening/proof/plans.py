@@ -47,7 +47,7 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     own: Sequence[Any] = document["threat"]["eps"] if extent == "full" else []
     document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
     if extent == "short":
-        document["quality"] = {"images": 0}
+        document |= {"quality": {"images": 0}, "stability": {"images": 0}}
         document["data"] = {**document["data"], "limit": min(FEW, document["data"].get("limit", FEW))}
     which = "before" if saved is None else "after"
     document["title"] = f"{plan.title}, {which} training against attacks"

@@ -83,7 +83,7 @@ def prove(
     shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
     say("Checks that the gain is real: restarts, searches without gradients, images against the old model.")
     subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
-    _write_checks(plan, subjects, eps, folders[1])
+    _write_checks(plan, subjects, eps, folders[1], extent)
     return Proof(*folders)
 
 
@@ -93,9 +93,9 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
         return carry_out(plan, folder, update=True, allow_pickle=allow_pickle, progress=progress)
 
 
-def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path) -> None:
+def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path, extent: Extent) -> None:
     """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
-    task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0])
+    task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0], extent)
     identity = digest(
         [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
     )
