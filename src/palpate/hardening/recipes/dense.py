@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,8 +49,9 @@ class _Dense(Adversarial):
         """A climb from a random start."""
         return Ascent(situation.threat, self.steps, self._objective(), step=fixed(self.step, self.steps))
 
+    @abstractmethod
     def _objective(self) -> Objective:
-        raise NotImplementedError
+        """What is climbed."""
 
 
 @dataclass(frozen=True)
