@@ -23,9 +23,9 @@ def test_a_full_proof_adds_budgets_and_stronger_attacks_to_everything_of_the_pla
     assert "before training" in made.title
 
 
-def test_a_short_proof_has_one_attack_two_budgets_and_few_images(tmp_path):
+def test_a_short_proof_has_two_attacks_two_budgets_and_few_images(tmp_path):
     made = proof_plan(tiny.write(tmp_path, tiny.HARDEN + ARTEFACT), 8.0, "short")
-    assert [section.attack for section in made.attacks] == ["strongest"]
+    assert [section.attack for section in made.attacks] == ["apgd-margin", "square"]
     assert made.radii == (8.0, 32.0)
     assert made.artefacts == ()
     assert made.data.limit == 24
@@ -52,3 +52,10 @@ def test_an_attack_that_the_plan_has_is_not_added_twice(tmp_path, present):
     text = tiny.PLAN.replace('attack = "pgd"\nsteps = 3', f'attack = "{present}"')
     made = proof_plan(tiny.write(tmp_path, plan=text), 8.0, "full")
     assert sorted(section.attack for section in made.attacks) == ["square", "strongest"]
+
+
+@pytest.mark.parametrize(("extent", "most"), [("full", 30), ("short", 24)])
+def test_a_limit_of_the_proof_holds_for_both_audits(tmp_path, extent, most):
+    plan = tiny.write(tmp_path, tiny.HARDEN.replace("[harden]", "[harden]\nproof_limit = 30"))
+    assert plan.data.limit is None
+    assert proof_plan(plan, 8.0, extent).data.limit == most

@@ -17,8 +17,8 @@ from palpate.hardening.contracts import Course
 from palpate.hardening.loop.weights import digest, live
 from palpate.tensors import leaves
 
-_ELSEWHERE = {"data", "validation"}
-"""Parts of `[harden]` that name places on a disk; their images are compared instead."""
+_ELSEWHERE = {"data", "validation", "proof_limit"}
+"""Parts of `[harden]` that name places on a disk, whose images are compared instead, or come after the training."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 

@@ -23,7 +23,6 @@ IMAGES = {"full": 64, "short": 8}
 """At most this many of the audit's images, from every class in turn."""
 RESTARTS = 5
 STEPS = 40
-QUERIES = 1000
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,10 @@ def rows_of(subject: Subject, extent: Extent = "full") -> tuple[int, ...]:
 
 
 def measured(before: Measured, after: Measured, threat: ThreatSection, eps: float) -> list[Measurement]:
-    """What both models withstand at the budget of the training and around it.
+    """What the records of the audits do not hold, because each asks for more than one attack on the same images.
 
-    White box with one and with several starts, a search without gradients, images that beat the old model, four times
-    the budget, and another norm.
+    A climb with one and with several starts, images that beat the old model, and another norm. The audits themselves
+    have a search without gradients beside the white box, and four times the budget.
 
     Args:
         before: the model before training.
@@ -107,13 +106,10 @@ def measured(before: Measured, after: Measured, threat: ThreatSection, eps: floa
         threat: the plan's threat: its region, lattice and norm.
         eps: the budget of the training in stored values.
     """
-    ball, wide, other = threat.build(eps), threat.build(4 * eps), _other_norm(before, threat, eps)
+    ball, other = threat.build(eps), _other_norm(before, threat, eps)
     climbs = {
         "one start": catalog.make("apgd-margin", ball, steps=STEPS),
         "several starts": catalog.make("apgd-margin", ball, steps=STEPS, restarts=RESTARTS),
-        "white box": catalog.make("strongest", ball),
-        "no gradients": catalog.make("square", ball, queries=QUERIES),
-        "four times the budget": catalog.make("apgd-margin", wide, steps=STEPS),
         "another norm": catalog.make("apgd-margin", other, steps=STEPS),
     }
     found = [Measurement(name, before.under(attack), after.under(attack)) for name, attack in climbs.items()]

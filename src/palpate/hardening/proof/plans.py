@@ -18,6 +18,8 @@ FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
 """Budgets of the proof, in budgets of the training."""
 FEW = 24
 """Images of a short proof."""
+QUERIES = 200
+"""Queries of the search without gradients of a short proof."""
 _NOT_PROVEN = ("harden", "gates", "export", "reference")
 _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
 """What a short proof leaves out, and a full one keeps."""
@@ -26,8 +28,8 @@ _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
 def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None = None) -> Plan:
     """The user's plan with the budgets 1, 2 and 4 times that of the training, and with stronger attacks.
 
-    `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has only
-    `strongest`, at 1 and 4 times the budget, on at most 24 images, and no artefacts.
+    `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has one climb and
+    one search without gradients instead, at 1 and 4 times the budget, on at most 24 images, and no artefacts.
 
     Args:
         plan: the user's plan, with budgets in values.
@@ -48,16 +50,27 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
     if extent == "short":
         document |= {"quality": {"images": 0}, "stability": {"images": 0}}
-        document["data"] = {**document["data"], "limit": min(FEW, document["data"].get("limit", FEW))}
+    if (most := _most(plan, extent)) is not None:
+        document["data"] = {**document["data"], "limit": min(most, document["data"].get("limit", most))}
     which = "before" if saved is None else "after"
     document["title"] = f"{plan.title}, {which} training against attacks"
     return parse_plan(plan_text(document, f"Written by `palpate harden`: the audit {which} the training."), plan.origin)
 
 
+def _most(plan: Plan, extent: Extent) -> int | None:
+    wanted = None if plan.harden is None else plan.harden.proof_limit
+    return min(FEW, wanted or FEW) if extent == "short" else wanted
+
+
 def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[str, Any]]:
     # They decide which images are beaten, so they may stop there; the plan's own attacks say how far the score falls.
-    wanted = {"strongest": "rising", "square": "rising"} if extent == "full" else {"strongest": "rising"}
-    if extent == "full" and family(plan.task) == "segmentation" and plan.threat.norm == "linf" and _volumes(plan):
+    if extent == "short":
+        return [
+            {"attack": "apgd-margin", "curve": "rising"},
+            {"attack": "square", "curve": "rising", "queries": QUERIES},
+        ]
+    wanted = {"strongest": "rising", "square": "rising"}
+    if family(plan.task) == "segmentation" and plan.threat.norm == "linf" and _volumes(plan):
         wanted["vafa"] = plan.curve
     return [{"attack": name, "curve": curve} for name, curve in wanted.items() if name not in present]
 

@@ -80,6 +80,9 @@ class HardenSection(Section):
     """The attack that chooses the best epoch; by default another one, with another loss, than the recipe trains on."""
     judge_settings: dict[str, Any] = Field(default_factory=dict, examples=["judge_settings = {steps = 20}"])
     """Its parameters."""
+    proof_limit: int | None = Field(default=None, ge=1, examples=["proof_limit = 40"])
+    """At most this many images of the audit are attacked before and after training, every class in proportion; by
+    default all."""
     patience: int = Field(default=0, ge=0)
     """Stop after so many epochs without a better robust score; 0 runs all epochs."""
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -120,7 +120,8 @@ def transfer(after: Beating, given: Given) -> Check:
         states.append("refused" if _more(only, total) else "passed")
         texts.append(f"Of {total} images, images made against another model beat {only} that the white box does not.")
         figures |= {"images": total, "only transferred": only}
-    _beside(given.pair(names.WHITE_BOX, names.OLD_IMAGES), "images made against the old model", states, texts, figures)
+    pair = given.pair(names.WHITE_BOX, names.OLD_IMAGES) or given.pair(names.MANY_STARTS, names.OLD_IMAGES)
+    _beside(pair, "images made against the old model", states, texts, figures)
     missing = "Images that beat the old model were not tried on the new one."
     return _joined(name, states, texts, figures, missing)
 
