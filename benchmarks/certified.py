@@ -119,7 +119,7 @@ def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--xrays", type=Path, required=True, help="pneumoniamnist.npz of MedMNIST")
-    parser.add_argument("--images", type=int, default=80, help="validation images, half of them with pneumonia")
+    parser.add_argument("--images", type=int, default=50, help="validation images, half of them with pneumonia")
     parser.add_argument("--training", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=8, help="twice as many with noise")
     parser.add_argument("--samples", type=int, default=1000, help="noisy copies that are counted for each certificate")
