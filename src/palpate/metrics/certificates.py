@@ -28,6 +28,8 @@ class CertificateOutcome:
     """The certificates with one sigma."""
 
     item: str
+    sigma: float
+    """Standard deviation of the noise in stored values."""
     radii: Floats
     group: Ints
     """Number of the patient of each image, from 0."""
@@ -86,6 +88,7 @@ def _outcome(frame: Frame, item: str) -> CertificateOutcome:
     names = ("label", "certified", "prediction", "unsettled", "clean_right", "clean_score", "forwards", "backwards")
     return CertificateOutcome(
         item=item,
+        sigma=float(frame["sigma"][mine[0]]),
         radii=radii,
         group=group,
         least=side("least"),

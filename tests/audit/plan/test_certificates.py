@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palpate.audit.plan.certificates import certificate_items
+from palpate.audit.plan.certificates import certificate_items, gated_level
 from palpate.audit.plan.changes import plan_changes
 from palpate.audit.plan.plan import Plan, parse_plan
 from palpate.errors import PlanError
@@ -73,6 +73,62 @@ def test_what_cannot_be_certified_is_said_with_its_field(section: str, said: str
 def test_the_largest_possible_radius_is_named() -> None:
     with pytest.raises(PlanError, match=r"largest possible radius is 2\.737 \(0\.547 times sigma\)"):
         plan("sigma = 5\nsamples = 20\nradii = [4]")
+
+
+CERTIFIED = 'metric = "certified_accuracy"\nat_least = 0.5\n'
+
+
+def gated(gate: str, section: str = "sigma = 10\nradii = [4, 8]", text: str = tiny.PLAN) -> Plan:
+    return plan(f"{section}\n\n[[gates]]\n{gate}", text)
+
+
+@pytest.mark.parametrize(
+    ("gate", "section", "said"),
+    [
+        ("", "sigma = 10", "gates[0].radius: it is missing. Add radius = and one of the certified ones: 0, 2.5, 5"),
+        ("radius = 5", "sigma = 10\nradii = [4, 8]", "gates[0].radius: 5 is not certified. Known are, in stored "
+         "values: 0, 4, 8; more are named in certificates.radii."),
+        ("radius = nan", "sigma = 10", "gates[0].radius: nan is not certified"),
+        ('radius = "far"', "sigma = 10", "gates[0].radius: 'far' is not a budget"),
+        ("radius = 4", "sigma = [5, 10]\nradii = [4]", "gates[0].sigma: the certificates have several. Add sigma = and "
+         "one of them: 5, 10."),
+        ("radius = 4\nsigma = 6", "sigma = [5, 10]\nradii = [4]", "gates[0].sigma: 6 is not certified. Known are"),
+        ('radius = 5\nattack = "pgd"', "sigma = 10", "gates[0].attack: a certified figure holds whatever the"),
+        ("radius = 5\neps = 4", "sigma = 10", "gates[0].eps: a certified figure holds whatever the change is"),
+        ("radius = 5", "sigma = 0", "certificates.sigma: 0 must be above zero"),
+    ],
+)  # fmt: skip
+def test_a_gate_on_what_is_not_certified_is_refused(gate: str, section: str, said: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        gated(CERTIFIED + gate, section)
+    assert said in str(caught.value) and "\n" not in str(caught.value), caught.value
+
+
+def test_a_gate_on_certificates_needs_certificates_and_the_task_its_figure() -> None:
+    with pytest.raises(
+        PlanError, match=r"gates\[0\]\.metric: certified_accuracy needs certificates, and the plan has no"
+    ):
+        parse_plan(f"{tiny.PLAN}\n[[gates]]\n{CERTIFIED}radius = 4", Path("plan.toml"))
+    with pytest.raises(PlanError, match=r"gates\[0\]\.metric: certified_score is for masks and findings"):
+        gated(CERTIFIED.replace("accuracy", "score") + "radius = 4")
+    with pytest.raises(PlanError, match=r"gates\[0\]\.radius: it is for certified figures"):
+        gated('metric = "clean_accuracy"\nat_least = 0.5\nradius = 4')
+
+
+def test_a_gate_finds_its_radius_however_it_is_written() -> None:
+    for written in ('"4/255"', "4.0", '"4 HU"'):
+        given = gated(f"{CERTIFIED}radius = {written}")
+        assert gated_level(given, given.gates[0]) == (10, 4)
+    masks = gated(f"{CERTIFIED}radius = 6.7449", "sigma = 10", tiny_dense.text("segmentation"))
+    assert gated_level(masks, masks.gates[0]) == (10, pytest.approx(6.744898, abs=1e-6))
+
+
+def test_a_gate_in_stored_steps_is_checked_once_the_step_is_known() -> None:
+    given = gated(f'{CERTIFIED}radius = "2 stored steps"')
+    fine = given.calibrated(Scale((0, 255), step=4.0, known=True))
+    assert gated_level(fine, fine.gates[0]) == (10, 8)
+    with pytest.raises(PlanError, match=r"gates\[0\]\.radius: 2 stored steps is not certified"):
+        given.calibrated(Scale((0, 255), known=True))
 
 
 def test_boxes_are_refused_with_a_sentence() -> None:

@@ -33,7 +33,20 @@ radii = [2, 12, 60]
 steps = 4
 draws = 3
 """
-PLAN = HEAD + NOISE + RUN + SECTION
+GATES = """
+[[gates]]
+metric = "certified_accuracy"
+sigma = "5%"
+radius = 12
+at_least = 0.9
+
+[[gates]]
+metric = "certified_accuracy"
+sigma = 12.75
+radius = 0
+at_least = 0.1
+"""
+PLAN = HEAD + NOISE + RUN + GATES + SECTION
 
 
 def stored(folder: Path) -> dict[str, bytes]:
@@ -131,6 +144,17 @@ def test_results_have_both_bounds_and_the_price_of_smoothing(run: RunFolder) -> 
     assert one["median_radius"] == np.sort(right)[1]
 
 
+def test_gates_are_measured_on_the_lower_bounds(run: RunFolder) -> None:
+    gates, (one, _) = run.describe()["gates"], arrange_certificates(run.certificate_frame())
+    assert [gate["text"] for gate in gates] == [
+        "certified accuracy within L2 12 with sigma 5%: at least 0.9",
+        "certified accuracy within L2 0 with sigma 12.75: at least 0.1",
+    ]
+    assert one.least.acceptable[2].mean() < one.most.acceptable[2].mean(), "so that the wrong bound would be noticed"
+    assert gates[0]["value"] == pytest.approx(one.least.acceptable[2].mean()) and not gates[0]["passed"]
+    assert gates[1]["value"] == pytest.approx(one.least.acceptable[0].mean()) and gates[1]["passed"]
+
+
 def test_a_model_without_gradients_is_certified_and_not_attacked(tmp_path: Path) -> None:
     plan = tiny.write(tmp_path, PLAN.replace("model.py:build", "model.py:blocked"))
     outcome = audit(plan, tmp_path / "run")
@@ -168,6 +192,8 @@ def test_masks_volumes_and_findings(task: str, tmp_path: Path) -> None:
     section = SECTION.replace('["5%", 25]', "10").replace(
         "images = 3\nradii = [2, 12, 60]", "images = 1\nradii = [5, 90]"
     )
+    gate = '\n[[gates]]\nmetric = "certified_{}"\nradius = 5\nat_most = 1.0\n'
+    section += gate.format("accuracy") + gate.format("score")
     plan = tiny_dense.write(tmp_path / task, task, section.replace("steps = 4", "tau = 0.7\nsteps = 3"))
     outcome = audit(plan, tmp_path / "run")
     assert outcome.status == "finished" and not outcome.failed, outcome.findings
@@ -180,6 +206,8 @@ def test_masks_volumes_and_findings(task: str, tmp_path: Path) -> None:
     assert lows == sorted(lows, reverse=True) and highs == sorted(highs, reverse=True)
     assert all(low <= high for low, high in zip(lows, highs, strict=True)) and lows[1] > 0.9 and lows[-1] == 0
     assert item["tau"] == (None if task == "multilabel" else 0.7)
+    bounds = item["points"][1]["certified"]
+    assert [gate.value for gate in outcome.gates] == [bounds["acceptable"]["value"], bounds["score"]["value"]]
     assert len(item["points"]) == (3 if task == "multilabel" else 4)
 
 

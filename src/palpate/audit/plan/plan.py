@@ -10,10 +10,12 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from palpate.audit.plan.certificates import certificate_items
+from palpate.audit.plan.checks.certificates import certified_gate
 from palpate.audit.plan.checks.fields import problems, wrong_budget
 from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.lines import require_filled_in
+from palpate.audit.plan.sections.gates import CERTIFIED
 from palpate.data.texts import decoded, long_key, read_bytes, too_deep
 from palpate.errors import InputError, PlanError
 from palpate.units import Scale, radius
@@ -66,6 +68,8 @@ class Plan(PlanFields):
         for place, gate in enumerate(plan.gates):
             if (wrong := wrong_budget(plan, gate)) is not None:
                 raise PlanError(f"{self.origin}: gates[{place}].eps: {wrong}")
+            if gate.metric in CERTIFIED and (wrongs := list(certified_gate(plan, gate))):
+                raise PlanError(f"{self.origin}: gates[{place}].{wrongs[0][0]}: {wrongs[0][1]}")
         return plan
 
 

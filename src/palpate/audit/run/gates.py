@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palpate.audit.plan.sections.gates import ANY, CLEAN
+from palpate.audit.plan.certificates import gated_level
+from palpate.audit.plan.sections.gates import ANY, CERTIFIED, CLEAN
 from palpate.metrics.artefacts import ArtefactOutcome, arrange_artefacts
+from palpate.metrics.certificates import CertificateOutcome, arrange_certificates
 from palpate.metrics.clinical import INVENTED, MISSED, attacked_directions, clean_directions, worst_directions
 from palpate.metrics.grading import quadratic_kappa
 from palpate.metrics.intervals import Share
@@ -39,14 +41,25 @@ class Gate:
     passed: bool
 
 
-def measured(plan: Plan, panel: Panel, artefacts: Frame | None = None) -> list[Gate]:
-    """Every gate of the plan, in its order, on the records of a finished run and on the rows of its artefacts."""
+def measured(plan: Plan, panel: Panel, artefacts: Frame | None = None, certificates: Frame | None = None) -> list[Gate]:
+    """Every gate of the plan, in its order.
+
+    Args:
+        plan: with the scale of the images.
+        panel: the records of a finished run.
+        artefacts: the rows of its artefacts.
+        certificates: the rows of its certificates.
+    """
     tried = [] if artefacts is None else arrange_artefacts(artefacts, plan.task.disease_indices)
     found = {one.name: one for one in tried}
-    return [
-        _measured(gate, _value(plan, gate, panel) if gate.artefact is None else _artefact(gate, found[gate.artefact]))
-        for gate in plan.gates
-    ]
+    bounds = [] if certificates is None else arrange_certificates(certificates)
+
+    def value(gate: GateSection) -> float:
+        if gate.metric in CERTIFIED:
+            return _certified(plan, gate, bounds)
+        return _value(plan, gate, panel) if gate.artefact is None else _artefact(gate, found[gate.artefact])
+
+    return [_measured(gate, value(gate)) for gate in plan.gates]
 
 
 def _measured(gate: GateSection, value: float) -> Gate:
@@ -59,6 +72,9 @@ def _measured(gate: GateSection, value: float) -> Gate:
 def _words(gate: GateSection) -> str:
     limit = f"at least {gate.at_least:g}" if gate.at_least is not None else f"at most {gate.at_most:g}"
     figure = gate.metric.replace("_", " ")
+    if gate.metric in CERTIFIED:
+        noise = "" if gate.sigma is None else f" with sigma {gate.sigma}"
+        return f"{figure} within L2 {gate.radius}{noise}: {limit}"
     if gate.artefact is not None:
         how = "the worst found of" if gate.worst else f"severity {gate.severity} of"
         return f"{figure} at {how} '{gate.artefact}': {limit}"
@@ -90,6 +106,16 @@ def _artefact(gate: GateSection, outcome: ArtefactOutcome) -> float:
         "invented_disease": worst.invented if gate.worst else outcome.invented[place],
     }
     return _mean(values[gate.metric])
+
+
+def _certified(plan: Plan, gate: GateSection, outcomes: Sequence[CertificateOutcome]) -> float:
+    """The lower bound over the certified images."""
+    sigma, length = gated_level(plan, gate)
+    outcome = next(one for one in outcomes if one.sigma == sigma)
+    place = int(np.flatnonzero(outcome.radii == length)[0])
+    if gate.metric == "certified_accuracy":
+        return _mean(outcome.least.acceptable[place].astype(np.float64))
+    return _mean(outcome.least.score[place])
 
 
 def _clean(metric: str, images: Images, disease: Sequence[int], classes: int) -> float:

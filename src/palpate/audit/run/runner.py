@@ -391,7 +391,7 @@ class _Audit:
             finished, journal.finished = journal.finished or now(), None
             journal.save()
             frame = self.run.frame()
-            journal.gates = measured(self.plan, arrange(frame), self.run.artefact_frame())
+            journal.gates = measured(self.plan, arrange(frame), self.run.artefact_frame(), self.run.certificate_frame())
             journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
             journal.finished = finished
             prune(self.run, journal.gallery)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palpate.audit.plan.certificates import certificate_items, sigmas_of
+from palpate.audit.plan.certificates import certificate_items, gated_level, sigmas_of
 from palpate.audit.plan.problems import Problem, split
-from palpate.audit.plan.sections.tasks import DetectionSection
+from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSection
 from palpate.errors import InputError
 from palpate.units import radius
 
 if TYPE_CHECKING:
     from palpate.audit.plan.fields import PlanFields
+    from palpate.audit.plan.sections.gates import GateSection
 
 _FIELDS = ("sigma", "samples", "select", "confidence", "radii", "tau", "steps", "draws")
 
@@ -68,3 +69,28 @@ def _sizes(plan: PlanFields, field: str, written: tuple[int | float | str, ...])
                 f"{one} is wider than the whole range {low:g} to {high:g} of stored values, so no image is left in the "
                 'noise. Write stored values, or a share of the range such as "5%".',
             )
+
+
+def certified_gate(plan: PlanFields, gate: GateSection) -> Iterator[tuple[str, str]]:
+    """What is wrong with a gate on a certified figure, as far as the meaning of values is known.
+
+    The size of a stored step is not known before the images are read. Until then levels in it are accepted.
+    """
+    section = plan.certificates
+    if section is None:
+        yield "metric", f"{gate.metric} needs certificates, and the plan has no [certificates]. Add that section."
+        return
+    for field in ("attack", "eps", "artefact", "severity", "worst"):
+        if field in gate.model_fields_set:
+            yield field, "a certified figure holds whatever the change is, up to an L2 length. Remove it; write radius."
+            return
+    if gate.metric == "certified_score" and isinstance(plan.task, ClassificationSection):
+        yield "metric", "certified_score is for masks and findings. Use certified_accuracy."
+    sizes = f"{gate.radius} {gate.sigma} {section.radii} {section.sigma} {plan.model.defences}"
+    if list(certificate_problems(plan)) or (not plan.scale.known and "stored" in sizes):  # the first are said elsewhere
+        return
+    try:
+        gated_level(plan, gate)
+    except InputError as error:
+        (field,), text = split(error, ("radius", "sigma"))
+        yield field, text

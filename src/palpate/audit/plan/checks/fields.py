@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from palpate import catalog
 from palpate.audit.plan.checks.artefacts import artefact_gate, artefact_problems
-from palpate.audit.plan.checks.certificates import certificate_problems
+from palpate.audit.plan.checks.certificates import certificate_problems, certified_gate
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems, surrogate_problems
 from palpate.audit.plan.checks.threat import threat_problems
@@ -15,7 +15,7 @@ from palpate.audit.plan.defences import defence_problems
 from palpate.audit.plan.items import item
 from palpate.audit.plan.places import belongs
 from palpate.audit.plan.problems import Problem, split
-from palpate.audit.plan.sections.gates import ANY, CLEAN
+from palpate.audit.plan.sections.gates import ANY, CERTIFIED, CLEAN
 from palpate.audit.plan.sections.tasks import ClassificationSection, DetectionSection, SegmentationSection
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.plan.toml_lines import Key
@@ -217,6 +217,12 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
         yield "metric", f"{gate.metric} is for masks, boxes and findings. Use clean_accuracy or robust_accuracy."
     if gate.metric == "kappa" and plan.task.kind != "ordinal":
         yield "metric", 'kappa weighs the distance between grades. It needs task.kind = "ordinal".'
+    if gate.metric in CERTIFIED:
+        yield from certified_gate(plan, gate)
+        return
+    if gate.radius is not None or gate.sigma is not None:
+        field = "sigma" if gate.radius is None else "radius"
+        yield field, 'it is for certified figures, such as metric = "certified_accuracy". Remove it.'
     if gate.artefact is not None:
         yield from artefact_gate(plan, gate)
         return

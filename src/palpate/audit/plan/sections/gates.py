@@ -10,6 +10,8 @@ from palpate.audit.plan.sections.base import Section
 
 ANY, CLEAN = "any", "none"
 """What a gate names instead of an attack: the worst case over all attacks, and the clean images."""
+CERTIFIED = ("certified_accuracy", "certified_score")
+"""Figures of `[certificates]`."""
 
 Metric = Literal[
     "clean_accuracy",
@@ -22,6 +24,8 @@ Metric = Literal[
     "kappa",
     "clean_score",
     "score",
+    "certified_accuracy",
+    "certified_score",
 ]
 
 
@@ -41,6 +45,12 @@ class GateSection(Section):
     """With `artefact`: the mean over its random draws at this severity."""
     worst: bool = Field(default=False, examples=["worst = true"])
     """With `artefact`: the worst that its search found for each image."""
+    radius: int | float | str | None = Field(default=None, examples=["radius = 20"])
+    """For certified figures: one of `certificates.radii`, or 0; written as `threat.eps`. `certified_accuracy` is the
+    share of images whose result is certified to be right: the class, all findings, or for masks a certified lower bound
+    of the score above `task.floor`. `certified_score` is the mean of the lower bounds, for masks and findings."""
+    sigma: int | float | str | None = Field(default=None, examples=["sigma = 12.5"])
+    """For certified figures: one of `certificates.sigma`; needed if there are several."""
     at_least: float | None = Field(default=None, examples=["at_least = 0.5"])
     """Passed if the figure is this or more."""
     at_most: float | None = Field(default=None, examples=["at_most = 0.1"])
