@@ -18,7 +18,7 @@ FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
 """Budgets of the proof, in budgets of the training."""
 FEW = 24
 """Images of a short proof."""
-QUERIES = 200
+QUERIES = 100
 """Queries of the search without gradients of a short proof."""
 _NOT_PROVEN = ("harden", "gates", "export", "reference")
 _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
@@ -29,7 +29,8 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     """The user's plan with the budgets 1, 2 and 4 times that of the training, and with stronger attacks.
 
     `strongest` and `square` are added where they are missing, and `vafa` for volumes. A short proof has one climb and
-    one search without gradients instead, at 1 and 4 times the budget, on at most 24 images, and no artefacts.
+    one search without gradients instead, at 1 and 4 times the budget, on at most 24 images, no artefacts, and nothing
+    about files.
 
     Args:
         plan: the user's plan, with budgets in values.
@@ -49,7 +50,7 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     own: Sequence[Any] = document["threat"]["eps"] if extent == "full" else []
     document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
     if extent == "short":
-        document |= {"quality": {"images": 0}, "stability": {"images": 0}}
+        document |= {"quality": {"images": 0}, "stability": {"images": 0}, "survival": {"saved": False, "after": []}}
     if (most := _most(plan, extent)) is not None:
         document["data"] = {**document["data"], "limit": min(most, document["data"].get("limit", most))}
     which = "before" if saved is None else "after"

@@ -49,7 +49,8 @@ TITLES = {
 }
 _COLOURS = {"better": "green", "worse": "red", "changed": "yellow"}
 _LONGEST = 14
-"""Rows of a table in the terminal; of longer ones the established changes are shown."""
+"""Rows of a table in the terminal."""
+_ESTABLISHED = {"better", "worse", "changed"}
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -79,14 +80,23 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
         for check in pair.hardening.checks:
             if check.state != "passed":
                 console.print(Text(f"  {check.state}: {check.sentence}"))
+    hidden = 0
     for section in SHOWN:
         found = [one for one in pair.changes if one.section == section]
-        rows = len(found)
-        if section != "result":
-            found = [one for one in found if one.eps in {None, comparison.headline} and _telling(one)]
-        if found:
+        shown = [one for one in found if section == "result" or _worth(one, comparison)][:_LONGEST]
+        hidden += len(found) - len(shown)
+        if shown:
             console.print()
-            console.print(_section(section, found, rows, (pair, comparison)))
+            console.print(_section(section, shown, (pair, comparison)))
+    if hidden:
+        console.print(
+            Text(f"\n{hidden} more rows are on the page. {NOTHING}: no difference is established.", style="dim")
+        )
+
+
+def _worth(change: Change, comparison: Comparison) -> bool:
+    """Whether a row belongs in the terminal: an established change, at the budget of the headline."""
+    return change.reading in _ESTABLISHED and change.eps in {None, comparison.headline} and _telling(change)
 
 
 def _telling(change: Change) -> bool:
@@ -94,19 +104,15 @@ def _telling(change: Change) -> bool:
     return change.section != "artefacts" or change.how in {"worst found", "all severities"}
 
 
-def _section(section: str, found: Sequence[Change], rows: int, of: tuple[Pair, Comparison]) -> Table:
-    shown, (pair, comparison) = list(found), of
-    if len(shown) > _LONGEST:
-        shown = [one for one in found if one.reading in {"better", "worse", "changed"}] or shown[:_LONGEST]
-        shown = shown[:_LONGEST]
-    left = rows - len(shown)
-    title = TITLES[section] + (f" ({left} more rows are on the page)" if left else "")
+def _section(section: str, shown: Sequence[Change], of: tuple[Pair, Comparison]) -> Table:
+    pair, comparison = of
     unit = f" ({comparison.data.unit})" if comparison.data.unit else ""
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(Text("figure"), overflow="fold")
-    for head in (f"eps{unit}", pair.first, pair.second, "difference", "95% interval", "p (Holm)"):
+    title = Text(TITLES[section], style="bold")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(Text("figure"), overflow="fold", min_width=20)
+    for head in (f"eps{unit}", pair.first, pair.second, "change", "95% interval", "p (Holm)"):
         table.add_column(Text(head), justify="right", no_wrap=True)
-    table.add_column(Text("reading"))
+    table.add_column(Text(""), no_wrap=True)
     for change in shown:
         table.add_row(*_row(change))
     return table
@@ -128,7 +134,7 @@ def _row(change: Change) -> list[Text]:
         Text(written(change, change.difference.value), style=colour),
         Text(between(change)),
         Text(NOTHING if change.p_holm is None else p_value(change.p_holm)),
-        Text(change.reading, style=colour),
+        Text(change.reading if change.reading in _ESTABLISHED else NOTHING, style=colour),
     ]
 
 
