@@ -102,13 +102,15 @@ def make_template(folder: Path) -> None:
 
 
 def plant(mutant: Mutant, template: Path, folder: Path) -> None:
-    """Copy the package, with the edit in it. Tests find the benchmarks next to themselves, so both are copied."""
+    """Link the package, with the edit in a file of its own. Tests find the benchmarks next to themselves."""
     for part in ("palpate", *(("benchmarks", "tests") if mutant.outside else ())):
-        shutil.copytree(template / part, folder / part)
+        shutil.copytree(template / part, folder / part, copy_function=os.link)
     file = folder / mutant.path
     if (found := places(mutant)) != 1:
         raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
-    file.write_text(file.read_text().replace(mutant.right, mutant.wrong))
+    edited = file.read_text().replace(mutant.right, mutant.wrong)
+    file.unlink()  # or the edit would be in the template too
+    file.write_text(edited)
     Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ from palpate.preprocess import Preprocess
 from palpate.tasks.segmentation import Segmentation
 from palpate.threats.ball import Linf
 from palpate.victim import Tuning, Victim
+from palpate.victim import tuning as timing
 from palpate.victim.folding import fold_batch_norms
 from palpate.victim.tuning import choose
 
@@ -75,6 +76,14 @@ def test_choose_returns_a_search_that_agrees_and_counts_nothing():
     assert choose(victim, images, layout="channels_last").layout == "channels_last"
     with victim:
         assert (victim.search(images) - victim.judge(images)).abs().max() < 0.5
+
+
+def test_arithmetic_that_the_processor_lacks_is_not_even_timed(monkeypatch):
+    monkeypatch.setattr(timing, "has_bfloat16", lambda device: False)
+    timed = []
+    monkeypatch.setattr(timing, "_seconds", lambda victim, made, *_: timed.append(made) or 1.0)
+    assert choose(Victim(victims.small_net(), (0, 255)), victims.images(), mixed=True).search == "float32"
+    assert len(timed) == 2 and not any("bfloat16" in (one.search, one.forward_no_grad) for one in timed)
 
 
 def test_state_is_restored_from_nested_use_only_once():

@@ -27,7 +27,8 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
     Args:
         victim: the model under test.
         images: images (B, C, *spatial) in stored values; at most 8 are used.
-        mixed: allow bfloat16 in the search if it is faster.
+        mixed: allow bfloat16 in the search if it is faster. It is not even timed where the device has no instructions
+            for it (`has_bfloat16`).
         layout: use this memory layout instead of timing both.
 
     Returns:
@@ -38,7 +39,8 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
     best = Tuning(layout=layout or "contiguous", fold=True)
     seconds = _step_seconds(victim, sample, best)
     candidates: list[dict[str, str]] = [] if layout else [{"layout": "channels_last"}]
-    if mixed:
+    native = has_bfloat16(sample.device)
+    if mixed and native:
         candidates.append({"search": "bfloat16"})
     for change in candidates:
         candidate = replace(best, **change)  # type: ignore[arg-type]
@@ -46,9 +48,16 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
         if taken < seconds * _WORTH_IT:
             best, seconds = candidate, taken
     cheaper = replace(best, forward_no_grad="bfloat16")
-    if _forward_seconds(victim, sample, cheaper) < _forward_seconds(victim, sample, best) * _WORTH_IT:
+    if native and _forward_seconds(victim, sample, cheaper) < _forward_seconds(victim, sample, best) * _WORTH_IT:
         best = cheaper
     return best
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16. A CPU without such instructions emulates it, many times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _step_seconds(victim: Victim, images: Tensor, tuning: Tuning) -> float:

@@ -136,18 +136,23 @@ def test_the_first_choice_of_tuning_stays(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads((tmp_path / "run" / "run.json").read_text())["tuning"] == chosen
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed"])
+@pytest.mark.parametrize(
+    ("precision", "native", "search"),
+    [("float32", True, "float32"), ("mixed", True, "bfloat16"), ("mixed", False, "float32")],
+)
 def test_a_layout_that_is_named_leaves_nothing_to_timing(
-    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, native: bool, search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("timed")
 
     monkeypatch.setattr(first_look, "choose", never)
+    monkeypatch.setattr(first_look, "has_bfloat16", lambda device: native)
     text = tiny.PLAN.replace('layout = "contiguous"', f'layout = "channels_last"\nprecision = "{precision}"')
     audit(tiny.write(tmp_path / "plan", text), tmp_path / "run")
-    tuning = json.loads((tmp_path / "run" / "run.json").read_text())["tuning"]
-    search = "bfloat16" if precision == "mixed" else "float32"
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    tuning, said = described["tuning"], [one["text"] for one in described["findings"]]
+    assert (first_look.NO_BFLOAT16 in said) == (precision == "mixed" and not native)
     assert (tuning["layout"], tuning["search"], tuning["glance"]) == ("channels_last", search, search)
 
 

@@ -14,10 +14,15 @@ from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.victim import Precision, Tuning
-from palpate.victim.tuning import choose
+from palpate.victim.tuning import choose, has_bfloat16
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
+
+
+NO_BFLOAT16 = (
+    'This processor has no instructions for bfloat16, so searches run in float32 although run.precision is "mixed".'
+)
 
 
 def first_look(
@@ -37,14 +42,19 @@ def first_look(
         logits=stated,
     )
     findings += model_notes(plan, subject.victim, images)
+    if plan.run.precision == "mixed" and not has_bfloat16(subject.device):
+        findings.append(AuditFinding("note", "run.precision", NO_BFLOAT16))
     return findings, _tuning(plan, subject, images, before)
 
 
 def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any] | None) -> Tuning:
-    """As the plan says. Only the layout `auto` is timed, and only once: a second timing could give another choice."""
+    """As the plan says. Only the layout `auto` is timed, and only once: a second timing could give another choice.
+
+    bfloat16 needs a processor that has it; elsewhere it would cost many times more than it saves.
+    """
     mixed = plan.run.precision == "mixed"
     if plan.run.layout != "auto":
-        search: Precision = "bfloat16" if mixed else "float32"
+        search: Precision = "bfloat16" if mixed and has_bfloat16(subject.device) else "float32"
         return Tuning(plan.run.layout, fold=True, search=search, forward_no_grad=search)
     stored = (before or {}).get("tuning", {})
     chosen = Tuning.restored(stored)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from palpate.annotations import Boxes, Candidates
 from palpate.contracts import Task
 from palpate.errors import InputError
 from palpate.hardening.contracts import Loss
+from palpate.hardening.losses.boxes import QualityAndPlace
 from palpate.hardening.losses.weights import Weights, check_weights
 from palpate.tasks import detection_goals, goals
 from palpate.tasks.classification import Classification
@@ -98,21 +98,6 @@ class PixelsAndDice:
         return torch.where(labels == 1, each, torch.ones_like(each))
 
 
-@dataclass(frozen=True)
-class ClassAndPlace:
-    """Classification plus localisation of boxes: the criterion of the task, or its dense loss (`missed_and_invented`).
-
-    Attributes:
-        task: the detection.
-    """
-
-    task: Detection
-
-    def __call__(self, outputs: Candidates, targets: Boxes) -> Tensor:
-        """(B,)."""
-        return self.task.loss(outputs, targets)
-
-
 def default_loss(task: Task, weights: Weights = ()) -> Loss:
     """Cross-entropy for classes, binary for findings, with soft Dice for masks; class and place for boxes.
 
@@ -136,7 +121,7 @@ def default_loss(task: Task, weights: Weights = ()) -> Loss:
     if isinstance(task, Segmentation):
         return PixelsAndDice(replace(task, goal=Degrade(), metric="dice", structure=None), weights)
     if isinstance(task, Detection):
-        return ClassAndPlace(replace(task, goal=detection_goals.Degrade()))
+        return task.criterion or QualityAndPlace(replace(task, goal=detection_goals.Degrade()))
     other: Any = task
     if getattr(getattr(other, "goal", None), "targeted", False):
         raise InputError("harden: the task has a goal. Train against the truth: leave the goal out.")

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import palpate
 from palpate.errors import InputError, StorageError
 from palpate.report.compute.compare.comparison import compare_runs
+from palpate.report.compute.compare.listing import _survival
 from palpate.report.compute.results import measure
 from palpate.report.model.schema_compare import Comparison
 from palpate.storage.certificates import CertificateRow
@@ -315,3 +317,12 @@ def test_python_gives_changes_a_table_and_files(folders, tmp_path):
     page = found.write(tmp_path / "out")
     assert page.name == "compare.html" and json.loads((tmp_path / "out" / "compare.json").read_text())["pairs"]
     assert found.place == folders[1].parent / "compare-old-new"
+
+
+def test_a_share_of_the_beaten_images_is_never_better_or_worse():
+    """The beaten images of two models are different ones."""
+    cell = SimpleNamespace(handling="jpeg75", after="after", survived="survived")
+    point = SimpleNamespace(eps=1.0, cells=[cell])
+    attacks = [SimpleNamespace(attack=name, goal="untargeted", points=[point]) for name in ("", "pgd")]
+    rows = list(_survival(SimpleNamespace(survival=SimpleNamespace(attacks=attacks))))
+    assert {(place.figure, one.better) for place, one in rows} == {("success after", "lower"), ("survived", "")}
