@@ -1,14 +1,12 @@
-"""A run folder: the plan, `run.json`, `records/`, `artefacts/`, `certificates/`, `stability/`, `images/`, the report.
+"""A run folder: the plan, `run.json`, records and rows of all kinds, pictures, the report.
 
-Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
+Every file but logs is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
 leaves half a file. Finished work is found again by the identity that is the name of its shard.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,8 +24,10 @@ from palpate.errors import StorageError
 from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
 from palpate.storage.certificates import CERTIFICATE_VERSION, CertificateRow
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
+from palpate.storage.description import digest, packed, read_description
 from palpate.storage.leftovers import sweep
-from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
+from palpate.storage.log import Change, append_change
+from palpate.storage.records import ADDED, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 
 Frame = dict[str, npt.NDArray[Any]]
@@ -75,12 +75,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise StorageError(
-                f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
-                "and run the same command again to continue."
-            ) from error
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> StorageError:
+    if error.errno == errno.ENOSPC:
+        return StorageError(
+            f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
+            "and run the same command again to continue."
+        )
+    return StorageError(f"{path} cannot be written: {error.strerror}.")
 
 
 def _flush_folder(folder: Path) -> None:
@@ -128,45 +132,42 @@ class RunFolder:
         Raises:
             StorageError: there is no run here, it cannot be read, or a newer palpate wrote it.
         """
-        path = self.path / "run.json"
-        try:
-            described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise StorageError(
-                f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
-            ) from error
-        except RecursionError as error:
-            raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
-        # Not UTF-8, not JSON, or a number with thousands of digits.
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
-        schema = described.get("schema") if isinstance(described, dict) else None
-        if not isinstance(schema, int) or isinstance(schema, bool):
-            raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
-        if schema > SCHEMA_VERSION:
-            raise StorageError(
-                f"{path} was written with schema {schema} and this palpate reads up to {SCHEMA_VERSION}. "
-                "Install the newer palpate that wrote it."
-            )
-        if schema < OLDEST_SCHEMA:
-            raise StorageError(
-                f"{path} was written with schema {schema} by an older palpate, and this one reads {OLDEST_SCHEMA} and "
-                "newer. Run its plan into a new run folder, or read it with the palpate that wrote it."
-            )
-        return described
+        return read_description(self.path)
 
     @staticmethod
     def intact(description: Mapping[str, Any]) -> bool:
         """Whether the contents of `run.json` are what palpate wrote; files of an earlier palpate are not checked."""
-        return description.get("digest") in (None, _digest(description))
+        return description.get("digest") in (None, digest(description))
 
-    def save_description(self, description: dict[str, Any]) -> None:
-        """Write the whole `run.json`, with a digest of its contents."""
-        contents = {"schema": SCHEMA_VERSION, **description}
-        # The digest is of the contents that a reader gets: JSON turns keys that are numbers into texts.
-        contents["digest"] = _digest(json.loads(json.dumps(contents)))
-        text = json.dumps(contents, indent=2, ensure_ascii=False)
-        write_atomically(self.path / "run.json", (text + "\n").encode())
+    def save_description(self, description: Mapping[str, Any]) -> str:
+        """Write the whole `run.json` with a digest of its contents, and remove the log of the one before.
+
+        Returns:
+            The digest, for `append_change`.
+        """
+        contents, found = packed(description)
+        write_atomically(self.path / "run.json", contents)
+        try:
+            self.log.unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_written(self.log, error) from error
+        return found
+
+    @property
+    def log(self) -> Path:
+        """What changed since `run.json` was written (`palpate.storage.log`)."""
+        return self.path / "run.log"
+
+    def append_change(self, found: str, change: Change) -> None:
+        """Add one line to the log beside the `run.json` with this digest.
+
+        Raises:
+            StorageError: the disk is full or does not accept the file.
+        """
+        try:
+            append_change(self.log, found, change)
+        except OSError as error:
+            raise _not_written(self.log, error) from error
 
     def shard(self, identity: str) -> Path:
         """The path of the shard with this identity."""
@@ -378,11 +379,6 @@ def _read(path: Path, schema: pa.Schema, version: str, added: Mapping[str, objec
     if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
-
-
-def _digest(contents: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in contents.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
