@@ -73,7 +73,7 @@ def read_changes(path: Path, digest: str) -> list[Change]:
     whole = [_read(line) for line in lines[:-1]]
     if whole and whole[-1] is None:
         whole.pop()
-    if not whole or whole[0] != {"of": digest}:
+    if not whole or whole[0] not in ({"of": digest}, None):
         return []
     if None in whole:
         raise DamagedError("a line is not what was written")
