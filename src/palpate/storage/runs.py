@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -25,13 +24,11 @@ from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
 from palpate.storage.certificates import CERTIFICATE_VERSION, CertificateRow
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
 from palpate.storage.description import digest, packed, read_description
+from palpate.storage.frames import Frame, frame_of
 from palpate.storage.leftovers import sweep
 from palpate.storage.log import Change, append_change
 from palpate.storage.records import ADDED, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
-
-Frame = dict[str, npt.NDArray[Any]]
-"""Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
 ARTEFACT_SCHEMA = schema_of(ArtefactRow, "palpate.artefact", ARTEFACT_VERSION)
@@ -189,18 +186,21 @@ class RunFolder:
         """
         return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}", ADDED)
 
-    def frame(self, keep: Callable[[str], bool] = lambda identity: True) -> Frame:
+    def frame(
+        self, keep: Callable[[str], bool] = lambda identity: True, fields: Collection[str] | None = None
+    ) -> Frame:
         """Every finished record of the current plan as columns, in the plan's order.
 
         Args:
             keep: which shards to read; all of them by default.
+            fields: which columns to keep; all of them by default.
 
         Raises:
             StorageError: `run.json` or a shard cannot be read.
         """
         named = self._identities("shards", self.describe().get("shards", []))
         wanted = [i for i in named if keep(i) and self.has(i)]
-        return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+        return frame_of(map(self.read_shard, wanted), Record, ARROW_SCHEMA, fields)
 
     def complete(self) -> bool:
         """Whether every shard that `run.json` names is there, of attacks, artefacts and certificates.
@@ -271,7 +271,7 @@ class RunFolder:
             StorageError: `run.json` or a file cannot be read.
         """
         wanted = [one for one in self._listed("artefacts") if self.has_artefacts(one)]
-        return _frame([self.read_artefacts(one) for one in wanted], ArtefactRow, ARTEFACT_SCHEMA)
+        return frame_of(map(self.read_artefacts, wanted), ArtefactRow, ARTEFACT_SCHEMA)
 
     def certificates(self, identity: str) -> Path:
         """The path of the certificates of an image."""
@@ -293,7 +293,8 @@ class RunFolder:
         """
         version = f"certificate version {CERTIFICATE_VERSION}"
         paths = [self.certificates(one) for one in self._listed("certificates") if self.has_certificates(one)]
-        return _frame([_read(path, CERTIFICATE_SCHEMA, version) for path in paths], CertificateRow, CERTIFICATE_SCHEMA)
+        tables = (_read(path, CERTIFICATE_SCHEMA, version) for path in paths)
+        return frame_of(tables, CertificateRow, CERTIFICATE_SCHEMA)
 
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
@@ -332,7 +333,7 @@ class RunFolder:
         Raises:
             StorageError: the file is missing, damaged or of a newer version.
         """
-        return _frame([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
+        return frame_of([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
 
     def traces(self) -> Frame:
         """Every finished trace of the current plan as columns, in the plan's order; empty columns without traces.
@@ -344,7 +345,7 @@ class RunFolder:
         items = stability.get("items", []) if isinstance(stability, dict) else stability
         names = [one.get("identity") for one in items if isinstance(one, dict)] if isinstance(items, list) else items
         wanted = [identity for identity in self._identities("stability.items", names) if self.has_trace(identity)]
-        return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
+        return frame_of(map(self.read_trace, wanted), TraceRow, TRACE_SCHEMA)
 
     def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of one trace by their names.
@@ -379,18 +380,3 @@ def _read(path: Path, schema: pa.Schema, version: str, added: Mapping[str, objec
     if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
-
-
-def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
-    table = pa.concat_tables(tables) if tables else schema.empty_table()
-    return {name: _column(table[name].to_pylist(), kind) for name, kind in get_type_hints(row).items()}
-
-
-def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:
-    if kind in (int, float, bool):
-        return np.asarray(values, dtype=kind)
-    # Filled one by one: numpy would turn lists of equal length into a 2D array.
-    column = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):
-        column[place] = value if kind is str else np.asarray(value, dtype=np.float64)
-    return column

@@ -122,9 +122,7 @@ def test_a_kill_at_any_write_loses_nothing(
     assert not list(run.rglob("*.tmp"))
 
 
-def test_a_killed_run_remembers_what_its_log_says(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_remembers_what_its_log_says(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder(tmp_path / "run")
     with monkeypatch.context() as patch:
         _at(patch, "run.log", 4, Killed)
