@@ -70,7 +70,7 @@ def test_a_log_is_not_written_through_a_link(tmp_path: Path) -> None:
     digest = run.save_description(WHOLE)
     letter.write_text("mine")
     run.log.symlink_to(letter)
-    with pytest.raises(Exception, match="run.log cannot be written"):
+    with pytest.raises(Exception, match=r"run\.log cannot be written"):
         run.append_change(digest, CHANGES[0])
     assert letter.read_text() == "mine"
 

@@ -150,7 +150,7 @@ def _outcome(frame: Frame, disease: Sequence[int]) -> ArtefactOutcome:
 
 
 def _measures(lists: Lists) -> Floats:
-    """[image, measure]"""
+    """The measures, (images, measures)."""
     if len(lists.widths) > 1:
         raise StorageError("artefacts: rows hold different numbers of measures. Restore the run folder.")
     return lists.table(max(lists.widths, default=0))

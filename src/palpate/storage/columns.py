@@ -45,7 +45,10 @@ def schema_of(row: type, mark: str, version: int) -> pa.Schema:
 def parquet(rows: Iterable[Any], schema: pa.Schema) -> bytes:
     """Rows as a Parquet file with checksums."""
     held = list(rows)
-    columns = [pa.array([getattr(row, name) for row in held], field.type) for name, field in zip(schema.names, schema)]
+    columns = [
+        pa.array([getattr(row, name) for row in held], field.type)
+        for name, field in zip(schema.names, schema, strict=True)
+    ]
     return packed(pa.Table.from_arrays(columns, schema=schema))
 
 

@@ -1,7 +1,7 @@
 """A run folder: the plan, `run.json`, records and rows of all kinds, pictures, the report.
 
-Every file but logs is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
-leaves half a file. Finished work is found again by the identity that is the name of its shard.
+Every file but a log is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk
+never leaves half a file. Finished work is found again by the identity that is the name of its shard.
 """
 
 from __future__ import annotations
