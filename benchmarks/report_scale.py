@@ -28,14 +28,15 @@ ATTACKS = ("noise", "fgsm", "bim", "pgd", "smia", "apgd-margin", "hide", "invent
 GOALS = {"hide": "hide disease", "invent": "invent disease"}
 STRENGTH = (0.1, 0.5, 0.8, 0.9, 0.9, 1.0, 0.8, 0.8)
 CLASSES, DISEASE, EPS = 5, (2, 3, 4), 1.0
+KINDS = get_type_hints(Record)
 CHILD = """
-import resource, sys
+import resource, sys, time
 from pathlib import Path
 from palpate.report import write_report
 from palpate.storage.runs import RunFolder
 if sys.argv[2] == "profile":
     import cProfile, pstats
-    with cProfile.Profile() as profile:
+    with cProfile.Profile(time.process_time) as profile:
         write_report(RunFolder(Path(sys.argv[1])))
     pstats.Stats(profile).sort_stats("tottime").print_stats(45)
 else:
@@ -81,8 +82,8 @@ def _table(attack: str, strength: float, rows: Any, world: dict[str, Any]) -> pa
     ill, says = np.isin(label, DISEASE), np.isin(clean, DISEASE)
     eligible = {"untargeted": label == clean, "hide disease": ill & says, "invent disease": ~ill & ~says}[goal]
     success = eligible & (strength >= world["fall"] * np.exp(rng.normal(0, 0.15, count)))
-    prediction = np.where(success, {"hide disease": 1, "invent disease": 2}.get(goal, np.where(label > 0, label - 1, 1)),
-                          clean)  # fmt: skip
+    moved = {"hide disease": 1, "invent disease": 2}.get(goal, np.where(label > 0, label - 1, 1))
+    prediction = np.where(success, moved, clean)
     spent = {"noise": 0, "fgsm": 1}.get(attack, 20)
     columns: dict[str, Any] = {
         "image": [f"eye/{row:07d}.png" for row in rows], "row": rows, "group": [f"p{one}" for one in world["group"]],
@@ -98,7 +99,8 @@ def _table(attack: str, strength: float, rows: Any, world: dict[str, Any]) -> pa
         "psnr": 48 + rng.normal(0, 1, count), "ssim": 0.99 + rng.normal(0, 1e-3, count),
         "saved_linf": np.full(count, 0.5), "clean_handled": np.where(eligible, 1.0, -1.0)[:, None],
         "clean_handled_scores": (label == clean).astype(float)[:, None],
-        "handled": np.where(success, -0.4, 0.5)[:, None], "handled_scores": (prediction == label).astype(float)[:, None],
+        "handled": np.where(success, -0.4, 0.5)[:, None],
+        "handled_scores": (prediction == label).astype(float)[:, None],
         "forwards": np.full(count, spent + 2), "backwards": np.full(count, spent), "seed": rows,
     }  # fmt: skip
     return pa.Table.from_arrays([_column(columns.get(field.name), field, count) for field in ARROW_SCHEMA],
@@ -106,7 +108,7 @@ def _table(attack: str, strength: float, rows: Any, world: dict[str, Any]) -> pa
 
 
 def _column(values: Any, field: pa.Field, count: int) -> pa.Array:
-    kind = get_type_hints(Record)[field.name]
+    kind = KINDS[field.name]
     if kind not in (str, int, float, bool):
         table = np.zeros((count, 0)) if values is None else values
         offsets = np.arange(count + 1, dtype=np.int32) * table.shape[1]
@@ -151,7 +153,7 @@ def main() -> None:
     """Print memory and time of each size, and the ratios to the first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--shard", type=int, default=512, help="images in a shard, as run.shard in a plan")
+    parser.add_argument("--shard", type=int, default=1024, help="images in a shard, as run.shard in a plan")
     parser.add_argument("--patient", type=int, default=1, help="images of a patient")
     parser.add_argument("--rounds", type=int, default=1, help="the fastest and the smallest of these counts")
     parser.add_argument("--profile", action="store_true")

@@ -30,6 +30,7 @@ _ARROW_TYPES = {
     tuple[float, ...]: pa.list_(pa.float64()),
 }
 _NUMBERS = {"bool": "u1", "int64": "<i8", "double": "<f8"}
+_LIST, _TEXT = pa.list_(pa.float64()).id, pa.string().id
 
 
 class DamagedError(Exception):
@@ -91,6 +92,8 @@ def read_parquet(path: Path, schema: pa.Schema, added: Mapping[str, object] | No
 
 def _readable(found: pa.Schema, wanted: pa.Schema, added: Mapping[str, object]) -> bool:
     """Whether the columns are the wanted ones, the last of which may be missing if they were added since."""
+    if found.equals(wanted):
+        return True
     count = len(found.names)
     return set(wanted.names[count:]) <= set(added) and bool(found.equals(pa.schema(list(wanted)[:count])))
 
@@ -106,30 +109,38 @@ def digest(table: pa.Table) -> str:
 
 
 def _feed(found: Any, column: Any) -> None:
-    kind = column.type
-    if pa.types.is_list(kind):
-        found.update(_plain(pc.list_value_length(column), "<i8"))
-        _feed(found, column.flatten())
-    elif pa.types.is_string(kind):
-        found.update(_plain(pc.binary_length(column), "<i8"))
-        found.update(_letters(column))
+    kind = column.type.id
+    if kind == _LIST:
+        sizes, rest = _parts(column)
+        found.update(sizes)
+        _feed(found, rest)
+    elif kind == _TEXT:
+        for part in _letters(column):
+            found.update(part)
     else:
-        found.update(_plain(column, _NUMBERS[str(kind)]))
+        found.update(_plain(column.to_numpy(zero_copy_only=False), _NUMBERS[str(column.type)]))
 
 
-def _letters(column: Any) -> Any:
-    """The bytes of all texts, one after the other."""
-    if column.null_count or isinstance(column, pa.ChunkedArray):
-        return "".join(text or "" for text in column.to_pylist()).encode()
-    _, places, letters = column.buffers()
-    if letters is None or not len(column):
-        return b""
-    offsets = np.frombuffer(places, np.int32, len(column) + 1, 4 * column.offset)
-    return memoryview(letters)[offsets[0] : offsets[-1]]
+def _parts(lists: Any) -> tuple[Any, Any]:
+    """The lengths of all lists, and their values, one list after the other."""
+    if lists.null_count or not isinstance(lists, pa.ListArray):
+        return _plain(pc.list_value_length(lists).to_numpy(zero_copy_only=False)), lists.flatten()
+    ends = lists.offsets.to_numpy()
+    return _plain(ends[1:] - ends[:-1]), lists.values.slice(ends[0], ends[-1] - ends[0])
 
 
-def _plain(column: Any, kind: str) -> Any:
-    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False), dtype=kind)
+def _letters(texts: Any) -> tuple[Any, Any]:
+    """The lengths of all texts, and their bytes, one after the other."""
+    if texts.null_count or not len(texts) or not isinstance(texts, pa.StringArray):
+        letters = "".join(text or "" for text in texts.to_pylist()).encode()
+        return _plain(pc.binary_length(texts).to_numpy(zero_copy_only=False)), letters
+    _, places, letters = texts.buffers()
+    ends = np.frombuffer(places, np.int32, len(texts) + 1, 4 * texts.offset)
+    return _plain(ends[1:] - ends[:-1]), b"" if letters is None else memoryview(letters)[ends[0] : ends[-1]]
+
+
+def _plain(values: Any, kind: str = "<i8") -> Any:
+    return np.ascontiguousarray(values, dtype=kind)
 
 
 def archive(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

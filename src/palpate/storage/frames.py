@@ -38,8 +38,10 @@ def frame_of(tables: Iterable[pa.Table], row: type, schema: pa.Schema, fields: C
     del parts, some
     kinds, frame = get_type_hints(row), {}
     for name in names:
+        # A column is let go when it is converted, so that the rows are never held twice.
         frame[name] = _column(table[name], kinds[name])
         table = table.drop_columns([name])
+        pa.default_memory_pool().release_unused()
     return frame
 
 
@@ -50,10 +52,10 @@ def _column(column: pa.ChunkedArray, kind: Any) -> Any:
         return texts(column)
     whole = column.combine_chunks()
     whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
-    offsets = whole.offsets.to_numpy().astype(np.int64)
-    first = int(offsets[0]) if offsets.size else 0
-    values = np.asarray(whole.flatten().to_numpy(zero_copy_only=False), dtype=np.float64)
-    return Lists(values, offsets[:-1] - first, np.diff(offsets))
+    # Copies: a view would keep the buffers of Arrow.
+    ends = whole.offsets.to_numpy()
+    values = np.array(whole.flatten().to_numpy(zero_copy_only=False), dtype=np.float64)
+    return Lists(values, ends[:-1] - ends[:1], np.diff(ends))
 
 
 def texts(column: pa.ChunkedArray) -> Any:

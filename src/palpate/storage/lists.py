@@ -12,7 +12,7 @@ import numpy.typing as npt
 from palpate.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,6 @@ class Lists:
         sizes = np.array([one.size for one in arrays], dtype=np.int64)
         values = np.concatenate([np.zeros(0), *arrays])
         return cls(values, (np.cumsum(sizes) - sizes).reshape(shape), sizes.reshape(shape))
-
-    @classmethod
-    def empty(cls, *shape: int) -> Lists:
-        """Empty lists."""
-        return cls(np.zeros(0), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -100,6 +95,6 @@ class Lists:
 
     def spread(self, cells: tuple[Ints, ...], shape: tuple[int, ...]) -> Lists:
         """These lists in some cells of a larger array; the others are empty."""
-        out = Lists.empty(*shape)
-        out.starts[cells], out.sizes[cells] = self.starts, self.sizes
-        return Lists(self.values, out.starts, out.sizes)
+        starts, sizes = np.zeros(shape, dtype=self.starts.dtype), np.zeros(shape, dtype=self.sizes.dtype)
+        starts[cells], sizes[cells] = self.starts, self.sizes
+        return Lists(self.values, starts, sizes)

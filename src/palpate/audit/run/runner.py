@@ -269,7 +269,7 @@ class _Audit:
             return False
         self.run.forget_questions(shard.identity)
         stored = self.run.read_shard(shard.identity)
-        if set(stored["attack"].to_pylist()) != {shard.item.name}:
+        if stored["attack"].unique().to_pylist() != [shard.item.name]:
             records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
             self.run.write_shard(shard.identity, records)
         return True
