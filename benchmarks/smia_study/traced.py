@@ -14,7 +14,7 @@ from benchmarks.smia_study.gather import rank
 from palpate.metrics.panel import Floats
 from palpate.metrics.stability import by_group
 from palpate.metrics.stability_run import along_the_run, mean_known
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 
 DRAWN = ("kl_smoothed", "kl_final", "kl_clean", "cos_final")
 """Curves of the page."""

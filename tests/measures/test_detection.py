@@ -8,6 +8,7 @@ from palpate.annotations import Boxes, Candidates
 from palpate.errors import InputError
 from palpate.measures.detection import LEAST, DetectionReader
 from palpate.metrics.detection import Matches
+from palpate.storage.lists import Lists
 from palpate.tasks.detection import Detection
 from palpate.tasks.detection_goals import Vanish
 
@@ -33,10 +34,7 @@ def read():
 
 
 def flat(rows):
-    held = np.empty(len(rows), dtype=object)
-    for index, row in enumerate(rows):
-        held[index] = np.asarray(row)
-    return held
+    return Lists.of(rows)
 
 
 def test_counts_are_those_that_the_metrics_make_of_the_boxes(read):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_type_hints
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
 
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, ArtefactRow
-from palpate.storage.runs import Frame, _column
+from palpate.storage.frames import Frame
+from palpate.storage.frames import frame_of as columns
+from palpate.storage.runs import ARTEFACT_SCHEMA
 
 NAN = float("nan")
 
@@ -53,8 +58,5 @@ def image_rows(
 
 def frame_of(rows: Iterable[ArtefactRow]) -> Frame:
     """Rows as columns, in the way in which a run folder gives them."""
-    stored = list(rows)
-    return {
-        name: _column([getattr(one, name) for one in stored], kind)
-        for name, kind in get_type_hints(ArtefactRow).items()
-    }
+    table = pa.Table.from_pylist([asdict(one) for one in rows], schema=ARTEFACT_SCHEMA)
+    return columns([table], ArtefactRow, ARTEFACT_SCHEMA)

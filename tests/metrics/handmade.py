@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from palpate.metrics.panel import Panel, arrange
+from palpate.storage.frames import Frame
+from palpate.storage.lists import Lists
 from palpate.storage.records import FIELD_NAMES, Record
-from palpate.storage.runs import Frame
 
 _TEXT = {"image", "group", "site", "scanner", "attack", "item", "goal", "norm", "evidence", "stage"}
 _LISTS = {
@@ -78,18 +79,11 @@ def frame(records: Iterable[Record]) -> Frame:
     """Records as `RunFolder.frame` gives them."""
     rows = [asdict(one) for one in records]
     columns = {name: [row[name] for row in rows] for name in FIELD_NAMES}
-    return {name: _lists(values) if name in _LISTS else _array(name, values) for name, values in columns.items()}
+    return {name: Lists.of(values) if name in _LISTS else _array(name, values) for name, values in columns.items()}
 
 
 def _array(name: str, values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=object if name in _TEXT else None)
-
-
-def _lists(values: list[Any]) -> np.ndarray:
-    column = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):
-        column[place] = np.asarray(value, dtype=float)
-    return column
 
 
 def panel(records: Iterable[Record]) -> Panel:

@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 
 from palpate.metrics.detection import COCO, Matches
+from palpate.storage.lists import Lists
 
 CLASSES = 3
 
 
 def lists(rows):
-    held = np.empty(len(rows), dtype=object)
-    for index, row in enumerate(rows):
-        held[index] = np.asarray(row, dtype=np.float64)
-    return held
+    return Lists.of(rows)
 
 
 def drawn(images=12, seed=0):

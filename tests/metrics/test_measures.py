@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from palpate.errors import InputError
 from palpate.metrics.intervals import Resampling
 from palpate.metrics.measures import FindingRead, lost, median, spread, table, undefined_count
+from palpate.storage.lists import Lists
 
 NAN = float("nan")
 VALUES = np.array([4.0, NAN, 1.0, 9.0, np.inf, 2.0])
@@ -88,8 +89,7 @@ def test_a_finding_has_turned_where_it_was_read_rightly_before():
 
 
 def test_lists_of_findings_become_a_table_with_gaps():
-    lists = np.empty(2, dtype=object)
-    lists[0], lists[1] = np.array([1.0, 0.0]), np.zeros(0)
+    lists = Lists.of([[1.0, 0.0], []])
     assert np.array_equal(table(lists, 2), [[1.0, 0.0], [NAN, NAN]], equal_nan=True)
     with pytest.raises(InputError, match="2 findings instead of 3"):
         table(lists, 3)

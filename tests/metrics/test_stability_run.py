@@ -12,7 +12,7 @@ from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.metrics.stability_run import CURVES, along_the_run, band, mean_known
 from palpate.stability import trace, trace_rows
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 from palpate.storage.traces import FIELD_NAMES
 from palpate.streams import Streams
 from palpate.tasks.classification import Classification

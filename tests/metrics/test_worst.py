@@ -11,6 +11,7 @@ from palpate.metrics.clinical import worst_directions
 from palpate.metrics.detection import Matches
 from palpate.metrics.grading import area_under_roc, quadratic_kappa
 from palpate.metrics.worst import choose, disease_scores, furthest_grades, highest, lowest, merged, within, worst_grades
+from palpate.storage.lists import Lists
 from tests.metrics.handmade import panel, record
 
 DISEASE = [1]
@@ -145,11 +146,10 @@ def test_the_worst_case_is_never_better_than_one_attack_nor_than_a_smaller_budge
 
 def boxes(*rows):
     """One image after another: (x1, confidence) of boxes of class 0 that are 0.1 wide."""
-    found = np.empty(len(rows), dtype=object)
-    for row, shown in enumerate(rows):
-        values = [(0.0, *([confidence] if confidence else []), x, 0.0, x + 0.1, 0.1) for x, confidence in shown]
-        found[row] = np.array(values).ravel()
-    return found
+    return Lists.of([
+        np.array([(0.0, *([confidence] if confidence else []), x, 0.0, x + 0.1, 0.1) for x, confidence in shown])
+        for shown in rows
+    ])  # fmt: skip
 
 
 def test_each_image_has_the_boxes_of_its_worst_state():

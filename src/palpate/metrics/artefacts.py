@@ -14,7 +14,8 @@ from palpate.errors import StorageError
 from palpate.metrics.intervals import Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
+from palpate.storage.lists import Lists
 
 SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
 
@@ -115,7 +116,7 @@ def _outcome(frame: Frame, disease: Sequence[int]) -> ArtefactOutcome:
             margin=frame["margin"][places],
             missed=missed[places],
             invented=invented[places],
-            measures=np.stack([*frame["measures"][places]]) if places.size else np.zeros((0, 0)),
+            measures=_measures(frame["measures"][places]),
             severity=frame["severity"][places],
             l2=frame["l2"][places],
             theta=[theta.tolist() for theta in frame["theta"][places]],
@@ -146,6 +147,13 @@ def _outcome(frame: Frame, disease: Sequence[int]) -> ArtefactOutcome:
         left=frame["left"][clean_at],
         non_finite=frame["non_finite"][clean_at],
     )
+
+
+def _measures(lists: Lists) -> Floats:
+    """The measures, (images, measures)."""
+    if len(lists.widths) > 1:
+        raise StorageError("artefacts: rows hold different numbers of measures. Restore the run folder.")
+    return lists.table(max(lists.widths, default=0))
 
 
 def _directions(frame: Frame, disease: Sequence[int]) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from palpate.errors import StorageError
 from palpate.metrics.panel import Bools, Floats, Ints
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +77,11 @@ def _outcome(frame: Frame, item: str) -> CertificateOutcome:
     first = places[:, 0]
 
     def side(name: str) -> Side:
-        parts = [[frame[f"{name}_parts"][place] for place in image] for image in places]
+        parts = frame[f"{name}_parts"][places]
         return Side(
             acceptable=frame[f"{name}_acceptable"][places].T,
             score=frame[f"{name}_score"][places].T,
-            parts=np.asarray(parts, dtype=np.float64).transpose(1, 0, 2),
+            parts=parts.table(max(parts.widths, default=0)).transpose(1, 0, 2),
         )
 
     _, group = np.unique(frame["group"][first].astype(str), return_inverse=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from palpate.metrics.clinical import is_disease
-from palpate.metrics.intervals import Share, Statistic
+from palpate.metrics.intervals import Counts, Projected, Share, Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
 
 
@@ -27,13 +27,11 @@ def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -
         among: (N,) images that count.
         classes: number of grades.
     """
-    cell = np.zeros((label.size, classes * classes))
-    cell[np.flatnonzero(among), label[among] * classes + prediction[among]] = 1
+    cell = np.where(among, label * classes + prediction, -1)
     grades = np.arange(classes)
     penalty = (grades[:, None] - grades[None, :]).astype(np.float64) ** 2
 
-    def statistic(weights: Floats) -> Floats:
-        counts = weights @ cell
+    def statistic(counts: Floats) -> Floats:
         table = counts.reshape(-1, classes, classes)
         true, decided = table.sum(axis=2), table.sum(axis=1)
         observed = counts @ penalty.ravel()
@@ -42,7 +40,7 @@ def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -
             kappa = 1 - observed * counts.sum(axis=1) / expected
         return np.where(expected > 0, kappa, np.nan)
 
-    return statistic
+    return Counts(cell, classes * classes, statistic)
 
 
 def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
@@ -74,7 +72,23 @@ def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where((pairs > 0) & defined, wins / pairs, np.nan)
 
-    return statistic
+    def parts() -> tuple[Floats, Floats]:
+        """For each disease image the share of the healthy ones that it wins against, and the other way round.
+
+        The projection of U statistics: W. Hoeffding, Ann. Math. Stat. 19 (1948) 293; for this area
+        E. R. DeLong and others, Biometrics 44 (1988) 837.
+        """
+        run = np.cumsum(np.isin(np.arange(order.size), runs)) - 1
+        ill, healthy = (np.bincount(run, kind, runs.size) for kind in (positive[order], ~positive[order]))
+        below, above = np.cumsum(healthy) - healthy / 2, ill.sum() - np.cumsum(ill) + ill / 2
+        tops, bottoms = np.zeros((score.size, 2)), np.zeros((score.size, 2))
+        bottoms[order, 0], bottoms[order, 1] = positive[order], ~positive[order]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            tops[order, 0] = positive[order] * (below / healthy.sum())[run]
+            tops[order, 1] = ~positive[order] * (above / ill.sum())[run]
+        return tops, bottoms
+
+    return Projected(statistic, parts)
 
 
 def sensitivity(label: Ints, prediction: Ints, among: Bools, disease: Sequence[int]) -> Share:

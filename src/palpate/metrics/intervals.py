@@ -14,6 +14,8 @@ LEVEL = 0.95
 """Confidence level of every interval."""
 REPLICATES = 1000
 """Bootstrap resamples of the groups."""
+MOST = 8192
+"""More groups than this are gathered at random into this many blocks, which are resampled as a whole."""
 _Z = 1.959963984540054
 """97.5 % of a normal distribution lie below it."""
 
@@ -27,6 +29,46 @@ SAME = "Every resample gives the same value, so there is no interval."
 
 Statistic = Callable[[Floats], Floats]
 """Weights (B, N), one row per resample -> values (B,). NaN where the statistic is undefined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """A statistic of weighted counts of images by kind. Counts are added by group before groups are drawn."""
+
+    kind: Ints
+    """(N,) kind of each image, from 0; -1 where it does not count."""
+    kinds: int
+    of: Statistic
+    """Counts (B, kinds) -> values (B,)."""
+
+    def __call__(self, weights: Floats) -> Floats:
+        """The statistic for weights (B, N)."""
+        counts, kind = self.kind >= 0, self.kind[self.kind >= 0]
+        rows = [np.bincount(kind, row[counts], self.kinds) for row in weights]
+        return self.of(np.stack(rows) if rows else np.zeros((0, self.kinds)))
+
+    def sums(self, unit: Ints, units: int) -> Floats:
+        """(units, kinds) The counts of the images of each unit."""
+        counts = self.kind >= 0
+        found = np.bincount(unit[counts] * self.kinds + self.kind[counts], minlength=units * self.kinds)
+        return found.reshape(units, self.kinds).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """A statistic whose resamples differ from its value, to first order, by ratios of sums over images.
+
+    With many groups the rest is far below the width of the interval, and sums by group cost little.
+    """
+
+    exact: Statistic
+    parts: Callable[[], tuple[Floats, Floats]]
+    """(N, T) tops and bottoms: a resample is sum_t (sum_i w_i top / sum_i w_i bottom) less the same for w = 1, plus
+    the value."""
+
+    def __call__(self, weights: Floats) -> Floats:
+        """The statistic for weights (B, N)."""
+        return self.exact(weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +245,9 @@ class Resampling:
     """The one set of bootstrap resamples that all figures of a run share, so that they can be compared.
 
     Whole groups (patients) are drawn with replacement; the weight of an image is how often its group was drawn.
-    Proportions have Wilson's interval instead, which needs no draws.
+    Proportions have Wilson's interval instead, which needs no draws. The groups of more than `MOST` groups are gathered
+    at random into blocks that are drawn instead: a sum over blocks varies as the sum over their groups does, and the
+    time and memory of a figure no longer grow with the number of resamples times that of patients.
     """
 
     group: Ints
@@ -211,10 +255,10 @@ class Resampling:
     seed: int = 0
     replicates: int = REPLICATES
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Number of groups."""
-        return int(np.unique(self.group).size)
+        return _distinct(self.group)
 
     @property
     def clustered(self) -> bool:
@@ -222,12 +266,24 @@ class Resampling:
         return self.groups < self.group.size
 
     @cached_property
+    def _unit(self) -> Ints:
+        """(N,) What is drawn as a whole: the group of each image, or its block."""
+        numbers = int(self.group.max()) + 1 if self.group.size else 0
+        if numbers <= MOST:
+            return self.group
+        # Another stream than that of the draws.
+        block: Ints = np.random.default_rng((self.seed, 1)).permutation(numbers) % MOST
+        return block[self.group]
+
+    @property
+    def _gathered(self) -> bool:
+        return self._unit is not self.group
+
+    @cached_property
     def _draws(self) -> Floats:
-        groups = int(self.group.max()) + 1 if self.group.size else 0
+        units = int(self._unit.max()) + 1 if self.group.size else 0
         rng = np.random.default_rng(self.seed)
-        draws = (
-            rng.multinomial(groups, np.full(groups, 1 / groups), size=self.replicates) if groups else np.zeros((0, 0))
-        )
+        draws = rng.multinomial(units, np.full(units, 1 / units), size=self.replicates) if units else np.zeros((0, 0))
         return np.asarray(draws, dtype=np.float64)
 
     def interval(self, statistic: Statistic, chunk: int = 2_000_000) -> tuple[float, float]:
@@ -250,9 +306,26 @@ class Resampling:
         """
         if not self.group.size:
             return np.zeros(0)
+        if isinstance(statistic, Counts):
+            return statistic.of(self._draws @ statistic.sums(self._unit, self._draws.shape[1]))
+        if isinstance(statistic, Projected) and self._gathered:
+            return self._projected(statistic)
         size = max(1, chunk // self.group.size)
         parts = [self._draws[start : start + size] for start in range(0, self.replicates, size)]
-        return np.concatenate([statistic(part[:, self.group]) for part in parts])
+        return np.concatenate([statistic(part[:, self._unit]) for part in parts])
+
+    def _projected(self, statistic: Projected) -> Floats:
+        value, (tops, bottoms) = float(statistic.exact(np.ones((1, self.group.size)))[0]), statistic.parts()
+        drawn = np.full(self.replicates, value)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for top, bottom in zip(tops.T, bottoms.T, strict=True):
+                drawn += self._sums(top) / self._sums(bottom) - top.sum() / bottom.sum()
+        return drawn
+
+    def _sums(self, values: Floats) -> Floats:
+        """(replicates,) The sum of some values of the images in each resample."""
+        # Sums per group first: a resample then costs one product over groups instead of one over images.
+        return self._draws @ np.bincount(self._unit, values, self._draws.shape[1])
 
     def estimate(self, statistic: Statistic, note: str) -> Estimate:
         """The statistic of all images, with its bootstrap interval; `note` is the reason if it is undefined.
@@ -282,11 +355,12 @@ class Resampling:
         count, total = share.count, share.total
         if total == 0:
             return undefined(empty, total)
-        _, group = np.unique(self.group[share.among], return_inverse=True)
-        sizes = np.bincount(group)
-        if sizes.size == total:
+        sizes = np.bincount(self.group[share.among])
+        there = sizes > 0
+        if int(there.sum()) == total:
             return Estimate(share.value, *wilson(count, total), WILSON, count, total)
-        worth = float(effective_total(np.bincount(group[share.hits[share.among]], minlength=sizes.size), sizes))
+        hits = np.bincount(self.group[share.hits & share.among], minlength=sizes.size)
+        worth = float(effective_total(hits[there], sizes[there]))
         return Estimate(share.value, *wilson(share.value * worth, worth), WILSON_GROUPS, count, total)
 
     def mean(self, values: Floats, among: Bools, note: str) -> Estimate:
@@ -316,12 +390,13 @@ class Resampling:
         return Estimate(value, low, high, BOOTSTRAP, None, total)
 
     def _ratio(self, numerator: Floats, denominator: Floats) -> tuple[float, float]:
-        # Sums per group first: a resample then costs one product over groups instead of one over images.
-        size = self._draws.shape[1]
-        above = self._draws @ np.bincount(self.group, numerator, size)
-        below = self._draws @ np.bincount(self.group, denominator, size)
         with np.errstate(invalid="ignore"):
-            return percentiles(above / below, np.unique(self.group[denominator > 0]).size)
+            return percentiles(self._sums(numerator) / self._sums(denominator), _distinct(self.group[denominator > 0]))
+
+
+def _distinct(group: Ints) -> int:
+    """How many groups there are among these images."""
+    return int(np.count_nonzero(np.bincount(group)))
 
 
 def percentiles(values: Floats, groups: int | None = None, *, ordered: bool = False) -> tuple[float, float]:

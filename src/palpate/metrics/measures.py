@@ -10,7 +10,8 @@ import numpy as np
 from palpate.errors import InputError
 from palpate.metrics.grading import area_under_roc
 from palpate.metrics.intervals import Share, Statistic
-from palpate.metrics.panel import Bools, Floats, Lists
+from palpate.metrics.panel import Bools, Floats
+from palpate.storage.lists import Lists
 
 UNKNOWN = -1
 """Truth of a finding that is not annotated."""
@@ -113,13 +114,9 @@ def table(lists: Lists, width: int) -> Floats:
     Raises:
         InputError: a list has another length: the records are damaged or of another task.
     """
-    out = np.full((lists.size, width), np.nan)
-    for row, values in enumerate(lists):
-        if values.size not in {0, width}:
-            raise InputError(f"A record holds {values.size} findings instead of {width}. The records are damaged.")
-        if values.size:
-            out[row] = values
-    return out
+    if wrong := [one for one in lists.widths if one not in (0, width)]:
+        raise InputError(f"A record holds {wrong[0]} findings instead of {width}. The records are damaged.")
+    return lists.table(width)
 
 
 def spread(thresholds: Sequence[float], findings: int) -> tuple[float, ...]:

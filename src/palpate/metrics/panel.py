@@ -9,14 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from palpate.errors import InputError
+from palpate.storage.frames import Frame
+from palpate.storage.lists import Lists
 from palpate.storage.records import ATTACKED, MINIMUM
-from palpate.storage.runs import Frame
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Lists = npt.NDArray[np.object_]
-"""One array of float64 in each cell."""
+Texts = npt.NDArray[np.object_]
+
+FIELDS = frozenset(
+    (
+        "image", "row", "group", "site", "scanner", "label", "attack", "goal", "norm", "eps", "clean_prediction",
+        "clean_right", "clean_score", "clean_measures", "truth", "clean_found", "clean_disease_score", "eligible",
+        "prediction", "score", "measures", "found", "disease_score", "success", "evidence", "linf", "l2", "l1", "psnr",
+        "ssim", "saved_linf", "clean_handled", "handled", "forwards", "backwards", "zero_gradient", "blocked_gradient",
+        "non_finite", "stage", "stage_passes",
+    )
+)  # fmt: skip
+"""The columns of records that a panel is made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +134,7 @@ class Outcome:
     """The margin's gradient was zero too."""
     non_finite: Bools
     """The model returned NaN or infinity for an iterate."""
-    stage: Lists
+    stage: Texts
     """Of an attack of several stages, the first that beat the image; empty where none did, and for others."""
     stage_passes: Floats
     """[budget, image, stage] Forward plus backward passes of each stage; no stages for other attacks."""
@@ -184,8 +195,18 @@ def arrange(frame: Frame) -> Panel:
         found=frame["clean_found"][first],
         attackable=_attackable(frame, first),
     )
-    names = dict.fromkeys(frame["attack"].tolist())
-    return Panel(images, tuple(_outcome(frame, frame["attack"] == name, row) for name in names))
+    attacks = {}
+    for place in np.sort(np.unique(frame["attack"], return_index=True)[1]):
+        name = str(frame["attack"][place])
+        attacks[name] = _part(frame["attack"] == name)
+    return Panel(images, tuple(_outcome(frame, part, row) for part in attacks.values()))
+
+
+def _part(mask: Bools) -> slice | Ints:
+    """The places of a mask; a slice, which copies nothing, where they follow each other."""
+    places = np.flatnonzero(mask)
+    whole = places.size and places[-1] - places[0] + 1 == places.size
+    return slice(int(places[0]), int(places[-1]) + 1) if whole else places
 
 
 def _attackable(frame: Frame, first: Ints) -> Bools:
@@ -196,8 +217,8 @@ def _attackable(frame: Frame, first: Ints) -> Bools:
     could attack the acceptable image.
     """
     plain = frame["label"][first] >= 0
-    empty = np.array([values.size == 0 for values in frame["truth"][first]], dtype=bool)
-    listed = not empty.all() or any(values.size for name in ("clean_found", "found") for values in frame[name])
+    empty = np.equal(frame["truth"][first].sizes, 0)
+    listed = not empty.all() or any(frame[name].sizes.any() for name in ("clean_found", "found"))
     untargeted, eligible, rows = frame["goal"] == "untargeted", frame["eligible"].astype(bool), frame["row"]
     tried, open_ones = (np.isin(rows[first], rows[mask]) for mask in (untargeted, untargeted & eligible))
     held = frame["clean_right"][first].astype(bool) & tried & ~open_ones
@@ -207,26 +228,22 @@ def _attackable(frame: Frame, first: Ints) -> Bools:
 
 def _table(lists: Lists) -> Floats:
     """Lists of one length as a table (N, M)."""
-    widths = {values.size for values in lists}
+    widths = lists.widths
     if len(widths) > 1:
         raise InputError("Records of one run hold different numbers of measures: start a new run folder.")
-    return np.stack(list(lists)).astype(np.float64) if widths else np.zeros((0, 0))
+    return lists.table(max(widths, default=0))
 
 
 def _padded(lists: Lists, what: str = "post-processing steps") -> Floats:
     """Lists of one length as a table (N, M); NaN where a list is empty because nothing was measured."""
-    widths = {values.size for values in lists} - {0}
+    widths = [width for width in lists.widths if width]
     if len(widths) > 1:
         raise InputError(f"Records of one attack hold different numbers of {what}: start a new run folder.")
-    out = np.full((lists.size, max(widths, default=0)), np.nan)
-    for row, values in enumerate(lists):
-        if values.size:
-            out[row] = values
-    return out
+    return lists.table(max(widths, default=0))
 
 
-def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
-    columns = {name: values[mine] for name, values in frame.items()}
+def _outcome(frame: Frame, mine: slice | Ints, rows: Ints) -> Outcome:
+    columns = {name: frame[name][mine] for name in FIELDS}
     attack = str(columns["attack"][0])
     eps, budget = np.unique(columns["eps"], return_inverse=True)
     image = np.searchsorted(rows, columns["row"])
@@ -257,7 +274,7 @@ def _outcome(frame: Frame, mine: Bools, rows: Ints) -> Outcome:
         scores=spread(columns["score"].astype(np.float64), np.nan),
         disease_score=spread(columns["disease_score"].astype(np.float64), np.nan),
         measures=table(_table(columns["measures"])),
-        found=_listed(columns["found"], (budget, image), (eps.size, rows.size)),
+        found=columns["found"].spread((budget, image), (eps.size, rows.size)),
         distance=spread(columns[norm].astype(np.float64), np.inf),
         **{name: spread(columns[name].astype(np.float64), np.nan) for name in ("linf", "psnr", "ssim", "saved_linf")},
         clean_handled=_of_images(_padded(columns["clean_handled"]), image, rows.size),
@@ -285,18 +302,8 @@ def _of_images(values: Floats, image: Ints, count: int) -> Floats:
 def _check(attack: str, goals: set[str], cells: Ints) -> None:
     if len(goals) > 1:
         raise InputError(f"The attack '{attack}' has records of {len(goals)} goals. Give each goal its own name.")
-    if np.unique(cells).size < cells.size:
+    if cells.size and np.bincount(cells).max() > 1:
         raise InputError(
             f"The attack '{attack}' has two records for one image and budget. Two runs share this folder: "
             "start a new run folder."
         )
-
-
-def _listed(lists: Lists, cells: tuple[Ints, Ints], shape: tuple[int, int]) -> Lists:
-    """Lists in their cells; empty ones elsewhere."""
-    out = np.empty(shape, dtype=object)
-    for cell in np.ndindex(shape):
-        out[cell] = np.zeros(0)
-    for budget, image, values in zip(*cells, lists, strict=True):
-        out[budget, image] = values
-    return out

@@ -15,7 +15,7 @@ from palpate.metrics.intervals import Estimate
 from palpate.metrics.panel import Floats, Ints
 from palpate.metrics.spreads import quotient
 from palpate.metrics.stability import by_group
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 
 CURVES = ("kl_smoothed", "kl_final", "kl_clean", "value", "penalty", "loss", "margin", "cos_step", "cos_final")
 """The columns that are drawn over the steps."""

@@ -1,24 +1,21 @@
-"""A run folder: the plan, `run.json`, `records/`, `artefacts/`, `certificates/`, `stability/`, `images/`, the report.
+"""A run folder: the plan, `run.json`, records and rows of all kinds, pictures, the report.
 
-Every file is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk never
-leaves half a file. Finished work is found again by the identity that is the name of its shard.
+Every file but a log is written under a temporary name, flushed to the disk and renamed, so that a kill or a full disk
+never leaves half a file. Finished work is found again by the identity that is the name of its shard.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -26,12 +23,12 @@ from palpate.errors import StorageError
 from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
 from palpate.storage.certificates import CERTIFICATE_VERSION, CertificateRow
 from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
+from palpate.storage.description import digest, packed, read_description
+from palpate.storage.frames import Frame, frame_of
 from palpate.storage.leftovers import sweep
-from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
+from palpate.storage.log import Change, append_change
+from palpate.storage.records import ADDED, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
-
-Frame = dict[str, npt.NDArray[Any]]
-"""Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
 
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
 ARTEFACT_SCHEMA = schema_of(ArtefactRow, "palpate.artefact", ARTEFACT_VERSION)
@@ -75,12 +72,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise StorageError(
-                f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
-                "and run the same command again to continue."
-            ) from error
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> StorageError:
+    if error.errno == errno.ENOSPC:
+        return StorageError(
+            f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
+            "and run the same command again to continue."
+        )
+    return StorageError(f"{path} cannot be written: {error.strerror}.")
 
 
 def _flush_folder(folder: Path) -> None:
@@ -128,45 +129,42 @@ class RunFolder:
         Raises:
             StorageError: there is no run here, it cannot be read, or a newer palpate wrote it.
         """
-        path = self.path / "run.json"
-        try:
-            described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise StorageError(
-                f"{self.path} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
-            ) from error
-        except RecursionError as error:
-            raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
-        # Not UTF-8, not JSON, or a number with thousands of digits.
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{path} cannot be read ({error}). Restore it, or start a new run folder.") from error
-        schema = described.get("schema") if isinstance(described, dict) else None
-        if not isinstance(schema, int) or isinstance(schema, bool):
-            raise StorageError(f"{path} has no schema number, so it is not a run that palpate wrote.")
-        if schema > SCHEMA_VERSION:
-            raise StorageError(
-                f"{path} was written with schema {schema} and this palpate reads up to {SCHEMA_VERSION}. "
-                "Install the newer palpate that wrote it."
-            )
-        if schema < OLDEST_SCHEMA:
-            raise StorageError(
-                f"{path} was written with schema {schema} by an older palpate, and this one reads {OLDEST_SCHEMA} and "
-                "newer. Run its plan into a new run folder, or read it with the palpate that wrote it."
-            )
-        return described
+        return read_description(self.path)
 
     @staticmethod
     def intact(description: Mapping[str, Any]) -> bool:
         """Whether the contents of `run.json` are what palpate wrote; files of an earlier palpate are not checked."""
-        return description.get("digest") in (None, _digest(description))
+        return description.get("digest") in (None, digest(description))
 
-    def save_description(self, description: dict[str, Any]) -> None:
-        """Write the whole `run.json`, with a digest of its contents."""
-        contents = {"schema": SCHEMA_VERSION, **description}
-        # The digest is of the contents that a reader gets: JSON turns keys that are numbers into texts.
-        contents["digest"] = _digest(json.loads(json.dumps(contents)))
-        text = json.dumps(contents, indent=2, ensure_ascii=False)
-        write_atomically(self.path / "run.json", (text + "\n").encode())
+    def save_description(self, description: Mapping[str, Any]) -> str:
+        """Write the whole `run.json` with a digest of its contents, and remove the log of the one before.
+
+        Returns:
+            The digest, for `append_change`.
+        """
+        contents, found = packed(description)
+        write_atomically(self.path / "run.json", contents)
+        try:
+            self.log.unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_written(self.log, error) from error
+        return found
+
+    @property
+    def log(self) -> Path:
+        """What changed since `run.json` was written (`palpate.storage.log`)."""
+        return self.path / "run.log"
+
+    def append_change(self, found: str, change: Change) -> None:
+        """Add one line to the log beside the `run.json` with this digest.
+
+        Raises:
+            StorageError: the disk is full or does not accept the file.
+        """
+        try:
+            append_change(self.log, found, change)
+        except OSError as error:
+            raise _not_written(self.log, error) from error
 
     def shard(self, identity: str) -> Path:
         """The path of the shard with this identity."""
@@ -188,18 +186,21 @@ class RunFolder:
         """
         return _read(self.shard(identity), ARROW_SCHEMA, f"schema {SCHEMA_VERSION}", ADDED)
 
-    def frame(self, keep: Callable[[str], bool] = lambda identity: True) -> Frame:
+    def frame(
+        self, keep: Callable[[str], bool] = lambda identity: True, fields: Collection[str] | None = None
+    ) -> Frame:
         """Every finished record of the current plan as columns, in the plan's order.
 
         Args:
             keep: which shards to read; all of them by default.
+            fields: which columns to keep; all of them by default.
 
         Raises:
             StorageError: `run.json` or a shard cannot be read.
         """
         named = self._identities("shards", self.describe().get("shards", []))
         wanted = [i for i in named if keep(i) and self.has(i)]
-        return _frame([self.read_shard(identity) for identity in wanted], Record, ARROW_SCHEMA)
+        return frame_of(map(self.read_shard, wanted), Record, ARROW_SCHEMA, fields)
 
     def complete(self) -> bool:
         """Whether every shard that `run.json` names is there, of attacks, artefacts and certificates.
@@ -270,7 +271,7 @@ class RunFolder:
             StorageError: `run.json` or a file cannot be read.
         """
         wanted = [one for one in self._listed("artefacts") if self.has_artefacts(one)]
-        return _frame([self.read_artefacts(one) for one in wanted], ArtefactRow, ARTEFACT_SCHEMA)
+        return frame_of(map(self.read_artefacts, wanted), ArtefactRow, ARTEFACT_SCHEMA)
 
     def certificates(self, identity: str) -> Path:
         """The path of the certificates of an image."""
@@ -292,7 +293,8 @@ class RunFolder:
         """
         version = f"certificate version {CERTIFICATE_VERSION}"
         paths = [self.certificates(one) for one in self._listed("certificates") if self.has_certificates(one)]
-        return _frame([_read(path, CERTIFICATE_SCHEMA, version) for path in paths], CertificateRow, CERTIFICATE_SCHEMA)
+        tables = (_read(path, CERTIFICATE_SCHEMA, version) for path in paths)
+        return frame_of(tables, CertificateRow, CERTIFICATE_SCHEMA)
 
     def trace(self, identity: str) -> Path:
         """The path of the trace with this identity; its maps are next to it, under the same name with `.npz`."""
@@ -331,7 +333,7 @@ class RunFolder:
         Raises:
             StorageError: the file is missing, damaged or of a newer version.
         """
-        return _frame([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
+        return frame_of([self.read_trace(identity)], TraceRow, TRACE_SCHEMA)
 
     def traces(self) -> Frame:
         """Every finished trace of the current plan as columns, in the plan's order; empty columns without traces.
@@ -343,7 +345,7 @@ class RunFolder:
         items = stability.get("items", []) if isinstance(stability, dict) else stability
         names = [one.get("identity") for one in items if isinstance(one, dict)] if isinstance(items, list) else items
         wanted = [identity for identity in self._identities("stability.items", names) if self.has_trace(identity)]
-        return _frame([self.read_trace(identity) for identity in wanted], TraceRow, TRACE_SCHEMA)
+        return frame_of(map(self.read_trace, wanted), TraceRow, TRACE_SCHEMA)
 
     def trace_maps(self, identity: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of one trace by their names.
@@ -378,23 +380,3 @@ def _read(path: Path, schema: pa.Schema, version: str, added: Mapping[str, objec
     if table is None:
         raise StorageError(f"{path} does not have the fields of {version}. {_REDO.format(file='this file')}")
     return table
-
-
-def _digest(contents: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in contents.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _frame(tables: list[pa.Table], row: type, schema: pa.Schema) -> Frame:
-    table = pa.concat_tables(tables) if tables else schema.empty_table()
-    return {name: _column(table[name].to_pylist(), kind) for name, kind in get_type_hints(row).items()}
-
-
-def _column(values: list[Any], kind: Any) -> npt.NDArray[Any]:
-    if kind in (int, float, bool):
-        return np.asarray(values, dtype=kind)
-    # Filled one by one: numpy would turn lists of equal length into a 2D array.
-    column = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):
-        column[place] = value if kind is str else np.asarray(value, dtype=np.float64)
-    return column

@@ -1,6 +1,7 @@
 """A full disk and a kill at every single write: nothing finished is lost, and going on gives the same bytes."""
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from palpate.audit.plan.plan import Plan
 from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
+from palpate.storage import runs
+from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
 # Two attacks of two shards, and their traces: every kind of write, and few of each.
@@ -47,8 +50,8 @@ def _finished(stored: dict[str, bytes]) -> int:
 
 
 def _at(patch: pytest.MonkeyPatch, suffix: str, number: int, error: Callable[[], BaseException]) -> None:
-    """Let the `number`-th rename (from 1) to a file of this ending fail."""
-    real, count = os.replace, [0]
+    """Let the `number`-th rename (from 1) to a file of this ending fail, or the `number`-th line of the log."""
+    real, count, real_append = os.replace, [0], runs.append_change
 
     def replace(source: Any, target: Any) -> None:
         count[0] += str(target).endswith(suffix)
@@ -56,7 +59,16 @@ def _at(patch: pytest.MonkeyPatch, suffix: str, number: int, error: Callable[[],
             raise error()
         real(source, target)
 
+    def append(path: Path, digest: str, change: Any) -> None:
+        count[0] += path.name == suffix
+        if path.name == suffix and count[0] == number:
+            # A kill may leave a part of a line.
+            path.write_bytes((path.read_bytes() if path.exists() else b"") + b'0c0ffee0 {"set":[[["shard_sec')
+            raise error()
+        real_append(path, digest, change)
+
     patch.setattr(os, "replace", replace)
+    patch.setattr(runs, "append_change", append)
 
 
 def _full() -> OSError:
@@ -69,15 +81,16 @@ MOMENTS = [
     ("-clean.png", 1),
     ("-adversarial.png", 3),
     (".parquet", 1),
-    ("run.json", 2),
+    ("run.log", 1),
     (".parquet", 4),
-    ("run.json", 7),
+    ("run.log", 4),
     (".npz", 1),
     (".parquet", 5),
-    ("run.json", 8),
+    ("run.log", 6),
     (".npz", 2),
     (".parquet", 6),
-    ("run.json", 9),
+    ("run.json", 2),
+    ("run.json", 3),
 ]
 """From the first write of a run to its last."""
 
@@ -98,7 +111,7 @@ def test_a_kill_at_any_write_loses_nothing(
             audit(plan, run)
     before = _stored(run)
     assert before.items() <= whole.items()
-    assert list(run.rglob("*.tmp")), "a killed writer leaves its temporary file"
+    assert suffix == "run.log" or list(run.rglob("*.tmp")), "a killed writer leaves its temporary file"
     # The next start is another process, which would not write over them.
     for leftover in list(run.rglob("*.tmp")):
         leftover.rename(leftover.with_name(leftover.name.replace(f".{os.getpid()}.", ".1.")))
@@ -107,6 +120,26 @@ def test_a_kill_at_any_write_loses_nothing(
     assert len(heard.shards) + len(heard.traces) == _finished(whole) - _finished(before)
     assert _stored(run) == whole
     assert not list(run.rglob("*.tmp"))
+
+
+def test_a_killed_run_remembers_what_its_log_says(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        _at(patch, "run.log", 4, Killed)
+        with pytest.raises(Killed):
+            audit(plan, run.path)
+    assert not any(json.loads((run.path / "run.json").read_text())["shard_seconds"].values())
+    said = run.describe()
+    spent = said["shard_seconds"]
+    known = [seconds for seconds in spent.values() if seconds is not None]
+    assert said["status"] == "unfinished" and run.intact(said) and len(spent) == 4 and len(known) == 3
+    assert sum(attack["seconds"] for attack in said["attacks"]) == pytest.approx(sum(known), abs=2e-3)
+    audit(plan, run.path)
+    again = run.describe()["shard_seconds"]
+    assert {name: again[name] for name, seconds in spent.items() if seconds is not None} == {
+        name: seconds for name, seconds in spent.items() if seconds is not None
+    }
+    assert not run.log.exists()
 
 
 @pytest.mark.parametrize(("suffix", "number"), MOMENTS)

@@ -56,7 +56,7 @@ class After:
             return
         before: dict[str, dict[str, Any]] = {entry["identity"]: entry for entry in journal.quality["goals"]}
         # The list of shards in run.json decides which records are read.
-        journal.save()
+        journal.begin()
         jobs = probe_jobs(self.plan, self.subject, self.run, journal.shards)
         entries = {job.identity: before.get(job.identity) for job in jobs}
         self._enter_probes(entries)
@@ -77,7 +77,7 @@ class After:
             return
         entries[job.identity] = entry
         self._enter_probes(entries)
-        self.journal.save()
+        self.journal.update("quality")
         self.progress.advance(job.describe(), entry["seconds"], len(job.rows))
 
     def _enter_probes(self, entries: dict[str, dict[str, Any] | None]) -> None:
@@ -106,7 +106,7 @@ class After:
                 seconds = time.perf_counter() - begin
                 self.journal.trace_seconds[job.identity] = round(seconds, 6)
                 self._enter(wanted)
-                self.journal.save()
+                self.journal.update("stability")
                 self.progress.advance(job.describe(), seconds, len(job.rows))
 
     def _enter(self, wanted: Sequence[TraceJob]) -> None:

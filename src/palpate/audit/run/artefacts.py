@@ -72,8 +72,7 @@ class Artefacts:
             return False
         seconds = time.perf_counter() - begin
         self.run.write_artefacts(shard.identity, rows)
-        journal.artefact_seconds[shard.identity] = round(seconds, 6)
-        journal.save()
+        journal.stored(shard, seconds)
         self.progress.advance(shard.describe(), seconds, len(shard.rows))
         return True
 

@@ -98,7 +98,6 @@ class Certificates:
             return False
         seconds = time.perf_counter() - begin
         self.run.write_certificates(shard.identity, rows)
-        journal.certificate_seconds[shard.identity] = round(seconds, 6)
-        journal.save()
+        journal.stored(shard, seconds)
         self.progress.advance(shard.describe(), seconds, 1)
         return True

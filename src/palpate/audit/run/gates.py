@@ -18,7 +18,7 @@ from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Images, Ints, Outcome, Panel
 from palpate.metrics.robustness import clean_accuracy, robust_accuracy, success_rate, worst_case, worst_success
 from palpate.metrics.worst import lowest, within, worst_grades
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 from palpate.units import radius
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""`run.json`: the audit, its progress and its findings. The whole file is written after each shard."""
+"""`run.json`: the audit, its progress and its findings.
+
+The whole file is written when a start begins, when it ends, and when something happens that is rare. A stored shard is
+one line of `run.log` beside it, so that an audit of many shards writes no more for its last shard than for its first.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from palpate.audit.plan.artefacts import ArtefactItem
 from palpate.audit.plan.certificates import CertificateItem
@@ -103,6 +107,12 @@ class Journal:
     finished: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=dict)
+    _digest: str = field(default="", init=False, repr=False)
+    """Of the `run.json` that this start wrote last; empty before the first."""
+    _told: int = field(default=0, init=False, repr=False)
+    """How many findings are on the disk."""
+    _spent: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False)
+    """Part of `run.json` and identity of an item -> time of its stored shards."""
 
     def __post_init__(self) -> None:
         self.machine = self.machine or machine(self.subject.device)
@@ -118,7 +128,58 @@ class Journal:
         Raises:
             StorageError: the disk is full or does not accept the file.
         """
-        self.run.save_description(self.describe())
+        self._digest = self.run.save_description(self.describe())
+        self._told = len(self.findings)
+        self._spent.clear()
+
+    def begin(self) -> None:
+        """Write `run.json`, if this start has not yet."""
+        if not self._digest:
+            self.save()
+
+    def stored(self, shard: Shard | ArtefactShard | CertificateShard, seconds: float) -> None:
+        """Remember that a shard is stored, in one line of the log.
+
+        Raises:
+            StorageError: the disk is full or does not accept the file.
+        """
+        part, times, items, shards = self._part(shard)
+        if (part, shard.item.identity) not in self._spent:
+            mine = (one.identity for one in shards if one.item is shard.item)
+            self._spent[part, shard.item.identity] = sum(times.get(identity, 0.0) for identity in mine)
+        self._spent[part, shard.item.identity] += round(seconds, 6) - times.get(shard.identity, 0.0)
+        times[shard.identity] = round(seconds, 6)
+        place = next(number for number, item in enumerate(items) if item is shard.item)
+        of_shard, of_items = ((part, "seconds"), (part, "items")) if part else (("shard_seconds",), ("attacks",))
+        spent = round(self._spent[part, shard.item.identity], 3)
+        self._log(((*of_shard, shard.identity), times[shard.identity]), ((*of_items, place, "seconds"), spent))
+
+    def update(self, part: Literal["stability", "quality"]) -> None:
+        """Write one part of `run.json` as it is now, in one line of the log.
+
+        Raises:
+            StorageError: the disk is full or does not accept the file.
+        """
+        self._log(((part,), getattr(self, part)))
+
+    def _log(self, *places: tuple[tuple[str | int, ...], Any]) -> None:
+        """Log what these places of `run.json` hold now, with the findings that are new."""
+        if not self._digest:
+            self.save()
+            return
+        new = [(("findings",), entry) for entry in self._noticed(self._told)]
+        self.run.append_change(self._digest, {"set": places, **({"add": new} if new else {})})
+        self._told = len(self.findings)
+
+    def _part(
+        self, shard: Shard | ArtefactShard | CertificateShard
+    ) -> tuple[str, dict[str, float], Sequence[Any], Sequence[Any]]:
+        """The part of `run.json` that a shard belongs to, with the times, items and shards of this part."""
+        if isinstance(shard, ArtefactShard):
+            return "artefacts", self.artefact_seconds, self.artefacts, self.artefact_shards
+        if isinstance(shard, CertificateShard):
+            return "certificates", self.certificate_seconds, self.certificates, self.certificate_shards
+        return "", self.seconds, self.items, self.shards
 
     def describe(self) -> dict[str, Any]:
         """The contents of `run.json`."""
@@ -166,9 +227,9 @@ class Journal:
             "shard_seconds": {shard.identity: self.seconds.get(shard.identity) for shard in self.shards},
         }
 
-    def _noticed(self) -> list[dict[str, Any]]:
-        """The findings, each once: those of an earlier start are remembered as they were written."""
-        texts = [replace(finding, text=self._relative(finding.text)) for finding in self.findings]
+    def _noticed(self, first: int = 0) -> list[dict[str, Any]]:
+        """The findings from this one on, each once: those of an earlier start are remembered as they were written."""
+        texts = [replace(finding, text=self._relative(finding.text)) for finding in self.findings[first:]]
         return [asdict(finding) for finding in dict.fromkeys(texts)]
 
     def _relative(self, text: str) -> str:
@@ -176,11 +237,9 @@ class Journal:
         return _without(text, (self.run.path, self.plan.root, *_roots(self.plan)))
 
     def _attack(self, item: Item) -> dict[str, Any]:
-        said = _attack(item, self._spent(item))
+        spent = sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
+        said = _attack(item, spent)
         return {**said, "learned": self.learned[item.identity]} if item.identity in self.learned else said
-
-    def _spent(self, item: Item) -> float:
-        return sum(self.seconds.get(shard.identity, 0.0) for shard in self.shards if shard.item is item)
 
 
 def _roots(plan: Plan) -> tuple[Path, ...]:

@@ -44,6 +44,7 @@ class Learning:
             with under_attack():
                 self.made[item.identity] = learned(journal.plan, journal.subject, journal.run, item, self.room)
             self._enter(item)
+            journal.save()
         return replace(shard, item=self.made[item.identity])
 
     def _enter(self, item: Item) -> None:

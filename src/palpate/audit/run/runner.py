@@ -269,7 +269,7 @@ class _Audit:
             return False
         self.run.forget_questions(shard.identity)
         stored = self.run.read_shard(shard.identity)
-        if set(stored["attack"].to_pylist()) != {shard.item.name}:
+        if stored["attack"].unique().to_pylist() != [shard.item.name]:
             records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
             self.run.write_shard(shard.identity, records)
         return True
@@ -314,8 +314,7 @@ class _Audit:
             if questions is not None and (said := questions.describe()) is not None:
                 self._note("note", QUESTIONS, said)
         self.run.forget_questions(shard.identity)
-        self.journal.seconds[shard.identity] = round(seconds, 6)
-        self.journal.save()
+        self.journal.stored(shard, seconds)
         self.progress.advance(shard.describe(), seconds, len(shard.rows))
 
     def _attacked(self, shard: Shard, rows: frozenset[int], questions: Questions | None) -> list[Record]:

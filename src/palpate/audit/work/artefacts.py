@@ -112,7 +112,7 @@ def kept_artefacts(run: RunFolder, shard: ArtefactShard) -> bool:
     if not run.has_artefacts(shard.identity):
         return False
     stored = run.read_artefacts(shard.identity)
-    if set(stored["artefact"].to_pylist()) != {shard.item.name}:
+    if stored["artefact"].unique().to_pylist() != [shard.item.name]:
         renamed = [replace(ArtefactRow(**row), artefact=shard.item.name) for row in stored.to_pylist()]
         run.write_artefacts(shard.identity, renamed)
     return True

@@ -24,7 +24,8 @@ from palpate.audit.work.marks import Mark, Stack, boxes_of, outlines, stack_of
 from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.planes import Plane, planes, png, window
 from palpate.audit.work.shards import Shard
-from palpate.storage.runs import Frame, RunFolder, write_atomically
+from palpate.storage.frames import Frame
+from palpate.storage.runs import RunFolder, write_atomically
 from palpate.tensors import Tree, mapped
 
 PER_ATTACK = 6
@@ -166,14 +167,6 @@ def amplification(linf: float, bounds: tuple[float, float]) -> float:
 
 def gallery(run: RunFolder, subject: Subject, shards: Sequence[Shard], frame: Frame) -> list[dict[str, Any]]:
     """The entries of all pictures that exist, in the order of the records."""
-    places: dict[tuple[str, int], int] = {}
-    won: set[tuple[str, int]] = set()
-    for place in range(len(frame["row"])):
-        key = (str(frame["item"][place]), int(frame["row"][place]))
-        # Records rise in eps: the first success is kept, or the last record if there is no success.
-        if key not in won:
-            places[key] = place
-            won |= {key} if frame["success"][place] else set()
     there = {path.name for path in run.images.glob("*.png")}
     suffixes: dict[str, list[str]] = {}
     for name in sorted(there):
@@ -181,11 +174,20 @@ def gallery(run: RunFolder, subject: Subject, shards: Sequence[Shard], frame: Fr
         if found:
             suffixes.setdefault(stem, []).append(rest)
     drawn: dict[tuple[str, int], list[tuple[str, str, str]]] = {}
-    for shard in shards:
+    for shard in shards if suffixes else ():
         for row in shard.rows:
             names = [_names(subject, shard, row, suffix) for suffix in suffixes.get(_stem(shard, row), [])]
-            drawn[shard.item.identity, row] = [three for three in names if there.issuperset(three)]
-    entries = (_picture(run, frame, place, drawn.get(key, []), subject) for key, place in places.items())
+            if whole := [three for three in names if there.issuperset(three)]:
+                drawn[shard.item.identity, row] = whole
+    places: dict[tuple[str, int], int] = {}
+    won: set[tuple[str, int]] = set()
+    for place in np.flatnonzero(np.isin(frame["row"], [row for _, row in drawn])).tolist():
+        key = (str(frame["item"][place]), int(frame["row"][place]))
+        # Records rise in eps: the first success is kept, or the last record if there is no success.
+        if key in drawn and key not in won:
+            places[key] = place
+            won |= {key} if frame["success"][place] else set()
+    entries = (_picture(run, frame, place, drawn[key], subject) for key, place in places.items())
     return [asdict(entry) for entry in entries if entry is not None]
 
 

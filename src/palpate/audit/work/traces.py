@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from palpate.attacks.ascent import Ascent
@@ -111,12 +112,11 @@ def trace_jobs(
 
 def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
     """The rows that are eligible in the records of an attack, rising."""
-    rows: set[int] = set()
+    rows = []
     for shard in shards:
         table = run.read_shard(shard.identity)
-        pairs = zip(table["row"].to_pylist(), table["eligible"].to_pylist(), strict=True)
-        rows |= {row for row, eligible in pairs if eligible}
-    return sorted(rows)
+        rows.append(table["row"].to_numpy()[table["eligible"].to_numpy()])
+    return [int(row) for row in np.unique(np.concatenate(rows))] if rows else []
 
 
 def kept(run: RunFolder, job: TraceJob) -> bool:
@@ -128,7 +128,7 @@ def kept(run: RunFolder, job: TraceJob) -> bool:
     if not run.has_trace(job.identity):
         return False
     stored = run.read_trace(job.identity)
-    if set(stored["attack"].to_pylist()) - {job.item.name}:
+    if set(stored["attack"].unique().to_pylist()) - {job.item.name}:
         run.write_trace(job.identity, [replace(TraceRow(**row), attack=job.item.name) for row in stored.to_pylist()])
     return True
 

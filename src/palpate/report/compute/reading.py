@@ -9,7 +9,7 @@ import numpy as np
 
 from palpate.errors import StorageError
 from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
-from palpate.metrics.panel import Bools, Floats, Outcome, Panel, arrange
+from palpate.metrics.panel import FIELDS, Bools, Floats, Outcome, Panel, arrange
 from palpate.report.model.description import AttackDescription, Description, read_description
 from palpate.report.model.typed import Figure, visible
 from palpate.storage.runs import RunFolder
@@ -72,7 +72,7 @@ def read(run: RunFolder) -> RunReading:
     if description.status == "finished" and not run.complete():
         # A file was lost since; the gates were measured with it.
         description = description.model_copy(update={"status": "unfinished", "gates": []})
-    panel = arrange(run.frame())
+    panel = arrange(run.frame(fields=FIELDS))
     planned = {attack.name for attack in description.attacks}
     unknown = [outcome.attack for outcome in panel.outcomes if visible(outcome.attack) not in planned]
     if unknown:
@@ -109,11 +109,10 @@ def _check_lists(run: RunFolder, description: Description, panel: Panel) -> None
     if widths is None:
         return
     for lists, width in ((panel.images.truth, widths[0]), *((one, widths[1]) for one in found)):
-        if any(values.size % width or (task.kind == "multilabel" and values.size != width) for values in lists):
+        if any(size % width or (task.kind == "multilabel" and size != width) for size in lists.widths):
             raise StorageError(f"{run.path}: a record holds only a part of its findings or boxes: it is damaged.")
         if task.kind == "detection":
-            labels = np.concatenate([np.zeros(0), *(values[::width] for values in lists)])
-            _check_classes(run, [labels], len(task.classes))
+            _check_classes(run, [lists.flat()[::width]], len(task.classes))
 
 
 def _check_post_processing(run: RunFolder, description: Description, panel: Panel) -> None:

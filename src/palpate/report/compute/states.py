@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from palpate.metrics import measures
-from palpate.metrics.panel import Bools, Floats, Lists, Outcome
+from palpate.metrics.panel import Bools, Floats, Outcome
 from palpate.metrics.robustness import budgets_of, seen
 from palpate.metrics.worst import highest, lowest, within
 from palpate.report.compute.reading import RunReading
 from palpate.report.model.schema import Series, SeriesPoint
 from palpate.report.model.typed import Figure, visible
+from palpate.storage.lists import Lists
 
 Better = Literal["higher", "lower", ""]
 SeriesStatistic = Literal["mean", "median", "share", "pooled"]
@@ -80,16 +81,12 @@ def worst_states(reading: RunReading, eps: float) -> dict[End, State]:
 def _misread(reading: RunReading, fits: Sequence[Bools]) -> Lists:
     """Of each finding that is present the lowest probability, of each that is absent the highest."""
     images, width = reading.panel.images, len(reading.description.task.classes)
-    attacked = [
-        np.stack([measures.table(lists, width) for lists in outcome.found]) for outcome in reading.panel.outcomes
-    ]
+    attacked = [measures.table(outcome.found, width) for outcome in reading.panel.outcomes]
     clean = measures.table(images.found, width)
     present = np.equal(measures.table(images.truth, width), 1)
     worst = np.where(present, lowest(clean, attacked, fits), highest(clean, attacked, fits))
-    found = np.empty(images.count, dtype=object)
-    for row, values in enumerate(worst):
-        found[row] = values
-    return found
+    places = np.arange(images.count, dtype=np.int64)
+    return Lists(worst.ravel(), places * width, np.full(images.count, width, dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from palpate.metrics.intervals import MOST
 from palpate.report.compute.reading import FEWER, UNTARGETED
 from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import AttackResults, Results
@@ -89,12 +90,16 @@ def interval_words(results: Results) -> str:
         return (
             f"The images come from {how.groups} groups (patients). Proportions have Wilson's 95% interval for as many "
             f"independent images as they are worth (effective sample size), {others} have percentiles of "
-            f"{how.replicates} bootstrap resamples of whole groups, seed {how.seed}, expanded for few groups."
+            f"{how.replicates} bootstrap resamples of whole groups, seed {how.seed}, {_drawn(how.groups, 'groups')}."
         )
     return (
         f"Proportions have Wilson's 95% interval; {others} have percentiles of "
-        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}, expanded for few images."
+        f"{how.replicates} bootstrap resamples of the images, seed {how.seed}, {_drawn(how.groups, 'images')}."
     )
+
+
+def _drawn(groups: int, what: str) -> str:
+    return f"expanded for few {what}" if groups <= MOST else f"drawn in {MOST} random blocks of {what}"
 
 
 def test_words(results: Results) -> str:

@@ -76,8 +76,7 @@ def test_boxes_found_are_those_of_images_with_small_and_with_large_boxes(tmp_pat
 def test_few_images_have_no_halves(tmp_path):
     run = make_dense(tmp_path / "few", "detection", pictures=0)
     reading = read(run)
-    empty = np.empty(reading.panel.images.count, dtype=object)
-    for place in range(empty.size):
-        empty[place] = reading.panel.images.truth[place] if place < 3 else np.zeros(0)
+    truth = reading.panel.images.truth
+    empty = replace(truth, sizes=np.where(np.arange(len(truth)) < 3, truth.sizes, 0))
     few = replace(reading, panel=replace(reading.panel, images=replace(reading.panel.images, truth=empty)))
     assert size_series(few, few) == []

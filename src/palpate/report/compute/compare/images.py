@@ -12,7 +12,7 @@ import numpy as np
 from palpate.errors import InputError
 from palpate.report.compute.compare.likeness import Side
 from palpate.report.model.schema_compare import Warned
-from palpate.storage.runs import Frame
+from palpate.storage.frames import Frame
 
 BY_NAME = "With --match-names the images that all runs have are compared by name; their pixels are then not checked."
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.frames import Frame
+from palpate.storage.lists import Lists
+from palpate.storage.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class SharedRun(RunFolder):
         """Whether every shard is there; see `RunFolder`."""
         return RunFolder(self.path).complete()
 
-    def frame(self, *_: Any) -> Frame:
+    def frame(self, *_: Any, **__: Any) -> Frame:
         """The shared records, their images numbered in the order of the comparison."""
         frame, shared = RunFolder(self.path).frame(), self.shared
         kept = np.zeros(len(frame["row"]), dtype=bool)
@@ -129,7 +131,7 @@ def _renamed(values: Any, names: Mapping[str, str]) -> Any:
 
 def _places(lists: Any, places: Sequence[int]) -> Any:
     """The values at some places of each list; lists that are empty stay empty."""
-    out = np.empty(len(lists), dtype=object)
-    for row, values in enumerate(lists):
-        out[row] = values[list(places)] if values.size else values
-    return out
+    width = max(lists.widths, default=0)
+    kept = lists.table(width)[:, list(places)] if width else np.zeros((len(lists), 0))
+    sizes = np.where(lists.sizes > 0, kept.shape[1], 0)
+    return Lists(kept.ravel(), np.arange(len(lists), dtype=np.int64) * kept.shape[1], sizes)
