@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks.report_scale import fabricate
+
 from palpate.metrics import intervals, pairs
 from palpate.metrics.grading import area_under_roc, quadratic_kappa
 from palpate.metrics.intervals import Resampling
