@@ -20,7 +20,7 @@ Texts = npt.NDArray[np.object_]
 
 FIELDS = frozenset(
     (
-        "row", "group", "site", "scanner", "label", "attack", "goal", "norm", "eps", "clean_prediction",
+        "image", "row", "group", "site", "scanner", "label", "attack", "goal", "norm", "eps", "clean_prediction",
         "clean_right", "clean_score", "clean_measures", "truth", "clean_found", "clean_disease_score", "eligible",
         "prediction", "score", "measures", "found", "disease_score", "success", "evidence", "linf", "l2", "l1", "psnr",
         "ssim", "saved_linf", "clean_handled", "handled", "forwards", "backwards", "zero_gradient", "blocked_gradient",
@@ -36,6 +36,8 @@ class Images:
 
     row: Ints
     """Position in the audited table."""
+    name: npt.NDArray[np.object_]
+    """Name of the image. It may identify a patient."""
     group: Ints
     """Number of the unit of resampling (a patient), from 0."""
     site: npt.NDArray[np.object_]
@@ -179,6 +181,7 @@ def arrange(frame: Frame) -> Panel:
     _, group = np.unique(frame["group"][first], return_inverse=True)
     images = Images(
         row=row.astype(np.int64),
+        name=frame["image"][first],
         group=group.astype(np.int64),
         site=frame["site"][first],
         scanner=frame["scanner"][first],
