@@ -56,7 +56,7 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device computes in bfloat16. A CPU without such instructions emulates it, many times slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -18,7 +18,8 @@ from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import AttackStability, Course
 from palpate.report.model.words import percent, ratio
 from palpate.report.page.stability_gallery import drawn_maps
-from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.frames import Frame
+from palpate.storage.runs import RunFolder
 
 ALONG = (
     ("cos_step", "successive steps", "cosine, 1 is straight", "ratio"),

@@ -17,7 +17,8 @@ from palpate.report.compute.stability.traces import Traces, fix, read_traces
 from palpate.report.compute.stability.words import NOT_KNOWN, SWITCHED_OFF, sentence, sentences
 from palpate.report.model.description import AttackDescription, TracedItem, Tracing
 from palpate.report.model.schema_stability import AttackStability, Course, Curve, PlainComparison, Stability, Summary
-from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.frames import Frame
+from palpate.storage.runs import RunFolder
 
 SAME_PATH = 1e-3
 """Relative difference of margin, loss and size up to which two paths count as the same: rounding grows along a run."""

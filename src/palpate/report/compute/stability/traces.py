@@ -10,7 +10,8 @@ import numpy as np
 from palpate.errors import StorageError
 from palpate.report.compute.stability.maps import Maps, read_maps
 from palpate.report.model.description import TracedItem
-from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.frames import Frame
+from palpate.storage.runs import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
