@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palpate.commands.status import FINISHED, INTERRUPTED, AllowPickle, Plan, Threads
+from palpate.commands.status import FINISHED, INTERRUPTED, NOT_BETTER, AllowPickle, Plan, Threads
 from palpate.console import console, echo
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def harden(
 
     The plan has a table [harden] with the training images. Stopped or killed, the same command continues.
 
-    Exit status: 0 finished; 2 bad input; 70 a fault of palpate itself, with a traceback; 130 interrupted.
+    Exit status: 0 finished; 1 no epoch was better; 2 bad input; 70 a fault of palpate itself, with a traceback; 130
+    interrupted.
     """
     raise typer.Exit(carry_out(plan, out, proof.value, allow_pickle=allow_pickle, threads=threads, quiet=quiet))
 
@@ -74,6 +75,9 @@ def carry_out(
         return INTERRUPTED
     if not quiet:
         _show(hardened)
+    if hardened.trained.best == 0:
+        echo("The weights are unchanged, so there is nothing to prove.", err=True)
+        return NOT_BETTER
     if proof == "none":
         echo(hardened.saved.path)
         return FINISHED

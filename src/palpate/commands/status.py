@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 FINISHED, GATE_FAILED, BAD_INPUT, INCOMPLETE, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+NOT_BETTER = 1
+"""No epoch of a training was better than the model before it."""
 
 Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]

@@ -63,3 +63,12 @@ def test_the_command_proves_and_compares_and_continues(tmp_path, monkeypatch, ca
     with pytest.raises(SystemExit) as ended:
         main(call)
     assert ended.value.code == 0
+
+
+def test_a_training_that_gains_nothing_is_not_audited(tmp_path, capsys):
+    tiny.write(tmp_path, tiny.HARDEN.replace("[harden]", "[harden]\nrate = 1e-12"), plan=LIMITED)
+    with pytest.raises(SystemExit) as ended:
+        main(["harden", str(tmp_path / "plan.toml"), "--quiet"])
+    assert ended.value.code == 1
+    assert "nothing to prove" in capsys.readouterr().err
+    assert not (tmp_path / "hardened" / "plan" / "before").exists()
