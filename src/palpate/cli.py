@@ -181,7 +181,7 @@ def init(
         raise InputError(f"{out} exists already. Choose another --out, or replace it with --force.")
     from palpate.audit.plan.toml_words import CHECK, FILL_IN
     from palpate.audit.starter.plan import seen, starting_plan, unfinished
-    from palpate.storage.runs import write_atomically
+    from palpate.storage.writing import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())

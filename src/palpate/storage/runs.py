@@ -6,14 +6,11 @@ leaves half a file. Finished work is found again by the identity that is the nam
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,6 +26,7 @@ from palpate.storage.columns import DamagedError, archive, parquet, read_archive
 from palpate.storage.leftovers import sweep
 from palpate.storage.records import ADDED, OLDEST_SCHEMA, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
+from palpate.storage.writing import write_atomically
 
 Frame = dict[str, npt.NDArray[Any]]
 """Records as columns: field name -> array, all of one length. Columns of text and of lists have dtype object."""
@@ -40,56 +38,6 @@ TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _NAME = re.compile(r"\w[\w.-]{0,199}")
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
-_DURABLE = ContextVar("durable", default=True)
-
-
-@contextmanager
-def fleeting() -> Iterator[None]:
-    """Inside this block, files are not flushed to the disk, because they are temporary."""
-    token = _DURABLE.set(False)
-    try:
-        yield
-    finally:
-        _DURABLE.reset(token)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` completely or not at all, and wait until the disk has it (but not inside `fleeting`).
-
-    Raises:
-        StorageError: the disk is full or does not accept the file; an earlier file of this name is unchanged.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # An old file or link of this name is removed first, so that data is never written through a link.
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as handle:
-            handle.write(data)
-            if _DURABLE.get():
-                handle.flush()
-                os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        if _DURABLE.get():
-            _flush_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise StorageError(
-                f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
-                "and run the same command again to continue."
-            ) from error
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _flush_folder(folder: Path) -> None:
-    # Without this a power failure may undo the rename although the file's bytes are on the disk.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from palpate.audit.work.artefacts import scene_of
 from palpate.audit.work.gallery import COPY, SYNTHETIC, Drawing
 from palpate.audit.work.planes import png, window
 from palpate.storage.artefacts import CLEAN, FOUND
-from palpate.storage.runs import Frame, RunFolder, write_atomically
+from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.writing import write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped
 

@@ -24,7 +24,8 @@ from palpate.audit.work.marks import Mark, Stack, boxes_of, outlines, stack_of
 from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.planes import Plane, planes, png, window
 from palpate.audit.work.shards import Shard
-from palpate.storage.runs import Frame, RunFolder, write_atomically
+from palpate.storage.runs import Frame, RunFolder
+from palpate.storage.writing import write_atomically
 from palpate.tensors import Tree, mapped
 
 PER_ATTACK = 6
