@@ -40,6 +40,11 @@ _NAME = re.compile(r"\w[\w.-]{0,199}")
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
 
 
+def shard_bytes(records: Iterable[Record]) -> bytes:
+    """The file of a shard; equal records give equal bytes."""
+    return parquet(records, ARROW_SCHEMA)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run on the disk."""
@@ -126,7 +131,18 @@ class RunFolder:
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
         """Write the records of one shard, completely or not at all."""
-        write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
+        self.commit(identity, shard_bytes(records), {})
+
+    def commit(self, identity: str, records: bytes, files: Mapping[str, bytes]) -> None:
+        """Store a shard once: first the files that belong to it, by their path in this folder, then its records.
+
+        A shard whose records are there has all its files. Files that are there already with these bytes stay.
+        """
+        for name, data in files.items():
+            path = self.path / name
+            if path.is_symlink() or not path.is_file() or path.read_bytes() != data:
+                write_atomically(path, data)
+        write_atomically(self.shard(identity), records)
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.

@@ -1,0 +1,140 @@
+"""What a worker is started with, and the model that it loads from that: refused if it is not the audit's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from palpate.allocator import choose_allocation
+from palpate.audit.engines.bench import Bench
+from palpate.audit.engines.contracts import Setup
+from palpate.audit.engines.images import absolute
+from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import parse_plan
+from palpate.audit.subject.machine import versions
+from palpate.audit.subject.room import Room
+from palpate.audit.subject.subject import Subject, with_own_model
+from palpate.audit.work.survival import Survival
+from palpate.defences.reject import Reject
+from palpate.errors import InputError
+
+if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan
+
+
+def setup_of(
+    plan: Plan, subject: Subject, room: Room, *, allow_pickle: bool, device: str, scratch: Path | None
+) -> Setup:
+    """What the workers of an audit are started with.
+
+    Args:
+        plan: the plan, calibrated.
+        subject: the loaded model and images, after the first look.
+        room: how many images fit into memory.
+        allow_pickle: load a model whose file can run any code.
+        device: the kind of device that workers compute on.
+        scratch: folder for temporary files on this machine; None if workers may be on other machines.
+    """
+    victim = subject.victim
+    first = victim.defences[0] if victim.defences else None
+    known = replace(
+        subject,
+        victim=cast(Any, None),
+        preprocess=cast(Any, None),
+        surrogate=None,
+        table=absolute(subject.table),
+    )
+    return Setup(
+        text=plan.text,
+        origin=plan.origin.absolute(),
+        scale=plan.scale,
+        allow_pickle=allow_pickle,
+        subject=known,
+        surrogate=None if subject.surrogate is None else subject.surrogate.identity,
+        tuning=victim.tuning,
+        draws=victim.draws,
+        threshold=first.threshold if isinstance(first, Reject) else None,
+        batch=room.batch,
+        device=device,
+        versions=versions(),
+        elsewhere=scratch is None,
+        scratch=scratch,
+    )
+
+
+def load_bench(setup: Setup, scratch: Path) -> Bench:
+    """The model of a worker, loaded and compared with that of the audit. The process computes on one thread.
+
+    Raises:
+        InputError: this machine has other versions, another device, or the model is missing or another one.
+    """
+    _require_versions(setup.versions)
+    torch.set_num_threads(1)
+    plan = parse_plan(setup.text, setup.origin).calibrated(setup.scale)
+    choose_allocation(frugal=plan.model.inferer.size is not None)
+    try:
+        subject = with_own_model(setup.subject, plan, allow_pickle=setup.allow_pickle)
+    except InputError as error:
+        raise InputError(
+            f"The worker {here()} cannot load the model: {error} Copy the folder of the plan and the model to the same "
+            "path on all machines."
+        ) from error
+    _require_same(setup, subject)
+    victim = subject.victim
+    victim.tuning, victim.draws = setup.tuning, setup.draws
+    if setup.threshold is not None:
+        victim.defences = (replace(cast(Reject, victim.defences[0]), threshold=setup.threshold), *victim.defences[1:])
+    if victim.watchdog is not None:
+        # A call of the model that hangs ends the worker; the job is then given to another one, but not for ever.
+        victim.watchdog.given_up = lambda: os._exit(1)
+    room = Room(plan.run.batch)
+    room.batch = setup.batch
+    known = {item.identity: item for item in items(plan, subject.grid)}
+    return Bench(plan, Survival.of(plan, subject, scratch), known, room, compare=setup.elsewhere)
+
+
+def scratch_folder(setup: Setup) -> tempfile.TemporaryDirectory[str]:
+    """A folder for the temporary files of one worker."""
+    return tempfile.TemporaryDirectory(dir=setup.scratch, prefix="palpate-worker-")
+
+
+def here() -> str:
+    """The worker in words: its machine and the number of its process."""
+    return f"on {socket.gethostname()} (process {os.getpid()})"
+
+
+def _require_versions(wanted: Mapping[str, str]) -> None:
+    own = versions()
+    other = [f"{name} {own.get(name)} instead of {version}" for name, version in wanted.items() if own[name] != version]
+    if other:
+        raise InputError(
+            f"The worker {here()} has other versions than this machine: {', '.join(other)}. Records would differ. "
+            "Install the same versions on all machines."
+        )
+
+
+def _require_same(setup: Setup, subject: Subject) -> None:
+    known = setup.subject
+    surrogate = None if subject.surrogate is None else subject.surrogate.identity
+    for what, is_same in (
+        ("code or files of the model", subject.model == known.model),
+        ("weights of the model", subject.weights == known.weights),
+        ("files or weights of the surrogate", surrogate == setup.surrogate),
+    ):
+        if not is_same:
+            raise InputError(
+                f"The worker {here()} has other {what} than this machine. Copy the folder of the plan and the model "
+                "to the same path on all machines."
+            )
+    if subject.device.type != setup.device:
+        raise InputError(
+            f"The worker {here()} computes on {subject.device.type} and should on {setup.device}. Workers of Ray get "
+            "GPUs by run.gpus; run.device chooses for all others."
+        )
