@@ -18,23 +18,36 @@ Start = Callable[[], Engine]
 """Gives the engine, whose workers start with their first job; called when there is work for it."""
 
 
-def engine_of(plan: Plan, subject: Subject, room: Room, run: RunFolder, *, allow_pickle: bool) -> Start | None:
-    """What starts the engine of a plan; None if all work is done in this process.
+def require_engine(plan: Plan) -> None:
+    """Refuse an engine that cannot be used, before anything is loaded.
 
     Raises:
         InputError: Ray is not installed, or nothing answers at its address.
     """
-    if plan.run.engine == "local":
+    if plan.run.engine == "ray":
+        from palpate.audit.engines.cluster import require_ray
+
+        require_ray(plan.run.address)
+
+
+def engine_of(plan: Plan, subject: Subject, room: Room, run: RunFolder, *, allow_pickle: bool) -> Start | None:
+    """What starts the engine of a plan; None if all work is done in this process."""
+    section = plan.run
+    if section.engine == "local":
         return None
 
-    def start() -> Engine:
-        if plan.run.engine == "pool":
-            from palpate.audit.engines.pool import Pool
+    def pool() -> Engine:
+        from palpate.audit.engines.pool import Pool
 
-            setup = setup_of(
-                plan, subject, room, allow_pickle=allow_pickle, device=subject.device.type, scratch=run.path
-            )
-            return Pool(setup, plan.run.workers)
-        raise NotImplementedError
+        device = subject.device.type
+        setup = setup_of(plan, subject, room, allow_pickle=allow_pickle, device=device, scratch=run.path)
+        return Pool(setup, section.workers)
 
-    return start
+    def cluster() -> Engine:
+        from palpate.audit.engines.cluster import Cluster
+
+        device = "cuda" if section.gpus else "cpu"
+        setup = setup_of(plan, subject, room, allow_pickle=allow_pickle, device=device, scratch=None)
+        return Cluster(setup, section.workers, section.address, section.gpus)
+
+    return pool if section.engine == "pool" else cluster

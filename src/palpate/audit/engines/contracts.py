@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
-from palpate.errors import PalpateError
+from palpate.errors import InputError, PalpateError, StorageError
 from palpate.units import Scale
 from palpate.victim import Tuning
 
@@ -66,6 +66,37 @@ class Outcome:
     batch: int | None = None
     failed: str = ""
     unseen: str = ""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker says when it has loaded the model."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a worker says when the whole audit must stop.
+
+    Attributes:
+        text: a sentence for the user; the traceback of a fault of palpate itself.
+        kind: whose fault it is.
+    """
+
+    text: str
+    kind: Literal["input", "storage", "fault"] = "input"
+
+    def error(self) -> Exception:
+        """What the audit raises."""
+        if self.kind == "fault":
+            return RuntimeError(f"A worker failed:\n{self.text}")
+        return StorageError(self.text) if self.kind == "storage" else InputError(self.text)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A worker has ended without a word; `why` says how, in words."""
+
+    why: str
 
 
 class Engine(Protocol):

@@ -5,28 +5,32 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from palpate.allocator import choose_allocation
-from palpate.audit.engines.bench import Bench
-from palpate.audit.engines.contracts import Setup
+from palpate.audit.engines.bench import Bench, ready
+from palpate.audit.engines.contracts import Job, Outcome, Ready, Refused, Setup
 from palpate.audit.engines.images import absolute
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import parse_plan
-from palpate.audit.subject.machine import versions
+from palpate.audit.subject.machine import repeatable, versions
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject, with_own_model
 from palpate.audit.work.survival import Survival
 from palpate.defences.reject import Reject
-from palpate.errors import InputError
+from palpate.errors import InputError, PalpateError, StorageError
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
+
+Said = TypeVar("Said")
 
 
 def setup_of(
@@ -100,9 +104,42 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     return Bench(plan, Survival.of(plan, subject, scratch), known, room, compare=setup.elsewhere)
 
 
-def scratch_folder(setup: Setup) -> tempfile.TemporaryDirectory[str]:
-    """A folder for the temporary files of one worker."""
-    return tempfile.TemporaryDirectory(dir=setup.scratch, prefix="palpate-worker-")
+class Worker:
+    """The work of one process: a model of its own, and one job after the other. It is used from one thread."""
+
+    def __init__(self, setup: Setup):
+        self._setup, self._stack = setup, ExitStack()
+
+    def start(self) -> Ready | Refused:
+        """Load the model; call it once, before `compute`."""
+        return self._said(self._load)
+
+    def compute(self, job: Job) -> Outcome | Refused:
+        """The outcome of a job."""
+        return self._said(lambda: self._bench.carry_out_apart(job, self._scratch))
+
+    def close(self) -> None:
+        """Give the model back, and remove temporary files."""
+        self._stack.close()
+
+    def _load(self) -> Ready:
+        # The name is one of those that the next start sweeps out of a run folder, if this process is killed.
+        folder = tempfile.TemporaryDirectory(dir=self._setup.scratch, prefix=".saving-", suffix=".tmp")
+        self._scratch = Path(self._stack.enter_context(folder))
+        self._bench = load_bench(self._setup, self._scratch)
+        subject = self._bench.survival.subject
+        self._stack.enter_context(repeatable(subject.device))
+        self._stack.enter_context(ready(subject))
+        return Ready()
+
+    @staticmethod
+    def _said(work: Callable[[], Said]) -> Said | Refused:
+        try:
+            return work()
+        except PalpateError as error:
+            return Refused(str(error), "storage" if isinstance(error, StorageError) else "input")
+        except Exception:
+            return Refused(traceback.format_exc(), "fault")
 
 
 def here() -> str:

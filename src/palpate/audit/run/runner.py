@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palpate.audit.engines.bench import ready
-from palpate.audit.engines.choice import Start, engine_of
+from palpate.audit.engines.choice import Start, engine_of, require_engine
 from palpate.audit.engines.contracts import EngineLostError
 from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
 from palpate.audit.plan.certificates import CertificateItem
@@ -120,6 +120,7 @@ def audit(
         StorageError: the folder is in use, belongs to another plan, or cannot be read or written.
     """
     require_own(folder, plan)
+    require_engine(plan)
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         progress = progress or Silence()

@@ -1,0 +1,105 @@
+"""The engine of one machine with many cores: worker processes of one thread each, with a model of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+
+from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Setup
+from palpate.audit.engines.crew import Hand, Message, conduct
+from palpate.audit.engines.queue import Queue
+from palpate.audit.engines.worker import Worker
+
+_PATIENCE = 5.0
+"""Seconds that a process has to end after it closed its connection."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Worker processes of this machine.
+
+    Attributes:
+        setup: what they are started with.
+        workers: how many at most; None: as many as there are processors for this process.
+    """
+
+    setup: Setup
+    workers: int | None
+
+    def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
+        """As `Engine.run`."""
+        yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or _processors())
+
+    def start(self) -> Hand:
+        """As `Crew.start`."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(self.setup, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        return Hand(process, ours)
+
+    def give(self, hand: Hand, job: Job) -> None:
+        """As `Crew.give`."""
+        # If the worker has just ended, the next look at its pipe says so.
+        with suppress(OSError):
+            hand.pipe.send(job)
+
+    def listen(self, hands: list[Hand]) -> Iterable[tuple[Hand, Message]]:
+        """As `Crew.listen`."""
+        by_pipe = {hand.pipe: hand for hand in hands}
+        for pipe in wait(list(by_pipe)):
+            hand = by_pipe[pipe]
+            try:
+                yield hand, hand.pipe.recv()
+            except (EOFError, OSError):
+                yield hand, Gone(_ended(hand))
+
+    def stop(self, hand: Hand) -> None:
+        """As `Crew.stop`."""
+        hand.pipe.close()
+        hand.process.kill()
+        hand.process.join()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ended(hand: Hand) -> str:
+    """How a process ended, in words."""
+    hand.process.join(_PATIENCE)
+    code = hand.process.exitcode
+    if code is None:
+        return "it closed its connection"
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def serve(setup: Setup, pipe: Connection) -> None:
+    """The life of a worker process: load the model, then compute one job after the other.
+
+    It ends with the audit's process, also if that is killed. Ctrl-C is for the audit alone, which ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    worker = Worker(setup)
+    with suppress(EOFError, BrokenPipeError):
+        said = worker.start()
+        pipe.send(said)
+        while isinstance(said, (Ready, Outcome)):
+            said = worker.compute(pipe.recv())
+            pipe.send(said)
+    worker.close()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
