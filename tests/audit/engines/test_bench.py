@@ -61,7 +61,7 @@ def test_a_worker_without_memory_halves_the_batch_and_gives_the_same_records(
         one_by_one = alone.carry_out_apart(job, tmp_path)
     with bench.survival.subject.victim:
 
-        def full(attack: object, victim: object, task: object, images: torch.Tensor, *rest: object, **named: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def full(attack: object, victim: object, task: object, images: torch.Tensor, *rest: object, **named: object):  # type: ignore[no-untyped-def]
             if len(images) > 1:
                 raise torch.OutOfMemoryError("out of memory")
             return real(attack, victim, task, images, *rest, **named)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from palpate.audit.engines.contracts import EngineLostError, Gone, Job, Outcome, Setup
@@ -33,10 +34,8 @@ def require_ray(address: str | None) -> None:
     Raises:
         InputError: Ray is not installed, or nothing answers at the address.
     """
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise InputError('run.engine: "ray" needs Ray. Install it: pip install "palpate[ray]".') from error
+    if find_spec("ray") is None:
+        raise InputError('run.engine: "ray" needs Ray. Install it: pip install "palpate[ray]".')
     place = _place(address)
     if place not in ("auto", "local") and not _answers(place):
         raise InputError(
