@@ -45,6 +45,11 @@ def shard_bytes(records: Iterable[Record]) -> bytes:
     return parquet(records, ARROW_SCHEMA)
 
 
+def artefact_bytes(rows: Iterable[ArtefactRow]) -> bytes:
+    """The file of the rows of an artefact on some images; equal rows give equal bytes."""
+    return parquet(rows, ARTEFACT_SCHEMA)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of a run on the disk."""
@@ -217,7 +222,11 @@ class RunFolder:
 
     def write_artefacts(self, identity: str, rows: Iterable[ArtefactRow]) -> None:
         """Write the rows of an artefact on some images, completely or not at all."""
-        write_atomically(self.artefacts(identity), parquet(rows, ARTEFACT_SCHEMA))
+        self.commit_artefacts(identity, artefact_bytes(rows))
+
+    def commit_artefacts(self, identity: str, rows: bytes) -> None:
+        """Store the file of `artefact_bytes`."""
+        write_atomically(self.artefacts(identity), rows)
 
     def read_artefacts(self, identity: str) -> pa.Table:
         """The rows of an artefact on some images as an Arrow table.

@@ -73,6 +73,8 @@ def test_a_plan_that_contradicts_itself_is_refused(tmp_path: Path, lines: str, s
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    # Ray lets its workers wait for everything else on a busy machine.
+    os.environ["RAY_worker_niceness"] = "0"
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.second = made.add_node(num_cpus=1)
     yield made

@@ -5,29 +5,32 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from palpate.attacks.universal.attack import Universal
 from palpate.audit.engines.contracts import Job, Outcome
 from palpate.audit.engines.images import below, unpack, unseen
+from palpate.audit.plan.artefacts import ArtefactItem
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
+from palpate.audit.work.artefacts import ArtefactShard, artefact_shards, run_artefact_shard
 from palpate.audit.work.exports import EXPORTS, export
 from palpate.audit.work.gallery import draw
 from palpate.audit.work.learning import learned, learning_identity
 from palpate.audit.work.outcomes import ImageOutcome
-from palpate.audit.work.questions import QUESTIONS, Questions
+from palpate.audit.work.questions import QUESTIONS
 from palpate.audit.work.shards import Shard, questions_of, run_shard, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.errors import InputError
+from palpate.storage.artefacts import ArtefactRow
 from palpate.storage.records import Record
-from palpate.storage.runs import RunFolder, shard_bytes
+from palpate.storage.runs import RunFolder, artefact_bytes, shard_bytes
 from palpate.storage.writing import fleeting, write_atomically
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ class Bench:
         plan: the plan.
         survival: model, images, and the post-processing afterwards.
         items: the attacks by their identity.
+        artefacts: the artefacts by their identity.
         room: how many images fit into memory.
         compare: whether files of images are compared with those that the table was made from.
     """
@@ -65,6 +69,7 @@ class Bench:
     plan: Plan
     survival: Survival
     items: dict[str, Item]
+    artefacts: dict[str, ArtefactItem]
     room: Room
     compare: bool = False
     _learned: dict[str, Item] = field(default_factory=dict)
@@ -78,28 +83,36 @@ class Bench:
         """
         begin, before = time.perf_counter(), Counter(self.survival.refused)
         notes: list[AuditFinding] = []
-        records: list[Record] = []
-        failed = ""
+        records, failed = b"", ""
         try:
-            shard = self._shard(job, folder)
-            with questions_of(self.plan, folder, shard) as questions:
-                for batch in self._batches(shard, questions, say):
-                    for found in batch:
-                        records += found.records
-                        notes += self._keep(shard, found, folder, shown=found.records[0].row in job.shown)
-                if questions is not None and (said := questions.describe()) is not None:
-                    notes.append(AuditFinding("note", QUESTIONS, said))
+            records = self._searched(job, say) if job.part == "artefact" else self._attacked(job, folder, notes, say)
         except InputError as error:
             failed = str(error)
         return Outcome(
             job,
             time.perf_counter() - begin,
-            b"" if failed else shard_bytes(records),
+            records,
             notes=tuple(dict.fromkeys(notes)),
             refused=Counter(self.survival.refused) - before,
             batch=self.room.batch,
             failed=failed,
         )
+
+    def _attacked(self, job: Job, folder: RunFolder, notes: list[AuditFinding], say: Say | None) -> bytes:
+        shard, records = self._shard(job, folder), list[Record]()
+        with questions_of(self.plan, folder, shard) as questions:
+            for batch in _timed(run_shard(self.plan, self.survival, shard, self.room, questions), job, say):
+                for found in batch:
+                    records += found.records
+                    notes += self._keep(shard, found, folder, shown=found.records[0].row in job.shown)
+            if questions is not None and (said := questions.describe()) is not None:
+                notes.append(AuditFinding("note", QUESTIONS, said))
+        return shard_bytes(records)
+
+    def _searched(self, job: Job, say: Say | None) -> bytes:
+        shard = ArtefactShard(self.artefacts[job.item], job.rows, job.shard)
+        found = run_artefact_shard(self.plan, self.survival.subject, shard, self.room)
+        return artefact_bytes(row for batch in _timed(found, job, say) for row in batch)
 
     def carry_out_apart(self, job: Job, scratch: Path) -> Outcome:
         """The whole outcome of a job as bytes; nothing is left in the folder `scratch`.
@@ -156,25 +169,22 @@ class Bench:
 
         What attacks learned is not looked at, because its identity needs all images.
         """
-        item = self.items.get(job.item)
-        known = item is not None and (
-            isinstance(item.attack, Universal)
-            or shards_of(self.plan, self.survival, [item], [job.rows])[0].identity == job.shard
-        )
+        subject = self.survival.subject
+        if job.part == "artefact":
+            artefact = self.artefacts.get(job.item)
+            made = artefact and artefact_shards(self.plan, subject, [artefact], [job.rows])
+            known = bool(made) and made[0].identity == job.shard
+        else:
+            item = self.items.get(job.item)
+            known = item is not None and (
+                isinstance(item.attack, Universal)
+                or shards_of(self.plan, self.survival, [item], [job.rows])[0].identity == job.shard
+            )
         if not known:
             raise InputError(
                 f"{job.title}: a worker would compute other records than were asked for, so something that decides "
                 "them is different there. Install the same packages and copy the same files to all machines."
             )
-
-    def _batches(self, shard: Shard, questions: Questions | None, say: Say | None) -> Iterator[Sequence[ImageOutcome]]:
-        last = time.perf_counter()
-        for batch in run_shard(self.plan, self.survival, shard, self.room, questions):
-            yield batch
-            if say is not None:
-                # Images of a batch are finished together; one at a time, the first would have all their time.
-                before, last = last, time.perf_counter()
-                say(shard.describe(), last - before, len(batch))
 
     def _keep(self, shard: Shard, found: ImageOutcome, folder: RunFolder, *, shown: bool) -> Iterator[AuditFinding]:
         """Write the pictures and exports of one image that are asked for."""
@@ -190,6 +200,21 @@ class Bench:
                 export(folder, subject, shard, found, wanted.images, identifiers=wanted.identifiers)
             except InputError as error:
                 yield AuditFinding("warning", EXPORTS, f"An adversarial image could not be exported: {error}")
+
+
+def _timed(batches: Iterator[list[Any]], job: Job, say: Say | None) -> Iterator[list[Any]]:
+    """The batches of a job; each is reported after it was used."""
+    last = time.perf_counter()
+    for batch in batches:
+        yield batch
+        if say is not None:
+            # Images of a batch are finished together; one at a time, the first would have all their time.
+            before, last = last, time.perf_counter()
+            say(job.title, last - before, len({_row(one) for one in batch}))
+
+
+def _row(one: ImageOutcome | ArtefactRow) -> int:
+    return one.records[0].row if isinstance(one, ImageOutcome) else one.row
 
 
 def _without(text: str, *folders: Path) -> str:

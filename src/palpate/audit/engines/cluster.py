@@ -153,6 +153,8 @@ def _connect(place: str) -> None:
 
     # Nothing about an audit leaves the machines that it runs on.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Workers are the audit; Ray would let them wait for everything else on a busy machine.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     quiet |= {"include_dashboard": False} if place == "local" else {}
     try:

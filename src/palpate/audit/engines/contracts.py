@@ -20,14 +20,15 @@ class EngineLostError(PalpateError):
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to attack. It decides every byte of its outcome, whoever computes it, and however often.
+    """One shard of an attack or an artefact. It decides every byte of its outcome, whoever computes it.
 
     Attributes:
         shard: identity of the shard.
-        item: identity of its attack.
+        item: identity of its attack or artefact.
         rows: positions in the table, rising.
         title: for people: `pgd, images 33 to 64`.
         shown: rows whose pictures are drawn.
+        part: whether it is a shard of an attack or of an artefact.
         learned: the file with what its attack learned before; empty for attacks that do not learn.
         files: contents of the images' files by absolute path, for a worker that cannot see them.
     """
@@ -37,6 +38,7 @@ class Job:
     rows: tuple[int, ...]
     title: str
     shown: frozenset[int] = frozenset()
+    part: Literal["attack", "artefact"] = "attack"
     learned: bytes = field(default=b"", repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -53,7 +55,7 @@ class Outcome:
         notes: what was noticed.
         refused: why images could not be saved, and how many.
         batch: how many images fit into memory at once, as far as known.
-        failed: why its attack cannot run on this model; empty if it can.
+        failed: why its attack or artefact cannot run on this model; empty if it can.
         unseen: a file of its images that the worker cannot see; the job must be given again, with its files.
     """
 

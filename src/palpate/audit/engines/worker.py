@@ -18,6 +18,7 @@ from palpate.allocator import choose_allocation
 from palpate.audit.engines.bench import Bench, ready
 from palpate.audit.engines.contracts import Job, Outcome, Ready, Refused, Setup
 from palpate.audit.engines.images import absolute
+from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.subject.machine import repeatable, versions
@@ -101,7 +102,8 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     room = Room(plan.run.batch)
     room.batch = setup.batch
     known = {item.identity: item for item in items(plan, subject.grid)}
-    return Bench(plan, Survival.of(plan, subject, scratch), known, room, compare=setup.elsewhere)
+    artefacts = {item.identity: item for item in artefact_items(plan, subject.grid)}
+    return Bench(plan, Survival.of(plan, subject, scratch), known, artefacts, room, compare=setup.elsewhere)
 
 
 class Worker:

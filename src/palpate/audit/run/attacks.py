@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import Literal
 
 from palpate.attacks.universal.attack import Universal
-from palpate.audit.engines.bench import Bench
 from palpate.audit.engines.choice import Start
 from palpate.audit.engines.contracts import Engine, Job, Outcome
-from palpate.audit.engines.local import Local
 from palpate.audit.plan.items import Item
+from palpate.audit.run.here import local_engine
 from palpate.audit.run.journal import Journal
 from palpate.audit.run.learned import Learning
-from palpate.audit.run.progress import Finer, Progress
+from palpate.audit.run.progress import Progress
 from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.room import Room
 from palpate.audit.work.gallery import pick
@@ -105,9 +104,7 @@ class Attacks:
         if away and self.start is not None:
             yield self.start(), away
         if here := [shard for shard in missing if shard not in away]:
-            known = {item.identity: item for item in self.journal.items}
-            bench = Bench(self.plan, self.journal.survival, known, self.room)
-            yield Local(bench, self.run, self.progress.within if isinstance(self.progress, Finer) else None), here
+            yield local_engine(self.journal, self.room, self.progress), here
 
     def _asks(self, shard: Shard) -> bool:
         """Whether questions are counted across interruptions, which only the run folder's own process does."""

@@ -197,7 +197,7 @@ class _Audit:
         self.failed: dict[str, str] = {}
         self.attacks = Attacks(journal, progress, room, self._ready, self._fail, self._working_on, self._note, start)
         self.current: Item | ArtefactItem | CertificateItem | None = None
-        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on)
+        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on, start)
 
         self.certificates = Certificates(
             journal, progress, room, self._ready, self._fail_certificates, self._working_on

@@ -48,8 +48,8 @@ class RunSection(Section):
     """What to do with a model that is not better than guessing on up to 64 clean images (up to 512 if 64 are not
     enough to decide): `refuse` stops before the first attack."""
     engine: Literal["local", "pool", "ray"] = "local"
-    """Where the shards of attacks are computed: in this process, in worker processes of this machine, or on a Ray
-    cluster (`pip install "palpate[ray]"`). Records are the same; workers have one thread each."""
+    """Where the shards of attacks and artefacts are computed: in this process, in worker processes of this machine, or
+    on a Ray cluster (`pip install "palpate[ray]"`). Records are the same; workers have one thread each."""
     workers: int | None = Field(default=None, ge=1, examples=["workers = 8"])
     """Workers of `pool` or `ray`, each with its own copy of the model; as many as processors, or as GPUs allow, by
     default. Never more than there are shards to do."""
