@@ -1,5 +1,8 @@
 """A job is pure: with the same setup it gives the same bytes, wherever the images are, and is refused elsewhere."""
 
+import os
+import socket
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +10,17 @@ import pytest
 import torch
 
 from palpate.audit.engines.bench import Bench
-from palpate.audit.engines.contracts import Job, Refused, Setup
+from palpate.audit.engines.contracts import Job, Ready, Refused, Setup
 from palpate.audit.engines.images import contents
 from palpate.audit.engines.queue import MOST_LOSSES, Queue
 from palpate.audit.engines.worker import Worker, load_bench, setup_of
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import load_subject
 from palpate.audit.work import shards
+from palpate.audit.work.artefacts import artefact_shards, run_artefact_shard
 from palpate.audit.work.shards import shards_of
 from palpate.errors import InputError
+from palpate.storage.runs import artefact_bytes
 from tests.audit import tiny
 
 PLAN = tiny.PLAN + '\n[export]\nimages = "all"\n'
@@ -116,6 +121,21 @@ def test_a_job_of_other_records_is_refused(setup: Setup, tmp_path: Path) -> None
         bench.carry_out_apart(replace(_job(bench), shard="0" * 64), tmp_path)
 
 
+def test_an_artefact_is_a_job_too(tmp_path: Path) -> None:
+    plan = tiny.write(tmp_path / "plan", PLAN + '\n[[artefacts]]\nartefact = "brightness"\ntries = 2\nevolution = 4\n')
+    subject = load_subject(plan)
+    setup = setup_of(plan, subject, Room(2), allow_pickle=False, device="cpu", scratch=tmp_path)
+    bench = load_bench(setup, tmp_path)
+    (shard, *_) = artefact_shards(bench.plan, bench.survival.subject, list(bench.artefacts.values()))
+    job = Job(shard.identity, shard.item.identity, shard.rows, shard.describe(), part="artefact")
+    with bench.survival.subject.victim:
+        outcome = bench.carry_out_apart(job, tmp_path)
+        found = run_artefact_shard(bench.plan, bench.survival.subject, shard, bench.room)
+        assert outcome.records == artefact_bytes(row for batch in found for row in batch)
+        with pytest.raises(InputError, match="would compute other records"):
+            bench.carry_out_apart(replace(job, shard="0" * 64), tmp_path)
+
+
 def test_a_job_that_ends_every_worker_is_given_up_and_the_others_go_on(setup: Setup) -> None:
     one, two = (Job(name, "item", (0,), f"pgd, image {name}") for name in "12")
     queue = Queue(iter([one, two]), setup.subject.table)
@@ -135,3 +155,19 @@ def test_workers_that_never_start_are_not_tried_for_ever(setup: Setup) -> None:
         queue.not_started("exit status 1")
     with pytest.raises(InputError, match=r"3 workers in turn ended while they started \(exit status 1\)"):
         queue.not_started("exit status 1")
+
+
+def test_temporary_files_of_killed_workers_are_removed_by_the_next_one(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(socket, "gethostname", lambda: "node")
+    held = f"palpate-node-{os.getpid()}-abc"
+    for name in ("palpate-node-4194305-abc", held, "palpate-other-4194305-abc", "palpate-node-mine"):
+        (tmp_path / name).mkdir()
+    worker = Worker(replace(setup, scratch=None))
+    assert isinstance(worker.start(), Ready)
+    left = {path.name for path in tmp_path.glob("palpate-*")}
+    assert {held, "palpate-other-4194305-abc", "palpate-node-mine"} < left and len(left) == 4
+    worker.close()
+    assert len(list(tmp_path.glob("palpate-*"))) == 3

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,24 @@ def test_a_plan_that_contradicts_itself_is_refused(tmp_path: Path, lines: str, s
 # -- a real cluster -------------------------------------------------------------------------------------------------
 
 
+def _patiently(start: Callable[[], Any]) -> Any:
+    """What `start` gives; Ray gives its own processes 30 seconds, which a busy machine may not keep."""
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:
+            last = error
+    raise last
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     # Ray lets its workers wait for everything else on a busy machine.
-    os.environ["RAY_worker_niceness"] = "0"
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.second = made.add_node(num_cpus=1)
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    made = _patiently(partial(Cluster, initialize_head=True, head_node_args={"num_cpus": 1}))
+    made.second = _patiently(partial(made.add_node, num_cpus=1))
     yield made
     made.shutdown()
 

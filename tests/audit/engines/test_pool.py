@@ -61,6 +61,7 @@ def test_a_killed_worker_and_ctrl_c_lose_nothing(tmp_path: Path, whole: dict[str
     outcome = audit(plan, tmp_path / "run", progress=Killing(stop_after=4))
     assert (outcome.interrupted, outcome.done, outcome.failed) == (True, 4, ())
     assert not multiprocessing.active_children(), "no worker outlives the audit"
+    assert not list((tmp_path / "run").glob(".saving-*")), "what killed workers left is swept away"
     assert files(tmp_path / "run").items() <= whole.items()
     # The engine is no part of the plan that a run belongs to.
     plan = tiny.rewrite(tmp_path / "plan", TEXT)

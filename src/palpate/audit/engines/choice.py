@@ -40,7 +40,7 @@ def engine_of(plan: Plan, subject: Subject, room: Room, run: RunFolder, *, allow
         from palpate.audit.engines.pool import Pool
 
         device = subject.device.type
-        setup = setup_of(plan, subject, room, allow_pickle=allow_pickle, device=device, scratch=run.path)
+        setup = setup_of(plan, subject, room, allow_pickle=allow_pickle, device=device, scratch=run.path.absolute())
         return Pool(setup, section.workers)
 
     def cluster() -> Engine:

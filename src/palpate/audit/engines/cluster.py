@@ -125,10 +125,12 @@ class Cluster:
             yield waiting[ref], _said(ref)
 
     def stop(self, hand: Hand) -> None:
-        """As `Crew.stop`."""
+        """As `Crew.stop`; a worker that waits removes its files first."""
         import ray
 
         with suppress(Exception):
+            if hand.ready and hand.job is None and self._silent == 0:
+                ray.get(hand.process.close.remote(), timeout=_ANSWER)
             ray.kill(hand.process)
 
     def _require_there(self, hands: list[Hand]) -> None:

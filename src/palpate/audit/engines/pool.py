@@ -15,6 +15,7 @@ from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
 from palpate.audit.engines.queue import Queue
 from palpate.audit.engines.worker import Worker
+from palpate.storage.leftovers import sweep
 
 _PATIENCE = 5.0
 """Seconds that a process has to end after it closed its connection."""
@@ -34,7 +35,12 @@ class Pool:
 
     def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
         """As `Engine.run`."""
-        yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or _processors())
+        try:
+            yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or _processors())
+        finally:
+            # What killed workers left: images, like records, must not stay where nobody looks for them.
+            if self.setup.scratch is not None:
+                sweep(self.setup.scratch)
 
     def start(self) -> Hand:
         """As `Crew.start`."""
@@ -62,8 +68,10 @@ class Pool:
                 yield hand, Gone(_ended(hand))
 
     def stop(self, hand: Hand) -> None:
-        """As `Crew.stop`."""
+        """As `Crew.stop`; a worker that waits ends by itself and removes its files."""
         hand.pipe.close()
+        if hand.ready and hand.job is None:
+            hand.process.join(_PATIENCE)
         hand.process.kill()
         hand.process.join()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import traceback
@@ -125,9 +126,7 @@ class Worker:
         self._stack.close()
 
     def _load(self) -> Ready:
-        # The name is one of those that the next start sweeps out of a run folder, if this process is killed.
-        folder = tempfile.TemporaryDirectory(dir=self._setup.scratch, prefix=".saving-", suffix=".tmp")
-        self._scratch = Path(self._stack.enter_context(folder))
+        self._scratch = Path(self._stack.enter_context(_folder(self._setup.scratch)))
         self._bench = load_bench(self._setup, self._scratch)
         subject = self._bench.survival.subject
         self._stack.enter_context(repeatable(subject.device))
@@ -142,6 +141,30 @@ class Worker:
             return Refused(str(error), "storage" if isinstance(error, StorageError) else "input")
         except Exception:
             return Refused(traceback.format_exc(), "fault")
+
+
+def _folder(place: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """A folder for temporary files: in the run folder, or where this machine has them."""
+    if place is not None:
+        # The name is one of those that are swept out of a run folder, if this process is killed.
+        return tempfile.TemporaryDirectory(dir=place, prefix=".saving-", suffix=".tmp")
+    host = socket.gethostname()
+    for left in Path(tempfile.gettempdir()).glob(f"palpate-{host}-*"):
+        # Of a killed worker of this user on this machine; folders of others cannot be removed.
+        number = left.name.removeprefix(f"palpate-{host}-").partition("-")[0]
+        if number.isdecimal() and not _runs(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"palpate-{host}-{os.getpid()}-")
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def here() -> str:

@@ -100,10 +100,10 @@ class Attacks:
 
     def _engines(self, missing: Sequence[Shard]) -> Iterator[tuple[Engine, list[Shard]]]:
         """The shards for other processes with their engine, then those for this one."""
-        away = [shard for shard in missing if self.start is not None and not self._asks(shard)]
-        if away and self.start is not None:
-            yield self.start(), away
-        if here := [shard for shard in missing if shard not in away]:
+        here = [shard for shard in missing if self.start is None or self._asks(shard)]
+        if self.start is not None and len(here) < len(missing):
+            yield self.start(), [shard for shard in missing if not self._asks(shard)]
+        if here:
             yield local_engine(self.journal, self.room, self.progress), here
 
     def _asks(self, shard: Shard) -> bool:
