@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+import multiprocessing
 import os
+import pickle
 import socket
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from palpate.audit.engines.contracts import EngineLostError, Gone, Job, Outcome, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
+from palpate.audit.engines.gateway import talk
 from palpate.audit.engines.queue import Queue
-from palpate.audit.engines.worker import Worker
 from palpate.errors import InputError
 
 _ANSWER = 5.0
@@ -23,9 +24,12 @@ _ANSWER = 5.0
 _LOOK = 2.0
 """Seconds between two looks whether the cluster is still there."""
 _TRIES = 3
-"""Looks in turn without an answer after which it is gone. Ray itself would end this process a minute later."""
+"""Looks in turn without an answer after which it is gone."""
 _PATIENCE = 600.0
 """Seconds without any worker after which nobody waits for machines that may come."""
+_CLOSING = 15.0
+"""Seconds that the connection to Ray has to be closed."""
+_LOST = "The Ray cluster at {place} does not answer any more. Finished work is kept."
 
 
 def require_ray(address: str | None) -> None:
@@ -72,66 +76,75 @@ class Cluster:
     workers: int | None
     address: str | None = None
     gpus: float = 0
+    _pipe: Any = None
     _place: str = ""
-    _given: Any = None
-    _looked: float = field(default_factory=time.monotonic)
+    _count: int = 0
     _silent: int = 0
-    _worked: float = field(default_factory=time.monotonic)
+    _looked: float = 0.0
+    _worked: float = 0.0
 
     def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
         """As `Engine.run`."""
-        import ray
-
         require_ray(self.address)
-        own = not ray.is_initialized()
-        if own:
-            _connect(_place(self.address))
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        given = (theirs, _place(self.address), pickle.dumps(self.setup), self.gpus)
+        gateway = context.Process(target=talk, args=given, daemon=True)
+        gateway.start()
+        theirs.close()
         try:
-            self._place = ray.get_runtime_context().gcs_address
-            self._given = ray.put(self.setup)
-            self._worked = time.monotonic()
-            yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or self._room())
+            _, room, self._place = self._received()
+            self._looked = self._worked = time.monotonic()
+            yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or room)
         finally:
-            if own:
-                ray.shutdown()
-
-    def _room(self) -> int:
-        import ray
-
-        held = ray.cluster_resources()
-        return max(1, int(held.get("GPU", 0) / self.gpus if self.gpus else held.get("CPU", 1)))
+            self._pipe.close()
+            gateway.join(_CLOSING)
+            gateway.kill()
+            gateway.join()
 
     def start(self) -> Hand:
         """As `Crew.start`."""
-        import ray
-
-        options = {"num_cpus": 1, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD", "max_restarts": 0}
-        actor = ray.remote(**options)(Worker).remote(self._given)
-        return Hand(actor, actor.start.remote())
+        self._count += 1
+        self._send("start", self._count, None)
+        return Hand(self._count, None)
 
     def give(self, hand: Hand, job: Job) -> None:
         """As `Crew.give`."""
-        hand.pipe = hand.process.compute.remote(job)
+        self._send("give", hand.process, pickle.dumps(job))
 
     def listen(self, hands: list[Hand]) -> Iterable[tuple[Hand, Message]]:
         """As `Crew.listen`."""
-        import ray
-
-        waiting = {hand.pipe: hand for hand in hands if hand.pipe is not None}
-        heard, _ = ray.wait(list(waiting), timeout=_LOOK)
+        heard = self._pipe.poll(_LOOK)
         self._require_there(hands)
-        for ref in heard:
-            waiting[ref].pipe = None
-            yield waiting[ref], _said(ref)
+        if not heard:
+            return
+        what, worker, said = self._received()
+        for hand in [hand for hand in hands if hand.process == worker]:
+            yield hand, pickle.loads(said) if what == "said" else Gone(said)
 
     def stop(self, hand: Hand) -> None:
         """As `Crew.stop`; a worker that waits removes its files first."""
-        import ray
+        self._send("stop", hand.process, hand.ready and hand.job is None)
 
-        with suppress(Exception):
-            if hand.ready and hand.job is None and self._silent == 0:
-                ray.get(hand.process.close.remote(), timeout=_ANSWER)
-            ray.kill(hand.process)
+    def _send(self, *what: Any) -> None:
+        # If the gateway has just ended, the next look at its pipe says so.
+        with suppress(OSError):
+            self._pipe.send(what)
+
+    def _received(self) -> tuple[str, Any, Any]:
+        """What the gateway says.
+
+        Raises:
+            InputError: Ray cannot be used.
+            EngineLostError: the gateway has ended, as it does when its cluster disappears.
+        """
+        try:
+            said: tuple[Any, ...] = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise EngineLostError(_LOST.format(place=self._place or _place(self.address))) from error
+        if said[0] == "refused":
+            raise InputError(said[1])
+        return said[0], said[1], said[2]
 
     def _require_there(self, hands: list[Hand]) -> None:
         now = time.monotonic()
@@ -147,48 +160,4 @@ class Cluster:
         self._looked = now
         self._silent = 0 if _answers(self._place) else self._silent + 1
         if self._silent >= _TRIES:
-            raise EngineLostError(f"The Ray cluster at {self._place} does not answer any more. Finished work is kept.")
-
-
-def _connect(place: str) -> None:
-    import ray
-
-    # Nothing about an audit leaves the machines that it runs on.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Workers are the audit; Ray would let them wait for everything else on a busy machine.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    quiet |= {"include_dashboard": False} if place == "local" else {}
-    try:
-        ray.init(address=place, **quiet)
-    except ConnectionError as error:
-        raise InputError(
-            f"run.address: no Ray cluster is found by {place!r}. Start one (ray start --head), or correct the address."
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"run.engine: Ray cannot be used: {_line(error)}") from error
-
-
-def _said(ref: Any) -> Message:
-    """What a worker answers."""
-    import ray
-
-    lost = (
-        *(ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError),
-        *(ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError, ray.exceptions.RaySystemError),
-    )
-    try:
-        said: Message = ray.get(ref)
-    except lost as error:
-        return Gone(_line(error))
-    except ray.exceptions.RayError as error:
-        raise InputError(
-            f"run.engine: a worker of Ray cannot run palpate: {_line(error)} Install the same palpate on all machines."
-        ) from error
-    return said
-
-
-def _line(error: Exception) -> str:
-    """The first sentence of an error of Ray, which may have many lines."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".")[:200] + "." if lines else type(error).__name__
+            raise EngineLostError(_LOST.format(place=self._place))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 
 from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
+from palpate.audit.engines.processes import belong_to_parent
 from palpate.audit.engines.queue import Queue
 from palpate.audit.engines.worker import Worker
 from palpate.storage.leftovers import sweep
@@ -90,12 +90,8 @@ def _ended(hand: Hand) -> str:
 
 
 def serve(setup: Setup, pipe: Connection) -> None:
-    """The life of a worker process: load the model, then compute one job after the other.
-
-    It ends with the audit's process, also if that is killed. Ctrl-C is for the audit alone, which ends its workers.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """The life of a worker process: load the model, then compute one job after the other."""
+    belong_to_parent()
     worker = Worker(setup)
     with suppress(EOFError, BrokenPipeError):
         said = worker.start()
@@ -104,10 +100,3 @@ def serve(setup: Setup, pipe: Connection) -> None:
             said = worker.compute(pipe.recv())
             pipe.send(said)
     worker.close()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
