@@ -135,7 +135,7 @@ class Attacks:
                 continue
             self._spent[shard.identity] = time.perf_counter() - begin
             shown = picks[item.identity].intersection(shard.rows)
-            yield Job(shard.identity, item.identity, shard.rows, shard.describe(), shown, learned)
+            yield Job(shard.identity, item.identity, shard.rows, shard.describe(), shown, learned=learned)
 
     def _commit(self, outcome: Outcome) -> None:
         """Store an outcome: its files, then its records. Nothing else writes records of attacks."""
