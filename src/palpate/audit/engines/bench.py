@@ -172,8 +172,10 @@ class Bench:
         subject = self.survival.subject
         if job.part == "artefact":
             artefact = self.artefacts.get(job.item)
-            made = artefact and artefact_shards(self.plan, subject, [artefact], [job.rows])
-            known = bool(made) and made[0].identity == job.shard
+            known = (
+                artefact is not None
+                and artefact_shards(self.plan, subject, [artefact], [job.rows])[0].identity == job.shard
+            )
         else:
             item = self.items.get(job.item)
             known = item is not None and (

@@ -54,7 +54,8 @@ def talk(pipe: Connection, place: str, setup: bytes, gpus: float) -> None:
         _connect(place)
     # Ray has no exception of its own for a cluster that cannot be used.
     except Exception as error:
-        pipe.send(("refused", f"run.engine: the Ray cluster {place} cannot be used: {_line(error)}"))
+        text = f"run.engine: the Ray cluster {place} cannot be used: {_line(error)}"
+        pipe.send(("refused", f"{text} If it asks for a token, set RAY_AUTH_MODE=token where palpate is started."))
         return
     held = ray.cluster_resources()
     room = held.get("GPU", 0) / gpus if gpus else held.get("CPU", 1)

@@ -94,7 +94,7 @@ def serve(setup: Setup, pipe: Connection) -> None:
     belong_to_parent()
     worker = Worker(setup)
     with suppress(EOFError, BrokenPipeError):
-        said = worker.start()
+        said: Message = worker.start()
         pipe.send(said)
         while isinstance(said, (Ready, Outcome)):
             said = worker.compute(pipe.recv())
