@@ -22,7 +22,8 @@ import pyarrow as pa
 from benchmarks.measure import say
 from palpate.storage.columns import packed
 from palpate.storage.records import Record
-from palpate.storage.runs import ARROW_SCHEMA, RunFolder, fleeting, write_atomically
+from palpate.storage.runs import ARROW_SCHEMA, RunFolder
+from palpate.storage.writing import fleeting, write_atomically
 
 ATTACKS = ("noise", "fgsm", "bim", "pgd", "smia", "apgd-margin", "hide", "invent")
 GOALS = {"hide": "hide disease", "invent": "invent disease"}

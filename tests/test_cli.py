@@ -15,6 +15,7 @@ import palpate
 from palpate import catalog, cli
 from palpate.artefacts import catalog as artefacts
 from palpate.audit.demo import folder as demo
+from palpate.audit.engines import bench
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.preview.preview import preview
@@ -265,7 +266,7 @@ def test_interrupted_while_attacking_says_what_is_stored(
 ) -> None:
     shards = plan.read_text().replace('"contiguous"', '"contiguous"\nshard = 4\nbatch = 4')
     plan.write_text(shards)
-    whole, seen = runner.run_shard, []
+    whole, seen = bench.run_shard, []
 
     def stopped(*given: object) -> object:
         seen.append(given)
@@ -273,7 +274,7 @@ def test_interrupted_while_attacking_says_what_is_stored(
             raise KeyboardInterrupt
         return whole(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runner, "run_shard", stopped)
+    monkeypatch.setattr(bench, "run_shard", stopped)
     status, out, err = call("audit", plan)
     assert (status, out) == (130, "")
     assert "Stopped: 2 of 3 shards are stored" in err and "continues from there" in err

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -240,3 +241,24 @@ def test_identities_that_name_no_file_of_the_run_are_refused(tmp_path: Path, nam
     with pytest.raises(StorageError, match=r"stability\.items does not list the identities"):
         run.traces()
     assert json.loads((tmp_path / "run.json").read_text())["stability"]["items"] == items
+
+
+def test_a_shard_is_committed_after_its_files_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, real, written = RunFolder(tmp_path), os.replace, list[str]()
+
+    def replace_file(source: Path, target: Path) -> None:
+        if target.name == "b.png" and not written.count("full"):
+            written.append("full")
+            raise OSError(28, "No space left on device")
+        written.append(target.name)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_file)
+    files = {"images/a.png": b"a", "images/b.png": b"b"}
+    with pytest.raises(StorageError, match="The disk is full"):
+        run.commit("shard", b"records", files)
+    assert not run.has("shard"), "records without their files would never get them"
+    run.commit("shard", b"records", files)
+    run.commit("shard", b"records", files)
+    assert written == ["a.png", "full", "b.png", "shard.parquet", "shard.parquet"]
+    assert (tmp_path / "images" / "b.png").read_bytes() == b"b" and run.has("shard")

@@ -17,7 +17,8 @@ from benchmarks.planted.cases import Case
 from palpate.audit.plan.plan import Plan, load_plan
 from palpate.audit.run.runner import audit
 from palpate.report.compute.results import summarise
-from palpate.storage.runs import RunFolder, fleeting
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import fleeting
 
 IMAGES, IMAGES_SEED = 40, 7
 _TASKS = {

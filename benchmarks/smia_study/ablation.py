@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 
 from benchmarks.smia_study.attacks import Peer, family
 from benchmarks.smia_study.cell import Cell
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 BENCHMARKS = ("fundus_dr", "covid_ct", "polyps", "polyp_boxes")
 SMOOTHED = ("step", "perturbation", "image")

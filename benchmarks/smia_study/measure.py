@@ -30,7 +30,7 @@ from benchmarks.smia_study.suite import second_name
 from palpate.audit.plan.identity import digest
 from palpate.contracts import AttackResult
 from palpate.seeds import derive
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.smia_study import markdown, plots, targets
 from benchmarks.smia_study.figures import collect, dumped
 from benchmarks.smia_study.transfer_networks import CACHE, ROOT
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 PROSE = Path(__file__).parent / "prose"
 RESULTS = ROOT / "benchmarks" / "results" / "smia_study.json"

@@ -18,8 +18,8 @@ from palpate.audit.plan.identity import digest
 from palpate.audit.plan.tasks import goal_words
 from palpate.seeds import derive
 from palpate.stability import trace, trace_rows
-from palpate.storage.runs import write_atomically
 from palpate.storage.traces import FIELD_NAMES, TraceRow
+from palpate.storage.writing import write_atomically
 from palpate.streams import Streams
 
 

@@ -7,13 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palpate.commands.carry_out import carry_out, run_folder
 from palpate.commands.compare import compare
 from palpate.commands.harden import harden, repair
 from palpate.commands.status import (
@@ -21,8 +22,6 @@ from palpate.commands.status import (
     FAULT,
     FINISHED,
     GATE_FAILED,
-    INCOMPLETE,
-    INTERRUPTED,
     AllowPickle,
     Plan,
     Threads,
@@ -33,7 +32,7 @@ from palpate.lists import lists
 from palpate.memory import out_of_memory
 
 if TYPE_CHECKING:
-    from palpate.audit.run.runner import AuditOutcome
+    pass
 
 app = typer.Typer(
     name="palpate",
@@ -100,6 +99,14 @@ Run = Annotated[Path, typer.Argument(help="The run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 
 
+class Engine(StrEnum):
+    """Where shards are computed: in this process, in worker processes, or on a Ray cluster."""
+
+    LOCAL = "local"
+    POOL = "pool"
+    RAY = "ray"
+
+
 @app.command()
 def audit(
     plan: Plan,
@@ -109,6 +116,10 @@ def audit(
     ] = False,
     allow_pickle: AllowPickle = False,
     threads: Threads = None,
+    engine: Annotated[
+        Engine | None, typer.Option(help="Where shards are computed, instead of run.engine; records are the same.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Workers of that engine, instead of run.workers.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Carry out a plan, or continue it, and write its report.
@@ -116,7 +127,19 @@ def audit(
     Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 70 a fault
     of palpate itself, with a traceback; 130 interrupted.
     """
-    raise typer.Exit(_carry_out(plan, out, update=update, allow_pickle=allow_pickle, threads=threads, quiet=quiet))
+    given = None if engine is None else engine.value
+    raise typer.Exit(
+        carry_out(
+            plan,
+            out,
+            update=update,
+            allow_pickle=allow_pickle,
+            threads=threads,
+            quiet=quiet,
+            engine=given,
+            workers=workers,
+        )
+    )
 
 
 class DemoTask(StrEnum):
@@ -144,11 +167,11 @@ def demo(
     for name in DemoTask if task is None else (task,):
         plan = write_demo(out, name.value)
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
-        status = _carry_out(plan, None, threads=threads, quiet=quiet)
+        status = carry_out(plan, None, threads=threads, quiet=quiet)
         if status not in (FINISHED, GATE_FAILED):
             raise typer.Exit(status)
         worst = max(worst, status)
-        lines += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(_run_folder(plan)))]
+        lines += [f"{name.value.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(run_folder(plan)))]
         trained += [plan] if DEMOS[name.value].training else []
     if not quiet:
         echo_lines("\n".join(lines))
@@ -181,7 +204,7 @@ def init(
         raise InputError(f"{out} exists already. Choose another --out, or replace it with --force.")
     from palpate.audit.plan.toml_words import CHECK, FILL_IN
     from palpate.audit.starter.plan import seen, starting_plan, unfinished
-    from palpate.storage.runs import write_atomically
+    from palpate.storage.writing import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
@@ -250,102 +273,11 @@ app.command()(compare)
 app.command()(harden)
 
 
-def _run_folder(plan: Path) -> Path:
-    return plan.parent / "runs" / plan.stem
-
-
 def _lessons(run: Path) -> list[str]:
     from palpate.report.compute.lessons import lessons
     from palpate.storage.runs import RunFolder
 
     return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
-
-
-def _carry_out(
-    path: Path,
-    out: Path | None,
-    *,
-    update: bool = False,
-    allow_pickle: bool = False,
-    threads: int | None = None,
-    quiet: bool = False,
-) -> int:
-    import torch
-
-    from palpate.allocator import choose_allocation
-    from palpate.audit.plan.plan import load_plan
-    from palpate.audit.run.display import displayed
-    from palpate.audit.run.runner import audit as carry_out
-
-    plan = load_plan(path)
-    folder = out or _run_folder(path)
-    # Sliding windows are for images that are too large for memory; then memory is more important than speed.
-    choose_allocation(frugal=plan.model.inferer.size is not None)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        with nullcontext() if quiet else displayed(console(stderr=True)) as progress:
-            outcome = carry_out(
-                plan, folder, update=update, allow_pickle=allow_pickle, progress=progress, given_up=_give_up
-            )
-        if not outcome.interrupted:
-            return _conclude(outcome, quiet)
-        stored = f"{outcome.done} of {outcome.total} shards are"
-        if outcome.done == outcome.total:
-            stored = f"all attacks are done, some were not traced yet; {stored}"
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        raise InputError(
-            f"There is not enough memory. Close other programs, lower run.batch in {path} and continue with --update, "
-            "or use a machine with more memory. Finished work is kept."
-        ) from error
-    except KeyboardInterrupt:
-        stored = f"{len(list((folder / 'records').glob('*.parquet')))} shards are"
-    echo(f"Stopped: {stored} stored in {folder}. The same command continues from there.", err=True)
-    return INTERRUPTED
-
-
-def _give_up(text: str) -> None:
-    """End the process from another thread: the model's call cannot be interrupted and does not return."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h\n")  # the progress bar had hidden the cursor
-    echo(
-        f"palpate: {text} The process ends here; finished work is kept. The same command continues with the other "
-        "attacks first.",
-        err=True,
-    )
-    sys.stderr.flush()
-    os._exit(INCOMPLETE)
-
-
-def _say_failures(outcome: AuditOutcome) -> None:
-    """Print on stderr why the exit status is not 0."""
-    for gate in outcome.gates:
-        if not gate.passed:
-            value = "it is not defined" if gate.value is None else f"measured {gate.value:.4g}"
-            echo(f"Gate failed: {gate.text} ({value}).", err=True)
-    for finding in outcome.findings:
-        if finding.level == "failure" and finding.subject in outcome.failed:
-            echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
-
-
-def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
-    from palpate.report.page.html import write_report
-    from palpate.storage.runs import RunFolder
-
-    run = RunFolder(outcome.folder)
-    path = write_report(run)
-    if quiet:
-        _say_failures(outcome)
-        echo(path)
-    else:
-        from palpate.report.page.terminal import show as show_run
-
-        show_run(run, console())
-    if outcome.failed or outcome.status != "finished":
-        return INCOMPLETE
-    return FINISHED if outcome.passed else GATE_FAILED
 
 
 # -- facts ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, ArtefactRow
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 from tests.metrics.artefact_rows import artefact_row
 from tests.report.dense import WORLDS, make_dense
 from tests.report.world import HOSTILE, Patients, _png, make_run

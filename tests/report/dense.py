@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 
 from palpate.audit.work.marks import outlines
 from palpate.storage.records import Record
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 from tests.report.world import HOSTILE, Patients, _png, describe
 
 EPS = (1.0, 2.0, 4.0, 8.0)

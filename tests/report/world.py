@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from palpate.storage.records import Record
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 
 CLASSES = ["none", "mild", "moderate", "severe", "proliferative"]
 DISEASE = (2, 3, 4)

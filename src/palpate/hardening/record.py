@@ -14,7 +14,7 @@ from palpate.hardening.courses import described_course
 from palpate.hardening.data.overlap import patients
 from palpate.hardening.material import DICOM, Material
 from palpate.hardening.weights import SavedModel
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 from palpate.units import amounts
 
 VERSION = 1

@@ -23,7 +23,7 @@ from palpate.hardening.record import record, write_record
 from palpate.hardening.trainable import network_inside
 from palpate.hardening.weights import SavedModel, save_model
 from palpate.models.loading import weights_digest
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

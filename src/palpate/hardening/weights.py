@@ -18,7 +18,7 @@ from palpate.models.fit import names_in_file
 from palpate.models.huggingface import huggingface_files
 from palpate.models.source import ModelSource
 from palpate.models.stored.states import Weights, read_weights
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 NOTE = {"format": "pt", "palpate": "weights trained by palpate harden"}
 

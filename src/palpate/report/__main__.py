@@ -5,7 +5,7 @@ from pathlib import Path
 
 from palpate.report.model.schema import json_schema
 from palpate.report.model.schema_compare import comparison_schema
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 schema = comparison_schema() if "--compare" in sys.argv else json_schema()
 write_atomically(Path(sys.argv[-1]), schema)

@@ -7,20 +7,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from palpate.storage.writing import MARK
+
 FOLDERS = ("records", "artefacts", "certificates", "stability", "images", "exports", "questions", "learned")
 """The folders inside a run folder that palpate writes into."""
 
-_ROOT = re.compile(r"\.(plan\.toml|run\.json|results\.json|report\.html)\.\d+\.tmp|\.saving-[a-z0-9_]+\.tmp")
+_ROOT = re.compile(rf"\.(plan\.toml|run\.json|results\.json|report\.html)\.{MARK}\.tmp|\.saving-[a-z0-9_]+\.tmp")
 _INSIDE = {
-    "records": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
-    "artefacts": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
-    "certificates": re.compile(r"\.[\w-]+\.parquet\.\d+\.tmp"),
-    "stability": re.compile(r"\.[\w-]+\.(parquet|npz)\.\d+\.tmp"),
-    "learned": re.compile(r"\.[\w-]+\.npz\.\d+\.tmp"),
-    "images": re.compile(r"\.[\w-]+\.png\.\d+\.tmp"),
-    "exports": re.compile(r"\..+\.\d+\.(tmp|(new|old)\.partial)"),
+    "records": re.compile(rf"\.[\w-]+\.parquet\.{MARK}\.tmp"),
+    "artefacts": re.compile(rf"\.[\w-]+\.parquet\.{MARK}\.tmp"),
+    "certificates": re.compile(rf"\.[\w-]+\.parquet\.{MARK}\.tmp"),
+    "stability": re.compile(rf"\.[\w-]+\.(parquet|npz)\.{MARK}\.tmp"),
+    "learned": re.compile(rf"\.[\w-]+\.npz\.{MARK}\.tmp"),
+    "images": re.compile(rf"\.[\w-]+\.png\.{MARK}\.tmp"),
+    "exports": re.compile(rf"\..+\.{MARK}\.(tmp|(new|old)\.partial)"),
 }
-"""Names of files that are not complete; the number is that of the process."""
+"""Names of files that are not complete; `MARK` says which process wrote them."""
 
 
 def sweep(run: Path) -> None:

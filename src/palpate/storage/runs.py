@@ -6,12 +6,9 @@ never leaves half a file. Finished work is found again by the identity that is t
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +26,7 @@ from palpate.storage.leftovers import sweep
 from palpate.storage.log import Change, append_change
 from palpate.storage.records import ADDED, SCHEMA_VERSION, Record
 from palpate.storage.traces import TRACE_VERSION, TraceRow
+from palpate.storage.writing import not_written, write_atomically
 
 ARROW_SCHEMA = schema_of(Record, "palpate.schema", SCHEMA_VERSION)
 ARTEFACT_SCHEMA = schema_of(ArtefactRow, "palpate.artefact", ARTEFACT_VERSION)
@@ -37,60 +35,16 @@ TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _NAME = re.compile(r"\w[\w.-]{0,199}")
 _REDO = "Delete {file} and run `palpate audit` again: only it is redone."
-_DURABLE = ContextVar("durable", default=True)
 
 
-@contextmanager
-def fleeting() -> Iterator[None]:
-    """Inside this block, files are not flushed to the disk, because they are temporary."""
-    token = _DURABLE.set(False)
-    try:
-        yield
-    finally:
-        _DURABLE.reset(token)
+def shard_bytes(records: Iterable[Record]) -> bytes:
+    """The file of a shard; equal records give equal bytes."""
+    return parquet(records, ARROW_SCHEMA)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` completely or not at all, and wait until the disk has it (but not inside `fleeting`).
-
-    Raises:
-        StorageError: the disk is full or does not accept the file; an earlier file of this name is unchanged.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # An old file or link of this name is removed first, so that data is never written through a link.
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as handle:
-            handle.write(data)
-            if _DURABLE.get():
-                handle.flush()
-                os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        if _DURABLE.get():
-            _flush_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> StorageError:
-    if error.errno == errno.ENOSPC:
-        return StorageError(
-            f"The disk is full: {path} was not written. Everything finished before is kept; free some space "
-            "and run the same command again to continue."
-        )
-    return StorageError(f"{path} cannot be written: {error.strerror}.")
-
-
-def _flush_folder(folder: Path) -> None:
-    # Without this a power failure may undo the rename although the file's bytes are on the disk.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def artefact_bytes(rows: Iterable[ArtefactRow]) -> bytes:
+    """The file of the rows of an artefact on some images; equal rows give equal bytes."""
+    return parquet(rows, ARTEFACT_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -147,7 +101,7 @@ class RunFolder:
         try:
             self.log.unlink(missing_ok=True)
         except OSError as error:
-            raise _not_written(self.log, error) from error
+            raise not_written(self.log, error) from error
         return found
 
     @property
@@ -164,7 +118,7 @@ class RunFolder:
         try:
             append_change(self.log, found, change)
         except OSError as error:
-            raise _not_written(self.log, error) from error
+            raise not_written(self.log, error) from error
 
     def shard(self, identity: str) -> Path:
         """The path of the shard with this identity."""
@@ -176,7 +130,18 @@ class RunFolder:
 
     def write_shard(self, identity: str, records: Iterable[Record]) -> None:
         """Write the records of one shard, completely or not at all."""
-        write_atomically(self.shard(identity), parquet(records, ARROW_SCHEMA))
+        self.commit(identity, shard_bytes(records), {})
+
+    def commit(self, identity: str, records: bytes, files: Mapping[str, bytes]) -> None:
+        """Store a shard once: first the files that belong to it, by their path in this folder, then its records.
+
+        A shard whose records are there has all its files. Files that are there already with these bytes stay.
+        """
+        for name, data in files.items():
+            path = self.path / name
+            if path.is_symlink() or not path.is_file() or path.read_bytes() != data:
+                write_atomically(path, data)
+        write_atomically(self.shard(identity), records)
 
     def read_shard(self, identity: str) -> pa.Table:
         """One shard as an Arrow table.
@@ -254,7 +219,11 @@ class RunFolder:
 
     def write_artefacts(self, identity: str, rows: Iterable[ArtefactRow]) -> None:
         """Write the rows of an artefact on some images, completely or not at all."""
-        write_atomically(self.artefacts(identity), parquet(rows, ARTEFACT_SCHEMA))
+        self.commit_artefacts(identity, artefact_bytes(rows))
+
+    def commit_artefacts(self, identity: str, rows: bytes) -> None:
+        """Store the file of `artefact_bytes`."""
+        write_atomically(self.artefacts(identity), rows)
 
     def read_artefacts(self, identity: str) -> pa.Table:
         """The rows of an artefact on some images as an Arrow table.

@@ -14,6 +14,7 @@ from palpate.audit.run.runner import audit
 from palpate.errors import StorageError
 from palpate.report.compute.results import measure
 from palpate.report.model.description import read_description
+from palpate.storage import writing
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
@@ -109,6 +110,7 @@ def test_only_temporary_names_of_palpate_are_swept_from_a_run(plan: Plan, tmp_pa
         *(
             ".plan.toml.1.tmp",
             ".run.json.22.tmp",
+            ".run.json.node7-22-0123abcd.tmp",
             ".report.html.3.tmp",
             ".results.json.3.tmp",
             ".saving-ab1_c2d3.tmp/0.dcm",
@@ -129,11 +131,14 @@ def test_only_temporary_names_of_palpate_are_swept_from_a_run(plan: Plan, tmp_pa
     assert [name for name in mine if not (tmp_path / name).exists()] == []
 
 
-def test_a_temporary_name_that_is_a_link_is_not_written_through(plan: Plan, tmp_path: Path) -> None:
+def test_a_temporary_name_that_is_a_link_is_not_written_through(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     audit(plan, run, progress=tiny.Heard(stop_after=1))
     (tmp_path / "letter.txt").write_text("mine")
-    (run / f".run.json.{os.getpid()}.tmp").symlink_to(tmp_path / "letter.txt")
+    monkeypatch.setattr(writing, "mark", lambda: "7")
+    (run / ".run.json.7.tmp").symlink_to(tmp_path / "letter.txt")
     RunFolder(run).save_description({"title": "new"})
     assert (tmp_path / "letter.txt").read_text() == "mine"
     assert json.loads((run / "run.json").read_text())["title"] == "new"

@@ -10,7 +10,7 @@ import pytest
 
 from palpate.audit.plan.plan import Plan
 from palpate.audit.run.runner import audit
-from palpate.cli import INCOMPLETE
+from palpate.commands.status import INCOMPLETE
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 from tests.audit.tiny import Heard

@@ -10,7 +10,7 @@ from pathlib import Path
 from palpate.audit.demo.plans import CLASSIFICATION, DETECTION, SEGMENTATION, model_file
 from palpate.data.phantoms.folder import write_endoscopy_folder, write_fundus_folder, write_thorax_folder
 from palpate.errors import StorageError
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 SEED = 2024
 """Seed of the phantoms; the networks were trained on other phantoms."""

@@ -36,8 +36,10 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates, the title and the training do not change what was computed.
-    document = plan.model_dump(exclude={"data": {"roots"}, "title": True, "gates": True, "harden": True})
+    # The folders of files, the gates, the title, the training and the engine do not change what was computed.
+    engine = {"engine", "workers", "address", "gpus"}
+    left_out: dict[str, Any] = {"data": {"roots"}, "run": engine, **dict.fromkeys(("title", "gates", "harden"), True)}
+    document = plan.model_dump(exclude=left_out)
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
         section.title: {**section.model_dump(exclude={"name", "parameters"}), **section.parameters}

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from palpate.audit.plan.certificates import certificate_items
 from palpate.audit.plan.checks.certificates import certified_gate
 from palpate.audit.plan.checks.fields import problems, wrong_budget
+from palpate.audit.plan.checks.run import run_problems
 from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.lines import require_filled_in
@@ -47,6 +48,22 @@ class Plan(PlanFields):
     def root(self) -> Path:
         """The folder that its paths are relative to."""
         return self._origin.parent
+
+    def on(self, engine: str | None, workers: int | None) -> Plan:
+        """The plan, carried out by another engine or with another number of workers; None keeps its own.
+
+        Raises:
+            PlanError: the engine has no workers.
+        """
+        changes: dict[str, Any] = {}
+        if engine not in (None, self.run.engine):
+            changes = {"engine": engine, "workers": None, "address": None, "gpus": 0.0}
+        if workers is not None:
+            changes["workers"] = workers
+        section = self.run.model_copy(update=changes)
+        for key, text in run_problems(section):
+            raise PlanError(f"{self.origin}: {'.'.join(map(str, key))}: {text}")
+        return self.model_copy(update={"run": section})
 
     def calibrated(self, scale: Scale) -> Plan:
         """The plan with its budgets in the values of the images.

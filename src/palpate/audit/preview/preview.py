@@ -15,7 +15,7 @@ from palpate.audit.preview.cells import row_of
 from palpate.audit.preview.sheet import sheet
 from palpate.audit.preview.specimens import Specimen, Specimens, specimens
 from palpate.errors import InputError, nearest
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

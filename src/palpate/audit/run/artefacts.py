@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 
+from palpate.audit.engines.choice import Start
+from palpate.audit.engines.contracts import Job, Outcome
 from palpate.audit.plan.artefacts import ArtefactItem
+from palpate.audit.run.here import local_engine
 from palpate.audit.run.journal import Journal
-from palpate.audit.run.progress import Finer, Progress
+from palpate.audit.run.progress import Progress
 from palpate.audit.subject.room import Room
 from palpate.audit.work.artefact_pictures import draw_worst
-from palpate.audit.work.artefacts import ArtefactShard, kept_artefacts, run_artefact_shard
+from palpate.audit.work.artefacts import ArtefactShard, kept_artefacts
 from palpate.errors import InputError
-from palpate.storage.artefacts import FOUND, ArtefactRow
+from palpate.storage.artefacts import FOUND
 
 
 class Artefacts:
@@ -26,6 +29,7 @@ class Artefacts:
         ready: the model is ready inside this block.
         failed: is told which artefact could not run, and why.
         working_on: is told which artefact runs, in case it hangs.
+        start: gives the plan's engine for other processes; None: all work is done in this one.
     """
 
     def __init__(
@@ -36,45 +40,57 @@ class Artefacts:
         ready: Callable[[], AbstractContextManager[None]],
         failed: Callable[[str, InputError], None],
         working_on: Callable[[ArtefactItem], None],
+        start: Start | None,
     ):
         self.journal, self.progress, self.room = journal, progress, room
         self.ready, self.failed, self.working_on = ready, failed, working_on
-        self.run = journal.run
+        self.run, self.start = journal.run, start
+        self._gone: set[str] = set()
 
     def missing(self) -> list[ArtefactShard]:
         """The shards that are not stored yet."""
         return [shard for shard in self.journal.artefact_shards if not kept_artefacts(self.run, shard)]
 
     def go(self) -> None:
-        """Carry out what is missing; an artefact that cannot run is a finding, and the others continue."""
-        missing, gone = self.missing(), set[str]()
+        """Carry out what is missing; an artefact that cannot run is a finding, and the others continue.
+
+        Raises:
+            EngineLostError: the workers are gone.
+            InputError: a worker cannot be used.
+        """
+        missing = self.missing()
         if not missing:
             return
         self.progress.start(sum(len(shard.rows) for shard in missing))
+        # Questions to a service are counted by this process alone.
+        away = self.start is not None and self.journal.plan.model.endpoint is None
         with self.ready():
-            for shard in missing:
-                if shard.item.name not in gone and not self._run(shard):
-                    gone.add(shard.item.name)
-
-    def _run(self, shard: ArtefactShard) -> bool:
-        journal, begin = self.journal, time.perf_counter()
-        self.working_on(shard.item)
-        rows: list[ArtefactRow] = []
-        try:
-            last = begin
-            for found in run_artefact_shard(journal.plan, journal.subject, shard, self.room):
-                rows += found
-                if isinstance(self.progress, Finer):
+            engine = self.start() if away and self.start else local_engine(self.journal, self.room, self.progress)
+            last = time.perf_counter()
+            with closing(engine.run(self._jobs(missing))) as outcomes:
+                for outcome in outcomes:
                     before, last = last, time.perf_counter()
-                    self.progress.within(shard.describe(), last - before, len({row.row for row in found}))
-        except InputError as error:
-            self.failed(shard.item.name, error)
-            return False
-        seconds = time.perf_counter() - begin
-        self.run.write_artefacts(shard.identity, rows)
-        journal.stored(shard, seconds)
-        self.progress.advance(shard.describe(), seconds, len(shard.rows))
-        return True
+                    self._commit(outcome, last - before)
+
+    def _jobs(self, missing: Sequence[ArtefactShard]) -> Iterator[Job]:
+        for shard in missing:
+            if shard.item.identity not in self._gone:
+                self.working_on(shard.item)
+                yield Job(shard.identity, shard.item.identity, shard.rows, shard.describe(), part="artefact")
+
+    def _commit(self, outcome: Outcome, seconds: float) -> None:
+        """Store an outcome; nothing else writes rows of artefacts."""
+        journal, job = self.journal, outcome.job
+        self.room.batch = min(self.room.batch, outcome.batch or self.room.batch)
+        if outcome.failed:
+            if job.item not in self._gone:
+                self._gone.add(job.item)
+                name = next(item.name for item in journal.artefacts if item.identity == job.item)
+                self.failed(name, InputError(outcome.failed))
+            return
+        self.run.commit_artefacts(job.shard, outcome.records)
+        journal.stored(next(shard for shard in journal.artefact_shards if shard.identity == job.shard), outcome.seconds)
+        self.progress.advance(job.title, seconds, len(job.rows))
 
     def unchanged(self) -> Iterator[tuple[str, str]]:
         """Artefacts whose worst changes no stored value of some images: name and sentence."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from palpate.audit.run.journal import Journal
 from palpate.audit.subject.preflight import AuditFinding
+from palpate.audit.work.exports import EXPORTS
+from palpate.audit.work.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 COULD_NOT = "This attack could not run:"
-PROVENANCE, EXPORTS, SAVING, MEMORY, QUESTIONS = "provenance", "exports", "saving", "memory", "questions"
+PROVENANCE, SAVING, MEMORY = "provenance", "saving", "memory"
 
 
 def known(seconds: Mapping[str, float | None]) -> dict[str, float]:

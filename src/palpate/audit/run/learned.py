@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from palpate.attacks.universal.attack import Universal
 from palpate.audit.plan.items import Item
 from palpate.audit.run.journal import Journal
 from palpate.audit.subject.room import Room
 from palpate.audit.work.gallery import draw_change
-from palpate.audit.work.learning import changes_at, described, learned
-from palpate.audit.work.shards import Shard, under_attack
+from palpate.audit.work.learning import changes_at, described, learned, learning_identity
+from palpate.audit.work.shards import under_attack
 
 
 class Learning:
@@ -25,27 +24,28 @@ class Learning:
 
     def __init__(self, journal: Journal, room: Room, say: Callable[[str], None]):
         self.journal, self.room, self.say = journal, room, say
-        self.made: dict[str, Item] = {}
+        self.made: dict[str, bytes] = {}
         for item in journal.items:
             self._enter(item)
 
-    def prepared(self, shard: Shard) -> Shard:
-        """The shard with what its attack learns. Call it inside `with subject.victim:`.
+    def file(self, item: Item) -> bytes:
+        """The file with what an attack learned: of an earlier start, or learned now. Call it inside `with victim:`.
+
+        It is learned by the audit itself, before the first shard, so that it does not depend on which worker does what.
 
         Raises:
             InputError: the model fails.
             StorageError: the disk is full or does not accept the file.
         """
-        item, journal = shard.item, self.journal
-        if not isinstance(item.attack, Universal):
-            return shard
+        journal = self.journal
         if item.identity not in self.made:
             self.say(f"'{item.name}' learns, or reads what it has learned.")
             with under_attack():
-                self.made[item.identity] = learned(journal.plan, journal.subject, journal.run, item, self.room)
+                learned(journal.plan, journal.subject, journal.run, item, self.room)
+            place = journal.run.learned(learning_identity(journal.plan, journal.subject, item))
+            self.made[item.identity] = place.read_bytes()
             self._enter(item)
-            journal.save()
-        return replace(shard, item=self.made[item.identity])
+        return self.made[item.identity]
 
     def _enter(self, item: Item) -> None:
         """Describe what an item learned in the journal, and draw it, if it is not drawn yet."""

@@ -14,12 +14,13 @@ from palpate.audit.run.before import read_before
 from palpate.audit.subject.subject import Subject
 from palpate.errors import StorageError
 from palpate.storage.leftovers import FOLDERS
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import MARK, write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
-_OURS = re.compile(rf"{re.escape(lock.NAME)}|plan\.toml|\.(plan\.toml|run\.json)\.\d+\.tmp")
+_OURS = re.compile(rf"{re.escape(lock.NAME)}|plan\.toml|\.(plan\.toml|run\.json)\.{MARK}\.tmp")
 """What a start may leave that was killed at once: the plan and `run.json` are stored before anything else."""
 _FIX = (
     "Records of two plans do not belong in one report. Choose a new folder, or add --update: it keeps every record "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from palpate.audit.engines.bench import ready
+from palpate.audit.engines.choice import Start, engine_of, require_engine
+from palpate.audit.engines.contracts import EngineLostError
 from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
 from palpate.audit.plan.certificates import CertificateItem
 from palpate.audit.plan.items import Item, items
@@ -17,12 +19,11 @@ from palpate.audit.plan.lines import unchecked
 from palpate.audit.plan.tasks import plan_task
 from palpate.audit.run.after import After
 from palpate.audit.run.artefacts import Artefacts
+from palpate.audit.run.attacks import Attacks
 from palpate.audit.run.certificates import Certificates, enter_certificates
 from palpate.audit.run.earlier import (
     COULD_NOT,
-    EXPORTS,
     MEMORY,
-    QUESTIONS,
     SAVING,
     could_not_run,
     known,
@@ -31,12 +32,10 @@ from palpate.audit.run.earlier import (
 )
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
-from palpate.audit.run.learned import Learning
 from palpate.audit.run.lock import locked
 from palpate.audit.run.opening import open_run, require_own, require_same_subject, store_plan
-from palpate.audit.run.progress import Finer, Progress, Silence, loading
+from palpate.audit.run.progress import Progress, Silence, loading
 from palpate.audit.run.reference import reference_of
-from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.chance import at_chance
 from palpate.audit.subject.detectors import set_thresholds
 from palpate.audit.subject.file_findings import file_findings
@@ -46,18 +45,15 @@ from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject, load_subject
 from palpate.audit.work.artefacts import artefact_shards, require_all_fit
-from palpate.audit.work.exports import export, exported, settle
-from palpate.audit.work.gallery import draw, gallery, pick, prune
-from palpate.audit.work.outcomes import ImageOutcome
-from palpate.audit.work.questions import Questions
+from palpate.audit.work.exports import exported, settle
+from palpate.audit.work.gallery import gallery, prune
 from palpate.audit.work.restoring import expected, named, to_redo
-from palpate.audit.work.shards import Shard, questions_of, run_shard, shards_of
+from palpate.audit.work.shards import shards_of
 from palpate.audit.work.survival import Survival
 from palpate.audit.work.traces import described
 from palpate.errors import InputError
 from palpate.metrics.panel import arrange
 from palpate.storage.kept import digests
-from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
 from palpate.victim.forms import is_opaque
 
@@ -124,6 +120,7 @@ def audit(
         StorageError: the folder is in use, belongs to another plan, or cannot be read or written.
     """
     require_own(folder, plan)
+    require_engine(plan)
     with locked(folder):
         run, before = open_run(folder, plan, update=update)
         progress = progress or Silence()
@@ -137,8 +134,9 @@ def audit(
             end, late = given_up, f"{watchdog.describe()}. It could not be interrupted."
             watchdog.given_up = lambda: end(late)
         journal = _begin(run, plan, subject, before, room)
+        start = engine_of(plan, subject, room, run, allow_pickle=allow_pickle)
         with repeatable(subject.device):
-            one = _Audit(journal, progress, room)
+            one = _Audit(journal, progress, room, start)
             if watchdog is not None and given_up is not None:
                 watchdog.given_up = lambda: one.give_up(late, end)
             return one.go(before)
@@ -193,14 +191,13 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
 class _Audit:
     """One start of an audit."""
 
-    def __init__(self, journal: Journal, progress: Progress, room: Room):
+    def __init__(self, journal: Journal, progress: Progress, room: Room, start: Start | None):
         self.journal, self.progress, self.room = journal, progress, room
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
-        self.survival = journal.survival
         self.failed: dict[str, str] = {}
-        self.learning = Learning(journal, room, progress.message)
+        self.attacks = Attacks(journal, progress, room, self._ready, self._fail, self._working_on, self._note, start)
         self.current: Item | ArtefactItem | CertificateItem | None = None
-        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on)
+        self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on, start)
 
         self.certificates = Certificates(
             journal, progress, room, self._ready, self._fail_certificates, self._working_on
@@ -211,7 +208,7 @@ class _Audit:
         after = After(journal, self.progress, self._ready, self._note, self._working_on)
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
-        missing = [shard for shard in journal.shards if not self._kept(shard) or shard.identity in again]
+        missing = self.attacks.missing(again)
         if before is not None and (
             missing or self.artefacts.missing() or self.certificates.missing() or after.missing()
         ):
@@ -233,12 +230,15 @@ class _Audit:
         late = could_not_run(before)
         missing.sort(key=lambda shard: shard.item.name in late)
         try:
-            self._attack(missing)
+            self.attacks.go(missing)
             self.artefacts.go()
             self.certificates.go()
             after.go()
         except KeyboardInterrupt:
             interrupted = True
+        except EngineLostError as error:
+            interrupted = True
+            self.progress.message(str(error))
         self._close(interrupted)
         return AuditOutcome(
             folder=self.run.path,
@@ -263,87 +263,8 @@ class _Audit:
         journal = self.journal
         return len(journal.shards) + len(journal.artefact_shards) + len(journal.certificate_shards)
 
-    def _kept(self, shard: Shard) -> bool:
-        """Whether the shard is stored; its records get the current name of the attack."""
-        if not self.run.has(shard.identity):
-            return False
-        self.run.forget_questions(shard.identity)
-        stored = self.run.read_shard(shard.identity)
-        if stored["attack"].unique().to_pylist() != [shard.item.name]:
-            records = [replace(Record(**row), attack=shard.item.name) for row in stored.to_pylist()]
-            self.run.write_shard(shard.identity, records)
-        return True
-
-    def _attack(self, missing: Sequence[Shard]) -> None:
-        if not missing:
-            return
-        if not any(self.run.has(shard.identity) for shard in self.journal.shards):
-            self.progress.message(f"{len(self.subject.table)} images, {len(self.journal.items)} attacks.")
-        rows = attackable(self.subject, self.journal.items, self.room)
-        picks = {identity: pick(self.subject, open_rows) for identity, open_rows in rows.items()}
-        self.journal.save()
-        self.progress.start(sum(len(shard.rows) for shard in missing))
-        with self._ready():
-            for shard in missing:
-                if shard.item.name not in self.failed:
-                    self._run_shard(shard, picks[shard.item.identity])
-
-    @contextmanager
-    def _ready(self) -> Iterator[None]:
-        """The model is ready for shards or traces inside this block.
-
-        It is entered once for all of them, so that the search copy of the model is made once. The first pass comes
-        before any of them, so that the results of a model that draws random numbers do not depend on their order.
-        """
-        with self.subject.victim as victim:
-            with suppress(InputError, RuntimeError):
-                victim.score(self.subject.images([0]))
-            yield
-
-    def _run_shard(self, shard: Shard, rows: frozenset[int]) -> None:
-        self.current = shard.item
-        begin = time.perf_counter()
-        with questions_of(self.plan, self.run, shard) as questions:
-            try:
-                records = self._attacked(self.learning.prepared(shard), rows, questions)
-            except InputError as error:
-                self._fail(shard.item.name, error)
-                return
-            seconds = time.perf_counter() - begin
-            self.run.write_shard(shard.identity, records)
-            if questions is not None and (said := questions.describe()) is not None:
-                self._note("note", QUESTIONS, said)
-        self.run.forget_questions(shard.identity)
-        self.journal.stored(shard, seconds)
-        self.progress.advance(shard.describe(), seconds, len(shard.rows))
-
-    def _attacked(self, shard: Shard, rows: frozenset[int], questions: Questions | None) -> list[Record]:
-        last = time.perf_counter()
-        records: list[Record] = []
-        for batch in run_shard(self.plan, self.survival, shard, self.room, questions):
-            for found in batch:
-                records += found.records
-                shown = found.records[0].row in rows
-                if shown:
-                    draw(self.run, self.subject, shard, found)
-                self._export(shard, found, shown)
-            if isinstance(self.progress, Finer):
-                # Images of a batch are finished together; one at a time, the first would have all their time.
-                before, last = last, time.perf_counter()
-                self.progress.within(shard.describe(), last - before, len(batch))
-        return records
-
-    def _export(self, shard: Shard, found: ImageOutcome, shown: bool) -> None:
-        wanted = self.plan.export.images
-        if not self.subject.table.paths(found.records[0].row):
-            if wanted == "all":
-                text = "Images of an archive have no separate files, so no adversarial image is exported."
-                self._note("note", EXPORTS, text)
-        elif wanted == "all" or (wanted == "shown" and shown):
-            try:
-                export(self.run, self.subject, shard, found, wanted, identifiers=self.plan.export.identifiers)
-            except InputError as error:
-                self._note("warning", EXPORTS, f"An adversarial image could not be exported: {error}")
+    def _ready(self) -> AbstractContextManager[None]:
+        return ready(self.subject)
 
     def _working_on(self, item: Item | ArtefactItem | CertificateItem) -> None:
         self.current = item
@@ -378,7 +299,7 @@ class _Audit:
         journal = self.journal
         if (less := self.room.describe()) is not None:
             self._note("note", MEMORY, less)
-        for reason, count in self.survival.refused.items():
+        for reason, count in self.attacks.refused.items():
             images = "An adversarial image" if count == 1 else f"{count} adversarial images"
             self._note("warning", SAVING, f"{images} could not be saved, so their survival is not known: {reason}")
         if not interrupted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -206,26 +206,11 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
     counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names), plan.data.spacing)
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     _require_regions(plan.threat.region, table, structures)
-    source = model_source(plan)
     say(f"Found {len(table)} images. Loading the model.")
-    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
-    module = loaded.module
-    device = device_of(plan.run.device)
     return Subject(
-        victim=Victim(
-            module.to(device),
-            plan.model.bounds,
-            preprocess=preprocess,
-            inferer=plan.model.inferer.build(),
-            watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
-            defences=defences_of(plan, partial(_network, plan.root, device, allow_pickle)),
-        ),
         table=table,
         preprocess=preprocess,
-        model=source.digest(plan.root),
-        weights=weights_digest(module),
         data=table.fingerprint(),
-        device=device,
         kind=plan.task.kind,
         counts=counts,
         spacings=tuple(spacings),
@@ -233,9 +218,39 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
         scale=scale,
         region=plan.threat.region,
         structures=structures,
-        notes=loaded.notes,
-        surrogate=load_surrogate(plan, device, allow_pickle=allow_pickle),
+        **_loaded_model(plan, preprocess, allow_pickle),
     )
+
+
+def with_own_model(subject: Subject, plan: Plan, *, allow_pickle: bool) -> Subject:
+    """The same images, and what is known of them, with the plan's model loaded anew; it may be another one here.
+
+    Raises:
+        InputError: the model cannot be loaded.
+    """
+    preprocess = plan.model.preprocess.build(plan.root)
+    return replace(subject, preprocess=preprocess, **_loaded_model(plan, preprocess, allow_pickle))
+
+
+def _loaded_model(plan: Plan, preprocess: Preprocessing, allow_pickle: bool) -> dict[str, Any]:
+    """The fields of a `Subject` that the model decides."""
+    source, device = model_source(plan), device_of(plan.run.device)
+    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
+    return {
+        "victim": Victim(
+            loaded.module.to(device),
+            plan.model.bounds,
+            preprocess=preprocess,
+            inferer=plan.model.inferer.build(),
+            watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
+            defences=defences_of(plan, partial(_network, plan.root, device, allow_pickle)),
+        ),
+        "model": source.digest(plan.root),
+        "weights": weights_digest(loaded.module),
+        "device": device,
+        "notes": loaded.notes,
+        "surrogate": load_surrogate(plan, device, allow_pickle=allow_pickle),
+    }
 
 
 def _network(root: Path, device: torch.device, allow_pickle: bool, source: ModelSource) -> LoadedNetwork:

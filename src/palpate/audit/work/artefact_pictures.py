@@ -23,7 +23,8 @@ from palpate.audit.work.gallery import COPY, SYNTHETIC, Drawing
 from palpate.audit.work.planes import png, window
 from palpate.storage.artefacts import CLEAN, FOUND
 from palpate.storage.frames import Frame
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 from palpate.streams import Streams
 from palpate.tensors import Tree, mapped
 

@@ -66,11 +66,17 @@ def scene_of(subject: Subject, row: int) -> Scene:
     return Scene(subject.victim.bounds, subject.spacing_of(row), subject.scale.unit)
 
 
-def artefact_shards(plan: Plan, subject: Subject, items: Sequence[ArtefactItem]) -> tuple[ArtefactShard, ...]:
-    """All shards of the artefacts, one artefact after the other. A service is asked about one image per shard."""
+def artefact_shards(
+    plan: Plan, subject: Subject, items: Sequence[ArtefactItem], chunks: Sequence[tuple[int, ...]] | None = None
+) -> tuple[ArtefactShard, ...]:
+    """The shards of artefacts, one artefact after the other: all of the plan, or those of some `chunks` of rows.
+
+    A service is asked about one image per shard.
+    """
     size = 1 if plan.model.endpoint is not None else plan.run.shard
-    count = len(subject.table)
-    chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)] if items else []
+    count = len(subject.table) if items else 0
+    if chunks is None:
+        chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
     common = {
         "seed": plan.seed,
         "precision": plan.run.precision,

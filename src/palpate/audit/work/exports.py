@@ -17,6 +17,8 @@ from palpate.errors import StorageError
 from palpate.storage.runs import RunFolder
 
 FOLDER = "exports"
+EXPORTS = "exports"
+"""The subject of what is noticed about them."""
 _MORE = ("none", "shown", "all")
 _OURS = re.compile(r"([0-9a-f]{16})-(\d+)-(\d+)(\..+)?")
 

@@ -25,7 +25,8 @@ from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.planes import Plane, planes, png, window
 from palpate.audit.work.shards import Shard
 from palpate.storage.frames import Frame
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 from palpate.tensors import Tree, mapped
 
 PER_ATTACK = 6

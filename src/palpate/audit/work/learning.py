@@ -25,7 +25,8 @@ from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError
 from palpate.seeds import derive
 from palpate.storage.columns import DamagedError, archive, read_archive
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

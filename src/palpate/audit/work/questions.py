@@ -25,6 +25,8 @@ from palpate.storage.questions import Answered, Asked, Dropped, QuestionFile, Wi
 from palpate.tensors import Tree, leaves, mapped
 from palpate.victim import Victim
 
+QUESTIONS = "questions"
+"""The subject of what is noticed about them."""
 _MOST_BYTES = 2**30
 """A file that is larger keeps no more answers, but those to first questions, the clean images."""
 _PADDING = -1e4

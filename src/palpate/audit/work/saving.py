@@ -19,7 +19,7 @@ from palpate.data.formats.raster import Plain
 from palpate.data.formats.registry import format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError
-from palpate.storage.runs import fleeting
+from palpate.storage.writing import fleeting
 from palpate.units import amounts
 
 if TYPE_CHECKING:

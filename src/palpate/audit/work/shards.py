@@ -15,6 +15,7 @@ from palpate.attacks.universal.attack import Universal
 from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
+from palpate.audit.subject.subject import Subject
 from palpate.audit.work.learning import learning_identity
 from palpate.audit.work.outcomes import ImageOutcome, outcomes
 from palpate.audit.work.questions import Questions
@@ -52,11 +53,21 @@ class Shard:
         return f"{self.item.name}, images {self.rows[0] + 1} to {self.rows[-1] + 1}"
 
 
-def shards_of(plan: Plan, survival: Survival, items: Sequence[Item]) -> tuple[Shard, ...]:
-    """All shards of a plan, attack by attack. Batch size, device and layout are not part of their identities."""
-    subject = survival.subject
+def chunks_of(plan: Plan, subject: Subject) -> list[tuple[int, ...]]:
+    """The rows of each shard of one attack."""
     size, count = plan.run.shard, len(subject.table)
-    chunks = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+    return [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+
+
+def shards_of(
+    plan: Plan, survival: Survival, items: Sequence[Item], chunks: Sequence[tuple[int, ...]] | None = None
+) -> tuple[Shard, ...]:
+    """The shards of some attacks, attack by attack: all of the plan, or those of some `chunks` of rows.
+
+    Batch size, device, layout and engine are not part of their identities.
+    """
+    subject = survival.subject
+    chunks = chunks_of(plan, subject) if chunks is None else chunks
     common = {
         "schema": IDENTITY_SCHEMA,
         "seed": plan.seed,

@@ -14,7 +14,7 @@ from palpate.data.formats.forms import Array, bit_range
 from palpate.data.formats.images import first_bytes, one_sentence
 from palpate.data.formats.metaimage_header import MetaHeader, is_meta, meta_header, meta_numbers
 from palpate.data.formats.scan import Header, Note, Scan
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 _LEVEL = 1
 _NUMBERS = (

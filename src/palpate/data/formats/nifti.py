@@ -11,7 +11,7 @@ from palpate.data.formats.copies import require_fit
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.volumes import axes_of, raw_header, read_stored, read_volume_header
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 _GZIP = b"\x1f\x8b"
 _HEADERS = ((348, 344), (540, 4))

@@ -21,7 +21,7 @@ from palpate.data.formats.images import one_sentence
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.volumes import require_voxels
 from palpate.errors import InputError
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 _LONGEST_HEADER = 2**20
 _ENDS = (b"\n\n", b"\n\r\n")

@@ -20,7 +20,7 @@ from palpate.data.formats.images import one_sentence
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.volumes import Axes, axes_of, require_voxels
 from palpate.errors import InputError
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 _MAGIC = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"

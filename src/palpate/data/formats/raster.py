@@ -32,7 +32,7 @@ from palpate.data.formats.orientation import TAG, UPRIGHT
 from palpate.data.formats.png import encode_png, kept_chunks, orientation_chunk, text_chunk
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.tiff import TiffTags, tiff_tags
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from palpate.errors import InputError, StorageError
 from palpate.hardening.loop.weights import Weights, stored
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 FORMAT = 1
 _EPOCH = re.compile(r"epoch-(\d+)\.pt")

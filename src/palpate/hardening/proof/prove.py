@@ -21,7 +21,8 @@ from palpate.hardening.proof.plans import Extent, proof_plan
 from palpate.hardening.record import FILE
 from palpate.hardening.run import Hardened
 from palpate.report.page.html import write_report
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan

@@ -14,7 +14,8 @@ from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.compare.gates import By, Gate, parse_gate
 from palpate.report.model.schema_compare import Change, Comparison, GateResult
 from palpate.report.page.compare_terminal import show_comparison
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,8 @@ from palpate.report.page.cards import card
 from palpate.report.page.pictures import embed
 from palpate.report.page.templating import page_environment, script_hash, source
 from palpate.storage import kept
-from palpate.storage.runs import RunFolder, write_atomically
+from palpate.storage.runs import RunFolder
+from palpate.storage.writing import write_atomically
 
 SECTIONS = (
     ("tested", "What was tested"),

@@ -10,6 +10,7 @@ from palpate.audit.plan.checks.artefacts import artefact_gate, artefact_problems
 from palpate.audit.plan.checks.certificates import certificate_problems, certified_gate
 from palpate.audit.plan.checks.data import data_problems
 from palpate.audit.plan.checks.model import model_problems, surrogate_problems
+from palpate.audit.plan.checks.run import run_problems
 from palpate.audit.plan.checks.threat import threat_problems
 from palpate.audit.plan.defences import defence_problems
 from palpate.audit.plan.items import item
@@ -61,10 +62,7 @@ def problems(plan: PlanFields) -> list[Problem]:
         ]
     if not found:
         found += certificate_problems(plan)
-    if plan.run.batch > plan.run.shard:
-        text = f"{plan.run.batch} images cannot be attacked at once when {plan.run.shard} are stored together."
-        found.append((("run", "batch"), f"{text} Add run.shard = {plan.run.batch}."))
-    return found
+    return [*found, *run_problems(plan.run)]
 
 
 def _task(section: TaskSection) -> Iterator[Problem]:

@@ -47,3 +47,14 @@ class RunSection(Section):
     at_chance: Literal["refuse", "allow"] = "refuse"
     """What to do with a model that is not better than guessing on up to 64 clean images (up to 512 if 64 are not
     enough to decide): `refuse` stops before the first attack."""
+    engine: Literal["local", "pool", "ray"] = "local"
+    """Where the shards of attacks and artefacts are computed: in this process, in worker processes of this machine, or
+    on a Ray cluster (`pip install "palpate[ray]"`). Records are the same; workers have one thread each."""
+    workers: int | None = Field(default=None, ge=1, examples=["workers = 8"])
+    """Workers of `pool` or `ray`, each with its own copy of the model; as many as processors, or as GPUs allow, by
+    default. Never more than there are shards to do."""
+    address: str | None = Field(default=None, examples=['address = "10.0.0.1:6379"'])
+    """Address of a running Ray cluster, as `ray start --head` prints it; "auto" on one of its machines. By default
+    Ray is started on this machine alone."""
+    gpus: float = Field(default=0, ge=0, examples=["gpus = 0.5"])
+    """GPUs of each worker of Ray; 0.5 lets two workers share one. Without GPUs its workers compute on the processor."""

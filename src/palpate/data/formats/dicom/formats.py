@@ -12,7 +12,7 @@ from palpate.data.formats.dicom.pixels import PIXEL_TAGS, decoded
 from palpate.data.formats.dicom.writing import derived
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note, Scan
 from palpate.data.formats.volumes import MAX_VOXELS
 from palpate.errors import InputError
-from palpate.storage.runs import write_atomically
+from palpate.storage.writing import write_atomically
 
 MAX_SLICES = 2**14
 """Folders of more DICOM files are refused before they are read."""

@@ -25,6 +25,7 @@ from palpate.data.formats.dicom.kept import FRAME_TYPES, KEPT, keep, keep_groups
 from palpate.data.formats.forms import Array
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError, StorageError
+from palpate.storage.writing import mark
 
 PATIENT_NAME, PATIENT_ID = "SYNTHETIC^PALPATE", "SYNTHETIC"
 """The patient of every copy without identifiers."""
@@ -81,7 +82,8 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         target.is_dir() and all(re.fullmatch(r"\d{4,}\.dcm", entry.name) for entry in target.iterdir())
     ):
         raise StorageError(f"{target} contains other files than slices that palpate wrote. Give another folder.")
-    filled, old = (target.with_name(f".{target.name}.{os.getpid()}.{what}.partial") for what in ("new", "old"))
+    own = mark()
+    filled, old = (target.with_name(f".{target.name}.{own}.{what}.partial") for what in ("new", "old"))
     try:
         shutil.rmtree(filled, ignore_errors=True)
         filled.mkdir(parents=True)

@@ -1,0 +1,84 @@
+"""The files of images, for workers that may not see them: where they are read from, and their contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from palpate.data.table import Table
+from palpate.errors import InputError
+
+Value = TypeVar("Value")
+
+
+def absolute(table: Table) -> Table:
+    """The table, read from absolute paths: a worker may have another working directory."""
+    return _moved(table, Path.absolute)
+
+
+def below(table: Table, folder: Path) -> Table:
+    """The table, read from copies below `folder`, which keep their whole absolute paths there."""
+    return _moved(table, lambda path: folder / path.absolute().relative_to(path.absolute().anchor))
+
+
+def _moved(value: Value, move: Callable[[Path], Path]) -> Value:
+    """A table, or a part of it, with each of its paths moved. Names of images do not change."""
+    if isinstance(value, Path):
+        return move(value)  # type: ignore[return-value]
+    if isinstance(value, Mapping) and isinstance(next(iter(value.values()), None), Path):
+        return {key: move(path) for key, path in value.items()}  # type: ignore[return-value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    parts = {part.name: getattr(value, part.name) for part in fields(value) if part.init}
+    changed: dict[str, Any] = {name: _moved(part, move) for name, part in parts.items()}
+    changed = {name: part for name, part in changed.items() if part is not parts[name]}
+    return replace(value, **changed) if changed else value
+
+
+def unseen(table: Table, rows: Sequence[int], *, compare: bool) -> str:
+    """The first file of some rows that is not here, or not the one of the table; empty if all are.
+
+    Args:
+        table: the images, with the digests of their contents.
+        rows: which ones.
+        compare: whether to read the files and compare their contents too.
+    """
+    fresh = replace(table, _digests={}) if compare else table
+    for row in rows:
+        for path in table.files(row):
+            if not path.exists():
+                return str(path)
+        try:
+            if compare and fresh.fingerprint([row]) != table.fingerprint([row]):
+                return table[row].name
+        except InputError:
+            return table[row].name
+    return ""
+
+
+def contents(table: Table, rows: Sequence[int]) -> dict[str, bytes]:
+    """The contents of all files from which some rows are read, by absolute path.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    for row in rows:
+        for place in table.files(row):
+            try:
+                parts = sorted(place.iterdir()) if place.is_dir() else [place]
+                found |= {str(part.absolute()): part.read_bytes() for part in parts if part.is_file()}
+            except OSError as error:
+                raise InputError(f"{place} cannot be read: {error.strerror}.") from error
+    return found
+
+
+def unpack(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write contents below `folder`, where `below` looks for them."""
+    for name, data in files.items():
+        path = Path(name)
+        target = folder / path.relative_to(path.anchor)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
