@@ -4,6 +4,7 @@ from safetensors.torch import load_file, save_file
 
 from palpate.audit.plan.plan import load_plan
 from palpate.errors import InputError, PlanError
+from palpate.hardening import weights
 from palpate.hardening.hardened_plan import hardened_plan
 from palpate.hardening.material import load_material
 from palpate.hardening.trainable import network_inside, require_trainable, require_trainable_source
@@ -105,3 +106,13 @@ def test_wrappers_of_palpate_are_looked_through():
 
     inside = tiny.network()
     assert network_inside(FromProbabilities(Chosen(inside, "out"), "softmax")) is inside
+
+
+def test_equal_weights_are_equal_bytes(tmp_path):
+    """The order of metadata would be random otherwise: of 12 files some would differ."""
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
+    for number in range(12):
+        weights._write(tmp_path / f"{number}.safetensors", tensors)
+    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(12)}) == 1
+    found = load_file(tmp_path / "0.safetensors")
+    assert {name: value.tolist() for name, value in found.items()} == {n: v.tolist() for n, v in tensors.items()}

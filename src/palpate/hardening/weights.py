@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,11 +97,21 @@ def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Tensors that share memory are written separately."""
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     if path.suffix == ".safetensors":
-        write_atomically(path, safetensors_bytes(plain, metadata=NOTE))
+        write_atomically(path, _ordered(safetensors_bytes(plain, metadata=NOTE)))
         return
     buffer = io.BytesIO()
     torch.save(plain, buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file whose metadata are in the order of their names: the library writes them in a random one."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def _copied(place: Path, target: Path, files: tuple[Path, ...] | list[Path]) -> Path:

@@ -9,6 +9,7 @@ import torch
 
 from palpate import cli
 from palpate.audit.run.runner import AuditOutcome, audit
+from palpate.commands.status import INCOMPLETE
 from palpate.report.page.html import write_report
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
@@ -226,5 +227,5 @@ def test_the_command_ends_with_status_3_and_a_sentence(
     with pytest.raises(SystemExit) as ended:
         cli.main(["audit", str(tmp_path / "plan" / "plan.toml"), "-q"])
     said = capsys.readouterr().err
-    assert ended.value.code == cli.INCOMPLETE == 3
+    assert ended.value.code == INCOMPLETE == 3
     assert "could not run" in said and "Traceback" not in said

@@ -42,7 +42,7 @@ def test_a_share_counts_images_that_withstood():
 
 
 def test_the_command_proves_and_compares_and_continues(tmp_path, monkeypatch, capsys):
-    tiny.write(tmp_path, plan=LIMITED)
+    tiny.write(tmp_path, tiny.HARDEN.replace("epochs = 2", "rate = 1e-2\nepochs = 3"), plan=LIMITED)
     folder = tmp_path / "hardened" / "plan"
     call = ["harden", str(tmp_path / "plan.toml"), "--proof", "short", "--quiet"]
     with pytest.raises(SystemExit) as ended:

@@ -37,9 +37,7 @@ def series(results: Results, name: str, part: str = "", statistic: str = "") -> 
 def stacked(run: RunFolder, field: str, eps: float) -> np.ndarray:
     """A list column of all attacks at a budget: [attack, image, ...]."""
     frame = run.frame()
-    return np.array(
-        [np.stack(frame[field][(frame["attack"] == name) & (frame["eps"] == eps)].tolist()) for name in STRENGTH]
-    )
+    return np.array([np.stack([*frame[field][(frame["attack"] == name) & (frame["eps"] == eps)]]) for name in STRENGTH])
 
 
 @pytest.fixture(scope="module")
