@@ -179,7 +179,7 @@ def test_findings_have_the_worst_probability_of_each_image(tmp_path) -> None:
     results = measure(run)
     frame, thresholds = run.frame(), run.describe()["task"]["operating"]["thresholds"]
     mine = (frame["attack"] == "pgd") & (frame["eps"] == 1.0)
-    truth, clean = (np.stack(frame[name][mine].tolist()) for name in ("truth", "clean_found"))
+    truth, clean = (np.stack([*frame[name][mine]]) for name in ("truth", "clean_found"))
     for place, eps in enumerate(EPS):
         every = np.concatenate([clean[None], *(stacked(run, "found", one) for one in EPS if one <= eps)])
         worst = np.where(truth == 1, every.min(axis=0), every.max(axis=0))
