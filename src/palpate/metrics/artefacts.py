@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from palpate.errors import StorageError
-from palpate.metrics.intervals import Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
+from palpate.metrics.statistics import Statistic
 from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF
 from palpate.storage.frames import Frame
 from palpate.storage.lists import Lists

@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from palpate.metrics.intervals import Statistic
 from palpate.metrics.panel import Bools, Floats, Ints
+from palpate.metrics.statistics import Statistic
 from palpate.storage.lists import Lists
 
 COCO = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from palpate.metrics.clinical import is_disease
-from palpate.metrics.intervals import Counts, Projected, Share, Statistic
+from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats, Ints
+from palpate.metrics.statistics import Counts, Projected, Statistic
 
 
 def quadratic_kappa(label: Ints, prediction: Ints, among: Bools, classes: int) -> Statistic:

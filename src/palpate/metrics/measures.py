@@ -9,8 +9,9 @@ import numpy as np
 
 from palpate.errors import InputError
 from palpate.metrics.grading import area_under_roc
-from palpate.metrics.intervals import Share, Statistic
+from palpate.metrics.intervals import Share
 from palpate.metrics.panel import Bools, Floats
+from palpate.metrics.statistics import Statistic
 from palpate.storage.lists import Lists
 
 UNKNOWN = -1

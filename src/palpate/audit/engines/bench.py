@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 Say = Callable[[str, float, int], None]
-"""Is told of each batch: the job, its seconds, and its number of images."""
+"""Called after each batch with the title of the job, the seconds, and the number of images."""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ class Local:
     Attributes:
         bench: the loaded model.
         run: the run folder.
-        say: is told of each batch.
+        say: called after each batch.
     """
 
     bench: Bench

@@ -26,7 +26,7 @@ class After:
         progress: is called as the work proceeds.
         ready: the model is ready inside this block.
         note: adds a finding.
-        working_on: is told which attack runs, in case it hangs.
+        working_on: called with what runs next, in case it hangs.
     """
 
     def __init__(

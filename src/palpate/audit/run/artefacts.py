@@ -27,8 +27,8 @@ class Artefacts:
         progress: is called as the work proceeds.
         room: how many images fit into memory.
         ready: the model is ready inside this block.
-        failed: is told which artefact could not run, and why.
-        working_on: is told which artefact runs, in case it hangs.
+        failed: called with the name of what could not run, and the reason.
+        working_on: called with what runs next, in case it hangs.
         start: gives the plan's engine for other processes; None: all work is done in this one.
     """
 

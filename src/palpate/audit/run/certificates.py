@@ -56,8 +56,8 @@ class Certificates:
         progress: is called as the work proceeds.
         room: how many noisy copies fit into memory.
         ready: the model is ready inside this block.
-        failed: is told which certificates could not be computed, and why.
-        working_on: is told which sigma runs, in case it hangs.
+        failed: called with the name of what could not run, and the reason.
+        working_on: called with what runs next, in case it hangs.
     """
 
     def __init__(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palpate.errors import StorageError
-from palpate.metrics.intervals import Estimate, Resampling, Share, Statistic
+from palpate.metrics.intervals import Estimate, Resampling, Share
 from palpate.metrics.panel import FIELDS, Bools, Floats, Outcome, Panel, arrange
+from palpate.metrics.statistics import Statistic
 from palpate.report.model.description import AttackDescription, Description, read_description
 from palpate.report.model.typed import Figure, visible
 from palpate.storage.runs import RunFolder
