@@ -26,12 +26,12 @@ from palpate.metrics.intervals import (
     Origin,
     Resampling,
     Share,
-    Statistic,
     percentiles,
     undefined,
 )
 from palpate.metrics.pairs import sign_flip
 from palpate.metrics.panel import Bools, Floats, Ints
+from palpate.metrics.statistics import Statistic
 
 TANGO = "Tango"
 TANGO_GROUPS = "Tango, effective sample size"
