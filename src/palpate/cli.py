@@ -16,6 +16,7 @@ import typer
 
 from palpate.commands.carry_out import carry_out, run_folder
 from palpate.commands.compare import compare
+from palpate.commands.estimate import estimate
 from palpate.commands.harden import harden, repair
 from palpate.commands.status import (
     BAD_INPUT,
@@ -23,6 +24,7 @@ from palpate.commands.status import (
     FINISHED,
     GATE_FAILED,
     AllowPickle,
+    Engine,
     Plan,
     Threads,
 )
@@ -97,14 +99,6 @@ def _common(
 
 Run = Annotated[Path, typer.Argument(help="The run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
-
-
-class Engine(StrEnum):
-    """Where shards are computed: in this process, in worker processes, or on a Ray cluster."""
-
-    LOCAL = "local"
-    POOL = "pool"
-    RAY = "ray"
 
 
 @app.command()
@@ -269,6 +263,7 @@ def report(
     echo(write_report(RunFolder(run), names=names))
 
 
+app.command()(estimate)
 app.command()(compare)
 app.command()(harden)
 

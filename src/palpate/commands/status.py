@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,3 +22,11 @@ AllowPickle = Annotated[
         "TorchScript that uses files, compiled code.",
     ),
 ]
+
+
+class Engine(StrEnum):
+    """Where shards are computed: in this process, in worker processes, or on a Ray cluster."""
+
+    LOCAL = "local"
+    POOL = "pool"
+    RAY = "ray"

@@ -254,15 +254,22 @@ class RunFolder:
         """Write the certificates of an image, completely or not at all."""
         write_atomically(self.certificates(identity), parquet(rows, CERTIFICATE_SCHEMA))
 
+    def read_certificates(self, identity: str) -> pa.Table:
+        """The certificates of one shard as an Arrow table.
+
+        Raises:
+            StorageError: the file is damaged or has a newer version.
+        """
+        return _read(self.certificates(identity), CERTIFICATE_SCHEMA, f"certificate version {CERTIFICATE_VERSION}")
+
     def certificate_frame(self) -> Frame:
         """All finished certificates of the current plan as columns, in its order; empty columns without any.
 
         Raises:
             StorageError: `run.json` or a file cannot be read, is damaged or of a newer version.
         """
-        version = f"certificate version {CERTIFICATE_VERSION}"
-        paths = [self.certificates(one) for one in self._listed("certificates") if self.has_certificates(one)]
-        tables = (_read(path, CERTIFICATE_SCHEMA, version) for path in paths)
+        listed = (one for one in self._listed("certificates") if self.has_certificates(one))
+        tables = (self.read_certificates(one) for one in listed)
         return frame_of(tables, CertificateRow, CERTIFICATE_SCHEMA)
 
     def trace(self, identity: str) -> Path:

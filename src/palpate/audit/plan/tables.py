@@ -20,6 +20,16 @@ _TEXT_FOLDERS = ("labels", "annotations", "imagesets")
 
 def load_table(plan: Plan) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
+    table = listed(plan)
+    return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
+
+
+def listed(plan: Plan) -> Table:
+    """All images that `[data]` names, also those beyond `data.limit`; no image is read yet.
+
+    Raises:
+        InputError: a table or an annotation cannot be read, or a file leads elsewhere.
+    """
     places = Places(plan.root, plan.data.roots)
     for name in (*LAYOUTS, "images", "boxes"):
         if (written := getattr(plan.data, name)) is not None:
@@ -32,9 +42,7 @@ def load_table(plan: Plan) -> Table:
         table = table.with_nan(plan.data.nan)
     if plan.data.orientation == "exif":
         table = table.turned()
-    if plan.data.group == DICOM:
-        table = table.by_patient()
-    return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
+    return table.by_patient() if plan.data.group == DICOM else table
 
 
 def _linked_texts(place: Path) -> list[Path]:

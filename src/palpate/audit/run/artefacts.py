@@ -46,6 +46,7 @@ class Artefacts:
         self.ready, self.failed, self.working_on = ready, failed, working_on
         self.run, self.start = journal.run, start
         self._gone: set[str] = set()
+        self._by_identity = {shard.identity: shard for shard in journal.artefact_shards}
 
     def missing(self) -> list[ArtefactShard]:
         """The shards that are not stored yet."""
@@ -89,7 +90,7 @@ class Artefacts:
                 self.failed(name, InputError(outcome.failed))
             return
         self.run.commit_artefacts(job.shard, outcome.records)
-        journal.stored(next(shard for shard in journal.artefact_shards if shard.identity == job.shard), outcome.seconds)
+        journal.stored(self._by_identity[job.shard], outcome.seconds)
         self.progress.advance(job.title, seconds, len(job.rows))
 
     def unchanged(self) -> Iterator[tuple[str, str]]:

@@ -61,6 +61,7 @@ class Attacks:
         self.learning = Learning(journal, room, progress.message)
         self.refused: Counter[str] = Counter()
         self._gone: set[str] = set()
+        self._by_identity = {shard.identity: shard for shard in journal.shards}
         self._spent: dict[str, float] = {}
 
     def missing(self, again: set[str]) -> list[Shard]:
@@ -151,8 +152,7 @@ class Attacks:
         for found in outcome.notes:
             self.note(found.level, found.subject, found.text)
         self.run.forget_questions(job.shard)
-        shard = next(shard for shard in journal.shards if shard.identity == job.shard)
-        journal.stored(shard, self._spent[job.shard] + outcome.seconds)
+        journal.stored(self._by_identity[job.shard], self._spent[job.shard] + outcome.seconds)
 
     def _fail(self, name: str, error: InputError) -> None:
         self._gone.add(name)
