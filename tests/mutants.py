@@ -169,8 +169,8 @@ def killers(mutant: Mutant, folder: Path, status: int) -> list[str]:
     return found
 
 
-def run_all(planted: list[Mutant], at_once: int) -> Iterator[tuple[Mutant, list[str]]]:
-    """Each mutant and the tests that noticed it, as they end; `at_once` children at the same time."""
+def run_all(planted: list[Mutant], at_once: int) -> Iterator[tuple[Mutant, list[str], float]]:
+    """Each mutant, the tests that noticed it, and CPU seconds, as they end; `at_once` children at the same time."""
     waiting, running = list(reversed(planted)), dict[int, tuple[Mutant, Path]]()
     with tempfile.TemporaryDirectory() as top:
         template = Path(top, "template")
@@ -181,9 +181,10 @@ def run_all(planted: list[Mutant], at_once: int) -> Iterator[tuple[Mutant, list[
                 mutant, folder = waiting.pop(), Path(top, str(len(waiting)))
                 plant(mutant, template, folder)
                 running[start(mutant, folder)] = mutant, folder
-            child, ended = os.wait()
+            child, ended, used = os.wait4(-1, 0)
             mutant, folder = running.pop(child)
-            yield mutant, killers(mutant, folder, os.waitstatus_to_exitcode(ended))
+            found = killers(mutant, folder, os.waitstatus_to_exitcode(ended))
+            yield mutant, found, used.ru_utime + used.ru_stime
             shutil.rmtree(folder)
 
 
@@ -213,10 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="mutants that run at the same time")
     options = parser.parse_args(arguments)
     planted, survivors = chosen(options.names), 0
-    for mutant, found in run_all(planted, options.at_once):
+    for mutant, found, seconds in run_all(planted, options.at_once):
         names = list(dict.fromkeys(contract(test) for test in found))
         survivors += not names
-        say(f"{'killed' if names else 'ALIVE '}  {mutant.mistake:<52} {', '.join(names[:4])}")
+        say(f"{'killed' if names else 'ALIVE '} {seconds:5.1f} s  {mutant.mistake:<52} {', '.join(names[:4])}")
     say(f"{len(planted)} mutants: {len(planted) - survivors} killed, {survivors} alive.")
     return 1 if survivors else 0
 

@@ -106,9 +106,11 @@ layout = "contiguous"
 """
 _NO_PROBES = "\n[quality]\nimages = 0\n"
 """Probes of survivors take longer than these audits; `work/test_probing.py` tests them."""
+_NO_TRACES = "\n[stability]\nimages = 0\n"
+"""So do traces; `work/test_traces_dense.py` tests them."""
 _INFERER = """
 [model.inferer]
-size = [8, 8, 8]
+size = [12, 12, 12]
 flips = [[0]]
 """
 
@@ -117,7 +119,8 @@ def text(kind: str, more: str = "") -> str:
     """The plan of one kind of task."""
     inferer = _INFERER if kind == "volume" else ""
     plan = _HEAD.format(factory=_FACTORIES[kind], inferer=inferer, task=TASKS[kind], more=more)
-    return plan if "[quality]" in more else plan + _NO_PROBES
+    plan += "" if "[quality]" in more else _NO_PROBES
+    return plan if "[stability]" in more else plan + _NO_TRACES
 
 
 def write(folder: Path, kind: str, more: str = "") -> Plan:

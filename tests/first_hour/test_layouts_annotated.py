@@ -69,6 +69,7 @@ def audited(plan: Path) -> Result:
     head = text[: text.index("[[attacks]]")]
     plan.write_text(
         head + '[[attacks]]\nattack = "pgd"\nsteps = 2\n\n[survival]\nafter = []\n\n[stability]\nimages = 0\n'
+        "[quality]\nimages = 0\n"
     )
     return palpate("audit", str(plan))
 

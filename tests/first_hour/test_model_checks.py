@@ -67,6 +67,8 @@ steps = 2
 after = []
 [stability]
 images = 0
+[quality]
+images = 0
 [run]
 batch = 8
 layout = "contiguous"

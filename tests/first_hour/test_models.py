@@ -34,7 +34,7 @@ def build():
     return Net()
 """
 
-ATTACK = '[[attacks]]\nattack = "noise"\ntries = 1\n'
+ATTACK = '[[attacks]]\nattack = "noise"\ntries = 1\n[quality]\nimages = 0\n[stability]\nimages = 0\n'
 
 
 def write(folder: Path) -> None:

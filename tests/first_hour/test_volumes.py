@@ -61,7 +61,8 @@ def status(*words: object) -> int:
 def few(plan: Path) -> None:
     """One quick attack in place of the proposed ones."""
     text = plan.read_text()
-    plan.write_text(text[: text.index("[[attacks]]")] + '[[attacks]]\nattack = "fgsm"\n')
+    quick = '[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n[stability]\nimages = 0\n'
+    plan.write_text(text[: text.index("[[attacks]]")] + quick)
 
 
 def audited(folder: Path) -> RunFolder:

@@ -100,7 +100,7 @@ def test_volumes_of_two_sizes_are_audited_in_their_order(tmp_path):
     described = json.loads((tmp_path / "run" / "run.json").read_text())
     assert frame["row"][frame["attack"] == "pgd"].tolist() == sorted(frame["row"][frame["attack"] == "pgd"].tolist())
     assert described["data"]["shape"] == [] and described["data"]["spacing"] == [1.0, 1.0, 3.0]
-    assert "8" in described["model"]["inferer"]
+    assert "12" in described["model"]["inferer"]
 
 
 def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
@@ -128,7 +128,7 @@ def test_masks_without_spacing_are_measured_in_pixels(tmp_path):
         ("multilabel", 'steps = 4', 'steps = 4\ngoal = "miss: circle"', "there is no finding 'circle'"),
         ("multilabel", 'table = "images.csv"', 'table = "images.csv"\nmask = "mask"', "data.mask: it belongs to kind"),
         ("multilabel", 'kind = "multilabel"', 'kind = "multilable"', "is not one of its values"),
-        ("volume", "size = [8, 8, 8]", "size = [8, 8, 8]\noverlap = 1.0", "model.inferer.overlap"),
+        ("volume", "size = [12, 12, 12]", "size = [12, 12, 12]\noverlap = 1.0", "model.inferer.overlap"),
     ],
 )  # fmt: skip
 def test_a_plan_that_contradicts_itself_is_refused(tmp_path, kind, old, new, message):
@@ -140,6 +140,6 @@ def test_a_plan_that_contradicts_itself_is_refused(tmp_path, kind, old, new, mes
 
 def test_a_window_of_another_dimension_is_one_sentence(tmp_path):
     plan = tiny_dense.write(tmp_path, "volume")
-    (tmp_path / "plan.toml").write_text(plan.text.replace("[8, 8, 8]", "[8, 8]"))
+    (tmp_path / "plan.toml").write_text(plan.text.replace("[12, 12, 12]", "[12, 12]"))
     with pytest.raises(InputError, match="size"):
         audit(load_plan(tmp_path / "plan.toml"), tmp_path / "run")

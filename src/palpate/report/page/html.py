@@ -47,7 +47,7 @@ SECTIONS = (
 )
 
 
-def write_report(run: RunFolder, *, names: bool = False) -> Path:
+def write_report(run: RunFolder, *, names: bool = False, results: Results | None = None) -> Path:
     """Write `results.json` and `report.html` into the run folder, each whole or not at all.
 
     An unfinished run makes a report that says so at its top.
@@ -56,6 +56,7 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
         run: the run folder.
         names: show the file names of images in the gallery. They may identify patients, so the default is
             False.
+        results: of `measure`, if they are known already.
 
     Returns:
         The path of the report.
@@ -63,7 +64,7 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
     Raises:
         StorageError: the run cannot be read, or the disk is full.
     """
-    description, results = read_description(run), measure(run)
+    description, results = read_description(run), results or measure(run)
     data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.results, (data + "\n").encode())
     write_atomically(run.report, render(run, description, results, names=names).encode())
