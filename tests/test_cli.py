@@ -1,7 +1,6 @@
 import errno
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +36,6 @@ Call = Callable[..., tuple[int, str, str]]
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run the command line in this process: exit status, stdout, stderr."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

@@ -1,7 +1,6 @@
 """`palpate compare` from audits to exit status."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tests.report.pair import make_pair
 def call(capsys, monkeypatch):
     """Run the command line in this process: exit status, stdout, stderr."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

@@ -132,7 +132,8 @@ def proposed(folder: Path):
 def test_an_audit_of_jpeg_masks_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made(tmp_path, "jpeg")
     plan, _ = proposed(folder)
-    text = plan.text.partition("[[attacks]]")[0] + '[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n[stability]\nimages = 0\n'
+    quick = '[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n[stability]\nimages = 0\n'
+    text = plan.text.partition("[[attacks]]")[0] + quick
     (folder / "plan.toml").write_text(text.replace("# FILL IN", "# filled in:").replace("FILL IN", ""))
     with pytest.raises(SystemExit) as end:
         main(["audit", str(folder / "plan.toml"), "--out", str(folder / "run")])

@@ -1,6 +1,5 @@
 """Models that do not give what their plan says: each stops before the first attack, with the line to change."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +81,6 @@ Audit = Callable[..., tuple[int, str]]
 @pytest.fixture
 def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Audit:
     """Write nine images, a model and a plan, audit them from the command line: exit status, and what was said."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(output: str = "two(images)", **said: str) -> tuple[int, str]:

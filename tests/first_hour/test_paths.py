@@ -70,7 +70,8 @@ def test_an_audit_refuses_what_leads_out_and_runs_with_the_line_it_shows(
     away.mkdir()
     (home / "image3.png").rename(away / "image3.png")
     text, plan = (home / "labels.csv").read_text(), tiny.PLAN.partition("[[attacks]]")[0]
-    plan += '[[attacks]]\nattack = "fgsm"\n[quality]\nimages = 0\n[stability]\nimages = 0\n[run]\nlayout = "contiguous"\n'
+    plan += '[[attacks]]\nattack = "fgsm"\n[run]\nlayout = "contiguous"\n'
+    plan += "[quality]\nimages = 0\n[stability]\nimages = 0\n"
     if way == "link to a file":
         (home / "image3.png").symlink_to(away / "image3.png")
     elif way == "link to a folder":

@@ -62,6 +62,8 @@ def simulate(shards: Sequence[float], cluster: Cluster, seed: int = 0) -> Simula
     >>> simulate([1.0] * 8, Cluster(workers=4)).seconds
     2.0
     """
+    if not shards:
+        return Simulated(0.0, 0.0, 0.0, 0)
     chance = random.Random(seed)
     workers = max(1, min(cluster.workers, len(shards)))
     speeds = [cluster.factor if number < round(cluster.slow * workers) else 1.0 for number in range(workers)]
@@ -87,7 +89,7 @@ def simulate(shards: Sequence[float], cluster: Cluster, seed: int = 0) -> Simula
             heapq.heappush(events, (now + fails + cluster.start, worker, None))
         else:
             heapq.heappush(events, (now + takes, worker, shard))
-    whole = stored or cluster.start
+    whole = max(stored, 1e-12)
     return Simulated(stored, len(shards) * cluster.commit / whole, spent / (workers * whole), lost)
 
 
