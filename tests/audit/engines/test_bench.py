@@ -12,15 +12,17 @@ import torch
 from palpate.audit.engines.bench import Bench
 from palpate.audit.engines.contracts import Job, Ready, Refused, Setup
 from palpate.audit.engines.images import contents
+from palpate.audit.engines.looking import Seen, looks
 from palpate.audit.engines.queue import MOST_LOSSES, Queue
 from palpate.audit.engines.worker import Worker, load_bench, setup_of
+from palpate.audit.subject.baseline import attackable
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import load_subject
 from palpate.audit.work import shards
 from palpate.audit.work.artefacts import artefact_shards, run_artefact_shard
 from palpate.audit.work.shards import shards_of
 from palpate.errors import InputError
-from palpate.storage.runs import artefact_bytes
+from palpate.storage.runs import RunFolder, artefact_bytes
 from tests.audit import tiny
 
 PLAN = tiny.PLAN + '\n[export]\nimages = "all"\n'
@@ -171,3 +173,23 @@ def test_temporary_files_of_killed_workers_are_removed_by_the_next_one(
     assert {held, "palpate-other-4194305-abc", "palpate-node-mine"} < left and len(left) == 4
     worker.close()
     assert len(list(tmp_path.glob("palpate-*"))) == 3
+
+
+def test_a_look_of_workers_finds_what_the_audit_itself_would(setup: Setup, tmp_path: Path) -> None:
+    bench, seen = load_bench(setup, tmp_path), Seen()
+    subject, found = bench.survival.subject, list(bench.items.values())
+    (job,) = looks(subject)
+    with subject.victim:
+        seen.add(bench.carry_out_apart(job, tmp_path))
+        with pytest.raises(InputError, match="something that decides them is different"):
+            bench.carry_out_apart(replace(job, shard="0" * 64), tmp_path)
+    assert {item.identity: seen.rows(item.identity) for item in found} == attackable(subject, found, bench.room)
+    assert any(seen.rows(item.identity) for item in found)
+
+
+def test_an_image_that_a_worker_refuses_ends_the_audit(setup: Setup, tmp_path: Path) -> None:
+    bench, seen = load_bench(setup, tmp_path), Seen()
+    (job,) = looks(bench.survival.subject)
+    bench.survival.subject.victim.bounds = (0.0, 100.0)
+    with bench.survival.subject.victim, pytest.raises(InputError, match=r"image0\.png: .*outside the bounds"):
+        seen.add(bench.carry_out(job, RunFolder(tmp_path)))

@@ -1,12 +1,12 @@
 """Who gets which job, with workers that only pretend: nothing is lost, nothing is done twice, nobody starts idle."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Refused
+from palpate.audit.engines.contracts import Gone, Job, Outcome, Pause, Ready, Refused
 from palpate.audit.engines.crew import Hand, Message, conduct
 from palpate.audit.engines.queue import Queue
 from palpate.data.table import Table
@@ -89,3 +89,22 @@ def test_a_refusal_stops_everything() -> None:
     with pytest.raises(InputError, match="other versions"):
         _run(crew, 4, 2)
     assert sorted(crew.stopped) == [1, 2]
+
+
+@pytest.mark.parametrize("deaths", [0, 2])
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_no_job_overtakes_a_pause(most: int, deaths: int) -> None:
+    seen: list[str] = []
+
+    def jobs() -> Iterator[Job | Pause]:
+        yield from (Job(f"a{number}", "item", (number,), "") for number in range(5))
+        yield Pause()
+        assert len(seen) == 5, "made when all outcomes before it were used"
+        yield from (Job(f"b{number}", "item", (number,), "") for number in range(2))
+        yield Pause()
+
+    crew = Pretending(deaths=deaths)
+    for outcome in conduct(crew, Queue(jobs(), Table((), (), None)), most):  # type: ignore[arg-type]
+        seen.append(outcome.job.shard)
+    assert sorted(seen) == ["a0", "a1", "a2", "a3", "a4", "b0", "b1"]
+    assert crew.started <= most + deaths, "no worker is started anew after a pause"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections import Counter
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from palpate.attacks.universal.attack import Universal
 from palpate.audit.engines.contracts import Job, Outcome
 from palpate.audit.engines.images import below, unpack, unseen
+from palpate.audit.engines.looking import look_identity
 from palpate.audit.plan.artefacts import ArtefactItem
 from palpate.audit.plan.items import Item
+from palpate.audit.subject.baseline import rows_to_win
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
@@ -85,7 +88,13 @@ class Bench:
         notes: list[AuditFinding] = []
         records, failed = b"", ""
         try:
-            records = self._searched(job, say) if job.part == "artefact" else self._attacked(job, folder, notes, say)
+            if job.part == "look":
+                won = rows_to_win(self.survival.subject, list(self.items.values()), self.room, job.rows)
+                records = json.dumps(won).encode()
+            elif job.part == "artefact":
+                records = self._searched(job, say)
+            else:
+                records = self._attacked(job, folder, notes, say)
         except InputError as error:
             failed = str(error)
         return Outcome(
@@ -170,7 +179,9 @@ class Bench:
         What attacks learned is not looked at, because its identity needs all images.
         """
         subject = self.survival.subject
-        if job.part == "artefact":
+        if job.part == "look":
+            known = look_identity(subject, job.rows) == job.shard
+        elif job.part == "artefact":
             artefact = self.artefacts.get(job.item)
             known = (
                 artefact is not None

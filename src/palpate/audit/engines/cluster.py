@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from palpate.audit.engines.contracts import EngineLostError, Gone, Job, Outcome, Setup
+from palpate.audit.engines.contracts import EngineLostError, Gone, Job, Outcome, Pause, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
 from palpate.audit.engines.gateway import talk
 from palpate.audit.engines.queue import Queue
@@ -83,7 +83,7 @@ class Cluster:
     _looked: float = 0.0
     _worked: float = 0.0
 
-    def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Iterator[Job | Pause]) -> Generator[Outcome, None, None]:
         """As `Engine.run`."""
         require_ray(self.address)
         context = multiprocessing.get_context("spawn")

@@ -24,11 +24,12 @@ class Job:
 
     Attributes:
         shard: identity of the shard.
-        item: identity of its attack or artefact.
+        item: identity of its attack or artefact; empty for a look.
         rows: positions in the table, rising.
         title: for people: `pgd, images 33 to 64`.
         shown: rows whose pictures are drawn.
-        part: whether it is a shard of an attack or of an artefact.
+        part: whether it is a shard of an attack or of an artefact, or a look at clean images: each is checked, and
+            the records are JSON: for each attack the rows that it can win.
         learned: the file with what its attack learned before; empty for attacks that do not learn.
         files: contents of the images' files by absolute path, for a worker that cannot see them.
     """
@@ -38,9 +39,14 @@ class Job:
     rows: tuple[int, ...]
     title: str
     shown: frozenset[int] = frozenset()
-    part: Literal["attack", "artefact"] = "attack"
+    part: Literal["attack", "artefact", "look"] = "attack"
     learned: bytes = field(default=b"", repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Between jobs: those behind it are made and given out when all before it have an outcome."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,8 @@ class Gone:
 class Engine(Protocol):
     """Computes jobs."""
 
-    def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
-        """The outcome of each job once, as it is finished, in any order.
+    def run(self, jobs: Iterator[Job | Pause]) -> Generator[Outcome, None, None]:
+        """The outcome of each job once, as it is finished, in any order; but none overtakes a `Pause`.
 
         A job is taken from `jobs` when there is somebody to compute it. Closing the iterator ends all workers.
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from palpate.audit.engines.bench import Bench, Say
-from palpate.audit.engines.contracts import Job, Outcome
+from palpate.audit.engines.contracts import Job, Outcome, Pause
 from palpate.storage.runs import RunFolder
 
 
@@ -24,7 +24,9 @@ class Local:
     run_folder: RunFolder
     say: Say | None = None
 
-    def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Iterator[Job | Pause]) -> Generator[Outcome, None, None]:
         """As `Engine.run`; also raises what the model's service or the disk raise."""
         for job in jobs:
+            if isinstance(job, Pause):
+                continue
             yield self.bench.carry_out(job, self.run_folder, self.say)

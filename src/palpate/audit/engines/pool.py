@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Setup
+from palpate.audit.engines.contracts import Gone, Job, Outcome, Pause, Ready, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
 from palpate.audit.engines.processes import belong_to_parent
 from palpate.audit.engines.queue import Queue
@@ -33,7 +33,7 @@ class Pool:
     setup: Setup
     workers: int | None
 
-    def run(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Iterator[Job | Pause]) -> Generator[Outcome, None, None]:
         """As `Engine.run`."""
         try:
             yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or _processors())

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from palpate.audit.engines.contracts import Job, Outcome
+from palpate.audit.engines.contracts import Job, Outcome, Pause
 from palpate.audit.engines.images import contents
 from palpate.data.table import Table
 from palpate.errors import InputError
@@ -23,21 +23,24 @@ class Queue:
         table: the images, for workers that do not see their files.
     """
 
-    def __init__(self, jobs: Iterator[Job], table: Table):
+    def __init__(self, jobs: Iterator[Job | Pause], table: Table):
         self._jobs, self._table = jobs, table
         self._again: deque[Job] = deque()
         self._losses: Counter[str] = Counter()
         self._starts = 0
         self._blind = False
+        self._out = 0
+        self._paused = False
 
     def next(self) -> Job | None:
-        """The next job; None if all are given out."""
-        job = self._again.popleft() if self._again else next(self._jobs, None)
+        """The next job; None if all are given out, or those that are must come back before."""
+        job = self._again.popleft() if self._again else self._taken()
+        self._out += job is not None
         return self._with_files(job) if job is not None and self._blind else job
 
     def waits(self, count: int) -> bool:
-        """Whether at least so many jobs are not given out yet."""
-        while len(self._again) < count and (job := next(self._jobs, None)) is not None:
+        """Whether at least so many jobs could be given out now."""
+        while len(self._again) < count and (job := self._taken()) is not None:
             self._again.append(job)
         return len(self._again) >= count
 
@@ -48,6 +51,7 @@ class Queue:
             InputError: a file cannot be read here either.
         """
         self._starts = 0
+        self._out -= 1
         if not outcome.unseen:
             return outcome
         self._blind = True
@@ -57,6 +61,7 @@ class Queue:
     def lost(self, job: Job, why: str) -> Outcome | None:
         """Another worker gets the job whose worker ended; after `MOST_LOSSES` workers its attack has failed."""
         self._losses[job.shard] += 1
+        self._out -= 1
         if self._losses[job.shard] < MOST_LOSSES:
             self._again.appendleft(job)
             return None
@@ -80,6 +85,16 @@ class Queue:
                 "there may be too little memory for so many. A script that starts an audit needs the line "
                 '`if __name__ == "__main__":` around it.'
             )
+
+    def _taken(self) -> Job | None:
+        if self._paused and (self._out or self._again):
+            return None
+        self._paused = False
+        job = next(self._jobs, None)
+        if isinstance(job, Pause):
+            self._paused = True
+            return self._taken()
+        return job
 
     def _with_files(self, job: Job) -> Job:
         return job if job.files else replace(job, files=contents(self._table, job.rows))

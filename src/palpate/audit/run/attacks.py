@@ -11,7 +11,8 @@ from typing import Literal
 
 from palpate.attacks.universal.attack import Universal
 from palpate.audit.engines.choice import Start
-from palpate.audit.engines.contracts import Engine, Job, Outcome
+from palpate.audit.engines.contracts import Engine, Job, Outcome, Pause
+from palpate.audit.engines.looking import Seen, looks
 from palpate.audit.plan.items import Item
 from palpate.audit.run.here import local_engine
 from palpate.audit.run.journal import Journal
@@ -60,6 +61,8 @@ class Attacks:
         self.run, self.plan = journal.run, journal.plan
         self.learning = Learning(journal, room, progress.message)
         self.refused: Counter[str] = Counter()
+        self._picks: dict[str, frozenset[int]] = {}
+        self._seen = Seen()
         self._gone: set[str] = set()
         self._by_identity = {shard.identity: shard for shard in journal.shards}
         self._spent: dict[str, float] = {}
@@ -91,19 +94,21 @@ class Attacks:
         subject = self.journal.subject
         if not any(self.run.has(shard.identity) for shard in self.journal.shards):
             self.progress.message(f"{len(subject.table)} images, {len(self.journal.items)} attacks.")
-        rows = attackable(subject, self.journal.items, self.room)
-        picks = {identity: pick(subject, open_rows) for identity, open_rows in rows.items()}
+        away = [shard for shard in missing if self.start is not None and not self._asks(shard)]
+        if not away:
+            rows = attackable(subject, self.journal.items, self.room)
+            self._picks = {identity: pick(subject, open_rows) for identity, open_rows in rows.items()}
         self.journal.save()
         self.progress.start(sum(len(shard.rows) for shard in missing))
         with self.ready():
-            for engine, shards in self._engines(missing):
-                self._carry_out(engine, shards, picks)
+            for engine, shards in self._engines(missing, away):
+                self._carry_out(engine, shards, looked=bool(self._picks))
 
-    def _engines(self, missing: Sequence[Shard]) -> Iterator[tuple[Engine, list[Shard]]]:
+    def _engines(self, missing: Sequence[Shard], away: list[Shard]) -> Iterator[tuple[Engine, list[Shard]]]:
         """The shards for other processes with their engine, then those for this one."""
         here = [shard for shard in missing if self.start is None or self._asks(shard)]
-        if self.start is not None and len(here) < len(missing):
-            yield self.start(), [shard for shard in missing if not self._asks(shard)]
+        if self.start is not None and away:
+            yield self.start(), away
         if here:
             yield local_engine(self.journal, self.room, self.progress), here
 
@@ -111,18 +116,29 @@ class Attacks:
         """Whether questions are counted across interruptions, which only the run folder's own process does."""
         return shard.item.query_budget is not None or self.plan.model.endpoint is not None
 
-    def _carry_out(self, engine: Engine, shards: Sequence[Shard], picks: dict[str, frozenset[int]]) -> None:
+    def _carry_out(self, engine: Engine, shards: Sequence[Shard], *, looked: bool) -> None:
         last = time.perf_counter()
-        with closing(engine.run(self._jobs(shards, picks))) as outcomes:
+        with closing(engine.run(self._jobs(shards, looked=looked))) as outcomes:
             for outcome in outcomes:
+                if outcome.job.part == "look":
+                    self._seen.add(outcome)
+                    continue
                 self._commit(outcome)
                 # Workers compute at the same time: the time that passed says how fast they are together.
                 before, last = last, time.perf_counter()
                 if not outcome.failed:
                     self.progress.advance(outcome.job.title, last - before, len(outcome.job.rows))
 
-    def _jobs(self, shards: Sequence[Shard], picks: dict[str, frozenset[int]]) -> Iterator[Job]:
-        """The jobs of some shards; those of an attack that could not run are left out."""
+    def _jobs(self, shards: Sequence[Shard], *, looked: bool) -> Iterator[Job | Pause]:
+        """The jobs of some shards, after a look at all images unless this process has looked at them.
+
+        Those of an attack that could not run are left out.
+        """
+        if not looked:
+            yield from looks(self.journal.subject)
+            yield Pause()
+            names = [item.identity for item in self.journal.items]
+            self._picks = {name: pick(self.journal.subject, self._seen.rows(name)) for name in names}
         for shard in shards:
             item = shard.item
             if item.name in self._gone:
@@ -135,7 +151,7 @@ class Attacks:
                 self._fail(item.name, error)
                 continue
             self._spent[shard.identity] = time.perf_counter() - begin
-            shown = picks[item.identity].intersection(shard.rows)
+            shown = self._picks[item.identity].intersection(shard.rows)
             yield Job(shard.identity, item.identity, shard.rows, shard.describe(), shown, learned=learned)
 
     def _commit(self, outcome: Outcome) -> None:

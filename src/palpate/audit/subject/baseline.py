@@ -25,13 +25,18 @@ def attackable(subject: Subject, items: Sequence[Item], room: Room) -> dict[str,
         InputError: an image is outside the bounds, it or the model's output for it holds NaN or infinity, or its
             annotation does not fit the task; the file is named.
     """
+    with subject.victim:
+        return rows_to_win(subject, items, room, range(len(subject.table)))
+
+
+def rows_to_win(subject: Subject, items: Sequence[Item], room: Room, rows: Sequence[int]) -> dict[str, list[int]]:
+    """As `attackable`, for some rows. Call it inside `with victim:`."""
     open_rows: dict[str, list[int]] = {item.identity: [] for item in items}
     tasks = [item.task for item in items]
-    with subject.victim:
-        for rows, (outputs, targets) in all_answered(subject, range(len(subject.table)), room, tasks):
-            for item in items:
-                wins = item.task.eligible(targets) & (item.task.margin(outputs, targets) > 0)
-                open_rows[item.identity] += [row for row, win in zip(rows, wins.tolist(), strict=True) if win]
+    for batch, (outputs, targets) in all_answered(subject, rows, room, tasks):
+        for item in items:
+            wins = item.task.eligible(targets) & (item.task.margin(outputs, targets) > 0)
+            open_rows[item.identity] += [row for row, win in zip(batch, wins.tolist(), strict=True) if win]
     return open_rows
 
 
