@@ -11,7 +11,9 @@ import pytest
 
 from palpate import cli
 from palpate.audit.estimate import pilot as module
+from palpate.audit.estimate.costs import Costs
 from palpate.audit.estimate.pilot import pilot
+from palpate.audit.plan.plan import Plan
 from palpate.audit.run.progress import Silence
 from palpate.errors import InputError
 from palpate.storage.runs import RunFolder
@@ -39,9 +41,9 @@ def test_a_pilot_measures_each_attack_in_four_groups(tmp_path: Path) -> None:
 
 
 def test_a_pilot_grows_until_it_has_whole_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[int] = []
 
-    def measured(plan, total, images, *others):
+    def measured(plan: Plan, total: int, images: int, *others: object) -> Costs:
         asked.append(images)
         return replace(first, piloted=images)
 
