@@ -70,7 +70,8 @@ def test_a_forecast_adds_what_is_done_before_beside_and_after() -> None:
     # Three shards of 32, 32 and 6 images for each attack: the longest worker has 32 s and 6 s of `pgd`, or more.
     assert forecast(COSTS, 6).seconds == pytest.approx(10 + 7 + 32)
     alone = replace(COSTS, parts=(*COSTS.parts, Cost("sigma 5", (0.1,) * 4, alone=True)))
-    assert forecast(alone, 6).seconds == pytest.approx(10 + 7 + 32 + 7)
+    # With two workers: 32, 6 and 16 s for one of them, and then the 7 s that no worker takes off.
+    assert forecast(alone, 2).seconds == pytest.approx(10 + 7 + 54 + 7)
     assert forecast(replace(COSTS, engine="local"), 6).seconds == pytest.approx(122)
     assert COSTS.disk == 10**6 + 3 * 100 + 70 * 7
 
