@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Tree = Any
@@ -38,6 +39,14 @@ def mapped(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 def take(tree: Tree, rows: Tensor) -> Tree:
     """The given rows of every tensor of a tree."""
     return mapped(lambda tensor: tensor.index_select(0, rows), tree)
+
+
+def every(rows: Tensor, count: int) -> bool:
+    """Whether `rows` are all of `count` rows in their order, so that a copy of them is not needed.
+
+    Only on the processor: elsewhere the question would wait for the device, and the answer is False.
+    """
+    return rows.device.type == "cpu" and len(rows) == count and bool(torch.equal(rows, torch.arange(count)))
 
 
 def leaves(tree: Tree) -> list[Tensor]:

@@ -29,7 +29,7 @@ from palpate.contracts import (
 )
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.tensors import Tree, mapped, spread, take
+from palpate.tensors import Tree, every, mapped, spread, take
 from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
@@ -220,7 +220,8 @@ class Climb:
         self.targets = self.task.take(best_so_far.targets, rows)
         self.cooling = best_so_far.cooling.take(rows)
         self.cooling.marks(best_so_far.zero_gradient, rows)
-        self.clean_outputs = self.cooling(take(best_so_far.clean_outputs, rows))
+        clean = best_so_far.clean_outputs
+        self.clean_outputs = self.cooling(clean if every(rows, len(best_so_far.images)) else take(clean, rows))
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
         self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)

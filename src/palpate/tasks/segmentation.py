@@ -18,7 +18,7 @@ from palpate.tasks.masks.goals import Degrade
 from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
 from palpate.tasks.masks.shift import carry
 from palpate.tasks.saturation import SATURATED
-from palpate.tensors import Tree, spread, take
+from palpate.tensors import Tree, every, spread, take
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -206,7 +206,9 @@ class Segmentation:
     # -- targets -------------------------------------------------------------------------------------------------
 
     def take(self, targets: Tree, rows: Tensor) -> Tree:
-        """The targets of some rows."""
+        """The targets of some rows; the same, without a copy of whole volumes, if these are all of them."""
+        if every(rows, len(self.annotation(targets).labels)):
+            return targets
         taken: Tree = take(targets, rows)
         carry(self.annotation(targets).labels, self.annotation(taken).labels, rows)
         return taken

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from palpate.streams import Streams
-from palpate.tensors import lengths, spread
+from palpate.tensors import every, lengths, spread
 
 _BISECTIONS = 40
 
@@ -52,7 +52,9 @@ class Around(ABC):
         return type(self)(self.clean, self.radius * factor, self.low, self.high)
 
     def take(self, rows: Tensor) -> Around:
-        """The same around some rows."""
+        """The same around some rows; itself, without a copy of whole volumes, if these are all of them."""
+        if every(rows, len(self.clean)):
+            return self
         return type(self)(self.clean[rows], self.radius[rows], self.low, self.high)
 
     def at_radius(self, radius: Tensor) -> Around:
