@@ -12,7 +12,7 @@ from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, A
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import write_atomically
 from tests.metrics.artefact_rows import artefact_row
-from tests.report.dense import WORLDS, make_dense
+from tests.report.dense import WORLDS, case_of, make_dense
 from tests.report.world import HOSTILE, Patients, _png, make_run
 
 ATTACKS = ("pgd",)
@@ -148,7 +148,7 @@ def make_masks(path: Path, kind: str = "segmentation", *, hostile: bool = False,
     run = make_dense(path, kind, hostile=hostile, pictures=1)
     described = []
     for row in range(world.images):
-        case = world.at(row, 0.0)
+        case = case_of(kind, row, 0.0)
         described.append({
             "row": row, "image": f"{text}case_{row:03d}.nii.gz", "group": f"p{row // 2}", "label": -1,
             "prediction": -1, "right": case.score > world.floor, "score": case.score, "measures": case.measures,

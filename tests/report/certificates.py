@@ -9,7 +9,7 @@ import numpy as np
 
 from palpate.storage.certificates import CertificateRow
 from palpate.storage.runs import RunFolder
-from tests.report.dense import WORLDS, make_dense
+from tests.report.dense import WORLDS, case_of, make_dense
 from tests.report.world import HOSTILE, Patients, make_run
 
 RADII = (0.0, 2.0, 5.0, 10.0, 20.0)
@@ -83,8 +83,8 @@ def make_masks(path: Path, *, hostile: bool = False) -> RunFolder:
     run = make_dense(path, "segmentation", hostile=hostile, pictures=0)
     images = [
         {"row": row, "image": f"{row}", "group": f"p{row // 2}", "label": -1, "prediction": -1,
-         "right": world.at(row, 0.0).score > world.floor, "score": world.at(row, 0.0).score}
-        for row in range(world.images)
+         "right": case.score > world.floor, "score": case.score}
+        for row, case in ((row, case_of("segmentation", row, 0.0)) for row in range(world.images))
     ]  # fmt: skip
     parts = [["pixel accuracy", ""], *([name, f"liver{text}"] for name in ("dice", "iou"))]
     return add_certificates(run, images, [item_of(10.0, masks=True)], parts)

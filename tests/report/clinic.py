@@ -11,7 +11,7 @@ import numpy as np
 
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
-from tests.report.dense import WORLDS, make_dense, records
+from tests.report.dense import make_dense, records
 from tests.report.world import ATTACKS, HOSTILE, Patients, Press, describe, make_run, shard
 
 HANDLINGS = {
@@ -130,6 +130,6 @@ def make_endoscopy(path: Path, *, hostile: bool = False, pictures: int = 3, **ch
     data = {**stored["data"], "step": 1.0, "formats": ["JPEG"], "sites": list(SITES[:2]), "scanners": []}
     run.save_description({**stored, **_described(text), "data": data, **changes})
     for attack in stored["shards"]:
-        made_up = records(WORLDS["detection"](), attack, "untargeted", text)
+        made_up = records("detection", attack, text)
         run.write_shard(attack, [replace(dress(one, difference=11.0), scanner="") for one in made_up])
     return run

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import Stability
 from palpate.storage.runs import RunFolder
 from tests.report.clinic import make_ct, make_endoscopy
+from tests.report.known import measure
 from tests.report.traced import make_traced
 from tests.report.world import FEW, make_run
 

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import io
 import shutil
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show
-from palpate.report.compute.results import measure
 from palpate.report.compute.stability.maps import read_maps
 from palpate.report.compute.stability.traces import known
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TraceRow
+from tests.report.known import measure, printed
 from tests.report.pages import Page, page, section
 from tests.report.traced import SIZE, WALKS, make_traced, of, trace_maps
 from tests.report.world import FEW
@@ -131,9 +128,8 @@ def test_a_damaged_trace_takes_only_itself_out_of_the_report(tmp_path, traced, s
     file = f"stability/{item['identity']}.parquet"
     assert file in lost.sentence and "palpate audit" in lost.sentence and str(tmp_path) not in lost.sentence
     assert Page(section(run, "stability")).text.count(file) == 1
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=400))
-    assert f"pgd: {lost.sentence}" in sink.getvalue()
+    text = printed(run, 400)
+    assert f"pgd: {lost.sentence}" in text
 
 
 def test_rows_that_do_not_belong_together_are_a_damaged_trace_too(tmp_path):

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show, write_report
+from palpate.report import write_report
 from palpate.report.compute import survival_words
-from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival
 from palpate.storage.runs import RunFolder
 from tests.report.clinic import HANDLINGS, dress, make_ct
+from tests.report.known import measure, printed
 from tests.report.pages import Page, page
 from tests.report.world import ATTACKS, FEW, Patients, make_run, shard
 
@@ -155,9 +153,7 @@ def test_what_was_never_measured_of_an_attack_is_a_dash(tmp_path):
 
 
 def test_the_terminal_says_what_survives_in_eighty_columns(ct, ct_results):
-    sink = io.StringIO()
-    show(ct, Console(file=sink, width=80))
-    text = sink.getvalue()
+    text = printed(ct, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert all(sentence in " ".join(text.split()) for sentence in ct_results.survival.sentences)
     assert "by eps in HU, and as a share of the window" in " ".join(text.split())

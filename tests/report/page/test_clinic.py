@@ -1,25 +1,21 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from palpate.report import show
 from palpate.report.compute.budgets import budget_columns
-from palpate.report.compute.results import measure
 from palpate.report.draw import clinic as clinic_figures
 from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
-from palpate.report.page.html import render
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
 from tests.report.json_schema import SCHEMA, fits
+from tests.report.known import measure, printed, render
 from tests.report.pages import Page, page
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
 
@@ -147,7 +143,7 @@ def test_the_page_asks_nobody_and_links_only_into_its_run_folder(ct):
 
 def test_no_text_from_a_file_becomes_markup(ct, tmp_path):
     for made, plain in ((make_ct(tmp_path / "ct", hostile=True), page(ct)),):
-        html = render(made, read_description(made), measure(made), names=True)
+        html = render(made, names=True)
         attacked = Page(html)
         assert HOSTILE not in html and "<script>alert" not in html
         assert attacked.scripts == plain.scripts
@@ -167,11 +163,10 @@ def test_letters_that_act_are_replaced_in_the_new_texts(tmp_path):
     run.save_description({**stored, "handlings": handlings, "data": data})
     made = [dress(one, factor=4.0, text=bad) for one in shard(ATTACKS[2], Patients.make(60, 1, False), "")]
     run.write_shard("pgd", made)
-    html = render(run, read_description(run), measure(run))
+    html = render(run)
     assert "\x1b" not in html and "\u202e" not in html
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=100, force_terminal=False))
-    assert "\x1b" not in sink.getvalue() and "\u202e" not in sink.getvalue()
+    text = printed(run, 100)
+    assert "\x1b" not in text and "\u202e" not in text
 
 
 def test_names_of_images_stay_hidden_and_sites_are_shown(ct):

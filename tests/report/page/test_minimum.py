@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from palpate.report.compute.results import measure
 from palpate.report.page.html import write_report
+from tests.report.known import measure
 from tests.report.world import ATTACKS, EPS, Patients, make_run, shard
 
 

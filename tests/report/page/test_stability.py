@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.metrics.stability_run import along_the_run
-from palpate.report import show
-from palpate.report.compute.results import measure
 from palpate.report.compute.stability import words as stability_words
 from palpate.report.compute.stability.words import sentence
 from palpate.report.model.schema_stability import Course
 from palpate.report.page.stability_views import held
 from tests.report.dense import make_dense
+from tests.report.known import measure, printed
 from tests.report.pages import Page, page, section
 from tests.report.traced import WALKS, add_traces, of
 from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
@@ -129,9 +126,8 @@ def test_shares_of_paths_are_a_range():
 
 
 def test_the_terminal_says_it_in_one_line(traced, stability):
-    sink = io.StringIO()
-    show(traced, Console(file=sink, width=200))
-    assert sink.getvalue().count(stability.sentences[0]) == 1 and stability.sentences[1] not in sink.getvalue()
+    text = printed(traced, 200)
+    assert text.count(stability.sentences[0]) == 1 and stability.sentences[1] not in text
 
 
 def test_the_tables_show_the_figures_of_the_metrics(traced, stability, shown):

@@ -13,13 +13,13 @@ import palpate
 from palpate.errors import InputError, StorageError
 from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.compare.listing import _survival
-from palpate.report.compute.results import measure
 from palpate.report.model.schema_compare import Comparison
 from palpate.storage.certificates import CertificateRow
 from palpate.storage.runs import CERTIFICATE_SCHEMA, RunFolder, _read
 from tests.report.certificates import make_graded as make_certified
 from tests.report.dense import make_dense
 from tests.report.json_schema import fits
+from tests.report.known import measure
 from tests.report.pair import make_pair, other_model, relabelled, rewritten
 from tests.report.world import EPS, make_run
 
