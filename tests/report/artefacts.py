@@ -129,10 +129,12 @@ def add_artefacts(
     return run
 
 
-def make_graded(path: Path, *, hostile: bool = False, images: int = 60, leave_out: Sequence[str] = ()) -> RunFolder:
-    """A grader's run with artefacts."""
+def make_graded(
+    path: Path, *, hostile: bool = False, images: int = 60, leave_out: Sequence[str] = (), **changes: Any
+) -> RunFolder:
+    """A grader's run with artefacts; `changes` are those of `run.json`."""
     text, patients = HOSTILE if hostile else "", Patients.make(images, 1, hostile)
-    run = make_run(path, hostile=hostile, attacks=ATTACKS, images=images)
+    run = make_run(path, hostile=hostile, attacks=ATTACKS, images=images, **changes)
     columns = zip(patients.label.tolist(), patients.clean.tolist(), patients.names, strict=True)
     described = [
         {"row": row, "image": name, "group": f"{text}p{row}", "label": label, "prediction": clean,

@@ -10,7 +10,7 @@ import numpy as np
 from palpate.storage.certificates import CertificateRow
 from palpate.storage.runs import RunFolder
 from tests.report.dense import WORLDS, case_of, make_dense
-from tests.report.world import HOSTILE, Patients, make_run
+from tests.report.world import HOSTILE, PLAIN, Patients, make_run
 
 RADII = (0.0, 2.0, 5.0, 10.0, 20.0)
 
@@ -68,7 +68,7 @@ def add_certificates(
 def make_graded(path: Path, *, sigmas: tuple[float, ...] = (5.0, 10.0), hostile: bool = False, **how: Any) -> RunFolder:
     """A grader's run with certificates of 20 images."""
     patients, attack = Patients.make(60, 1, hostile), how.pop("attack", True)
-    run = make_run(path, hostile=hostile, attacks=("pgd",), pictures=0)
+    run = make_run(path, hostile=hostile, attacks=("pgd",), pictures=0, task=PLAIN)
     images = [
         {"row": row, "image": f"{row}", "group": f"p{row // 2}", "label": label, "prediction": clean,
          "right": label == clean, "score": float(label == clean)}

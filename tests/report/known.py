@@ -20,9 +20,9 @@ _KNOWN: dict[tuple[Any, ...], Any] = {}
 
 
 def contents(run: RunFolder) -> str:
-    """A digest of the names and bytes of all files of a run folder."""
-    found = hashlib.sha256()
-    for path in sorted(one for one in run.path.rglob("*") if one.is_file()):
+    """A digest of the names and bytes of all files of a run folder, except those that a report writes."""
+    found, written = hashlib.sha256(), {run.results, run.report}
+    for path in sorted(one for one in run.path.rglob("*") if one.is_file() and one not in written):
         for part in (path.relative_to(run.path).as_posix().encode(), path.read_bytes()):
             found.update(hashlib.sha256(part).digest())
     return found.hexdigest()

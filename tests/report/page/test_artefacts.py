@@ -10,7 +10,7 @@ from palpate.report.page.artefact_cards import cards
 from tests.report.artefacts import make_graded, make_masks
 from tests.report.known import measure, printed, render
 from tests.report.pages import Page, section
-from tests.report.world import HOSTILE, make_run
+from tests.report.world import HOSTILE, PLAIN, make_run
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_measures_of_masks_are_listed_before_and_after(masks):
 
 
 def test_a_run_without_artefacts_has_no_trace_of_them(tmp_path):
-    html = render(make_run(tmp_path / "run", attacks=("pgd",), pictures=0))
+    html = render(make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN))
     assert 'id="artefacts"' not in html and "Artefact" not in Page(html).text and "gallery-artefacts" not in html
 
 
@@ -85,7 +85,7 @@ def test_where_anatomy_moves_the_image_as_stored_has_its_own_annotation(masks):
 
 
 def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     for path in run.images.glob("artefact-*"):
         path.unlink()
     assert Page(render(run)).text.count("picture not in the run folder") == 4
@@ -110,7 +110,7 @@ def test_no_text_from_a_file_becomes_markup(kind, tmp_path, graded, masks):
 
 def test_a_reference_has_its_own_column(tmp_path, graded):
     assert "relative error" not in section(graded, "artefacts")
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     stored, errors = run.describe(), {"metal-item": 0.5}
     reference = {"title": HOSTILE, "model": "old.py:build", "weights": "00", "errors": errors, "clean": {}}
     run.save_description({**stored, "artefacts": {**stored["artefacts"], "reference": reference}})
@@ -120,7 +120,7 @@ def test_a_reference_has_its_own_column(tmp_path, graded):
 
 
 def test_letters_that_act_are_replaced(tmp_path):
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     stored = run.describe()
     item = {**stored["artefacts"]["items"][0], "summary": "\x1b[31m\u202e"}
     run.save_description({**stored, "artefacts": {**stored["artefacts"], "items": [
@@ -131,7 +131,7 @@ def test_letters_that_act_are_replaced(tmp_path):
 
 @pytest.mark.parametrize("left", [["patient motion"], ["metal", "patient motion"]])
 def test_an_unfinished_run_makes_a_page(tmp_path, left):
-    run = make_graded(tmp_path / "run", leave_out=left)
+    run = make_graded(tmp_path / "run", leave_out=left, task=PLAIN)
     page = Page(render(run))
     assert "has not finished" in page.text and "nan" not in page.text.split() and "None" not in page.text
     text = printed(run, 100)

@@ -13,7 +13,7 @@ from palpate.report.draw.certificates import chart
 from tests.report.certificates import make_graded, make_masks
 from tests.report.known import measure, printed, render
 from tests.report.pages import Page, section
-from tests.report.world import HOSTILE, make_run
+from tests.report.world import HOSTILE, PLAIN, make_run
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_the_terminal_shows_both_lines(graded, masks):
 
 
 def test_a_run_without_certificates_has_no_trace_of_them(tmp_path):
-    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN)
     html = render(run)
     assert 'id="certificates"' not in html and "ertif" not in Page(html).text and "certified" not in in_terminal(run)
     assert measure(run).certificates is None

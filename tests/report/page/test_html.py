@@ -18,7 +18,7 @@ from palpate.report.model.words import percent, ratio
 from palpate.report.page import views
 from tests.report.known import render
 from tests.report.pages import Page, section
-from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
+from tests.report.world import ATTACKS, FEW, HOSTILE, PLAIN, Patients, make_run, shard
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_long_gallery_is_cut_to_a_telling_choice(run, results):
 
 
 def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
-    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1, task=PLAIN)
     shutil.rmtree(run.images)
     page = Page(render(run))
     assert not page.all("img") and page.text.count("picture not in the run folder") == 3
@@ -132,7 +132,7 @@ def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
 
 def test_an_unfinished_run_says_so_at_the_top(tmp_path, page):
     assert "unfinished" not in page.text
-    run = make_run(tmp_path / "run", attacks=FEW, leave_out=["hide"], status="unfinished", finished=None)
+    run = make_run(tmp_path / "run", attacks=FEW, leave_out=["hide"], status="unfinished", finished=None, task=PLAIN)
     unfinished = Page(render(run))
     assert "This run is unfinished. 2 of 3 attacks" in unfinished.text
     assert unfinished.text.index("This run is unfinished") < unfinished.text.index("Clean accuracy")
@@ -148,10 +148,10 @@ def test_a_run_without_a_record_makes_a_page(empty):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"task": {"kind": "multiclass", "head": "softmax", "classes": list("abcde"), "disease": []}},
-        {"threat": {"norm": "l2", "eps": [1.0], "words": "Euclidean."}, "gates": [], "gallery": []},
+        {"task": PLAIN},
+        {"threat": {"norm": "l2", "eps": [1.0], "words": "Euclidean."}, "gates": [], "gallery": [], "task": PLAIN},
         {"attacks": ["hide"]},
-        {"attacks": ["noise"]},
+        {"attacks": ["noise"], "task": PLAIN},
         {"images": 4, "pictures": 0},
         {"per_group": 5},
     ],
@@ -194,7 +194,7 @@ def test_the_ninth_attack_looks_unlike_the_first(results):
 
 
 def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
-    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1, task=PLAIN)
     stored = run.describe()
     (picture,) = stored["gallery"]
     run.save_description({**stored, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
@@ -202,7 +202,7 @@ def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
 
 
 def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW)
+    run = make_run(tmp_path / "run", attacks=("fgsm", "pgd"), task=PLAIN)
     assert write_report(run) == run.report
     first = run.report.read_bytes(), run.results.read_bytes()
     write_report(run)

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from palpate.report.page import stages
-from palpate.report.page.html import write_report
-from tests.report.known import measure, printed
+from tests.report.known import measure, printed, render
 from tests.report.world import ATTACKS, EPS, Patients, describe, make_run, shard
 
 NAMES = ["margin", "cross-entropy", "square", "never"]
@@ -47,7 +46,7 @@ def test_sums_are_those_of_the_records(run):
 
 
 def test_the_page_and_the_terminal_show_them_after_the_results(run):
-    page, (_, full) = write_report(run).read_text(), measure(run).attacks
+    page, (_, full) = render(run), measure(run).attacks
     (table,) = (part.partition("</details>")[0] for part in page.split("Stages of apgd-margin")[1:])
     assert page.index("Success rate at each budget") < page.index("Stages of apgd-margin")
     assert "square" in table and "never" not in table and "cross-entropy" not in table

@@ -8,7 +8,7 @@ from rich.console import Console
 from palpate.report import show, write_report
 from palpate.storage.runs import RunFolder
 from tests.report.known import printed
-from tests.report.world import FEW, make_run
+from tests.report.world import FEW, PLAIN, make_run
 
 
 def row(text: str, name: str) -> list[str]:
@@ -36,7 +36,7 @@ def test_verdict_gates_and_warnings_are_said(run, results):
 
 
 def test_the_report_is_named_once_it_is_there(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN)
     assert "Report:" not in printed(run, 100)
     write_report(run)
     assert f"Report: {run.report}" in printed(run, 100)
