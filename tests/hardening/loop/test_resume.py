@@ -111,6 +111,12 @@ def test_the_weights_depend_on_what_the_checkpoint_holds(tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> str:
+    """The digest of what a training that nothing disturbs gives."""
+    return digest(train(course(), tmp_path_factory.mktemp("whole")).state)
+
+
 # -- what cannot be continued ------------------------------------------------------------------------------------
 
 
@@ -210,8 +216,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
 
 
 @pytest.mark.parametrize("write", [1, 5, 6, 7, 13, 18])
-def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write):
-    whole = train(course(), tmp_path / "whole")
+def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write, whole):
     replaced, done = os.replace, []
 
     def full(source: str, target: str) -> None:
@@ -225,7 +230,7 @@ def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path
         train(course(), tmp_path / "full", every=0)
     monkeypatch.undo()
     assert not list((tmp_path / "full").rglob("*.tmp"))
-    assert digest(train(course(), tmp_path / "full").state) == digest(whole.state)
+    assert digest(train(course(), tmp_path / "full").state) == whole
 
 
 def test_an_optimiser_whose_state_cannot_be_kept_is_a_sentence(tmp_path):
