@@ -217,7 +217,7 @@ def _interpolated(share: Floats, seen: Floats, hit: Bools, total: Floats) -> Flo
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)
     recall = _ratio(right, total[:, None], nothing=0.0)
-    return np.take_along_axis(best, _reached(recall), axis=1).mean(axis=1)
+    return np.asarray(np.take_along_axis(best, _reached(recall), axis=1).mean(axis=1))
 
 
 def _reached(recall: Floats) -> Ints:
@@ -259,7 +259,7 @@ def _iou(first: Floats, second: Floats) -> Floats:
 def _ratio(top: Floats, bottom: Floats, nothing: float = np.nan) -> Floats:
     """Top / bottom; `nothing` where the bottom is 0."""
     shape = np.broadcast_shapes(top.shape, bottom.shape)
-    return np.divide(top, bottom, out=np.full(shape, nothing), where=bottom > 0)
+    return np.asarray(np.divide(top, bottom, out=np.full(shape, nothing), where=bottom > 0))
 
 
 def _blocks(weights: Floats, width: int) -> list[Floats]:
