@@ -108,7 +108,7 @@ def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
     else:
         from palpate.report.page.terminal import show as show_run
 
-        show_run(run, console(), results)
+        show_run(run, console(), results=results)
     if outcome.failed or outcome.status != "finished":
         return INCOMPLETE
     return FINISHED if outcome.passed else GATE_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from palpate.report.page.templating import page_environment, script_hash, source
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import write_atomically
+
+# Once per process: reading the templates takes longer than filling them in.
+_environment = cache(page_environment)
 
 SECTIONS = (
     ("tested", "What was tested"),
@@ -56,7 +60,7 @@ def write_report(run: RunFolder, *, names: bool = False, results: Results | None
         run: the run folder.
         names: show the file names of images in the gallery. They may identify patients, so the default is
             False.
-        results: of `measure`, if they are known already.
+        results: its figures, where they were measured already.
 
     Returns:
         The path of the report.
@@ -64,7 +68,7 @@ def write_report(run: RunFolder, *, names: bool = False, results: Results | None
     Raises:
         StorageError: the run cannot be read, or the disk is full.
     """
-    description, results = read_description(run), results or measure(run)
+    description, results = read_description(run), measure(run) if results is None else results
     data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.results, (data + "\n").encode())
     write_atomically(run.report, render(run, description, results, names=names).encode())
@@ -73,7 +77,7 @@ def write_report(run: RunFolder, *, names: bool = False, results: Results | None
 
 def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
     """The report's HTML."""
-    environment = page_environment()
+    environment = _environment()
     script = source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
     lost = kept.lost(run.path, description.files, exports=False)
