@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from palpate.audit.engines import bench
 from palpate.audit.run import after, attacks, journal, runner
 from palpate.audit.run.after import After
 from palpate.audit.subject import first_look
@@ -11,7 +12,6 @@ from palpate.audit.subject.subject import Subject
 from palpate.audit.work import outcomes, shards, survival
 from palpate.audit.work.saving import Saver
 from palpate.audit.work.survival import Survival
-from palpate.audit.engines import bench
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
 from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
 from palpate.postprocessing.grids import Blurred, Resampled
