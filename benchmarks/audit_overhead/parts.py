@@ -9,7 +9,7 @@ from palpate.audit.run import after, attacks, journal, runner
 from palpate.audit.run.after import After
 from palpate.audit.subject import first_look
 from palpate.audit.subject.subject import Subject
-from palpate.audit.work import outcomes, shards, survival
+from palpate.audit.work import outcomes, shards, survival, verdicts
 from palpate.audit.work.saving import Saver
 from palpate.audit.work.survival import Survival
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
@@ -29,7 +29,7 @@ def parts() -> dict[str, list[tuple[Any, str]]]:
         "clean images: above chance, attackable": [(runner, "at_chance"), (attacks, "attackable")],
         "reading images": [(Subject, "images")],
         "attack": [(shards, "curve")],
-        "survival, forward passes": [(Survival, "_judged")],
+        "survival, forward passes": [(verdicts.Verdicts, "of")],
         "survival, saving and reading": [(Saver, "saved"), (survival, "as_stored")],
         "survival, codecs": [(step, "__call__") for step in _STEPS],
         "survival, SSIM and PSNR": [(survival, "ssim"), (survival, "psnr")],
