@@ -34,8 +34,8 @@ _SAVED_WORDS = "written in the format that it came in, and read again"
 class Survival:
     """Measures survival for the shards of one start of an audit.
 
-    Clean images are processed once for all attacks of a task. Steps that give the same images share one verdict. If a budget has the same image as the smaller budget, it
-    is not measured again.
+    Clean images are processed once for all attacks of a task. Steps that give the same images share one verdict. If a
+    budget has the same image as the smaller budget, it is not measured again.
 
     Attributes:
         subject: the model and the images.
