@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.metrics.regression import compute_ssim_and_cs
 from scipy import ndimage
 
 from palpate.measures.quality import psnr, ssim
@@ -83,3 +84,16 @@ def test_images_smaller_than_the_window_have_no_ssim() -> None:
     images, clean = pairs(2, 1, 10, 40)
     assert ssim(images, clean, CT).isnan().all()
     assert psnr(images, clean, CT).isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(40, 1, 28, 28), (2, 3, 64, 48), (2, 1, 3, 15, 13)])
+def test_ssim_has_the_bits_of_monai(shape: tuple[int, ...]) -> None:
+    images, clean = pairs(*shape)
+    found = ssim(images, clean, CT)
+    for row in range(len(images)):
+        planes = [one[row].flatten(1, -3).unbind(1) if one.ndim > 4 else (one[row],) for one in (images, clean)]
+        total = torch.zeros((), dtype=torch.float64)
+        for plane, origin in zip(*planes, strict=True):
+            given = [((one + 1024) / 4095)[None] for one in (plane, origin)]
+            total += compute_ssim_and_cs(*given, 2, (11, 11), (1.5, 1.5))[0].double().mean()
+        assert torch.equal(found[row], total / len(planes[0]))

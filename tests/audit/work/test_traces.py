@@ -1,6 +1,7 @@
 """Every audit traces its attacks on a few images, keeps what is traced, and changes nothing of the records."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from palpate.attacks.budgets import at
 from palpate.audit.plan.items import items
+from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
 from palpate.audit.work import traces
@@ -26,6 +28,13 @@ from tests.audit.tiny import Heard
 
 def stability_of(folder: Path) -> Any:
     return json.loads((folder / "run.json").read_text())["stability"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_that_is_asked_for() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traces, "SHARE", 1000)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -287,3 +296,37 @@ def test_images_of_several_sizes_share_an_array_with_nothing_beside_them() -> No
     assert (maps["spread_starts"][1, :, :3] == 8).all() and np.isnan(maps["spread_starts"][1, :, 3:]).all()
     assert (maps["shown"][1, :, 3:] == 255).all() and not maps["shown"][1, :, :3].any()
     assert "spread_images" not in maps
+
+
+@pytest.mark.parametrize(
+    ("section", "spent", "expected"),
+    [
+        ("", 0, (1, 1)),
+        ("", 2 * 30 * 20, (2, 1)),
+        ("", 5 * 30 * 20, (2, 2)),
+        ("", 9 * 30 * 20, (3, 3)),
+        ("", 10**9, (4, 3)),
+        ("[stability]\nsmoothed = false\n", 2 * 20 * 20, (2, 1)),
+        ("[stability]\nstarts = 2\n", 0, (4, 2)),
+    ],
+)
+def test_a_trace_costs_a_twentieth_of_its_attack_unless_the_plan_says_how_much(
+    tmp_path: Path, section: str, spent: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "SHARE", 0.05)
+    (tmp_path / "plan.toml").write_text(f"{tiny.PLAN}\n{section}")
+    assert traces.affordable(load_plan(tmp_path / "plan.toml"), 10, spent) == expected
+
+
+def test_cheap_attacks_are_traced_on_less_and_what_was_traced_before_stays(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit(tiny.write(tmp_path / "plan"), tmp_path / "run")
+    monkeypatch.setattr(traces, "SHARE", 0.05)
+    heard = Heard()
+    audit(tiny.write(tmp_path / "plan"), tmp_path / "run", progress=heard)
+    assert heard.traces == [] and stability_of(tmp_path / "run")["images"] == 4
+    audit(tiny.write(tmp_path / "plan"), tmp_path / "other")
+    described = stability_of(tmp_path / "other")
+    assert (described["images"], described["starts"]) == (1, 1)
+    assert tiny.shards(tmp_path / "other") == tiny.shards(run)

@@ -37,7 +37,7 @@ GOALS = {
 
 
 def traced(folder: Path, kind: str, more: str = "", **changed: str) -> tuple[RunFolder, dict[str, dict[str, Any]]]:
-    plan = tiny_dense.write(folder, kind, more + "\n[stability]\n")
+    plan = tiny_dense.write(folder, kind, f"{more}\n[stability]\nimages = 4\n")
     for old, new in changed.items():
         plan = tiny_dense.load_plan(_edited(folder / "plan.toml", old, new))
     assert audit(plan, folder / "run").status == "finished"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from palpate import catalog
@@ -77,7 +78,7 @@ class Item:
         """The gradient ascent whose steps are looked at: the first one; None without."""
         return next(iter(self.climbs), None)
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Hash of everything that decides what the attack does to an image of a given model."""
         what = {"attack": encode(self.attack), "task": encode(self.task), "eps": list(self.eps)}

@@ -16,6 +16,7 @@ from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.subject import Subject
 from palpate.audit.work.saving import Saver, as_stored, note_of
+from palpate.audit.work.verdicts import Verdicts
 from palpate.errors import InputError
 from palpate.measures.quality import psnr, ssim
 from palpate.postprocessing import PostProcessing, parse
@@ -33,8 +34,8 @@ _SAVED_WORDS = "written in the format that it came in, and read again"
 class Survival:
     """Measures survival for the shards of one start of an audit.
 
-    Clean images are processed once for all attacks of a task. If a budget has the same image as the smaller budget, it
-    is not measured again.
+    Clean images are processed once for all attacks of a task. Steps that give the same images share one verdict. If a
+    budget has the same image as the smaller budget, it is not measured again.
 
     Attributes:
         subject: the model and the images.
@@ -154,6 +155,7 @@ class Survival:
     ) -> tuple[list[list[float]], list[list[float]], list[float]]:
         """Per image its margins and scores after each step, and the largest change by saving."""
         margins, scores = [], []
+        verdicts = Verdicts(self.subject.victim, item.task, targets)
         saved_linf = [math.nan] * len(rows)
         if self.saver:
             notes = [note_of(self.subject, item, row, eps) for row in rows]
@@ -161,19 +163,14 @@ class Survival:
             saved_linf = lengths(saved - images, "linf").tolist()
             whole = saved.flatten(1).isfinite().all(1)
             judged = torch.where(whole.reshape(-1, *[1] * (images.ndim - 1)), saved, images)
-            found = self._judged(item, judged, targets)
+            found = verdicts.of(judged)
             margins.append(found[0].masked_fill(~whole, math.nan))
             scores.append(found[1].masked_fill(~whole, math.nan))
         stored = as_stored(self.subject, rows, images) if self.steps else images
         for step in self.steps:
-            found = self._judged(item, step(stored), targets)
+            found = verdicts.of(step(stored))
             margins.append(found[0])
             scores.append(found[1])
         if not margins:
             return [[]] * len(rows), [[]] * len(rows), saved_linf
         return torch.stack(margins, 1).tolist(), torch.stack(scores, 1).tolist(), saved_linf
-
-    def _judged(self, item: Item, images: Tensor, targets: Tree) -> tuple[Tensor, Tensor]:
-        outputs = self.subject.victim.judge(images)
-        with torch.no_grad():
-            return item.task.margin(outputs, targets).double(), item.task.score(outputs, targets).double()

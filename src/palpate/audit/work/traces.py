@@ -32,6 +32,8 @@ from palpate.victim.forms import is_opaque
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
+SHARE = 0.05
+"""Passes that the trace of an attack may spend, by default, in those of the attack; one image is always traced once."""
 MEMORY = 2**28
 """Bytes for the steps of the images that are traced together; one image is always traced, even if it needs more."""
 
@@ -43,11 +45,13 @@ class TraceJob:
     Attributes:
         item: the attack: a gradient ascent, or one of several stages whose first climb is traced.
         rows: positions in the table, rising; the attack can win each of them.
+        starts: independent starts of each.
         identity: hash of everything that decides the trace; it is the name of the stored files.
     """
 
     item: Item
     rows: tuple[int, ...]
+    starts: int
     identity: str
 
     @property
@@ -95,28 +99,57 @@ def trace_jobs(
         own = [shard for shard in shards if shard.item is item]
         if not traceable(item, is_opaque(subject.victim.module)) or not all(run.has(shard.identity) for shard in own):
             continue
-        rows = subject.spread(_winnable(run, own), section.images)
-        if rows:
-            decides = {
-                "trace": TRACE_VERSION,
-                "item": item.identity,
-                "eps": budget(plan),
-                "starts": section.starts,
-                "smoothed": section.smoothed,
-                "seed": plan.seed,
-                "precision": plan.run.precision,
-            }
-            found.append(TraceJob(item, rows, digest({**decides, **subject.identity(rows)})))
+        winnable, spent = _seen(run, own)
+        if winnable:
+            whole = _job(plan, subject, item, winnable, section.images, section.starts)
+            less = affordable(plan, climb(item).steps, spent)
+            # What an earlier palpate traced stays.
+            small = less != (section.images, section.starts) and not run.has_trace(whole.identity)
+            found.append(_job(plan, subject, item, winnable, *less) if small else whole)
     return tuple(found)
 
 
-def _winnable(run: RunFolder, shards: Sequence[Shard]) -> list[int]:
-    """The rows that are eligible in the records of an attack, rising."""
-    rows = []
+def affordable(plan: Plan, steps: int, spent: int) -> tuple[int, int]:
+    """How many images are traced at most, and from how many starts.
+
+    As the plan says, if it names either; by default as many as `SHARE` of the attack's passes pay for: two images
+    before a second start.
+
+    Args:
+        plan: the plan.
+        steps: of the attack, from each start.
+        spent: passes of the attack on all images at all budgets.
+    """
+    section = plan.stability
+    if section.model_fields_set & {"images", "starts"}:
+        return section.images, section.starts
+    count = int(SHARE * spent / (steps * (3 if section.smoothed else 2)))
+    starts = max(1, min(section.starts, count // 2))
+    return max(1, min(section.images, count // starts)), starts
+
+
+def _job(plan: Plan, subject: Subject, item: Item, winnable: Sequence[int], images: int, starts: int) -> TraceJob:
+    rows = subject.spread(winnable, images)
+    decides = {
+        "trace": TRACE_VERSION,
+        "item": item.identity,
+        "eps": budget(plan),
+        "starts": starts,
+        "smoothed": plan.stability.smoothed,
+        "seed": plan.seed,
+        "precision": plan.run.precision,
+    }
+    return TraceJob(item, rows, starts, digest({**decides, **subject.identity(rows)}))
+
+
+def _seen(run: RunFolder, shards: Sequence[Shard]) -> tuple[list[int], int]:
+    """The rows that are eligible in the records of an attack, rising, and the passes that it spent."""
+    rows, spent = [], 0
     for shard in shards:
         table = run.read_shard(shard.identity)
         rows.append(table["row"].to_numpy()[table["eligible"].to_numpy()])
-    return [int(row) for row in np.unique(np.concatenate(rows))] if rows else []
+        spent += sum(int(table[name].to_numpy().sum()) for name in ("forwards", "backwards"))
+    return ([int(row) for row in np.unique(np.concatenate(rows))] if rows else []), spent
 
 
 def kept(run: RunFolder, job: TraceJob) -> bool:
@@ -151,7 +184,7 @@ def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -
     batches = (
         traced
         for batch in subject.batches(job.rows, room.wanted)
-        for traced in room.each(batch, lambda part: _traced(plan, subject, job.item, part))
+        for traced in room.each(batch, lambda part: _traced(plan, subject, job, part))
     )
     for batch, (found, seen) in batches:
         cases = [subject.table[row] for row in batch]
@@ -170,8 +203,9 @@ def run_trace_job(plan: Plan, subject: Subject, run: RunFolder, job: TraceJob) -
     run.write_trace(job.identity, rows, gathered(maps, draws=draws))
 
 
-def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tuple[Trace, list[Map]]:
+def _traced(plan: Plan, subject: Subject, job: TraceJob, rows: Sequence[int]) -> tuple[Trace, list[Map]]:
     """One batch, and its maps."""
+    item = job.item
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is traced.
@@ -185,7 +219,7 @@ def _traced(plan: Plan, subject: Subject, item: Item, rows: Sequence[int]) -> tu
             targets,
             generator=Streams(seeds),
             limits=subject.limits(rows),
-            starts=plan.stability.starts,
+            starts=job.starts,
             smoothed=plan.stability.smoothed,
         )
         return found, maps_of(subject, item, rows, images, targets, found)
@@ -224,6 +258,8 @@ def described(
         return None
     return {
         **plan.stability.model_dump(),
+        # What was traced: as many as the plan says, or fewer after cheap attacks.
+        **({"images": max(len(job.rows) for job in done), "starts": max(job.starts for job in done)} if done else {}),
         "eps": budget(plan),
         "items": [
             {

@@ -8,6 +8,7 @@ here, because a deployed network sees the pixels in the order in which its own r
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import warnings
 from collections.abc import Iterator
@@ -59,17 +60,21 @@ _OTHERS = {
 _PNG_GREY, _PNG_RGB, _PNG_PALETTE, _PNG_GREY_ALPHA, _PNG_RGB_ALPHA = 0, 2, 3, 4, 6
 
 
-def read_image(path: Path) -> Array:
+def read_image(path: Path, head: bytes = b"") -> Array:
     """The pixels (C, H, W) of an image file in stored values, uint8 or uint16; C is 1 (grey) or 3 (RGB).
 
     Palette images become RGB. An alpha channel is left out if every pixel is opaque, because it then has no meaning;
     any transparency is refused, because the values that the model should see behind it are not known.
 
+    Args:
+        path: the file.
+        head: its first bytes, if they are known already (`first_bytes`).
+
     Raises:
         InputError: the file is missing, empty, truncated or damaged, of another format, too large, has several
             pages or frames, is transparent, or stores what cannot be read without changing its values.
     """
-    kind, head = _recognise(path)
+    kind, head = _recognise(path, head)
     with one_sentence(path):
         if kind == "TIFF":
             return read_tiff(path)
@@ -79,13 +84,17 @@ def read_image(path: Path) -> Array:
             return channels_first(_read_jpeg(path, handle) if kind == "JPEG" else _read_plain(path, handle, kind))
 
 
-def read_form(path: Path) -> Form:
+def read_form(path: Path, head: bytes = b"") -> Form:
     """Shape and stored type of an image file from its header, without decoding its pixels.
+
+    Args:
+        path: the file.
+        head: its first bytes, if they are known already.
 
     Raises:
         InputError: as in `read_image`, as far as the header shows it.
     """
-    kind, head = _recognise(path)
+    kind, head = _recognise(path, head)
     with one_sentence(path):
         if kind == "TIFF":
             return tiff_form(path)
@@ -101,9 +110,10 @@ def first_bytes(path: Path) -> bytes:
     Raises:
         InputError: it does not exist, cannot be opened, is empty, or is a pipe or a device, which may never end.
     """
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise InputError(f"{path} is a pipe or a device. Give an image file.")
     try:
+        kind = os.stat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise InputError(f"{path} is a pipe or a device. Give an image file.")
         with open(path, "rb") as handle:
             head = handle.read(HEAD)
     except FileNotFoundError as error:
@@ -123,15 +133,15 @@ def kind_of(head: bytes) -> Kind | None:
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
-def orientation_of(path: Path) -> int:
+def orientation_of(path: Path, head: bytes = b"") -> int:
     """How a viewer turns an image, 1 to 8 as in EXIF; 1 if the file does not say, or if its value is not valid."""
-    kind, _ = _recognise(path)
+    kind, head = _recognise(path, head)
     try:
         if kind == "TIFF":
             return tiff_tags(path).orientation
         exif = Image.Exif()
         if kind == "PNG":
-            exif.load(exif_of(path))
+            exif.load(exif_of(path, head))
         else:
             with open(path, "rb") as handle, opened(path, handle, kind) as image:
                 exif = image.getexif()
@@ -155,8 +165,8 @@ def looks_like(head: bytes) -> str:
     return f"looks like {other}" if other else "is not an image that palpate knows"
 
 
-def _recognise(path: Path) -> tuple[Kind, bytes]:
-    head = first_bytes(path)
+def _recognise(path: Path, head: bytes) -> tuple[Kind, bytes]:
+    head = head or first_bytes(path)
     if kind := kind_of(head):
         return kind, head
     raise InputError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -46,9 +48,9 @@ def text_chunk(keyword: str, text: str) -> Chunk:
     return b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1", "replace")
 
 
-def kept_chunks(path: Path) -> tuple[Chunk, ...]:
+def kept_chunks(path: Path, head: bytes = b"") -> tuple[Chunk, ...]:
     """The chunks of a PNG that say how its numbers are shown: colour profile, gamma, size of a pixel. No text."""
-    return tuple((kind, data) for kind, data in _chunks(path) if kind in _KEPT)
+    return tuple((kind, data) for kind, data in _chunks(path, head) if kind in _KEPT)
 
 
 def orientation_chunk(orientation: int) -> Chunk:
@@ -57,22 +59,32 @@ def orientation_chunk(orientation: int) -> Chunk:
     return b"eXIf", b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
-def exif_of(path: Path) -> bytes:
+def exif_of(path: Path, head: bytes = b"") -> bytes:
     """The EXIF data before the pixels of a PNG; empty if there is none."""
-    return next((data for kind, data in _chunks(path) if kind == b"eXIf"), b"")
+    return next((data for kind, data in _chunks(path, head) if kind == b"eXIf"), b"")
 
 
 def _packed(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _chunks(path: Path) -> Iterator[Chunk]:
-    # Up to the pixels: their description is before them.
+def _chunks(path: Path, head: bytes) -> Iterator[Chunk]:
+    """Those before the pixels, which describe them. If they are in the first bytes, the file is not opened again."""
+    found = list(_walked(io.BytesIO(head)))
+    if found and found[-1] is None:
+        yield from (chunk for chunk in found if chunk is not None)
+        return
     with open(path, "rb") as handle:
-        handle.seek(len(_SIGNATURE))
-        while len(prefix := handle.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", prefix)
-            if kind == b"IDAT" or length > _LARGEST:
-                return
-            yield kind, handle.read(length)
-            handle.seek(4, 1)
+        yield from (chunk for chunk in _walked(handle) if chunk is not None)
+
+
+def _walked(handle: IO[bytes]) -> Iterator[Chunk | None]:
+    """The chunks before the pixels, and None when the pixels are reached, or a chunk that is far too large."""
+    handle.seek(len(_SIGNATURE))
+    while len(prefix := handle.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", prefix)
+        if kind == b"IDAT" or length > _LARGEST:
+            yield None
+            return
+        yield kind, handle.read(length)
+        handle.seek(4, 1)

@@ -47,25 +47,30 @@ class _Raster(ABC):
 
     def header(self, path: Path) -> Header:
         """Shape and bit depth; raises InputError as in `palpate.data.formats.images.read_form`."""
-        form = read_form(path)
+        return self._header(path, first_bytes(path))
+
+    def _header(self, path: Path, head: bytes) -> Header:
+        form = read_form(path, head)
         return Header(
             self.name, form.shape, form.dtype, _lattice(form.dtype), lossless=self.lossless,
-            orientation=orientation_of(path),
+            orientation=orientation_of(path, head),
         )  # fmt: skip
 
     def read(self, path: Path) -> Scan:
         """The pixels as they are stored; raises InputError as in `palpate.data.formats.images.read_image`."""
-        return Scan(self.header(path), read_image(path))
+        head = first_bytes(path)
+        return Scan(self._header(path, head), read_image(path, head))
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """Write a marked copy; see `palpate.data.formats.scan.Format.write`."""
-        require_fit(source, self.header(source), stored, target)
+        header = self.header(source)
+        require_fit(source, header, stored, target)
         with one_sentence(source):
-            encoded = self._encoded(source, stored, note)
+            encoded = self._encoded(source, header, stored, note)
         write_atomically(target, encoded)
 
     @abstractmethod
-    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
         """The whole file of a marked copy."""
 
 
@@ -76,11 +81,11 @@ class Png(_Raster):
     name: Kind = "PNG"
     suffix: str = ".png"
 
-    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
         texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
-        turn = orientation_of(source)
+        turn, head = header.orientation, first_bytes(source)
         asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
-        kept = kept_chunks(source) if self.claims(source, first_bytes(source)) else ()
+        kept = kept_chunks(source, head) if self.claims(source, head) else ()
         return encode_png(stored, (*kept, *asked, *texts))
 
 
@@ -92,7 +97,7 @@ class Jpeg(_Raster):
     suffix: str = ".jpg"
     lossless: bool = False
 
-    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
         with open(source, "rb") as handle, opened(source, handle, "JPEG") as image:
             options = _compression(image)
         sink = io.BytesIO()
@@ -107,7 +112,7 @@ class Tiff(_Raster):
     name: Kind = "TIFF"
     suffix: str = ".tif"
 
-    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
+    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
         tags = tiff_tags(source)
         sink = io.BytesIO()
         tifffile.imwrite(
@@ -133,8 +138,8 @@ class Plain(_Raster):
     name: Kind = "BMP"
     suffix: str = ".png"
 
-    def _encoded(self, source: Path, stored: Array, note: Note) -> bytes:
-        return Png()._encoded(source, stored, note)
+    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
+        return Png()._encoded(source, header, stored, note)
 
 
 def _lattice(dtype: str) -> tuple[int, int] | None:
