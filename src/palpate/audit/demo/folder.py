@@ -14,7 +14,7 @@ from palpate.storage.writing import write_atomically
 
 SEED = 2024
 """Seed of the phantoms; the networks were trained on other phantoms."""
-TRAINING, TRAINING_SEED = 100, 5077
+TRAINING, TRAINING_SEED = 180, 5077
 """Phantoms that the grading network is hardened on, and their seed."""
 
 PIXELS = 96
