@@ -45,7 +45,7 @@ class Demo:
 
 DEMOS = {
     "classification": Demo(
-        30,  # six of each grade
+        25,  # five of each grade
         partial(write_fundus_folder, size=PIXELS),
         model_file("demo.fundus", "grades phantoms"),
         CLASSIFICATION,
@@ -55,7 +55,7 @@ DEMOS = {
         training=True,
     ),
     "segmentation": Demo(
-        12,
+        10,
         partial(write_thorax_folder, hounsfield=True),
         model_file("demo.thorax", "outlines lungs and lesions"),
         SEGMENTATION,

@@ -54,7 +54,7 @@ def _artefact(name: str) -> str:
 
 
 def _few(probed: int) -> str:
-    """Traces and probes of fewer images than by default."""
+    """Traces and probes of fewer images than by default. Probes of masks and boxes would take as long as the attacks."""
     return f"""\
 # A real audit leaves out these two tables. It then traces 4 images of each attack, and probes 8 of each goal.
 [stability]
@@ -117,7 +117,7 @@ eps = ["1/255", "2/255", "4/255"]
     + _artefact("dust")
     + f"""\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
-after = ["8bit", "jpeg75", "half", "blur1"]
+after = ["8bit", "jpeg75", "blur1"]
 
 [run]
 curve = "bisect"  # each image searches for the smallest budget that beats it
@@ -173,7 +173,7 @@ floor = 0.8  # beaten if the mean Dice of the image's structures is at or below 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
 # Each stored step is one Hounsfield unit here; the scanner's own noise has a deviation of 14 to 40.
-eps = ["16 stored steps", "32 stored steps", "64 stored steps"]
+eps = ["24 stored steps", "32 stored steps", "64 stored steps"]
 lattice = true  # only values that the files can store: saving does not change what an attack finds
 
 # `strongest` decides which images are beaten; `cospgd` and `smia` go on to their last step at every budget and show how
@@ -191,9 +191,9 @@ lattice = true  # only values that the files can store: saving does not change w
     + _artefact("metal")
     + f"""\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
-after = ["8bit", "jpeg75", "half", "blur1"]
+after = ["8bit", "jpeg75", "blur1"]
 
-{_few(1)}[[gates]]  # `palpate audit` ends with status 1 where a gate fails
+{_few(0)}[[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_score"
 at_least = 0.8
 """
@@ -228,7 +228,7 @@ floor = 0.5  # beaten if F1 is at or below this
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-eps = ["2/255", "4/255", "8/255"]
+eps = ["3/255", "4/255", "8/255"]
 
 # `strongest` decides which images are beaten; `pgd` and `smia` go on to their last step at every budget and show how
 # far the score falls. Fewer steps than a real audit gives them (`palpate list attacks`).
@@ -245,9 +245,9 @@ eps = ["2/255", "4/255", "8/255"]
     + _artefact("lens-particles")
     + f"""\
 [survival]  # in addition to saving and reading again; a real audit measures more (`palpate list post-processing`)
-after = ["8bit", "jpeg75", "half", "blur1"]
+after = ["8bit", "jpeg75", "blur1"]
 
-{_few(1)}[[gates]]  # `palpate audit` ends with status 1 where a gate fails
+{_few(0)}[[gates]]  # `palpate audit` ends with status 1 where a gate fails
 metric = "clean_score"
 at_least = 0.7
 """
