@@ -54,7 +54,7 @@ def _artefact(name: str) -> str:
 
 
 def _few(probed: int) -> str:
-    """Traces and probes of fewer images than by default. Probes of masks and boxes would take as long as the attacks."""
+    """Traces and probes of fewer images than by default: probes of masks and boxes take as long as their attacks."""
     return f"""\
 # A real audit leaves out these two tables. It then traces 4 images of each attack, and probes 8 of each goal.
 [stability]
@@ -126,8 +126,8 @@ curve = "bisect"  # each image searches for the smallest budget that beats it
 metric = "clean_accuracy"
 at_least = 0.8
 
-# `palpate harden plan.toml` trains the network against attacks, on other phantoms than those of the audit. An epoch that
-# costs more than `lose_at_most` of the clean accuracy is never chosen; of 30 images one is already 3 points.
+# `palpate harden plan.toml` trains the network against attacks, on other phantoms than those of the audit. An epoch
+# that costs more than `lose_at_most` of the clean accuracy is never chosen; one of 30 images is already 3 points.
 [harden]
 eps = "1/255"
 epochs = 4
@@ -228,7 +228,7 @@ floor = 0.5  # beaten if F1 is at or below this
 
 [threat]
 norm = "linf"  # every stored value may change by at most eps
-eps = ["3/255", "4/255", "8/255"]
+eps = ["4/255", "6/255", "8/255"]
 
 # `strongest` decides which images are beaten; `pgd` and `smia` go on to their last step at every budget and show how
 # far the score falls. Fewer steps than a real audit gives them (`palpate list attacks`).
