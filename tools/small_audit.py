@@ -26,6 +26,12 @@ steps = 3
 [survival]
 after = ["half"]
 
+[stability]
+images = 1
+
+[quality]
+images = 1
+
 [run]
 batch = 4
 """

@@ -151,7 +151,7 @@ def demo(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Whole audits, offline, some ten minutes of one core: digital phantoms and small networks for three tasks.
+    """Whole audits, offline, in a few minutes: digital phantoms and small networks for three tasks.
 
     At the end the grading network is trained against attacks, and compared with the one before.
     """

@@ -26,6 +26,7 @@ def test_a_full_proof_adds_budgets_and_stronger_attacks_to_everything_of_the_pla
 def test_a_short_proof_has_two_attacks_two_budgets_and_few_images(tmp_path):
     made = proof_plan(tiny.write(tmp_path, tiny.HARDEN + ARTEFACT), 8.0, "short")
     assert [section.attack for section in made.attacks] == ["apgd-margin", "square"]
+    assert [section.parameters for section in made.attacks] == [{"steps": 20}, {"queries": 100}]
     assert made.radii == (8.0, 32.0)
     assert made.artefacts == ()
     assert made.data.limit == 24

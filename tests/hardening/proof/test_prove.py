@@ -14,7 +14,7 @@ from tests.hardening import tiny
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """Attacks of few steps: here it matters what is done with their results."""
-    monkeypatch.setattr(checks, "STEPS", 2)
+    monkeypatch.setattr(checks, "STEPS", {"full": 2, "short": 2})
     monkeypatch.setattr(plans, "QUERIES", 3)
 
 

@@ -125,10 +125,10 @@ def _resolution(*fractions: Any) -> tuple[float, float] | None:
 
 @contextmanager
 def _only_page(path: Path) -> Iterator[Any]:
-    # tifffile logs minor problems; those that matter here are raised.
+    # tifffile logs minor problems; those that matter here are raised. A changed level would clear what all loggers
+    # remember, for every page.
     logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    silent, logger.disabled = logger.disabled, True
     try:
         # A description in OME-XML may name more files, which are not part of this image.
         with tifffile.TiffFile(path, is_ome=False) as file:
@@ -143,7 +143,7 @@ def _only_page(path: Path) -> Iterator[Any]:
                 )
             yield file.pages[0]
     finally:
-        logger.setLevel(level)
+        logger.disabled = silent
 
 
 def _form(path: Path, page: Any) -> Form:

@@ -28,16 +28,16 @@ OFFSET = 1024
 """Added to Hounsfield units, so that 16-bit PNG, which have no negative values, can store them."""
 
 
-def write_fundus_folder(folder: Path, count: int, seed: int) -> None:
+def write_fundus_folder(folder: Path, count: int, seed: int, *, size: int = 128) -> None:
     """Write `count` fundus phantoms as `images/phantom_0000.png` ... and `labels.csv` with columns `file,grade`.
 
-    The images are those of `fundus_set(count, seed)`; files of the same names are replaced.
+    The images are those of `fundus_set(count, seed, size)`; files of the same names are replaced.
 
     Raises:
-        InputError: for a negative count.
+        InputError: for a negative count, or too small a size.
         StorageError: when the folder cannot be written.
     """
-    images, grades = fundus_set(count, seed)
+    images, grades = fundus_set(count, seed, size)
     with _writing(folder):
         names = _write_pictures(folder, "images", images)
         _write_table(folder / "labels.csv", ("file", "grade"), zip(names, grades.tolist(), strict=True))
@@ -102,18 +102,18 @@ def labelled(lungs: npt.NDArray[np.uint8], lesions: npt.NDArray[np.bool_]) -> np
     return np.where(lesions, 3, lungs).astype(np.uint8)
 
 
-def write_endoscopy_folder(folder: Path, count: int, seed: int) -> None:
+def write_endoscopy_folder(folder: Path, count: int, seed: int, *, size: int = 128) -> None:
     """Write `count` endoscopy phantoms with the boxes of their artefacts.
 
     `images.csv` has a column `image` and names all images, those without artefacts too; `boxes.csv` has columns
-    `image,label,xmin,ymin,xmax,ymax`, in pixels. The phantoms are those of `endoscopy_set(count, seed)`; files of the
-    same names are replaced.
+    `image,label,xmin,ymin,xmax,ymax`, in pixels. The phantoms are those of `endoscopy_set(count, seed, size)`; files of
+    the same names are replaced.
 
     Raises:
-        InputError: for a negative count.
+        InputError: for a negative count, or too small a size.
         StorageError: when the folder cannot be written.
     """
-    images, boxes, labels = endoscopy_set(count, seed)
+    images, boxes, labels = endoscopy_set(count, seed, size)
     with _writing(folder):
         names = _write_pictures(folder, "images", images)
         _write_table(folder / "images.csv", ("image",), ((name,) for name in names))

@@ -21,8 +21,10 @@ from palpate.victim import Victim
 
 IMAGES = {"full": 64, "short": 8}
 """At most this many of the audit's images, from every class in turn."""
-RESTARTS = 5
-STEPS = 40
+RESTARTS = {"full": 5, "short": 3}
+"""Starts of the climb with several starts."""
+STEPS = {"full": 40, "short": 20}
+"""Steps of each climb."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def rows_of(subject: Subject, extent: Extent = "full") -> tuple[int, ...]:
     return subject.spread(range(len(subject.table)), IMAGES[extent])
 
 
-def measured(before: Measured, after: Measured, threat: ThreatSection, eps: float) -> list[Measurement]:
+def measured(
+    before: Measured, after: Measured, threat: ThreatSection, eps: float, extent: Extent = "full"
+) -> list[Measurement]:
     """What the records of the audits do not hold, because each asks for more than one attack on the same images.
 
     A climb with one and with several starts, images that beat the old model, and another norm. The audits themselves
@@ -105,12 +109,14 @@ def measured(before: Measured, after: Measured, threat: ThreatSection, eps: floa
         after: the trained model.
         threat: the plan's threat: its region, lattice and norm.
         eps: the budget of the training in stored values.
+        extent: how long the climbs are, and how many starts there are.
     """
+    steps, starts = STEPS[extent], RESTARTS[extent]
     ball, other = threat.build(eps), _other_norm(before, threat, eps)
     climbs = {
-        "one start": catalog.make("apgd-margin", ball, steps=STEPS),
-        "several starts": catalog.make("apgd-margin", ball, steps=STEPS, restarts=RESTARTS),
-        "another norm": catalog.make("apgd-margin", other, steps=STEPS),
+        "one start": catalog.make("apgd-margin", ball, steps=steps),
+        "several starts": catalog.make("apgd-margin", ball, steps=steps, restarts=starts),
+        "another norm": catalog.make("apgd-margin", other, steps=steps),
     }
     found = [Measurement(name, before.under(attack), after.under(attack)) for name, attack in climbs.items()]
     moved = after.under(Transfer(ball, surrogate=before.subject.victim), before.subject.victim)

@@ -18,8 +18,8 @@ FARTHER = {"full": (1.0, 2.0, 4.0), "short": (1.0, 4.0)}
 """Budgets of the proof, in budgets of the training."""
 FEW = 24
 """Images of a short proof."""
-QUERIES = 100
-"""Queries of the search without gradients of a short proof."""
+STEPS, QUERIES = 20, 100
+"""Steps of the climb, and queries of the search without gradients, of a short proof."""
 _NOT_PROVEN = ("harden", "gates", "export", "reference")
 _LEFT_OUT = ("artefacts", "survival", "stability", "quality")
 """What a short proof leaves out, and a full one keeps."""
@@ -67,7 +67,7 @@ def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[s
     # They decide which images are beaten, so they may stop there; the plan's own attacks say how far the score falls.
     if extent == "short":
         return [
-            {"attack": "apgd-margin", "curve": "rising"},
+            {"attack": "apgd-margin", "curve": "rising", "steps": STEPS},
             {"attack": "square", "curve": "rising", "queries": QUERIES},
         ]
     wanted = {"strongest": "rising", "square": "rising"}

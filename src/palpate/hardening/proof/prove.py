@@ -16,7 +16,7 @@ from palpate.audit.run.progress import Progress
 from palpate.audit.run.runner import AuditOutcome
 from palpate.audit.run.runner import audit as carry_out
 from palpate.audit.subject.subject import Subject, load_subject
-from palpate.hardening.proof.checks import Measured, measured, rows_of
+from palpate.hardening.proof.checks import RESTARTS, STEPS, Measured, measured, rows_of
 from palpate.hardening.proof.plans import Extent, proof_plan
 from palpate.hardening.record import FILE
 from palpate.hardening.run import Hardened
@@ -97,13 +97,13 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
 def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path, extent: Extent) -> None:
     """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
     task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0], extent)
-    identity = digest(
-        [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
-    )
+    decides = [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
+    # Full proofs keep the identity that they had before short ones had other climbs.
+    identity = digest(decides if extent == "full" else [*decides, STEPS[extent], RESTARTS[extent]])
     if _measured_already(folder / CHECKS, identity):
         return
     models = [Measured(subject, rows, task, plan.run.batch, plan.seed) for subject in subjects]
-    found = [one.stored for one in measured(models[0], models[1], plan.threat, eps)]
+    found = [one.stored for one in measured(models[0], models[1], plan.threat, eps, extent)]
     contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": found}
     if plan.harden is not None:
         contents["lose_at_most"] = plan.harden.lose_at_most

@@ -1,4 +1,4 @@
-"""The demo's classifier: a small, ordinary MONAI network that grades digital fundus phantoms.
+"""The demo's classifier: a small, ordinary residual network that grades digital fundus phantoms.
 
 It was trained on phantoms alone by `tools/train_demo.py classification`, with ordinary augmentation
 (mirrored, turned, noise) and without any defence. It says nothing about any patient.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from palpate.models.demo.networks import ResidualNetwork
 from palpate.models.demo.shipped import load_shipped
 
 SIZE = 128
-"""Width and height of the images it takes, in pixels."""
+"""Width and height of the images it was trained on, in pixels; it grades smaller ones too."""
 
 CLASSES = ("no DR", "mild", "moderate", "severe", "proliferative")
 """Names of the grades 0..4."""
@@ -33,21 +34,7 @@ def build() -> nn.Module:
 
     It takes float images of (batch, 3, 128, 128) that are already normalised, (stored - MEAN) / STD.
     """
-    # MONAI takes seconds to import, and the plans of the demo read this module for its constants.
-    from monai.networks.nets.resnet import ResNet
-
-    network: nn.Module = ResNet(
-        block="basic",
-        layers=[1, 1, 1, 1],
-        block_inplanes=[12, 24, 32, 48],
-        spatial_dims=2,
-        n_input_channels=3,
-        conv1_t_size=5,
-        conv1_t_stride=2,
-        no_max_pool=True,
-        num_classes=len(CLASSES),
-    )
-    return network
+    return ResidualNetwork((12, 24, 32, 48), len(CLASSES))
 
 
 def load() -> nn.Module:

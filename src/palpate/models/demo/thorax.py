@@ -1,4 +1,4 @@
-"""The demo's segmenter: a small MONAI U-Net that outlines lungs and lesions in slices of thorax phantoms.
+"""The demo's segmenter: a small U-Net that outlines lungs and lesions in slices of thorax phantoms.
 
 It was trained on phantoms alone by `tools/train_demo.py segmentation`, with ordinary augmentation and without any
 defence. It says nothing about any patient.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from palpate.models.demo.networks import SmallUNet
 from palpate.models.demo.shipped import load_shipped
 
 SIZE = 128
@@ -31,18 +32,7 @@ def build() -> nn.Module:
     It takes float images (batch, 1, height, width) that are already normalised, (stored - MEAN) / STD, and returns
     logits (batch, 4, height, width) of background, left lung, right lung and lesion.
     """
-    # MONAI takes seconds to import, and the plans of the demo read this module for its constants.
-    from monai.networks.nets.unet import UNet
-
-    return UNet(
-        spatial_dims=2,
-        in_channels=1,
-        out_channels=1 + len(STRUCTURES),
-        channels=(8, 16, 32, 64),
-        strides=(2, 2, 2),
-        num_res_units=1,
-        norm="batch",
-    )
+    return SmallUNet((8, 16, 32, 64), 1 + len(STRUCTURES))
 
 
 def load() -> nn.Module:
