@@ -65,9 +65,9 @@ class HardenSection(Section):
     """`none`, `shift` (random shifts by up to 6 %), `flips` (along every axis, for images without a fixed
     orientation), or a factory `file.py:function` whose function changes one image and its annotation."""
     batch_norm: Literal["train", "frozen"] = "train"
-    """What batch norms use in the training step: statistics of the batch, which also move the running ones (`train`), or
-    the running ones of your model, which stay as they are (`frozen`; for batches of a few images). Their scales and
-    shifts are trained with both."""
+    """What batch norms use in the training step: statistics of the batch, which also move the running ones (`train`),
+    or the running ones of your model, which stay as they are (`frozen`; for batches of a few images). Their scales
+    and shifts are trained with both."""
     loss: str = Field(default="", examples=['loss = "train.py:loss"'])
     """A factory `file.py:function` whose function gives the loss of each image (B,) from outputs and targets. By
     default cross-entropy for classes, with soft Dice for masks, and classification with localisation for boxes."""
