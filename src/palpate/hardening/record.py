@@ -64,6 +64,7 @@ def record(
             "weights_after": after,
             "file": saved.path.name,
             "field": saved.field,
+            **({} if saved.confidence is None else {"confidence": saved.confidence}),
         },
         "best": trained.best,
         "averaged": trained.averaged,

@@ -19,7 +19,7 @@ from palpate.tensors import leaves
 
 _ELSEWHERE = {"data", "validation", "proof_limit"}
 """Parts of `[harden]` that name places on a disk, whose images are compared instead, or come after the training."""
-_LATER = {"batch_norm": "train"}
+_LATER = {"batch_norm": "train", "operating_point": "keep"}
 """Fields that older checkpoints lack, with the value that those had."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 

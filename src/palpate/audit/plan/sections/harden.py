@@ -80,6 +80,10 @@ class HardenSection(Section):
     lose_at_most: float = Field(default=0.02, ge=0, le=1)
     """Clean score that may be lost on the validation images, as a share (0.02 is 2 points). An epoch below it is never
     chosen."""
+    operating_point: Literal["keep", "choose"] = "keep"
+    """Boxes: `choose` scores each epoch at the confidence with the best clean score of the validation images, and
+    writes that of the chosen epoch as `task.confidence` into the plan of the trained model. Training against attacks
+    lowers confidences: a detector that finds as much as before misses boxes at its old one. `keep`: the plan's."""
     judge: str = Field(default="", examples=['judge = "apgd-margin"'])
     """The attack that chooses the best epoch; by default another one, with another loss, than the recipe trains on."""
     judge_settings: dict[str, Any] = Field(default_factory=dict, examples=["judge_settings = {steps = 20}"])
