@@ -101,7 +101,7 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
 
 def _write_checks(plan: Plan, models: list[Measured], eps: float, folder: Path) -> None:
     """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
-    known = [model.subject.identity(model.rows) for model in models]
+    known: list[Any] = [model.subject.identity(model.rows) for model in models]
     known += [eps, plan.seed, encode(plan.threat.build(eps))]
     if models[0].task != models[1].task:
         known.append([encode(model.task) for model in models])
