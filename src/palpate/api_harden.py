@@ -152,7 +152,7 @@ def settings_of(recipe: str, settings: Mapping[str, Any]) -> HardenSection:
     """
     from pydantic import ValidationError
 
-    left_out = {"data", "validation", "recipe", "loss", "augment", "optimiser", "eps"}
+    left_out = {"data", "validation", "recipe", "loss", "augment", "optimiser", "eps", "operating_point"}
     known = [name for name in HardenSection.model_fields if name not in left_out]
     for name in settings:
         if name not in known:

@@ -71,6 +71,7 @@ def test_a_finished_training_is_given_back_and_another_one_is_refused(done, tmp_
         ('recipe = "tradess"', "harden.recipe: There is no recipe 'tradess'"),
         ('recipe = "segpgd"', "harden.recipe: recipe 'segpgd' trains"),
         ('recipe = "pgd"\nsettings = {stepps = 3}', "harden.recipe: .*stepps"),
+        ('operating_point = "choose"', "harden.operating_point: only boxes have a confidence"),
         ('judge = "transfer"', "harden.judge: 'transfer' needs more than the model"),
         ('optimiser = "adam"', 'harden.optimiser: "adam" is not adamw, sgd'),
         ('loss = "model.py:loss"', "harden.loss: .*no function 'loss'"),

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -5,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from palpate.audit.plan.plan import load_plan
 from palpate.errors import InputError, PlanError
 from palpate.hardening import weights
-from palpate.hardening.hardened_plan import hardened_plan
+from palpate.hardening.hardened_plan import hardened_plan, with_model
 from palpate.hardening.material import load_material
 from palpate.hardening.trainable import network_inside, require_trainable, require_trainable_source
 from palpate.hardening.weights import SavedModel, save_model
@@ -91,6 +93,12 @@ def test_the_new_plan_names_the_new_weights_and_loses_its_training_table(tmp_pat
     assert again.harden is None
     assert again.data == plan.data
     assert again.attacks == plan.attacks
+
+
+def test_the_new_plan_has_the_chosen_operating_point():
+    saved = SavedModel(Path("/p/hardened/weights.safetensors"), "weights", confidence=0.35)
+    made = with_model({"model": {}, "task": {"kind": "detection", "confidence": 0.5}}, saved, Path("/p"))
+    assert made["task"] == {"kind": "detection", "confidence": 0.35}
 
 
 def test_a_plan_without_training_images_is_told_how_to_give_them(tmp_path):

@@ -55,6 +55,7 @@ def course_of(material: Material) -> Course:
         catalog.make("fgsm", threat),
         plan.run.batch,
         derive(plan.seed, "harden"),
+        choose=settings.operating_point == "choose",
     )
     return Course(
         victim=material.training.victim,
@@ -86,6 +87,8 @@ def require_possible(plan: Plan, settings: HardenSection) -> None:
     if "artefacts" not in named:
         recipe, _ = recipes_of(settings, task, threat, ImageFacts())
         judge_of(settings, task, recipe, threat)
+    if settings.operating_point == "choose" and family_of(task) != "detection":
+        raise PlanError("harden.operating_point: only boxes have a confidence that can be chosen. Remove the field.")
     optimiser_of(settings, plan.root)
     if settings.loss:
         own_loss(settings.loss, plan.root)

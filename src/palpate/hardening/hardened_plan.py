@@ -22,10 +22,11 @@ def document_of(plan: Plan) -> dict[str, Any]:
 
 
 def with_model(document: dict[str, Any], saved: SavedModel, root: Path) -> dict[str, Any]:
-    """The document with the trained model; paths stay relative to the plan's folder."""
+    """The document with the trained model and its operating point; paths stay relative to the plan's folder."""
     model = {key: value for key, value in document["model"].items() if key != "weights_entry"}
     model[saved.field] = Path(os.path.relpath(saved.path, root)).as_posix()
-    return {**document, "model": model}
+    task = document["task"] if saved.confidence is None else {**document["task"], "confidence": saved.confidence}
+    return {**document, "model": model, "task": task}
 
 
 def plan_text(document: dict[str, Any], comment: str) -> str:

@@ -19,11 +19,12 @@ from palpate.units import amounts
 
 VERSION = 1
 FILE = "harden.json"
-MODE = (
-    "Attacks were crafted with the model in evaluation mode and with frozen weights; the training step used training "
-    "mode, so batch norms saw attacked images. The drift of their running statistics is given per epoch in standard "
-    "deviations."
-)
+_CRAFTED = "Attacks were crafted with the model in evaluation mode and with frozen weights; the training step used "
+MODES = {
+    "train": f"{_CRAFTED}training mode, so batch norms saw attacked images. The drift of their running statistics is "
+    "given per epoch in standard deviations.",
+    "frozen": f"{_CRAFTED}training mode, but batch norms kept their running statistics.",
+}
 
 
 def record(
@@ -50,7 +51,7 @@ def record(
         "threat": plan.threat.model_dump(mode="json"),
         "eps": {"value": material.eps, "words": list(amounts(material.eps, training.scale))},
         "course": described_course(course),
-        "mode": MODE,
+        "mode": MODES[material.settings.batch_norm],
         "training": _images(
             training.table.fingerprint(material.rows.training), training, material.rows.training, dicom
         ),
@@ -63,6 +64,7 @@ def record(
             "weights_after": after,
             "file": saved.path.name,
             "field": saved.field,
+            **({} if saved.confidence is None else {"confidence": saved.confidence}),
         },
         "best": trained.best,
         "averaged": trained.averaged,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from palpate.audit.subject.machine import repeatable
 from palpate.hardening.contracts import Course, Trained
 from palpate.hardening.courses import course_of, described_course, require_possible
 from palpate.hardening.curves import curves
+from palpate.hardening.examination import Examination
 from palpate.hardening.hardened_plan import hardened_plan
 from palpate.hardening.loop.progress import Progress, Silence
 from palpate.hardening.loop.trainer import train
@@ -97,6 +98,9 @@ def _written(material: Material, course: Course, trained: Trained, folder: Path)
     module.load_state_dict(trained.state)
     plan = material.plan
     saved = save_model(network_inside(module), plan.model.source(), plan.root, folder)
+    if trained.best and material.settings.operating_point == "choose" and isinstance(course.examiner, Examination):
+        task = course.examiner.task_for(material.judged)
+        saved = replace(saved, confidence=getattr(task, "confidence", None))
     new_plan = plan.root / f"{plan.origin.stem}-hardened.toml"
     write_atomically(new_plan, hardened_plan(plan, saved).encode())
     write_record(folder, record(material, course, trained, saved, before, weights_digest(module)))

@@ -31,10 +31,12 @@ class SavedModel:
     Attributes:
         path: the file or folder.
         field: the field of `[model]` that names it: `weights`, `torchscript`, `bundle` or `huggingface`.
+        confidence: of a detector whose operating point was chosen anew; None: as before.
     """
 
     path: Path
     field: str
+    confidence: float | None = None
 
 
 def save_model(network: nn.Module, source: ModelSource, root: Path, folder: Path) -> SavedModel:

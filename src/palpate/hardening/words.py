@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from palpate.audit.plan.tasks import score_words
+from palpate.hardening.material import Material
 from palpate.hardening.run import Hardened
 from palpate.units import amounts
 
@@ -19,9 +20,10 @@ def sentences(hardened: Hardened) -> list[str]:
     name = score_words(material.plan.task)
     lines = [*trained.events, *material.notes]
     if trained.best == 0:
+        point = 'harden.operating_point = "choose", ' if _keeps_confidence(material) else ""
         lines.append(
-            "No epoch had a better robust score within the clean floor, so the weights are those from before. Try more "
-            "epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
+            "No epoch had a better robust score within the clean floor, so the weights are those from before. Try "
+            f"{point}more epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
         )
     else:
         lines.append(
@@ -30,5 +32,12 @@ def sentences(hardened: Hardened) -> list[str]:
             f"{first.clean:.3f} before, {best.clean:.3f} after."
         )
     assert hardened.saved is not None and hardened.plan is not None
+    if hardened.saved.confidence is not None:
+        lines.append(f"Boxes count from a confidence of {hardened.saved.confidence:g} now: use it with these weights.")
     lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
     return lines
+
+
+def _keeps_confidence(material: Material) -> bool:
+    """Whether boxes were scored at the plan's confidence, which training may lower."""
+    return material.plan.task.kind == "detection" and material.settings.operating_point == "keep"

@@ -62,6 +62,8 @@ def test_one_image_uses_the_running_statistics_and_leaves_them():
     assert network[1].training and all(torch.equal(before[name], now) for name, now in copied(network).items())
     with fit_for(network, 2):
         assert network[1].training
+    with fit_for(network, 2, frozen=True):
+        assert not network[1].training and network.training
 
 
 def test_one_image_passes_batch_norms_of_torchscript_too():

@@ -160,13 +160,15 @@ def test_a_finished_training_is_given_back_without_work(tmp_path):
     ("changes", "text"),
     [
         ({"rate": 0.02}, "harden.rate was 0.01 and is 0.02"),
+        # Not a part of what a training is by default: checkpoints from before the field existed stay valid.
+        ({"batch_norm": "frozen"}, "harden.batch_norm is new"),
         ({"lessons": Shuffled(seed=2)}, "training images differ"),
         ({"lessons": Shuffled(count=32)}, "batches of an epoch was 3 and is 4"),
         ({"module": network(1)}, "weights differ"),
         ({"eps": 9.0}, "eps was 10.0 and is 9.0"),
         ({"optimiser": partial(torch.optim.SGD, lr=0.01)}, "optimiser differs"),
     ],
-    ids=["rate", "images", "count", "weights", "eps", "optimiser"],
+    ids=["rate", "batch norm", "images", "count", "weights", "eps", "optimiser"],
 )
 def test_another_training_is_refused_by_what_differs(tmp_path, stopped, changes, text):
     before = (stopped / "state.pt").read_bytes()

@@ -243,6 +243,16 @@ def test_batches_of_one_image_do_not_break_batch_norms(tmp_path):
     assert all(torch.equal(before[name], now) for name, now in copied(module).items())
 
 
+def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scales(tmp_path):
+    module = network()
+    before = copied(module)
+    trained = train(better(module, batch_norm="frozen"), tmp_path)
+    assert [row.drift for row in trained.epochs] == [0, 0, 0, 0] and trained.best == 3
+    assert all(torch.equal(trained.state[f"1.{name}"], before[f"1.{name}"]) for name in ("running_mean", "running_var"))
+    assert not torch.equal(trained.state["1.weight"], before["1.weight"])
+    assert not torch.equal(trained.state["0.weight"], before["0.weight"])
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_only_the_training_step_is_computed_in_a_coarse_format(tmp_path, precision, caplog):
     formats = []

@@ -19,6 +19,8 @@ from palpate.tensors import leaves
 
 _ELSEWHERE = {"data", "validation", "proof_limit"}
 """Parts of `[harden]` that name places on a disk, whose images are compared instead, or come after the training."""
+_LATER = {"batch_norm": "train", "operating_point": "keep"}
+"""Fields that older checkpoints lack, with the value that those had."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -31,6 +33,7 @@ def identity_of(course: Course, optimiser: Optimizer, given: Mapping[str, str]) 
         given: more of it that the caller knows, such as a digest of the plan or of the training table.
     """
     settings = course.settings.model_dump(mode="json", exclude=_ELSEWHERE)
+    settings = {name: value for name, value in settings.items() if name not in _LATER or value != _LATER[name]}
     first = next(iter(course.lessons.epoch(1)))
     tensors = {str(place): tensor for place, tensor in enumerate(leaves((first.images, first.targets)))}
     return {

@@ -1,4 +1,4 @@
-"""Batch norms in training: batches of one image, and how far their running statistics move."""
+"""Batch norms in training: frozen ones, batches of one image, and how far their running statistics move."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ def has_norms(module: nn.Module) -> bool:
 
 
 @contextmanager
-def fit_for(module: nn.Module, images: int) -> Iterator[None]:
+def fit_for(module: nn.Module, images: int, *, frozen: bool = False) -> Iterator[None]:
     """Inside the block, batch norms can train on so many images.
 
-    One image has no statistics of a batch: a batch norm then uses its running statistics, and does not change them.
+    A frozen batch norm uses its running statistics, and does not change them. So does one that sees a single image,
+    which has no statistics of a batch.
     """
-    alone = [part for _, part in _norms(module) if part.training] if images == 1 else []
-    for part in alone:
+    still = [part for _, part in _norms(module) if part.training] if frozen or images == 1 else []
+    for part in still:
         part.training = False
     try:
         yield
     finally:
-        for part in alone:
+        for part in still:
             part.training = True
 
 

@@ -93,7 +93,8 @@ class Practice:
                 crafted = recipe.craft(batch, situation)
         self._answers = None
         optimiser.zero_grad()
-        with fit_for(self._module, len(batch.images)), self._perturbed(recipe, batch, crafted, situation):
+        norms = fit_for(self._module, len(batch.images), frozen=course.settings.batch_norm == "frozen")
+        with norms, self._perturbed(recipe, batch, crafted, situation):
             loss = recipe.loss(batch, crafted, situation)
             self._require_slope(loss)
             with UserCode(course.victim.watchdog):

@@ -15,7 +15,7 @@ from palpate.audit.plan.tasks import task_of
 from palpate.audit.run.progress import Progress
 from palpate.audit.run.runner import AuditOutcome
 from palpate.audit.run.runner import audit as carry_out
-from palpate.audit.subject.subject import Subject, load_subject
+from palpate.audit.subject.subject import load_subject
 from palpate.hardening.proof.checks import RESTARTS, STEPS, Measured, measured, rows_of
 from palpate.hardening.proof.plans import Extent, proof_plan
 from palpate.hardening.record import FILE
@@ -84,7 +84,12 @@ def prove(
     shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
     say("Checks that the gain is real: restarts, searches without gradients, images against the old model.")
     subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
-    _write_checks(plan, subjects, eps, folders[1], extent)
+    rows = rows_of(subjects[0], extent)
+    models = [
+        Measured(subject, rows, task_of(made.task, "untargeted"), plan.run.batch, plan.seed)
+        for made, subject in zip(plans, subjects, strict=True)
+    ]
+    _write_checks(plan, models, eps, folders[1], extent)
     return Proof(*folders)
 
 
@@ -94,15 +99,18 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
         return carry_out(plan, folder, update=True, allow_pickle=allow_pickle, progress=progress)
 
 
-def _write_checks(plan: Plan, subjects: list[Subject], eps: float, folder: Path, extent: Extent) -> None:
+def _write_checks(plan: Plan, models: list[Measured], eps: float, folder: Path, extent: Extent) -> None:
     """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
-    task, rows = task_of(plan.task, "untargeted"), rows_of(subjects[0], extent)
-    decides = [subject.identity(rows) for subject in subjects] + [eps, plan.seed, encode(plan.threat.build(eps))]
-    # Full proofs keep the identity that they had before short ones had other climbs.
-    identity = digest(decides if extent == "full" else [*decides, STEPS[extent], RESTARTS[extent]])
+    known: list[Any] = [model.subject.identity(model.rows) for model in models]
+    known += [eps, plan.seed, encode(plan.threat.build(eps))]
+    if models[0].task != models[1].task:
+        known.append([encode(model.task) for model in models])
+    if extent != "full":
+        # Full proofs keep the identity that they had before short ones had other climbs.
+        known += [STEPS[extent], RESTARTS[extent]]
+    identity = digest(known)
     if _measured_already(folder / CHECKS, identity):
         return
-    models = [Measured(subject, rows, task, plan.run.batch, plan.seed) for subject in subjects]
     found = [one.stored for one in measured(models[0], models[1], plan.threat, eps, extent)]
     contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": found}
     if plan.harden is not None:

@@ -64,6 +64,10 @@ class HardenSection(Section):
     augment: str = Field(default="none", examples=['augment = "flips"'])
     """`none`, `shift` (random shifts by up to 6 %), `flips` (along every axis, for images without a fixed
     orientation), or a factory `file.py:function` whose function changes one image and its annotation."""
+    batch_norm: Literal["train", "frozen"] = "train"
+    """What batch norms use in the training step: statistics of the batch, which also move the running ones (`train`),
+    or the running ones of your model, which stay as they are (`frozen`; for batches of a few images). Their scales
+    and shifts are trained with both."""
     loss: str = Field(default="", examples=['loss = "train.py:loss"'])
     """A factory `file.py:function` whose function gives the loss of each image (B,) from outputs and targets. By
     default cross-entropy for classes, with soft Dice for masks, and classification with localisation for boxes."""
@@ -76,6 +80,10 @@ class HardenSection(Section):
     lose_at_most: float = Field(default=0.02, ge=0, le=1)
     """Clean score that may be lost on the validation images, as a share (0.02 is 2 points). An epoch below it is never
     chosen."""
+    operating_point: Literal["keep", "choose"] = "keep"
+    """Boxes: `choose` scores each epoch at the confidence with the best clean score of the validation images, and
+    writes that of the chosen epoch as `task.confidence` into the plan of the trained model. Training against attacks
+    lowers confidences: a detector that finds as much as before misses boxes at its old one. `keep`: the plan's."""
     judge: str = Field(default="", examples=['judge = "apgd-margin"'])
     """The attack that chooses the best epoch; by default another one, with another loss, than the recipe trains on."""
     judge_settings: dict[str, Any] = Field(default_factory=dict, examples=["judge_settings = {steps = 20}"])
