@@ -86,19 +86,30 @@ def where_most_fall(world: World, rounds: int, rivals: list[str]) -> tuple[list[
     return [ours, mixed, *others], figures
 
 
-def where_none_falls(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
-    """PGD-40 that runs to its end, over the floor."""
+def where_none_falls(world: World, rounds: int, rivals: list[str]) -> tuple[list[Contender], dict[str, float]]:
+    """PGD-40 that runs to its end, over the floor, over each peer, and over torchattacks tuned by hand."""
     attack = recipes.pgd(Linf(EPS_HOLD), steps=STEPS)
     below = Contender("floor: 40 forward and backward passes", partial(apart, "floor", EPS_HOLD, STEPS))
     plain = Contender("palpate PGD-40", world.ours(attack, world.plain))
     mixed = Contender("palpate PGD-40, mixed precision", world.ours(attack, world.mixed))
+
+    def chosen() -> float:
+        return world.ours(attack, choose(Victim(world.model, (0, 1)), world.images))()
+
+    choosing = Contender("palpate PGD-40, with the choice of its settings", chosen)
+    others = {name: Contender(f"{name} PGD-40", partial(apart, name, EPS_HOLD, STEPS)) for name in rivals}
+    if "torchattacks" in rivals:
+        work = partial(apart, "torchattacks", EPS_HOLD, STEPS, best=True)
+        others["torchattacks_tuned"] = Contender("torchattacks PGD-40, tuned by hand", work)
     say(f"PGD-40 at {EPS_HOLD:g}, where none falls")
-    race([below, plain, mixed], rounds)
+    race([below, plain, choosing, mixed, *others.values()], rounds)
     if plain.answer < 1 or mixed.answer < 1:
         raise SystemExit("A sample fell where none should; lower EPS_HOLD.")
-    return [below, plain, mixed], {
+    return [below, plain, choosing, mixed, *others.values()], {
         "pgd_floor_ratio": ratio(plain, below),
         "pgd_mixed_ratio": ratio(mixed, below),
+        "pgd_choosing_ratio": ratio(choosing, below),
+        **{f"pgd_hold_ratio_{name}": ratio(plain, other) for name, other in others.items()},
     }
 
 
@@ -201,7 +212,7 @@ def main() -> None:
     figures: dict[str, object] = {}
     for where, (contenders, found) in (
         ("most fall", where_most_fall(world, rounds, rivals)),
-        ("none falls", where_none_falls(world, rounds)),
+        ("none falls", where_none_falls(world, rounds, rivals)),
         ("eight radii", curve_over_one(world, rounds)),
         ("half fall", mixed_over_float(world, rounds)),
         ("per step", smia_over_pgd(world, rounds)),
