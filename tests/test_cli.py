@@ -491,6 +491,17 @@ def test_what_a_command_does_not_need_is_not_loaded(module: str, absent: set[str
     assert not set(done.stdout.split()) & absent
 
 
+def test_an_audit_of_classes_loads_neither_monai_nor_sympy(tmp_path: Path) -> None:
+    write(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from palpate.audit.plan.plan import load_plan\n"
+        "from palpate.audit.run.runner import audit\n"
+        "audit(load_plan(Path('plan.toml')), Path('run')); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"monai", "sympy"}
+
+
 def test_a_log_that_takes_no_sentence_leaves_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.StringIO):
         def write(self, text: str) -> int:

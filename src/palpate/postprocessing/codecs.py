@@ -14,10 +14,16 @@ from PIL import Image, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from palpate.errors import InputError
-from palpate.postprocessing.base import each, levels, span, span_words, through, top_level, values
+from palpate.postprocessing.base import levels, span, span_words, through, top_level, values
 from palpate.units import Scale
 
 Codec = Callable[[Image.Image], Image.Image]
+Planes = npt.NDArray[Any]
+"""Numbers (planes, C, rows, columns)."""
+_BLOCK = 8
+"""Rows that JPEG codes together."""
+_TOGETHER = 2**15
+"""Values of small images that are coded in one go; with larger ones, the calls themselves cost little."""
 _LONGEST = 65500
 """Side of the largest picture that JPEG's headers allow."""
 
@@ -60,11 +66,26 @@ class Jpeg:
             InputError: pictures larger than the format allows.
         """
         low, high = span(self.scale)
-        return each(images, lambda x: _recoded(x, low, high, 255, self._codec, self.scale.bounds))
+        return _each(images, lambda x: _recoded(x, low, high, 255, self._planes, self.scale.bounds))
 
     def soft(self, images: Tensor) -> Tensor:
         """The same, straight through (Shin and Song 2017); no gradient outside the window."""
         return through(self(images), images.clamp(*span(self.scale)))
+
+    def _planes(self, planes: Planes) -> Planes:
+        """All planes through the codec. Small grey ones are one tall picture: their blocks are coded separately."""
+        height, width = planes.shape[-2:]
+        missing = -height % _BLOCK
+        tall = min(_LONGEST, _TOGETHER // width) // (height + missing)
+        if planes.shape[1] == 3 or tall < 2:
+            return np.stack([_picture(plane, self._codec) for plane in planes])
+        # The encoder completes the last block with the last row, too.
+        grey = np.pad(planes.reshape(-1, height, width), ((0, 0), (0, missing), (0, 0)), mode="edge")
+        coded = [
+            np.asarray(self._codec(Image.fromarray(grey[start : start + tall].reshape(-1, width))))
+            for start in range(0, len(grey), tall)
+        ]
+        return np.concatenate(coded).reshape(grey.shape)[:, :height].reshape(planes.shape)
 
     def _codec(self, picture: Image.Image) -> Image.Image:
         file = io.BytesIO()
@@ -115,7 +136,7 @@ class Jpeg2000:
             InputError: pictures larger than the format allows.
         """
         low, high, top = self._stored
-        return each(images, lambda x: _recoded(x, low, high, top, self._codec, self.scale.bounds))
+        return _each(images, lambda x: _recoded(x, low, high, top, self._planes, self.scale.bounds))
 
     def soft(self, images: Tensor) -> Tensor:
         """The same, straight through; no gradient outside the window where 8 bits are exported."""
@@ -129,13 +150,25 @@ class Jpeg2000:
             return *span(self.scale), 255
         return low, low + top * (self.scale.step or 1.0), top
 
+    def _planes(self, planes: Planes) -> Planes:
+        return np.stack([_picture(plane, self._codec) for plane in planes])
+
     def _codec(self, picture: Image.Image) -> Image.Image:
         file = io.BytesIO()
         picture.save(file, "JPEG2000", quality_mode="rates", quality_layers=[self.ratio], irreversible=True)
         return Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(file.getvalue()))
 
 
-def _recoded(image: Tensor, low: float, high: float, top: int, codec: Codec, bounds: tuple[float, float]) -> Tensor:
+def _each(images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """`function` of every sample (C, *spatial); several small ones at once, as the planes of a volume."""
+    together = max(1, _TOGETHER // max(1, images[:1].numel()))
+    parts = [function(part.movedim(0, 1)).movedim(1, 0) for part in images.detach().split(together)]
+    return torch.cat(parts).contiguous()
+
+
+def _recoded(
+    image: Tensor, low: float, high: float, top: int, codec: Callable[[Planes], Planes], bounds: tuple[float, float]
+) -> Tensor:
     """One image (C, *spatial) as numbers from 0 (`low`) to `top` (`high`) through a codec, plane by plane."""
     if max(image.shape[-2:]) > _LONGEST:
         raise InputError(
@@ -146,7 +179,7 @@ def _recoded(image: Tensor, low: float, high: float, top: int, codec: Codec, bou
     numbers = levels(image, low, (high - low) / top, top).cpu().numpy().astype(depth)
     # (planes, C, rows, columns), whatever the number of spatial axes.
     planes = np.moveaxis(numbers.reshape(len(numbers), -1, *numbers.shape[-2:]), 0, 1)
-    coded = np.stack([_picture(plane, codec) for plane in planes]) if planes.size else planes
+    coded = codec(planes) if planes.size else planes
     numbers = np.moveaxis(coded, 1, 0).reshape(numbers.shape)
     return values(torch.from_numpy(numbers.astype(np.float64)).clamp_(max=top), low, high, top, image, bounds)
 

@@ -133,7 +133,8 @@ def gradient_missing(result: Tensor, place: Tensor) -> str:
     # The weights differ, because the plain sum of standardised values is constant.
     weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     try:
-        (gradient,) = torch.autograd.grad(result, place, weights.to(result), allow_unused=True)
+        # A slope as an argument would make torch import SymPy, which takes a second.
+        (gradient,) = torch.autograd.grad((result * weights.to(result)).sum(), place, allow_unused=True)
     except RuntimeError as error:
         return _failed(error)
     if gradient is None:
@@ -148,7 +149,7 @@ def _leaves_out(step: Callable[[Tensor], Tensor], images: Tensor) -> bool:
     with torch.enable_grad():
         result = step(place)
     weights = torch.rand(result.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(result)
-    (gradient,) = torch.autograd.grad(result, place, weights)
+    (gradient,) = torch.autograd.grad((result * weights).sum(), place)
     inside = (images != 0).to(images.dtype)  # background of exactly zero may have its own meaning
     centred = (images - images.mean()) * inside
     directions = (inside, centred / centred.abs().mean().clamp(min=1e-12))

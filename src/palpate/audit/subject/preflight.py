@@ -89,7 +89,8 @@ def preflight(
         random = _randomness(victim, task, images, targets, outputs, draws if random_model == "allow" else 0)
         findings += random or _companions(victim, images, outputs)
         victim.expect(outputs)
-        findings += _gradients(victim, task, images, targets)
+        # A mean over draws is another output than the first pass.
+        findings += _gradients(victim, task, images, targets, outputs if victim.draws == 1 else victim.judge(images))
     return findings
 
 
@@ -209,14 +210,14 @@ def _companions(victim: Victim, images: Tensor, outputs: Tree) -> list[AuditFind
     return [AuditFinding("failure", "batch dependence", text)]
 
 
-def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree) -> list[AuditFinding]:
+def _gradients(victim: Victim, task: Task, images: Tensor, targets: Tree, outputs: Tree) -> list[AuditFinding]:
     free = ", ".join(name for name, entry in catalog.attacks().items() if not entry.gradient)
     free += ", and of strongest its search"
     seen = preprocessing(victim.preprocess, images[:_TRIED])
     through = [AuditFinding("warning", "preprocessing", text) for level, text in seen if level == "warning"]
     try:
         zero = _gradient(victim, images, lambda outputs: task.loss(outputs, targets)) == 0
-        cooling = Cooling.of(task, victim.judge(images), targets)
+        cooling = Cooling.of(task, outputs, targets)
         blocked = zero.clone()
         if bool(zero.any()):
             blocked = zero & (_gradient(victim, images, lambda outputs: task.margin(cooling(outputs), targets)) == 0)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from palpate.attacks.budgets import Budget
 from palpate.audit.plan.items import Item
+from palpate.audit.work.clean import CleanMeasures
 from palpate.audit.work.survival import Survival
 from palpate.contracts import AttackResult
 from palpate.storage.records import Record
@@ -57,7 +58,7 @@ def outcomes(
     subject = survival.subject
     measured = survival.columns(item, rows, images, targets, budgets)
     columns = [
-        _columns(item, images, targets, budget, disease) | after
+        _columns(item, rows, images, targets, budget, disease, survival.measured) | after
         for budget, after in zip(budgets, measured, strict=True)
     ]
     won = torch.stack([budget.result.success for budget in budgets]).cpu()
@@ -94,7 +95,15 @@ def _row(tree: Tree, place: int) -> Tree:
     return mapped(lambda tensor: tensor[place], tree)
 
 
-def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease: Sequence[int]) -> dict[str, list[Any]]:
+def _columns(
+    item: Item,
+    rows: Sequence[int],
+    images: Tensor,
+    targets: Tree,
+    budget: Budget,
+    disease: Sequence[int],
+    measured: CleanMeasures,
+) -> dict[str, list[Any]]:
     result, change = budget.result, budget.result.images - images
     tensors = {
         "clean_prediction": _class(item, result.clean_prediction, len(images)),
@@ -122,7 +131,7 @@ def _columns(item: Item, images: Tensor, targets: Tree, budget: Budget, disease:
         "truth": item.reader.truth(targets),
         "clean_found": item.reader.found(result.clean_outputs),
         "found": item.reader.found(result.outputs),
-        "clean_measures": item.reader.measure(result.clean_outputs, targets),
+        "clean_measures": measured.of(item, rows, result.clean_outputs, targets),
         "measures": item.reader.measure(result.outputs, targets),
         **_stages(item, result),
     }

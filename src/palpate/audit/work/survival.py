@@ -15,6 +15,7 @@ from palpate.attacks.budgets import Budget
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.subject import Subject
+from palpate.audit.work.clean import CleanMeasures
 from palpate.audit.work.saving import Saver, as_stored, note_of
 from palpate.audit.work.verdicts import Verdicts
 from palpate.errors import InputError
@@ -41,11 +42,13 @@ class Survival:
         subject: the model and the images.
         steps: post-processing steps, in the order of the records; `saved`, if asked for, comes before them.
         saver: writes and reads files; None if the plan does not ask for it.
+        measured: measures of the clean images themselves.
     """
 
     subject: Subject
     steps: tuple[PostProcessing, ...]
     saver: Saver | None
+    measured: CleanMeasures = field(default_factory=CleanMeasures)
     _clean: dict[tuple[str, int], tuple[list[float], list[float]]] = field(default_factory=dict)
 
     @classmethod
