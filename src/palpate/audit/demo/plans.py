@@ -176,14 +176,13 @@ norm = "linf"  # every stored value may change by at most eps
 eps = ["24 stored steps", "32 stored steps", "64 stored steps"]
 lattice = true  # only values that the files can store: saving does not change what an attack finds
 
-# `strongest` decides which images are beaten; `cospgd` and `smia` go on to their last step at every budget and show how
-# far the score falls. Fewer steps than a real audit gives them (`palpate list attacks`).
+# `strongest` decides which images are beaten; `smia` goes on to its last step at every budget and shows how far the
+# score falls. Fewer steps than a real audit gives it (`palpate list attacks`).
 """
     + _attacks(
         (
             ("strongest", "", 'curve = "bisect"\n'),
             ("noise", "", "tries = 5\n"),
-            ("cospgd", "", "steps = 10\n"),
             ("smia", "", "steps = 10\n"),
             ("apgd-margin", "erase: lesion", "steps = 10\n"),
         )
@@ -230,14 +229,13 @@ floor = 0.5  # beaten if F1 is at or below this
 norm = "linf"  # every stored value may change by at most eps
 eps = ["4/255", "6/255", "8/255"]
 
-# `strongest` decides which images are beaten; `pgd` and `smia` go on to their last step at every budget and show how
-# far the score falls. Fewer steps than a real audit gives them (`palpate list attacks`).
+# `strongest` decides which images are beaten; `smia` goes on to its last step at every budget and shows how far the
+# score falls. Fewer steps than a real audit gives it (`palpate list attacks`).
 """
     + _attacks(
         (
             ("strongest", "", 'curve = "bisect"\n'),
             ("noise", "", "tries = 5\n"),
-            ("pgd", "", "steps = 10\n"),
             ("smia", "", "steps = 10\n"),
             ("apgd-margin", "vanish", "steps = 10\n"),
         )

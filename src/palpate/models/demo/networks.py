@@ -89,8 +89,8 @@ class _Residual(nn.Module):
             self.residual = nn.Conv2d(before, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut: Tensor = self.residual(x)
-        return shortcut + self.conv(x)
+        changed: Tensor = self.residual(x) + self.conv(x)
+        return changed
 
 
 class _Skip(nn.Module):
