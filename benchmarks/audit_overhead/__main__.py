@@ -3,7 +3,7 @@
 Two audits in which no image falls, so that every attack takes all its steps: ResNet-18 at 128 px, 64 images, PGD of 20
 steps; a tiny network at 28 px, 4096 images, PGD of 10 steps. Prints CPU seconds of each part, on one thread, and the
 ratio of the whole (audit and report, without imports) to the attack's own calls in the same run. About 5 CPU minutes;
-`--images` and `--steps` make it shorter.
+`--images`, `--steps` and `--no-probes` make it shorter.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def table(name: str, spent: dict[str, float]) -> str:
     rows = [f"| {part} | {taken:.2f} | {taken / total:.1%} | {taken / spent['attack']:.3f} |"
             for part, taken in sorted(spent.items(), key=lambda one: -one[1])]  # fmt: skip
     head = f"| {name} | CPU s | share | over the attack |\n| --- | --- | --- | --- |\n"
+    bare = total - spent.get("probes", 0.0)
+    rows += [f"| without probes | {bare:.2f} | {bare / total:.1%} | **{bare / spent['attack']:.3f}** |"]
     return head + "\n".join([*rows, f"| whole | {total:.2f} | 100 % | **{total / spent['attack']:.3f}** |"])
 
 
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("--world", choices=list(WORLDS), action="append", help="both by default")
     parser.add_argument("--images", type=int, help="fewer images")
     parser.add_argument("--steps", type=int, help="steps of PGD")
+    parser.add_argument("--no-probes", action="store_true", help="leave out the probes, which are attacks of their own")
     parser.add_argument("--keep", type=Path, help="keep worlds and run folders here, for example to compare them")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,6 +69,8 @@ def main() -> None:
             world = WORLDS[name]
             images, steps = options.images or world.images, options.steps or world.steps
             plan = world.write(Path(folder) / name, images, steps)
+            if options.no_probes:
+                plan.write_text(f"{plan.read_text()}\n[quality]\nimages = 0\n")
             spent = measured(plan, plan.parent / "run")
             print(f"\n{table(f'{name}, {images} images, PGD-{steps}', spent)}", flush=True)
 

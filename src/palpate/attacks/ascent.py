@@ -221,7 +221,7 @@ class Climb:
         self.cooling = best_so_far.cooling.take(rows)
         self.cooling.marks(best_so_far.zero_gradient, rows)
         clean = best_so_far.clean_outputs
-        self.clean_outputs = self.cooling(clean if every(rows, len(best_so_far.images)) else take(clean, rows))
+        self.clean_outputs = self.cooling(clean if every(rows, len(whole.clean)) else take(clean, rows))
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
         self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)
