@@ -35,7 +35,7 @@ SHORT = "draws = 1\ntries = 2\nevolution = 2\npolish = 0\nbisection = 1\n"
 def plan(tmp_path: Path) -> Path:
     """The demo's plan with the artefacts and gates of the page."""
     path = write_demo(tmp_path, "segmentation", images=1)
-    (path.parent / "model.py").write_text(MODEL)  # that of the demo takes seconds to import
+    (path.parent / "model.py").write_text(MODEL)
     text = path.read_text()
     head, gates = text[: text.index("[[attacks]]")], text.index("[[gates]]")
     path.write_text(f"{head}{PLAN}{GATES}{text[text.index('[survival]') : gates]}")
@@ -46,7 +46,7 @@ def test_the_plan_is_audited_with_its_gates(plan: Path) -> None:
     text = plan.read_text().replace("evolution = 50 ", "#").replace("\n\n[[artefacts]]", f"\n{SHORT}\n[[artefacts]]")
     text = text.replace("any_modality = false", f"{SHORT}#")
     assert text.count(SHORT) == 3
-    few = '[[attacks]]\nattack = "noise"\ntries = 1\n[quality]\nimages = 0\n[stability]\nimages = 0\n'
+    few = '[[attacks]]\nattack = "noise"\ntries = 1\n'
     plan.write_text(text.replace("\n[threat]", f"\n{few}\n[threat]"))
     outcome = audit(load_plan(plan), plan.parent / "run")
     assert outcome.status == "finished" and len(outcome.gates) == 2
