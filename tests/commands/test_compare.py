@@ -11,6 +11,7 @@ from palpate.audit.run.runner import audit
 from palpate.storage.runs import RunFolder
 from tests.audit.tiny import retrain, write
 from tests.report.pair import make_pair
+from tests.report.world import PLAIN
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def call(capsys, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    return make_pair(tmp_path_factory.mktemp("pair"), images=30, attacks=("fgsm", "pgd"))
+    return make_pair(tmp_path_factory.mktemp("pair"), images=30, attacks=("fgsm", "pgd"), task=PLAIN)
 
 
 def test_two_audits_of_one_plan_with_other_weights_are_compared(call, tmp_path):

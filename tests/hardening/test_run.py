@@ -16,8 +16,15 @@ def hardened(tmp_path, harden=tiny.HARDEN, **fields):
     return plan, harden_plan(plan, default_folder(plan))
 
 
-def test_a_training_writes_weights_record_curves_and_plan(tmp_path):
-    _, found = hardened(tmp_path)
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished training: its folder, its plan, and what it gave; no test may write into it."""
+    path = tmp_path_factory.mktemp("done")
+    return path, *hardened(path)
+
+
+def test_a_training_writes_weights_record_curves_and_plan(done):
+    tmp_path, _, found = done
     folder = tmp_path / "hardened" / "plan"
     assert found.folder == folder
     old, new = load_file(tmp_path / "weights.safetensors"), load_file(folder / "weights.safetensors")
@@ -34,23 +41,22 @@ def test_a_training_writes_weights_record_curves_and_plan(tmp_path):
     assert changed == (found.trained.best > 0)
 
 
-def test_the_record_names_no_image_and_no_patient(tmp_path):
-    hardened(tmp_path)
+def test_the_record_names_no_image_and_no_patient(done):
+    tmp_path, *_ = done
     text = (tmp_path / "hardened" / "plan" / "harden.json").read_text()
     assert "image1" not in text
     assert "patient1" not in text
     assert str(tmp_path) not in text
 
 
-def test_the_same_plan_gives_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        hardened(tmp_path / name)
-    one, two = (tmp_path / name / "hardened" / "plan" / "weights.safetensors" for name in ("one", "two"))
+def test_the_same_plan_gives_the_same_bytes(done, tmp_path):
+    hardened(tmp_path)
+    one, two = (path / "hardened" / "plan" / "weights.safetensors" for path in (done[0], tmp_path))
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_finished_training_is_given_back_and_another_one_is_refused(tmp_path):
-    plan, first = hardened(tmp_path)
+def test_a_finished_training_is_given_back_and_another_one_is_refused(done, tmp_path):
+    _, plan, first = done
     again = harden_plan(plan, first.folder)
     for name, value in first.trained.state.items():
         assert torch.equal(again.trained.state[name], value)

@@ -12,7 +12,7 @@ from palpate.storage.artefacts import CLEAN, FAILING, FOUND, RANDOM, WORST_OF, A
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import write_atomically
 from tests.metrics.artefact_rows import artefact_row
-from tests.report.dense import WORLDS, make_dense
+from tests.report.dense import WORLDS, case_of, make_dense
 from tests.report.world import HOSTILE, Patients, _png, make_run
 
 ATTACKS = ("pgd",)
@@ -129,10 +129,12 @@ def add_artefacts(
     return run
 
 
-def make_graded(path: Path, *, hostile: bool = False, images: int = 60, leave_out: Sequence[str] = ()) -> RunFolder:
-    """A grader's run with artefacts."""
+def make_graded(
+    path: Path, *, hostile: bool = False, images: int = 60, leave_out: Sequence[str] = (), **changes: Any
+) -> RunFolder:
+    """A grader's run with artefacts; `changes` are those of `run.json`."""
     text, patients = HOSTILE if hostile else "", Patients.make(images, 1, hostile)
-    run = make_run(path, hostile=hostile, attacks=ATTACKS, images=images)
+    run = make_run(path, hostile=hostile, attacks=ATTACKS, images=images, **changes)
     columns = zip(patients.label.tolist(), patients.clean.tolist(), patients.names, strict=True)
     described = [
         {"row": row, "image": name, "group": f"{text}p{row}", "label": label, "prediction": clean,
@@ -148,7 +150,7 @@ def make_masks(path: Path, kind: str = "segmentation", *, hostile: bool = False,
     run = make_dense(path, kind, hostile=hostile, pictures=1)
     described = []
     for row in range(world.images):
-        case = world.at(row, 0.0)
+        case = case_of(kind, row, 0.0)
         described.append({
             "row": row, "image": f"{text}case_{row:03d}.nii.gz", "group": f"p{row // 2}", "label": -1,
             "prediction": -1, "right": case.score > world.floor, "score": case.score, "measures": case.measures,

@@ -9,8 +9,8 @@ import numpy as np
 
 from palpate.storage.certificates import CertificateRow
 from palpate.storage.runs import RunFolder
-from tests.report.dense import WORLDS, make_dense
-from tests.report.world import HOSTILE, Patients, make_run
+from tests.report.dense import WORLDS, case_of, make_dense
+from tests.report.world import HOSTILE, PLAIN, Patients, make_run
 
 RADII = (0.0, 2.0, 5.0, 10.0, 20.0)
 
@@ -68,7 +68,7 @@ def add_certificates(
 def make_graded(path: Path, *, sigmas: tuple[float, ...] = (5.0, 10.0), hostile: bool = False, **how: Any) -> RunFolder:
     """A grader's run with certificates of 20 images."""
     patients, attack = Patients.make(60, 1, hostile), how.pop("attack", True)
-    run = make_run(path, hostile=hostile, attacks=("pgd",), pictures=0)
+    run = make_run(path, hostile=hostile, attacks=("pgd",), pictures=0, task=PLAIN)
     images = [
         {"row": row, "image": f"{row}", "group": f"p{row // 2}", "label": label, "prediction": clean,
          "right": label == clean, "score": float(label == clean)}
@@ -83,8 +83,8 @@ def make_masks(path: Path, *, hostile: bool = False) -> RunFolder:
     run = make_dense(path, "segmentation", hostile=hostile, pictures=0)
     images = [
         {"row": row, "image": f"{row}", "group": f"p{row // 2}", "label": -1, "prediction": -1,
-         "right": world.at(row, 0.0).score > world.floor, "score": world.at(row, 0.0).score}
-        for row in range(world.images)
+         "right": case.score > world.floor, "score": case.score}
+        for row, case in ((row, case_of("segmentation", row, 0.0)) for row in range(world.images))
     ]  # fmt: skip
     parts = [["pixel accuracy", ""], *([name, f"liver{text}"] for name in ("dice", "iou"))]
     return add_certificates(run, images, [item_of(10.0, masks=True)], parts)

@@ -11,8 +11,8 @@ import numpy as np
 
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
-from tests.report.dense import WORLDS, make_dense, records
-from tests.report.world import ATTACKS, HOSTILE, Patients, Press, describe, make_run, shard
+from tests.report.dense import make_dense, records
+from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, Press, describe, make_run, shard
 
 HANDLINGS = {
     "saved": "written in the format that the image came in, and read again",
@@ -76,15 +76,23 @@ def _described(text: str) -> dict[str, Any]:
     return {"handlings": [{"name": name, "words": words + text} for name, words in HANDLINGS.items()]}
 
 
-def make_ct(path: Path, *, hostile: bool = False, lattice: bool = False, images: int = 60, **changes: Any) -> RunFolder:
+def make_ct(
+    path: Path,
+    *,
+    hostile: bool = False,
+    lattice: bool = False,
+    images: int = 60,
+    names: Sequence[str] = FEW,
+    **changes: Any,
+) -> RunFolder:
     """A grader of CT slices in HU; `pgd-robust` is `pgd` that climbed the expectation over two handlings."""
     text, run = HOSTILE if hostile else "", RunFolder(path)
-    names = ("fgsm", "pgd", "hide")
     made = make_run(path, hostile=hostile, attacks=names, images=images)
     base, patients = describe(Patients.make(images, 1, hostile), text, names), Patients.make(images, 1, hostile)
     eps = [one * UNIT for one in base["threat"]["eps"]]
     attacks = [{**one, "eps": eps} for one in base["attacks"]]
-    robust = {**attacks[1], "name": "pgd-robust", "item": "pgd-robust-item", "seconds": 120.0,
+    plain = next(one for one in attacks if one["name"] == "pgd")
+    robust = {**plain, "name": "pgd-robust", "item": "pgd-robust-item", "seconds": 120.0,
               "robust_to": ["jpeg75", "blur1"]}  # fmt: skip
     gallery = [{**one, "eps": one["eps"] * UNIT, "window": list(WINDOW)} for one in made.describe()["gallery"]]
     exported = path / "exports" / "pgd" / "8 HU 0001.dcm"
@@ -130,6 +138,6 @@ def make_endoscopy(path: Path, *, hostile: bool = False, pictures: int = 3, **ch
     data = {**stored["data"], "step": 1.0, "formats": ["JPEG"], "sites": list(SITES[:2]), "scanners": []}
     run.save_description({**stored, **_described(text), "data": data, **changes})
     for attack in stored["shards"]:
-        made_up = records(WORLDS["detection"](), attack, "untargeted", text)
+        made_up = records("detection", attack, text)
         run.write_shard(attack, [replace(dress(one, difference=11.0), scanner="") for one in made_up])
     return run

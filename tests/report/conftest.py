@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_stability import Stability
 from palpate.storage.runs import RunFolder
 from tests.report.clinic import make_ct, make_endoscopy
+from tests.report.known import measure
 from tests.report.traced import make_traced
-from tests.report.world import FEW, make_run
+from tests.report.world import FEW, PLAIN, make_run
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +49,8 @@ def ct_results(ct) -> Results:
 
 @pytest.fixture(scope="session")
 def lattice(tmp_path_factory) -> RunFolder:
-    """The same, searched on the lattice."""
-    return make_ct(tmp_path_factory.mktemp("lattice") / "run", lattice=True)
+    """The same of fewer attacks, searched on the lattice."""
+    return make_ct(tmp_path_factory.mktemp("lattice") / "run", lattice=True, names=("pgd",), task=PLAIN)
 
 
 @pytest.fixture(scope="session")

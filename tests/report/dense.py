@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -284,20 +285,27 @@ WORLDS: dict[str, type[World]] = {
 }
 
 
-def records(world: World, attack: str, goal: str, hostile: str = "") -> list[Record]:
-    """The records of one attack on all images of a world."""
-    made = []
+@cache
+def case_of(kind: str, row: int, dose: float) -> Case:
+    """What an image of one of the `WORLDS` gives at a dose."""
+    return WORLDS[kind]().at(row, dose)
+
+
+@cache
+def records(kind: str, attack: str, hostile: str = "") -> tuple[Record, ...]:
+    """The records of one untargeted attack on all images of one of the `WORLDS`."""
+    made, world = [], WORLDS[kind]()
     for row in range(world.images):
-        clean, before = world.at(row, 0.0), False
+        clean, before = case_of(kind, row, 0.0), False
         right = bool(clean.score > world.floor)
         for eps in EPS:
-            case = world.at(row, STRENGTH[attack] * eps / world.fall(row) if right else 0.0)
+            case = case_of(kind, row, STRENGTH[attack] * eps / world.fall(row) if right else 0.0)
             success = bool(right and case.score <= world.floor)
             ran = right and not before
             made.append(
                 Record(
                     image=f"{hostile}case_{row:03d}.nii.gz", row=row, group=f"{hostile}{row // 2}", label=-1,
-                    attack=attack, item=f"{attack}-item", goal=goal, norm="linf", eps=eps,
+                    attack=attack, item=f"{attack}-item", goal="untargeted", norm="linf", eps=eps,
                     clean_prediction=-1, clean_right=right, clean_score=clean.score,
                     clean_measures=clean.measures, truth=clean.truth, clean_found=clean.found,
                     clean_margin=clean.score - world.floor, clean_disease_score=float("nan"), eligible=right,
@@ -313,7 +321,7 @@ def records(world: World, attack: str, goal: str, hostile: str = "") -> list[Rec
                 )
             )  # fmt: skip
             before = before or success
-    return made
+    return tuple(made)
 
 
 def make_dense(
@@ -335,7 +343,7 @@ def make_dense(
         **world.task,
     }
     data: ClassVar[dict[str, Any]] = {**base["data"], **world.data, "images": world.images, "groups": world.images // 2}
-    gallery = [_entry(run, world, row, text) for row in _telling(world)[:pictures]]
+    gallery = [_entry(run, kind, row, text) for row in _telling(kind)[:pictures]]
     run.save_description(
         {
             **base,
@@ -352,18 +360,20 @@ def make_dense(
     )
     for name in STRENGTH:
         if name not in leave_out:
-            run.write_shard(name, records(world, name, "untargeted", text))
+            run.write_shard(name, records(kind, name, text))
     return run
 
 
-def _telling(world: World) -> list[int]:
-    falls = [row for row in range(world.images) if world.at(row, 0.0).score > world.floor]
+def _telling(kind: str) -> list[int]:
+    world = WORLDS[kind]()
+    falls = [row for row in range(world.images) if case_of(kind, row, 0.0).score > world.floor]
     return sorted(falls, key=world.fall)
 
 
-def _entry(run: RunFolder, world: World, row: int, text: str) -> dict[str, Any]:
+def _entry(run: RunFolder, kind: str, row: int, text: str) -> dict[str, Any]:
+    world = WORLDS[kind]()
     dose = STRENGTH["pgd"] * 4.0 / world.fall(row)
-    clean, case, slices = world.at(row, 0.0), world.at(row, dose), []
+    clean, case, slices = case_of(kind, row, 0.0), case_of(kind, row, dose), []
     for plane in world.slices(row, dose):
         names = {}
         for part in ("clean", "adversarial", "perturbation"):

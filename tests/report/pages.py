@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from palpate.report.compute.results import measure
-from palpate.report.model.description import read_description
-from palpate.report.page.html import render
 from palpate.storage.runs import RunFolder
+from tests.report.known import render
 
 
 class Page(HTMLParser):
@@ -39,17 +37,13 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
-def make(run: RunFolder, **options) -> str:
-    return render(run, read_description(run), measure(run), **options)
-
-
 def page(run: RunFolder, **options) -> Page:
     """The page of a run, taken apart."""
-    return Page(make(run, **options))
+    return Page(render(run, **options))
 
 
 def section(run: RunFolder, identity: str, **options) -> str:
     """The markup of one section."""
-    html = make(run, **options)
+    html = render(run, **options)
     start = html.index(f'<section id="{identity}">')
     return html[start : html.index("</section>", start)]

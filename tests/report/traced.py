@@ -156,10 +156,10 @@ def add_traces(
 
 
 def make_traced(
-    path: Path, *, hostile: bool = False, attacks: Sequence[str] = (*FEW, "smia", "noise"), **how: Any
+    path: Path, *, attacks: Sequence[str] = (*FEW, "smia", "noise"), task: dict[str, Any] | None = None, **how: Any
 ) -> RunFolder:
-    """A grader's run with traces of its gradient attacks."""
-    run = make_run(path, hostile=hostile, attacks=attacks, pictures=0)
+    """A grader's run with traces of its gradient attacks; `task` replaces that of the run."""
+    run = make_run(path, attacks=attacks, pictures=0, **({"task": task} if task else {}))
     return add_traces(run, WALKS, **{"untraced": [name for name in attacks if name == "noise"], **how})
 
 

@@ -53,6 +53,8 @@ ATTACKS = (
 NAMES = tuple(press.name for press in ATTACKS)
 FEW = ("fgsm", "pgd", "hide")
 """Enough for tests that are not about the attacks."""
+PLAIN = {"kind": "multiclass", "head": "softmax", "classes": CLASSES, "disease": []}
+"""A task without grades and without disease: much less is computed and drawn."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,18 +95,20 @@ def _say_failures(outcome: AuditOutcome) -> None:
 
 
 def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
+    from palpate.report.compute.results import measure
     from palpate.report.page.html import write_report
     from palpate.storage.runs import RunFolder
 
     run = RunFolder(outcome.folder)
-    path = write_report(run)
+    results = measure(run)
+    path = write_report(run, results=results)
     if quiet:
         _say_failures(outcome)
         echo(path)
     else:
         from palpate.report.page.terminal import show as show_run
 
-        show_run(run, console())
+        show_run(run, console(), results=results)
     if outcome.failed or outcome.status != "finished":
         return INCOMPLETE
     return FINISHED if outcome.passed else GATE_FAILED

@@ -213,13 +213,22 @@ def _interpolated(share: Floats, seen: Floats, hit: Bools, total: Floats) -> Flo
     """
     at = np.flatnonzero(hit)
     right = np.cumsum(share[:, at], axis=1)
-    precision = np.nan_to_num(_ratio(right, seen[:, at]))
+    precision = _ratio(right, seen[:, at], nothing=0.0)
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)
-    recall = np.nan_to_num(_ratio(right, total[:, None]))
-    # The first hit at which each level of recall is reached; the last, empty one if it is never reached.
-    reached = (np.searchsorted(row, _LEVELS, side="left") for row in recall)
-    return np.asarray([row[places].mean() for row, places in zip(best, reached, strict=True)])
+    recall = _ratio(right, total[:, None], nothing=0.0)
+    return np.asarray(np.take_along_axis(best, _reached(recall), axis=1).mean(axis=1))
+
+
+def _reached(recall: Floats) -> Ints:
+    """The first hit at which each level of recall is reached (B, levels); the last, empty one if it is never reached.
+
+    A hit that reaches j levels comes before the levels from j on, so a running sum of such hits gives all places.
+    """
+    rows, ends = len(recall), len(_LEVELS) + 1
+    levels = np.searchsorted(_LEVELS, recall, side="right") + ends * np.arange(rows)[:, None]
+    before = np.bincount(levels.ravel(), minlength=rows * ends).reshape(rows, ends)
+    return np.cumsum(before[:, :-1], axis=1)
 
 
 def _hits(boxes: Floats, proposed: Floats, overlaps: tuple[float, ...]) -> Bools:
@@ -247,9 +256,10 @@ def _iou(first: Floats, second: Floats) -> Floats:
     return np.asarray(shared / np.maximum(sizes[0][:, None] + sizes[1][None] - shared, 1e-12))
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(bottom > 0, top / bottom, np.nan))
+def _ratio(top: Floats, bottom: Floats, nothing: float = np.nan) -> Floats:
+    """Top / bottom; `nothing` where the bottom is 0."""
+    shape = np.broadcast_shapes(top.shape, bottom.shape)
+    return np.asarray(np.divide(top, bottom, out=np.full(shape, nothing), where=bottom > 0))
 
 
 def _blocks(weights: Floats, width: int) -> list[Floats]:

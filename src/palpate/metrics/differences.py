@@ -13,7 +13,9 @@ with one degree of freedom less than groups.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -211,6 +213,7 @@ def paired_worth(apart: Ints, group: Ints) -> float:
     return total / (1 + (size - 1) * alike)
 
 
+@lru_cache(maxsize=4096)
 def tango(gained: float, lost: float, total: float) -> tuple[float, float]:
     """Tango's score interval of a paired difference of two shares, (gained - lost) / total, at 95%.
 
@@ -228,7 +231,7 @@ def tango(gained: float, lost: float, total: float) -> tuple[float, float]:
     def outside(change: float) -> bool:
         linear = -gained - lost + (2 * total - gained + lost) * change
         constant = -lost * change * (1 - change)
-        likely = (np.sqrt(max(linear**2 - 8 * total * constant, 0.0)) - linear) / (4 * total)
+        likely = (math.sqrt(max(linear**2 - 8 * total * constant, 0.0)) - linear) / (4 * total)
         variance = total * (2 * likely + change * (1 - change))
         return bool((gained - lost - total * change) ** 2 > _Z2 * max(variance, 0.0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -70,10 +71,7 @@ def sign_flip(differences: Floats, groups: Ints, seed: int = 0) -> float:
     if not sums.size:
         return 1.0
     if np.allclose(np.abs(sums), np.abs(sums[0])):
-        # Loading it takes a second, which the help pages should not need.
-        from scipy.stats import binomtest
-
-        return float(binomtest(int((sums > 0).sum()), sums.size, 0.5).pvalue)
+        return _mcnemar(int((sums > 0).sum()), sums.size)
     if np.allclose(sums, np.rint(sums), rtol=0, atol=_ROUNDING):
         return _whole(np.rint(sums).astype(np.int64))
     if sums.size <= EXACT:
@@ -81,6 +79,14 @@ def sign_flip(differences: Floats, groups: Ints, seed: int = 0) -> float:
         return float((np.abs(signs @ sums) >= abs(sums.sum()) - _ROUNDING).mean())
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FLIPS, sums.size))
     return float(((np.abs(signs @ sums) >= abs(sums.sum()) - _ROUNDING).sum() + 1) / (FLIPS + 1))
+
+
+@lru_cache(maxsize=4096)
+def _mcnemar(positive: int, groups: int) -> float:
+    # Loading it takes a second, which the help pages should not need.
+    from scipy.stats import binomtest
+
+    return float(binomtest(positive, groups, 0.5).pvalue)
 
 
 def _whole(sums: Ints) -> float:

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -111,15 +112,29 @@ def test_the_weights_depend_on_what_the_checkpoint_holds(tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> str:
+    """The digest of what a training that nothing disturbs gives."""
+    return digest(train(course(), tmp_path_factory.mktemp("whole")).state)
+
+
 # -- what cannot be continued ------------------------------------------------------------------------------------
 
 
-def stopped(folder: Path, **changes: object) -> Path:
-    """A training that was killed after two epochs; the folder of its checkpoint."""
-    bomb = Bomb(12)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """A training that was killed after two epochs."""
+    folder = tmp_path_factory.mktemp("killed")
     with pytest.raises(KilledError):
-        train(course(**changes), folder, Armed(bomb), every=0)
-    return folder / "checkpoint"
+        train(course(), folder, Armed(Bomb(12)), every=0)
+    return folder
+
+
+@pytest.fixture
+def stopped(killed, tmp_path) -> Path:
+    """The checkpoint of a copy of it in `tmp_path`."""
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "checkpoint"
 
 
 class Heard(Silence):
@@ -153,13 +168,12 @@ def test_a_finished_training_is_given_back_without_work(tmp_path):
     ],
     ids=["rate", "images", "count", "weights", "eps", "optimiser"],
 )
-def test_another_training_is_refused_by_what_differs(tmp_path, changes, text):
-    place = stopped(tmp_path)
-    before = (place / "state.pt").read_bytes()
+def test_another_training_is_refused_by_what_differs(tmp_path, stopped, changes, text):
+    before = (stopped / "state.pt").read_bytes()
     with pytest.raises(StorageError, match=text) as error:
         train(course(**changes), tmp_path)
     assert "another training" in str(error.value) and "delete this one" in str(error.value)
-    assert (place / "state.pt").read_bytes() == before
+    assert (stopped / "state.pt").read_bytes() == before
 
 
 def test_what_the_caller_knows_counts_too(tmp_path):
@@ -168,8 +182,8 @@ def test_what_the_caller_knows_counts_too(tmp_path):
         train(course(), tmp_path, identity={"plan": "2"})
 
 
-def test_another_version_is_said_and_the_training_goes_on(tmp_path):
-    place, heard = Checkpoint(stopped(tmp_path)), Heard()
+def test_another_version_is_said_and_the_training_goes_on(tmp_path, stopped):
+    place, heard = Checkpoint(stopped), Heard()
     contents = place.load()
     place.save({**contents, "versions": {**contents["versions"], "torch": "2.0.0"}})
     trained = train(course(), tmp_path, heard)
@@ -179,39 +193,35 @@ def test_another_version_is_said_and_the_training_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file", b"\x80\x04K\x01."])
-def test_a_damaged_checkpoint_is_a_sentence(tmp_path, damage):
-    place = stopped(tmp_path)
-    (place / "state.pt").write_bytes(damage)
+def test_a_damaged_checkpoint_is_a_sentence(tmp_path, stopped, damage):
+    (stopped / "state.pt").write_bytes(damage)
     with pytest.raises(StorageError, match=r"state\.pt is (damaged|not a checkpoint).*Delete the folder"):
         train(course(), tmp_path)
 
 
-def test_lost_weights_and_a_newer_format_are_sentences(tmp_path):
-    place = stopped(tmp_path)
-    contents = Checkpoint(place).load()
-    (place / f"epoch-{contents['state']['last']}.pt").unlink()
+def test_lost_weights_and_a_newer_format_are_sentences(tmp_path, stopped):
+    contents = Checkpoint(stopped).load()
+    (stopped / f"epoch-{contents['state']['last']}.pt").unlink()
     with pytest.raises(StorageError, match=r"epoch-\d\.pt is missing"):
         train(course(), tmp_path)
-    torch.save({**contents, "format": 99}, place / "state.pt")
+    torch.save({**contents, "format": 99}, stopped / "state.pt")
     with pytest.raises(StorageError, match="has format 99, and this palpate reads format 1"):
         train(course(), tmp_path)
 
 
-def test_a_checkpoint_runs_no_code(tmp_path):
+def test_a_checkpoint_runs_no_code(tmp_path, stopped):
     class Code:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "it ran"),))
 
-    place = stopped(tmp_path)
-    torch.save({"format": 1, "state": Code()}, place / "state.pt")
+    torch.save({"format": 1, "state": Code()}, stopped / "state.pt")
     with pytest.raises(StorageError, match="damaged"):
         train(course(), tmp_path)
     assert not (tmp_path / "it ran").exists()
 
 
 @pytest.mark.parametrize("write", [1, 5, 6, 7, 13, 18])
-def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write):
-    whole = train(course(), tmp_path / "whole")
+def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path, monkeypatch, write, whole):
     replaced, done = os.replace, []
 
     def full(source: str, target: str) -> None:
@@ -225,7 +235,7 @@ def test_a_full_disk_is_a_sentence_and_the_earlier_checkpoint_is_intact(tmp_path
         train(course(), tmp_path / "full", every=0)
     monkeypatch.undo()
     assert not list((tmp_path / "full").rglob("*.tmp"))
-    assert digest(train(course(), tmp_path / "full").state) == digest(whole.state)
+    assert digest(train(course(), tmp_path / "full").state) == whole
 
 
 def test_an_optimiser_whose_state_cannot_be_kept_is_a_sentence(tmp_path):

@@ -43,7 +43,7 @@ def recipe_of(name, scene, **more):
 
 @cache
 def crafted(name, scene_name):
-    """Crafted once for all contracts: images, module before and after, random states before and after."""
+    """Crafted once for all contracts: images, module before, random states before and after, situation, passes."""
     scene = scene_of(scene_name)
     scene.module.train()
     before = {key: value.clone() for key, value in scene.module.state_dict().items()}
@@ -52,7 +52,8 @@ def crafted(name, scene_name):
     batch = scene.batch()
     made = recipe_of(name, scene).craft(batch, situation)
     assert torch.equal(batch.images, scene.images), "the batch is not written to"
-    return made, before, random, torch.get_rng_state(), situation
+    passes = (situation.victim.forwards, situation.victim.backwards)
+    return made, before, random, torch.get_rng_state(), situation, passes
 
 
 @every
@@ -75,7 +76,7 @@ def test_images_obey_bounds_stored_steps_and_region_exactly_and_the_ball_unless_
 
 @every
 def test_crafting_leaves_the_module_and_random_numbers_as_they_are(recipe, scene):
-    _, before, random, after, _ = crafted(recipe, scene)
+    _, before, random, after, *_ = crafted(recipe, scene)
     module = scene_of(scene).module
     assert module.training
     assert all(part.training for part in module.modules())
@@ -87,7 +88,7 @@ def test_crafting_leaves_the_module_and_random_numbers_as_they_are(recipe, scene
 
 @every
 def test_the_loss_is_one_finite_number_that_reaches_every_parameter(recipe, scene):
-    made, *_, situation = crafted(recipe, scene)
+    made, *_, situation, _ = crafted(recipe, scene)
     here = scene_of(scene)
     loss = recipe_of(recipe, here).loss(here.batch(), made, situation)
     assert loss.shape == ()
@@ -126,7 +127,7 @@ HIGHER = [case for case in CLIMBS if case[0] != "trades" and case != ("cospgd", 
 @pytest.mark.parametrize(("recipe", "scene"), HIGHER)
 def test_crafted_images_have_a_higher_loss_than_clean_ones(recipe, scene):
     here = scene_of(scene)
-    made, *_, situation = crafted(recipe, scene)
+    made, *_, situation, _ = crafted(recipe, scene)
     # Detectors are attacked by the loss of the audit and trained by another one.
     loss = here.task.loss if scene == "boxes" else situation.loss
     with situation.victim, torch.no_grad():
@@ -165,14 +166,11 @@ def test_of_several_artefacts_the_worst_is_kept(scene):
 
 @pytest.mark.parametrize(("recipe", "scene"), CLIMBS)
 def test_passes_are_those_of_the_steps_and_no_more(recipe, scene):
-    here = scene_of(scene)
-    made, situation = recipe_of(recipe, here), here.situation()
-    steps = getattr(made, "steps", 1)
-    forwards = {"trades": steps + 1, "smia": 2 * steps}.get(recipe, steps)
-    made.craft(here.batch(), situation)
-    assert situation.victim.forwards == COUNT * forwards
+    *_, (forwards, backwards) = crafted(recipe, scene)
+    steps = getattr(recipe_of(recipe, scene_of(scene)), "steps", 1)
+    assert forwards == COUNT * {"trades": steps + 1, "smia": 2 * steps}.get(recipe, steps)
     # An image whose gradient is exactly zero at the first step asks for the margin's, once for the batch.
-    assert situation.victim.backwards in (COUNT * steps, COUNT * (steps + (recipe == "segpgd")))
+    assert backwards in (COUNT * steps, COUNT * (steps + (recipe == "segpgd")))
 
 
 def test_artefacts_cost_one_forward_per_draw():

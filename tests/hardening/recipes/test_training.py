@@ -108,6 +108,18 @@ def robust(kind, module):
     return float(task.score(found.outputs, targets).mean()), float(clean)
 
 
+@cache
+def robust_before(kind):
+    """The same of the model before, and of images as they are."""
+    return robust(kind, started(kind))
+
+
+def started(kind):
+    module = Pixels(1 if kind == "masks" else 2, kind != "masks")
+    module.load_state_dict(standard(kind))
+    return module
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(kind, name) for kind in ("classes", "findings", "masks") for name in ("fast", "fgsm", "pgd", "trades", "mart",
@@ -115,12 +127,12 @@ def robust(kind, module):
 )  # fmt: skip
 def test_training_with_a_recipe_raises_the_robust_score(kind, name):
     short = {"steps": 2} if name in ("pgd", "trades", "mart", "smia") else {}
+    steps = 16
     if (kind, name) == ("masks", "trades"):
-        short = {"steps": 2, "beta": 1.0}  # 6 is for the distance of classes, and too much for so few steps
-    module = Pixels(1 if kind == "masks" else 2, kind != "masks")
-    module.load_state_dict(standard(kind))
-    before, clean = robust(kind, module)
-    trained(kind, module, make(name, short, TASKS[kind]), 25, 0.05, Linf(EPS))
+        steps, short = 25, {"steps": 2, "beta": 1.0}  # 6 is for the distance of classes, and too much for so few steps
+    module = started(kind)
+    before, clean = robust_before(kind)
+    trained(kind, module, make(name, short, TASKS[kind]), steps, 0.05, Linf(EPS))
     after, still = robust(kind, module)
     assert clean > 0.95
     assert after > before + 0.2
@@ -128,16 +140,14 @@ def test_training_with_a_recipe_raises_the_robust_score(kind, name):
 
 
 def test_training_without_an_attack_does_not():
-    module = Pixels(2, True)
-    module.load_state_dict(standard("classes"))
-    before, _ = robust("classes", module)
+    module = started("classes")
+    before, _ = robust_before("classes")
     trained("classes", module, Plain(), 25, 0.05, Linf(EPS))
     assert robust("classes", module)[0] < before + 0.1
 
 
 def test_training_on_artefacts_raises_the_score_under_artefacts():
-    module = Pixels(2, True)
-    module.load_state_dict(standard("classes"))
+    module = started("classes")
     task, recipe = (
         TASKS["classes"],
         make("artefacts", {"names": ["brightness"], "severity": 5.0, "draws": 2}, TASKS["classes"]),

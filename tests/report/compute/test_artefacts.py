@@ -9,12 +9,12 @@ import pytest
 from palpate.errors import StorageError
 from palpate.report.compute.artefacts.figures import measure_artefacts
 from palpate.report.compute.artefacts.sentences import sentence, side_by_side
-from palpate.report.compute.results import measure
 from palpate.report.model.description import read_description
 from palpate.report.model.description_artefacts import ParameterDescription
 from palpate.report.model.schema import Results
 from tests.report.artefacts import ARTEFACTS, limit, make_graded, make_masks
 from tests.report.json_schema import SCHEMA, fits
+from tests.report.known import measure
 from tests.report.world import Patients
 
 

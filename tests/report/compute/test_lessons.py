@@ -1,16 +1,13 @@
-import json
-
 import pytest
 
 from palpate.report.compute.lessons import lessons
-from palpate.report.page.html import write_report
 from tests.report.dense import make_dense
+from tests.report.known import measure
 from tests.report.world import make_run
 
 
 def made(run):
-    write_report(run)
-    results = json.loads(run.results.read_text(encoding="utf-8"))
+    results = measure(run).model_dump(mode="json")
     return results, lessons(results)
 
 

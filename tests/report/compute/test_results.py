@@ -8,11 +8,15 @@ import pytest
 
 from palpate.errors import StorageError
 from palpate.metrics.pairs import holm, sign_flip
-from palpate.report.compute.results import summarise
 from palpate.report.model.schema import Results, json_schema
 from palpate.storage.runs import RunFolder
 from tests.report.json_schema import SCHEMA, fits
-from tests.report.world import ATTACKS, DISEASE, EPS, FEW, make_run
+from tests.report.known import measure
+from tests.report.world import ATTACKS, DISEASE, EPS, FEW, PLAIN, make_run
+
+
+def summarise(run: RunFolder) -> dict[str, Any]:
+    return measure(run).model_dump(mode="json")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,7 @@ def test_only_the_strongest_is_compared_and_holm_covers_just_these(summary):
 
 
 def test_patients_are_kept_together_in_the_comparisons(tmp_path):
-    grouped = make_run(tmp_path / "grouped", per_group=5, pictures=0)
+    grouped = make_run(tmp_path / "grouped", per_group=5, pictures=0, task=PLAIN)
     summary = summarise(grouped)
     for one in summary["comparisons"]:
         first, second = (column(grouped, one[name], one["eps"]) for name in ("first", "second"))
@@ -134,15 +138,15 @@ def test_patients_are_kept_together_in_the_comparisons(tmp_path):
 
 
 def test_a_class_without_images_is_null_and_says_so(tmp_path):
-    data = summarise(make_run(tmp_path / "run", images=4, attacks=FEW, pictures=0))
+    data = summarise(make_run(tmp_path / "run", images=4, attacks=FEW, pictures=0, task=PLAIN))
     figure = data["clean"]["per_class"][4]
     assert (figure["value"], figure["total"]) == (None, 0)
     assert figure["note"] == "No image of class proliferative counts here."
 
 
 def test_groups_make_wider_intervals_and_are_named(tmp_path):
-    alone = summarise(make_run(tmp_path / "alone", attacks=FEW, pictures=0))
-    grouped = summarise(make_run(tmp_path / "grouped", per_group=5, attacks=FEW, pictures=0))
+    alone = summarise(make_run(tmp_path / "alone", attacks=FEW, pictures=0, task=PLAIN))
+    grouped = summarise(make_run(tmp_path / "grouped", per_group=5, attacks=FEW, pictures=0, task=PLAIN))
     assert grouped["intervals"]["clustered"] and grouped["intervals"]["groups"] == 12
     assert grouped["clean"]["accuracy"]["value"] == alone["clean"]["accuracy"]["value"]
     assert (alone["clean"]["accuracy"]["method"], grouped["clean"]["accuracy"]["method"]) == (
@@ -151,8 +155,7 @@ def test_groups_make_wider_intervals_and_are_named(tmp_path):
 
 
 def test_a_task_without_disease_or_order_has_neither(tmp_path):
-    task = {"kind": "multiclass", "head": "softmax", "classes": list("abcde"), "disease": []}
-    data = summarise(make_run(tmp_path / "run", task=task, attacks=FEW, pictures=0))
+    data = summarise(make_run(tmp_path / "run", task=PLAIN, attacks=FEW, pictures=0))
     assert data["worst_directions"] == [] and data["clean"]["directions"] is None
     assert set(data["clean"]["grading"].values()) == {None}
 
@@ -166,7 +169,9 @@ def test_results_hold_no_image_name_and_no_group(run, summary):
 
 def test_an_attack_without_records_is_listed_with_nothing(tmp_path):
     data = summarise(
-        make_run(tmp_path / "run", attacks=["pgd", "smia"], leave_out=["smia"], status="unfinished", pictures=0)
+        make_run(
+            tmp_path / "run", attacks=["pgd", "smia"], leave_out=["smia"], status="unfinished", pictures=0, task=PLAIN
+        )
     )
     one = attack(data, "smia")
     assert (one["points"], one["kind"], one["images"]) == ([], None, 0)

@@ -11,13 +11,13 @@ from sklearn.metrics import roc_auc_score
 from palpate.errors import StorageError
 from palpate.report.compute import box_series
 from palpate.report.compute.headlines import WORST
-from palpate.report.compute.results import measure
 from palpate.report.compute.verdict import CHOSEN
 from palpate.report.model.schema import Results, Series
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
 from tests.report.dense import EPS, FLOOR, STRENGTH, WORLDS, make_dense
 from tests.report.json_schema import SCHEMA, fits
+from tests.report.known import measure
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
-import io
 import shutil
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show
-from palpate.report.compute.results import measure
 from palpate.report.compute.stability.maps import read_maps
 from palpate.report.compute.stability.traces import known
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TraceRow
+from tests.report.known import measure, printed
 from tests.report.pages import Page, page, section
 from tests.report.traced import SIZE, WALKS, make_traced, of, trace_maps
-from tests.report.world import FEW
+from tests.report.world import PLAIN
+
+TWO = ("fgsm", "pgd")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> RunFolder:
+    """Few attacks of a task without grades and disease."""
+    return make_traced(tmp_path_factory.mktemp("plain") / "run", attacks=("fgsm", "pgd", "noise"), task=PLAIN)
 
 
 def test_the_curves_are_the_medians_and_quartiles_of_the_images(traced, stability):
@@ -63,11 +68,11 @@ def test_spreads_over_images_are_those_of_the_records_at_the_traced_budget(trace
 
 
 def test_attacks_that_could_win_no_image_and_those_still_to_come_say_so(tmp_path):
-    run = make_traced(tmp_path / "none", attacks=FEW)
+    run = make_traced(tmp_path / "none", attacks=TWO, task=PLAIN)
     items = run.describe()["stability"]["items"]
     run.save_description({**run.describe(), "stability": {**run.describe()["stability"], "items": items[1:]}})
     assert "none of the chosen images was eligible" in of(measure(run).stability, "fgsm").sentence
-    run = make_traced(tmp_path / "later", attacks=FEW, leave_out=["pgd"])
+    run = make_traced(tmp_path / "later", attacks=(*TWO, "smia"), task=PLAIN, leave_out=["pgd"])
     run.save_description({**run.describe(), "status": "unfinished", "finished": None})
     stability = measure(run).stability
     assert [(one.state, bool(one.sentence)) for one in stability.attacks] == [
@@ -77,7 +82,7 @@ def test_attacks_that_could_win_no_image_and_those_still_to_come_say_so(tmp_path
 
 
 def test_rows_that_could_not_be_won_do_not_count(tmp_path):
-    run = make_traced(tmp_path / "run", attacks=FEW)
+    run = make_traced(tmp_path / "run", attacks=TWO, task=PLAIN)
     item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
     before = measure(run).stability
     rows = run.read_trace(item["identity"]).to_pylist()
@@ -92,7 +97,7 @@ def test_rows_that_could_not_be_won_do_not_count(tmp_path):
 
 
 def test_images_of_several_sizes_are_shown_as_large_as_they_are(tmp_path):
-    run = make_traced(tmp_path / "run", attacks=FEW)
+    run = make_traced(tmp_path / "run", attacks=TWO, task=PLAIN)
     item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
     maps = trace_maps(WALKS["pgd"], (1, 2, 3, 5), 3, 1.0)
     del maps["spread_images"]
@@ -118,26 +123,25 @@ def _flip(path):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
 @pytest.mark.parametrize("harm", [_cut, _flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
-def test_a_damaged_trace_takes_only_itself_out_of_the_report(tmp_path, traced, stability, suffix, harm):
-    run = RunFolder(tmp_path / "run")
-    shutil.copytree(traced.path, run.path)
+def test_a_damaged_trace_takes_only_itself_out_of_the_report(tmp_path, plain, suffix, harm):
+    run, stability = RunFolder(tmp_path / "run"), measure(plain).stability
+    shutil.copytree(plain.path, run.path)
     item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
     harm(run.trace(item["identity"]).with_suffix(suffix))
     damaged = measure(run).stability
     lost = of(damaged, "pgd")
     assert lost.state == "damaged" and lost.curves == [] and lost.across_images == of(stability, "pgd").across_images
-    for name in ("fgsm", "hide", "noise"):
+    for name in ("fgsm", "noise"):
         assert of(damaged, name) == of(stability, name)
     file = f"stability/{item['identity']}.parquet"
     assert file in lost.sentence and "palpate audit" in lost.sentence and str(tmp_path) not in lost.sentence
     assert Page(section(run, "stability")).text.count(file) == 1
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=400))
-    assert f"pgd: {lost.sentence}" in sink.getvalue()
+    text = printed(run, 400)
+    assert f"pgd: {lost.sentence}" in text
 
 
 def test_rows_that_do_not_belong_together_are_a_damaged_trace_too(tmp_path):
-    run = make_traced(tmp_path / "run", attacks=FEW)
+    run = make_traced(tmp_path / "run", attacks=TWO, task=PLAIN)
     for item in run.describe()["stability"]["items"]:
         rows = [TraceRow(**row) for row in run.read_trace(item["identity"]).to_pylist()]
         run.write_trace(item["identity"], [*rows, rows[0]])
@@ -149,7 +153,7 @@ def test_rows_that_do_not_belong_together_are_a_damaged_trace_too(tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_a_start_without_any_margin_says_nothing_of_its_image(tmp_path):
-    run = make_traced(tmp_path / "run", attacks=FEW)
+    run = make_traced(tmp_path / "run", attacks=TWO, task=PLAIN)
     item = next(item for item in run.describe()["stability"]["items"] if item["attack"] == "pgd")
     rows = run.read_trace(item["identity"]).to_pylist()
     total = of(measure(run).stability, "pgd").restarts("differing").total
@@ -162,7 +166,7 @@ def test_a_start_without_any_margin_says_nothing_of_its_image(tmp_path):
 
 @pytest.mark.parametrize("wrong", ["missing", "shape", "bytes"])
 def test_maps_that_are_not_what_they_must_be_are_named(tmp_path, wrong):
-    run = make_traced(tmp_path / "run", attacks=FEW)
+    run = make_traced(tmp_path / "run", attacks=TWO, task=PLAIN)
     identity = run.describe()["stability"]["items"][1]["identity"]
     maps = run.trace_maps(identity)
     if wrong == "missing":

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.report.compute.results import measure
 from palpate.report.compute.stability import words as stability_words
 from palpate.report.compute.stability.words import SAME_DIRECTION, UNRELATED, independent, sentence
 from palpate.report.model.schema_stability import AttackStability, PlainComparison, Summary
 from palpate.report.model.typed import Figure
+from tests.report.known import measure
 from tests.report.traced import WALKS, Walk, add_traces, of
 from tests.report.world import make_run
 

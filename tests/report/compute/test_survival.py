@@ -1,23 +1,20 @@
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show, write_report
 from palpate.report.compute import survival_words
-from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival
 from palpate.storage.runs import RunFolder
 from tests.report.clinic import HANDLINGS, dress, make_ct
-from tests.report.pages import Page, page
-from tests.report.world import ATTACKS, FEW, Patients, make_run, shard
+from tests.report.known import measure, printed
+from tests.report.pages import page
+from tests.report.world import ATTACKS, PLAIN, Patients, make_run, shard
 
 
 def column(run: RunFolder, attack: str, eps: float) -> dict[str, np.ndarray]:
@@ -104,7 +101,7 @@ def test_what_robust_to_bought_is_measured_on_the_same_images(ct, ct_results):
 
 
 def test_without_the_same_attack_nothing_is_said_to_be_bought(ct, tmp_path):
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN)
     stored = run.describe()
     for attack in stored["attacks"]:
         attack["parameters"] = {**attack["parameters"], "steps": len(attack["name"])}
@@ -129,7 +126,7 @@ def test_saving_that_removes_success_is_a_warning_and_the_lattice_fixes_it(ct, c
 
 
 def test_a_run_without_post_processing_has_no_such_section_and_says_what_is_not_known(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN)
     actual, shown = measure(run), page(run)
     assert actual.survival.handlings == [] and actual.survival.attacks == [] and actual.subgroups == []
     assert not {"survival", "subgroups"} & {attrs["id"] for attrs in shown.all("section")}
@@ -137,7 +134,7 @@ def test_a_run_without_post_processing_has_no_such_section_and_says_what_is_not_
 
 
 def test_records_of_other_post_processing_are_refused(tmp_path):
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN)
     stored = run.describe()
     run.save_description({**stored, "handlings": stored["handlings"][:3]})
     with pytest.raises(StorageError, match=r"margins after 8 post-processing steps and run\.json names 3"):
@@ -145,7 +142,7 @@ def test_records_of_other_post_processing_are_refused(tmp_path):
 
 
 def test_what_was_never_measured_of_an_attack_is_a_dash(tmp_path):
-    run, nothing = make_ct(tmp_path / "run"), (float("nan"),) * 8
+    run, nothing = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN), (float("nan"),) * 8
     made = [dress(one, factor=4.0) for one in shard(ATTACKS[2], Patients.make(60, 1, False), "")]
     run.write_shard("pgd", [replace(one, handled=nothing, clean_handled=(), saved_linf=nothing[0]) for one in made])
     point = of(measure(run), "pgd").points[0]
@@ -155,9 +152,7 @@ def test_what_was_never_measured_of_an_attack_is_a_dash(tmp_path):
 
 
 def test_the_terminal_says_what_survives_in_eighty_columns(ct, ct_results):
-    sink = io.StringIO()
-    show(ct, Console(file=sink, width=80))
-    text = sink.getvalue()
+    text = printed(ct, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert all(sentence in " ".join(text.split()) for sentence in ct_results.survival.sentences)
     assert "by eps in HU, and as a share of the window" in " ".join(text.split())
@@ -167,13 +162,12 @@ def test_a_detector_has_its_own_survival(endoscopy):
     actual = measure(endoscopy)
     assert of(actual, None).points[0].saved_linf == 11.0
     assert [one.by for one in actual.subgroups] == ["site"], "no scanner is known"
-    write_report(endoscopy)
-    assert "off by 11" in Page(endoscopy.report.read_text()).text
+    assert "off by 11" in page(endoscopy).text
 
 
 @pytest.mark.parametrize(("curve", "said"), [("rising", True), ("bisect", True), ("each", False)])
 def test_the_page_says_where_images_beaten_at_smaller_budgets_were_not_attacked_again(tmp_path, curve, said):
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN)
     known = run.describe()
     run.save_description({**known, "tuning": {**known["tuning"], "curve": curve}})
     assert ("At larger budgets its earlier adversarial image counts" in page(run).text) == said

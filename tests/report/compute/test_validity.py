@@ -28,10 +28,10 @@ def test_what_the_audit_noticed_counts(tmp_path):
 
 
 def test_a_missing_attack_and_an_unfinished_run_cannot_be_relied_on(tmp_path):
-    missing = judge(read(make_run(tmp_path / "a", leave_out=["smia"], pictures=0)))
+    missing = judge(read(make_run(tmp_path / "a", attacks=["pgd", "smia"], leave_out=["smia"], pictures=0)))
     assert missing.grade == "C" and "attacks or images are missing" in missing.reason
     assert {check.subject: check.level for check in missing.checks}["All attacks ran"] == "failure"
-    unfinished = judge(read(make_run(tmp_path / "b", status="unfinished", pictures=0)))
+    unfinished = judge(read(make_run(tmp_path / "b", attacks=["pgd"], status="unfinished", pictures=0)))
     assert unfinished.grade == "C" and "unfinished" in unfinished.reason
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from palpate.report.compute.results import measure
 from palpate.report.compute.verdict import CHOSEN, make_verdict
 from palpate.report.model.description import Description
+from tests.report.known import measure
 from tests.report.world import make_run
 
 

@@ -10,12 +10,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from palpate.report.compute.lessons import lessons
-from palpate.report.compute.results import measure
 from palpate.report.model.schema import Results, Series
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder
 from tests.report.dense import EPS, FLOOR, STRENGTH, make_dense
-from tests.report.pages import Page, make
+from tests.report.known import measure, render
+from tests.report.pages import Page
 from tests.report.world import DISEASE
 
 EMPTY = 5
@@ -76,7 +76,7 @@ def test_images_without_a_box_are_named_and_do_not_count(emptied: RunFolder, box
         "without an attack it is 35 of 35. Of 40 images, 35 are attackable; 5 without anything to lose do not count."
     )
     assert "of the attackable images acceptable" in lessons(results.model_dump(mode="json"))[2]
-    text = " ".join(Page(make(emptied)).text.split())
+    text = " ".join(Page(render(emptied)).text.split())
     assert "35/35 attackable images" in text and "5 without anything to lose" in text
     assert "Of 40 images, 35 are attackable; 5 without anything to lose" in text
 
@@ -170,7 +170,7 @@ def test_means_before_and_after_are_over_the_same_images(invented: RunFolder) ->
         both = known & np.isfinite(after["fgsm"])
         assert (fgsm.figure.total, fgsm.undefined) == (26, 14) and fgsm.clean is not None
         assert fgsm.clean.value == pytest.approx(clean[both].mean()) and fgsm.clean.total == 26
-    text = " ".join(Page(make(invented)).text.split())
+    text = " ".join(Page(render(invented)).text.split())
     assert f"the same images before: {clean[both].mean():.2f}" in text
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palpate.report.compute.results import measure
 from palpate.report.draw import figures
 from palpate.report.draw.canvas import shorten, spread_labels
+from tests.report.known import measure
 from tests.report.world import FEW, make_run
 
 SVG = "{http://www.w3.org/2000/svg}"

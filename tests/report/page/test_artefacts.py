@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-import io
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
-from palpate.report import show
-from palpate.report.compute.results import measure
 from palpate.report.draw.artefacts import MOST, chart, drawn
 from palpate.report.model.description import read_description
 from palpate.report.page.artefact_cards import cards
-from palpate.report.page.html import render
 from tests.report.artefacts import make_graded, make_masks
-from tests.report.pages import Page, make, section
-from tests.report.world import HOSTILE, make_run
+from tests.report.known import measure, printed, render
+from tests.report.pages import Page, section
+from tests.report.world import HOSTILE, PLAIN, make_run
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +30,7 @@ def grades(graded):
 
 @pytest.fixture(scope="module")
 def page(graded, grades):
-    return Page(render(graded, read_description(graded), grades))
+    return Page(render(graded))
 
 
 def test_the_first_screen_has_both_halves(grades, page):
@@ -64,7 +60,7 @@ def test_measures_of_masks_are_listed_before_and_after(masks):
 
 
 def test_a_run_without_artefacts_has_no_trace_of_them(tmp_path):
-    html = make(make_run(tmp_path / "run", attacks=("pgd",), pictures=0))
+    html = render(make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN))
     assert 'id="artefacts"' not in html and "Artefact" not in Page(html).text and "gallery-artefacts" not in html
 
 
@@ -72,7 +68,7 @@ def test_the_gallery_shows_each_artefact_before_and_after(graded, page):
     pictures = [attrs["alt"] for attrs in page.all("img")]
     assert sum(alt.startswith("with ") for alt in pictures) == 2 and "with metal, row" in " ".join(pictures)
     assert "Severity 3: diameter 6 mm, rotation 2.1 degrees, place 25% of the width, material iron" in page.text
-    assert "eye_0" not in page.text and "eye_0" in Page(make(graded, names=True)).text
+    assert "eye_0" not in page.text and "eye_0" in Page(render(graded, names=True)).text
 
 
 def test_where_anatomy_moves_the_image_as_stored_has_its_own_annotation(masks):
@@ -89,17 +85,17 @@ def test_where_anatomy_moves_the_image_as_stored_has_its_own_annotation(masks):
 
 
 def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     for path in run.images.glob("artefact-*"):
         path.unlink()
-    assert Page(make(run)).text.count("picture not in the run folder") == 4
+    assert Page(render(run)).text.count("picture not in the run folder") == 4
 
 
 @pytest.mark.parametrize("kind", ["graded", "masks"])
 def test_no_text_from_a_file_becomes_markup(kind, tmp_path, graded, masks):
-    plain = Page(make({"graded": graded, "masks": masks}[kind], names=True))
+    plain = Page(render({"graded": graded, "masks": masks}[kind], names=True))
     run = (make_graded if kind == "graded" else make_masks)(tmp_path / "run", hostile=True)
-    html = make(run, names=True)
+    html = render(run, names=True)
     attacked = Page(html)
     assert HOSTILE not in html and "<script>alert" not in html
     assert attacked.scripts == plain.scripts
@@ -108,14 +104,13 @@ def test_no_text_from_a_file_becomes_markup(kind, tmp_path, graded, masks):
     for text in (f"metal{HOSTILE}", f"diameter{HOSTILE}", f"mm{HOSTILE}", f"iron{HOSTILE}", f"2020{HOSTILE}",
                  f"1990.{HOSTILE}", f"A made-up artefact, metal.{HOSTILE}"):  # fmt: skip
         assert text in attacked.text, text
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=200))
-    assert "metal<script>" in sink.getvalue()
+    text = printed(run, 200)
+    assert "metal<script>" in text
 
 
 def test_a_reference_has_its_own_column(tmp_path, graded):
     assert "relative error" not in section(graded, "artefacts")
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     stored, errors = run.describe(), {"metal-item": 0.5}
     reference = {"title": HOSTILE, "model": "old.py:build", "weights": "00", "errors": errors, "clean": {}}
     run.save_description({**stored, "artefacts": {**stored["artefacts"], "reference": reference}})
@@ -125,23 +120,22 @@ def test_a_reference_has_its_own_column(tmp_path, graded):
 
 
 def test_letters_that_act_are_replaced(tmp_path):
-    run = make_graded(tmp_path / "run")
+    run = make_graded(tmp_path / "run", task=PLAIN)
     stored = run.describe()
     item = {**stored["artefacts"]["items"][0], "summary": "\x1b[31m\u202e"}
     run.save_description({**stored, "artefacts": {**stored["artefacts"], "items": [
         item, stored["artefacts"]["items"][1]]}})  # fmt: skip
-    html = make(run)
+    html = render(run)
     assert "\x1b" not in html and "\u202e" not in html
 
 
 @pytest.mark.parametrize("left", [["patient motion"], ["metal", "patient motion"]])
 def test_an_unfinished_run_makes_a_page(tmp_path, left):
-    run = make_graded(tmp_path / "run", leave_out=left)
-    page = Page(make(run))
+    run = make_graded(tmp_path / "run", leave_out=left, task=PLAIN)
+    page = Page(render(run))
     assert "has not finished" in page.text and "nan" not in page.text.split() and "None" not in page.text
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=100))
-    assert "not finished: the figures of artefacts are provisional" in " ".join(sink.getvalue().split())
+    text = printed(run, 100)
+    assert "not finished: the figures of artefacts are provisional" in " ".join(text.split())
 
 
 def test_every_id_is_unique_and_every_anchor_leads_somewhere(page):
@@ -170,11 +164,9 @@ def test_the_drawing_has_at_most_six_lines_those_that_fall_lowest(grades):
 @pytest.mark.parametrize("kind", ["graded", "masks"])
 def test_the_terminal_shows_them_in_eighty_columns(kind, graded, masks):
     run = {"graded": graded, "masks": masks}[kind]
-    results, sink = measure(run), io.StringIO()
-    show(run, Console(file=sink, width=80))
-    lines = sink.getvalue().splitlines()
+    results, lines = measure(run), printed(run).splitlines()
     assert max(map(len, lines)) <= 80
-    text = " ".join(sink.getvalue().split())
+    text = " ".join(" ".join(lines).split())
     assert results.artefacts.sentence in text and results.artefacts.side_by_side in text
     worst = results.artefacts.items[0].worst
     assert any(line.startswith("metal") and f"{worst.failed}/{worst.eligible}" in line for line in lines)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palpate.report.compute.results import measure
 from palpate.report.model.description import read_description
 from palpate.report.page.cards import LETTER, card, link, spread_scores
 from palpate.storage.runs import RunFolder
-from tests.report.dense import WORLDS, make_dense, records
+from tests.report.dense import make_dense, records
+from tests.report.known import measure
 from tests.report.pages import page
 
 
@@ -61,7 +61,7 @@ def test_one_class_of_box_is_listed_once(tmp_path):
         return tuple(0.0 if place % width == 0 else value for place, value in enumerate(flat))
 
     for attack in stored["shards"]:
-        rows = records(WORLDS["detection"](), attack, "untargeted")
+        rows = records("detection", attack)
         run.write_shard(
             attack,
             [

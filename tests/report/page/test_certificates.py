@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.errors import StorageError
-from palpate.report import show
 from palpate.report.compute.certificates.sentences import SPEAKS
-from palpate.report.compute.results import measure
 from palpate.report.draw.certificates import chart
 from tests.report.certificates import make_graded, make_masks
-from tests.report.pages import Page, make, section
-from tests.report.world import HOSTILE, make_run
+from tests.report.known import measure, printed, render
+from tests.report.pages import Page, section
+from tests.report.world import HOSTILE, PLAIN, make_run
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +26,10 @@ def masks(tmp_path_factory):
     return make_masks(tmp_path_factory.mktemp("masks") / "run")
 
 
-def printed(run):
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=80))
-    assert max(map(len, sink.getvalue().splitlines())) <= 80
-    return " ".join(sink.getvalue().split())
+def in_terminal(run):
+    text = printed(run, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    return " ".join(text.split())
 
 
 def test_figures_are_those_of_the_rows_and_know_patients(graded):
@@ -52,7 +48,7 @@ def test_figures_are_those_of_the_rows_and_know_patients(graded):
 
 def test_the_section_says_what_is_certain_and_of_which_model(graded):
     text, results = Page(section(graded, "certificates")).text, measure(graded)
-    first = Page(make(graded)).text.partition("What was tested, and how")[0]
+    first = Page(render(graded)).text.partition("What was tested, and how")[0]
     assert results.certificates.sentence in first and results.certificates.sentence in text
     for said in (*results.certificates.details, SPEAKS, "not known", "Clopper-Pearson", "2100 + 1920"):
         assert said in text, said
@@ -94,15 +90,15 @@ def test_masks_show_their_score_and_each_structure(masks):
 
 def test_the_terminal_shows_both_lines(graded, masks):
     for run in (graded, masks):
-        text, summary = printed(run), measure(run).certificates
+        text, summary = in_terminal(run), measure(run).certificates
         assert summary.sentence in text and SPEAKS in text
         assert "certified at least" in text and "attacked at most" in text and "by L2 radius" in text
 
 
 def test_a_run_without_certificates_has_no_trace_of_them(tmp_path):
-    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0)
-    html = make(run)
-    assert 'id="certificates"' not in html and "ertif" not in Page(html).text and "certified" not in printed(run)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN)
+    html = render(run)
+    assert 'id="certificates"' not in html and "ertif" not in Page(html).text and "certified" not in in_terminal(run)
     assert measure(run).certificates is None
 
 
@@ -125,18 +121,18 @@ def test_an_unfinished_run_makes_a_page(tmp_path):
         path.unlink()
     text = Page(section(run, "certificates")).text
     assert "No certificate has finished on any image." in text and "nan" not in text and "None" not in text
-    assert "No certificate has finished" in printed(run)
+    assert "No certificate has finished" in in_terminal(run)
 
 
 def test_no_text_from_a_file_becomes_markup(masks, tmp_path):
-    html = make(make_masks(tmp_path / "run", hostile=True))
-    plain, attacked = Page(make(masks)), Page(html)
+    html = render(make_masks(tmp_path / "run", hostile=True))
+    plain, attacked = Page(render(masks)), Page(html)
     assert HOSTILE not in html and f"liver{HOSTILE}" in attacked.text and attacked.scripts == plain.scripts
     assert {tag for tag, _ in attacked.elements} == {tag for tag, _ in plain.elements}
 
 
 def test_every_id_is_unique_and_every_anchor_leads_somewhere(graded):
-    page = Page(make(graded))
+    page = Page(render(graded))
     ids = [attrs["id"] for _, attrs in page.elements if attrs.get("id")]
     assert len(ids) == len(set(ids)) and {attrs["href"][1:] for attrs in page.all("a")} <= set(ids)
 

@@ -1,27 +1,23 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from palpate.report import show
 from palpate.report.compute.budgets import budget_columns
-from palpate.report.compute.results import measure
 from palpate.report.draw import clinic as clinic_figures
 from palpate.report.draw import figures
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
-from palpate.report.page.html import render
 from palpate.units import amounts
 from tests.report.clinic import HANDLINGS, SITES, dress, make_ct, site_of
 from tests.report.json_schema import SCHEMA, fits
+from tests.report.known import measure, printed, render
 from tests.report.pages import Page, page
-from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
+from tests.report.world import ATTACKS, HOSTILE, PLAIN, Patients, make_run, shard
 
 
 @pytest.mark.parametrize("name", ["ct", "lattice", "endoscopy"])
@@ -52,7 +48,7 @@ def test_budgets_are_given_in_every_unit_and_in_words(ct, ct_results):
 
 
 def test_the_amounts_of_the_audit_are_shown_as_they_are(tmp_path):
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN)
     run_json = run.describe()
     given = [[f"{one:g} HU", "7 stored steps", "9/255 of the range"] for one in run_json["threat"]["eps"]]
     run.save_description({**run_json, "threat": {**run_json["threat"], "amounts": given}})
@@ -63,7 +59,7 @@ def test_the_amounts_of_the_audit_are_shown_as_they_are(tmp_path):
 
 def test_a_budget_of_another_norm_has_its_own_words(tmp_path):
     threat = {"norm": "l2", "eps": [0.25, 0.5, 1.0, 2.0, 4.0], "words": "Euclidean."}
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0, threat=threat)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, threat=threat, task=PLAIN)
     found = measure(run).budgets
     assert found[0].words == "a Euclidean length of at most 0.25 over all values of an image"
     # A length is no share of the range of one value.
@@ -117,7 +113,7 @@ def test_no_difference_is_claimed_where_its_interval_holds_nothing_else(ct, ct_r
 
 
 def test_without_a_verdict_sites_have_their_clean_figures(tmp_path):
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", task=PLAIN)
     run.save_description({**run.describe(), "shards": ["hide"]})
     actual = measure(run)
     assert actual.verdict.eps is None and actual.survival.eps == 16.0
@@ -147,7 +143,7 @@ def test_the_page_asks_nobody_and_links_only_into_its_run_folder(ct):
 
 def test_no_text_from_a_file_becomes_markup(ct, tmp_path):
     for made, plain in ((make_ct(tmp_path / "ct", hostile=True), page(ct)),):
-        html = render(made, read_description(made), measure(made), names=True)
+        html = render(made, names=True)
         attacked = Page(html)
         assert HOSTILE not in html and "<script>alert" not in html
         assert attacked.scripts == plain.scripts
@@ -160,18 +156,17 @@ def test_no_text_from_a_file_becomes_markup(ct, tmp_path):
 
 def test_letters_that_act_are_replaced_in_the_new_texts(tmp_path):
     bad = "\x1b[31m\u202e"
-    run = make_ct(tmp_path / "run")
+    run = make_ct(tmp_path / "run", names=("pgd",), task=PLAIN)
     stored = run.describe()
     handlings = [{"name": one["name"], "words": one["words"] + bad} for one in stored["handlings"]]
     data = {**stored["data"], "unit": "HU" + bad, "sites": [bad], "formats": [bad]}
     run.save_description({**stored, "handlings": handlings, "data": data})
     made = [dress(one, factor=4.0, text=bad) for one in shard(ATTACKS[2], Patients.make(60, 1, False), "")]
     run.write_shard("pgd", made)
-    html = render(run, read_description(run), measure(run))
+    html = render(run)
     assert "\x1b" not in html and "\u202e" not in html
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=100, force_terminal=False))
-    assert "\x1b" not in sink.getvalue() and "\u202e" not in sink.getvalue()
+    text = printed(run, 100)
+    assert "\x1b" not in text and "\u202e" not in text
 
 
 def test_names_of_images_stay_hidden_and_sites_are_shown(ct):

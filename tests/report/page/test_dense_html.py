@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-import io
 import re
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
-from palpate.report import show, write_report
+from palpate.report import write_report
 from palpate.report.compute.parts import froc_attack, panels
-from palpate.report.compute.results import measure
 from palpate.report.draw import figures
 from palpate.report.draw import parts as part_figures
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
 from palpate.report.page import views
 from palpate.report.page.cards import card
-from palpate.report.page.html import render
 from palpate.storage.runs import RunFolder
 from tests.report.dense import STRENGTH, WORLDS, make_dense
+from tests.report.known import measure, printed, render
 from tests.report.pages import Page
 from tests.report.world import HOSTILE
 
@@ -32,7 +29,7 @@ def made(tmp_path_factory) -> dict[str, Made]:
     for kind in WORLDS:
         run = make_dense(folder / kind, kind, pictures=2)
         results = measure(run)
-        out[kind] = (run, results, Page(render(run, read_description(run), results)))
+        out[kind] = (run, results, Page(render(run)))
     return out
 
 
@@ -116,10 +113,10 @@ def test_drawings_are_described_for_readers_who_do_not_see_them(made):
 
 
 def test_layers_and_structures_can_be_hidden_without_a_script(made):
-    run, results, page = made["segmentation"]
+    run, _, page = made["segmentation"]
     boxes = {attrs["id"] for attrs in page.all("input")}
     assert boxes == {"show-truth", "show-found", "show-part-0", "show-part-1", "show-part-2"}
-    html = render(run, read_description(run), results)
+    html = render(run)
     for name in boxes:
         part = name.removeprefix("show-")
         assert f"#gallery:has(#{name}:not(:checked)) .marks .{part} {{ display: none; }}" in html
@@ -181,13 +178,13 @@ def test_without_spacing_the_page_says_what_distances_are_in(tmp_path):
     run = make_dense(tmp_path / "run", "segmentation", pictures=0)
     stored = run.describe()
     run.save_description({**stored, "data": {**stored["data"], "spacing": None}})
-    assert "distances and sizes are in pixels or voxels" in Page(render(run, read_description(run), measure(run))).text
+    assert "distances and sizes are in pixels or voxels" in Page(render(run)).text
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "multilabel"])
 def test_no_text_from_a_file_becomes_markup(made, tmp_path, kind):
     run = make_dense(tmp_path / "run", kind, hostile=True, pictures=2)
-    html = render(run, read_description(run), measure(run), names=True)
+    html = render(run, names=True)
     attacked, plain = Page(html), made[kind][2]
     assert HOSTILE not in html and "<script>alert" not in html
     assert attacked.scripts == plain.scripts
@@ -197,15 +194,15 @@ def test_no_text_from_a_file_becomes_markup(made, tmp_path, kind):
 
 
 def test_names_of_images_are_hidden_unless_asked(made):
-    run, results, page = made["volume"]
+    run, _, page = made["volume"]
     assert "case_0" not in page.text
-    assert "case_0" in Page(render(run, read_description(run), results, names=True)).text
+    assert "case_0" in Page(render(run, names=True)).text
 
 
 @pytest.mark.parametrize("kind", list(WORLDS))
 def test_an_unfinished_run_makes_a_page(tmp_path, kind):
     run = make_dense(tmp_path / "a", kind, leave_out=["pgd", "cospgd"], status="unfinished", finished=None, pictures=1)
-    page = Page(render(run, read_description(run), measure(run)))
+    page = Page(render(run))
     assert "This run is unfinished. 2 of 4 attacks" in page.text and "Per " in page.text
     run = make_dense(tmp_path / "b", kind, leave_out=list(STRENGTH), status="unfinished", finished=None, pictures=0)
     write_report(run)
@@ -215,9 +212,7 @@ def test_an_unfinished_run_makes_a_page(tmp_path, kind):
 @pytest.mark.parametrize("kind", list(WORLDS))
 def test_the_terminal_shows_the_leading_series_in_eighty_columns(made, kind):
     run, results, _ = made[kind]
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=80))
-    text = sink.getvalue()
+    text = printed(run, 80)
     assert max(map(len, text.splitlines())) <= 80 and "Robust accuracy" not in text
     scale = figures.scale_of(results)
     for panel in panels(results, scale.eps):

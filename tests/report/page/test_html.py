@@ -16,14 +16,14 @@ from palpate.report.model.description import read_description
 from palpate.report.model.schema_quality import GoalJudgement
 from palpate.report.model.words import percent, ratio
 from palpate.report.page import views
-from palpate.report.page.html import render
-from tests.report.pages import Page, make, section
-from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
+from tests.report.known import render
+from tests.report.pages import Page, section
+from tests.report.world import ATTACKS, FEW, HOSTILE, PLAIN, Patients, make_run, shard
 
 
 @pytest.fixture(scope="module")
 def html(run, results) -> str:
-    return render(run, read_description(run), results)
+    return render(run)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_policy_allows_the_one_script_and_nothing_from_outside(page):
 
 def test_no_text_from_a_file_becomes_markup(hostile, page):
     (hostile.path / "plan.toml").write_text(f'title = "{HOSTILE}"\n')
-    html = make(hostile, names=True)
+    html = render(hostile, names=True)
     attacked = Page(html)
     assert HOSTILE not in html and "<script>alert" not in html
     assert attacked.scripts == page.scripts and len(attacked.all("script")) == 1
@@ -103,7 +103,7 @@ def test_every_section_and_figure_is_there(run, page):
 def test_the_gallery_embeds_its_pictures_and_hides_names_unless_asked(run, page):
     assert len(page.all("img")) == 3 * 2
     assert "eye_0" not in page.text
-    assert "eye_0" in Page(make(run, names=True)).text
+    assert "eye_0" in Page(render(run, names=True)).text
 
 
 def test_a_long_gallery_is_cut_to_a_telling_choice(run, results):
@@ -124,23 +124,23 @@ def test_a_long_gallery_is_cut_to_a_telling_choice(run, results):
 
 
 def test_a_picture_that_is_gone_leaves_a_note(tmp_path):
-    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1, task=PLAIN)
     shutil.rmtree(run.images)
-    page = Page(make(run))
+    page = Page(render(run))
     assert not page.all("img") and page.text.count("picture not in the run folder") == 3
 
 
 def test_an_unfinished_run_says_so_at_the_top(tmp_path, page):
     assert "unfinished" not in page.text
-    run = make_run(tmp_path / "run", attacks=FEW, leave_out=["hide"], status="unfinished", finished=None)
-    unfinished = Page(make(run))
+    run = make_run(tmp_path / "run", attacks=FEW, leave_out=["hide"], status="unfinished", finished=None, task=PLAIN)
+    unfinished = Page(render(run))
     assert "This run is unfinished. 2 of 3 attacks" in unfinished.text
     assert unfinished.text.index("This run is unfinished") < unfinished.text.index("Clean accuracy")
     assert "has not run" in unfinished.text
 
 
 def test_a_run_without_a_record_makes_a_page(empty):
-    page = Page(make(empty))
+    page = Page(render(empty))
     assert "This run is unfinished. 0 of 8 attacks" in page.text and "No figure can be given" in page.text
     assert not page.all("svg")
 
@@ -148,17 +148,17 @@ def test_a_run_without_a_record_makes_a_page(empty):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"task": {"kind": "multiclass", "head": "softmax", "classes": list("abcde"), "disease": []}},
-        {"threat": {"norm": "l2", "eps": [1.0], "words": "Euclidean."}, "gates": [], "gallery": []},
+        {"task": PLAIN},
+        {"threat": {"norm": "l2", "eps": [1.0], "words": "Euclidean."}, "gates": [], "gallery": [], "task": PLAIN},
         {"attacks": ["hide"]},
-        {"attacks": ["noise"]},
+        {"attacks": ["noise"], "task": PLAIN},
         {"images": 4, "pictures": 0},
         {"per_group": 5},
     ],
     ids=["no disease", "l2", "directed only", "noise only", "empty class", "groups"],
 )
 def test_other_kinds_of_runs_make_a_page(tmp_path, changes):
-    page = Page(make(make_run(tmp_path / "run", **{"attacks": FEW, **changes})))
+    page = Page(render(make_run(tmp_path / "run", **{"attacks": FEW, **changes})))
     assert "Can these figures be trusted?" in page.text and "None" not in page.text and "nan" not in page.text.split()
 
 
@@ -169,7 +169,7 @@ def test_an_attack_that_has_finished_no_image_makes_a_page(tmp_path):
         one for one in shard(press, Patients.make(60, 1, False), "") if one.eps != (4.0 if one.row % 2 else 0.25)
     ]
     run.write_shard("pgd", records)
-    page = Page(make(run))
+    page = Page(render(run))
     assert "No figure can be given" in page.text and "No untargeted attack has finished on any image yet" in page.text
 
 
@@ -194,15 +194,15 @@ def test_the_ninth_attack_looks_unlike_the_first(results):
 
 
 def test_an_image_that_held_is_not_shown_as_moved(tmp_path):
-    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1)
+    run = make_run(tmp_path / "run", attacks=["pgd"], pictures=1, task=PLAIN)
     stored = run.describe()
     (picture,) = stored["gallery"]
     run.save_description({**stored, "gallery": [{**picture, "prediction": picture["clean_prediction"]}]})
-    assert "not changed by the attack" in Page(make(run)).text
+    assert "not changed by the attack" in Page(render(run)).text
 
 
 def test_the_report_and_its_results_are_written_whole_and_alike_each_time(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW)
+    run = make_run(tmp_path / "run", attacks=("fgsm", "pgd"), task=PLAIN)
     assert write_report(run) == run.report
     first = run.report.read_bytes(), run.results.read_bytes()
     write_report(run)

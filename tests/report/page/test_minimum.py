@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from palpate.report.compute.results import measure
-from palpate.report.page.html import write_report
+from tests.report.known import measure, render
 from tests.report.world import ATTACKS, EPS, Patients, make_run, shard
 
 
@@ -36,6 +35,6 @@ def test_figures_of_a_search_are_given_and_those_of_other_attacks_are_not(run):
 
 
 def test_the_page_says_of_each_budget_whether_it_is_confirmed(run):
-    page = write_report(run).read_text()
+    page = render(run)
     assert "Smallest changes found by fgsm" in page and "Smallest changes found by apgd" not in page
     assert "no: apgd-margin beat more" in page

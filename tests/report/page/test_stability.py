@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from palpate.metrics.stability_run import along_the_run
-from palpate.report import show
-from palpate.report.compute.results import measure
 from palpate.report.compute.stability import words as stability_words
 from palpate.report.compute.stability.words import sentence
 from palpate.report.model.schema_stability import Course
 from palpate.report.page.stability_views import held
 from tests.report.dense import make_dense
+from tests.report.known import measure, printed
 from tests.report.pages import Page, page, section
-from tests.report.traced import WALKS, add_traces, of
-from tests.report.world import ATTACKS, FEW, HOSTILE, Patients, make_run, shard
+from tests.report.traced import WALKS, add_traces, make_traced, of
+from tests.report.world import ATTACKS, HOSTILE, PLAIN, Patients, make_run, shard
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def test_the_page_has_the_section_with_all_its_parts(traced, shown):
 
 @pytest.mark.parametrize("off", [True, False])
 def test_without_traces_the_section_is_one_sentence(tmp_path, off):
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0, **({"stability": None} if off else {}))
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN, **({"stability": None} if off else {}))
     stability = measure(run).stability
     assert stability.state == ("switched off" if off else "not known") and stability.attacks == []
     markup = section(run, "stability")
@@ -64,7 +61,7 @@ def test_little_that_was_traced_makes_no_hole_in_the_page(tmp_path, how):
     smoothed = how.get("smoothed", True)
     if not smoothed:
         walks = {name: replace(walk, smoothed=float("nan")) for name, walk in walks.items()}
-    run = make_run(tmp_path / "run", attacks=(*FEW, "smia"), pictures=0)
+    run = make_run(tmp_path / "run", attacks=("fgsm", "pgd", "smia"), pictures=0, task=PLAIN)
     add_traces(run, walks, **how)
     markup = section(run, "stability")
     text = Page(markup).text
@@ -93,9 +90,10 @@ def test_volumes_have_maps_of_their_planes_and_masks_their_words(tmp_path):
     assert "the mean over the pixels that count" in text and "nan" not in re.findall(r"\w+", text)
 
 
-def test_names_of_images_are_shown_only_where_they_were_asked_for(traced):
+def test_names_of_images_are_shown_only_where_they_were_asked_for(traced, tmp_path):
     assert "eye_001.png" not in section(traced, "stability")
-    assert "row 1 · eye_001.png" in Page(section(traced, "stability", names=True)).text
+    run = make_traced(tmp_path / "run", attacks=("pgd",), task=PLAIN)
+    assert "row 1 · eye_001.png" in Page(section(run, "stability", names=True)).text
 
 
 def test_attacks_without_random_numbers_are_named_once_on_the_page_and_each_in_the_results(traced, stability):
@@ -107,16 +105,17 @@ def test_attacks_without_random_numbers_are_named_once_on_the_page_and_each_in_t
 
 
 def test_no_name_of_an_attack_becomes_markup(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
+    names = ("fgsm", "pgd")
+    run = make_run(tmp_path / "run", attacks=names, pictures=0, task=PLAIN)
     stored = run.describe()
     for attack in stored["attacks"]:
         attack["name"] += HOSTILE
     run.save_description(stored)
     for press in ATTACKS:
-        if press.name in FEW:
+        if press.name in names:
             records = shard(press, Patients.make(60, 1, False), "")
             run.write_shard(press.name, [replace(one, attack=one.attack + HOSTILE) for one in records])
-    add_traces(run, {f"{name}{HOSTILE}": WALKS[name] for name in FEW}, untraced=[f"noise{HOSTILE}"])
+    add_traces(run, {f"{name}{HOSTILE}": WALKS[name] for name in names}, untraced=[f"noise{HOSTILE}"])
     html = section(run, "stability")
     text = Page(html).text
     assert HOSTILE not in html and "<script>alert" not in html and text.count(HOSTILE) > 10
@@ -129,9 +128,8 @@ def test_shares_of_paths_are_a_range():
 
 
 def test_the_terminal_says_it_in_one_line(traced, stability):
-    sink = io.StringIO()
-    show(traced, Console(file=sink, width=200))
-    assert sink.getvalue().count(stability.sentences[0]) == 1 and stability.sentences[1] not in sink.getvalue()
+    text = printed(traced, 200)
+    assert text.count(stability.sentences[0]) == 1 and stability.sentences[1] not in text
 
 
 def test_the_tables_show_the_figures_of_the_metrics(traced, stability, shown):

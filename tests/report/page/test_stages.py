@@ -1,15 +1,11 @@
 """The table of stages: its sums are those of the records, and attacks without stages have none."""
 
-import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
-from palpate.report.compute.results import measure
 from palpate.report.page import stages
-from palpate.report.page.html import write_report
-from palpate.report.page.terminal import show
+from tests.report.known import measure, printed, render
 from tests.report.world import ATTACKS, EPS, Patients, describe, make_run, shard
 
 NAMES = ["margin", "cross-entropy", "square", "never"]
@@ -50,7 +46,7 @@ def test_sums_are_those_of_the_records(run):
 
 
 def test_the_page_and_the_terminal_show_them_after_the_results(run):
-    page, (_, full) = write_report(run).read_text(), measure(run).attacks
+    page, (_, full) = render(run), measure(run).attacks
     (table,) = (part.partition("</details>")[0] for part in page.split("Stages of apgd-margin")[1:])
     assert page.index("Success rate at each budget") < page.index("Stages of apgd-margin")
     assert "square" in table and "never" not in table and "cross-entropy" not in table
@@ -59,6 +55,5 @@ def test_the_page_and_the_terminal_show_them_after_the_results(run):
     blind = stages.sentence(full.model_copy(update={"kind": "gradient-free"}))
     assert "stages that need one did not run" in blind and blind.startswith(stages.sentence(full))
     assert stages.sentence(full) in table and "Stages of fgsm" not in page
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=200))
-    assert "apgd-margin: Images that it beat: " in sink.getvalue()
+    text = printed(run, 200)
+    assert "apgd-margin: Images that it beat: " in text

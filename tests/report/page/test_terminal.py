@@ -7,13 +7,8 @@ from rich.console import Console
 
 from palpate.report import show, write_report
 from palpate.storage.runs import RunFolder
-from tests.report.world import FEW, make_run
-
-
-def printed(run, width: int = 100, **options) -> str:
-    sink = io.StringIO()
-    show(run, Console(file=sink, width=width, **options))
-    return sink.getvalue()
+from tests.report.known import printed
+from tests.report.world import FEW, PLAIN, make_run
 
 
 def row(text: str, name: str) -> list[str]:
@@ -21,7 +16,9 @@ def row(text: str, name: str) -> list[str]:
 
 
 def test_the_tables_hold_the_figures_of_the_results(run, results):
-    text = printed(run)
+    text, sink = printed(run, 100), io.StringIO()
+    show(run, Console(file=sink, width=100))
+    assert sink.getvalue() == text
     pgd = next(one for one in results.attacks if one.name == "pgd")
     assert row(text, "pgd")[1:6] == [f"{100 * point.robust_accuracy.value:.1f}%" for point in pgd.points]
     hide = next(one for one in results.attacks if one.name == "hide")
@@ -31,7 +28,7 @@ def test_the_tables_hold_the_figures_of_the_results(run, results):
 
 
 def test_verdict_gates_and_warnings_are_said(run, results):
-    text = " ".join(printed(run).split())
+    text = " ".join(printed(run, 100).split())
     assert results.verdict.sentence in text and "failed robust accuracy at eps 1 is at least 0.5" in text
     for goal in results.validity.goals:
         assert goal.quality_reasons[0] in text and goal.precision_reasons[0] in text
@@ -39,17 +36,17 @@ def test_verdict_gates_and_warnings_are_said(run, results):
 
 
 def test_the_report_is_named_once_it_is_there(tmp_path):
-    run = make_run(tmp_path / "run", attacks=FEW, pictures=0)
-    assert "Report:" not in printed(run)
+    run = make_run(tmp_path / "run", attacks=("pgd",), pictures=0, task=PLAIN)
+    assert "Report:" not in printed(run, 100)
     write_report(run)
-    assert f"Report: {run.report}" in printed(run)
+    assert f"Report: {run.report}" in printed(run, 100)
 
 
 def test_markup_and_control_characters_are_not_obeyed(tmp_path):
     run = make_run(
         tmp_path / "run", title="[red]x[/red] [link=file:///etc]y[/link] \x1b]0;owned\x07", attacks=FEW, pictures=0
     )
-    text = printed(run, force_terminal=True)
+    text = printed(run, 100, force_terminal=True)
     assert "[red]x[/red]" in text and "\x1b]0" not in text and "\x07" not in text
 
 
@@ -58,10 +55,10 @@ def test_it_fits_eighty_columns(run):
 
 
 def test_unfinished_and_empty_runs_are_shown(empty, tmp_path):
-    assert "This run is unfinished: 0 of 8 attacks are complete" in " ".join(printed(empty).split())
+    assert "This run is unfinished: 0 of 8 attacks are complete" in " ".join(printed(empty, 100).split())
     partial = make_run(tmp_path / "run", attacks=FEW, leave_out=["pgd"], status="unfinished", pictures=0)
-    assert "2 of 3 attacks are complete" in " ".join(printed(partial).split())
-    assert row(printed(partial), "pgd")[1] == "–"
+    assert "2 of 3 attacks are complete" in " ".join(printed(partial, 100).split())
+    assert row(printed(partial, 100), "pgd")[1] == "–"
 
 
 def test_every_share_says_of_what_it_is_one(run, tmp_path):

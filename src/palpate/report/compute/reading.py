@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -60,7 +61,11 @@ class RunReading:
 
     def costly(self, statistic: Statistic, note: str) -> Figure:
         """A figure that takes long to compute: from `FEWER` resamples."""
-        return figure_of(replace(self.resampling, replicates=FEWER).estimate(statistic, note))
+        return figure_of(self._fewer.estimate(statistic, note))
+
+    @cached_property
+    def _fewer(self) -> Resampling:
+        return replace(self.resampling, replicates=FEWER)
 
 
 def read(run: RunFolder) -> RunReading:

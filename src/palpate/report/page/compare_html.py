@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from palpate.report.compute.compare.gates import place_in_words
@@ -35,8 +37,7 @@ LEADING = (
 
 def render_comparison(comparison: Comparison) -> str:
     """The page's HTML."""
-    environment = page_environment()
-    environment.filters |= {"written": written, "between": between, "said": said, "at": value_in_words}
+    environment = _environment()
     script = source(environment, "report.js")
     words = Wording(comparison.task)
     page = environment.get_template("compare.html.j2").render(
@@ -54,6 +55,13 @@ def render_comparison(comparison: Comparison) -> str:
         notes=[one for one in comparison.warnings if one.level == "note"],
     )
     return page + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    environment = page_environment()
+    environment.filters |= {"written": written, "between": between, "said": said, "at": value_in_words}
+    return environment
 
 
 def _curves(comparison: Comparison, words: Wording) -> Markup | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import write_atomically
 
+# Once per process: reading the templates takes longer than filling them in.
+_environment = cache(page_environment)
+
 SECTIONS = (
     ("tested", "What was tested"),
     ("robustness", ""),
@@ -47,7 +51,7 @@ SECTIONS = (
 )
 
 
-def write_report(run: RunFolder, *, names: bool = False) -> Path:
+def write_report(run: RunFolder, *, names: bool = False, results: Results | None = None) -> Path:
     """Write `results.json` and `report.html` into the run folder, each whole or not at all.
 
     An unfinished run makes a report that says so at its top.
@@ -56,6 +60,7 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
         run: the run folder.
         names: show the file names of images in the gallery. They may identify patients, so the default is
             False.
+        results: its figures, where they were measured already.
 
     Returns:
         The path of the report.
@@ -63,7 +68,7 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
     Raises:
         StorageError: the run cannot be read, or the disk is full.
     """
-    description, results = read_description(run), measure(run)
+    description, results = read_description(run), measure(run) if results is None else results
     data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.results, (data + "\n").encode())
     write_atomically(run.report, render(run, description, results, names=names).encode())
@@ -72,7 +77,7 @@ def write_report(run: RunFolder, *, names: bool = False) -> Path:
 
 def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
     """The report's HTML."""
-    environment = page_environment()
+    environment = _environment()
     script = source(environment, "report.js")
     drawings, pictures = _drawings(results), views.chosen(description.gallery, results)
     lost = kept.lost(run.path, description.files, exports=False)

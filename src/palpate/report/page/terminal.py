@@ -26,7 +26,7 @@ _COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "re
 _DEGREES = {"high": "bold green", "medium": "bold yellow", "low": "bold red"}
 
 
-def show(run: RunFolder, console: Console) -> None:
+def show(run: RunFolder, console: Console, *, results: Results | None = None) -> None:
     """Print the result of a run.
 
     Texts from files are printed unchanged: markup in them has no effect, control characters are replaced.
@@ -34,11 +34,12 @@ def show(run: RunFolder, console: Console) -> None:
     Args:
         run: the run folder.
         console: where to print.
+        results: its figures, where they were measured already.
 
     Raises:
         StorageError: the run cannot be read.
     """
-    results = measure(run)
+    results = measure(run) if results is None else results
     _head(results, console)
     scale = scale_of(results)
     if scale.eps:

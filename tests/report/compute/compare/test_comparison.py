@@ -13,15 +13,15 @@ import palpate
 from palpate.errors import InputError, StorageError
 from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.compare.listing import _survival
-from palpate.report.compute.results import measure
 from palpate.report.model.schema_compare import Comparison
 from palpate.storage.certificates import CertificateRow
 from palpate.storage.runs import CERTIFICATE_SCHEMA, RunFolder, _read
 from tests.report.certificates import make_graded as make_certified
 from tests.report.dense import make_dense
 from tests.report.json_schema import fits
+from tests.report.known import measure
 from tests.report.pair import make_pair, other_model, relabelled, rewritten
-from tests.report.world import EPS, make_run
+from tests.report.world import EPS, PLAIN, make_run
 
 SCHEMA = Path(__file__).resolve().parents[4] / "docs" / "reference" / "compare.schema.json"
 
@@ -36,9 +36,24 @@ def found(folders) -> Comparison:
     return compare_runs(folders)
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The same pair without grades and disease, of which much less is compared."""
+    return make_pair(tmp_path_factory.mktemp("plain"), task=PLAIN)
+
+
+@pytest.fixture(scope="module")
+def known(plain) -> Comparison:
+    return compare_runs(plain)
+
+
 @pytest.fixture
-def copies(folders, tmp_path):
-    return [Path(shutil.copytree(one, tmp_path / one.name)) for one in folders]
+def copies(plain, tmp_path):
+    return copied(plain, tmp_path)
+
+
+def copied(folders, path):
+    return [Path(shutil.copytree(one, path / one.name)) for one in folders]
 
 
 def of(found, figure, eps=None, section="result", pair=0, **more):
@@ -94,9 +109,9 @@ def test_who_changed_adds_up_to_the_difference(found, folders):
     assert all(one.image is None for switch in found.pairs[0].switches for one in [*switch.gained, *switch.lost])
 
 
-def test_names_of_images_only_if_asked(folders):
-    text = compare_runs(folders).model_dump_json()
-    assert "eye_" not in text and "eye_" in compare_runs(folders, names=True).model_dump_json()
+def test_names_of_images_only_if_asked(plain, known):
+    text = known.model_dump_json()
+    assert "eye_" not in text and "eye_" in compare_runs(plain, names=True).model_dump_json()
 
 
 def test_the_json_fits_its_schema_and_can_be_read_again(found):
@@ -106,10 +121,10 @@ def test_the_json_fits_its_schema_and_can_be_read_again(found):
     assert Comparison.model_validate(data).model_dump(mode="json") == data
 
 
-def test_three_runs_are_compared_with_the_first_and_adjusted_together(folders, tmp_path):
+def test_three_runs_are_compared_with_the_first_and_adjusted_together(plain, tmp_path):
     with other_model(4.0):
-        third = relabelled(make_run(tmp_path / "third", attacks=("fgsm", "pgd", "hide"), per_group=2, pictures=0))
-    both = compare_runs([*folders, third.path])
+        third = make_run(tmp_path / "third", attacks=("fgsm", "pgd", "hide"), per_group=2, pictures=0, task=PLAIN)
+    both = compare_runs([*plain, relabelled(third).path])
     assert [(pair.first, pair.second) for pair in both.pairs] == [("A", "B"), ("A", "C")]
     robust = [of(both, "robust accuracy", 1.0, pair=place) for place in (0, 1)]
     assert robust[1].difference.value > robust[0].difference.value and robust[0].first == robust[1].first
@@ -182,7 +197,8 @@ def test_a_folder_without_a_run_is_refused(folders, tmp_path):
     refused([folders[0], tmp_path], "is not a run folder")
 
 
-def test_another_task_is_refused_in_its_own_words(copies):
+def test_another_task_is_refused_in_its_own_words(folders, tmp_path):
+    copies = copied(folders, tmp_path)
     relabelled(RunFolder(copies[1]), task={"disease": [1, 2, 3, 4]})
     refused(copies, "classes that count as disease", "mild, moderate")
     relabelled(RunFolder(copies[1]), task={"kind": "multiclass", "disease": [2, 3, 4]})
@@ -204,18 +220,18 @@ def rewritten_all(run, change):
         rewritten(run, shard, change)
 
 
-def test_rows_in_another_order_are_matched_by_name(copies, found):
+def test_rows_in_another_order_are_matched_by_name(copies, known):
     second = relabelled(RunFolder(copies[1]), data={"fingerprint": "other"})
     rewritten_all(second, lambda record: replace(record, row=59 - record.row))
     refused(copies, "in another order")
     again = compare_runs(copies, match_names=True)
-    assert of(again, "robust accuracy", 1.0).difference == of(found, "robust accuracy", 1.0).difference
+    assert of(again, "robust accuracy", 1.0).difference == of(known, "robust accuracy", 1.0).difference
     assert [one.subject for one in again.warnings if one.level == "warning"] == ["images"]
     lost = again.pairs[0].switches[0].lost
     assert lost and all(one.row + one.second_row == 59 for one in lost)
 
 
-def test_images_that_only_one_run_has_are_left_out_if_names_are_matched(copies, found):
+def test_images_that_only_one_run_has_are_left_out_if_names_are_matched(copies):
     second = relabelled(RunFolder(copies[1]), data={"fingerprint": "other"})
     rewritten_all(second, lambda record: replace(record, image=f"x{record.image}" if record.row < 10 else record.image))
     again = compare_runs(copies, match_names=True)
@@ -235,26 +251,26 @@ def warned(found, subject):
     return " ".join(one.text for one in found.warnings if one.subject == subject)
 
 
-def test_an_attack_with_other_settings_is_left_out_of_the_worst_case_of_both(copies, folders):
+def test_an_attack_with_other_settings_is_left_out_of_the_worst_case_of_both(copies, plain):
     stored = RunFolder(copies[1]).describe()
     stored["attacks"][1]["parameters"]["steps"] = 40
     relabelled(RunFolder(copies[1]), attacks=stored["attacks"])
     found = compare_runs(copies)
     assert "'pgd' is not compared: its settings differ, steps is 20 and 40" in warned(found, "attacks")
     assert found.attacks == ["fgsm", "hide"]
-    alone = measure(RunFolder(folders[0])).attacks[0].points[2]
+    alone = measure(RunFolder(plain[0])).attacks[0].points[2]
     assert of(found, "robust accuracy", 1.0).first.value == alone.robust_accuracy.value
 
 
-def test_an_attack_of_another_name_with_the_same_settings_is_the_same_attack(copies, found):
+def test_an_attack_of_another_name_with_the_same_settings_is_the_same_attack(copies, known):
     second = RunFolder(copies[1])
     stored = second.describe()
     stored["attacks"][1]["name"] = "climb"
     relabelled(second, attacks=stored["attacks"])
     rewritten(second, "pgd", lambda record: replace(record, attack="climb"))
     again = compare_runs(copies)
-    assert again.attacks == found.attacks and not warned(again, "attacks")
-    assert of(again, "robust accuracy", 1.0).difference == of(found, "robust accuracy", 1.0).difference
+    assert again.attacks == known.attacks and not warned(again, "attacks")
+    assert of(again, "robust accuracy", 1.0).difference == of(known, "robust accuracy", 1.0).difference
 
 
 def test_only_budgets_that_both_have_are_compared(copies):
@@ -294,15 +310,15 @@ def test_a_changed_run_json_is_named(copies):
     assert "was changed after palpate wrote it" in warned(compare_runs(copies), "run.json")
 
 
-def test_the_budget_of_the_sentence_can_be_chosen(folders):
-    assert "at eps 2" in compare_runs(folders, eps=2.0).pairs[0].sentence
-    assert "at eps 2" in compare_runs(folders, eps="2").pairs[0].sentence
-    refused(folders, "eps: 3 is not a budget", "0.25, 0.5, 1, 2, 4", eps=3)
+def test_the_budget_of_the_sentence_can_be_chosen(plain):
+    assert "at eps 2" in compare_runs(plain, eps=2.0).pairs[0].sentence
+    assert "at eps 2" in compare_runs(plain, eps="2").pairs[0].sentence
+    refused(plain, "eps: 3 is not a budget", "0.25, 0.5, 1, 2, 4", eps=3)
 
 
 def test_images_as_patients_widen_the_interval(tmp_path):
-    single = compare_runs(make_pair(tmp_path / "single", per_group=1))
-    grouped = compare_runs(make_pair(tmp_path / "grouped", per_group=6))
+    single = compare_runs(make_pair(tmp_path / "single", per_group=1, task=PLAIN))
+    grouped = compare_runs(make_pair(tmp_path / "grouped", per_group=6, task=PLAIN))
     widths = [
         np.mean([one.difference.high - one.difference.low for one in found.pairs[0].changes if one.section == "result"])
         for found in (single, grouped)
@@ -310,13 +326,13 @@ def test_images_as_patients_widen_the_interval(tmp_path):
     assert widths[1] > widths[0] and grouped.intervals.groups == 10
 
 
-def test_python_gives_changes_a_table_and_files(folders, tmp_path):
-    found = palpate.compare(*folders, gates=["robust accuracy at eps 1: not worse"])
+def test_python_gives_changes_a_table_and_files(plain, tmp_path):
+    found = palpate.compare(*plain, gates=["robust accuracy at eps 1: not worse"])
     assert found.passed and found.changes[0].figure == "clean accuracy"
     assert "robust accuracy" in found.table() and str(found) == found.table()
     page = found.write(tmp_path / "out")
     assert page.name == "compare.html" and json.loads((tmp_path / "out" / "compare.json").read_text())["pairs"]
-    assert found.place == folders[1].parent / "compare-old-new"
+    assert found.place == plain[1].parent / "compare-old-new"
 
 
 def test_a_share_of_the_beaten_images_is_never_better_or_worse():

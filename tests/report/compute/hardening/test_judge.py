@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from palpate.errors import InputError
+from palpate.report.compute.compare.changes import adjusted, changes
 from palpate.report.compute.compare.comparison import compare_runs
-from palpate.report.compute.hardening.judge import judge
+from palpate.report.compute.compare.measured import comparable
+from palpate.report.compute.hardening.given import given
+from palpate.report.compute.hardening.judge import judge, judge_measured
 from palpate.report.compute.hardening.verdict import Verdict
 from palpate.storage.runs import RunFolder
 from tests.report.pair import other_model, relabelled
@@ -79,6 +82,15 @@ def robust(tmp_path_factory):
     return made(tmp_path_factory.mktemp("robust") / "run", 2.5, {})
 
 
+@pytest.fixture(scope="module")
+def verdict_of(before, robust):
+    """The verdict on the robust model by what else was measured; both runs are read once."""
+    found = comparable([before, robust])
+    first, second = found.runs
+    (changed,) = adjusted([changes(first.figures, second.figures)])
+    return lambda checks: judge_measured(first, second, changed, given(checks, robust.path), found.headline)
+
+
 def states(verdict: Verdict) -> dict[str, str]:
     return {one.name: one.state for one in verdict.reasons}
 
@@ -87,8 +99,9 @@ def said(verdict: Verdict, name: str) -> str:
     return next(one.sentence for one in verdict.reasons if one.name == name)
 
 
-def test_a_real_gain_may_use_the_word_and_names_its_price(before, robust):
+def test_a_real_gain_may_use_the_word_and_names_its_price(before, robust, verdict_of):
     verdict = judge(before, robust, proven())
+    assert verdict == verdict_of(proven())
     assert verdict.word and set(states(verdict).values()) == {"passed"}, verdict.reasons
     assert verdict.sentence == "The word hardened may be used at eps 1: all 9 checks passed." and verdict.eps == EPS
     names = [row.name for row in verdict.price]
@@ -126,13 +139,13 @@ def test_a_gain_within_its_interval_is_no_gain(before, tmp_path):
         ({"another norm": 0.1}, "other families"),
     ],
 )
-def test_what_the_hardening_measured_refuses_the_word(before, robust, shares, name):
-    verdict = judge(before, robust, proven(**shares))
+def test_what_the_hardening_measured_refuses_the_word(verdict_of, shares, name):
+    verdict = verdict_of(proven(**shares))
     assert not verdict.word and [one.name for one in verdict.refused] == [name]
 
 
-def test_a_few_images_more_are_chance(before, robust):
-    assert judge(before, robust, proven(**{"no gradients": 0.48, "several starts": 0.48})).word
+def test_a_few_images_more_are_chance(verdict_of):
+    assert verdict_of(proven(**{"no gradients": 0.48, "several starts": 0.48})).word
 
 
 def test_more_starts_that_find_more_refuse_the_word(before, tmp_path):
@@ -172,21 +185,21 @@ def test_gradients_of_zero_refuse_the_word(before, tmp_path):
     assert states(judge(before, blocked, proven()))["gradients"] == "refused"
 
 
-def test_what_was_not_measured_prevents_the_word_and_is_named(before, robust):
-    verdict = judge(before, robust, None)
+def test_what_was_not_measured_prevents_the_word_and_is_named(verdict_of):
+    verdict = verdict_of(None)
     missing = {one.name for one in verdict.missing}
     assert not verdict.word and missing == {"images against the old model"}
     assert "not measured: " in verdict.sentence and all(name in verdict.sentence for name in missing)
 
 
-def test_one_missing_check_is_enough_to_prevent_the_word(before, robust):
-    verdict = judge(before, robust, proven(**{"images against the old model": None}))
+def test_one_missing_check_is_enough_to_prevent_the_word(verdict_of):
+    verdict = verdict_of(proven(**{"images against the old model": None}))
     assert not verdict.word and not verdict.refused
     assert verdict.sentence.endswith("not measured: images against the old model.")
 
 
-def test_a_budget_that_no_run_has_is_not_judged(before, robust):
-    verdict = judge(before, robust, {**proven(), "eps": 0.3})
+def test_a_budget_that_no_run_has_is_not_judged(verdict_of):
+    verdict = verdict_of({**proven(), "eps": 0.3})
     assert not verdict.word and verdict.eps is None and states(verdict)["gain"] == "not measured"
 
 
@@ -198,9 +211,9 @@ def test_a_budget_that_no_run_has_is_not_judged(before, robust):
         ({"version": 9}, "version"),
     ],
 )
-def test_wrong_checks_name_their_field(before, robust, checks, word):
+def test_wrong_checks_name_their_field(verdict_of, checks, word):
     with pytest.raises(InputError, match=f"checks: {word}"):
-        judge(before, robust, checks)
+        verdict_of(checks)
 
 
 def test_files_of_the_run_folder_are_read_and_the_comparison_shows_the_verdict(before, tmp_path):
