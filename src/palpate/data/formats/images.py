@@ -112,15 +112,17 @@ def first_bytes(path: Path) -> bytes:
     """
     try:
         kind = os.stat(path).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise InputError(f"{path} is a pipe or a device. Give an image file.")
-        with open(path, "rb") as handle:
-            head = handle.read(HEAD)
+        endless = not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+        if not endless:
+            with open(path, "rb") as handle:
+                head = handle.read(HEAD)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} cannot be opened: {reason}. Give a readable image file.") from error
+    if endless:
+        raise InputError(f"{path} is a pipe or a device. Give an image file.")
     if not head:
         raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
     return head
