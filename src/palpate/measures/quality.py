@@ -49,7 +49,7 @@ def ssim(images: Tensor, clean: Tensor, bounds: tuple[float, float]) -> Tensor:
     # (B, C, planes, rows, columns), whatever the number of spatial axes.
     stacks = [one.detach().reshape(*one.shape[:2], -1, *one.shape[-2:]) for one in (images, clean)]
     together = max(1, _TOGETHER // max(1, images[:1].numel()))
-    parts = zip(*(stack.split(together) for stack in stacks), strict=True)
+    parts = zip(*(torch.split(stack, together) for stack in stacks), strict=True)
     return torch.cat([_planes(found, origin, bounds) for found, origin in parts])
 
 

@@ -162,7 +162,7 @@ class Jpeg2000:
 def _each(images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """`function` of every sample (C, *spatial); several small ones at once, as the planes of a volume."""
     together = max(1, _TOGETHER // max(1, images[:1].numel()))
-    parts = [function(part.movedim(0, 1)).movedim(1, 0) for part in images.detach().split(together)]
+    parts = [function(part.movedim(0, 1)).movedim(1, 0) for part in torch.split(images.detach(), together)]
     return torch.cat(parts).contiguous()
 
 
