@@ -78,12 +78,16 @@ def bad(act, always=False):
 )
 
 
+_NOTHING_ELSE = "\n[survival]\nafter = []\nsaved = false\n\n[stability]\nimages = 0\n\n"
+"""What comes after an attack asks the model as it is, and takes longer than these attacks."""
+
+
 def audited(folder: Path, act: str, *, always: bool = False, more: str = "") -> AuditOutcome:
     tiny.write(folder / "plan")
     (folder / "plan" / "model.py").write_text(MODEL)
     text = tiny.PLAN.replace("model.py:build", "model.py:bad")
     text = text.replace("bounds", f"arguments = {{act = '''{act}''', always = {str(always).lower()}}}\nbounds", 1)
-    return audit(tiny.rewrite(folder / "plan", text + more), folder / "run")
+    return audit(tiny.rewrite(folder / "plan", text + _NOTHING_ELSE + more), folder / "run")
 
 
 RAISED = {
