@@ -28,12 +28,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRACTS = "tests/contracts/test_attacks.py tests/contracts/test_tasks.py tests/contracts/test_threats.py"
-"""The contracts on classes notice every mistake of the loop; those on masks and boxes would take thrice the time.
-
-Square and HopSkipJump spend as much as all others together and share no loop with them, so they are left out.
-"""
-
 WARM = (
     "hypothesis",
     "jinja2",
@@ -70,7 +64,7 @@ class Mutant:
     file: str
     right: str
     wrong: str
-    tests: str = CONTRACTS
+    tests: str
 
     @property
     def outside(self) -> bool:
@@ -149,13 +143,9 @@ def run_tests(mutant: Mutant, folder: Path) -> int:
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(ROOT), str(ROOT / "src")))]
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         del sys.modules[name]
-    # Of the contracts three that notice are named; elsewhere the first is enough.
-    slow = " and ".join(f"not {name}" for name in ("square", "hopskipjump", "fmn", "ddn", "alma"))
-    few = ["-k", f"not on_a_task and not scenario and {slow}", "--maxfail=3"]
-    depth = few if mutant.tests == CONTRACTS else ["-x"]
     # Nobody reads why an assertion failed, so it need not be rewritten to say it.
-    options = ["-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-rfE", "-o", "addopts="]
-    status = pytest.main([*mutant.tests.split(), *options, *depth])
+    options = ["-x", "-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-rfE", "-o", "addopts="]
+    status = pytest.main([*mutant.tests.split(), *options])
     tested = import_module("palpate").__file__ or ""
     return int(status) if Path(tested).is_relative_to(folder) else BROKEN
 
