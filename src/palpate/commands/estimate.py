@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from palpate.commands.carry_out import run_folder
 from palpate.commands.status import AllowPickle, Engine, Plan, Threads
-from palpate.console import console, echo, echo_lines
+from palpate.console import console, echo_lines
 
 if TYPE_CHECKING:
     from palpate.audit.estimate.costs import Costs
@@ -42,6 +43,7 @@ def estimate(
     import torch
 
     from palpate.allocator import choose_allocation
+    from palpate.audit.engines.processes import processors
     from palpate.audit.estimate.forecast import forecast
     from palpate.audit.estimate.pilot import pilot
     from palpate.audit.plan.plan import load_plan
@@ -57,17 +59,13 @@ def estimate(
         costs = pilot(
             loaded, run_folder(plan).parent, write_report, images=images, allow_pickle=allow_pickle, progress=progress
         )
-    wanted = list(dict.fromkeys(workers or [loaded.run.workers or _processors()]))
-    if costs.engine == "local":
-        wanted = [1]
+    wanted = list(dict.fromkeys(workers or [loaded.run.workers or processors()]))
+    wanted = [1] if costs.engine == "local" else wanted
     if json_:
-        from dataclasses import asdict
-
         found = {"costs": asdict(costs), "forecasts": [asdict(forecast(costs, count)) for count in wanted]}
         echo_lines(json.dumps(_finite(found), indent=1))
-        return
-    for line in lines(costs, wanted):
-        echo(line)
+    else:
+        echo_lines("\n".join(lines(costs, wanted)))
 
 
 def lines(costs: Costs, workers: list[int]) -> list[str]:
@@ -125,12 +123,6 @@ def size(count: float) -> str:
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count / 1e3:.0f} kB"
-
-
-def _processors() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finite(found: object) -> object:

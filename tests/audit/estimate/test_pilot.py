@@ -50,10 +50,11 @@ def test_a_pilot_grows_until_it_has_whole_batches(tmp_path: Path, monkeypatch: p
     first = pilot(tiny.write(tmp_path / "plan", QUICK), tmp_path / "runs", unreported, images=4, progress=Silence())
     monkeypatch.setattr(module, "_measured", measured)
     plan = tiny.rewrite(tmp_path / "plan", QUICK.replace("batch = 3", "batch = 5"))
-    pilot(plan, tmp_path / "runs", unreported, progress=Silence())
+    monkeypatch.setattr(module, "listed", lambda plan: range(100))
+    pilot(plan, tmp_path / "runs", unreported, seconds=1e6, progress=Silence())
+    assert asked == [8, 20], "four batches of five"
     pilot(plan, tmp_path / "runs", unreported, seconds=1e-9, progress=Silence())
-    # All twelve images are fewer than twice the first eight, so one pilot is enough; so it is without time.
-    assert asked == [8, 8]
+    assert asked == [8, 20, 8], "there is no time for more"
 
 
 def test_exports_of_all_images_grow_with_the_images_and_queries_stay_alone(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 
 from palpate.audit.engines.contracts import Gone, Job, Outcome, Pause, Ready, Setup
 from palpate.audit.engines.crew import Hand, Message, conduct
-from palpate.audit.engines.processes import belong_to_parent
+from palpate.audit.engines.processes import belong_to_parent, processors
 from palpate.audit.engines.queue import Queue
 from palpate.audit.engines.worker import Worker
 from palpate.storage.leftovers import sweep
@@ -36,7 +35,7 @@ class Pool:
     def run(self, jobs: Iterator[Job | Pause]) -> Generator[Outcome, None, None]:
         """As `Engine.run`."""
         try:
-            yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or _processors())
+            yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or processors())
         finally:
             # What killed workers left: images, like records, must not stay where nobody looks for them.
             if self.setup.scratch is not None:
@@ -74,10 +73,6 @@ class Pool:
             hand.process.join(_PATIENCE)
         hand.process.kill()
         hand.process.join()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ended(hand: Hand) -> str:

@@ -8,6 +8,11 @@ import signal
 import threading
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def belong_to_parent() -> None:
     """Call it first in the process. Ctrl-C reaches all processes of a terminal; the audit itself ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -51,11 +51,8 @@ def forecast(costs: Costs, workers: int = 1) -> Forecast:
     shards = drawn(costs)
     shared = _simulated(costs, shards, workers)
     computing = shared.seconds + alone
-    # What is stored by one process takes as long whatever a shard takes.
     fixed = costs.fixed + before
-    spread = min(costs.spread, 1.0) if costs.spread != float("inf") else 1.0
-    low = max(0.0, 1 - spread) * computing
-    high = (1 + costs.spread) * computing
+    low, high = max(0.0, 1 - costs.spread) * computing, (1 + costs.spread) * computing
     known = costs.images * costs.row
     return Forecast(
         workers,

@@ -81,29 +81,17 @@ def _measured(
     progress: Progress,
 ) -> Costs:
     together = min(plan.run.batch, max(1, images // GROUPS))
-    small = plan.model_copy(
-        update={
-            "data": plan.data.model_copy(update={"limit": images}),
-            "run": plan.run.model_copy(update={"shard": together, "workers": None if _local(plan) else 1}),
-        }
-    )
+    small = _small(plan, images, together)
     loading(progress, f"Pilot with {images} images.")
     with _folder(place) as folder:
         watched = _Watched(progress)
         begin = time.perf_counter()
-        outcome = audit(small, folder, allow_pickle=allow_pickle, progress=watched)
-        if outcome.interrupted:
-            raise KeyboardInterrupt
-        if outcome.status != "finished":
-            raise InputError(f"{plan.origin}: the pilot did not finish: {'; '.join(_why(outcome.findings))}")
-        run = RunFolder(folder)
+        run = _carried_out(small, folder, allow_pickle, watched)
         report(run)
         whole = time.perf_counter() - begin
         stored = Stored.of(run, small, together)
-        reading, row = _reading(small)
-        clean = watched.clean / images
-        commit = _commit(folder, run, stored)
-        measured = images * (reading + clean) + stored.computing
+        read, row = _reading(small)
+        reading = read + watched.clean / images
         return Costs(
             engine=plan.run.engine,
             threads=torch.get_num_threads() if _local(plan) else 1,
@@ -113,9 +101,9 @@ def _measured(
             piloted=images,
             together=together,
             parts=tuple(Cost(name, found, stored.alone(name)) for name, found in stored.seconds.items()),
-            fixed=max(0.0, whole - measured),
-            reading=reading + clean,
-            commit=commit,
+            fixed=max(0.0, whole - images * reading - stored.computing),
+            reading=reading,
+            commit=_commit(folder / "again", stored.largest),
             memory=_peak(resource.RUSAGE_SELF),
             worker=_peak(resource.RUSAGE_CHILDREN) if plan.run.engine == "pool" else None,
             row=row,
@@ -125,14 +113,27 @@ def _measured(
         )
 
 
+def _small(plan: Plan, images: int, together: int) -> Plan:
+    """The plan with fewer images, in shards of one batch each, and with one worker."""
+    workers = None if _local(plan) else 1
+    data = plan.data.model_copy(update={"limit": images})
+    return plan.model_copy(
+        update={"data": data, "run": plan.run.model_copy(update={"shard": together, "workers": workers})}
+    )
+
+
+def _carried_out(plan: Plan, folder: Path, allow_pickle: bool, progress: Progress) -> RunFolder:
+    outcome = audit(plan, folder, allow_pickle=allow_pickle, progress=progress)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.status != "finished":
+        failures = (f"{one.subject}: {one.text}" for one in outcome.findings if one.level == "failure")
+        raise InputError(f"{plan.origin}: the pilot did not finish: {'; '.join(failures)}")
+    return RunFolder(folder)
+
+
 def _local(plan: Plan) -> bool:
     return plan.run.engine == "local"
-
-
-def _why(findings: object) -> Iterator[str]:
-    for finding in findings if isinstance(findings, tuple) else ():
-        if finding.level == "failure":
-            yield f"{finding.subject}: {finding.text}"
 
 
 class _Watched:
@@ -188,16 +189,15 @@ def _reading(plan: Plan) -> tuple[float, int]:
     return seconds / count, held // len(table)
 
 
-def _commit(folder: Path, run: RunFolder, stored: Stored) -> float:
+def _commit(folder: Path, data: bytes) -> float:
     """Seconds to store the records of one shard and its line of the log, on this disk."""
-    data, found = stored.largest, RunFolder(folder / "again")
+    run = RunFolder(folder)
     begin = time.perf_counter()
     for number in range(_COMMITS):
-        found.commit(f"{number:02}", data, {})
-        with open(folder / "again" / "run.log", "ab", buffering=0) as log:
-            log.write(b" " * 200)
+        run.commit(f"{number:02}", data, {})
+        run.append_change("0" * 64, {"set": [(("shard_seconds", "0" * 64), 1.0), (("attacks", 0, "seconds"), 1.0)]})
     seconds = (time.perf_counter() - begin) / _COMMITS
-    shutil.rmtree(folder / "again")
+    shutil.rmtree(folder)
     return seconds
 
 
