@@ -9,9 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
+# Compiling every installed file takes longer than installing it; what is imported is compiled then.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
 	@touch $@
 
 setup: $(VENV)/.ready

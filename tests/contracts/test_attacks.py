@@ -16,16 +16,16 @@ FEW = {"alma-prox": {"steps": 80}, "square": {"queries": 200}}
 CONVERGES = {"beats_noise", "last_iterate_is_scored", "linear_oracle", "saturation_is_seen", "success_is_rescoring"}
 """The contracts that need an attack that has come to its end; the others hold at every step."""
 STEPS = 4
-QUERIES = 80
+QUERIES = 40
 
 
-def made(name, threat, **settings):
+def made(name, threat, stage_steps=STEPS, **settings):
     """The attack; of one with many stages each with few steps, since here only what it promises is checked."""
     attack = catalog.make(name, threat, **settings)
     if not isinstance(attack, Cascade):
         return attack
     few = [
-        replace(stage.attack, **({"steps": 12} if hasattr(stage.attack, "steps") else {"queries": 20}))
+        replace(stage.attack, **({"steps": stage_steps} if hasattr(stage.attack, "steps") else {"queries": 20}))
         for stage in attack.stages
     ]
     stages = tuple(replace(stage, attack=one) for stage, one in zip(attack.stages, few, strict=True))
@@ -42,7 +42,7 @@ def settings(entry, converges):
 def subject(entry, converges=True):
     few = settings(entry, converges)
     return Subject(
-        make=lambda threat: made(entry.name, threat, **few),
+        make=lambda threat: made(entry.name, threat, stage_steps=12 if converges else STEPS, **few),
         norms=entry.norms,
         gradient=entry.gradient,
         random=entry.random,

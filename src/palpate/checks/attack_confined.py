@@ -143,7 +143,7 @@ def start_is_delivered(subject: Subject, variant: Variant) -> None:
 
 def confined_batch_is_one_by_one(subject: Subject, variant: Variant) -> None:
     """Each sample of a batch gets its own limits, also when others have left the batch."""
-    clean = images(8)
+    clean = images(5)
     norm = subject.norms[0]
     radii = [scaled_radius(norm, clean, 1.3 + (3 * i) % 8) for i in range(len(clean))]
     whole, _, _ = _run(subject, variant.threat(norm, tuple(radii)), clean)  # type: ignore[arg-type]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -126,6 +129,11 @@ def small_net(
 
     Its logits are centred over random images, so that every class is decided and margins are small.
     """
+    return deepcopy(_small_net(channels, classes, spatial, bounds))
+
+
+@cache
+def _small_net(channels: int, classes: int, spatial: int, bounds: tuple[float, float]) -> SmallNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = SmallNet(channels, classes, spatial, *bounds)
@@ -140,6 +148,11 @@ def small_net(
 
 def small_masks(channels: int = 3, classes: int = 3, spatial: int = 2) -> SmallMasks:
     """A `SmallMasks` with fixed random weights, centred over random images so that every class is decided."""
+    return deepcopy(_small_masks(channels, classes, spatial))
+
+
+@cache
+def _small_masks(channels: int, classes: int, spatial: int) -> SmallMasks:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = SmallMasks(channels, classes, spatial).eval()
