@@ -82,7 +82,7 @@ class Denoise:
         rows = []
         with kept_random_state(images.device):
             for place in range(len(images)):
-                seed_everything(seed, images.device)
+                seed_everything(seed)
                 rows.append(self._clean(images[place : place + 1]))
         return torch.cat(rows) if rows else self._clean(images)
 

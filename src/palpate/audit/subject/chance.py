@@ -37,6 +37,7 @@ _NO_WEIGHTS = (
 )
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -179,11 +180,11 @@ def of_classes(predicted: Ints, labels: Ints) -> Verdict:
         return Verdict("one class", alone)
     if count < FEWEST:
         return Verdict("few", f"{seen}: too few to tell whether it is better than guessing.")
-    found, chance = _balanced(predicted, labels), 1 / len(present)
+    found, chance = float(_balanced(predicted, labels[None])[0]), 1 / len(present)
     seen += f" (mean over the classes {found:.0%}, and one answer to everything gives {chance:.0%})"
     if found <= chance + 1e-9:
         return Verdict("at", f"{seen}: no more than chance.")
-    share = _share_of_guesses(found, lambda order: _balanced(predicted, labels[order]), count)
+    share = _share_of_guesses(found, _balanced, predicted, labels)
     if share > DOUBT:
         return Verdict("open", f"{seen}: answers that ignore the images reach that in {share:.0%} of cases.")
     return Verdict("above", seen)
@@ -202,14 +203,14 @@ def of_findings(predicted: Ints, labels: Ints) -> Verdict:
     if count < FEWEST or not both:
         text = f"The {count} images that were looked at are too few to tell whether the model is better than guessing."
         return Verdict("few", text)
-    found = _mean_of_findings(predicted, labels)
+    found = float(_mean_of_findings(predicted, labels[None])[0])
     seen = (
         f"Over the {count} images that were looked at and {both} of the {labels.shape[1]} findings, the mean of "
         f"sensitivity and specificity is {found:.0%}, and one answer to everything gives 50%"
     )
     if found <= 0.5 + 1e-9:
         return Verdict("at", f"{seen}: no more than chance.")
-    share = _share_of_guesses(found, lambda order: _mean_of_findings(predicted, labels[order]), count)
+    share = _share_of_guesses(found, _mean_of_findings, predicted, labels)
     if share > DOUBT:
         return Verdict("open", f"{seen}: answers that ignore the images reach that in {share:.0%} of cases.")
     return Verdict("above", seen)
@@ -230,21 +231,28 @@ def of_drawn(right: Bools) -> Verdict:
     return Verdict("at" if count >= FEWEST_DRAWN else "open", text)
 
 
-def _balanced(predicted: Ints, labels: Ints) -> float:
-    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
-
-
-def _mean_of_findings(predicted: Ints, labels: Ints) -> float:
+def _balanced(predicted: Ints, labels: Ints) -> Floats:
+    """Balanced accuracy of one set of answers (N,) under each row of labels (R, N), with the classes of the first."""
     shares = []
-    for read, true in zip(predicted.T, labels.T, strict=True):
-        present, absent = read[true == 1], read[true == 0]
-        if len(present) and len(absent):
-            shares.append((present.mean() + 1 - absent.mean()) / 2)
-    return float(np.mean(shares))
+    for label in np.unique(labels[0]):
+        of_class = labels == label
+        shares.append((of_class & (predicted == label)).sum(1) / of_class.sum(1))
+    return np.mean(shares, axis=0, dtype=np.float64)
 
 
-def _share_of_guesses(found: float, figure: Callable[[Ints], float], count: int) -> float:
+def _mean_of_findings(predicted: Ints, labels: Ints) -> Floats:
+    """Mean of sensitivity and specificity of answers (N, K) under each of several orders of the labels (R, N, K)."""
+    shares = []
+    for place in range(labels.shape[2]):
+        present, absent, read = labels[..., place] == 1, labels[..., place] == 0, predicted[:, place]
+        if present[0].any() and absent[0].any():
+            shares.append(((present @ read) / present.sum(1) + 1 - (absent @ read) / absent.sum(1)) / 2)
+    return np.mean(shares, axis=0, dtype=np.float64)
+
+
+def _share_of_guesses(found: float, figure: Callable[[Ints, Ints], Floats], predicted: Ints, labels: Ints) -> float:
     """How often the same answers, given to the images in random order, are as good (a permutation test)."""
     random = np.random.default_rng(0)
-    as_good = sum(figure(random.permutation(count)) >= found - 1e-9 for _ in range(_SHUFFLES))
+    orders = np.stack([random.permutation(len(labels)) for _ in range(_SHUFFLES)])
+    as_good = int((figure(predicted, labels[orders]) >= found - 1e-9).sum())
     return (1 + as_good) / (1 + _SHUFFLES)

@@ -26,6 +26,7 @@ from palpate.streams import Streams
 from palpate.tasks.classification import Classification
 from palpate.tasks.screening import answer_of
 from palpate.tensors import Tree, leaves, lengths
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -140,7 +141,7 @@ def _searched(plan: Plan, subject: Subject, item: ArtefactItem, rows: Sequence[i
     images, targets = subject.images(rows), subject.targets(rows)
     disease = plan.task.disease_indices
     # A model that draws random numbers draws the same ones whenever this batch is searched.
-    torch.manual_seed(seeds[0])
+    seed_torch(seeds[0])
     with under_attack():
         found = search(
             item.artefact,

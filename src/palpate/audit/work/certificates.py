@@ -20,6 +20,7 @@ from palpate.seeds import derive
 from palpate.storage.certificates import CertificateRow
 from palpate.tensors import finite
 from palpate.victim import Victim
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -81,7 +82,7 @@ def run_certificate_shard(plan: Plan, subject: Subject, shard: CertificateShard,
     seed = derive(plan.seed, "certificates", subject.table[row].name)
     image, decisions = subject.images([row]), Decisions(item.task, subject.targets([row]))
     victim = unsmoothed(subject.victim)
-    torch.manual_seed(seed)
+    seed_torch(seed)
     before = victim.forwards
     with under_attack(), victim:
         clean = _clean(victim, item, image, decisions)

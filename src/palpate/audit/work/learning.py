@@ -27,6 +27,7 @@ from palpate.seeds import derive
 from palpate.storage.columns import DamagedError, archive, read_archive
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import write_atomically
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -193,7 +194,7 @@ def _of_group(
             yield Batch(subject.images(part), subject.targets(part), subject.limits(part))
 
     def made(part: Sequence[int]) -> Learned:
-        torch.manual_seed(seed)
+        seed_torch(seed)
         generator = torch.Generator().manual_seed(seed)
         attack: Any = item.attack
         return learn(subject.victim, item.task, attack, group.learned, partial(load, len(part)), generator, start)

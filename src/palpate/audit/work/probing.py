@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.cascade.stages import Cascade
@@ -29,6 +28,7 @@ from palpate.quality import PROBES, Probed, Setting, planned, probe
 from palpate.quality.probes import FREE, QUERIES, STARTS
 from palpate.seeds import derive
 from palpate.storage.runs import RunFolder
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -229,6 +229,6 @@ def _probed(plan: Plan, subject: Subject, job: ProbeJob, rows: Sequence[int]) ->
     seeds = [derive(plan.seed, "quality", job.goal, subject.table[row].name) for row in rows]
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is probed.
-    torch.manual_seed(seeds[0])
+    seed_torch(seeds[0])
     with under_attack():
         return probe(job.setting, subject.victim, job.like.task, images, targets, seeds, subject.limits(rows))

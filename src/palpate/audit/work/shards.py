@@ -29,6 +29,7 @@ from palpate.storage.records import IDENTITY_SCHEMA
 from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -160,7 +161,7 @@ def _attacked(
 
     def attacked(limits: Limits) -> list[Budget]:
         # A model that draws random numbers draws the same ones whenever this batch is attacked.
-        torch.manual_seed(seeds[0])
+        seed_torch(seeds[0])
         return curve(
             attack,
             subject.victim,

@@ -23,6 +23,7 @@ from palpate.measures.quality import psnr, ssim
 from palpate.postprocessing import PostProcessing, parse
 from palpate.seeds import derive
 from palpate.tensors import Tree, lengths
+from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -151,7 +152,7 @@ class Survival:
 
     def _seed(self, *what: object) -> None:
         # A model that draws random numbers draws the same ones, in any order of the shards.
-        torch.manual_seed(derive(0, *map(str, what)))
+        seed_torch(derive(0, *map(str, what)))
 
     def _after(
         self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, eps: float

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import at
@@ -27,6 +26,7 @@ from palpate.stability import Trace, stabilisation, trace, trace_rows
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 from palpate.streams import Streams
+from palpate.victim.draws import seed_torch
 from palpate.victim.forms import is_opaque
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _traced(plan: Plan, subject: Subject, job: TraceJob, rows: Sequence[int]) ->
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is traced.
-    torch.manual_seed(seeds[0])
+    seed_torch(seeds[0])
     with under_attack():
         found = trace(
             at(climb(item), budget(plan)),

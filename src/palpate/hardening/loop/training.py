@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from palpate.errors import InputError
@@ -24,6 +23,7 @@ from palpate.hardening.loop.state import State, Sums
 from palpate.hardening.loop.step import DivergedError, Practice, Step
 from palpate.hardening.loop.weights import Weights, all_finite, copied, stored, wearing
 from palpate.seeds import derive
+from palpate.victim.draws import seed_torch
 
 _WORTH_KEEPING = 5.0
 """Seconds of training that an examination, which may take long, should not put at risk."""
@@ -165,7 +165,7 @@ class Training:
         done = self._done(state.batch)
         self._learner.set_rate(rate_share(done) * state.reduction)
         # A seed for each step makes the random numbers of dropout depend on the position, not on the past.
-        torch.manual_seed(derive(self._course.seed, "step", state.epoch, state.batch, self._processes.rank))
+        seed_torch(derive(self._course.seed, "step", state.epoch, state.batch, self._processes.rank))
         compare = state.batch >= self._batches - _COMPARED
         return self._practice.step(batch, self.recipe, self._eps(done), compare=compare)
 
@@ -194,7 +194,7 @@ class Training:
     def _examined(self) -> tuple[float, float, float]:
         course = self._course
         self._clock.lap()
-        torch.manual_seed(derive(course.seed, "examine"))
+        seed_torch(derive(course.seed, "examine"))
         with wearing(self._module, self._learner.weights), course.judged:
             scores = course.examiner.examine(course.judged)
         clean, robust, single = self._processes.first(tuple(float(score) for score in scores))
