@@ -11,6 +11,7 @@ from scipy import ndimage
 from palpate.annotations import Masks
 from palpate.errors import InputError
 from palpate.measures.segmentation import SegmentationReader
+from palpate.measures.surfaces import surfaces
 from palpate.tasks.segmentation import Segmentation
 
 
@@ -43,6 +44,24 @@ def distances(one, other, spacing):
 def blob(shape, seed):
     noise = np.random.default_rng(seed).normal(size=shape)
     return ndimage.gaussian_filter(noise, 1.5) > 0.02
+
+
+@pytest.mark.parametrize("shape", [(31, 40), (12, 14, 10)])
+def test_surfaces_have_the_bits_of_monai(shape):
+    """One comparison for both figures, also where a mask touches the image's edge."""
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.surface_dice import compute_surface_dice
+
+    spacing = [0.7, 1.9, 3.1][: len(shape)]
+    for seed in range(12):
+        found, true = blob(shape, seed), blob(shape, seed + 100)
+        found[: seed % 3] = True
+        masks = [torch.from_numpy(mask)[None, None] for mask in (found, true)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            far = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=spacing)
+            near = compute_surface_dice(*masks, [1.0], include_background=True, spacing=spacing)
+        assert surfaces(found, true, spacing, 1.0) == (float(far), float(near))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.measures.measure import Measure
+from palpate.measures.surfaces import surfaces
 from palpate.tasks.masks.reading import overlap
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, leaves
@@ -25,8 +25,8 @@ class SegmentationReader:
     | measure | meaning | unit with spacing, else in 2D / 3D |
     | --- | --- | --- |
     | `dice`, `iou` | of decided masks | |
-    | `hd95` | larger of the two directed 95th percentiles of surface distances (MONAI) | mm, else px / voxel |
-    | `surface_dice` | share of both surfaces within `tolerance` of the other (MONAI, edge pixels) | |
+    | `hd95` | larger of the two directed 95th percentiles of surface distances (as MONAI) | mm, else px / voxel |
+    | `surface_dice` | share of both surfaces within `tolerance` of the other (as MONAI, edge pixels) | |
     | `volume`, in 2D `area` | of the structure that was found | ml or mm2, else voxel / px |
     | `volume_error`, in 2D `area_error` | its absolute difference from the annotated one | the same |
 
@@ -138,14 +138,4 @@ class SegmentationReader:
         if not bool(found.any()) or not bool(true.any()):
             diagonal = np.linalg.norm([(n - 1) * edge for n, edge in zip(true.shape, size, strict=True)])
             return float(diagonal), 0.0
-        # Loading MONAI takes seconds, and reading a plan does not need it.
-        from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-        from monai.metrics.surface_dice import compute_surface_dice
-
-        masks = (found[None, None], true[None, None])
-        with warnings.catch_warnings():
-            # MONAI 1.6 warns of an argument that it passes to itself; no user can fix that.
-            warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
-            far = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=size)
-            near = compute_surface_dice(*masks, [self.tolerance], include_background=True, spacing=size)
-        return float(torch.as_tensor(far)), float(torch.as_tensor(near))
+        return surfaces(found.bool().numpy(), true.bool().numpy(), size, self.tolerance)
