@@ -24,13 +24,13 @@ models', says nothing about a gain."""
 
 
 def gain(robust: Change | None) -> Check:
-    """The gain in the worst case over all attacks is larger than its interval."""
+    """The gain in the worst case over all attacks is established, by the rule that every comparison uses."""
     name = "gain"
     if robust is None or robust.difference.value is None:
         return Check(name, "not measured", "No untargeted attack has this budget in both runs.")
-    low, value = robust.difference.low, robust.difference.value
-    figures = {"change": value, "low": low, "high": robust.difference.high}
-    real = value > 0 and low is not None and low > 0
+    change = robust.difference
+    figures = {"change": change.value, "low": change.low, "high": change.high, "p": robust.p_holm}
+    real = robust.reading == "better"
     text = (
         f"The worst case over all attacks changes from {percent(robust.first.value)} to {percent(robust.second.value)}"
     )
