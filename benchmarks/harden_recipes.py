@@ -5,8 +5,8 @@
 Each recipe trains from the same weights on the same images. The scores are those of the validation images that chose
 the epoch, under attacks of more steps: one on the loss that most recipes train on, and two that none trains on (the
 margin or the Dice loss, and another norm). The audited test images are not attacked. CPU minutes are those of the
-training without the choice of the epoch, which costs the same with every recipe. Prints a table, and appends one line
-of JSON per training to `--out`.
+training without the choice of the epoch, which costs the same with every recipe. `--epochs`, `--images` and `--steps`
+make it smaller than the plan says. Prints a table, and appends one line of JSON per training to `--out`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,18 @@ from palpate.victim import Victim
 STEPS = 30
 
 
-def attacks(material: Material, kind: str | None) -> dict[str, Attack]:
+def smaller(plan: Plan, epochs: int | None, images: int | None) -> Plan:
+    """The plan with other epochs, and with at most so many training images; None keeps what it says."""
+    assert plan.harden is not None
+    harden = plan.harden
+    if epochs is not None:
+        harden = harden.model_copy(update={"epochs": epochs})
+    if images is not None:
+        harden = harden.model_copy(update={"data": harden.data.model_copy(update={"limit": images})})
+    return plan.model_copy(update={"harden": harden})
+
+
+def attacks(material: Material, kind: str | None, steps: int) -> dict[str, Attack]:
     """What every model is tried with: the training's own loss, another loss, twice the budget, another norm."""
     threat, eps = material.plan.threat, material.eps
     unseen = "dice-pgd" if kind == "segmentation" else "apgd-margin"
@@ -44,17 +55,17 @@ def attacks(material: Material, kind: str | None) -> dict[str, Attack]:
     size = math.prod(material.validation.shape_of(material.rows.validation[0]))
     other = threat.model_copy(update={"norm": "l2"}).build(eps * size**0.5 / 2)
     return {
-        "pgd on the loss": catalog.make("pgd", threat.build(eps), steps=STEPS, **dense),
-        unseen: catalog.make(unseen, threat.build(eps), steps=STEPS, **dense),
-        f"{unseen}, 2 eps": catalog.make(unseen, threat.build(2 * eps), steps=STEPS, **dense),
-        f"{unseen}, l2": catalog.make(unseen, other, steps=STEPS, **dense),
+        "pgd on the loss": catalog.make("pgd", threat.build(eps), steps=steps, **dense),
+        unseen: catalog.make(unseen, threat.build(eps), steps=steps, **dense),
+        f"{unseen}, 2 eps": catalog.make(unseen, threat.build(2 * eps), steps=steps, **dense),
+        f"{unseen}, l2": catalog.make(unseen, other, steps=steps, **dense),
     }
 
 
-def scores(material: Material, examination: Examination, kind: str | None) -> dict[str, float]:
+def scores(material: Material, examination: Examination, kind: str | None, steps: int) -> dict[str, float]:
     """The mean score of the validation images without and with each attack."""
     found: dict[str, float] = {}
-    for name, attack in attacks(material, kind).items():
+    for name, attack in attacks(material, kind, steps).items():
         seen = replace(examination, judge=attack).examine(material.judged)
         found |= {"clean": seen.clean, name: seen.robust}
     return found
@@ -74,7 +85,7 @@ class Clocked:
         return found
 
 
-def trained(material: Material, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
+def trained(material: Material, recipe: str, seed: int, folder: Path, steps: int) -> dict[str, Any]:
     """One training and its scores; the module has its old weights again afterwards."""
     settings = material.settings.model_copy(update={"recipe": recipe, "settings": {}})
     material = replace(material, settings=settings, lessons=replace(material.lessons, seed=seed))
@@ -89,7 +100,7 @@ def trained(material: Material, recipe: str, seed: int, folder: Path) -> dict[st
     module.load_state_dict(found.state)
     examination = clock.examiner
     assert isinstance(examination, Examination)
-    after = scores(material, examination, kind_of(course.task))
+    after = scores(material, examination, kind_of(course.task), steps)
     module.load_state_dict(before)
     examined = sum(row.seconds for row in found.epochs)
     return {
@@ -105,18 +116,18 @@ def trained(material: Material, recipe: str, seed: int, folder: Path) -> dict[st
     }
 
 
-def rows(plan: Plan, recipes: list[str], seeds: list[int], out: Path | None) -> list[dict[str, Any]]:
+def rows(plan: Plan, recipes: list[str], seeds: list[int], out: Path | None, steps: int) -> list[dict[str, Any]]:
     """Every recipe with every seed, after the model as it is."""
     material = load_material(plan)
     course = course_of(material)
     assert isinstance(course.examiner, Examination)
-    first = scores(material, course.examiner, kind_of(course.task))
+    first = scores(material, course.examiner, kind_of(course.task), steps)
     found = [{"recipe": "before", "seed": None, "cpu_seconds": 0.0, "scores": first}]
     _kept(out, plan, found[0])
     for recipe in recipes:
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
-                found.append(trained(material, recipe, seed, Path(folder)))
+                found.append(trained(material, recipe, seed, Path(folder), steps))
             _kept(out, plan, found[-1])
             print(line(found[-1]), flush=True)
     return found
@@ -140,11 +151,15 @@ def main() -> None:
     parser.add_argument("plan", type=Path)
     parser.add_argument("--recipes", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--images", type=int, help="at most so many training images, instead of the plan's limit")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the attacks")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    found = rows(load_plan(options.plan), options.recipes, options.seeds, options.out)
+    plan = smaller(load_plan(options.plan), options.epochs, options.images)
+    found = rows(plan, options.recipes, options.seeds, options.out, options.steps)
     names = list(found[0]["scores"])
     print(f"| recipe | seed | CPU minutes | {' | '.join(names)} |")
     print("| --- " * (3 + len(names)) + "|")

@@ -5,7 +5,7 @@ import pytest
 from palpate.audit.plan.tasks import task_of
 from palpate.audit.subject.subject import load_subject
 from palpate.cli import main
-from palpate.hardening.proof import checks, plans
+from palpate.hardening.proof import checks, plans, prove
 from palpate.hardening.proof.checks import Measured, Measurement, measured, rows_of
 from palpate.report.compute.hardening import given
 from tests.hardening import tiny
@@ -18,6 +18,7 @@ def _short(monkeypatch):
     monkeypatch.setattr(plans, "QUERIES", 3)
 
 
+ROBUST = "robust accuracy"
 LIMITED = tiny.PLAN.replace('where = {split = "test"}', 'where = {split = "test"}\nlimit = 6')
 # Without a disease the reports are shorter.
 LIMITED = LIMITED.replace('disease = ["ill"]\n', "")
@@ -56,15 +57,24 @@ def test_the_command_proves_and_compares_and_continues(tmp_path, monkeypatch, ca
     stored = json.loads((folder / "after" / "checks.json").read_text())
     assert stored["eps"] == 8.0
     assert stored["lose_at_most"] == 0.02
-    verdict = json.loads((folder / "compare.json").read_text())["pairs"][0]["hardening"]
+    pair = json.loads((folder / "compare.json").read_text())["pairs"][0]
+    verdict, written = pair["hardening"], {one["name"]: one for one in stored["measurements"]}
+    assert {given.WHITE_BOX, given.NO_GRADIENTS, given.FAR, given.OLD_IMAGES} <= {*written}
+    # The six images are few enough for all measurements, so the records of the audits give the same shares.
+    (far,) = (one for one in pair["changes"] if (one["figure"], one["eps"], one["section"]) == (ROBUST, 32.0, "result"))
+    assert (written[given.FAR]["before"], written[given.FAR]["after"]) == (
+        far["first"]["value"],
+        far["second"]["value"],
+    )
     states = {check["name"]: check["state"] for check in verdict["checks"]}
     assert {name for name, state in states.items() if state == "not measured"} <= {"other families"}
     assert {*states} >= {"gain", "clean floor", "restarts", "search without gradients", "four times the budget"}
 
-    monkeypatch.setattr(checks, "measured", lambda *_: pytest.fail("measured twice"))
+    monkeypatch.setattr(prove, "measured", lambda *_: pytest.fail("measured twice"))
     with pytest.raises(SystemExit) as ended:
         main(call)
     assert ended.value.code == 0
+    assert json.loads((folder / "after" / "checks.json").read_text()) == stored
 
 
 def test_a_training_that_gains_nothing_is_not_audited(tmp_path, capsys):

@@ -101,8 +101,8 @@ def measured(
 ) -> list[Measurement]:
     """What the records of the audits do not hold, because each asks for more than one attack on the same images.
 
-    A climb with one and with several starts, images that beat the old model, and another norm. The audits themselves
-    have a search without gradients beside the white box, and four times the budget.
+    A climb with one and with several starts, images that beat the old model, and another norm. `recorded` reads the
+    others from the records.
 
     Args:
         before: the model before training.

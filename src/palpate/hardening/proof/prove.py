@@ -18,6 +18,7 @@ from palpate.audit.run.runner import audit as carry_out
 from palpate.audit.subject.subject import load_subject
 from palpate.hardening.proof.checks import RESTARTS, STEPS, Measured, measured, rows_of
 from palpate.hardening.proof.plans import Extent, proof_plan
+from palpate.hardening.proof.recorded import RECORDED, recorded
 from palpate.hardening.record import FILE
 from palpate.hardening.run import Hardened
 from palpate.report.page.html import write_report
@@ -89,7 +90,7 @@ def prove(
         Measured(subject, rows, task_of(made.task, "untargeted"), plan.run.batch, plan.seed)
         for made, subject in zip(plans, subjects, strict=True)
     ]
-    _write_checks(plan, models, eps, folders[1], extent)
+    _write_checks(plan, models, eps, folders, extent)
     return Proof(*folders)
 
 
@@ -99,8 +100,8 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
         return carry_out(plan, folder, update=True, allow_pickle=allow_pickle, progress=progress)
 
 
-def _write_checks(plan: Plan, models: list[Measured], eps: float, folder: Path, extent: Extent) -> None:
-    """Measure and write `checks.json`, if it does not hold the measurements of these models and images already."""
+def _write_checks(plan: Plan, models: list[Measured], eps: float, folders: tuple[Path, Path], extent: Extent) -> None:
+    """Write `checks.json`; what it holds of these models and images already is not measured again."""
     known: list[Any] = [model.subject.identity(model.rows) for model in models]
     known += [eps, plan.seed, encode(plan.threat.build(eps))]
     if models[0].task != models[1].task:
@@ -108,19 +109,23 @@ def _write_checks(plan: Plan, models: list[Measured], eps: float, folder: Path, 
     if extent != "full":
         # Full proofs keep the identity that they had before short ones had other climbs.
         known += [STEPS[extent], RESTARTS[extent]]
-    identity = digest(known)
-    if _measured_already(folder / CHECKS, identity):
-        return
-    found = [one.stored for one in measured(models[0], models[1], plan.threat, eps, extent)]
-    contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": found}
+    identity, path = digest(known), folders[1] / CHECKS
+    read = [one.stored for one in recorded(*folders, models[0].rows, eps)]
+    found = _measured_already(path, identity)
+    if found is None:
+        found = [one.stored for one in measured(models[0], models[1], plan.threat, eps, extent)]
+    contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": [*found, *read]}
     if plan.harden is not None:
         contents["lose_at_most"] = plan.harden.lose_at_most
-    write_atomically(folder / CHECKS, (json.dumps(contents, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(contents, indent=2) + "\n").encode())
 
 
-def _measured_already(path: Path, identity: str) -> bool:
+def _measured_already(path: Path, identity: str) -> list[dict[str, Any]] | None:
+    """The measurements of `checks.json` that the audits do not hold; None if it is about something else."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(stored, dict) and stored.get("identity") == identity
+        return None
+    if not isinstance(stored, dict) or stored.get("identity") != identity:
+        return None
+    return [one for one in stored["measurements"] if one["name"] not in RECORDED]

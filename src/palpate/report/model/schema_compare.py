@@ -128,7 +128,8 @@ class Change(JsonObject):
     lost: int | None
     """Images that only the first run has among its hits."""
     reading: Reading
-    """`better` or `worse` if the adjusted p is below 0.05; `changed` where no direction is better."""
+    """`better` or `worse` if the adjusted p is below 0.05 and the interval does not hold 0; `changed` where neither
+    direction is better."""
 
 
 class SwitchedImage(JsonObject):

@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from palpate.errors import InputError
-from palpate.report.compute.compare.changes import adjusted, changes
+from palpate.report.compute.compare.changes import adjusted, changes, reading
 from palpate.report.compute.compare.comparison import compare_runs
+from palpate.report.compute.compare.listing import ANY
 from palpate.report.compute.compare.measured import comparable
+from palpate.report.compute.compare.sentences import find, result_in_words
+from palpate.report.compute.hardening.checks import gain
 from palpate.report.compute.hardening.given import given
 from palpate.report.compute.hardening.judge import judge, judge_measured
 from palpate.report.compute.hardening.verdict import Verdict
+from palpate.report.model.schema_compare import Delta
 from palpate.storage.runs import RunFolder
 from tests.report.pair import other_model, relabelled
 from tests.report.world import ATTACKS, Patients, describe, shard
@@ -83,12 +87,17 @@ def robust(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def verdict_of(before, robust):
-    """The verdict on the robust model by what else was measured; both runs are read once."""
-    found = comparable([before, robust])
-    first, second = found.runs
+def both(before, robust):
+    """Both runs, read once, and their changes."""
+    first, second = comparable([before, robust]).runs
     (changed,) = adjusted([changes(first.figures, second.figures)])
-    return lambda checks: judge_measured(first, second, changed, given(checks, robust.path), found.headline)
+    return first, second, changed
+
+
+@pytest.fixture(scope="module")
+def verdict_of(both, robust):
+    """The verdict on the robust model by what else was measured."""
+    return lambda checks: judge_measured(*both, given(checks, robust.path), EPS)
 
 
 def states(verdict: Verdict) -> dict[str, str]:
@@ -128,6 +137,19 @@ def test_a_collapse_to_one_step_is_called_out(before, tmp_path):
 def test_a_gain_within_its_interval_is_no_gain(before, tmp_path):
     verdict = judge(before, made(tmp_path / "same", 1.04, {}), proven())
     assert states(verdict)["gain"] == "refused" and "a gain is not shown" in said(verdict, "gain")
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "shown"), [(0.07, 0.04, True), (0.07, 0.31, False), (-0.01, 0.04, False), (None, 0.04, False)]
+)
+def test_one_rule_decides_the_gain_and_the_sentence_above_it(both, low, p, shown):
+    first, _, changed = both
+    real = find(changed, "robust accuracy", ANY, EPS)
+    delta = Delta(**{**dict(real.difference), "low": low})
+    change = real.model_copy(update={"difference": delta, "p_holm": p, "reading": reading(delta, "higher", p)})
+    sentence, _ = result_in_words(("A", "B"), [change], [], first.results, EPS)
+    assert ("no difference is established" in sentence) is not shown
+    assert gain(change).state == ("passed" if shown else "refused")
 
 
 @pytest.mark.parametrize(

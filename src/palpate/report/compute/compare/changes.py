@@ -14,7 +14,7 @@ from palpate.report.model.schema_compare import Better, Change, Delta, Reading
 from palpate.report.model.typed import visible
 
 ESTABLISHED = 0.05
-"""A change is called better or worse if its adjusted p is below this."""
+"""A change is called better or worse if its adjusted p is below this, and its interval does not hold 0."""
 
 
 def changes(first: Mapping[Place, Listed], second: Mapping[Place, Listed]) -> list[Change]:
@@ -72,17 +72,22 @@ def adjusted(pairs: Sequence[Sequence[Change]]) -> list[list[Change]]:
     for members in families.values():
         for (number, place), p in zip(members, holm([out[n][k].p or 0.0 for n, k in members]), strict=True):
             change = out[number][place]
-            update = {"p_holm": p, "reading": reading(change.difference.value, change.better, p)}
+            update = {"p_holm": p, "reading": reading(change.difference, change.better, p)}
             out[number][place] = change.model_copy(update=update)
     return out
 
 
-def reading(value: float | None, better: Better, p_holm: float) -> Reading:
-    """What a change means: its direction, if it is established."""
-    if value is None:
+def reading(difference: Delta, better: Better, p_holm: float) -> Reading:
+    """What a change means: its direction, if it is established. The word *hardened* and all pages go by this rule."""
+    if difference.value is None:
         return "undefined"
-    if p_holm >= ESTABLISHED or value == 0:
+    if p_holm >= ESTABLISHED or not _away_from_0(difference):
         return "not established"
     if not better:
         return "changed"
-    return "better" if (value > 0) == (better == "higher") else "worse"
+    return "better" if (difference.value > 0) == (better == "higher") else "worse"
+
+
+def _away_from_0(difference: Delta) -> bool:
+    low, high = difference.low, difference.high
+    return low is not None and high is not None and (low > 0 or high < 0)

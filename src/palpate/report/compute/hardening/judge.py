@@ -21,7 +21,7 @@ from palpate.storage.runs import RunFolder
 def judge(before: RunFolder, after: RunFolder, checks: Mapping[str, Any] | None = None) -> Verdict:
     """Whether the model of `after` may be called *hardened*, compared with that of `before`.
 
-    The word needs every check: a gain larger than its interval, the clean floor, a gain against many steps, gradients,
+    The word needs every check: an established gain, the clean floor, a gain against many steps, gradients,
     no search without gradients and no images against the old model that find more than the white box, a fall at four
     times the budget, no more found by more starts, and a gain under another family of attacks. A check that was not
     measured prevents the word too.
