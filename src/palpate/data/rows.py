@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from palpate.data.ahead import ahead
 from palpate.data.annotations.annotation import Annotation, Annotations
 from palpate.data.annotations.mask_files import region_mask
 from palpate.data.cases import Case
@@ -221,30 +222,31 @@ class Rows:
     def fingerprint(self, rows: Sequence[int] | None = None) -> str:
         """SHA-256 over names, labels, groups, images and annotations of these rows (all by default): their identity.
 
-        Each image is hashed once for the table and all tables made from it.
+        Each image is hashed once for the table and all tables made from it; several at once, in threads.
 
         Raises:
             InputError: an image cannot be read.
         """
+        cases = self.cases if rows is None else [self.cases[row] for row in rows]
+        new = [case for case in dict.fromkeys(cases) if case not in self._digests]
+        self._digests.update(zip(new, ahead(self._hashed, new), strict=True))
         digest = hashlib.sha256()
-        for row in range(len(self)) if rows is None else rows:
-            digest.update(self._digest(self.cases[row]))
+        for case in cases:
+            digest.update(self._digests[case])
         return digest.hexdigest()
 
-    def _digest(self, case: Case) -> bytes:
-        if case not in self._digests:
-            parts = [case.name, case.label, case.group]
-            if case.upright:
-                parts += ["upright"]
-            if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
-                parts += [case.site, case.scanner, case.region]
-            named = json.dumps(parts).encode()
-            digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
-            image = self.source.content(case)
-            digest.update(image)
-            if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
-                digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
-            if case.region and isinstance(self.source, Folder):
-                digest.update(self.source.content(replace(case, file=case.region)))
-            self._digests[case] = digest.digest()
-        return self._digests[case]
+    def _hashed(self, case: Case) -> bytes:
+        parts = [case.name, case.label, case.group]
+        if case.upright:
+            parts += ["upright"]
+        if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
+            parts += [case.site, case.scanner, case.region]
+        named = json.dumps(parts).encode()
+        digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
+        image = self.source.content(case)
+        digest.update(image)
+        if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
+            digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
+        if case.region and isinstance(self.source, Folder):
+            digest.update(self.source.content(replace(case, file=case.region)))
+        return digest.digest()

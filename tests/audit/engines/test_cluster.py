@@ -106,7 +106,7 @@ def _workers(pid: int) -> list[int]:
     for child in _children(pid):
         try:
             name = Path(f"/proc/{child}/cmdline").read_bytes()
-            found += [int(child)] if name.startswith(b"ray::Worker") else _workers(int(child))
+            found += [int(child)] if name.startswith(b"ray::Actor") else _workers(int(child))
         except OSError:
             continue
     return found

@@ -37,21 +37,25 @@ def _moved(value: Value, move: Callable[[Path], Path]) -> Value:
     return replace(value, **changed) if changed else value
 
 
-def unseen(table: Table, rows: Sequence[int], *, compare: bool) -> str:
+def unhashed(table: Table) -> Table:
+    """The table without digests: they are computed from the files that are here, once for each image."""
+    return replace(table, _digests={})
+
+
+def unseen(table: Table, rows: Sequence[int], own: Table | None = None) -> str:
     """The first file of some rows that is not here, or not the one of the table; empty if all are.
 
     Args:
         table: the images, with the digests of their contents.
         rows: which ones.
-        compare: whether to read the files and compare their contents too.
+        own: the table `unhashed`, to compare contents too; it remembers what it has hashed.
     """
-    fresh = replace(table, _digests={}) if compare else table
     for row in rows:
         for path in table.files(row):
             if not path.exists():
                 return str(path)
         try:
-            if compare and fresh.fingerprint([row]) != table.fingerprint([row]):
+            if own is not None and own.fingerprint([row]) != table.fingerprint([row]):
                 return table[row].name
         except InputError:
             return table[row].name

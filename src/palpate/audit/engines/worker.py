@@ -18,7 +18,7 @@ import torch
 from palpate.allocator import choose_allocation
 from palpate.audit.engines.bench import Bench, ready
 from palpate.audit.engines.contracts import Job, Outcome, Ready, Refused, Setup
-from palpate.audit.engines.images import absolute
+from palpate.audit.engines.images import absolute, unhashed
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import parse_plan
@@ -104,7 +104,8 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     room.batch = setup.batch
     known = {item.identity: item for item in items(plan, subject.grid)}
     artefacts = {item.identity: item for item in artefact_items(plan, subject.grid)}
-    return Bench(plan, Survival.of(plan, subject, scratch), known, artefacts, room, compare=setup.elsewhere)
+    own = unhashed(subject.table) if setup.elsewhere else None
+    return Bench(plan, Survival.of(plan, subject, scratch), known, artefacts, room, own)
 
 
 class Worker:
