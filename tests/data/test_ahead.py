@@ -26,8 +26,7 @@ def test_the_first_error_in_order_is_raised_and_endless_items_are_not_all_taken(
             raise ValueError(number)
         return number
 
-    taken, items = [], count()
+    taken, items = list[int](), count()
     with pytest.raises(ValueError, match="30"):
-        for result in ahead(refuse, items, together=4, threads=2):
-            taken.append(result)
+        taken.extend(ahead(refuse, items, together=4, threads=2))
     assert taken == list(range(28)) and next(items) < 100

@@ -56,7 +56,10 @@ def test_a_worker_that_does_not_see_the_images_is_given_their_files(setup: Setup
         assert bench.carry_out_apart(job, tmp_path).unseen.endswith("image1.png")
         # Another image of that name on the worker's machine is not the one that was asked for.
         (tmp_path / "plan" / "image1.png").write_bytes((tmp_path / "plan" / "image2.png").read_bytes())
-        assert replace(bench, own=unhashed(bench.survival.subject.table)).carry_out_apart(job, tmp_path).unseen == "image1.png"
+        assert (
+            replace(bench, own=unhashed(bench.survival.subject.table)).carry_out_apart(job, tmp_path).unseen
+            == "image1.png"
+        )
         given = bench.carry_out_apart(replace(job, files=sent), tmp_path)
     assert (given.records, given.files) == (whole.records, whole.files)
     assert not list(tmp_path.glob("job-*")), "nothing of a patient stays behind"

@@ -67,6 +67,7 @@ class Bench:
         items: the attacks by their identity.
         artefacts: the artefacts by their identity.
         room: how many images fit into memory.
+        sent: the images as the audit names them, for files that it sends; None: as here.
         own: the table with the digests of this machine's files, if they may be others; they are then compared.
     """
 
@@ -75,6 +76,7 @@ class Bench:
     items: dict[str, Item]
     artefacts: dict[str, ArtefactItem]
     room: Room
+    sent: Table | None = None
     own: Table | None = None
     _learned: dict[str, Item] = field(default_factory=dict)
 
@@ -140,7 +142,7 @@ class Bench:
             bench = self
             if job.files:
                 unpack(job.files, given)
-                bench = self._on(replace(self.survival.subject, table=below(table, given)))
+                bench = self._on(replace(self.survival.subject, table=below(self.sent or table, given)))
                 if missing := unseen(bench.survival.subject.table, job.rows):
                     raise InputError(
                         f"{missing.removeprefix(str(given))}: a worker cannot see it, and it is named by a path that "
