@@ -2,6 +2,7 @@
 
     python -m benchmarks.scale --check            # real runs with 1, 2 and 4 workers beside what the simulator says
     python -m benchmarks.scale plan.toml          # a pilot of a plan, then 10^6 images on 8, 64 and 512 workers
+    python -m benchmarks.scale --reading          # hashing files in threads, over one after the other
 
 The check uses a network that waits instead of computing, so that four workers are four also on two processors: what is
 compared is how jobs are given out, computed and stored. Its workers start one after the other, since starting computes.
@@ -10,10 +11,11 @@ compared is how jobs are given out, computed and stored. Its workers start one a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -28,6 +30,9 @@ from palpate.audit.estimate.simulation import Cluster, simulate
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.progress import Silence
 from palpate.audit.run.runner import audit
+from palpate.data.ahead import ahead
+from palpate.data.cases import Case
+from palpate.data.source import Folder
 from palpate.report.page.html import write_report
 
 MODEL = """
@@ -143,16 +148,51 @@ def million(costs: Costs, counts: Sequence[int]) -> None:
           f"{(costs.memory + 10**6 * costs.row) / 1e9:.1f} GB.")  # fmt: skip
 
 
+READ, DELAYS, LOOKS = 1000, (0.0, 0.001, 0.005), 3
+
+
+def reading() -> None:
+    """Print how long one image takes to be read and hashed: from the cache of the disk, and from a disk that waits."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pixels = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+        for number in range(READ):
+            Image.fromarray(np.roll(pixels, number, 0)).save(folder / f"{number}.png", compress_level=0)
+        source = Folder(folder)
+        cases = [Case(f"{number}.png", -1, "", number) for number in range(READ)]
+        print("| the disk answers after | one after the other | in threads | ratio |\n| --- | --- | --- | --- |")
+        for delay in DELAYS:
+
+            def content(case: Case, delay: float = delay) -> bytes:
+                time.sleep(delay)
+                return hashlib.sha256(source.content(case)).digest()
+
+            # Both in turn, and the faster of each: other work on the machine comes and goes.
+            times = [(_milliseconds(map(content, cases)), _milliseconds(ahead(content, cases))) for _ in range(LOOKS)]
+            one, several = (min(column) for column in zip(*times, strict=True))
+            print(f"| {1000 * delay:.0f} ms | {one:.2f} ms | {several:.2f} ms | {one / several:.1f} |", flush=True)
+
+
+def _milliseconds(results: Iterable[bytes]) -> float:
+    begin = time.perf_counter()
+    for _ in results:
+        pass
+    return 1000 * (time.perf_counter() - begin) / READ
+
+
 def main() -> None:
     """Check the simulator, or forecast a million images of a plan."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("plan", nargs="?", type=Path, help="a plan, for the forecast of a million images")
     parser.add_argument("--check", action="store_true", help="compare the simulator with real runs")
+    parser.add_argument("--reading", action="store_true", help="time reading and hashing of files")
     parser.add_argument("--workers", type=int, nargs="+", help="numbers of workers")
     parser.add_argument("--images", type=int, help="images of the pilot")
     options = parser.parse_args()
     if options.check:
         check(options.workers or [1, 2, 4])
+    if options.reading:
+        reading()
     if options.plan is not None:
         plan = load_plan(options.plan).on("pool", None)
         costs = pilot(plan, options.plan.parent / "runs", write_report, images=options.images, progress=Silence())

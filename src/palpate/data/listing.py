@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from palpate.data.cases import Case, checked_classes, listed, unnamed_classes
 from palpate.data.formats.registry import IMAGE_SUFFIXES, SUFFIXES, is_series
 from palpate.data.places import from_folder
+from palpate.data.remote import Remote, is_url
 from palpate.data.scattered import scattered
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
@@ -39,16 +40,15 @@ class About:
         """Those that are named."""
         return tuple(filter(None, (self.group, self.site, self.scanner, self.region)))
 
-    def case(self, sheet: Sheet, images: Path, line: Line, name: str, origin: int) -> Case:
+    def case(self, listing: Listing, line: Line, name: str, origin: int) -> Case:
         """The case, of class -1, that a line stands for.
 
         Raises:
             InputError: the group is empty, or the region's mask does not exist.
         """
         site, scanner = (line.cells[column] if column else "" for column in (self.site, self.scanner))
-        return Case(
-            name, -1, self._group(sheet, line) or name, origin, site, scanner, self._region(sheet, images, line)
-        )
+        group = self._group(listing.sheet, line) or name
+        return Case(name, -1, group, origin, site, scanner, self._region(listing, line))
 
     def _group(self, sheet: Sheet, line: Line) -> str | None:
         if self.group and not line.cells[self.group]:
@@ -57,15 +57,10 @@ class About:
             )
         return line.cells[self.group] if self.group else None
 
-    def _region(self, sheet: Sheet, images: Path, line: Line) -> str:
-        cell = line.cells[self.region] if self.region else ""
-        name = locate(images, cell) if cell else ""
-        if name is None:
-            raise InputError(
-                f"{sheet.path}, {line.place}: column '{self.region}' holds '{cell}', which does not exist under "
-                f"{images}. Correct it, or leave the cell empty."
-            )
-        return name
+    def _region(self, listing: Listing, line: Line) -> str:
+        if not self.region or not line.cells[self.region]:
+            return ""
+        return listing.locate(line, self.region, "leave the cell empty")
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,7 @@ class Listing:
         file: column of paths; a bare identifier stands for the one image of that name.
         about: columns that say where an image comes from.
         where: keep the lines whose column has this value, such as `{"split": "test"}`.
+        remote: where the files really are, if `images` is the folder of copies.
     """
 
     sheet: Sheet
@@ -85,6 +81,7 @@ class Listing:
     file: str = "file"
     about: About = About()
     where: Mapping[str, object] = field(default_factory=dict)
+    remote: Remote | None = None
 
     def require(self, *columns: str) -> None:
         """Refuse a sheet without some columns, or without those that the listing itself reads; raises InputError."""
@@ -97,7 +94,7 @@ class Listing:
             InputError: a file does not exist or is listed twice, a group is empty, or no line is left.
         """
         kept = self.sheet.filtered(self.where)
-        names = located(self.sheet.path, self.images, self.file, [line for _, line in kept])
+        names = self.located(self.sheet.path, self.file, [line for _, line in kept])
         seen: dict[str, Line] = {}
         for (_, line), name in zip(kept, names, strict=True):
             if name in seen:
@@ -105,9 +102,40 @@ class Listing:
                 raise InputError(f"{self.sheet.path} lists {name} twice, in {numbers}. Keep one of them.")
             seen[name] = line
         return [
-            (line, self.about.case(self.sheet, self.images, line, name, origin))
-            for (origin, line), name in zip(kept, names, strict=True)
+            (line, self.about.case(self, line, name, origin)) for (origin, line), name in zip(kept, names, strict=True)
         ]
+
+    def located(self, table: Path, file: str, lines: list[Line]) -> list[str]:
+        """The image of each line of a table, as a path from the folder of images.
+
+        Raises:
+            InputError: one does not exist; behind a URL this is found when it is read.
+        """
+        if self.remote is None:
+            return located(table, self.images, file, lines)
+        return [_behind(self.remote, table, line, file, "take the line out") for line in lines]
+
+    def locate(self, line: Line, column: str, otherwise: str) -> str:
+        """The path from the folder of images that a cell means.
+
+        Args:
+            line: of the sheet.
+            column: of a mask or the like.
+            otherwise: what may be done if it cannot be corrected, for the message.
+
+        Raises:
+            InputError: there is no such file; behind a URL this is found when it is read.
+        """
+        if self.remote is not None:
+            return _behind(self.remote, self.sheet.path, line, column, otherwise)
+        cell = line.cells[column]
+        name = locate(self.images, cell)
+        if name is None:
+            what = f"'{cell}', which does not exist under {self.images}" if cell else "nothing"
+            raise InputError(
+                f"{self.sheet.path}, {line.place}: column '{column}' holds {what}. Correct it, or {otherwise}."
+            )
+        return name
 
 
 def class_names(sheet: Sheet, label: str, lines: Iterable[Line], classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -115,6 +143,13 @@ def class_names(sheet: Sheet, label: str, lines: Iterable[Line], classes: Sequen
     if classes is not None:
         return checked_classes(classes, "classes")
     return unnamed_classes([line.cells[label] for line in lines], f"{sheet.path}: column '{label}'")
+
+
+def _behind(remote: Remote, table: Path, line: Line, column: str, otherwise: str) -> str:
+    try:
+        return remote.name(line.cells[column])
+    except InputError as error:
+        raise InputError(f"{table}, {line.place}: column '{column}': {error}. Correct it, or {otherwise}.") from error
 
 
 def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str]:
@@ -130,6 +165,11 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
             raise InputError(
                 f"{table}: {len(bare)} of {len(lines)} images are folders under {images} without a DICOM file: first "
                 f"{first}. Put the files of the series there, or name an image file in column '{file}'."
+            )
+        if is_url(cell := missing[0].cells[file]):
+            start = cell.rpartition("/")[0]
+            raise InputError(
+                f"{table}: column '{file}' holds URLs. Write in [data] where they start: images = '{start}'."
             )
         raise InputError(
             f"{table}: {len(missing)} of {len(lines)} image files do not exist under {images}: first {first}. "

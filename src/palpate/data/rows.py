@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from palpate.data.ahead import ahead
 from palpate.data.annotations.annotation import Annotation, Annotations
 from palpate.data.annotations.mask_files import region_mask
 from palpate.data.cases import Case
@@ -20,9 +22,13 @@ from palpate.data.formats.forms import Array, Form
 from palpate.data.formats.scan import Header
 from palpate.data.patients import by_patient
 from palpate.data.places import Places
+from palpate.data.remote import Remote
 from palpate.data.source import Folder, Source
 from palpate.errors import InputError
 from palpate.seeds import derive
+
+_STREAMS = 8
+"""Images that are copied from behind a URL at once; twice as many are begun, which is less than what always stays."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,15 @@ class Rows:
         Raises:
             InputError: a file cannot be read, or does not fit its image.
         """
-        return Annotation() if self.annotations is None else self.annotations.read(self.cases[row])
+        if self.annotations is None:
+            return Annotation()
+        with self._reading(row) as case:
+            return self.annotations.read(case)
 
     def shape_of(self, row: int) -> tuple[int, ...]:
         """Shape (C, *spatial) of one row, from its header; raises InputError if it cannot be read."""
-        return self.source.form(self.cases[row]).shape
+        with self._reading(row) as case:
+            return self.source.form(case).shape
 
     def image(self, row: int) -> Array:
         """Pixels (C, H, W) of one row in stored values; of a volume (1, D0, D1, D2) float32.
@@ -82,13 +92,15 @@ class Rows:
         Raises:
             InputError: the image cannot be read; see `palpate.data.formats.images.read_image`.
         """
-        return self.source.read(self.cases[row])
+        with self._reading(row) as case:
+            return self.source.read(case)
 
     def header(self, row: int) -> Header:
         """What the file of one row says about its image, read once; raises InputError if it cannot be read."""
         case = self.cases[row]
         if case.name not in self._headers:
-            self._headers[case.name] = self.source.header(case)
+            with self._reading(row):
+                self._headers[case.name] = self.source.header(case)
         return self._headers[case.name]
 
     def scanner(self, row: int) -> str:
@@ -101,8 +113,15 @@ class Rows:
         Raises:
             InputError: a file cannot be read.
         """
-        cases = (replace(case, scanner=self.scanner(row)) for row, case in enumerate(self.cases))
-        return replace(self, cases=tuple(cases))
+        if self.remote is None:
+            cases = (replace(case, scanner=self.scanner(row)) for row, case in enumerate(self.cases))
+            return replace(self, cases=tuple(cases))
+        found = []
+        for row in ahead(self.hold, range(len(self)), together=1, threads=_STREAMS):
+            # Hashed now, while the copy is here, under the identity that it will have.
+            found.append(case := replace(self.cases[row], scanner=self.scanner(row)))
+            self._digests[case] = self._hashed(case)
+        return replace(self, cases=tuple(found))
 
     def spacing(self, row: int) -> tuple[float, ...] | None:
         """Size of a pixel in mm along each spatial axis, from the plan or the file; None if neither says.
@@ -118,15 +137,55 @@ class Rows:
         Raises:
             InputError: the mask cannot be read, or does not fit its image.
         """
-        return region_mask(self.source.root, self.cases[row]) if isinstance(self.source, Folder) else None
+        if not isinstance(self.source, Folder):
+            return None
+        with self._reading(row) as case:
+            return region_mask(self.source.root, case)
 
     def paths(self, row: int) -> tuple[Path, ...]:
         """The file, the series folder, or the files of the channels of one row; none if images have no files."""
-        return self.source.paths(self.cases[row]) if isinstance(self.source, Folder) else ()
+        return self.source.paths(self._here(row)) if isinstance(self.source, Folder) else ()
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """Everything on the disk from which one row is read: image, masks, region."""
-        case = self.cases[row]
+        """Everything from which one row is read: image, masks, region; behind a URL, where its copies would be."""
+        return self._files(self.cases[row])
+
+    def hold(self, row: int) -> int:
+        """Let the files of a row that are behind a URL be copied to this disk now. Returns the row.
+
+        Raises:
+            InputError: one does not exist, cannot be read, or has changed since it was hashed.
+        """
+        self._here(row)
+        return row
+
+    def _here(self, row: int) -> Case:
+        """The case of a row whose files are about to be read: the one place where those behind a URL are copied."""
+        case, remote = self.cases[row], self.remote
+        # Of a header that names a file of numbers, that file is known only when the header is here.
+        if remote is not None and any([remote.hold(self._files(case)), remote.hold(self._files(case))]):
+            known = self._digests.get(case)
+            if known is not None and self._hashed(case) != known:
+                raise InputError(f"{remote.url}/{case.path} has changed since the audit began. Put the file back.")
+        return case
+
+    @contextmanager
+    def _reading(self, row: int) -> Iterator[Case]:
+        """The case of a row whose files are here; errors name them by their URL."""
+        case, remote = self._here(row), self.remote
+        try:
+            yield case
+        except InputError as error:
+            if remote is None:
+                raise
+            raise InputError(str(error).replace(f"{remote.folder}/", f"{remote.url}/")) from error
+
+    @property
+    def remote(self) -> Remote | None:
+        """Where the files are, if they are behind a URL."""
+        return self.source.remote if isinstance(self.source, Folder) else None
+
+    def _files(self, case: Case) -> tuple[Path, ...]:
         drawn = () if self.annotations is None else self.annotations.files(case)
         region = (self.source.root / case.region,) if case.region and isinstance(self.source, Folder) else ()
         return (*self.source.files(case), *drawn, *region)
@@ -146,6 +205,8 @@ class Rows:
         Raises:
             InputError: a file leads elsewhere, or two images would have one name.
         """
+        if self.remote is not None:  # the plan itself names the URL that all files start from
+            return self
         places.require("data", dict.fromkeys(file for row in range(len(self)) for file in self.files(row)))
         if not isinstance(self.source, Folder):
             return self
@@ -169,7 +230,7 @@ class Rows:
         """
         if not isinstance(self.source, Folder):
             raise InputError("data.group: images of an archive are not DICOM. Remove it.")
-        return replace(self, cases=by_patient(self.cases, self.source))
+        return replace(self, cases=by_patient(map(self._here, range(len(self))), self.source))
 
     def form(self) -> Form:
         """The shape and stored type that all images share, from their headers.
@@ -179,9 +240,9 @@ class Rows:
         """
         if not self.cases:
             raise InputError("data: the table has no images. Give at least one.")
-        first = self.source.form(self.cases[0])
-        for case in self.cases[1:]:
-            other = self.source.form(case)
+        first = self.source.form(self._here(0))
+        for row, case in enumerate(self.cases[1:], start=1):
+            other = self.source.form(self._here(row))
             if other != first:
                 raise InputError(
                     f"data: {self.cases[0].name} is {first.describe()}, and {case.name} is {other.describe()}; images "
@@ -221,30 +282,35 @@ class Rows:
     def fingerprint(self, rows: Sequence[int] | None = None) -> str:
         """SHA-256 over names, labels, groups, images and annotations of these rows (all by default): their identity.
 
-        Each image is hashed once for the table and all tables made from it.
+        Each image is hashed once for the table and all tables made from it; several at once, in threads.
 
         Raises:
             InputError: an image cannot be read.
         """
+        asked = range(len(self)) if rows is None else rows
+        new = {self.cases[row]: row for row in asked if self.cases[row] not in self._digests}
+        for case, made in zip(new, ahead(self._digest, new.values()), strict=True):
+            self._digests[case] = made
         digest = hashlib.sha256()
-        for row in range(len(self)) if rows is None else rows:
-            digest.update(self._digest(self.cases[row]))
+        for row in asked:
+            digest.update(self._digests[self.cases[row]])
         return digest.hexdigest()
 
-    def _digest(self, case: Case) -> bytes:
-        if case not in self._digests:
-            parts = [case.name, case.label, case.group]
-            if case.upright:
-                parts += ["upright"]
-            if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
-                parts += [case.site, case.scanner, case.region]
-            named = json.dumps(parts).encode()
-            digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
-            image = self.source.content(case)
-            digest.update(image)
-            if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
-                digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
-            if case.region and isinstance(self.source, Folder):
-                digest.update(self.source.content(replace(case, file=case.region)))
-            self._digests[case] = digest.digest()
-        return self._digests[case]
+    def _digest(self, row: int) -> bytes:
+        return self._hashed(self._here(row))
+
+    def _hashed(self, case: Case) -> bytes:
+        parts = [case.name, case.label, case.group]
+        if case.upright:
+            parts += ["upright"]
+        if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
+            parts += [case.site, case.scanner, case.region]
+        named = json.dumps(parts).encode()
+        digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
+        image = self.source.content(case)
+        digest.update(image)
+        if self.annotations is not None:  # tables of classes keep the identity that finished runs have recorded
+            digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
+        if case.region and isinstance(self.source, Folder):
+            digest.update(self.source.content(replace(case, file=case.region)))
+        return digest.digest()

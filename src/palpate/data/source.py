@@ -14,6 +14,7 @@ from palpate.data.formats.metaimage import data_files
 from palpate.data.formats.orientation import turned, turned_header
 from palpate.data.formats.registry import header_of, read_scan
 from palpate.data.formats.scan import Header
+from palpate.data.remote import Remote
 from palpate.errors import InputError
 
 
@@ -43,10 +44,12 @@ class Folder:
     Attributes:
         root: the folder.
         nan: value that replaces NaN in the images; None: NaN is refused.
+        remote: where the files really are, if `root` is the folder of copies, which `Rows` asks for.
     """
 
     root: Path
     nan: float | None = field(default=None, kw_only=True)
+    remote: Remote | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def path(self, case: Case) -> Path:
         """The path of the file, or of the folder of the series."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from palpate._moved import renamed
@@ -38,7 +37,8 @@ class Untargeted:
 
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """Every class except the label."""
-        return ~F.one_hot(labels, classes).bool()
+        # `one_hot` would look at the labels first, for which each step of an attack would wait.
+        return labels[..., None] != torch.arange(classes, device=labels.device)
 
     def choices(self, classes: int) -> int:
         """All but the true one."""
@@ -84,7 +84,8 @@ class Towards:
         if max(self.classes) >= classes or min(self.classes) < 0:
             raise InputError(f"goal: class {max(self.classes)} is not one of the task's 0 to {classes - 1}.")
         row = torch.zeros(classes, dtype=torch.bool, device=labels.device)
-        row[list(self.classes)] = True
+        for number in self.classes:  # a list of them would be copied to the device, at each step of an attack
+            row[number] = True
         return row.expand(len(labels), classes)
 
     def choices(self, classes: int) -> int:

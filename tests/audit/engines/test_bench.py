@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from palpate.audit.engines.bench import Bench
 from palpate.audit.engines.contracts import Job, Ready, Refused, Setup
-from palpate.audit.engines.images import contents
+from palpate.audit.engines.images import contents, unhashed, unseen
 from palpate.audit.engines.looking import Seen, looks
 from palpate.audit.engines.queue import MOST_LOSSES, Queue
 from palpate.audit.engines.worker import Worker, load_bench, setup_of
@@ -21,6 +22,8 @@ from palpate.audit.subject.subject import load_subject
 from palpate.audit.work import shards
 from palpate.audit.work.artefacts import artefact_shards, run_artefact_shard
 from palpate.audit.work.shards import shards_of
+from palpate.data.cases import Case
+from palpate.data.source import Folder
 from palpate.errors import InputError
 from palpate.storage.runs import RunFolder, artefact_bytes
 from tests.audit import tiny
@@ -53,10 +56,26 @@ def test_a_worker_that_does_not_see_the_images_is_given_their_files(setup: Setup
         assert bench.carry_out_apart(job, tmp_path).unseen.endswith("image1.png")
         # Another image of that name on the worker's machine is not the one that was asked for.
         (tmp_path / "plan" / "image1.png").write_bytes((tmp_path / "plan" / "image2.png").read_bytes())
-        assert replace(bench, compare=True).carry_out_apart(job, tmp_path).unseen == "image1.png"
+        assert (
+            replace(bench, own=unhashed(bench.survival.subject.table)).carry_out_apart(job, tmp_path).unseen
+            == "image1.png"
+        )
         given = bench.carry_out_apart(replace(job, files=sent), tmp_path)
     assert (given.records, given.files) == (whole.records, whole.files)
     assert not list(tmp_path.glob("job-*")), "nothing of a patient stays behind"
+
+
+def test_a_worker_hashes_each_image_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, read = setup.subject.table, Counter[str]()
+    own, content = unhashed(table), Folder.content
+
+    def counted(folder: Folder, case: Case) -> bytes:
+        read[case.name] += 1
+        return content(folder, case)
+
+    monkeypatch.setattr(Folder, "content", counted)
+    assert not unseen(table, [0, 1], own) and not unseen(table, [1, 2], own)
+    assert read == Counter(table[row].name for row in range(3))
 
 
 def test_a_worker_without_memory_halves_the_batch_and_gives_the_same_records(

@@ -6,19 +6,24 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from palpate.audit.engines import cluster as engine
+from palpate.audit.engines import worker
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
+from palpate.audit.subject.machine import versions
 from palpate.errors import InputError, PlanError
 from tests.audit import tiny
-from tests.audit.engines.test_pool import DRIVER, TEXT, _children, _until, files
+from tests.audit.engines.test_pool import DRIVER, SHARDS, TEXT, _children, _until, files
 
 RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not RAY, reason='Ray is not installed: pip install "palpate[ray]"')
@@ -100,31 +105,70 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files(folder / "run")
 
 
-def _workers(pid: int) -> list[int]:
-    """The workers of Ray among the processes below this one that have loaded a model, or are loading it."""
+def _workers(pid: int, doing: bytes = b"") -> list[int]:
+    """The workers of Ray among the processes below this one; `.compute`: those that are in the middle of a job."""
     found = []
     for child in _children(pid):
         try:
             name = Path(f"/proc/{child}/cmdline").read_bytes()
-            found += [int(child)] if name.startswith(b"ray::Worker") else _workers(int(child))
+            found += [int(child)] if name.startswith(b"ray::Actor" + doing) else _workers(int(child), doing)
         except OSError:
             continue
     return found
 
 
+def _kill_one_that_works() -> None:
+    while not (working := _workers(os.getpid(), b".compute")):
+        time.sleep(0.005)
+    os.kill(working[0], signal.SIGKILL)
+
+
 class Losing(tiny.Heard):
-    """After the first shard a worker is killed, after the third a machine is gone for good."""
+    """After the first shard a worker is killed in the middle of another, after the third a machine is gone for good."""
 
     def __init__(self, cluster: Any):
         super().__init__()
         self.cluster = cluster
+        self.killing = threading.Thread(target=_kill_one_that_works, daemon=True)
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         super().advance(shard, seconds, images)
         if len(self.shards) == 1:
-            os.kill(_workers(os.getpid())[0], signal.SIGKILL)
+            # Meanwhile the audit goes on, so that its workers have something to do.
+            self.killing.start()
         if len(self.shards) == 3:
             self.cluster.remove_node(self.cluster.second, allow_graceful=False)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_workers_of_other_versions_are_refused_and_named(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "versions", lambda: {**versions(), "torch": "1.0"})
+    with pytest.raises(InputError, match=r"The worker on \S+ \(process \d+\) has other versions .* instead of 1\.0\."):
+        audit(tiny.write(tmp_path / "plan", _on_ray(cluster.address)), tmp_path / "run")
+    assert not files(tmp_path / "run")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_images_that_only_the_audit_sees_are_sent_to_no_more_workers_than_there_are_shards(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = TEXT.replace("[data]", "[data]\nlimit = 3")
+    audit(tiny.write(tmp_path / "plan", few), tmp_path / "whole")
+    system = fsspec.filesystem("memory")  # of this process alone
+    system.put([str(path) for path in (tmp_path / "plan").glob("*.png")], "/only/here/")
+    for path in (tmp_path / "plan").glob("*.png"):
+        path.unlink()
+    started, start = [], engine.Cluster.start
+    monkeypatch.setattr(engine.Cluster, "start", lambda crew: (started.append(1), start(crew))[1])
+    text = few.replace("[data]", '[data]\nimages = "memory://only/here"').replace("[run]", "[run]\nengine = 'ray'")
+    text = text.replace("[run]", f"[run]\nworkers = 50\naddress = '{cluster.address}'")
+    assert audit(tiny.rewrite(tmp_path / "plan", text), tmp_path / "run").status == "finished"
+    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    assert 1 <= len(started) <= SHARDS // 3, "one shard for each attack"
 
 
 @needs_ray
@@ -145,7 +189,9 @@ def test_killed_audits_and_workers_and_lost_machines_change_no_byte(
     stored = files(tmp_path / "run")
     assert stored and stored.items() <= whole.items()
     _until(lambda: not _workers(os.getpid()))
-    outcome = audit(plan, tmp_path / "run", progress=Losing(cluster))
+    losing = Losing(cluster)
+    outcome = audit(plan, tmp_path / "run", progress=losing)
+    assert not losing.killing.is_alive(), "a worker was killed in the middle of a shard"
     assert (outcome.status, outcome.failed) == ("finished", ())
     assert files(tmp_path / "run") == whole
 

@@ -111,6 +111,8 @@ def test_patients_of_dicom_files(tmp_path: Path) -> None:
         ('coco = "a"\ndifficult = true', BOXES, r"data\.difficult: it belongs to a VOC folder"),
         ('datalist = "a"\nbox_mode = "yx"', BOXES, r"data\.box_mode: "),
         ('medmnist = "a.npz"\ngroup = "dicom"', CLASSES, r"data\.group: it belongs to"),
+        ('folders = "s3://b/scans"', CLASSES, r"data\.folders: a URL is not read here\. .* list the files in a table"),
+        ('table = "a"\nimages = "s3://me:pw@b"', CLASSES, r"data\.images: it holds a password or a token"),
         ('datalist = "a"\nbox_mode = "xywh"', CLASSES, r'data\.box_mode: it belongs to kind = "detection"'),
     ],
 )

@@ -30,6 +30,7 @@ from palpate.audit.work.outcomes import ImageOutcome
 from palpate.audit.work.questions import QUESTIONS
 from palpate.audit.work.shards import Shard, questions_of, run_shard, shards_of
 from palpate.audit.work.survival import Survival
+from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.storage.artefacts import ArtefactRow
 from palpate.storage.records import Record
@@ -66,7 +67,8 @@ class Bench:
         items: the attacks by their identity.
         artefacts: the artefacts by their identity.
         room: how many images fit into memory.
-        compare: whether files of images are compared with those that the table was made from.
+        sent: the images as the audit names them, for files that it sends; None: as here.
+        own: the table with the digests of this machine's files, if they may be others; they are then compared.
     """
 
     plan: Plan
@@ -74,7 +76,8 @@ class Bench:
     items: dict[str, Item]
     artefacts: dict[str, ArtefactItem]
     room: Room
-    compare: bool = False
+    sent: Table | None = None
+    own: Table | None = None
     _learned: dict[str, Item] = field(default_factory=dict)
 
     def carry_out(self, job: Job, folder: RunFolder, say: Say | None = None) -> Outcome:
@@ -132,15 +135,15 @@ class Bench:
         """
         table = self.survival.subject.table
         self._require_same(job)
-        if not job.files and (missing := unseen(table, job.rows, compare=self.compare)):
+        if not job.files and (missing := unseen(table, job.rows, self.own)):
             return Outcome(job, unseen=missing)
         with fleeting(), tempfile.TemporaryDirectory(dir=scratch, prefix="job-") as name:
             made, given = Path(name) / "made", Path(name) / "given"
             bench = self
             if job.files:
                 unpack(job.files, given)
-                bench = self._on(replace(self.survival.subject, table=below(table, given)))
-                if missing := unseen(bench.survival.subject.table, job.rows, compare=False):
+                bench = self._on(replace(self.survival.subject, table=below(self.sent or table, given)))
+                if missing := unseen(bench.survival.subject.table, job.rows):
                     raise InputError(
                         f"{missing.removeprefix(str(given))}: a worker cannot see it, and it is named by a path that "
                         "cannot be sent. Name images by paths that start at data.images."

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.errors import InputError
 
@@ -20,7 +21,17 @@ def absolute(table: Table) -> Table:
 
 def below(table: Table, folder: Path) -> Table:
     """The table, read from copies below `folder`, which keep their whole absolute paths there."""
+    if table.remote is not None and isinstance(table.source, Folder):
+        table = replace(table, source=replace(table.source, remote=None))
     return _moved(table, lambda path: folder / path.absolute().relative_to(path.absolute().anchor))
+
+
+def settled(table: Table, folder: Path) -> Table:
+    """The table, with copies of files behind a URL below `folder`: each process has its own, and removes them."""
+    if table.remote is None:
+        return table
+    there = table.remote.folder
+    return _moved(table, lambda path: folder / path.relative_to(there) if path.is_relative_to(there) else path)
 
 
 def _moved(value: Value, move: Callable[[Path], Path]) -> Value:
@@ -37,21 +48,26 @@ def _moved(value: Value, move: Callable[[Path], Path]) -> Value:
     return replace(value, **changed) if changed else value
 
 
-def unseen(table: Table, rows: Sequence[int], *, compare: bool) -> str:
+def unhashed(table: Table) -> Table:
+    """The table without digests: they are computed from the files that are here, once for each image."""
+    return replace(table, _digests={})
+
+
+def unseen(table: Table, rows: Sequence[int], own: Table | None = None) -> str:
     """The first file of some rows that is not here, or not the one of the table; empty if all are.
 
     Args:
         table: the images, with the digests of their contents.
         rows: which ones.
-        compare: whether to read the files and compare their contents too.
+        own: the table `unhashed`, to compare contents too; it remembers what it has hashed.
     """
-    fresh = replace(table, _digests={}) if compare else table
     for row in rows:
-        for path in table.files(row):
-            if not path.exists():
-                return str(path)
         try:
-            if compare and fresh.fingerprint([row]) != table.fingerprint([row]):
+            table.hold(row)
+            for path in table.files(row):
+                if not path.exists():
+                    return str(path)
+            if own is not None and own.fingerprint([row]) != table.fingerprint([row]):
                 return table[row].name
         except InputError:
             return table[row].name
@@ -65,7 +81,7 @@ def contents(table: Table, rows: Sequence[int]) -> dict[str, bytes]:
         InputError: a file cannot be read.
     """
     found: dict[str, bytes] = {}
-    for row in rows:
+    for row in map(table.hold, rows):
         for place in table.files(row):
             try:
                 parts = sorted(place.iterdir()) if place.is_dir() else [place]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import tempfile
 import traceback
@@ -18,7 +17,7 @@ import torch
 from palpate.allocator import choose_allocation
 from palpate.audit.engines.bench import Bench, ready
 from palpate.audit.engines.contracts import Job, Outcome, Ready, Refused, Setup
-from palpate.audit.engines.images import absolute
+from palpate.audit.engines.images import absolute, settled, unhashed
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import parse_plan
@@ -28,6 +27,7 @@ from palpate.audit.subject.subject import Subject, with_own_model
 from palpate.audit.work.survival import Survival
 from palpate.defences.reject import Reject
 from palpate.errors import InputError, PalpateError, StorageError
+from palpate.storage.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -104,7 +104,10 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     room.batch = setup.batch
     known = {item.identity: item for item in items(plan, subject.grid)}
     artefacts = {item.identity: item for item in artefact_items(plan, subject.grid)}
-    return Bench(plan, Survival.of(plan, subject, scratch), known, artefacts, room, compare=setup.elsewhere)
+    sent = subject.table
+    subject = replace(subject, table=settled(sent, scratch / "copies"))
+    own = unhashed(subject.table) if setup.elsewhere and sent.remote is None else None
+    return Bench(plan, Survival.of(plan, subject, scratch), known, artefacts, room, sent, own)
 
 
 class Worker:
@@ -148,23 +151,7 @@ def _folder(place: Path | None) -> tempfile.TemporaryDirectory[str]:
     if place is not None:
         # The name is one of those that are swept out of a run folder, if this process is killed.
         return tempfile.TemporaryDirectory(dir=place, prefix=".saving-", suffix=".tmp")
-    host = socket.gethostname()
-    for left in Path(tempfile.gettempdir()).glob(f"palpate-{host}-*"):
-        # Of a killed worker of this user on this machine; folders of others cannot be removed.
-        number = left.name.removeprefix(f"palpate-{host}-").partition("-")[0]
-        if number.isdecimal() and not _runs(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(prefix=f"palpate-{host}-{os.getpid()}-")
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return temporary_folder()
 
 
 def here() -> str:

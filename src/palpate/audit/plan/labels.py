@@ -10,6 +10,7 @@ from palpate.data.annotations.labels import BoxLabels, ClassLabels, FindingLabel
 from palpate.data.layouts.layout import Layout
 from palpate.data.layouts.registry import LAYOUTS, layout_named
 from palpate.data.listing import About
+from palpate.data.remote import Remote, is_url
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.data import DataSection
@@ -38,9 +39,13 @@ def layout_of(data: DataSection, root: Path) -> Layout:
     """The layout that `[data]` names; paths start from `root`, the folder of the plan."""
     name, group = str(data.layout), None if data.group == DICOM else data.group
     values = _given(data, data.model_fields_set)
-    values |= {field: root / values[field] for field in _FOLDERS if field in values}
+    values |= {field: _place(root, values[field]) for field in _FOLDERS if field in values}
     values["about"] = About(group, data.site, data.scanner, data.region)
     return layout_named(name, root / getattr(data, name), values)
+
+
+def _place(root: Path, written: str) -> Path | Remote:
+    return Remote.open(written) if is_url(written) else root / written
 
 
 def labels_of(data: DataSection, task: TaskSection, root: Path) -> LabelKind:

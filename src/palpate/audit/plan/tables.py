@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from palpate.audit.plan.labels import DICOM, labels_of, layout_of
 from palpate.data.layouts.registry import LAYOUTS
 from palpate.data.places import Places
+from palpate.data.remote import is_url
 from palpate.data.table import Table, read_table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def listed(plan: Plan) -> Table:
     """
     places = Places(plan.root, plan.data.roots)
     for name in (*LAYOUTS, "images", "boxes"):
-        if (written := getattr(plan.data, name)) is not None:
+        if (written := getattr(plan.data, name)) is not None and not is_url(written):
             places.require(f"data.{name}", [plan.root / written])
             if name in LAYOUTS and LAYOUTS[name].has_texts:
                 places.require(f"data.{name}", [plan.root / written, *_linked_texts(plan.root / written)])

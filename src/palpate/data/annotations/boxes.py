@@ -15,7 +15,7 @@ from palpate.data.annotations.annotation import Annotation
 from palpate.data.annotations.box_modes import corners_of
 from palpate.data.annotations.labels import BoxLabels
 from palpate.data.cases import Case, label_of, listed
-from palpate.data.listing import Cases, Listing, class_names, located
+from palpate.data.listing import Cases, Listing, class_names
 from palpate.data.sheets import Line, Sheet
 from palpate.data.source import Folder
 from palpate.errors import InputError
@@ -126,7 +126,7 @@ def box_cases(boxes: Sheet, labels: BoxLabels, listing: Listing) -> tuple[Cases,
     own = listing.sheet is boxes
     lines = [line for _, line in boxes.filtered(listing.where)] if own else boxes.lines
     cases = [] if own else [case for _, case in listing.lines()]
-    paths = located(boxes.path, listing.images, labels.box_file, lines)
+    paths = listing.located(boxes.path, labels.box_file, lines)
     if own:
         cases = _cases(listing, paths)
     held = _boxes_of(boxes, labels, names, cases, zip(lines, paths, strict=True))
@@ -166,7 +166,7 @@ def _cases(listing: Listing, paths: Sequence[str]) -> list[Case]:
     """The cases of a sheet that has several lines per image, which must agree."""
     sheet, about, cases = listing.sheet, listing.about, dict[str, Case]()
     for (origin, line), name in zip(sheet.filtered(listing.where), paths, strict=True):
-        case = about.case(sheet, listing.images, line, name, origin)
+        case = about.case(listing, line, name, origin)
         first = cases.setdefault(name, case)
         for column, given, before in (
             (about.group, case.group, first.group),

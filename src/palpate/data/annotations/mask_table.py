@@ -5,9 +5,8 @@ from __future__ import annotations
 from palpate.data.annotations.labels import MaskLabels
 from palpate.data.annotations.mask_coding import Coding, checked_spacing, coded, structure_names
 from palpate.data.annotations.masks import MaskFiles
-from palpate.data.listing import Cases, Listing, locate
+from palpate.data.listing import Cases, Listing
 from palpate.data.sheets import Line
-from palpate.errors import InputError
 
 __all__ = ["mask_cases"]
 
@@ -47,12 +46,4 @@ def _has(line: Line, column: str | None) -> bool:
 
 def _mask(listing: Listing, line: Line, column: str | None) -> str:
     assert column is not None
-    cell = line.cells[column]
-    name = locate(listing.images, cell)
-    if name is None:
-        what = f"'{cell}', which does not exist under {listing.images}" if cell else "nothing"
-        raise InputError(
-            f"{listing.sheet.path}, {line.place}: column '{column}' holds {what}. Correct it, or take the {line.word} "
-            "out; an image without structures needs a mask of zeros."
-        )
-    return name
+    return listing.locate(line, column, f"take the {line.word} out; an image without structures needs a mask of zeros")

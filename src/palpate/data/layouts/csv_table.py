@@ -14,6 +14,7 @@ from palpate.data.annotations.labels import BoxLabels, ClassLabels, FindingLabel
 from palpate.data.annotations.mask_table import mask_cases
 from palpate.data.layouts.layout import LabelFields, Layout
 from palpate.data.listing import About, Cases, Listing
+from palpate.data.remote import Remote
 from palpate.data.rows import Rows
 from palpate.data.sheets import read_csv
 from palpate.data.source import Folder
@@ -28,7 +29,7 @@ class CsvTable(Layout):
     In UTF-8; with commas, semicolons or tabs.
 
     Attributes:
-        images: folder that all paths start from; that of the CSV by default.
+        images: folder that all paths start from, or one behind a URL; that of the CSV by default.
         file: column of the images; a bare identifier stands for the one image of that name.
         about: columns that say where an image comes from.
         where: keep the lines whose column has this value, such as `{"split": "test"}`.
@@ -43,25 +44,29 @@ class CsvTable(Layout):
         BoxLabels: ("boxes", "box_file", "label", "corners", "box_mode", "box_unit"),
     }
 
-    images: Path | None = None
+    images: Path | Remote | None = None
     file: str = "file"
     about: About = About()
     where: Mapping[str, object] = field(default_factory=dict)
 
     def rows(self, labels: LabelKind) -> Rows:
         """The images of the lines; a CSV of boxes stands for the images that it names."""
-        images = self.images or self.path.parent
-        listing = Listing(read_csv(self.path), images, self.file, self.about, self.where)
+        if isinstance(self.images, Remote):
+            remote, images = self.images, self.images.folder
+        else:
+            remote, images = None, self.images or self.path.parent
+        listing = Listing(read_csv(self.path), images, self.file, self.about, self.where, remote)
+        source = Folder(images, remote=remote)
         if isinstance(labels, MaskLabels):
             cases, masks = mask_cases(listing, labels)
-            return Rows(*cases, Folder(images), masks)
+            return Rows(*cases, source, masks)
         if isinstance(labels, BoxLabels):
             cases, boxes = self._boxes(listing, labels)
-            return Rows(*cases, Folder(images), boxes)
+            return Rows(*cases, source, boxes)
         if isinstance(labels, FindingLabels):
             cases, findings = finding_cases(listing, labels)
-            return Rows(*cases, Folder(images), findings)
-        return Rows(*class_cases(listing, labels), Folder(images))
+            return Rows(*cases, source, findings)
+        return Rows(*class_cases(listing, labels), source)
 
     def _boxes(self, listing: Listing, labels: BoxLabels) -> tuple[Cases, BoxLines]:
         """The boxes of a second CSV, or of the table itself, whose images then are those that have a line."""

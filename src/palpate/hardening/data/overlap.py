@@ -21,7 +21,7 @@ def patients(table: Table, dicom: bool) -> dict[int, str]:
         dicom: patients are read from DICOM files; otherwise from the table's groups.
     """
     if dicom and isinstance(table.source, Folder):
-        keys = {row: patient_key(table.source.path(case)) for row, case in enumerate(table)}
+        keys = {row: patient_key(table.paths(row)[0]) for row in range(len(table))}
         return {row: key for row, key in keys.items() if key is not None}
     return {row: case.group for row, case in enumerate(table) if case.group != case.name}
 

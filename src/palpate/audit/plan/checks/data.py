@@ -10,6 +10,7 @@ from palpate.audit.plan.labels import labels_kind
 from palpate.audit.plan.problems import Problem
 from palpate.audit.plan.sections.tasks import ClassificationSection, SegmentationSection
 from palpate.data.layouts.registry import LAYOUTS, fields_of
+from palpate.data.remote import fault_of, is_url
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.data import DataSection
@@ -27,6 +28,7 @@ _KINDS = {
 def data_problems(section: DataSection, task: TaskSection) -> Iterator[Problem]:
     """All contradictions of the section, and with the task."""
     yield from _one_layout(section)
+    yield from _urls(section)
     layout = section.layout
     if layout is not None:
         yield from _foreign(section, layout)
@@ -60,6 +62,20 @@ def _one_layout(section: DataSection) -> Iterator[Problem]:
         yield ("data",), f"it names none of {', '.join(LAYOUTS)}. Add one of them."
     for extra in given[1:]:
         yield ("data", extra), f"{given[0]} is given already. Keep one of them."
+
+
+def _urls(section: DataSection) -> Iterator[Problem]:
+    """A URL can only be where the images of a table start."""
+    for name in (*LAYOUTS, "images", "boxes", "field"):
+        written = getattr(section, name)
+        if written is None or not is_url(written):
+            continue
+        if name == "images" and section.layout == "table":
+            if fault := fault_of(written):
+                yield ("data", name), fault
+        else:
+            fix = "Copy it to this disk, or list the files in a table and write: images = 's3://...'."
+            yield ("data", name), f"a URL is not read here. {fix}"
 
 
 def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iterator[Problem]:

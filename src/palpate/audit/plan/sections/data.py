@@ -33,7 +33,7 @@ class DataSection(_Layouts):
     `val`. For a CSV: see `where`."""
     images: str | None = None
     """Folder that the paths of a CSV, datalist or COCO file start from, by default the folder of that file. With
-    `masks`: the folder of the images, by default the folder of the masks."""
+    `masks`: the folder of the images, by default the folder of the masks. For a CSV also a URL: `s3://bucket/scans`."""
     roots: tuple[str, ...] = Field(default=(), examples=['roots = ["../scans"]'])
     """Folders, in addition to the plan's own, that images, masks and tables may be read from, relative to the plan or
     absolute. A file anywhere else is refused, also if a symbolic link leads there."""
