@@ -29,7 +29,7 @@ def world():
 
 def test_what_is_beaten_is_carried_at_no_cost():
     victim, task, images, labels = world()
-    budgets = curve(recipes.pgd(Linf(1.0), steps=10), victim, task, images, labels, EPS)
+    budgets = curve(recipes.pgd(Linf(1.0), steps=10), victim, task, images, labels, EPS, order="rising")
     assert [budget.eps for budget in budgets] == EPS
     for small, large in pairwise(budgets):
         beaten = small.result.success
@@ -44,7 +44,7 @@ def test_what_is_beaten_is_carried_at_no_cost():
 def test_every_budget_is_kept_and_is_no_weaker_than_an_attack_on_its_own():
     victim, task, images, labels = world()
     attack = recipes.bim(Linf(1.0), steps=10)
-    for budget in curve(attack, victim, task, images, labels, EPS):
+    for budget in curve(attack, victim, task, images, labels, EPS, order="rising"):
         alone = at(attack, budget.eps)(victim, task, images, labels)
         assert (budget.result.distance <= budget.eps * (1 + 1e-5) + 1e-4).all()
         assert (budget.result.success >= alone.success).all()
@@ -53,7 +53,7 @@ def test_every_budget_is_kept_and_is_no_weaker_than_an_attack_on_its_own():
 def test_passes_and_evidence_tell_what_was_done():
     victim, task, images, labels = world()
     before = victim.forwards, victim.backwards
-    budgets = curve(recipes.pgd(Linf(1.0), steps=10), victim, task, images, labels, EPS)
+    budgets = curve(recipes.pgd(Linf(1.0), steps=10), victim, task, images, labels, EPS, order="rising")
     spent = victim.forwards - before[0], victim.backwards - before[1]
     assert sum(int(b.result.forwards.sum()) for b in budgets) == spent[0]
     assert sum(int(b.result.backwards.sum()) for b in budgets) == spent[1]
@@ -110,7 +110,7 @@ def test_bisection_keeps_budgets_counts_its_passes_and_costs_less():
             margin = task.margin(victim.judge(budget.result.images), labels)
             assert torch.allclose(margin, budget.result.margin, atol=1e-4)
             assert torch.equal(budget.result.success, budget.result.eligible & (margin <= 0))
-    rising = curve(attack, victim, task, images, labels, EPS)
+    rising = curve(attack, victim, task, images, labels, EPS, order="rising")
     assert spent[1] < 0.7 * sum(int(b.result.backwards.sum()) for b in rising)
 
 

@@ -1,4 +1,8 @@
-"""An attack at several budgets by bisection: each sample searches for its own smallest beating radius."""
+"""An attack at several budgets by bisection: each sample searches for its own smallest beating radius.
+
+Where to look first is a question of cost alone: whatever it is, a sample ends with the radius that beats it and the next
+smaller one that does not. The images of a pilot say where others fall, so that few attacks fail on the way.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,60 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
+from palpate.attacks.budgets import (
+    Budget,
+    after,
+    at,
+    costing,
+    fell_first,
+    joined,
+    may_attack,
+    merge,
+    tried_first,
+    unspent,
+)
 from palpate.contracts import Attack, AttackResult, Limits, Task
 from palpate.storage.records import ATTACKED, CARRIED, HELD, NOT_ATTACKED, SPENT, TRANSFERRED
 from palpate.streams import Streams
 from palpate.tensors import spread, take
 from palpate.victim import Victim
+
+PILOT = 8
+"""Images that halve the radii as they are; those after them begin where most of these fell."""
+_QUANTILE = 2 / 3
+"""Share of the pilot's images, of those still in question, that the next radius should beat. An attack that fails takes
+all of its steps and one that succeeds ends early, so most of them should succeed."""
+_UNSEEN = 0.25
+"""Images that each radius counts beside those of the pilot, because a pilot is small."""
+
+
+def pilot_of(count: int, radii: int) -> int:
+    """How many of so many images are the pilot: none if they are few, or if there is nothing to choose."""
+    return PILOT if count >= 2 * PILOT and radii > 2 else 0
+
+
+def bisected(
+    attack: Attack,
+    victim: Victim,
+    task: Task,
+    images: Tensor,
+    targets: Any,
+    eps: Sequence[float],
+    streams: Streams,
+    limits: Limits | None = None,
+    pilot: Sequence[int] | None = None,
+) -> list[Budget]:
+    """Search each sample's smallest beating radius; `eps` rise, and `pilot` is that of `palpate.attacks.curve.curve`."""
+    count, found = len(images), []
+    first = pilot_of(count, len(eps)) if pilot is None else 0
+    if not first:
+        return Bisection(attack, victim, task, images, targets, eps, limits, pilot or ()).run(streams)
+    for rows in torch.arange(count).split([first, count - first]):
+        here = rows.to(images.device)
+        part = images[here], task.take(targets, here), eps, take(limits, here), pilot or ()
+        found.append(Bisection(attack, victim, task, *part).run(streams.take(rows)))
+        pilot = fell_first(found[0])
+    return joined(*found)
 
 
 class Bisection:
@@ -29,6 +81,7 @@ class Bisection:
         targets: Any,
         eps: Sequence[float],
         limits: Limits | None = None,
+        pilot: Sequence[int] = (),
     ) -> None:
         self.attack, self.victim, self.task = attack, victim, task
         self.images, self.targets, self.eps, self.limits = images, targets, list(eps), limits
@@ -37,14 +90,16 @@ class Bisection:
         self.fell = torch.full((count,), len(self.eps))
         self.evidence = [[NOT_ATTACKED] * count for _ in self.eps]
         self.results: list[AttackResult] = []
+        weights = [0.0, *(fallen + _UNSEEN for fallen in pilot)] if any(pilot) else []
+        self.below = torch.tensor(weights, dtype=torch.float64).cumsum(0)
 
     def run(self, streams: Streams) -> list[Budget]:
-        """Halve until every sample's radii are neighbours; all samples search at once, each at its own radius."""
+        """Divide until every sample's radii are neighbours; all samples search at once, each at its own radius."""
         rows = torch.arange(len(self.images))
         nearest = self.images
         radius = torch.zeros(len(rows))
         while len(rows):
-            middle = (self.held[rows] + self.fell[rows]) // 2
+            middle = self._middle(self.held[rows], self.fell[rows])
             radii = tuple(self.eps[k] for k in middle.tolist())
             start = self._scaled(nearest, radius, radii, rows) if self.results else None
             device_rows = rows.to(self.images.device)
@@ -65,6 +120,15 @@ class Bisection:
             going &= may_attack(self.limits, self.held)[rows]
             rows, nearest, radius = rows[going], found.images[going.to(found.images.device)], torch.tensor(radii)[going]
         return [Budget(eps, result, tuple(kinds)) for eps, result, kinds in zip(self.eps, *self._filled(), strict=True)]
+
+    def _middle(self, held: Tensor, fell: Tensor) -> Tensor:
+        """Between a radius that failed and one that succeeded: half way, or where the pilot's images divide."""
+        if not len(self.below) or len(self.eps) < 3:
+            return (held + fell) // 2
+        # Of the pilot, below[k] images fell at a radius before the k-th.
+        low, high = self.below[held + 1], self.below[fell + 1]
+        wanted = torch.searchsorted(self.below, low + _QUANTILE * (high - low)) - 1
+        return torch.minimum(torch.maximum(wanted, held + 1), fell - 1)
 
     def _scaled(self, nearest: Tensor, radius: Tensor, radii: tuple[float, ...], rows: Tensor) -> Tensor:
         clean = self.images[rows.to(self.images.device)]

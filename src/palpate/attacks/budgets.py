@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -97,3 +98,28 @@ def merge(whole: AttackResult, part: AttackResult, rows: Tensor, places: Tensor 
 
     names = [field.name for field in fields(AttackResult)]
     return AttackResult(**{name: mapped(placed, getattr(whole, name), getattr(part, name)) for name in names})
+
+
+def joined(first: Sequence[Budget], second: Sequence[Budget]) -> list[Budget]:
+    """The outcomes of one attack at the same radii for some samples and for others, as those of all of them."""
+    names = [field.name for field in fields(AttackResult)]
+
+    def both(one: AttackResult, other: AttackResult) -> AttackResult:
+        cat = {name: mapped(_cat, getattr(one, name), getattr(other, name)) for name in names}
+        return AttackResult(**cat)
+
+    return [
+        Budget(one.eps, both(one.result, other.result), one.evidence + other.evidence)
+        for one, other in zip(first, second, strict=True)
+    ]
+
+
+def _cat(one: Any, other: Any) -> Any:
+    return torch.cat([one, other])
+
+
+def fell_first(budgets: Sequence[Budget]) -> tuple[int, ...]:
+    """How many eligible samples fell first at each radius, and behind them how many at none."""
+    stood = torch.stack([~budget.result.success for budget in budgets]).sum(0)
+    counts: list[int] = torch.bincount(stood[budgets[0].result.eligible], minlength=len(budgets) + 1).tolist()
+    return tuple(counts)

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from palpate.attacks.bisection import Bisection
+from palpate.attacks.ascent import Ascent
+from palpate.attacks.bisection import bisected
 from palpate.attacks.budgets import Budget, after, at, costing, may_attack, merge, tried_first, unspent
 from palpate.attacks.minimum.curve import minimum_curve
 from palpate.attacks.universal.attack import Universal
@@ -30,9 +31,10 @@ def curve(
     targets: Any,
     eps: Sequence[float],
     *,
-    order: Order = "rising",
+    order: Order | None = None,
     generator: torch.Generator | Streams | None = None,
     limits: Limits | None = None,
+    pilot: Sequence[int] | None = None,
 ) -> list[Budget]:
     """Run `attack` at every radius of `eps`.
 
@@ -43,8 +45,10 @@ def curve(
     comes from the full attack at exactly that radius.
 
     `bisect` lets each sample search for its own smallest beating radius, which is several times cheaper. Each sample is
-    attacked at the radius that beats it and at the next smaller one; at radii below that it counts as not beaten
-    because the attack failed in a larger ball (`held`), which an imperfect attack does not strictly imply.
+    attacked at the radius that beats it and at the next smaller one, or at the largest if none does. At radii below one
+    that it withstood it counts as not beaten because the attack failed in a larger ball (`held`). For a perfect attack
+    that is certain; a real one may fail in the larger ball and would have succeeded in the smaller one. The first
+    images say where the search of the others begins, which changes its costs and not what it looks for.
 
     `each` attacks every eligible sample at every radius, trying the scaled perturbation of the smaller radius first. It
     is for figures that still fall after an image is beaten, such as Dice, and for attacks that run to their end.
@@ -53,7 +57,22 @@ def curve(
     radius that it needs says at which radii it is beaten. That it is not beaten at a smaller radius is then what one
     search found (`minimum`), and not the failure of an attack at that radius.
 
+    By default `usual_order` chooses.
+
     A learned change (`universal`) is applied at every radius, whatever the order.
+
+    Args:
+        attack: the attack; its own radius is replaced.
+        victim: the model.
+        task: what its outputs mean.
+        images: (B, C, *spatial) in stored values.
+        targets: what the task expects.
+        eps: radii in stored values.
+        order: see above.
+        generator: random numbers, or a stream for each image.
+        limits: what the threat needs to know about each image.
+        pilot: for `bisect`: how many other images fell first at each radius, and behind them how many at none. Empty:
+            nothing is known. By default the first 8 of 16 or more images are the pilot.
 
     Returns:
         One outcome per radius, from the smallest to the largest.
@@ -62,6 +81,7 @@ def curve(
         InputError: an unknown order, or `minimum` with an attack that does not search the smallest change; see the
             attack.
     """
+    order = order or usual_order(attack, eps)
     if order not in get_args(Order):
         raise InputError(f"order: '{order}' is not one of {', '.join(get_args(Order))}.")
     streams = Streams.of(generator, len(images))
@@ -69,7 +89,7 @@ def curve(
         return _one_by_one(attack, victim, task, images, targets, eps, limits)
     if order == "bisect":
         with victim:
-            return Bisection(attack, victim, task, images, targets, sorted(set(eps)), limits).run(streams)
+            return bisected(attack, victim, task, images, targets, sorted(set(eps)), streams, limits, pilot)
     if order == "minimum":
         return minimum_curve(attack, victim, task, images, targets, eps, streams, limits)
     budgets: list[Budget] = []
@@ -88,6 +108,16 @@ def curve(
             limits = after(limits, result.forwards)
         budgets.append(Budget(radius, result, tuple(evidence)))
     return budgets
+
+
+def usual_order(attack: Attack, eps: Sequence[float]) -> Order:
+    """The order for a task where a beaten image cannot get worse: `bisect` from three radii on, and `rising` otherwise.
+
+    An attack of a single step is always tried at every radius: its full step may go too far in a large ball, so that
+    its failure there says little about smaller ones.
+    """
+    single = isinstance(attack, Universal) or (isinstance(attack, Ascent) and attack.steps == 1)
+    return "rising" if single or len(set(eps)) < 3 else "bisect"
 
 
 def _one_by_one(

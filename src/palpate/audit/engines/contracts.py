@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from palpate.audit.plan.sections.run import Order
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError, PalpateError, StorageError
@@ -128,6 +129,7 @@ class Setup:
     Attributes:
         text: the plan.
         origin: its file, absolute: the model is loaded from paths that start at its folder.
+        curve: its `run.curve`, which may be that of an earlier start.
         scale: what values mean.
         allow_pickle: load a model whose file can run any code.
         subject: the images and what is known of them; its model is left out and loaded by the worker.
@@ -144,6 +146,7 @@ class Setup:
 
     text: str
     origin: Path
+    curve: Order | None
     scale: Scale
     allow_pickle: bool
     subject: Subject

@@ -73,8 +73,12 @@ class PlanFields(Section):
 
     @property
     def curve(self) -> Order:
-        """In which order budgets are attacked."""
-        return self.run.curve or ("each" if self.task.kind in ("segmentation", "detection") else "rising")
+        """In which order budgets are attacked; by default not by every attack (`palpate.attacks.curve.usual_order`)."""
+        if self.run.curve is not None:
+            return self.run.curve
+        if self.task.kind in ("segmentation", "detection"):
+            return "each"
+        return "bisect" if len(self.radii) > 2 else "rising"
 
     @property
     def radii(self) -> tuple[float, ...]:

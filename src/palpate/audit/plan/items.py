@@ -9,6 +9,7 @@ from typing import Any
 from palpate import catalog
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.cascade.stages import Cascade, Stage
+from palpate.attacks.curve import usual_order
 from palpate.attacks.robust import robust
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.identity import digest, encode
@@ -111,6 +112,8 @@ def item(plan: PlanFields, section: AttackSection, grid: Grid = FLAT) -> Item:
             f"query_budget: it limits attacks that use only outputs, and '{section.attack}' uses gradients. "
             f"Remove it{f', and set {entry.steps_parameter}' if entry.steps_parameter else ''}."
         )
+    if curve == "bisect" and section.curve is None and plan.run.curve is None:
+        curve = usual_order(made, eps)
     made = robust(made, section.robust_to, plan.scale) if section.robust_to else made
     defaults = {key: parameter.default for key, parameter in catalog.parameters(entry).items()}
     task = plan_task(plan, section.goal)

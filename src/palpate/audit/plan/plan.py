@@ -17,6 +17,7 @@ from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.lines import require_filled_in
 from palpate.audit.plan.sections.gates import CERTIFIED
+from palpate.audit.plan.sections.run import Order
 from palpate.data.texts import decoded, long_key, read_bytes, too_deep
 from palpate.errors import InputError, PlanError
 from palpate.units import Scale, radius
@@ -64,6 +65,20 @@ class Plan(PlanFields):
         for key, text in run_problems(section):
             raise PlanError(f"{self.origin}: {'.'.join(map(str, key))}: {text}")
         return self.model_copy(update={"run": section})
+
+    def begun_as(self, stored: str | None) -> Plan:
+        """The plan as a run continues it whose budgets were attacked in the `stored` order; None: it is not known.
+
+        Before `bisect` became a default, a plan that names no order was carried out in `rising` order. Its records
+        stay, and the others follow in the same order.
+        """
+        if self.run.curve is not None or self.curve != "bisect" or stored not in (None, "", "rising"):
+            return self
+        return self.in_order("rising")
+
+    def in_order(self, curve: Order | None) -> Plan:
+        """The plan with `run.curve` replaced."""
+        return self.model_copy(update={"run": self.run.model_copy(update={"curve": curve})})
 
     def calibrated(self, scale: Scale) -> Plan:
         """The plan with its budgets in the values of the images.

@@ -126,6 +126,8 @@ def audit(
         progress = progress or Silence()
         subject = load_subject(plan, allow_pickle=allow_pickle, say=partial(loading, progress))
         plan = plan.calibrated(subject.scale)
+        if before is not None:
+            plan = plan.begun_as(before.get("tuning", {}).get("curve"))
         if before is not None and not update:
             require_same_subject(run, before, subject)
         room = Room(plan.run.batch)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from palpate.attacks.bisection import pilot_of
 from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import curve
 from palpate.attacks.universal.attack import Universal
@@ -25,7 +27,7 @@ from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.seeds import derive
 from palpate.storage.questions import QuestionFile
-from palpate.storage.records import IDENTITY_SCHEMA
+from palpate.storage.records import IDENTITY_SCHEMA, Record
 from palpate.storage.runs import RunFolder
 from palpate.streams import Streams
 from palpate.usercode import ModelError, said
@@ -138,13 +140,31 @@ def run_shard(
         InputError: the attack cannot run on this model, or one image alone does not fit into memory.
     """
     room = room or Room(plan.run.batch)
-    for rows in survival.subject.batches(shard.rows, plan.run.batch):
-        for _, found in room.each(rows, lambda part: _attacked(plan, survival, shard.item, part, questions)):
-            yield found
+    # The pilot belongs to the shard and not to the batch, so that records do not depend on the size of batches.
+    first = pilot_of(len(shard.rows), len(shard.item.eps)) if shard.item.curve == "bisect" else 0
+    pilot: list[tuple[Record, ...]] = []
+    for part in (shard.rows[:first], shard.rows[first:]):
+        work = partial(_attacked, plan, survival, shard.item, questions, _fell_first(pilot))
+        for rows in survival.subject.batches(part, plan.run.batch):
+            for _, found in room.each(rows, work):
+                pilot += [one.records for one in found] if len(pilot) < first else []
+                yield found
+
+
+def _fell_first(pilot: Sequence[Sequence[Record]]) -> tuple[int, ...]:
+    """How many of these images fell first at each budget, and behind them how many at none; empty without images."""
+    eligible = [records for records in pilot if records[0].eligible]
+    stood = [sum(not record.success for record in records) for records in eligible]
+    return tuple(stood.count(place) for place in range(len(eligible[0]) + 1)) if eligible else ()
 
 
 def _attacked(
-    plan: Plan, survival: Survival, item: Item, rows: Sequence[int], questions: Questions | None
+    plan: Plan,
+    survival: Survival,
+    item: Item,
+    questions: Questions | None,
+    pilot: Sequence[int],
+    rows: Sequence[int],
 ) -> list[ImageOutcome]:
     subject = survival.subject
     seeds = [derive(plan.seed, item.identity, subject.table[row].name) for row in rows]
@@ -172,6 +192,7 @@ def _attacked(
             order=item.curve,
             generator=Streams(seeds),
             limits=limits,
+            pilot=pilot,
         )
 
     with under_attack():
