@@ -1,7 +1,7 @@
 """An attack at several budgets by bisection: each sample searches for its own smallest beating radius.
 
-Where to look first is a question of cost alone: whatever it is, a sample ends with the radius that beats it and the next
-smaller one that does not. The images of a pilot say where others fall, so that few attacks fail on the way.
+Where to look first is a question of cost alone: whatever it is, a sample ends with the radius that beats it and the
+next smaller one that does not. The images of a pilot say where others fall, so that few attacks fail on the way.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def bisected(
     limits: Limits | None = None,
     pilot: Sequence[int] | None = None,
 ) -> list[Budget]:
-    """Search each sample's smallest beating radius; `eps` rise, and `pilot` is that of `palpate.attacks.curve.curve`."""
+    """Search each sample's smallest beating radius; `eps` rise; `pilot` as in `palpate.attacks.curve.curve`."""
     count, found = len(images), []
     first = pilot_of(count, len(eps)) if pilot is None else 0
     if not first:
         return Bisection(attack, victim, task, images, targets, eps, limits, pilot or ()).run(streams)
-    for rows in torch.arange(count).split([first, count - first]):
+    for rows in torch.split(torch.arange(count), [first, count - first]):
         here = rows.to(images.device)
         part = images[here], task.take(targets, here), eps, take(limits, here), pilot or ()
         found.append(Bisection(attack, victim, task, *part).run(streams.take(rows)))

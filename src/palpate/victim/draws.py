@@ -72,9 +72,9 @@ def seed_torch(seed: int) -> None:
     # For a device that is not in use, torch.manual_seed keeps the call and a stack trace for later: milliseconds, and
     # memory that is never given back.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
-    if torch.xpu.is_initialized():
+    if torch.xpu.is_initialized():  # type: ignore[no-untyped-call]
         torch.xpu.manual_seed_all(seed)
     if torch.backends.mps.is_available():
         torch.mps.manual_seed(seed)

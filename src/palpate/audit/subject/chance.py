@@ -237,7 +237,8 @@ def _balanced(predicted: Ints, labels: Ints) -> Floats:
     for label in np.unique(labels[0]):
         of_class = labels == label
         shares.append((of_class & (predicted == label)).sum(1) / of_class.sum(1))
-    return np.mean(shares, axis=0, dtype=np.float64)
+    means: Floats = np.asarray(shares, np.float64).mean(0)
+    return means
 
 
 def _mean_of_findings(predicted: Ints, labels: Ints) -> Floats:
@@ -247,7 +248,8 @@ def _mean_of_findings(predicted: Ints, labels: Ints) -> Floats:
         present, absent, read = labels[..., place] == 1, labels[..., place] == 0, predicted[:, place]
         if present[0].any() and absent[0].any():
             shares.append(((present @ read) / present.sum(1) + 1 - (absent @ read) / absent.sum(1)) / 2)
-    return np.mean(shares, axis=0, dtype=np.float64)
+    means: Floats = np.asarray(shares, np.float64).mean(0)
+    return means
 
 
 def _share_of_guesses(found: float, figure: Callable[[Ints, Ints], Floats], predicted: Ints, labels: Ints) -> float:
