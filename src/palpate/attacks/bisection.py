@@ -1,7 +1,7 @@
 """An attack at several budgets by bisection: each sample searches for its own smallest beating radius.
 
-Where to look first is a question of cost alone: whatever it is, a sample ends with the radius that beats it and the next
-smaller one that does not. The images of a pilot say where others fall, so that few attacks fail on the way.
+Where to look first is a question of cost alone: whatever it is, a sample ends with the radius that beats it and the
+next smaller one that does not. The images of a pilot say where others fall, so that few attacks fail on the way.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def bisected(
     limits: Limits | None = None,
     pilot: Sequence[int] | None = None,
 ) -> list[Budget]:
-    """Search each sample's smallest beating radius; `eps` rise, and `pilot` is that of `palpate.attacks.curve.curve`."""
-    count, found = len(images), []
+    """Search each sample's smallest beating radius; `eps` rise, and `pilot` is that of `palpate.curve`."""
+    count, found = len(images), list[list[Budget]]()
     first = pilot_of(count, len(eps)) if pilot is None else 0
     if not first:
         return Bisection(attack, victim, task, images, targets, eps, limits, pilot or ()).run(streams)
