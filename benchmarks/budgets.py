@@ -1,8 +1,9 @@
-"""What eight radii cost beside one: `python -m benchmarks.budgets` (half a minute on one thread).
+"""What eight radii cost beside one: `python -m benchmarks.budgets` (a minute on one thread).
 
-PGD-40 and APGD-40, L-inf, on a small network that grades fundus phantoms of 64 pixels; 64 images that it grades
+PGD-40, L-inf, on a small network that grades fundus phantoms of 64 pixels; 64 images that it grades
 correctly, 32 at a time, as in a shard. One radius is the smallest of the eight, where fewest images leave early. Costs
-are passes, of which a backward counts twice: they do not depend on the machine. *Other verdicts* counts images and
+are passes, of which a backward counts twice: they do not depend on the machine. Halving is bisection without a pilot.
+*Other verdicts* counts images and
 radii at which bisection and rising radii disagree, of 512: each attack draws other random numbers for the same image.
 """
 
@@ -17,13 +18,12 @@ from torch import Tensor, nn
 from benchmarks.measure import say
 from palpate import Classification, Linf, Victim
 from palpate.attacks import recipes
-from palpate.attacks.ascent import Ascent
 from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import Order, curve
 from palpate.data.phantoms import fundus_set
 from palpate.streams import Streams
 
-SIZE, CLASSES, SHARD, SHARDS = 64, 5, 32, 2
+SIZE, CLASSES, SHARD, SHARDS, STEPS = 64, 5, 32, 2, 40
 RADII = {
     "1/64 to 2, doubling": [2.0**power / 255 for power in range(-6, 2)],
     "1/8 to 16, doubling": [2.0**power / 255 for power in range(-3, 5)],
@@ -32,7 +32,6 @@ RADII = {
     "0.01 to 0.08, even: few fall": [power / 100 / 255 for power in range(1, 9)],
 }
 """In 255ths of the range."""
-ATTACKS = {"pgd": recipes.pgd, "apgd-ce": recipes.apgd_ce}
 
 
 class Grader(nn.Module):
@@ -73,17 +72,32 @@ def passes(budgets: list[Budget]) -> int:
     return sum(int(one.result.forwards.sum()) + 2 * int(one.result.backwards.sum()) for one in budgets)
 
 
-def measured(victim: Victim, attack: Ascent, images: Tensor, labels: Tensor, eps: list[float], order: Order):
+def measured(
+    victim: Victim, images: Tensor, labels: Tensor, eps: list[float], order: Order, pilot: tuple[int, ...] | None = None
+) -> tuple[int, float, Tensor]:
     """Passes, CPU seconds, and success (radii, images) of an order, shard by shard."""
+    attack, task = recipes.pgd(Linf(eps[0]), steps=STEPS), Classification(CLASSES)
     cost, began, won = 0, time.process_time(), []
     for place in range(SHARDS):
         rows = slice(place * SHARD, (place + 1) * SHARD)
         streams = Streams(range(rows.start, rows.stop))
-        budgets = curve(attack, victim, Classification(CLASSES), images[rows], labels[rows], eps, order=order,
-                        generator=streams)  # fmt: skip
+        given = victim, task, images[rows], labels[rows], eps
+        budgets = curve(attack, *given, order=order, generator=streams, pilot=pilot)
         cost += passes(budgets)
         won.append(torch.stack([one.result.success for one in budgets]))
     return cost, time.process_time() - began, torch.cat(won, 1)
+
+
+def row(victim: Victim, images: Tensor, labels: Tensor, words: str) -> str:
+    """The line of the table for these radii."""
+    eps = RADII[words]
+    one, alone, _ = measured(victim, images, labels, eps[:1], "rising")
+    bisect, taken, found = measured(victim, images, labels, eps, "bisect")
+    halving, _, _ = measured(victim, images, labels, eps, "bisect", ())
+    rising, risen, expected = measured(victim, images, labels, eps, "rising")
+    fell, other = expected.sum(1).tolist(), int((found != expected).sum())
+    costs = " | ".join(f"{cost / one:.2f}" for cost in (bisect, halving, rising))
+    return f"| {words} | {fell[0]}, {fell[-1]} | {costs} | {taken / alone:.1f}, {risen / alone:.1f} | {other} |"
 
 
 def main() -> None:
@@ -91,23 +105,12 @@ def main() -> None:
     torch.set_num_threads(1)
     network, images, labels = subject()
     victim = Victim(network, (0, 1))
-    print(
-        "| attack | radii, of 255 | fall at the smallest and largest | bisect | its CPU time | rising | other verdicts |"
-    )
+    print("| radii, of 255 | fall at the first, last | bisect | halving | rising | CPU time of both | other verdicts |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, recipe in ATTACKS.items():
-        for words, eps in RADII.items():
-            say(f"{name}, {words}")
-            attack = recipe(Linf(eps[0]), steps=40)
-            with victim:
-                one, seconds, _ = measured(victim, attack, images, labels, eps[:1], "rising")
-                bisect, taken, found = measured(victim, attack, images, labels, eps, "bisect")
-                rising, _, expected = measured(victim, attack, images, labels, eps, "rising")
-            fell = expected.sum(1)
-            print(
-                f"| {name} | {words} | {fell[0]} and {fell[-1]} of {SHARD * SHARDS} | {bisect / one:.2f} | "
-                f"{taken / seconds:.2f} | {rising / one:.2f} | {int((found != expected).sum())} |"
-            )
+    with victim:
+        for words in RADII:
+            say(words)
+            print(row(victim, images, labels, words), flush=True)
 
 
 if __name__ == "__main__":
