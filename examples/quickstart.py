@@ -34,7 +34,7 @@ by_hand = palpate.Ascent(threat, steps=20, objective=Margin(), directions=(Momen
 hidden = by_hand(victim, task, images, grades, generator=torch.Generator().manual_seed(0))
 print(f"by hand    hides disease in {int(hidden.success.sum())} of {int(hidden.eligible.sum())} diseased phantoms")
 
-# A form of SMIA that no recipe names, at rising budgets; beaten images are not attacked again.
+# A form of SMIA that no recipe names, at four budgets; each image searches for the smallest that beats it.
 attack = palpate.Ascent(threat, 20, Stabilised(1.0, "perturbation", "distribution", through=True), random_start=False)
 for budget in palpate.curve(attack, victim, palpate.Classification(5), images, grades, [0.5, 1.0, 2.0, 4.0]):
     spent = int(budget.result.forwards.sum() + budget.result.backwards.sum())

@@ -164,3 +164,24 @@ def test_each_keeps_the_image_of_a_smaller_ball_where_the_larger_one_gave_a_wors
     assert bool(first.result.success.all()) and bool(second.result.success.all())
     assert torch.equal(second.result.margin, first.result.margin)
     assert bool((second.result.backwards == 1).all())
+
+
+def test_a_pilot_changes_what_bisection_costs_and_not_what_it_finds():
+    victim, task, images, labels = world()
+    attack, radii = recipes.bim(Linf(1.0), steps=10), [0.1 * k for k in range(1, 9)]
+
+    def cost(budgets):
+        return sum(int(b.result.backwards.sum()) for b in budgets)
+
+    blind = curve(attack, victim, task, images, labels, radii, order="bisect", pilot=())
+    # As many as fell at each radius and at none: all others begin where most of these fell.
+    stood = len(radii) - torch.stack([b.result.success for b in blind]).sum(0)[blind[0].result.eligible]
+    counts = torch.bincount(stood, minlength=len(radii) + 1).tolist()
+    told = curve(attack, victim, task, images, labels, radii, order="bisect", pilot=counts)
+    assert [b.result.success.tolist() for b in told] == [b.result.success.tolist() for b in blind]
+    assert cost(told) < 0.9 * cost(blind)
+    # By default the first eight images are the pilot of the other sixteen.
+    usual = curve(attack, victim, task, images, labels, radii)
+    assert [b.evidence[:8] for b in usual] == [b.evidence[:8] for b in blind]
+    assert [b.result.success.tolist() for b in usual] == [b.result.success.tolist() for b in blind]
+    assert [b.evidence for b in usual] != [b.evidence for b in blind]

@@ -56,8 +56,8 @@ def bisected(
     limits: Limits | None = None,
     pilot: Sequence[int] | None = None,
 ) -> list[Budget]:
-    """Search each sample's smallest beating radius; `eps` rise; `pilot` as in `palpate.attacks.curve.curve`."""
-    count, found = len(images), []
+    """Search each sample's smallest beating radius; `eps` rise, and `pilot` is that of `palpate.curve`."""
+    count, found = len(images), list[list[Budget]]()
     first = pilot_of(count, len(eps)) if pilot is None else 0
     if not first:
         return Bisection(attack, victim, task, images, targets, eps, limits, pilot or ()).run(streams)

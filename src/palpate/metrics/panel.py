@@ -11,7 +11,7 @@ import numpy.typing as npt
 from palpate.errors import InputError
 from palpate.storage.frames import Frame
 from palpate.storage.lists import Lists
-from palpate.storage.records import ATTACKED, MINIMUM
+from palpate.storage.records import ATTACKED, HELD, MINIMUM
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -122,6 +122,8 @@ class Outcome:
     """[budget, image, step] Margin of the adversarial image after each step; NaN where it was not measured."""
     attacked: Bools
     """The attack ran here; false where a smaller budget's result was carried over or nothing was tried."""
+    held: Bools
+    """It was not attacked here, because it withstood a larger budget."""
     from_minimum: Bools
     """Whether the success was read from one search for the smallest change at the largest budget."""
     forwards: Ints
@@ -280,6 +282,7 @@ def _outcome(frame: Frame, mine: slice | Ints, rows: Ints) -> Outcome:
         clean_handled=_of_images(_padded(columns["clean_handled"]), image, rows.size),
         handled=table(_padded(columns["handled"])),
         attacked=spread(evidence, False),
+        held=spread(columns["evidence"] == HELD, False),
         from_minimum=spread(columns["evidence"] == MINIMUM, False),
         forwards=spread(columns["forwards"].astype(np.int64), 0),
         backwards=spread(columns["backwards"].astype(np.int64), 0),

@@ -170,6 +170,8 @@ def _point(reading: RunReading, outcome: Outcome, budget: int) -> AttackPoint:
         fraction=reading.fraction(eps),
         success_rate=reading.proportion(success, "No image could be attacked."),
         robust_accuracy=None if robust is None else reading.proportion(robust),
+        standing=int((outcome.eligible & outcome.recorded[budget] & ~outcome.success[budget]).sum()),
+        held=int((outcome.eligible & ~outcome.success[budget] & outcome.held[budget]).sum()),
         per_class=reading.per_class(success if robust is None else robust),
         directions=directions_of(reading, attacked_directions(images, outcome, budget, disease)),
         grading=grading_of(

@@ -95,6 +95,10 @@ class AttackPoint(JsonObject):
     robust_accuracy: Figure | None
     """Images acceptable before and not beaten, over the images with something to lose; null for goals other than
     `untargeted`."""
+    standing: int
+    """Eligible images that were not beaten at this budget."""
+    held: int
+    """Those of them that were not attacked at this budget, because they withstood a larger one."""
     per_class: list[Figure]
     """Robust accuracy of each class; for goals other than `untargeted` the success rate of each class. Empty if
     the task is not a classification."""

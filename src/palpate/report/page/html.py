@@ -101,6 +101,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         changes={one.picture: embed(run, one.picture) for attack in results.attacks for one in attack.learned_changes},
         exports=len(description.exports),
         rising=[one.name for one in description.attacks if one.curve == "rising"],
+        bisected=[one for one in results.attacks if any(point.held for point in one.points)],
         stage_words=stages.sentence,
         stage_table=stages.table,
         plan=_plan(run),

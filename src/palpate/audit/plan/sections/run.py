@@ -24,11 +24,13 @@ class RunSection(Section):
     curve: Order | None = Field(default=None, examples=['curve = "rising"'])
     """`rising` attacks each image at rising budgets until it is beaten. `bisect` searches the smallest budget that
     beats each image: cheaper with many budgets, but an image is not attacked at budgets below the largest one that it
-    withstood. `each` attacks every image at every budget and lets attacks run to their end, also after the image is
-    beaten: Dice, HD95 and average precision under attack are then what the attack can reach. `minimum` runs attacks
-    that search the smallest change once, at the largest budget: the change that an image needs says which budgets beat
-    it. Other attacks refuse it; `curve` of one attack replaces it for that attack. Default: `each` for masks
-    and boxes, `rising` for classes and findings, where a beaten image cannot get worse."""
+    withstood; records and report say where. `each` attacks every image at every budget and lets attacks run to their
+    end, also after the image is beaten: Dice, HD95 and average precision under attack are then what the attack can
+    reach. `minimum` runs attacks that search the smallest change once, at the largest budget: the change that an image
+    needs says which budgets beat it. Other attacks refuse it; `curve` of one attack replaces it for that attack.
+    Default: `each` for masks and boxes. For classes and findings, where a beaten image cannot get worse, `bisect` from
+    three budgets on, and `rising` with fewer, for attacks of one step, and in a run folder that an older palpate
+    began."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of the search. `auto` times a step and takes the fastest arithmetic, once for each run folder.
     With a named layout nothing is timed, so that two run folders have the same bytes."""
