@@ -72,6 +72,23 @@ def test_a_plan_that_contradicts_itself_is_refused(tmp_path: Path, lines: str, s
         load_plan(path)
 
 
+@needs_ray
+@pytest.mark.slow
+def test_an_address_where_something_else_answers_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "_CONNECT", 2.0)
+    monkeypatch.setattr(engine, "_CLOSING", 0.1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(
+            InputError, match=rf"run.address: no Ray cluster of this version answered at {place} within 2"
+        ):
+            audit(tiny.write(tmp_path / "plan", _on_ray(place)), tmp_path / "run")
+
+
 # -- a real cluster -------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,8 @@ from palpate.errors import InputError
 
 _ANSWER = 5.0
 """Seconds that a cluster has to accept a connection."""
+_CONNECT = 120.0
+"""Seconds that Ray has to connect to it, or to start; Ray itself would try for many minutes."""
 _LOOK = 2.0
 """Seconds between two looks whether the cluster is still there."""
 _TRIES = 3
@@ -93,6 +95,7 @@ class Cluster:
         gateway.start()
         theirs.close()
         try:
+            self._require_connected()
             _, room, self._place = self._received()
             self._looked = self._worked = time.monotonic()
             yield from conduct(self, Queue(jobs, self.setup.subject.table), self.workers or room)
@@ -125,6 +128,13 @@ class Cluster:
     def stop(self, hand: Hand) -> None:
         """As `Crew.stop`; a worker that waits removes its files first."""
         self._send("stop", hand.process, hand.ready and hand.job is None)
+
+    def _require_connected(self) -> None:
+        if not self._pipe.poll(_CONNECT):
+            raise InputError(
+                f"run.address: no Ray cluster of this version answered at {_place(self.address)} within "
+                f"{_CONNECT:.0f} seconds. Correct the address, or look there with: ray status."
+            )
 
     def _send(self, *what: Any) -> None:
         # If the gateway has just ended, the next look at its pipe says so.
