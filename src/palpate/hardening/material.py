@@ -71,8 +71,8 @@ def load_material(
     settings = plan.harden
     if settings is None:
         raise PlanError(
-            f"{plan.origin}: it has no [harden] table. Add one with the training images, for example:\n"
-            '[harden.data]\nwhere = {split = "train"}'
+            f"{plan.origin}: it has no [harden] table. Add one that says where the training images are, for example "
+            'with data = {where = {split = "train"}}.'
         )
     require_trainable_source(plan.model.source())
     say("Comparing the training images with those of the audit.")

@@ -25,10 +25,10 @@ class RecipeSection(Section):
 class HardenSection(Section):
     """`[harden]`: fine-tuning of the plan's model on attacked images."""
 
-    data: DataSection = Field(examples=["[harden.data]"])
+    data: DataSection = Field(examples=['data = {where = {split = "train"}}'])
     """The training images: the fields of `[data]`, which are also the defaults here, except `limit`. Patients and
     images of the audit are refused."""
-    validation: DataSection | None = Field(default=None, examples=["[harden.validation]"])
+    validation: DataSection | None = Field(default=None, examples=['validation = {where = {split = "val"}}'])
     """Images for the choice of the best epoch, as `[harden.data]`; by default a share of the training patients."""
     validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training patients that is kept for the choice of the best epoch, every class in proportion."""
