@@ -22,8 +22,8 @@ def sentences(hardened: Hardened) -> list[str]:
     if trained.best == 0:
         point = 'harden.operating_point = "choose", ' if _keeps_confidence(material) else ""
         lines.append(
-            "No epoch had a better robust score within the clean floor, so the weights are those from before. Try "
-            f"{point}more epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
+            "No epoch was more robust without losing too much of the clean score, so the weights are those from before. "
+            f"Try {point}more epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
         )
     else:
         lines.append(
@@ -34,7 +34,8 @@ def sentences(hardened: Hardened) -> list[str]:
     assert hardened.saved is not None and hardened.plan is not None
     if hardened.saved.confidence is not None:
         lines.append(f"Boxes count from a confidence of {hardened.saved.confidence:g} now: use it with these weights.")
-    lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
+    if trained.best:
+        lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
     return lines
 
 

@@ -73,6 +73,17 @@ def test_one_image_passes_batch_norms_of_torchscript_too():
         assert network(torch.ones(1, 3)).shape == (1, 2)
 
 
+def test_the_drift_of_a_saved_program_takes_the_eps_of_torch(tmp_path):
+    """A program that was traced and saved does not say the eps of its batch norms."""
+    norm = nn.BatchNorm2d(3).eval()
+    torch.jit.trace(norm, torch.rand(2, 3, 4, 4)).save(tmp_path / "norm.pt")
+    loaded = torch.jit.load(tmp_path / "norm.pt")
+    before = copied(loaded)
+    norm.running_mean[0] = 1.0
+    now = copied(norm)
+    assert drift(loaded, before, now) == drift(norm, before, now) > 0.9
+
+
 def test_the_drift_is_in_standard_deviations_of_before():
     norm = nn.BatchNorm2d(3, eps=0.0)
     norm.running_var.copy_(torch.tensor([4.0, 1.0, 9.0]))

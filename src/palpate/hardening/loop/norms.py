@@ -12,6 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from palpate.hardening.loop.weights import Weights
 
+_EPS = nn.BatchNorm2d(1).eps
+
 
 def has_norms(module: nn.Module) -> bool:
     """Whether it has a batch norm with running statistics."""
@@ -49,7 +51,9 @@ def drift(module: nn.Module, before: Weights, now: Weights) -> float:
         def of(weights: Weights, what: str, place: str = place) -> Tensor:
             return weights[f"{place}{what}"].double().cpu()
 
-        old, new = ((of(weights, "running_var") + part.eps).sqrt() for weights in (before, now))
+        # A traced program does not say its eps: then it is torch's default.
+        eps = getattr(part, "eps", _EPS)
+        old, new = ((of(weights, "running_var") + eps).sqrt() for weights in (before, now))
         moved = (of(now, "running_mean") - of(before, "running_mean")).abs()
         change = torch.maximum(moved, (new - old).abs()) / old
         largest = max(largest, float(change.max())) if change.numel() else largest
