@@ -22,7 +22,7 @@ def sentences(hardened: Hardened) -> list[str]:
     if trained.best == 0:
         point = 'harden.operating_point = "choose", ' if _keeps_confidence(material) else ""
         lines.append(
-            "No epoch was more robust without losing too much of the clean score, so the weights are those from before. "
+            "No epoch was more robust without losing too much clean score, so the weights are those from before. "
             f"Try {point}more epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
         )
     else:
