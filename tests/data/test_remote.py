@@ -99,6 +99,20 @@ def test_copies_take_no_more_than_their_room_and_are_made_again(folder: Path, mo
         found.image(0)
 
 
+def test_what_is_being_read_stays_whatever_others_need(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LATEST", 1)
+    remote = Remote.open(SCANS)
+    remote.room = 1
+    first, second, third = (remote.folder / f"{place}.png" for place in range(3))
+    with remote.reading([first]):
+        remote.hold([first])
+        remote.hold([second])
+        remote.hold([third])
+        assert first.is_file() and not second.exists()
+    remote.hold([second])
+    assert not first.exists()
+
+
 def test_another_process_begins_without_copies(folder: Path) -> None:
     found = table(folder)
     other = pickle.loads(pickle.dumps(found.remote))

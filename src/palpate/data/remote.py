@@ -6,10 +6,11 @@ import os
 import secrets
 import shutil
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +28,7 @@ ROOM = 2**31
 """Bytes of copies in one process."""
 
 _LATEST = 64
-"""Files that stay although they need more: they are in use."""
+"""Files that stay although they need more: what was just asked for is read next."""
 
 
 def is_url(text: str) -> bool:
@@ -63,6 +64,7 @@ class Remote:
     room: int = ROOM
     _sizes: OrderedDict[str, int] = field(default_factory=OrderedDict, init=False, repr=False)
     _held: int = field(default=0, init=False, repr=False)
+    _read: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
     _made: TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
 
@@ -106,7 +108,7 @@ class Remote:
         """
         copied = False
         for file in files:
-            name = self.name(os.path.relpath(file, self.folder).replace(os.sep, "/"))
+            name = self._name_of(file)
             with self._lock:
                 held = name in self._sizes
                 if held:
@@ -115,6 +117,24 @@ class Remote:
                 self._keep(name, self._copied(name))
                 copied = True
         return copied
+
+    @contextmanager
+    def reading(self, files: Iterable[Path]) -> Iterator[None]:
+        """Inside the block, copies of these files are not removed, whatever other threads need."""
+        names = [self._name_of(file) for file in files]
+        with self._lock:
+            self._read.update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._read.subtract(names)
+                for name in names:
+                    if self._read[name] <= 0:
+                        self._read.pop(name, None)
+
+    def _name_of(self, file: Path) -> str:
+        return self.name(os.path.relpath(file, self.folder).replace(os.sep, "/"))
 
     def _keep(self, name: str, copy: Path) -> None:
         size, target = _size(copy), self.folder / name
@@ -125,10 +145,20 @@ class Remote:
             os.replace(copy, target)
             self._sizes[name] = size
             self._held += size
-            while self._held > self.room and len(self._sizes) > _LATEST:
-                oldest, less = self._sizes.popitem(last=False)
-                self._held -= less
-                _remove(self.folder / oldest)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Remove the oldest copies that nobody reads."""
+        gone = []
+        for name in islice(self._sizes, max(0, len(self._sizes) - _LATEST)):
+            if self._held <= self.room:
+                break
+            if name not in self._read:
+                self._held -= self._sizes[name]
+                gone.append(name)
+        for name in gone:
+            del self._sizes[name]
+            _remove(self.folder / name)
 
     def _copied(self, name: str) -> Path:
         url, copy = f"{self.url}/{name}", self.folder / f".{secrets.token_hex(8)}"

@@ -119,8 +119,9 @@ class Rows:
         found = []
         for row in ahead(self.hold, range(len(self)), together=1, threads=_STREAMS):
             # Hashed now, while the copy is here, under the identity that it will have.
-            found.append(case := replace(self.cases[row], scanner=self.scanner(row)))
-            self._digests[case] = self._hashed(case)
+            with self._reading(row):
+                found.append(case := replace(self.cases[row], scanner=self.scanner(row)))
+                self._digests[case] = self._hashed(case)
         return replace(self, cases=tuple(found))
 
     def spacing(self, row: int) -> tuple[float, ...] | None:
@@ -171,13 +172,17 @@ class Rows:
 
     @contextmanager
     def _reading(self, row: int) -> Iterator[Case]:
-        """The case of a row whose files are here; errors name them by their URL."""
-        case, remote = self._here(row), self.remote
-        try:
+        """The case of a row whose files are here, and stay; errors name them by their URL."""
+        case, remote = self.cases[row], self.remote
+        if remote is None:
             yield case
+            return
+        try:
+            with remote.reading(self._files(case)):
+                self._here(row)
+                with remote.reading(self._files(case)):
+                    yield case
         except InputError as error:
-            if remote is None:
-                raise
             raise InputError(str(error).replace(f"{remote.folder}/", f"{remote.url}/")) from error
 
     @property
@@ -297,7 +302,8 @@ class Rows:
         return digest.hexdigest()
 
     def _digest(self, row: int) -> bytes:
-        return self._hashed(self._here(row))
+        with self._reading(row) as case:
+            return self._hashed(case)
 
     def _hashed(self, case: Case) -> bytes:
         parts = [case.name, case.label, case.group]
