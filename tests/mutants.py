@@ -97,15 +97,35 @@ def make_template(folder: Path) -> None:
 
 def plant(mutant: Mutant, template: Path, folder: Path) -> None:
     """Link the package, with the edit in a file of its own. Tests find the benchmarks next to themselves."""
-    for part in ("palpate", *(("benchmarks", "tests") if mutant.outside else ())):
-        shutil.copytree(template / part, folder / part, copy_function=os.link)
-    file = folder / mutant.path
     if (found := places(mutant)) != 1:
         raise SystemExit(f"'{mutant.mistake}': its place in {mutant.file} was found {found} times")
-    edited = file.read_text().replace(mutant.right, mutant.wrong)
-    file.unlink()  # or the edit would be in the template too
+    file = folder / mutant.path
+    compiled = Path(cache_from_source(str(file)))
+    folder.mkdir()
+    if mutant.outside:
+        for part in ("palpate", "benchmarks", "tests"):
+            shutil.copytree(template / part, folder / part, copy_function=os.link)
+    else:
+        link(template / "palpate", folder / "palpate", (file, compiled))
+    edited = (template / mutant.path).read_text().replace(mutant.right, mutant.wrong)
+    file.unlink(missing_ok=True)  # or the edit would be in the template too
+    compiled.unlink(missing_ok=True)
     file.write_text(edited)
-    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+
+def link(source: Path, target: Path, left_out: tuple[Path, ...]) -> None:
+    """Link a folder's entries, without some files: only the folders on the way to these are made."""
+    target.mkdir()
+    for entry in source.iterdir():
+        here = target / entry.name
+        if any(file.is_relative_to(here) for file in left_out):
+            if here not in left_out:
+                link(entry, here, left_out)
+        elif entry.name == "__pycache__":
+            # Python writes into it, and the template's must stay as it is.
+            shutil.copytree(entry, here, copy_function=os.link)
+        else:
+            here.symlink_to(entry)
 
 
 def warm_up() -> None:
