@@ -36,6 +36,7 @@ WARM = (
     "nibabel",
     "numpy",
     "PIL.Image",
+    "pyarrow.compute",
     "pyarrow.parquet",
     "pydantic",
     "pydicom",

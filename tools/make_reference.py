@@ -40,6 +40,7 @@ from palpate.audit.plan.sections import tasks as plan_tasks
 from palpate.audit.plan.sections import threat as plan_threat
 from palpate.cli import app
 from palpate.defences import catalog as defence_catalog
+from palpate.docstrings import meanings
 from palpate.storage import artefacts, certificates, records, traces
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -224,11 +225,12 @@ def plan_fields() -> str:
     ]
     for title, section in sections:
         lines += [f"## {title}", "", "| field | default | meaning |", "|---|---|---|"]
+        told = meanings(section)
         for name, field in section.model_fields.items():
             default = (
                 "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
             )
-            shown = " ".join((field.description or "").split()).replace("|", "\\|")
+            shown = " ".join(told.get(name, "").split()).replace("|", "\\|")
             lines.append(f"| `{name}` | {default} | {shown} |")
         lines.append("")
     return "\n".join(lines)

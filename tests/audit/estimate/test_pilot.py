@@ -19,7 +19,7 @@ from palpate.errors import InputError
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny
 
-QUICK = tiny.PLAN.replace("[run]", "[stability]\nimages = 0\n\n[survival]\nafter = []\nsaved = false\n\n[run]")
+QUICK = tiny.USUAL.replace("[run]", "[stability]\nimages = 0\n\n[survival]\nafter = []\nsaved = false\n\n[run]")
 
 
 def unreported(run: RunFolder) -> None:

@@ -12,16 +12,16 @@ from palpate.models.endpoint import Endpoint
 from palpate.models.source import ModelSource
 from tests.audit import tiny
 
-BEGIN, END = tiny.PLAN.index("[model]"), tiny.PLAN.index("[data]")
+BEGIN, END = tiny.USUAL.index("[model]"), tiny.USUAL.index("[data]")
 
 
 LATTICE = 'norm = "linf"', 'norm = "linf"\nlattice = true'
 
 
 def model(fields: str, tail: str = "", old: str = "", new: str = ""):
-    assert old in tiny.PLAN
-    end = tiny.PLAN[END:].replace(old, new) if old else tiny.PLAN[END:]
-    text = f"{tiny.PLAN[:BEGIN]}[model]\nbounds = [0, 255]\n{fields}\n{tail}\n{end}"
+    assert old in tiny.USUAL
+    end = tiny.USUAL[END:].replace(old, new) if old else tiny.USUAL[END:]
+    text = f"{tiny.USUAL[:BEGIN]}[model]\nbounds = [0, 255]\n{fields}\n{tail}\n{end}"
     return parse_plan(text, Path("folder/plan.toml")).model
 
 

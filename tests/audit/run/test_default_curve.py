@@ -20,7 +20,7 @@ from palpate.victim import Tuning
 from tests.audit import tiny
 
 FGSM = '[[attacks]]\nattack = "fgsm"\n\n'
-THREE = tiny.PLAN.replace('"16/255"', '"11/255", "16/255"').replace("[run]", f"{FGSM}[run]")
+THREE = tiny.USUAL.replace('"16/255"', '"11/255", "16/255"').replace("[run]", f"{FGSM}[run]")
 QUIET = THREE + "\n[stability]\nimages = 0\n\n[survival]\nsaved = false\nafter = []\n"
 
 
@@ -32,7 +32,7 @@ def test_three_budgets_are_bisected_except_by_a_single_step(tmp_path: Path) -> N
     names = ("pgd", "hiding", "noise", "fgsm")
     assert curves(tmp_path / "three", THREE) == dict.fromkeys(names, "bisect") | {"fgsm": "rising"}
     # With two budgets there is nothing to choose, and plans keep the identities of their shards.
-    assert set(curves(tmp_path / "two", tiny.PLAN).values()) == {"rising"}
+    assert set(curves(tmp_path / "two", tiny.USUAL).values()) == {"rising"}
     named = THREE.replace("[run]", '[run]\ncurve = "bisect"')
     assert set(curves(tmp_path / "named", named).values()) == {"bisect"}
 

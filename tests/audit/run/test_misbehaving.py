@@ -85,7 +85,7 @@ _NOTHING_ELSE = "\n[survival]\nafter = []\nsaved = false\n\n[stability]\nimages 
 def audited(folder: Path, act: str, *, always: bool = False, more: str = "") -> AuditOutcome:
     tiny.write(folder / "plan")
     (folder / "plan" / "model.py").write_text(MODEL)
-    text = tiny.PLAN.replace("model.py:build", "model.py:bad")
+    text = tiny.USUAL.replace("model.py:build", "model.py:bad")
     text = text.replace("bounds", f"arguments = {{act = '''{act}''', always = {str(always).lower()}}}\nbounds", 1)
     return audit(tiny.rewrite(folder / "plan", text + _NOTHING_ELSE + more), folder / "run")
 
@@ -215,7 +215,7 @@ class Net(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool2d(self.norm(self.conv(images)).relu(), 2).flatten(1))
 """
     )
-    text = tiny.PLAN.replace("model.py:build", "model.py:Net").replace('weights = "weights.safetensors"\n', "")
+    text = tiny.USUAL.replace("model.py:build", "model.py:Net").replace('weights = "weights.safetensors"\n', "")
     plan = tiny.rewrite(tmp_path / "plan", text.replace("batch = 3", 'batch = 3\nat_chance = "allow"'))
     outcome = audit(plan, tmp_path / "run")
     assert outcome.status == "finished"

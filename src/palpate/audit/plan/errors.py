@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from palpate.audit.plan.places import belongs
 from palpate.audit.plan.toml_lines import Key, line_of
+from palpate.docstrings import meanings
 from palpate.errors import PlanError, nearest
 
 _READ, _LISTED = 200, 30
@@ -137,7 +138,7 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
                 hint = f"severity sets how strong an artefact is, and the search chooses its parameters. {hint}"
             text = f"there is no such field. {hint[:1].upper()}{hint[1:]}"
         case "missing":
-            about = " ".join((field.description or "").split()) if field is not None else ""
+            about = " ".join(meanings(owner).get(str(key[-1]), "").split())
             first = re.split(r"[.:;](?:\s|$)", about)[0]
             text = f"it is missing: {first[:1].lower()}{first[1:]}.{example}"
         case "literal_error":

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from palpate.docstrings import Described
 from palpate.report.model.description import (
     AuditedModel,
     DataDescription,
@@ -376,6 +377,6 @@ def json_schema() -> bytes:
     """The JSON schema of `results.json`, as stored in `docs/reference/results.schema.json`."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Results.model_json_schema(mode="serialization"),
+        **Results.model_json_schema(schema_generator=Described, mode="serialization"),
     }
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()

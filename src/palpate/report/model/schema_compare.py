@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from palpate.docstrings import Described
 from palpate.report.model.description import AuditedModel, DataDescription, TaskDescription, ThreatDescription
 from palpate.report.model.schema_hardening import HardeningVerdict
 from palpate.report.model.typed import Figure, JsonObject, Number, Text
@@ -242,6 +243,6 @@ def comparison_schema() -> bytes:
     """The JSON schema of `compare.json`, as stored in `docs/reference/compare.schema.json`."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Comparison.model_json_schema(mode="serialization"),
+        **Comparison.model_json_schema(schema_generator=Described, mode="serialization"),
     }
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()

@@ -56,7 +56,7 @@ Names = Annotated[list[Text], BeforeValidator(_named)]
 class JsonObject(BaseModel):
     """Base of everything that is read or written: unknown fields of a newer writer are ignored."""
 
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
 
 class Figure(JsonObject):
