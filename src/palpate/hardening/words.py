@@ -31,11 +31,11 @@ def sentences(hardened: Hardened) -> list[str]:
             f"at {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. Without attack: "
             f"{first.clean:.3f} before, {best.clean:.3f} after."
         )
-    assert hardened.saved is not None and hardened.plan is not None
+    assert hardened.saved is not None
     if hardened.saved.confidence is not None:
         lines.append(f"Boxes count from a confidence of {hardened.saved.confidence:g} now: use it with these weights.")
-    if trained.best:
-        lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
+    if hardened.plan is not None:
+        lines += [*hardened.kept, f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
     return lines
 
 

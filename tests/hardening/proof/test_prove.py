@@ -84,3 +84,4 @@ def test_a_training_that_gains_nothing_is_not_audited(tmp_path, capsys):
     assert ended.value.code == 1
     assert "nothing to prove" in capsys.readouterr().err
     assert not (tmp_path / "hardened" / "plan" / "before").exists()
+    assert not (tmp_path / "plan-hardened.toml").exists(), "unchanged weights need no plan"
