@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from palpate.report.model.schema_compare import Change
 from palpate.report.model.schema_hardening import State
 from palpate.report.model.words import percent, points
 
+_EXACT = 1e-9
 _NO_EFFECT, _ALL = 0.9, 0.02
 """An attack that leaves more than the first share of the old model's right images, or less than the second of both
 models', says nothing about a gain."""
@@ -39,15 +41,33 @@ def gain(robust: Change | None) -> Check:
 
 
 def clean_floor(clean: Change | None, floor: float) -> Check:
-    """Clean accuracy loses at most what was allowed."""
+    """Clean accuracy loses at most what was allowed: the whole interval is above the floor (non-inferiority)."""
     name = "clean floor"
     if clean is None or clean.difference.value is None:
         return Check(name, "not measured", "The runs have no clean accuracy.")
-    value = clean.difference.value
-    kept = value >= -floor - 1e-9
+    value, low = clean.difference.value, clean.difference.low
+    figures = {"change": value, "low": low, "floor": floor}
     allowed = points(floor).removeprefix("+")
     text = f"Clean accuracy changes by {delta_in_words(clean)}; a loss of {allowed} points was allowed."
-    return Check(name, "passed" if kept else "refused", text, {"change": value, "floor": floor})
+    if value < -floor - _EXACT:
+        return Check(name, "refused", text, figures)
+    if low is None:
+        return Check(name, "not shown", f"{text} There is no interval, so a larger loss is not excluded.", figures)
+    if low >= -floor - _EXACT:
+        return Check(name, "passed", f"{text} The interval excludes a larger one.", figures)
+    loss = points(-low).removeprefix("+")
+    text += f" These images do not exclude a loss of up to {loss} points.{_wanted(clean, floor)}"
+    return Check(name, "not shown", text, figures)
+
+
+def _wanted(clean: Change, floor: float) -> str:
+    """How many images would exclude it: an interval of n images is as wide as 1 / sqrt(n)."""
+    value, low, images = clean.difference.value, clean.difference.low, clean.first.total
+    if value is None or low is None or not images or value + floor < _EXACT:
+        return ""
+    wanted = images * ((value - low) / (value + floor)) ** 2
+    digits = 10 ** max(len(str(int(wanted))) - 2, 0)
+    return f" About {math.ceil(wanted / digits) * digits:,} images like these would, if nothing else changes."
 
 
 def many_steps(before: Beating, after: Beating) -> Check:
