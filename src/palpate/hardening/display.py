@@ -47,7 +47,8 @@ class Lines:
 
     def start(self, epochs: int, batches: int) -> None:
         """A line with the amount of work."""
-        self.message(f"Training: {counted(epochs, 'epoch')} of {counted(batches, 'batch', 'batches')}.")
+        work = f"{counted(epochs, 'epoch')} of {counted(batches, 'batch', 'batches')}"
+        self.message(f"Training: {work}. Scores are those of the validation images.")
 
     def step(self, news: News) -> None:
         """Nothing."""

@@ -28,8 +28,8 @@ def sentences(hardened: Hardened) -> list[str]:
     else:
         lines.append(
             f"Epoch {trained.best} was chosen. On {counted(len(material.rows.validation), 'validation image')}, under "
-            f"the attack that chooses the epoch, at {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. "
-            f"Without an attack: {first.clean:.3f} before, {best.clean:.3f} after."
+            f"the attack that chooses the epoch, at eps {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} "
+            f"after. Without an attack: {first.clean:.3f} before, {best.clean:.3f} after."
         )
     assert hardened.saved is not None
     if hardened.saved.confidence is not None:

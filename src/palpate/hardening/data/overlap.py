@@ -11,6 +11,7 @@ from palpate.data.formats.dicom import patient_key
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.errors import InputError
+from palpate.units import counted
 
 
 def patients(table: Table, dicom: bool) -> dict[int, str]:
@@ -139,7 +140,7 @@ def _pairs(here: Mapping[int, str], there: Mapping[int, str]) -> tuple[tuple[int
 
 
 def _count(pairs: Sequence[object]) -> str:
-    return "1 image" if len(pairs) == 1 else f"{len(pairs)} images"
+    return counted(len(pairs), "image")
 
 
 def _are(pairs: Sequence[object]) -> str:

@@ -15,6 +15,7 @@ from palpate.report.model.schema_compare import Change, Comparison, GateResult, 
 from palpate.report.model.schema_hardening import HardeningVerdict
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
+from palpate.units import counted
 
 SHOWN = (
     "result",
@@ -87,9 +88,8 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
             console.print()
             console.print(_section(section, shown, (pair, comparison)))
     if hidden:
-        console.print(
-            Text(f"\n{hidden} more rows are on the page. {NOTHING}: no difference is established.", style="dim")
-        )
+        rows = counted(hidden, "more row is", "more rows are")
+        console.print(Text(f"\n{rows} on the page. {NOTHING}: no difference is established.", style="dim"))
 
 
 def _word(verdict: HardeningVerdict, console: Console) -> None:
