@@ -481,6 +481,8 @@ def test_the_demo_leaves_other_files_of_its_tasks_folder_alone(call: Call, tmp_p
     [
         ("palpate.audit.starter.plan", {"monai", "matplotlib", "transformers", "sklearn"}),
         ("palpate.audit.run.runner", {"monai", "matplotlib", "transformers"}),
+        # A mistake in a plan is shown before anything else is imported.
+        ("palpate.audit.plan.plan", {"scipy", "cmaes", "monai", "matplotlib", "lightning"}),
         ("palpate.data.formats.registry", {"torch", "monai", "scipy", "matplotlib"}),
         ("palpate.report.page.terminal", {"torch", "monai", "transformers"}),
     ],

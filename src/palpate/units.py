@@ -13,6 +13,15 @@ _STEPS = re.compile(rf"\s*({_NUMBER})\s*stored\s+steps?\s*")
 _UNIT = re.compile(rf"\s*({_NUMBER})\s*(?![eE][+-]?\d)([A-Za-z][A-Za-z0-9/^. ]*)")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things; their plural is that of one with an s unless it is given.
+
+    >>> counted(1, "epoch"), counted(2, "epoch"), counted(0, "batch", "batches")
+    ('1 epoch', '2 epochs', '0 batches')
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 @dataclass(frozen=True)
 class Scale:
     """What the values of the audited images mean.

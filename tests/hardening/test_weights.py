@@ -5,9 +5,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from palpate.audit.plan.plan import load_plan
+from palpate.audit.plan.tables import load_table
 from palpate.errors import InputError, PlanError
 from palpate.hardening import weights
-from palpate.hardening.hardened_plan import hardened_plan, with_model
+from palpate.hardening.hardened_plan import with_model, write_hardened_plan
 from palpate.hardening.material import load_material
 from palpate.hardening.trainable import network_inside, require_trainable, require_trainable_source
 from palpate.hardening.weights import SavedModel, save_model
@@ -86,13 +87,40 @@ def test_frozen_networks_are_refused():
 
 def test_the_new_plan_names_the_new_weights_and_loses_its_training_table(tmp_path):
     plan = tiny.write(tmp_path)
-    text = hardened_plan(plan, SavedModel(tmp_path / "hardened" / "plan" / "weights.safetensors", "weights"))
-    (tmp_path / "plan-hardened.toml").write_text(text)
-    again = load_plan(tmp_path / "plan-hardened.toml")
+    saved = SavedModel(tmp_path / "hardened" / "plan" / "weights.safetensors", "weights")
+    path, kept = write_hardened_plan(plan, saved, tmp_path)
+    assert (path, kept) == (tmp_path / "plan-hardened.toml", ())
+    again = load_plan(path)
     assert again.model.weights == "hardened/plan/weights.safetensors"
     assert again.harden is None
     assert again.data == plan.data
     assert again.attacks == plan.attacks
+
+
+def test_a_new_plan_in_another_folder_names_the_same_files(tmp_path):
+    plan = tiny.write(tmp_path / "mine")
+    saved = SavedModel(tmp_path / "other" / "out" / "weights.safetensors", "weights")
+    path, _ = write_hardened_plan(plan, saved, tmp_path / "other" / "out")
+    again = load_plan(path)
+    assert again.root.resolve() == plan.root.resolve()
+    assert (again.root / again.model.weights).resolve() == saved.path
+    assert len(load_table(again)) == tiny.TESTED
+    path.write_text(path.read_text().replace('paths_from = "', 'paths_from = "../nowhere/'))
+    with pytest.raises(PlanError, match=r"paths_from: '\.\./nowhere/.*' is not a folder"):
+        load_plan(path)
+
+
+def test_a_plan_that_palpate_did_not_write_is_never_replaced(tmp_path):
+    plan = tiny.write(tmp_path)
+    first, second = (SavedModel(tmp_path / "hardened" / name, "weights") for name in ("a.pt", "b.pt"))
+    path, _ = write_hardened_plan(plan, first, tmp_path)
+    assert write_hardened_plan(plan, second, tmp_path) == (path, ()), "its own, unchanged file is replaced"
+    assert load_plan(path).model.weights == "hardened/b.pt"
+    path.write_text(mine := path.read_text().replace("Tiny", "My Tiny"))
+    other, kept = write_hardened_plan(plan, first, tmp_path)
+    assert (other.name, path.read_text()) == ("plan-hardened-2.toml", mine)
+    assert kept == (f"{path} is not as palpate wrote it, so it stays as it is.",)
+    assert write_hardened_plan(plan, second, tmp_path) == (other, kept)
 
 
 def test_the_new_plan_has_the_chosen_operating_point():

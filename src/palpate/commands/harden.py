@@ -58,13 +58,14 @@ def carry_out(
     quiet: bool = False,
 ) -> int:
     """Train, prove and show; the exit status."""
+    from palpate.audit.plan.plan import load_plan
+
+    plan = load_plan(path)  # before the training is imported, which takes as long: a mistake is shown at once
     import torch
 
-    from palpate.audit.plan.plan import load_plan
     from palpate.hardening.display import displayed
     from palpate.hardening.run import default_folder, harden_plan
 
-    plan = load_plan(path)
     folder = out or default_folder(plan)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -6,7 +6,7 @@ from palpate.hardening.contracts import Trained
 from palpate.report.draw.canvas import MUTED, SERIES, SvgCanvas
 
 _LINES = (("clean", SERIES[0], "-", "o"), ("robust", SERIES[1], "-", "s"), ("single", SERIES[2], (0, (5, 2)), "^"))
-_NAMES = {"clean": "clean", "robust": "robust (judge)", "single": "one step"}
+_NAMES = {"clean": "clean", "robust": "robust", "single": "one step"}
 
 
 def curves(trained: Trained) -> str:

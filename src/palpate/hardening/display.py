@@ -12,6 +12,7 @@ from rich.progress import Progress as RichProgress
 from palpate.errors import printable
 from palpate.hardening.contracts import EpochRow
 from palpate.hardening.loop.progress import News, Progress, Silence
+from palpate.units import counted
 
 
 @contextmanager
@@ -46,7 +47,8 @@ class Lines:
 
     def start(self, epochs: int, batches: int) -> None:
         """A line with the amount of work."""
-        self.message(f"Training: {epochs} epochs of {batches} batches.")
+        work = f"{counted(epochs, 'epoch')} of {counted(batches, 'batch', 'batches')}"
+        self.message(f"Training: {work}. Scores are those of the validation images.")
 
     def step(self, news: News) -> None:
         """Nothing."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
-from palpate.audit.plan.tables import load_table
+from palpate.audit.plan.tables import listed, load_table
 from palpate.audit.subject.subject import Subject, load_subject
+from palpate.data.layouts.registry import LAYOUTS
 from palpate.data.table import Table as Rows
 from palpate.errors import InputError, PlanError
 from palpate.hardening.data.augment import augment_of
 from palpate.hardening.data.lessons import TrainingImages
-from palpate.hardening.data.overlap import Known, overlapping, patients, require_apart
+from palpate.hardening.data.overlap import Known, overlapping, patients, require_apart, require_named
 from palpate.hardening.data.reading import Table
 from palpate.hardening.data.split import Split, split_rows
 from palpate.hardening.data.windows import trained_inferer, window_of
+from palpate.hardening.hardened_plan import document_of
 from palpate.hardening.trainable import require_trainable, require_trainable_source
 from palpate.seeds import derive
 from palpate.units import radius
@@ -80,7 +83,7 @@ def load_material(
     require_trainable(training.victim.module)
     dicom = settings.data.group == DICOM
     seen, audited = Known.of(training.table, dicom), Known.of(load_table(plan), dicom)
-    left_out = _apart(settings, seen, audited, "the audit")
+    left_out = _apart(settings, seen, audited, "the audit", inherits=_inherits(plan))
     validation, rows = _validation(plan, settings, training, (seen, audited, left_out), allow_pickle, say)
     plan = plan.calibrated(training.scale)
     judged = training.victim
@@ -100,18 +103,46 @@ def load_material(
 
 
 def _subject(plan: Plan, data: DataSection, field: str, allow_pickle: bool, say: Callable[[str], None]) -> Subject:
+    plan = plan.model_copy(update={"data": data})
     try:
-        return load_subject(plan.model_copy(update={"data": data}), allow_pickle=allow_pickle, say=say)
+        listed(plan)
     except InputError as error:
-        # Messages of the table name [data]; here another table is meant.
-        text = str(error)
-        raise InputError(field + text.removeprefix("data") if text.startswith("data") else text) from error
+        text = _of_table(plan, field, str(error))
+        raise InputError(text if text.startswith(("data", field)) else f"{field}: {text}") from error
+    try:
+        return load_subject(plan, allow_pickle=allow_pickle, say=say)
+    except InputError as error:
+        raise InputError(_of_table(plan, field, str(error))) from error
 
 
-def _apart(settings: HardenSection, seen: Known, other: Known, called: str) -> frozenset[int]:
+def _of_table(plan: Plan, field: str, text: str) -> str:
+    """Messages of a table name fields of `[data]`; here another table is meant, except for what is taken from there."""
+    named = re.match(r"data\.(\w+)", text)
+    if named is not None and named[1] not in own_fields(plan, field.removeprefix("harden.")):
+        return text
+    return field + text.removeprefix("data") if text.startswith("data") else text
+
+
+def own_fields(plan: Plan, name: str) -> frozenset[str]:
+    """The fields that `[harden.data]` or `[harden.validation]` has of its own; the others are those of `[data]`."""
+    written = document_of(plan).get("harden", {}).get(name, {})
+    return frozenset(written) & frozenset(DataSection.model_fields)
+
+
+def _inherits(plan: Plan) -> bool:
+    """Whether `[harden.data]` says nothing about which images it means, so that they are those of `[data]`."""
+    return not own_fields(plan, "data") & {*LAYOUTS, "where", "split"}
+
+
+def _apart(
+    settings: HardenSection, seen: Known, other: Known, called: str, *, inherits: bool = False
+) -> frozenset[int]:
     """Rows that are not trained on, because they overlap with another table."""
+    shared = overlapping(seen, other)
+    if inherits and (settings.overlap == "refuse" or len(shared) == len(seen.table)):
+        require_named(seen, other)
     if settings.overlap == "leave out":
-        return overlapping(seen, other)
+        return shared
     require_apart(seen, other, "harden.data", called)
     return frozenset()
 

@@ -77,8 +77,19 @@ def record(
 
 
 def write_record(folder: Path, contents: dict[str, Any]) -> None:
-    """Write `harden.json`, completely or not at all."""
+    """Write `harden.json`, completely or not at all; a file that says the same keeps its time."""
+    if _same(folder / FILE, contents):
+        return
     write_atomically(folder / FILE, (json.dumps(contents, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _same(path: Path, contents: dict[str, Any]) -> bool:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    made = json.loads(json.dumps(contents))
+    return isinstance(stored, dict) and {**stored, "finished": None} == {**made, "finished": None}
 
 
 def _images(fingerprint: str, subject: Any, rows: tuple[int, ...], dicom: bool) -> dict[str, Any]:

@@ -12,15 +12,16 @@ import torch
 from palpate.audit.plan.identity import encode
 from palpate.audit.run.lock import locked
 from palpate.audit.subject.machine import repeatable
+from palpate.errors import StorageError
 from palpate.hardening.contracts import Course, Trained
 from palpate.hardening.courses import course_of, described_course, require_possible
 from palpate.hardening.curves import curves
 from palpate.hardening.examination import Examination
-from palpate.hardening.hardened_plan import hardened_plan
+from palpate.hardening.hardened_plan import write_hardened_plan
 from palpate.hardening.loop.progress import Progress, Silence
-from palpate.hardening.loop.trainer import train
+from palpate.hardening.loop.trainer import CHECKPOINT, train
 from palpate.hardening.material import Material, load_material
-from palpate.hardening.record import record, write_record
+from palpate.hardening.record import FILE, record, write_record
 from palpate.hardening.trainable import network_inside
 from palpate.hardening.weights import SavedModel, save_model
 from palpate.models.loading import weights_digest
@@ -38,8 +39,9 @@ class Hardened:
         folder: holds the weights, `harden.json`, the curves and the checkpoint.
         trained: the chosen weights and all epochs.
         saved: the trained model on the disk; None if the training was interrupted.
-        plan: a plan next to the user's, which audits the trained model; None if it was interrupted.
+        plan: a plan that audits the trained model; None if the training was interrupted or no epoch was better.
         material: the model, with the chosen weights, and its images.
+        kept: other files with the name of that plan, which stayed, each in a sentence.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class Hardened:
     saved: SavedModel | None
     plan: Path | None
     material: Material
+    kept: tuple[str, ...] = ()
 
 
 def harden_plan(
@@ -62,8 +65,9 @@ def harden_plan(
     Raises:
         PlanError: the plan has no `[harden]`, or its fields cannot be used.
         InputError: model or images cannot be used; the sentence says what to fix.
-        StorageError: the folder belongs to another training, or the disk is full.
+        StorageError: the folder belongs to another training or holds other files, or the disk is full.
     """
+    _require_own(folder)
     with locked(folder), torch.inference_mode(False):
         if plan.harden is not None:
             require_possible(plan, plan.harden)
@@ -78,7 +82,22 @@ def harden_plan(
 
 def default_folder(plan: Plan) -> Path:
     """Where a training of a plan goes: `hardened/<plan's name>` next to it."""
-    return plan.root / "hardened" / plan.origin.stem
+    return plan.origin.parent / "hardened" / plan.origin.stem
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse a folder with other files: the weights, for example, may have the name of those they started from."""
+    if not folder.exists() or (folder / CHECKPOINT).exists() or (folder / FILE).exists():
+        return
+    try:
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror}. Choose another folder with --out.") from error
+    if others:
+        raise StorageError(
+            f"{folder} holds other files ({', '.join(others[:3])}), and a training could replace them. Choose a new "
+            "folder with --out."
+        )
 
 
 def _identity(material: Material, course: Course) -> dict[str, str]:
@@ -101,8 +120,10 @@ def _written(material: Material, course: Course, trained: Trained, folder: Path)
     if trained.best and material.settings.operating_point == "choose" and isinstance(course.examiner, Examination):
         task = course.examiner.task_for(material.judged)
         saved = replace(saved, confidence=getattr(task, "confidence", None))
-    new_plan = plan.root / f"{plan.origin.stem}-hardened.toml"
-    write_atomically(new_plan, hardened_plan(plan, saved).encode())
     write_record(folder, record(material, course, trained, saved, before, weights_digest(module)))
     write_atomically(folder / "curves.svg", curves(trained).encode())
-    return Hardened(folder, trained, saved, new_plan, material)
+    if not trained.best:
+        return Hardened(folder, trained, saved, None, material)
+    beside = folder.resolve() == default_folder(plan).resolve()
+    written, kept = write_hardened_plan(plan, saved, plan.origin.parent if beside else folder)
+    return Hardened(folder, trained, saved, written, material, kept)

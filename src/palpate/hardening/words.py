@@ -5,7 +5,7 @@ from __future__ import annotations
 from palpate.audit.plan.tasks import score_words
 from palpate.hardening.material import Material
 from palpate.hardening.run import Hardened
-from palpate.units import amounts
+from palpate.units import amounts, counted
 
 
 def sentences(hardened: Hardened) -> list[str]:
@@ -18,7 +18,7 @@ def sentences(hardened: Hardened) -> list[str]:
     first, best = rows[0], rows[trained.best]
     eps = amounts(material.eps, material.training.scale)[0]
     name = score_words(material.plan.task)
-    lines = [*trained.events, *material.notes]
+    lines = [*material.notes]
     if trained.best == 0:
         point = 'harden.operating_point = "choose", ' if _keeps_confidence(material) else ""
         lines.append(
@@ -27,15 +27,15 @@ def sentences(hardened: Hardened) -> list[str]:
         )
     else:
         lines.append(
-            f"Epoch {trained.best} was chosen. On {len(material.rows.validation)} validation images, under the judge "
-            f"at {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} after. Without attack: "
-            f"{first.clean:.3f} before, {best.clean:.3f} after."
+            f"Epoch {trained.best} was chosen. On {counted(len(material.rows.validation), 'validation image')}, under "
+            f"the attack that chooses the epoch, at eps {eps}: {name} {first.robust:.3f} before, {best.robust:.3f} "
+            f"after. Without an attack: {first.clean:.3f} before, {best.clean:.3f} after."
         )
-    assert hardened.saved is not None and hardened.plan is not None
+    assert hardened.saved is not None
     if hardened.saved.confidence is not None:
         lines.append(f"Boxes count from a confidence of {hardened.saved.confidence:g} now: use it with these weights.")
-    if trained.best:
-        lines += [f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
+    if hardened.plan is not None:
+        lines += [*hardened.kept, f"Weights: {hardened.saved.path}", f"To audit them: palpate audit {hardened.plan}"]
     return lines
 
 

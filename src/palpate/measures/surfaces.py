@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.ndimage import binary_erosion
-from scipy.spatial import KDTree
 from torch import Tensor
 
 Bools = npt.NDArray[np.bool_]
@@ -55,9 +53,13 @@ def _box(mask: Bools) -> tuple[slice, ...]:
 
 
 def _surface(mask: Bools) -> Points:
+    from scipy.ndimage import binary_erosion  # slow to import, and every plan imports this module
+
     return np.argwhere(mask & ~binary_erosion(mask)).astype(np.float64) + 1
 
 
 def _nearest(these: Points, those: Points) -> Tensor:
+    from scipy.spatial import KDTree
+
     # One question of all points at once: larger leaves are faster than the tree's default.
     return torch.from_numpy(KDTree(those, leafsize=32).query(these, k=1)[0]).float()

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from palpate.annotations import Boxes, Candidates
@@ -55,6 +54,8 @@ class Bipartite:
         return torch.stack(rows) if rows else candidates.logits.new_zeros(0)
 
     def _one(self, logits: Tensor, boxes: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+        from scipy.optimize import linear_sum_assignment  # slow to import, and every plan imports this module
+
         wanted, labels = wanted[labels >= 0].to(boxes), labels[labels >= 0]
         if len(labels) > len(logits):
             raise InputError(f"boxes: {len(labels)} in one image, and the detector has {len(logits)} candidates.")

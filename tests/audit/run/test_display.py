@@ -26,7 +26,7 @@ def test_a_terminal_sees_a_bar() -> None:
         progress.advance("pgd, images 31 to 60", 1.0, 30)
     seen = screen.getvalue()
     assert "a [bold]sentence" in seen
-    assert "pgd, images 31 to 60" in seen and "60/90" in seen and "20.0 images/s" in seen
+    assert "pgd, images 31 to 60" in seen and "60/90" in seen and "20.0 per second" in seen
 
 
 def test_a_log_sees_few_lines_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +38,16 @@ def test_a_log_sees_few_lines_and_the_last(monkeypatch: pytest.MonkeyPatch) -> N
             progress.advance(f"pgd, images {first} to {first + 29}", 2.0, 30)
     assert screen.getvalue().splitlines() == [
         "a [bold]sentence",
-        "90 of 90 done, 15.0 images/s, 0 s left (pgd, images 61 to 90)",
+        "90 of 90 done, 15.0 per second, 0 s left (pgd, images 61 to 90)",
     ]
     monkeypatch.setattr(display, "EVERY", 0.0)
     with displayed(shown) as progress:
         progress.start(90)
         progress.advance("pgd, images 1 to 30", 2.0, 30)
-    assert "30 of 90 done, 15.0 images/s, 4 s left" in screen.getvalue()
+        progress.within("pgd, images 31 to 60", 2.0, 30)
+        progress.advance("pgd, images 31 to 60", 2.0, 30)
+    assert "30 of 90 done, 15.0 per second, 4 s left" in screen.getvalue()
+    assert screen.getvalue().count("60 of 90 done") == 1
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -56,20 +59,20 @@ def test_it_moves_inside_a_shard_and_counts_each_image_once(terminal: bool, monk
         progress.start(6)
         for _ in range(3):
             progress.within("pgd, images 1 to 3", 40.0, 1)
-        assert ("3 of 6 done, 40.0 s/image, 120 s left" in screen.getvalue()) or terminal
+        assert ("3 of 6 done, 40.0 s each, 120 s left" in screen.getvalue()) or terminal
         progress.advance("pgd, images 1 to 3", 120.0, 3)
         progress.within("pgd, images 4 to 6", 40.0, 1)
         progress.advance("pgd, images 4 to 6", 120.0, 3)
-    assert "40.0 s/image" in screen.getvalue()
+    assert "40.0 s each" in screen.getvalue()
     assert ("6/6" if terminal else "6 of 6 done") in screen.getvalue() and "7" not in screen.getvalue().split("done")[0]
 
 
 def test_the_pace_is_a_number_that_can_be_read() -> None:
     assert [display.pace(images, seconds) for images, seconds in ((0, 3.0), (1, 90.0), (30, 2.0), (1, 0.0))] == [
         "",
-        "90.0 s/image",
-        "15.0 images/s",
-        "1000000000.0 images/s",
+        "90.0 s each",
+        "15.0 per second",
+        "1000000000.0 per second",
     ]
 
 

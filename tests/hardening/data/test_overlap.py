@@ -106,6 +106,40 @@ def test_copies_of_one_image_are_in_one_half(tmp_path):
         assert any({f"image{index}.png", f"copy{index}.bmp"} <= half for half in halves)
 
 
+def test_training_images_taken_from_the_audit_are_told_with_the_fix(tmp_path):
+    mine = tiny.PLAN.replace('where = {split = "test"}\n', "")
+    plan = tiny.write(tmp_path, tiny.HARDEN.replace('where = {split = "train"}', ""), plan=mine)
+    with pytest.raises(InputError, match=r"names no images of its own.*those of \[data\], and all 40 images") as caught:
+        load_material(plan)
+    assert '\n  [harden.data]\n  where = {split = "train"}\n' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("harden", "text"),
+    [
+        (
+            '[harden.data]\ntable = "lables.csv"',
+            r"harden.data.table: .*lables.csv does not exist. Did you mean 'labels.csv'",
+        ),
+        ('[harden.data]\ntable = "a/b.csv"', r"harden.data.table: .*b.csv does not exist. Correct the path"),
+        ('[harden.data]\nwhere = {split = "x"}\n[harden.validation]\ntable = "v.csv"', r"harden.data: .*labels.csv"),
+        (
+            '[harden.data]\nwhere = {split = "train"}\n[harden.validation]\ntable = "v.csv"',
+            r"harden.validation.table: .*v.csv does not exist",
+        ),
+    ],
+)
+def test_a_missing_table_names_its_field(tmp_path, harden, text):
+    with pytest.raises(InputError, match=f"^{text}"):
+        load_material(tiny.write(tmp_path, f"[harden]\nepochs = 1\n{harden}\n"))
+
+
+def test_a_missing_table_that_is_inherited_names_the_field_of_the_audit(tmp_path):
+    plan = tiny.write(tmp_path, plan=tiny.PLAN.replace('"labels.csv"', '"none.csv"'))
+    with pytest.raises(InputError, match=r"^data.table: .*none.csv does not exist"):
+        load_material(plan)
+
+
 def test_an_overlap_with_everything_is_named(tmp_path):
     plan = tiny.write(tmp_path, LEAVE_OUT.replace('"train"', '"test"'))
     with pytest.raises(InputError, match="every image is in the audit too"):

@@ -190,7 +190,8 @@ def test_another_version_is_said_and_the_training_goes_on(tmp_path, stopped):
     place.save({**contents, "versions": {**contents["versions"], "torch": "2.0.0"}})
     trained = train(course(), tmp_path, heard)
     assert trained.finished
-    (sentence,) = heard.messages
+    sentence, onward = heard.messages
+    assert "Going on in epoch" in onward
     assert "may differ in the last digits: torch was 2.0.0 and is" in sentence
 
 

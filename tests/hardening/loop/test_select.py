@@ -20,7 +20,7 @@ def row(epoch: int, clean: float, robust: float, single: float | None = None, ep
 
 def followed(rows: list[EpochRow], **changes: object) -> tuple[list[str], State]:
     """The actions after each epoch, and the state after all."""
-    state, plan = State(rows=rows[:1]), settings(epochs=len(rows), **changes)
+    state, plan = State(rows=rows[:1]), settings(**{"epochs": len(rows), **changes})
     actions = []
     for one in rows[1:]:
         decision = decide(state, one, plan, EPS, "pgd")
@@ -83,8 +83,17 @@ def test_a_collapse_goes_back_and_switches_the_recipe():
     rows = [row(0, 0.9, 0.3, 0.4), row(1, 0.9, 0.5, 0.6), row(2, 0.9, 0.02, 0.85)]
     actions, state = followed(rows)
     assert actions == ["go on", "switch"]
-    text = "rose from 0.60 to 0.85, and that under the judge fell from 0.50 to 0.02. Rolled back to epoch 1; the recipe"
+    text = (
+        "rose from 0.60 to 0.85, and that under the attack that chooses the epoch fell from 0.50 to 0.02. "
+        "Rolled back to epoch 1; the recipe"
+    )
     assert text in state.events[0] and state.events[0].endswith("is pgd.")
+
+
+def test_a_collapse_in_the_last_epoch_promises_no_other_training():
+    rows = [row(0, 0.9, 0.3, 0.4), row(1, 0.9, 0.5, 0.6), row(2, 0.9, 0.02, 0.85)]
+    _, state = followed(rows, epochs=2)
+    assert state.events[0].endswith("It was the last epoch; epoch 1 is the best.")
 
 
 def test_a_collapse_in_the_first_epoch_is_seen_against_the_model_before():

@@ -170,7 +170,12 @@ def test_nan_goes_back_to_the_last_epoch_names_the_place_and_goes_on_slowly(tmp_
         "before.",
     )
     assert heard.messages == list(trained.events)
+    assert not any(row.event for row in heard.rows), "it was said when it happened"
     assert [row.event for row in trained.epochs] == ["", "", trained.events[0], ""]
+    again = Heard()
+    assert train(made, tmp_path, again).events == trained.events
+    assert again.rows == [] and again.messages[0].startswith("Already finished: 3 epochs, with their results in ")
+    assert again.messages[1:] == list(trained.events)
     assert trained.best == 3 and all(bool(tensor.isfinite().all()) for tensor in trained.state.values())
     undisturbed = train(course(), tmp_path / "undisturbed")
     assert trained.epochs[3].rate == pytest.approx(undisturbed.epochs[3].rate / 4)

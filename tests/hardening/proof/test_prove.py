@@ -71,9 +71,14 @@ def test_the_command_proves_and_compares_and_continues(tmp_path, monkeypatch, ca
     assert {*states} >= {"gain", "clean floor", "restarts", "search without gradients", "four times the budget"}
 
     monkeypatch.setattr(prove, "measured", lambda *_: pytest.fail("measured twice"))
+    record = (folder / "harden.json").read_bytes()
     with pytest.raises(SystemExit) as ended:
-        main(call)
+        main(call[:-1])
     assert ended.value.code == 0
+    seen = capsys.readouterr()
+    assert "Already finished: 3 epochs" in seen.err and "epoch 1 " not in seen.err and "Checks that" not in seen.err
+    assert [f"audit {which} training is stored already" in seen.err for which in ("before", "after")] == [True, True]
+    assert "Under any attack at eps 8" in seen.out and (folder / "harden.json").read_bytes() == record
     assert json.loads((folder / "after" / "checks.json").read_text()) == stored
 
 
@@ -84,3 +89,4 @@ def test_a_training_that_gains_nothing_is_not_audited(tmp_path, capsys):
     assert ended.value.code == 1
     assert "nothing to prove" in capsys.readouterr().err
     assert not (tmp_path / "hardened" / "plan" / "before").exists()
+    assert not (tmp_path / "plan-hardened.toml").exists(), "unchanged weights need no plan"

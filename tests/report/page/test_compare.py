@@ -81,6 +81,7 @@ def test_the_terminal_has_sentences_tables_and_gates(found):
     text = shown(found)
     flat = " ".join(text.split())
     assert found.pairs[0].sentence in flat and found.pairs[0].hardening.sentence in flat
+    assert "Under any attack, right only in B (new): " in flat
     assert "passed robust accuracy at eps 1: not worse" in flat and "failed clean accuracy: at least 50" in flat
     assert "more rows are on the page" in flat and "[" not in text
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from cmaes import CMA
 from numpy.typing import NDArray
 from torch import Tensor
 
 from palpate.artefacts.parameter import Parameter
 from palpate.artefacts.search.best import Best
 from palpate.artefacts.search.questions import Candidates, Questions
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 SPREAD = 0.3
 """Standard deviation of the first generation, as a share of each parameter's range."""
@@ -100,6 +103,8 @@ class Evolution:
         fresh = [start for start, known in zip(self._starts, near, strict=True) if not known]
         self._base = (best if not self._used or not fresh else fresh[0]).copy()
         self._used += [self._base, best.copy()]
+        from cmaes import CMA  # slow to import, and every plan imports this module
+
         return CMA(self._base[self._numbers].copy(), SPREAD, seed=int(self._random.randint(2**31)))
 
     def _others(self, point: Points) -> list[Points]:

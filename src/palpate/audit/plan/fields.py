@@ -30,6 +30,8 @@ class PlanFields(Section):
     """Heading of the report."""
     seed: int = Field(default=0, ge=0)
     """Root of all random numbers."""
+    paths_from: str = Field(default="", examples=['paths_from = "../.."'])
+    """Folder that all paths of the plan start from, relative to the plan's own or absolute; by default its own."""
     model: ModelSection = Field(examples=["[model]"])
     """The model under test."""
     surrogate: ModelSection | None = Field(default=None, examples=["[surrogate]"])

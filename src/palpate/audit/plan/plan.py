@@ -37,7 +37,7 @@ class Plan(PlanFields):
 
     @property
     def origin(self) -> Path:
-        """The file that it was read from; its paths are relative to that file's folder."""
+        """The file that it was read from."""
         return self._origin
 
     @property
@@ -48,7 +48,7 @@ class Plan(PlanFields):
     @property
     def root(self) -> Path:
         """The folder that its paths are relative to."""
-        return self._origin.parent
+        return self._origin.parent / self.paths_from
 
     def on(self, engine: str | None, workers: int | None) -> Plan:
         """The plan, carried out by another engine or with another number of workers; None keeps its own.
@@ -123,7 +123,10 @@ def load_plan(path: Path) -> Plan:
         raise PlanError(str(error)) from error
     document = _document(text, path)
     require_filled_in(text, path)
-    return _validated(document, text, path)
+    plan = _validated(document, text, path)
+    if not plan.root.is_dir():
+        raise PlanError(f"{path}: paths_from: '{plan.paths_from}' is not a folder. Correct it, or remove it.")
+    return plan
 
 
 def parse_plan(text: str, origin: Path) -> Plan:

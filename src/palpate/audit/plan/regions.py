@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from palpate.data.annotations import regions as found
 from palpate.data.annotations.annotation import IGNORE
 from palpate.data.rows import Rows
 from palpate.errors import InputError, nearest
@@ -75,12 +74,16 @@ def _place(name: str, table: Rows, row: int, structures: Sequence[str]) -> Mask:
 
 
 def _body(table: Rows, row: int) -> Mask:
+    from palpate.data.annotations.regions import body  # imports scipy, which no plan needs
+
     header = table.header(row)
-    return found.body(table.image(row), unit=header.unit, inverted=header.inverted)
+    return body(table.image(row), unit=header.unit, inverted=header.inverted)
 
 
 def _text(table: Rows, row: int) -> Mask:
-    return found.burnt_in_text(table.image(row))
+    from palpate.data.annotations.regions import burnt_in_text
+
+    return burnt_in_text(table.image(row))
 
 
 def _column(table: Rows, row: int) -> Mask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from palpate.data.layouts.registry import LAYOUTS
 from palpate.data.places import Places
 from palpate.data.remote import is_url
 from palpate.data.table import Table, read_table
+from palpate.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -37,6 +39,8 @@ def listed(plan: Plan) -> Table:
             places.require(f"data.{name}", [plan.root / written])
             if name in LAYOUTS and LAYOUTS[name].has_texts:
                 places.require(f"data.{name}", [plan.root / written, *_linked_texts(plan.root / written)])
+            if not (plan.root / written).exists():
+                raise InputError(f"data.{name}: {plan.root / written} does not exist. {_instead(plan.root / written)}")
     labels = labels_of(plan.data, plan.task, plan.root)
     table = read_table(layout_of(plan.data, plan.root), labels).placed(places)
     if plan.data.nan is not None:
@@ -44,6 +48,15 @@ def listed(plan: Plan) -> Table:
     if plan.data.orientation == "exif":
         table = table.turned()
     return table.by_patient() if plan.data.group == DICOM else table
+
+
+def _instead(path: Path) -> str:
+    """What may be meant by a path that leads nowhere."""
+    with suppress(OSError):
+        others = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
+        if (said := nearest(path.name, others)).startswith("Did you mean"):
+            return said
+    return "Correct the path, which starts from the plan's folder, or put it there."
 
 
 def _linked_texts(place: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def preview(
             yield Sheet(item.name, None, str(error))
             continue
         rows = [row_of(item, one, plan.seed) for one in shown]
-        folder = plan.root / "preview" if out is None else out
+        folder = plan.origin.parent / "preview" if out is None else out
         path = out if out is not None and single else folder / f"{_file(item.name)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, sheet(item, rows, _window(seen, shown), names=names))

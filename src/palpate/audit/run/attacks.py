@@ -24,6 +24,7 @@ from palpate.audit.work.gallery import pick
 from palpate.audit.work.shards import Shard
 from palpate.errors import InputError
 from palpate.storage.records import Record
+from palpate.units import counted
 
 Note = Callable[[Literal["failure", "warning", "note"], str, str], None]
 
@@ -93,7 +94,9 @@ class Attacks:
             return
         subject = self.journal.subject
         if not any(self.run.has(shard.identity) for shard in self.journal.shards):
-            self.progress.message(f"{len(subject.table)} images, {len(self.journal.items)} attacks.")
+            images, attacks = counted(len(subject.table), "image"), counted(len(self.journal.items), "attack")
+            total = sum(len(shard.rows) for shard in missing)
+            self.progress.message(f"{images}, {attacks}: {total} to do, each one image under one attack.")
         away = [shard for shard in missing if self.start is not None and not self._asks(shard)]
         if not away:
             rows = attackable(subject, self.journal.items, self.room)

@@ -36,13 +36,16 @@ def displayed(console: Console) -> Iterator[Progress]:
         yield Bar(bar)
 
 
-def pace(images: int, seconds: float) -> str:
-    """The speed: images per second, or seconds per image if that is the number above 1."""
-    if not images:
+def pace(done: int, seconds: float) -> str:
+    """The speed: how many a second, or the seconds of each if that is the number above 1.
+
+    What is counted is an image under one attack or artefact, or a trace, and not an image.
+    """
+    if not done:
         return ""
-    if seconds > images:
-        return f"{seconds / images:.1f} s/image"
-    return f"{images / max(seconds, 1e-9):.1f} images/s"
+    if seconds > done:
+        return f"{seconds / done:.1f} s each"
+    return f"{done / max(seconds, 1e-9):.1f} per second"
 
 
 class _Count:
@@ -107,6 +110,7 @@ class Lines:
         self._console, self._count = console, _Count()
         self._total, self._last = 0, time.monotonic()
         self._waiting: Timer | None = None
+        self._said = ""
 
     def start(self, total: int) -> None:
         """Start to count at 0; traces come after the attacks and have a separate count."""
@@ -142,7 +146,10 @@ class Lines:
         self._last, count = time.monotonic(), self._count
         left = (self._total - count.images) * count.seconds / max(count.images, 1)
         rate = pace(count.images, count.seconds)
-        self.message(f"{count.images} of {self._total} done, {rate}, {left:.0f} s left ({shard})")
+        line = f"{count.images} of {self._total} done, {rate}, {left:.0f} s left ({shard})"
+        if line != self._said:
+            self._said = line
+            self.message(line)
 
     def message(self, text: str) -> None:
         """The text on a separate line."""

@@ -11,6 +11,7 @@ from palpate.data.formats.dicom import patient_key
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.errors import InputError
+from palpate.units import counted
 
 
 def patients(table: Table, dicom: bool) -> dict[int, str]:
@@ -116,13 +117,30 @@ def require_apart(here: Known, there: Known, field: str, other: str = "the audit
         )
 
 
+def require_named(here: Known, there: Known) -> None:
+    """Refuse training images that the plan does not name, if images of the audit would be trained on.
+
+    Raises:
+        InputError: `here` is the audit's own table, because `[harden.data]` says nothing else.
+    """
+    lost, every = len(overlapping(there, here)), len(there.table)
+    if not lost:
+        return
+    which = f"all {every} images" if lost == every else f"{lost} of the {every} images"
+    raise InputError(
+        f"harden.data: it names no images of its own, so the training images are those of [data], and {which} of the "
+        "audit are among them or of their patients. Name other images; one of these is enough:\n"
+        '  [harden.data]\n  where = {split = "train"}\n  \n  [harden.data]\n  table = "training.csv"'
+    )
+
+
 def _pairs(here: Mapping[int, str], there: Mapping[int, str]) -> tuple[tuple[int, int], ...]:
     known = {key: row for row, key in here.items()}
     return tuple((row, known[key]) for row, key in there.items() if key in known)
 
 
 def _count(pairs: Sequence[object]) -> str:
-    return "1 image" if len(pairs) == 1 else f"{len(pairs)} images"
+    return counted(len(pairs), "image")
 
 
 def _are(pairs: Sequence[object]) -> str:

@@ -60,5 +60,6 @@ def told(reference: EpochRow, now: EpochRow) -> str:
         single = f"{'rose' if now.single > reference.single else 'fell only'} from {before} to {after}"
     return (
         f"Epoch {now.epoch}: catastrophic overfitting: since epoch {reference.epoch} the score under one step "
-        f"{single}, and that under the judge fell from {reference.robust:.2f} to {now.robust:.2f}"
+        f"{single}, and that under the attack that chooses the epoch fell from {reference.robust:.2f} to "
+        f"{now.robust:.2f}"
     )

@@ -9,6 +9,7 @@ from palpate.hardening.contracts import EpochRow
 from palpate.hardening.loop.collapse import collapsed, stretch, told
 from palpate.hardening.loop.schedules import SLOW_START
 from palpate.hardening.loop.state import State
+from palpate.units import counted
 
 SLOWER = 0.25
 """A rollback leaves this share of the learning rate."""
@@ -59,15 +60,15 @@ def decide(state: State, row: EpochRow, settings: HardenSection, eps: float, fal
         eps: the full budget in stored values.
         fallback: name of the recipe that follows after catastrophic overfitting.
     """
+    last = row.epoch == settings.epochs
     low = row.clean < floor(state.rows, settings.lose_at_most)
     state.below = state.below + 1 if low else 0
     reference = collapsed(stretch(state.rows, state.since, state.begun), row)
     if reference is not None:
         if not state.fallen_back:
-            return Decision(
-                False, "switch", f"{told(reference, row)}. Rolled back to epoch {state.best}; the recipe is {fallback}."
-            )
-        return _back(state, told(reference, row))
+            way = _last_words(state) if last else f"Rolled back to {called(state.best)}; the recipe is {fallback}."
+            return Decision(False, "switch", f"{told(reference, row)}. {way}")
+        return _back(state, told(reference, row), last=last)
     if nothing := _nothing_learnt(state, row, settings, eps, low):
         return Decision(False, "stop", nothing)
     if state.below == _IN_A_ROW:
@@ -76,21 +77,32 @@ def decide(state: State, row: EpochRow, settings: HardenSection, eps: float, fal
             state,
             f"Epoch {row.epoch}: the clean score, {row.clean:.3f}, is below the floor of {allowed:.3f} for the second "
             "time in a row",
+            last=last,
         )
     best = is_best(state.rows, state.best, row, settings.lose_at_most)
     if not best and _out_of_patience(state, row, settings, eps):
         return Decision(
-            False, "stop", f"Stopped after epoch {row.epoch}: no better robust score in {settings.patience} epochs."
+            False,
+            "stop",
+            f"Stopped after epoch {row.epoch}: no better robust score in {counted(settings.patience, 'epoch')}.",
         )
     return Decision(best)
 
 
-def _back(state: State, why: str) -> Decision:
+def called(epoch: int) -> str:
+    """An epoch in words; 0 is the model before training."""
+    return f"epoch {epoch}" if epoch else "the model before training"
+
+
+def _back(state: State, why: str, *, last: bool) -> Decision:
     if state.rollbacks + 1 >= STOP_AFTER:
-        return Decision(False, "stop", f"{why}. It is the second rollback: stopped; the best epoch is {state.best}.")
-    return Decision(
-        False, "slower", f"{why}. Rolled back to epoch {state.best}; the learning rate is a quarter of before."
-    )
+        return Decision(False, "stop", f"{why}. It is the second rollback: stopped; {called(state.best)} is the best.")
+    way = f"Rolled back to {called(state.best)}; the learning rate is a quarter of before."
+    return Decision(False, "slower", f"{why}. {_last_words(state) if last else way}")
+
+
+def _last_words(state: State) -> str:
+    return f"It was the last epoch; {called(state.best)} is the best."
 
 
 def _nothing_learnt(state: State, row: EpochRow, settings: HardenSection, eps: float, low: bool) -> str:

@@ -17,6 +17,8 @@ from palpate.hardening.loop.training import Training
 from palpate.hardening.loop.weights import left_as_found
 from palpate.hardening.trainable import require_trainable
 
+CHECKPOINT = "checkpoint"
+"""Folder of the checkpoint, in that of the training."""
 EVERY = 120.0
 """Seconds between two checkpoints inside an epoch."""
 
@@ -58,7 +60,7 @@ def train(
     place = next(module.parameters()).device
     cuda = [place] if place.type == "cuda" else []
     with left_as_found(module), torch.random.fork_rng(cuda), repeatable(place), Interrupts() as interrupts:
-        training = Training(course, trainable(module), Checkpoint(folder / "checkpoint"), progress or Silence(), every)
+        training = Training(course, trainable(module), Checkpoint(folder / CHECKPOINT), progress or Silence(), every)
         training.open(dict(identity or {}))
         while not (training.state.finished or interrupts.asked):
             training.epoch(interrupts)

@@ -18,11 +18,12 @@ from palpate.hardening.loop.norms import drift
 from palpate.hardening.loop.processes import processes_for
 from palpate.hardening.loop.progress import Clock, News, Progress, Silence
 from palpate.hardening.loop.schedules import eps_share, rate_share
-from palpate.hardening.loop.select import FAIL_AFTER, SLOWER, Decision, decide
+from palpate.hardening.loop.select import FAIL_AFTER, SLOWER, Decision, called, decide
 from palpate.hardening.loop.state import State, Sums
 from palpate.hardening.loop.step import DivergedError, Practice, Step
 from palpate.hardening.loop.weights import Weights, all_finite, copied, stored, wearing
 from palpate.seeds import derive
+from palpate.units import counted
 from palpate.victim.draws import seed_torch
 
 _WORTH_KEEPING = 5.0
@@ -76,10 +77,10 @@ class Training:
         """
         self._identity = identity_of(self._course, self._learner.optimiser, given)
         self._versions = environment(self._processes.device, self._processes.count)
-        self._progress.start(self._course.settings.epochs, self._batches)
         if self._processes.first(self._checkpoint.exists()):
             self._go_on(self._checkpoint.load())
         else:
+            self._progress.start(self._course.settings.epochs, self._batches)
             self._begin()
         self._clock.lap()
 
@@ -97,10 +98,22 @@ class Training:
             self._progress.message(sentence)
         self.state = State.restored(contents["state"])
         self._best, self._last = self._kept(self.state.best), self._kept(self.state.last)
+        if self.state.finished:
+            self._say_finished()
+            return
+        self._progress.start(self._course.settings.epochs, self._batches)
         for row in self.state.rows:
             self._progress.epoch(row)
-        if not self.state.finished:
-            self._learner.restore(contents["learner"])
+        self._progress.message(f"Going on in epoch {self.state.epoch} after batch {self.state.batch}.")
+        self._learner.restore(contents["learner"])
+
+    def _say_finished(self) -> None:
+        self._progress.message(
+            f"Already finished: {counted(len(self.state.rows) - 1, 'epoch')}, with their results in "
+            f"{self._checkpoint.path.parent}. Nothing is trained again."
+        )
+        for event in self.state.events:
+            self._progress.message(event)
 
     def _kept(self, epoch: int) -> Weights:
         return self._checkpoint.load_weights(epoch) if epoch else self._before
@@ -228,9 +241,10 @@ class Training:
         state = self.state
         if decision.event:
             state.happened(decision.event)
+        # What happened inside the epoch was shown when it happened.
+        self._progress.epoch(row._replace(event=decision.event))
         row = row._replace(event=" ".join(state.pending))
         state.rows.append(row)
-        self._progress.epoch(row)
         if decision.best:
             state.best, self._best = row.epoch, self._last
         if decision.action in ("slower", "switch"):
@@ -254,10 +268,10 @@ class Training:
         batch = min(state.batch + 1, self._batches)
         place = f"Epoch {state.epoch}, batch {batch} of {self._batches}: {what}."
         if state.failures >= FAIL_AFTER:
-            event = f"{place} It is the third time: stopped; the best epoch is {state.best}."
+            event = f"{place} It is the third time: stopped; {called(state.best)} is the best."
             state.finished = True
         else:
-            event = f"{place} Rolled back to epoch {state.last}; the learning rate is a quarter of before."
+            event = f"{place} Rolled back to {called(state.last)}; the learning rate is a quarter of before."
             self._go_back(state.epoch, SLOWER)
             state.batch, state.sums = 0, Sums(seconds=state.sums.seconds)
         state.happened(event)

@@ -16,6 +16,7 @@ from palpate.audit.run.progress import Progress
 from palpate.audit.run.runner import AuditOutcome
 from palpate.audit.run.runner import audit as carry_out
 from palpate.audit.subject.subject import load_subject
+from palpate.errors import StorageError
 from palpate.hardening.proof.checks import RESTARTS, STEPS, Measured, measured, rows_of
 from palpate.hardening.proof.plans import Extent, proof_plan
 from palpate.hardening.proof.recorded import RECORDED, recorded
@@ -77,20 +78,19 @@ def prove(
     folders = hardened.folder / "before", hardened.folder / "after"
     plans = [proof_plan(hardened.material.plan, eps, extent, saved) for saved in (None, hardened.saved)]
     for which, made, folder in zip(("before", "after"), plans, folders, strict=True):
-        say(f"The audit {which} training.")
+        say(f"The audit {which} training{' is stored already' if _stored(made, folder) else ''}.")
         outcome = _audited(made, folder, shown, allow_pickle)
         if outcome.interrupted:
             return Proof(*folders, interrupted=True)
         write_report(RunFolder(folder))
     shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
-    say("Checks that the gain is real: restarts, searches without gradients, images against the old model.")
     subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
     rows = rows_of(subjects[0], extent)
     models = [
         Measured(subject, rows, task_of(made.task, "untargeted"), plan.run.batch, plan.seed)
         for made, subject in zip(plans, subjects, strict=True)
     ]
-    _write_checks(plan, models, eps, folders, extent)
+    _write_checks(plan, models, eps, folders, extent, say)
     return Proof(*folders)
 
 
@@ -100,7 +100,24 @@ def _audited(plan: Plan, folder: Path, shown: Shown, allow_pickle: bool) -> Audi
         return carry_out(plan, folder, update=True, allow_pickle=allow_pickle, progress=progress)
 
 
-def _write_checks(plan: Plan, models: list[Measured], eps: float, folders: tuple[Path, Path], extent: Extent) -> None:
+def _stored(plan: Plan, folder: Path) -> bool:
+    """Whether a run folder holds the finished audit of this plan."""
+    run = RunFolder(folder)
+    try:
+        same = run.plan.read_text(encoding="utf-8") == plan.text
+        return same and run.describe().get("status") == "finished" and run.complete()
+    except (OSError, StorageError):
+        return False
+
+
+def _write_checks(
+    plan: Plan,
+    models: list[Measured],
+    eps: float,
+    folders: tuple[Path, Path],
+    extent: Extent,
+    say: Callable[[str], None],
+) -> None:
     """Write `checks.json`; what it holds of these models and images already is not measured again."""
     known: list[Any] = [model.subject.identity(model.rows) for model in models]
     known += [eps, plan.seed, encode(plan.threat.build(eps))]
@@ -113,6 +130,7 @@ def _write_checks(plan: Plan, models: list[Measured], eps: float, folders: tuple
     read = [one.stored for one in recorded(*folders, models[0].rows, eps)]
     found = _measured_already(path, identity)
     if found is None:
+        say("Checks that the gain is real: more starts, another norm, images made against the old model.")
         found = [one.stored for one in measured(models[0], models[1], plan.threat, eps, extent)]
     contents: dict[str, Any] = {"version": 1, "identity": identity, "eps": eps, "measurements": [*found, *read]}
     if plan.harden is not None:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from palpate.report.model.typed import JsonObject, Number, Text
 
-State = Literal["passed", "refused", "not measured"]
+State = Literal["passed", "not shown", "refused", "not measured"]
+"""`not shown`: the estimate is as it should be, and its interval also holds what should not be."""
 
 
 class HardeningCheck(JsonObject):
@@ -39,6 +40,8 @@ class HardeningVerdict(JsonObject):
     """Whether the word may be used, why, and what it cost."""
 
     word: bool
+    """No check refuses it, and each was measured. A check that is `not shown` is a reservation, which the sentence
+    names."""
     sentence: Text
     eps: Number
     """The budget that was judged, in values."""

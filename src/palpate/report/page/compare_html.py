@@ -18,6 +18,7 @@ from palpate.report.model.wording import Wording
 from palpate.report.model.words import amount
 from palpate.report.page.compare_terminal import TITLES, between, said, value_in_words
 from palpate.report.page.templating import page_environment, script_hash, source
+from palpate.units import counted
 
 LEADING = (
     "result",
@@ -60,7 +61,13 @@ def render_comparison(comparison: Comparison) -> str:
 @cache
 def _environment() -> Environment:
     environment = page_environment()
-    environment.filters |= {"written": written, "between": between, "said": said, "at": value_in_words}
+    environment.filters |= {
+        "written": written,
+        "between": between,
+        "said": said,
+        "at": value_in_words,
+        "counted": counted,
+    }
     return environment
 
 

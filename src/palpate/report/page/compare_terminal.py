@@ -12,8 +12,10 @@ from palpate.report.compute.compare.gates import place_in_words
 from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.sentences import written
 from palpate.report.model.schema_compare import Change, Comparison, GateResult, Pair
+from palpate.report.model.schema_hardening import HardeningVerdict
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
+from palpate.units import counted
 
 SHOWN = (
     "result",
@@ -76,10 +78,7 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
     for detail in pair.details:
         console.print(Text(detail, style="dim"))
     if pair.hardening is not None:
-        console.print(Text(pair.hardening.sentence, style="bold green" if pair.hardening.word else "bold red"))
-        for check in pair.hardening.checks:
-            if check.state != "passed":
-                console.print(Text(f"  {check.state}: {check.sentence}"))
+        _word(pair.hardening, console)
     hidden = 0
     for section in SHOWN:
         found = [one for one in pair.changes if one.section == section]
@@ -89,9 +88,17 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
             console.print()
             console.print(_section(section, shown, (pair, comparison)))
     if hidden:
-        console.print(
-            Text(f"\n{hidden} more rows are on the page. {NOTHING}: no difference is established.", style="dim")
-        )
+        rows = counted(hidden, "more row is", "more rows are")
+        console.print(Text(f"\n{rows} on the page. {NOTHING}: no difference is established.", style="dim"))
+
+
+def _word(verdict: HardeningVerdict, console: Console) -> None:
+    """The verdict of a hardening, and each check that did not pass."""
+    others = [check for check in verdict.checks if check.state != "passed"]
+    colour = "red" if not verdict.word else "yellow" if others else "green"
+    console.print(Text(verdict.sentence, style=f"bold {colour}"))
+    for check in others:
+        console.print(Text(f"  {check.name}, {check.state}: {check.sentence}"))
 
 
 def _worth(change: Change, comparison: Comparison) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -58,6 +57,8 @@ def _nearest(
         # Without a surface there is no distance to it: nothing to grow from, or all of it equally deep.
         chosen[: 0 if grow else count] = mask.any()
         return chosen.reshape(mask.shape)
+    from scipy.ndimage import distance_transform_edt  # slow to import, and every plan imports this module
+
     distance = distance_transform_edt(~mask if grow else mask, sampling=sampling)
     places = np.flatnonzero((~mask if grow else mask) & free)
     chosen[places[np.argsort(distance.ravel()[places], kind="stable")[:count]]] = True

@@ -81,10 +81,13 @@ def test_by_interval_its_worse_end_must_be_within_the_limit():
 
 
 def test_it_says_what_the_interval_says():
-    assert judged("clean accuracy: at most 2 points worse").note == "So is the whole 95% interval."
+    assert judged("clean accuracy: at most 2 points worse").note == "The whole 95% interval is within the limit too."
     assert "not shown" in judged("clean accuracy: at most 1 point worse").note
     assert "also holds values within" in judged("robust accuracy at eps 4: at most 1 point worse").note
-    assert judged("robust accuracy under pgd: at most 1 point worse").note == "So is the whole 95% interval."
+    assert (
+        judged("robust accuracy under pgd: at most 1 point worse").note
+        == "The whole 95% interval is beyond the limit too."
+    )
 
 
 def test_an_undefined_figure_does_not_pass():

@@ -9,10 +9,10 @@ import pytest
 from palpate.errors import InputError
 from palpate.report.compute.compare.changes import adjusted, changes, reading
 from palpate.report.compute.compare.comparison import compare_runs
-from palpate.report.compute.compare.listing import ANY
+from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.measured import comparable
 from palpate.report.compute.compare.sentences import find, result_in_words
-from palpate.report.compute.hardening.checks import gain
+from palpate.report.compute.hardening.checks import clean_floor, gain
 from palpate.report.compute.hardening.given import given
 from palpate.report.compute.hardening.judge import judge, judge_measured
 from palpate.report.compute.hardening.verdict import Verdict
@@ -35,7 +35,12 @@ def proven(**shares: Any) -> dict[str, Any]:
     found = []
     for name, (before, after) in usual.items():
         found.append({"name": name, "before": before, "after": shares.get(name, after), "images": 64})
-    return {"version": 1, "eps": EPS, "measurements": [one for one in found if one["after"] is not None]}
+    return {
+        "version": 1,
+        "eps": EPS,
+        "lose_at_most": 0.1,
+        "measurements": [one for one in found if one["after"] is not None],
+    }
 
 
 def made(path, factor: float, fall: dict[str, float]) -> RunFolder:
@@ -100,6 +105,18 @@ def verdict_of(both, robust):
     return lambda checks: judge_measured(*both, given(checks, robust.path), EPS)
 
 
+@pytest.fixture(scope="module")
+def find_clean(both):
+    """The change of the clean accuracy, with another estimate, another low end, and other images."""
+
+    def made(value: float, low: float, images: int):
+        clean = find(both[2], "clean accuracy", CLEAN, None)
+        delta = clean.difference.model_copy(update={"value": value, "low": low})
+        return clean.model_copy(update={"difference": delta, "first": clean.first.model_copy(update={"total": images})})
+
+    return made
+
+
 def states(verdict: Verdict) -> dict[str, str]:
     return {one.name: one.state for one in verdict.reasons}
 
@@ -113,9 +130,26 @@ def test_a_real_gain_may_use_the_word_and_names_its_price(before, robust, verdic
     assert verdict == verdict_of(proven())
     assert verdict.word and set(states(verdict).values()) == {"passed"}, verdict.reasons
     assert verdict.sentence == "The word hardened may be used at eps 1: all 9 checks passed." and verdict.eps == EPS
+    assert said(verdict, "clean floor").endswith("points was allowed. The interval excludes a larger one.")
     names = [row.name for row in verdict.price]
     assert names[0] == "clean accuracy" and "clean accuracy of mild" in names
     assert "robust accuracy of severe under any attack at eps 1" in names
+
+
+def test_a_clean_loss_that_too_few_images_exclude_is_a_reservation(verdict_of, find_clean):
+    verdict = verdict_of({**proven(), "lose_at_most": 0.02})
+    assert verdict.word and [one.name for one in verdict.doubted] == ["clean floor"]
+    assert verdict.sentence == (
+        "The word hardened may be used at eps 1, with a reservation: 8 of 9 checks passed; not shown: clean floor."
+    )
+    (check,) = verdict.doubted
+    assert check.figures["low"] < -0.02 <= check.figures["change"]
+    assert f"do not exclude a loss of up to {-100 * check.figures['low']:.1f} points. About " in check.sentence
+    # A hundred images with a quarter of the width: sixteen times as many.
+    clean = find_clean(0.0, -0.08, 100)
+    assert clean_floor(clean, 0.02).sentence.endswith("About 1,600 images like these would, if nothing else changes.")
+    assert clean_floor(find_clean(0.0, -0.02, 100), 0.02).state == "passed"
+    assert clean_floor(find_clean(-0.021, -0.08, 100), 0.02).state == "refused"
 
 
 def test_masked_gradients_are_called_out_by_the_search_without_them(before, tmp_path):
@@ -194,7 +228,7 @@ def test_another_family_that_beats_both_alike_undoes_the_gain(before, tmp_path):
 def test_clean_accuracy_below_the_floor_refuses_the_word(before, tmp_path):
     with other_model(2.5, slips=0.3):
         poor = made(tmp_path / "poor", 1.0, {})
-    verdict = judge(before, relabelled(poor), proven())
+    verdict = judge(before, relabelled(poor), {**proven(), "lose_at_most": None})
     assert states(verdict)["clean floor"] == "refused" and "2.0 points was allowed" in said(verdict, "clean floor")
     assert states(judge(before, poor, {**proven(), "lose_at_most": 0.9}))["clean floor"] == "passed"
 
@@ -244,7 +278,7 @@ def test_files_of_the_run_folder_are_read_and_the_comparison_shows_the_verdict(b
     assert plain.pairs[0].hardening is None
     assert compare_runs([before, after], hardened=True).pairs[0].hardening.word is False
     (after.path / "harden.json").write_text(json.dumps({"eps": {"value": EPS}, "settings": {"lose_at_most": 0.04}}))
-    (after.path / "checks.json").write_text(json.dumps({**proven(), "eps": None}))
+    (after.path / "checks.json").write_text(json.dumps({**proven(), "eps": None, "lose_at_most": None}))
     verdict = compare_runs([before, after]).pairs[0].hardening
     assert verdict.word and verdict.eps == EPS
     assert next(one for one in verdict.checks if one.name == "clean floor").figures["floor"] == 0.04

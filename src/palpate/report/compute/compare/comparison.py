@@ -88,7 +88,7 @@ def _pair(
     switches = Switches(first.reading, other.reading, (first.shared.rows, other.shared.rows), names=names)
     shown = switches.of(first.figures, other.figures)
     letters = (first.side.letter, other.side.letter)
-    sentence, details = result_in_words(letters, found, shown, first.results, headline)
+    sentence, details = result_in_words((first.side.named, other.side.named), found, shown, first.results, headline)
     verdict = None
     if hardened or is_hardened(other.side.run.path):
         verdict = judge_measured(first, other, found, given(None, other.side.run.path), headline).stored

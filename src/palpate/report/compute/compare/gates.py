@@ -330,10 +330,18 @@ def _note(gate: Gate, change: Change, limit: float, by: By, *, passed: bool) -> 
     if by == "interval":
         return "The whole 95% interval is within the limit." if passed else "The 95% interval reaches beyond the limit."
     if passed:
-        return "So is the whole 95% interval." if inside else "The 95% interval reaches beyond the limit: not shown."
+        return (
+            "The whole 95% interval is within the limit too."
+            if inside
+            else "The 95% interval reaches beyond the limit: not shown."
+        )
     least = -_gain(replace_sign(change), worst=True)
     beyond = least < (limit if gate.better else -limit)
-    return "So is the whole 95% interval." if beyond else "The 95% interval also holds values within the limit."
+    return (
+        "The whole 95% interval is beyond the limit too."
+        if beyond
+        else "The 95% interval also holds values within the limit."
+    )
 
 
 def replace_sign(change: Change) -> Change:

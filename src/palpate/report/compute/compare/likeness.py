@@ -26,7 +26,7 @@ class Side:
     @property
     def named(self) -> str:
         """`B (after)`."""
-        return f"{self.letter} ({self.run.path.name})"
+        return f"{self.letter} ({self.run.path.resolve().name})"
 
 
 def sides(paths: Sequence[Path | str | RunFolder]) -> list[Side]:

@@ -10,6 +10,7 @@ from palpate.report.model.schema import Results
 from palpate.report.model.schema_compare import Change, Switch
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import NOTHING, p_value, percent, points
+from palpate.units import counted
 
 
 def find(changes: Sequence[Change], figure: str, under: str, eps: float | None, part: str = "") -> Change | None:
@@ -27,40 +28,37 @@ def find(changes: Sequence[Change], figure: str, under: str, eps: float | None, 
 
 
 def result_in_words(
-    letters: tuple[str, str], changes: Sequence[Change], switches: Sequence[Switch], results: Results, eps: float | None
+    names: tuple[str, str], changes: Sequence[Change], switches: Sequence[Switch], results: Results, eps: float | None
 ) -> tuple[str, list[str]]:
     """The sentence of a pair, and further ones.
 
     Args:
-        letters: of the first and the later run.
+        names: of the first and the later run, such as `A (before)`.
         changes: all figures.
         switches: who changed on which image.
         results: of the first run, for its words.
         eps: the budget of the sentence; None without a common attack.
     """
+    words = Wording(results.task)
     clean = find(changes, "clean accuracy", CLEAN, None)
     robust = None if eps is None else find(changes, "robust accuracy", ANY, eps)
-    details = (
-        [_change_in_words(clean, letters, results, f"Without an attack, {Wording(results.task).share}")]
-        if clean
-        else []
-    )
+    details = [_change_in_words(clean, names, f"Without an attack, {words.share}")] if clean else []
     if robust is None:
         sentence = details[0] if details else "No figure is common to these runs."
-        return sentence, details[1:] + _switched(letters, switches, None)
-    where = f"Under any attack at eps {results.data.written(eps)}, {Wording(results.task).share}"
-    return _change_in_words(robust, letters, results, where), details + _switched(letters, switches, eps)
+        return sentence, details[1:] + _switched(names, switches, words, None)
+    where = f"Under any attack at eps {results.data.written(eps)}, {words.share}"
+    return _change_in_words(robust, names, where), details + _switched(names, switches, words, eps)
 
 
-def _change_in_words(change: Change, letters: tuple[str, str], results: Results, subject: str) -> str:
+def _change_in_words(change: Change, names: tuple[str, str], subject: str) -> str:
     before, after = percent(change.first.value), percent(change.second.value)
     if change.difference.value is None:
         return f"{subject} is not defined for both runs."
     if change.reading == "not established":
-        verb = f"is {before} in {letters[0]} and {after} in {letters[1]}; no difference is established"
+        verb = f"is {before} in {names[0]} and {after} in {names[1]}; no difference is established"
     else:
         way = "rises" if change.difference.value > 0 else "falls"
-        verb = f"{way} from {before} in {letters[0]} to {after} in {letters[1]}"
+        verb = f"{way} from {before} in {names[0]} to {after} in {names[1]}"
     return f"{subject} {verb}: {delta_in_words(change)}."
 
 
@@ -88,13 +86,13 @@ def written(change: Change, value: float | None) -> str:
     return text.replace("-", "−")
 
 
-def _switched(letters: tuple[str, str], switches: Sequence[Switch], eps: float | None) -> list[str]:
+def _switched(names: tuple[str, str], switches: Sequence[Switch], words: Wording, eps: float | None) -> list[str]:
     found = next((one for one in switches if one.eps == eps), None)
     if found is None:
         return []
-    gained, lost = len(found.gained), len(found.lost)
-    what = "without an attack" if eps is None else "under any attack"
+    where = "Without an attack" if eps is None else "Under any attack"
+    good = "right" if words.task.classification else "acceptable"
     return [
-        f"Image by image {what}: {gained} {'is' if gained == 1 else 'are'} acceptable only in {letters[1]}, {lost} "
-        f"only in {letters[0]}; {found.both} in both, {found.neither} in neither."
+        f"{where}, {good} only in {names[1]}: {counted(len(found.gained), 'image')}. Only in {names[0]}: "
+        f"{len(found.lost)}. In both: {found.both}. In neither: {found.neither}."
     ]

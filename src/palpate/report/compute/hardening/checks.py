@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,9 @@ from palpate.report.compute.hardening.verdict import COUNT, NEAR_ZERO, SHARE, TI
 from palpate.report.model.schema_compare import Change
 from palpate.report.model.schema_hardening import State
 from palpate.report.model.words import percent, points
+from palpate.units import counted
 
+_EXACT = 1e-9
 _NO_EFFECT, _ALL = 0.9, 0.02
 """An attack that leaves more than the first share of the old model's right images, or less than the second of both
 models', says nothing about a gain."""
@@ -39,15 +42,33 @@ def gain(robust: Change | None) -> Check:
 
 
 def clean_floor(clean: Change | None, floor: float) -> Check:
-    """Clean accuracy loses at most what was allowed."""
+    """Clean accuracy loses at most what was allowed: the whole interval is above the floor (non-inferiority)."""
     name = "clean floor"
     if clean is None or clean.difference.value is None:
         return Check(name, "not measured", "The runs have no clean accuracy.")
-    value = clean.difference.value
-    kept = value >= -floor - 1e-9
+    value, low = clean.difference.value, clean.difference.low
+    figures = {"change": value, "low": low, "floor": floor}
     allowed = points(floor).removeprefix("+")
     text = f"Clean accuracy changes by {delta_in_words(clean)}; a loss of {allowed} points was allowed."
-    return Check(name, "passed" if kept else "refused", text, {"change": value, "floor": floor})
+    if value < -floor - _EXACT:
+        return Check(name, "refused", text, figures)
+    if low is None:
+        return Check(name, "not shown", f"{text} There is no interval, so a larger loss is not excluded.", figures)
+    if low >= -floor - _EXACT:
+        return Check(name, "passed", f"{text} The interval excludes a larger one.", figures)
+    loss = points(-low).removeprefix("+")
+    text += f" These images do not exclude a loss of up to {loss} points.{_wanted(clean, floor)}"
+    return Check(name, "not shown", text, figures)
+
+
+def _wanted(clean: Change, floor: float) -> str:
+    """How many images would exclude it: an interval of n images is as wide as 1 / sqrt(n)."""
+    value, low, images = clean.difference.value, clean.difference.low, clean.first.total
+    if value is None or low is None or not images or value + floor < _EXACT:
+        return ""
+    wanted = images * ((value - low) / (value + floor)) ** 2
+    digits = 10 ** max(len(str(int(wanted))) - 2, 0)
+    return f" About {math.ceil(wanted / digits) * digits:,} images like these would, if nothing else changes."
 
 
 def many_steps(before: Beating, after: Beating) -> Check:
@@ -101,8 +122,8 @@ def no_gradients(after: Beating, given: Given) -> Check:
         more = _more(only, total) or _more(fell - by_white, total)
         states.append("refused" if more else "passed")
         texts.append(
-            f"Of {total} images that could be attacked, the white box beats {by_white}, and the search without "
-            f"gradients ({', '.join(free.names)}) {only} others."
+            f"Of {counted(total, 'image')} that could be attacked, the white box beats {by_white}, and the search "
+            f"without gradients ({', '.join(free.names)}) {only} others."
         )
         figures |= {"images": total, "white box": by_white, "only without gradients": only}
     _beside(given.pair(names.WHITE_BOX, names.NO_GRADIENTS), "a search without gradients", states, texts, figures)
@@ -118,7 +139,9 @@ def transfer(after: Beating, given: Given) -> Check:
     if moved.known and white.known and among.any():
         total, only = int(among.sum()), int((moved.hits & ~white.hits & among).sum())
         states.append("refused" if _more(only, total) else "passed")
-        texts.append(f"Of {total} images, images made against another model beat {only} that the white box does not.")
+        texts.append(
+            f"Of {counted(total, 'image')}, images made against another model beat {only} that the white box does not."
+        )
         figures |= {"images": total, "only transferred": only}
     pair = given.pair(names.WHITE_BOX, names.OLD_IMAGES) or given.pair(names.MANY_STARTS, names.OLD_IMAGES)
     _beside(pair, "images made against the old model", states, texts, figures)
@@ -141,7 +164,8 @@ def _beside(
     more = _more(round((white.after - other.after) * other.images), other.images)
     states.append("refused" if more else "passed")
     texts.append(
-        f"On {other.images} images the white box leaves {percent(white.after)}, {what} {percent(other.after)}."
+        f"On {counted(other.images, 'image')} the white box leaves {percent(white.after)}, {what} "
+        f"{percent(other.after)}."
     )
     figures |= {f"left by {white.name}": white.after, f"left by {other.name}": other.after}
 
@@ -172,7 +196,7 @@ def far_budget(after: Measured, eps: float, given: Given) -> Check:
     measured = given.one(names.FAR)
     # The hardening may have read its share from the same records; then it would say the same twice.
     if measured is not None and measured.after is not None and measured.after not in left.values():
-        left[f"at 4 times the budget, on {measured.images} images"] = measured.after
+        left[f"at 4 times the budget, on {counted(measured.images, 'image')}"] = measured.after
     if not left:
         return Check(name, "not measured", "No attack had four times the budget.")
     fallen = min(left.values()) <= NEAR_ZERO
@@ -190,7 +214,7 @@ def restarts(after: Beating, given: Given) -> Check:
         total, more = int(among.sum()), int((two.hits & ~one.hits & among).sum())
         if total:
             states.append("refused" if _more(more, total) else "passed")
-            texts.append(f"Of {total} images, '{many}' with more starts beats {more} that '{few}' does not.")
+            texts.append(f"Of {counted(total, 'image')}, '{many}' with more starts beats {more} that '{few}' does not.")
             figures |= {"images": total, "only with more starts": more}
     _beside(given.pair(names.ONE_START, names.MANY_STARTS), "several starts", states, texts, figures)
     texts = [text.replace("the white box leaves", "one start leaves") for text in texts]
@@ -221,7 +245,7 @@ def other_families(before: Beating, after: Beating, given: Given) -> Check:
             _undone(kind, shares[0].value, shares[1].value, states, texts, figures)
     other = given.one(names.OTHER_NORM)
     if other is not None and other.before is not None and other.after is not None:
-        _undone(f"another norm, on {other.images} images", other.before, other.after, states, texts, figures)
+        _undone(f"another norm, on {counted(other.images, 'image')}", other.before, other.after, states, texts, figures)
     missing = "No attack of another family or norm told the two models apart."
     return _joined(name, states, texts, figures, missing)
 

@@ -1,9 +1,10 @@
-"""The verdict of a hardening: checks that passed, refuse the word or were not measured, and the price."""
+"""The verdict of a hardening: checks that passed, are not shown, refuse the word or were not measured; the price."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from palpate.report.model.schema_hardening import HardeningCheck, HardeningVerdict, PriceRow, State
 
@@ -23,7 +24,7 @@ class Check:
 
     Attributes:
         name: a few words.
-        state: `passed`, `refused` or `not measured`; only `passed` allows the word.
+        state: `passed`; `not shown`, a reservation; `refused` or `not measured`, which prevent the word.
         sentence: what was seen, or what is missing.
         figures: the numbers of the sentence by their names.
     """
@@ -39,7 +40,7 @@ class Verdict:
     """Whether a model may be called *hardened*.
 
     Attributes:
-        word: every check passed.
+        word: no check refuses it, and each was measured.
         reasons: the checks, in a fixed order.
         price: what else changed: clean, per class, per subgroup, small structures, artefacts.
         eps: the budget that was judged, in values; None if there is none.
@@ -63,6 +64,11 @@ class Verdict:
         return tuple(one for one in self.reasons if one.state == "not measured")
 
     @property
+    def doubted(self) -> tuple[Check, ...]:
+        """The checks that too few images leave open."""
+        return tuple(one for one in self.reasons if one.state == "not shown")
+
+    @property
     def stored(self) -> HardeningVerdict:
         """As in `compare.json`."""
         checks = [
@@ -83,14 +89,19 @@ def concluded(reasons: tuple[Check, ...], price: tuple[PriceRow, ...], eps: floa
         eps: the budget that was judged.
         written: that budget in words; empty if there is none.
     """
-    refused = [one.name for one in reasons if one.state == "refused"]
-    missing = [one.name for one in reasons if one.state == "not measured"]
-    word = bool(reasons) and not refused and not missing
+    named = {state: [one.name for one in reasons if one.state == state] for state in get_args(State)}
+    word = bool(reasons) and not named["refused"] and not named["not measured"]
     where = f" at eps {written}" if written else ""
-    if word:
+    if word and not named["not shown"]:
         sentence = f"The word hardened may be used{where}: all {len(reasons)} checks passed."
+    elif word:
+        passed = f"{len(named['passed'])} of {len(reasons)} checks passed"
+        sentence = (
+            f"The word hardened may be used{where}, with a reservation: {passed}; not shown: "
+            f"{', '.join(named['not shown'])}."
+        )
     else:
-        against = [f"refused by: {', '.join(refused)}"] if refused else []
-        against += [f"not measured: {', '.join(missing)}"] if missing else []
+        said = {"refused by": named["refused"], **{state: named[state] for state in ("not measured", "not shown")}}
+        against = [f"{how}: {', '.join(names)}" for how, names in said.items() if names]
         sentence = f"The word hardened may not be used{where}; {'; '.join(against)}."
     return Verdict(word, reasons, price, eps, sentence)
