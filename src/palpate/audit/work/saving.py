@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def storable(header: Header, image: Tensor) -> Array:
-    """The stored numbers nearest to the values of an image, or of several; values that the file cannot store are clipped."""
+    """The stored numbers nearest to the values of one image or several, clipped to what the file can store."""
     values = image.detach().cpu().numpy().astype(np.float64)
     return header.stored(values if header.bounds is None else values.clip(*header.bounds))
 
