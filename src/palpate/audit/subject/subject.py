@@ -163,6 +163,16 @@ class Subject:
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """The identity of the model and of some images, as JSON."""
+        return {
+            **self.model_identity,
+            "spacings": [self.spacing_of(row) for row in rows],
+            "data": self.table.fingerprint(rows),
+            "rows": list(rows),
+        }
+
+    @property
+    def model_identity(self) -> dict[str, Any]:
+        """The identity of the model, as JSON."""
         # Without defences a model keeps the identity that it had.
         around = {"defences": encode(self.victim.defences)} if self.victim.defences else {}
         return {
@@ -172,9 +182,6 @@ class Subject:
             "preprocess": encode(self.preprocess),
             "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
-            "spacings": [self.spacing_of(row) for row in rows],
-            "data": self.table.fingerprint(rows),
-            "rows": list(rows),
         }
 
     def spread(self, rows: Sequence[int], count: int) -> tuple[int, ...]:
