@@ -15,6 +15,13 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _nothing_in_the_users_home() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PALPATE_CACHE", "0")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _no_waiting_for_the_disk() -> Iterator[None]:
     # What a test writes need not survive a power failure. Waiting for the disk took as long as the audits themselves.
     with pytest.MonkeyPatch.context() as patch:

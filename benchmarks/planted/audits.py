@@ -57,6 +57,9 @@ images = 0
 [export]
 images = "none"
 
+[quality]
+share = 1.0
+
 [run]
 batch = {images}
 shard = {images}

@@ -108,6 +108,8 @@ def test_few_probed_images_are_named_with_their_reason():
     judged = attack_quality(evidence(pgd(), probes=few))
     assert judged.degree == "medium" and judged.reasons == ("Only 3 images were probed; write quality.images = 8.",)
     assert attack_quality(evidence(pgd(), probes=())).reasons == ("No image was probed; write quality.images = 8.",)
+    (reason,) = attack_quality(evidence(pgd(), probes=few, share=0.65)).reasons
+    assert "only a share" in reason and reason.endswith("write quality.share = 0.65.")
     assert attack_quality(evidence(pgd(), probes=few, survivors=3)).degree == "high", "all that are left"
 
 

@@ -201,8 +201,7 @@ class Rows:
 
     def turn(self, row: int) -> int:
         """The orientation that turned one row, which writing must reverse; 1 if it was not turned."""
-        single = len(self.paths(row)) == 1
-        return self.header(row).orientation if self.cases[row].upright and single else 1
+        return self.header(row).orientation if self.cases[row].upright and len(self.paths(row)) == 1 else 1
 
     def placed(self, places: Places) -> Self:
         """The rows, after a check that all files are in allowed folders, with names without folders of this machine.

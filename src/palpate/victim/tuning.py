@@ -13,9 +13,9 @@ from palpate.allocator import keep_freed_memory
 from palpate.tensors import leaves
 from palpate.victim.victim import MemoryLayout, Tuning, Victim
 
-_IMAGES, _FEWER, _VALUES = 8, 4, 2**18
-"""Images of a timed step: eight, or down to four where so many have more values than this, because larger images load
-the processor as well."""
+_IMAGES, _FEWER, _VALUES, _LARGE = 8, 4, 2**18, 2**20
+"""Images of a timed step: eight, or down to four where so many have more values than `_VALUES`, because larger images
+load the processor as well; one of `_LARGE` values, such as a volume, does so alone."""
 _WORTH_IT = 0.97
 """The share of time that a change of layout or arithmetic must save; below it, noise would decide."""
 
@@ -28,7 +28,7 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
 
     Args:
         victim: the model under test.
-        images: images (B, C, *spatial) in stored values; at most 8 are used, of large ones 4.
+        images: images (B, C, *spatial) in stored values; at most 8 are used, of large ones 4, of volumes 1.
         mixed: allow bfloat16 in the search if it is faster. It is not even timed where the device has no instructions
             for it (`has_bfloat16`).
         layout: use this memory layout instead of timing both.
@@ -37,7 +37,8 @@ def choose(victim: Victim, images: Tensor, *, mixed: bool = False, layout: Memor
         The value for `victim.tuning`. Timing is noisy, so two calls may differ; store it with the results.
     """
     keep_freed_memory()
-    sample = images[: min(_IMAGES, max(_FEWER, _VALUES // images[0].numel()))]
+    size = images[0].numel()
+    sample = images[: min(_IMAGES, max(_FEWER if size < _LARGE else 1, _VALUES // size))]
     best = Tuning(layout=layout or "contiguous", fold=True)
     seconds = _step_seconds(victim, sample, best)
     candidates: list[dict[str, str]] = [] if layout else [{"layout": "channels_last"}]

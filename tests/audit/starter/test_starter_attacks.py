@@ -55,7 +55,7 @@ def test_one_climb_goes_on_where_scores_still_fall(tmp_path: Path, kind: str) ->
 
 def test_the_fields_of_the_probes_are_written_with_what_they_cost(tmp_path: Path) -> None:
     text, plan = planned(tmp_path, "classification")
-    assert "quality" in plan.model_fields_set and (plan.quality.images, plan.quality.share) == (8, 1.0)
+    assert "quality" in plan.model_fields_set and (plan.quality.images, plan.quality.share) == (8, 0.25)
     lines = [line for line in text.partition("[quality]")[2].splitlines() if " = " in line and line[0] != "#"]
     assert [line.partition(" = ")[0] for line in lines[:2]] == list(type(plan.quality).model_fields)
     assert "passes" in lines[0] and "passes" in lines[1]

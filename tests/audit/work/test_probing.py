@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from palpate.audit.plan.items import items
 from palpate.audit.run.runner import audit
+from palpate.audit.work import probing
 from palpate.audit.work.traces import traceable
 from palpate.quality.probes import FREE, STARTS
 from palpate.report.compute.results import measure
@@ -35,14 +38,25 @@ def test_probes_spend_at_most_their_share_of_the_passes_of_the_attacks(tmp_path:
     run, goal = probed(tmp_path, attacks)
     (attack,) = measure(run).attacks
     assert goal["spent"] == attack.forwards + attack.backwards > 0
-    # So little was spent that the share pays for less than the 4 images that are always probed.
-    assert goal["spent"] // goal["each"] < 4 == len(goal["rows"]) < goal["survivors"]
+    # So little was spent that the share pays for less than the 2 images that are always probed.
+    assert goal["spent"] // goal["each"] < 2 == len(goal["rows"]) < goal["survivors"]
+    judged = measure(run).validity.goals[0]
+    assert judged.quality == "medium" and "Only 2 images were probed" in judged.quality_reasons[0]
     # With a larger share, as many images as it pays for; no record of an attack changes.
     records = tiny.shards(run.path)
     share = 5.5 * goal["each"] / goal["spent"]
     run, goal = probed(tmp_path, attacks, f"[quality]\nshare = {share}\n")
     assert len(goal["rows"]) == 5 < goal["survivors"] and tiny.shards(run.path) == records
     assert measure(run).validity.goals[0].quality == "high"
+
+
+def test_probes_of_an_earlier_palpate_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write(tmp_path)
+    attacks = '[[attacks]]\nattack = "pgd"\nsteps = 3\n'
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "_counts", lambda plan, paid: (4, 4))
+        _, before = probed(tmp_path, attacks)
+    assert len(before["rows"]) == 4 and probed(tmp_path, attacks)[1] == before
 
 
 def test_probes_leave_out_what_the_stages_of_an_attack_have_done(tmp_path: Path) -> None:

@@ -302,11 +302,12 @@ def test_images_of_several_sizes_share_an_array_with_nothing_beside_them() -> No
     ("section", "spent", "expected"),
     [
         ("", 0, (1, 1)),
-        ("", 2 * 30 * 20, (2, 1)),
-        ("", 5 * 30 * 20, (2, 2)),
-        ("", 9 * 30 * 20, (3, 3)),
+        ("", 3 * 30 * 20, (1, 1)),
+        ("", 4 * 30 * 20, (2, 1)),
+        ("", 31 * 30 * 20, (4, 1)),
+        ("", 64 * 30 * 20, (4, 2)),
         ("", 10**9, (4, 3)),
-        ("[stability]\nsmoothed = false\n", 2 * 20 * 20, (2, 1)),
+        ("[stability]\nsmoothed = false\n", 4 * 20 * 20, (2, 1)),
         ("[stability]\nstarts = 2\n", 0, (4, 2)),
     ],
 )

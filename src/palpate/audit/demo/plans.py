@@ -56,12 +56,14 @@ def _artefact(name: str) -> str:
 def _few(probed: int) -> str:
     """Traces and probes of fewer images than by default: probes of masks and boxes take as long as their attacks."""
     return f"""\
-# A real audit leaves out these two tables. It then traces 4 images of each attack, and probes 8 of each goal.
+# A real audit leaves out these two tables. It then traces up to 4 images of each attack, and probes up to 8
+# of each goal.
 [stability]
 images = 2
 
 [quality]
 images = {probed}
+share = 1.0
 
 """
 

@@ -57,7 +57,7 @@ class After:
         before: dict[str, dict[str, Any]] = {entry["identity"]: entry for entry in journal.quality["goals"]}
         # The list of shards in run.json decides which records are read.
         journal.begin()
-        jobs = probe_jobs(self.plan, self.subject, self.run, journal.shards)
+        jobs = probe_jobs(self.plan, self.subject, self.run, journal.shards, before.keys())
         entries = {job.identity: before.get(job.identity) for job in jobs}
         self._enter_probes(entries)
         if all(entries.values()):

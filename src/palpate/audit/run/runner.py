@@ -60,6 +60,9 @@ from palpate.victim.forms import is_opaque
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
+_LOOKED_AT = 16
+"""Images on which the model is tried before an audit; more show no more, and cost as much as steps of the attacks."""
+
 
 @dataclass(frozen=True)
 class AuditOutcome:
@@ -146,7 +149,7 @@ def audit(
 
 def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
     """Check the model, choose the settings of the search, and store the plan."""
-    sample = subject.like_first(subject.spread(range(len(subject.table)), plan.run.batch))
+    sample = subject.like_first(subject.spread(range(len(subject.table)), min(plan.run.batch, _LOOKED_AT)))
     findings = set_thresholds(subject, room)
     looked, tuning = room.some(
         sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)

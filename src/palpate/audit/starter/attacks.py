@@ -22,7 +22,7 @@ QUALITY = """\
 # could have missed something. No figure changes.
 [quality]
 images = 8   # images of each goal; each costs about {each} passes. 0: the report never calls the attacks' quality high
-share = 1.0  # at most this share of the passes of the goal's attacks; but 4 images are always probed
+share = 0.25 # at most this share of the passes of the goal's attacks; but 2 images are always probed
 """
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from palpate.audit.plan.tasks import plan_task
+from palpate.audit.subject.machine import machine, versions
 from palpate.audit.subject.notes import model_notes
 from palpate.audit.subject.preflight import AuditFinding, preflight
+from palpate.audit.subject.remembered import remembered
 from palpate.audit.subject.subject import Subject
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
@@ -61,9 +64,23 @@ def _tuning(plan: Plan, subject: Subject, images: Tensor, before: dict[str, Any]
     if chosen is not None and stored.get("precision") == plan.run.precision:
         return chosen
     try:
-        return choose(subject.victim, images, mixed=mixed)
+        return remembered(_facts(subject, images, mixed), lambda: choose(subject.victim, images, mixed=mixed))
     except (InputError, RuntimeError) as error:
         if out_of_memory(error):
             raise
         # A model without gradients, or one that runs in its own format only; preflight has reported it.
         return Tuning()
+
+
+def _facts(subject: Subject, images: Tensor, mixed: bool) -> dict[str, Any]:
+    """What decides which settings are fastest."""
+    return {
+        **subject.model_identity,
+        "shape": list(images.shape[1:]),
+        "images": len(images),
+        "mixed": mixed,
+        "draws": subject.victim.draws,
+        "machine": machine(subject.device),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from palpate.audit.plan.sections.tasks import SegmentationSection
 from palpate.audit.plan.tables import load_table
 from palpate.audit.plan.tasks import Grid
 from palpate.audit.subject import collate
+from palpate.audit.subject.decoded import Decoded
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
 from palpate.audit.subject.surrogate import Surrogate, load_surrogate
@@ -81,6 +82,8 @@ class Subject:
     structures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     surrogate: Surrogate | None = None
+    # Not an argument: a copy with other files, or in another process, begins with none.
+    _decoded: Decoded = field(default_factory=Decoded, init=False, repr=False, compare=False)
 
     @property
     def grid(self) -> Grid:
@@ -123,7 +126,7 @@ class Subject:
         self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
         if self.surrogate is not None:
             self.surrogate.prepare(self.spacing_of(rows[0]))
-        pixels = np.stack([self.table.image(row).astype(np.float32) for row in rows])
+        pixels = np.stack([self._decoded.of(row, self.table.image).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
 
     def targets(self, rows: Sequence[int]) -> Tree:
@@ -160,6 +163,16 @@ class Subject:
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """The identity of the model and of some images, as JSON."""
+        return {
+            **self.model_identity,
+            "spacings": [self.spacing_of(row) for row in rows],
+            "data": self.table.fingerprint(rows),
+            "rows": list(rows),
+        }
+
+    @property
+    def model_identity(self) -> dict[str, Any]:
+        """The identity of the model, as JSON."""
         # Without defences a model keeps the identity that it had.
         around = {"defences": encode(self.victim.defences)} if self.victim.defences else {}
         return {
@@ -169,9 +182,6 @@ class Subject:
             "preprocess": encode(self.preprocess),
             "inferer": encode(self.victim.inferer),
             "bounds": list(self.victim.bounds),
-            "spacings": [self.spacing_of(row) for row in rows],
-            "data": self.table.fingerprint(rows),
-            "rows": list(rows),
         }
 
     def spread(self, rows: Sequence[int], count: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ Probes come after all attacks and do not change their records. What they find is
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from palpate.audit.work.shards import Shard, under_attack
 from palpate.contracts import Attack
 from palpate.metrics.panel import Images, Outcome, Panel, arrange
 from palpate.metrics.stages import least_passes
-from palpate.metrics.validity.quality import SAMPLE
+from palpate.metrics.validity.quality import SEVERAL
 from palpate.metrics.validity.survivors import Survivors, survivors
 from palpate.quality import PROBES, Probed, Setting, planned, probe
 from palpate.quality.probes import FREE, QUERIES, STARTS
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 PROBE_VERSION = 2
 """It increases when probes give other results."""
+FEWEST, ONCE, WHOLE = SEVERAL, 4, 1.0
+"""Images that are probed whatever that costs: so many that an indicator can fire. An earlier palpate probed `ONCE`, and
+at the default share `WHOLE`."""
 OTHERS = 3
 """Stages with gradients that replace a climb from other starts."""
 
@@ -70,8 +73,17 @@ class ProbeJob:
         return f"{self.goal}, probed on {len(self.rows)} image{'' if len(self.rows) == 1 else 's'}"
 
 
-def probe_jobs(plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Shard]) -> tuple[ProbeJob, ...]:
+def probe_jobs(
+    plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Shard], known: Collection[str] = ()
+) -> tuple[ProbeJob, ...]:
     """The goals to probe, in the plan's order: those with an attack whose records are complete.
+
+    Args:
+        plan: the plan.
+        subject: the model and the images.
+        run: the run folder.
+        shards: those of the plan.
+        known: identities of the probes that were made; those of an earlier palpate stay.
 
     Raises:
         StorageError: a shard cannot be read.
@@ -89,13 +101,14 @@ def probe_jobs(plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Sh
     panel = arrange(run.frame(stored.__contains__))
     named = {shard.item.name: shard.item for shard in shards if shard.item.name in complete}
     goals = dict.fromkeys(item.goal for item in named.values())
-    return tuple(_job(plan, subject, [item for item in named.values() if item.goal == goal], panel) for goal in goals)
+    own_items = [[item for item in named.values() if item.goal == goal] for goal in goals]
+    return tuple(_job(plan, subject, items, panel, known) for items in own_items)
 
 
-def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> ProbeJob:
+def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel, known: Collection[str]) -> ProbeJob:
     """The probes of one goal.
 
-    They are planned to spend at most a share of the passes of the attacks, but `SAMPLE` images are always probed: cheap
+    They are planned to spend at most a share of the passes of the attacks, but `FEWEST` images are always probed: cheap
     attacks are those that most likely missed something.
     """
     goal, wanted = items[0].goal, plan.quality.images
@@ -108,8 +121,6 @@ def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> P
     setting = Setting(base, plan.threat.build(left.eps), high - low, name, made[by])
     spent = sum(int(one.forwards.sum() + one.backwards.sum()) for one in outcomes.values())
     each = planned(setting)
-    affordable = int(plan.quality.share * spent / each)
-    rows = subject.spread(left.rows, min(wanted, max(SAMPLE, affordable)))
     decides = {
         "probe": PROBE_VERSION,
         "probes": [one for one in PROBES if one not in made[by]],
@@ -120,8 +131,23 @@ def _job(plan: Plan, subject: Subject, items: Sequence[Item], panel: Panel) -> P
         "seed": plan.seed,
         "precision": plan.run.precision,
     }
-    identity = digest({**decides, **subject.identity(rows)})
+    for count in _counts(plan, spent / each):
+        rows = subject.spread(left.rows, min(wanted, count))
+        identity = digest({**decides, **subject.identity(rows)})
+        if identity in known:
+            break
     return ProbeJob(goal, setting, items[0], left, rows, identity, spent, each, by if made[by] else "")
+
+
+def _counts(plan: Plan, paid: float) -> tuple[int, int]:
+    """How many images an earlier palpate would have probed, and how many are probed now.
+
+    Args:
+        plan: the plan.
+        paid: images that all passes of the attacks of the goal would pay for.
+    """
+    before = plan.quality.share if "share" in plan.quality.model_fields_set else WHOLE
+    return max(ONCE, int(before * paid)), max(FEWEST, int(plan.quality.share * paid))
 
 
 def _base(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Item | None:

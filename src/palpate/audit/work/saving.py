@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from torch import Tensor
 from palpate.audit.subject.subject import Subject
 from palpate.data.formats.forms import Array
 from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
-from palpate.data.formats.raster import Plain
+from palpate.data.formats.raster import Original, Plain, Raster
 from palpate.data.formats.registry import format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def storable(header: Header, image: Tensor) -> Array:
-    """The stored numbers nearest to an image's values; values that the file cannot store are clipped."""
+    """The stored numbers nearest to the values of one image or several, clipped to what the file can store."""
     values = image.detach().cpu().numpy().astype(np.float64)
     return header.stored(values if header.bounds is None else values.clip(*header.bounds))
 
@@ -36,11 +37,20 @@ def as_stored(subject: Subject, rows: Sequence[int], images: Tensor) -> Tensor:
     """Images (B, C, *spatial) rounded to stored numbers: post-processing in a hospital begins with a file."""
     low, high = subject.victim.bounds
     held = []
-    for row, image in zip(rows, images, strict=True):
-        header = subject.headers[row]
-        values = image if header.lattice is None else torch.from_numpy(header.values(storable(header, image)))
+    headers = [subject.headers[row] for row in rows]
+    # Files of one kind, as nearly always in a batch, are rounded together.
+    for _, alike in groupby(range(len(rows)), key=lambda place: _map(headers[place])):
+        places = list(alike)
+        header, values = headers[places[0]], images[places[0] : places[-1] + 1]
+        if header.lattice is not None:
+            values = torch.from_numpy(header.values(storable(header, values)))
         held.append(values.to(images).clamp(low, high))
-    return torch.stack(held)
+    return torch.cat(held)
+
+
+def _map(header: Header) -> tuple[object, ...]:
+    """What decides the stored numbers of values."""
+    return header.dtype, header.lattice, header.slope, header.intercept, len(header.shape)
 
 
 def note_of(subject: Subject, item: Item, row: int, eps: float, *, identifiers: bool = False) -> Note:
@@ -89,7 +99,10 @@ def _write_copy(source: Path, image: Tensor, stem: Path, note: Note) -> Path:
 
 @dataclass
 class Saver:
-    """Saves images into a temporary folder and reads them again.
+    """Saves images and reads them again.
+
+    Pictures are written and read in memory, by the code that writes and reads their files; all other formats in a
+    temporary folder.
 
     Attributes:
         subject: the images' files and formats.
@@ -100,9 +113,12 @@ class Saver:
     subject: Subject
     root: Path
     refused: dict[str, int] = field(default_factory=dict)
+    _originals: dict[int, Original | None] = field(default_factory=dict)
 
     def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
         """The images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
+        # Clean and altered images of the same rows come one after the other, and share what their files say.
+        self._originals = {row: known for row, known in self._originals.items() if row in rows}
         with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
             read = [
                 self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
@@ -115,6 +131,8 @@ class Saver:
             sources = subject.table.paths(row)
             if not sources:
                 back = header.values(storable(header, image))
+            elif (original := self._original(row, sources)) is not None:
+                back = self._in_memory(row, image, note, original)
             else:
                 written = write_altered(subject, row, image, folder / str(row), note)
                 parts = sorted(written.iterdir()) if len(sources) > 1 else [written]
@@ -125,3 +143,15 @@ class Saver:
             return torch.full_like(image, torch.nan)
         low, high = subject.victim.bounds
         return torch.from_numpy(back.astype(np.float32)).clamp(low, high)
+
+    def _original(self, row: int, sources: Sequence[Path]) -> Original | None:
+        """The file of a row, if it is a picture; None for all other formats, and for several files."""
+        if row not in self._originals:
+            kind = format_of(sources[0]) if len(sources) == 1 else None
+            self._originals[row] = kind.original(sources[0]) if isinstance(kind, Raster) else None
+        return self._originals[row]
+
+    def _in_memory(self, row: int, image: Tensor, note: Note, original: Original) -> Array:
+        turn = self.subject.table.turn(row)
+        stored = storable(original.header, image)
+        return turned(original.read_back(original.copy(turned_back(stored, turn), note)), turn)

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
 SHARE = 0.05
-"""Passes that the trace of an attack may spend, by default, in those of the attack; one image is always traced once."""
+"""What the trace of an attack may cost by default, as a share of the attack; one image is always traced once."""
+FULL = 32
+"""A step of a small network takes about as long on one image as on so many."""
+FEW = 2
+"""A step of a large network takes up to so many times as long for each of a few images as for each of many."""
 MEMORY = 2**28
 """Bytes for the steps of the images that are traced together; one image is always traced, even if it needs more."""
 
@@ -112,8 +116,8 @@ def trace_jobs(
 def affordable(plan: Plan, steps: int, spent: int) -> tuple[int, int]:
     """How many images are traced at most, and from how many starts.
 
-    As the plan says, if it names either; by default as many as `SHARE` of the attack's passes pay for: two images
-    before a second start.
+    As the plan says, if it names either; by default as many as `SHARE` of the attack pays for, whatever the network: a
+    start is paid as if it had `FULL` images. What does not pay for one start pays for single images, `FEW` times each.
 
     Args:
         plan: the plan.
@@ -123,9 +127,10 @@ def affordable(plan: Plan, steps: int, spent: int) -> tuple[int, int]:
     section = plan.stability
     if section.model_fields_set & {"images", "starts"}:
         return section.images, section.starts
-    count = int(SHARE * spent / (steps * (3 if section.smoothed else 2)))
-    starts = max(1, min(section.starts, count // 2))
-    return max(1, min(section.images, count // starts)), starts
+    paid = SHARE * spent / (steps * (3 if section.smoothed else 2))
+    if paid >= max(FULL, section.images):
+        return section.images, min(section.starts, int(paid / max(FULL, section.images)))
+    return max(1, min(section.images, int(paid / FEW))), 1
 
 
 def _job(plan: Plan, subject: Subject, item: Item, winnable: Sequence[int], images: int, starts: int) -> TraceJob:

@@ -20,6 +20,11 @@ def require_fit(source: Path, header: Header, stored: Array, target: Path) -> No
     """
     if target.resolve() == source.resolve():
         raise InputError(f"{target} is the original. Write the altered copy under another name.")
+    require_form(source, header, stored)
+
+
+def require_form(source: Path, header: Header, stored: Array) -> None:
+    """Refuse numbers that do not have the shape and type of the file to copy; raises InputError."""
     if stored.shape != header.shape or stored.dtype.name != header.dtype:
         raise InputError(
             f"{source} stores {header.shape} numbers of type {header.dtype}, and the copy has {stored.shape} of type "

@@ -7,6 +7,7 @@ here, because a deployed network sees the pixels in the order in which its own r
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -60,25 +61,25 @@ _OTHERS = {
 _PNG_GREY, _PNG_RGB, _PNG_PALETTE, _PNG_GREY_ALPHA, _PNG_RGB_ALPHA = 0, 2, 3, 4, 6
 
 
-def read_image(path: Path, head: bytes = b"") -> Array:
+def read_image(path: Path, data: bytes = b"") -> Array:
     """The pixels (C, H, W) of an image file in stored values, uint8 or uint16; C is 1 (grey) or 3 (RGB).
 
     Palette images become RGB. An alpha channel is left out if every pixel is opaque, because it then has no meaning;
     any transparency is refused, because the values that the model should see behind it are not known.
 
     Args:
-        path: the file.
-        head: its first bytes, if they are known already (`first_bytes`).
+        path: the file, which messages name.
+        data: all its bytes, if they are known already; the file is then not opened.
 
     Raises:
         InputError: the file is missing, empty, truncated or damaged, of another format, too large, has several
             pages or frames, is transparent, or stores what cannot be read without changing its values.
     """
-    kind, head = _recognise(path, head)
+    kind, head = _recognise(path, data[:HEAD])
     with one_sentence(path):
         if kind == "TIFF":
-            return read_tiff(path)
-        with open(path, "rb") as handle:
+            return read_tiff(path, data)
+        with io.BytesIO(data) if data else open(path, "rb") as handle:
             if kind == "PNG":
                 return channels_first(_read_png(path, handle, head))
             return channels_first(_read_jpeg(path, handle) if kind == "JPEG" else _read_plain(path, handle, kind))
@@ -105,17 +106,26 @@ def read_form(path: Path, head: bytes = b"") -> Form:
 
 
 def first_bytes(path: Path) -> bytes:
-    """The first `HEAD` bytes of a file, which show its format.
+    """The first `HEAD` bytes of a file, which show its format; raises InputError as `all_bytes`."""
+    return _bytes(path, HEAD)
+
+
+def all_bytes(path: Path) -> bytes:
+    """The contents of a file.
 
     Raises:
         InputError: it does not exist, cannot be opened, is empty, or is a pipe or a device, which may never end.
     """
+    return _bytes(path, -1)
+
+
+def _bytes(path: Path, count: int) -> bytes:
     try:
         kind = os.stat(path).st_mode
         endless = not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
         if not endless:
             with open(path, "rb") as handle:
-                head = handle.read(HEAD)
+                found = handle.read(count)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct its name in the table, or put the file there.") from error
     except (OSError, ValueError) as error:
@@ -123,9 +133,9 @@ def first_bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be opened: {reason}. Give a readable image file.") from error
     if endless:
         raise InputError(f"{path} is a pipe or a device. Give an image file.")
-    if not head:
+    if not found:
         raise InputError(f"{path} is empty (0 bytes). Copy it again from its source, or take it out of the table.")
-    return head
+    return found
 
 
 def kind_of(head: bytes) -> Kind | None:
@@ -143,7 +153,9 @@ def orientation_of(path: Path, head: bytes = b"") -> int:
             return tiff_tags(path).orientation
         exif = Image.Exif()
         if kind == "PNG":
-            exif.load(exif_of(path, head))
+            if not (found := exif_of(path, head)):
+                return UPRIGHT
+            exif.load(found)
         else:
             with open(path, "rb") as handle, opened(path, handle, kind) as image:
                 exif = image.getexif()
@@ -295,7 +307,7 @@ def require_end(path: Path, handle: IO[bytes], kind: str) -> None:
     """Refuse a truncated WebP, because its decoder fills the missing part; raises InputError."""
     handle.seek(0)
     head = handle.read(8)
-    if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size:
+    if kind == "WEBP" and int.from_bytes(head[4:8], "little") + 8 > handle.seek(0, io.SEEK_END):
         raise InputError(f"{path} is truncated: its end is missing. Copy it again from its source.")
 
 
@@ -310,4 +322,6 @@ def _without_alpha(path: Path, image: Image.Image) -> Image.Image:
         raise InputError(
             f"{path} has transparent pixels, and what the model sees behind them is not stored. Save it without alpha."
         )
-    return image.convert("L" if image.mode in ("L", "LA") else "RGB")
+    wanted = "L" if image.mode in ("L", "LA") else "RGB"
+    image.load()  # a decoder may change the mode
+    return image if image.mode == wanted else image.convert(wanted)

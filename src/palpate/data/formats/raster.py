@@ -16,10 +16,12 @@ import numpy as np
 import tifffile
 from PIL import Image, JpegImagePlugin
 
-from palpate.data.formats.copies import SOFTWARE, require_fit
+from palpate.data.formats.copies import SOFTWARE, require_fit, require_form
 from palpate.data.formats.forms import Array, bit_range
 from palpate.data.formats.images import (
+    HEAD,
     Kind,
+    all_bytes,
     first_bytes,
     kind_of,
     one_sentence,
@@ -36,7 +38,40 @@ from palpate.storage.writing import write_atomically
 
 
 @dataclass(frozen=True)
-class _Raster(ABC):
+class Original:
+    """A picture of which copies are made in memory: its file is read once for all of them.
+
+    Attributes:
+        kind: the format.
+        source: the file.
+        header: what it says about its image.
+        kept: what a copy keeps in addition to its numbers.
+    """
+
+    kind: Raster
+    source: Path
+    header: Header
+    kept: Any
+
+    def copy(self, stored: Array, note: Note) -> bytes:
+        """The whole file of a marked copy of stored numbers (C, H, W).
+
+        Raises:
+            InputError: the numbers do not have the shape and type of the file.
+        """
+        require_form(self.source, self.header, stored)
+        with one_sentence(self.source):
+            return self.kind.encoded(self, stored, note)
+
+    def read_back(self, copy: bytes) -> Array:
+        """The values that a copy has for its ordinary reader; raises InputError if that refuses it."""
+        return self.header.values(read_image(self.source, copy))
+
+
+@dataclass(frozen=True)
+class Raster(ABC):
+    """What the formats of pictures have in common."""
+
     name: Kind
     suffix: str
     lossless: bool = True
@@ -58,63 +93,75 @@ class _Raster(ABC):
 
     def read(self, path: Path) -> Scan:
         """The pixels as they are stored; raises InputError as in `palpate.data.formats.images.read_image`."""
-        head = first_bytes(path)
-        return Scan(self._header(path, head), read_image(path, head))
+        data = all_bytes(path)
+        return Scan(self._header(path, data[:HEAD]), read_image(path, data))
+
+    def original(self, source: Path) -> Original:
+        """The picture, for copies of it; raises InputError as `header`."""
+        head = first_bytes(source)
+        header = self._header(source, head)
+        with one_sentence(source):
+            return Original(self, source, header, self._kept(source, head))
 
     def write(self, source: Path, stored: Array, target: Path, note: Note) -> None:
         """Write a marked copy; see `palpate.data.formats.scan.Format.write`."""
-        header = self.header(source)
-        require_fit(source, header, stored, target)
-        with one_sentence(source):
-            encoded = self._encoded(source, header, stored, note)
-        write_atomically(target, encoded)
+        original = self.original(source)
+        require_fit(source, original.header, stored, target)
+        write_atomically(target, original.copy(stored, note))
 
     @abstractmethod
-    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
-        """The whole file of a marked copy."""
+    def encoded(self, original: Original, stored: Array, note: Note) -> bytes:
+        """The whole file of a marked copy; numbers have the form of the original."""
+
+    @abstractmethod
+    def _kept(self, source: Path, head: bytes) -> Any:
+        """What copies of a file keep in addition to its numbers."""
 
 
 @dataclass(frozen=True)
-class Png(_Raster):
+class Png(Raster):
     """PNG: 8 and 16 bit, grey and RGB. Copies of palette images are RGB; an opaque alpha channel is left out."""
 
     name: Kind = "PNG"
     suffix: str = ".png"
 
-    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
-        texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
-        turn, head = header.orientation, first_bytes(source)
-        asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
-        kept = kept_chunks(source, head) if self.claims(source, head) else ()
-        return encode_png(stored, (*kept, *asked, *texts))
+    def encoded(self, original: Original, stored: Array, note: Note) -> bytes:
+        """The whole file."""
+        return _png(original, stored, note)
+
+    def _kept(self, source: Path, head: bytes) -> Any:
+        return kept_chunks(source, head)
 
 
 @dataclass(frozen=True)
-class Jpeg(_Raster):
+class Jpeg(Raster):
     """JPEG: 8 bit, grey and RGB. Copies are compressed like their source, so their numbers are not the given ones."""
 
     name: Kind = "JPEG"
     suffix: str = ".jpg"
     lossless: bool = False
 
-    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
-        with open(source, "rb") as handle, opened(source, handle, "JPEG") as image:
-            options = _compression(image)
+    def encoded(self, original: Original, stored: Array, note: Note) -> bytes:
+        """The whole file."""
         sink = io.BytesIO()
-        Image.fromarray(_channels_last(stored)).save(sink, "JPEG", comment=note.text, **options)
+        Image.fromarray(_channels_last(stored)).save(sink, "JPEG", comment=note.text, **original.kept)
         return sink.getvalue()
+
+    def _kept(self, source: Path, head: bytes) -> Any:
+        with open(source, "rb") as handle, opened(source, handle, "JPEG") as image:
+            return _compression(image)
 
 
 @dataclass(frozen=True)
-class Tiff(_Raster):
+class Tiff(Raster):
     """TIFF of one page: 8 and 16 bit and float32, grey and RGB. Copies are deflated if the source was packed."""
 
     name: Kind = "TIFF"
     suffix: str = ".tif"
 
-    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
-        tags = tiff_tags(source)
-        sink = io.BytesIO()
+    def encoded(self, original: Original, stored: Array, note: Note) -> bytes:
+        """The whole file."""
+        tags, sink = original.kept, io.BytesIO()
         tifffile.imwrite(
             sink,
             _channels_last(stored),
@@ -130,16 +177,30 @@ class Tiff(_Raster):
         )
         return sink.getvalue()
 
+    def _kept(self, source: Path, head: bytes) -> Any:
+        return tiff_tags(source)
+
 
 @dataclass(frozen=True)
-class Plain(_Raster):
+class Plain(Raster):
     """BMP, GIF of one frame, WebP: 8 bit, grey and RGB. Copies are PNG, which can carry a comment."""
 
     name: Kind = "BMP"
     suffix: str = ".png"
 
-    def _encoded(self, source: Path, header: Header, stored: Array, note: Note) -> bytes:
-        return Png()._encoded(source, header, stored, note)
+    def encoded(self, original: Original, stored: Array, note: Note) -> bytes:
+        """The whole file."""
+        return _png(original, stored, note)
+
+    def _kept(self, source: Path, head: bytes) -> Any:
+        return ()
+
+
+def _png(original: Original, stored: Array, note: Note) -> bytes:
+    texts = (text_chunk("Software", SOFTWARE), text_chunk("Comment", note.text))
+    turn = original.header.orientation
+    asked = (orientation_chunk(turn),) if turn != UPRIGHT else ()
+    return encode_png(stored, (*original.kept, *asked, *texts))
 
 
 def _lattice(dtype: str) -> tuple[int, int] | None:

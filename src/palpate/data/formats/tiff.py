@@ -6,6 +6,7 @@ every machine.
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import zlib
@@ -30,20 +31,24 @@ _TYPES = ("uint8", "uint16", "int16", "float32")
 _PILLOW_MODES = {("uint8", 1): ("L",), ("uint16", 1): ("I;16", "I;16L", "I;16B"), ("uint8", 3): ("RGB", "P")}
 
 
-def read_tiff(path: Path) -> Array:
+def read_tiff(path: Path, data: bytes = b"") -> Array:
     """The pixels (C, H, W) of a one-page TIFF in stored values.
+
+    Args:
+        path: the file, which messages name.
+        data: all its bytes, if they are known already.
 
     Raises:
         InputError: as in `palpate.data.formats.images.read_image`.
         Exception: any error of the decoder on a damaged file; the caller turns it into a sentence.
     """
-    with _only_page(path) as page:
+    with _only_page(path, data) as page:
         form = _form(path, page)
         _require_whole(path, page)
         _require_bounded(path, page)
         if int(page.compression) in _BY_TIFFFILE and int(page.photometric) != _PALETTE:
             return _finite(path, _by_tifffile(path, page))
-        return _by_pillow(path, page, form)
+        return _by_pillow(path, data, page, form)
 
 
 def tiff_form(path: Path) -> Form:
@@ -124,14 +129,14 @@ def _resolution(*fractions: Any) -> tuple[float, float] | None:
 
 
 @contextmanager
-def _only_page(path: Path) -> Iterator[Any]:
+def _only_page(path: Path, data: bytes = b"") -> Iterator[Any]:
     # tifffile logs minor problems; those that matter here are raised. A changed level would clear what all loggers
     # remember, for every page.
     logger = logging.getLogger("tifffile")
     silent, logger.disabled = logger.disabled, True
     try:
         # A description in OME-XML may name more files, which are not part of this image.
-        with tifffile.TiffFile(path, is_ome=False) as file:
+        with tifffile.TiffFile(io.BytesIO(data) if data else path, is_ome=False) as file:
             count = len(file.pages)  # first, because tifffile never ends on pages that name one another
             if count == 1:
                 # A stack may follow a single page (as in ImageJ): only the series show its size.
@@ -181,7 +186,7 @@ def _form(path: Path, page: Any) -> Form:
 
 def _require_whole(path: Path, page: Any) -> None:
     # Missing strips would be read as zeros, a black part of the image.
-    end = path.stat().st_size
+    end = page.parent.filehandle.size
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     if not parts or any(count == 0 or offset + count > end for offset, count in parts):
         raise InputError(f"{path} is truncated: parts of its pixels are missing. Copy it again from its source.")
@@ -246,8 +251,8 @@ def _finite(path: Path, pixels: Array) -> Array:
     return pixels.astype(pixels.dtype.newbyteorder("="))
 
 
-def _by_pillow(path: Path, page: Any, form: Form) -> Array:
-    with Image.open(path, formats=["TIFF"]) as image:
+def _by_pillow(path: Path, data: bytes, page: Any, form: Form) -> Array:
+    with Image.open(io.BytesIO(data) if data else path, formats=["TIFF"]) as image:
         turned = image.getexif().get(0x0112, 1) != 1  # Pillow applies the orientation of TIFF only
         if turned or page.extrasamples or image.mode not in _PILLOW_MODES.get((form.dtype, form.shape[0]), ()):
             raise InputError(

@@ -45,7 +45,7 @@ OFTEN = 0.2
 """An indicator fires when a probe wins at least two images and this share of those that it tried; one is a doubt."""
 SEVERAL = 2
 SAMPLE = 4
-"""With fewer probed images than this, the probes say little."""
+"""With fewer probed images than this, the probes cannot call attacks strong; with `SEVERAL` they can call them weak."""
 NARROW, WIDE = 0.1, 0.2
 """A 95% interval up to `NARROW` is precise, one above `WIDE` is not."""
 
@@ -88,6 +88,7 @@ class Evidence:
         searches: attack of several stages -> its stages that use no gradient.
         done: probes that were left out, because the stages of an attack of the plan had done the same.
         by: that attack.
+        share: value of quality.share with which `SAMPLE` images are probed; 0 if quality.images is less than that.
     """
 
     outcomes: Sequence[Outcome]
@@ -103,6 +104,7 @@ class Evidence:
     searches: Mapping[str, Sequence[str]] = field(default_factory=dict)
     done: Sequence[str] = ()
     by: str = ""
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -320,7 +322,9 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
     most = max(tried.values(), default=0)
     if most < min(SAMPLE, evidence.survivors):
         images = f"Only {most} image{' was' if most == 1 else 's were'}" if most else "No image was"
-        found.append(f"{images} probed; write quality.images = 8.")
+        fix = f"quality.share = {evidence.share:.3g}" if evidence.share else "quality.images = 8"
+        cheap = ", because probes may spend only a share of the passes of the attacks" if evidence.share else ""
+        found.append(f"{images} probed{cheap}; write {fix}.")
     return tuple(found)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from palpate.metrics.findings import HealthFinding
 from palpate.metrics.validity import strength
 from palpate.metrics.validity.health import leaves_budget
-from palpate.metrics.validity.quality import Evidence, ProbeOutcome, attack_quality, precision
+from palpate.metrics.validity.quality import SAMPLE, Evidence, ProbeOutcome, attack_quality, precision
 from palpate.report.compute.reading import RunReading
 from palpate.report.model.description_quality import ProbedGoal
 from palpate.report.model.schema import WorstCase
@@ -79,6 +80,7 @@ def _evidence(reading: RunReading, goal: str, findings: Sequence[HealthFinding])
         searches={attack.name: attack.searches for attack in description.attacks},
         done=() if probed is None else probed.done,
         by="" if probed is None else probed.by,
+        share=0.0 if probed is None else _share(reading, probed),
     )
 
 
@@ -86,6 +88,14 @@ def _probed(reading: RunReading, goal: str) -> ProbedGoal | None:
     """The probes of a goal; None if the plan switched them off, or an older palpate made the run."""
     quality = reading.description.quality
     return None if quality is None else next((one for one in quality.goals if one.goal == goal), None)
+
+
+def _share(reading: RunReading, probed: ProbedGoal) -> float:
+    """The value of quality.share that pays for enough images, rounded up; 0 if the plan asks for fewer."""
+    quality = reading.description.quality
+    if quality is None or quality.images < SAMPLE or not probed.spent:
+        return 0.0
+    return math.ceil(20 * SAMPLE * probed.each / probed.spent) / 20
 
 
 def _said(findings: Sequence[HealthFinding], name: str) -> str:

@@ -15,6 +15,7 @@ class QualitySection(Section):
     steps and starts, a blurred surrogate, estimated gradients, a gradient-free search, and a large radius. 0
     switches this off; the report then cannot call the quality of attacks high. A service behind `model.endpoint` is
     probed only if the plan has this table, because each image costs about 600 queries."""
-    share: float = Field(default=1.0, gt=0, examples=["share = 1.0"])
+    share: float = Field(default=0.25, gt=0, examples=["share = 0.25"])
     """The probes of a goal may spend at most this share of the forward and backward passes that its attacks spent,
-    and fewer images are probed after cheap attacks; but 4 images are probed whatever that costs."""
+    and fewer images are probed after cheap attacks; but 2 images are probed whatever that costs. With fewer than 4, the
+    quality of attacks is at most medium, and the report says which share probes 4."""

@@ -28,7 +28,7 @@ class Dicom:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether DICM is at byte 128, or the file is a DICOM image without that preamble."""
-        return path.is_file() and is_dicom(path, head)
+        return bool(head) and is_dicom(path, head)
 
     def header(self, path: Path) -> Header:
         """What the file says, without decoding its pixels; see `palpate.data.formats.dicom.header.describe`."""

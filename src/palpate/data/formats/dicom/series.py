@@ -41,7 +41,7 @@ class DicomSeries:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether the path is a folder with a DICOM file."""
-        return path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir())[:_LOOKED_AT])
+        return not head and path.is_dir() and any(is_image_file(entry) for entry in sorted(path.iterdir())[:_LOOKED_AT])
 
     def header(self, path: Path) -> Header:
         """What the slices say, without decoding them.
