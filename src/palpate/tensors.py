@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -47,6 +48,20 @@ def every(rows: Tensor, count: int) -> bool:
     Only on the processor: elsewhere the question would wait for the device, and the answer is False.
     """
     return rows.device.type == "cpu" and len(rows) == count and bool(torch.equal(rows, torch.arange(count)))
+
+
+def still(tensor: Tensor) -> Tensor:
+    """The tensor without its graph; the same one if it has none."""
+    return tensor.detach() if tensor.requires_grad else tensor
+
+
+def all_above_zero(values: Tensor) -> bool:
+    """Whether all values (B,) are finite and above 0.
+
+    Only on the processor, where reading them costs less than one step on a tensor: elsewhere the question would wait
+    for the device, and the answer is False.
+    """
+    return values.device.type == "cpu" and all(0 < value < math.inf for value in values.tolist())
 
 
 def leaves(tree: Tree) -> list[Tensor]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from palpate.attacks.best_so_far import BestSoFar
+from palpate.attacks.best_so_far import BestSoFar, score, try_images
 from palpate.attacks.objectives import Deviation
 from palpate.attacks.sparse.phases import PhasedStepRule, widened
 from palpate.attacks.steps import Fixed
-from palpate.attacks.transforms import Transform, TransformedModel, transformed_models
+from palpate.attacks.transforms import Transform, TransformedModel, mean, merit, transformed_models
 from palpate.contracts import (
     AttackResult,
     Direction,
@@ -29,7 +29,7 @@ from palpate.contracts import (
 )
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.tensors import Tree, every, mapped, spread, take
+from palpate.tensors import Tree, every, mapped, spread, still, take
 from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
@@ -133,52 +133,6 @@ class Ascent:
         return self.run_to_end or bool(self.robust_to)
 
 
-def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Sequence[TransformedModel] = ()) -> None:
-    """Score given images (projected onto the threat, delivered) before the first step; what they beat is finished."""
-    if not len(rows):
-        return
-    space = best_so_far.space.take(rows)
-    models = models or transformed_models(best_so_far.victim)
-    candidates = space.to_image(space.project(images[rows].detach()))
-    with best_so_far.asking(rows):
-        _score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
-    best_so_far.spend(rows, len(models), 0)
-    best_so_far.settle(rows)
-
-
-def _score(
-    best_so_far: BestSoFar,
-    rows: Tensor,
-    targets: Tree,
-    shown: Tensor,
-    models: Sequence[TransformedModel],
-    step: int,
-    counts: bool = True,
-) -> tuple[Tree, Tensor]:
-    """Score images on every transform, without gradient, and note those that count: outputs and margins as given."""
-    with torch.no_grad():
-        outputs = models[0].score(shown)
-        margins = [best_so_far.task.margin(outputs, targets)]
-        margins += [best_so_far.task.margin(model.score(shown), targets) for model in models[1:]]
-    if counts:
-        best_so_far.note(rows, shown, outputs, margins[0], step, merit=_merit(margins))
-    return outputs, margins[0]
-
-
-def _merit(margins: Sequence[Tensor]) -> Tensor | None:
-    """The value by which winning images are compared; None if there is only one transform."""
-    return _mean(margins) if len(margins) > 1 else None
-
-
-def _mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
-    """The (weighted) mean; a single part is returned unchanged, to the bit."""
-    if len(parts) == 1:
-        return parts[0]
-    if len(set(weights)) > 1:
-        parts = [part * (weight * len(weights) / sum(weights)) for part, weight in zip(parts, weights, strict=True)]
-    return torch.stack(tuple(parts)).mean(0)
-
-
 class _Seen(NamedTuple):
     """What one transformed model gives at the iterates of one step."""
 
@@ -230,6 +184,8 @@ class Climb:
         self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(models))
         self._separate = self.judged and any(direction.separate_gradient_point for direction in ascent.directions)
         self._check_every = _CHECK_EVERY.get(self.images.device.type, _CHECK_EVERY_ELSEWHERE)
+        self._phases = ascent.step if isinstance(ascent.step, PhasedStepRule) else None
+        self._spent, self._fell_back = (0, 0), False
 
     def run(self) -> None:
         """Climb until the steps are spent or every sample is beaten."""
@@ -246,11 +202,12 @@ class Climb:
                 return
         if self.judged:
             self._score_last()
+        self._enter_passes()
 
     def _enter(self, step: int) -> None:
         """Go into the ball of this step, where the step rule has phases."""
-        rule = self.ascent.step
-        if isinstance(rule, PhasedStepRule) and (step == 0 or rule.radii(step, self.ascent.steps) != self.radii):
+        rule = self._phases
+        if rule is not None and (step == 0 or rule.radii(step, self.ascent.steps) != self.radii):
             self.radii = rule.radii(step, self.ascent.steps)
             self.space = widened(self.allowed, self.radii)
             self.images = rule.enter(self.images, self.space, step)
@@ -266,13 +223,13 @@ class Climb:
             margins = [one.margin for one in seen]
             outputs, margin = seen[0].outputs, margins[0]
             if self.space is self.allowed:
-                self.best_so_far.note(self.rows, shown, outputs, margin, step, merit=_merit(margins))
-        gradient, states = _mean([one.gradient for one in seen], self.weights), []
+                self.best_so_far.note(self.rows, shown, outputs, margin, step, merit=merit(margins))
+        gradient, states = mean([one.gradient for one in seen], self.weights), []
         for direction, state in zip(self.ascent.directions, self.direction_states, strict=True):
             gradient, state = direction.transform_gradient(gradient, state)
             states.append(state)
         self.direction_states = tuple(states)
-        value = _mean([one.value for one in seen], self.weights)
+        value = mean([one.value for one in seen], self.weights)
         self._show(step, shown, outputs, margin, value)
         return value, gradient, shown
 
@@ -282,9 +239,9 @@ class Climb:
         images = self.space.to_image(iterate)
         place = self._gradient_point(images, step)
         outputs = self.models[index].search(place)
-        climbed = self.cooling(outputs)
-        with torch.set_grad_enabled(self._climbs_margin()):
-            needed = self.judged or torch.is_grad_enabled()
+        climbed, climbs_margin = self.cooling(outputs), self._climbs_margin()
+        with torch.set_grad_enabled(climbs_margin):
+            needed = self.judged or climbs_margin
             margin = self.task.margin(climbed, self.targets) if needed else torch.zeros_like(self.space.radius)
         inputs = ObjectiveInputs(
             images=images,
@@ -298,17 +255,21 @@ class Climb:
             forward=lambda images: self.cooling(self.models[index].search(images)),
             forward_no_grad=lambda images: self.cooling(self.models[index].forward_no_grad(images)),
         )
-        value, gradient = self._climbed(inputs, iterate, -margin, index, first=step == 0)
+        value, gradient = self._climbed(inputs, iterate, -margin if climbs_margin else None, index, first=step == 0)
         if climbed is not outputs and self.judged:
             with torch.no_grad():
                 margin = self.task.margin(outputs, self.targets)
-        return _Seen(images.detach(), mapped(Tensor.detach, outputs), margin.detach(), value, gradient)
+        # In a ball the image is the iterate, whose tensor without graph exists already.
+        shown = self.images if images is iterate else images.detach()
+        return _Seen(shown, mapped(Tensor.detach, outputs), still(margin), value, gradient)
 
     def _climbs_margin(self) -> bool:
         """Whether the margin's own gradient may be asked for; masks pay for its graph in time and memory."""
-        return (self.judged and self._check_every > 1) or bool(self.on_margin.any())
+        return (self.judged and self._check_every > 1) or (self._fell_back and bool(self.on_margin.any()))
 
     def _gradient_point(self, images: Tensor, step: int) -> Tensor:
+        if not self.ascent.directions:
+            return images
         stride = self.space.radius * self.ascent.step.stride(self.step_state, step, self.ascent.steps)
         place = images
         for direction, state in zip(self.ascent.directions, self.direction_states, strict=True):
@@ -316,12 +277,16 @@ class Climb:
         return place
 
     def _climbed(
-        self, inputs: ObjectiveInputs, iterate: Tensor, margin: Tensor, index: int, first: bool
+        self, inputs: ObjectiveInputs, iterate: Tensor, margin: Tensor | None, index: int, first: bool
     ) -> tuple[Tensor, Tensor]:
         """Value and gradient of the objective, or of minus the margin where the objective's gradient was zero."""
-        on_margin = self.on_margin[:, index]
-        value = torch.where(on_margin, margin, self.ascent.objective.value(inputs))
-        gradient = self._finite(self.victim.gradient(value, iterate, keep_graph=first))
+        value = self.ascent.objective.value(inputs)
+        if margin is not None:
+            value = torch.where(self.on_margin[:, index], margin, value)
+        gradient = self.victim.gradient(value, iterate, keep_graph=first)
+        if _plain(gradient):
+            return value.detach(), gradient
+        gradient, on_margin, self._fell_back = self._finite(gradient), self.on_margin[:, index], True
         zero = _is_zero(gradient)
         # The first step can afford this check, and a single-step attack has no second step.
         if first and bool(zero.any()):
@@ -339,13 +304,13 @@ class Climb:
         return value.detach(), gradient
 
     def _finite(self, gradient: Tensor) -> Tensor:
-        # One NaN or infinity makes the whole sum non-finite; a sum is many times cheaper than a check of every value.
+        # One NaN or infinity makes the whole sum non-finite.
         self.best_so_far.non_finite[self.rows] |= ~torch.isfinite(gradient.flatten(1).sum(1))
         # A step along NaN would turn the whole image into NaN; without it the sample can still be beaten.
         return gradient.nan_to_num_(0.0, 0.0, 0.0)
 
     def _score(self, shown: Tensor, step: int, counts: bool = True) -> tuple[Tree, Tensor]:
-        return _score(self.best_so_far, self.rows, self.targets, shown, self.models, step, counts)
+        return score(self.best_so_far, self.rows, self.targets, shown, self.models, step, counts)
 
     def _show(self, step: int, shown: Tensor, outputs: Tree, margin: Tensor, value: Tensor | None) -> None:
         """Let the watcher, if there is one, see these iterates."""
@@ -370,14 +335,21 @@ class Climb:
             )
 
     def _book(self, before: int, backwards: int) -> None:
-        self.best_so_far.spend(self.rows, (self.victim.forwards - before) // len(self.rows), backwards)
+        forwards, so_far = self._spent
+        self._spent = forwards + (self.victim.forwards - before) // len(self.rows), so_far + backwards
+
+    def _enter_passes(self) -> None:
+        """Count the passes since some sample left the batch for those that were in it."""
+        self.best_so_far.spend(self.rows, *self._spent)
+        self._spent = (0, 0)
 
     def _drop_beaten(self) -> bool:
-        if self.ascent.to_end:
+        if self.ascent.to_end or not self.best_so_far.unsettled:
             return True
         going = self.best_so_far.settle(self.rows)
         if len(going) == len(self.rows):
             return True
+        self._enter_passes()
         self.rows, self.images, self.previous, self.on_margin = take(
             (self.rows, self.images, self.previous, self.on_margin), going
         )
@@ -394,6 +366,16 @@ class Climb:
         self._show(self.ascent.steps, shown, outputs, margin, None)
         self._book(before, 0)
         self.best_so_far.settle(self.rows)
+
+
+def _plain(gradient: Tensor) -> bool:
+    """Whether every sample's gradient is finite and not zero; False where nobody knows without a closer look.
+
+    A sum is many times cheaper than a check of every value, and reading it costs nothing on the processor.
+    """
+    return gradient.device.type == "cpu" and all(
+        total != 0 and math.isfinite(total) for total in gradient.flatten(1).sum(1).tolist()
+    )
 
 
 def _is_zero(gradient: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from palpate._moved import renamed
+from palpate.attacks.transforms import TransformedModel, merit, transformed_models
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tasks.saturation import Cooling
 from palpate.tasks.screening import accepted
-from palpate.tensors import Tree, mapped
+from palpate.tensors import Tree, all_above_zero, every, mapped, still
 from palpate.victim import Victim
 
 
@@ -24,6 +25,7 @@ class BestSoFar:
     image is fixed, unless `keep_improving`, so the outcome does not depend on how soon the loop notices.
 
     Attributes:
+        unsettled: whether a sample may have been beaten since `settle` was last called.
         judges: images are scored and judged; False in a stand-in for attacks that only craft images for training.
 
     Raises:
@@ -65,6 +67,9 @@ class BestSoFar:
         self._keep_improving = keep_improving
         # Whether the module itself must still judge `best`; an exact search has judged it already.
         self._unjudged = torch.zeros_like(self.eligible)
+        self.unsettled = self._some_beaten = False
+        self._looked_up: Tensor | None = None
+        self._all = False
 
     @cached_property
     def cooling(self) -> Cooling:
@@ -113,39 +118,44 @@ class BestSoFar:
         `images` are those that the model saw. With a `merit` (B,) the image of lowest merit is kept among those
         that win, and that of smallest margin until one does. Never waits for the device.
         """
-        images, outputs, margin = images.detach(), mapped(Tensor.detach, outputs), margin.detach()
-        settled = self.beaten[rows] & (not self._keep_improving)
-        better = (margin < self.best_margin[rows]) & ~settled
+        images, outputs, margin = still(images), mapped(still, outputs), still(margin)
+        held, beaten = self._of(self.best_margin, rows), self._of(self.beaten, rows)
+        better = margin < held
+        if self._some_beaten and not self._keep_improving:
+            better &= ~beaten
         # An image that a detector rejects shows nothing: only answered ones are kept.
         answered = accepted(outputs)
         if merit is not None:
             # A transformed image that cannot be scored is the worst case.
             merit = merit.detach().nan_to_num(nan=torch.inf).to(self.best_merit.dtype)
-            preferred = (self.best_margin[rows] > 0) | (merit < self.best_merit[rows])
-            better = torch.where(margin <= 0, preferred & ~settled, better)
+            preferred = (held > 0) | (merit < self.best_merit[rows])
+            better = torch.where(margin <= 0, preferred & (~beaten | self._keep_improving), better)
             self.best_merit[rows] = torch.where(better, merit, self.best_merit[rows])
         if answered is not None:
             better &= answered
-        # An iterate that cannot be scored is never better: comparisons with NaN are false.
-        self.non_finite[rows] |= ~torch.isfinite(margin)
-        _keep(self.best, rows, better, images)
-        mapped(lambda kept, new: _keep(kept, rows, better, new), self.outputs, outputs)
-        self.best_margin[rows] = torch.where(better, margin.to(self.best_margin.dtype), self.best_margin[rows])
-        self._unjudged[rows] = torch.where(better, not judged, self._unjudged[rows])
-        fresh = (margin <= 0) & ~self.beaten[rows]
-        self.beaten[rows] |= fresh
-        self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
+        self._keep(rows, better, images, outputs, margin)
+        if not self.victim.exact:
+            unjudged = self._of(self._unjudged, rows)
+            self._write(self._unjudged, rows, unjudged & ~better if judged else unjudged | better)
+        if not all_above_zero(margin):
+            # An iterate that cannot be scored is never better: comparisons with NaN are false.
+            self.unsettled = self._some_beaten = True
+            self.non_finite[rows] |= ~torch.isfinite(margin)
+            fresh = (margin <= 0) & ~beaten
+            self.beaten[rows] |= fresh
+            self.first_success[rows] = torch.where(fresh, step, self.first_success[rows])
 
     def spend(self, rows: Tensor, forwards: int, backwards: int) -> None:
         """Add the passes of one step to every one of `rows`."""
-        self.forwards[rows] += forwards
-        self.backwards[rows] += backwards
+        self._write(self.forwards, rows, self._of(self.forwards, rows) + forwards)
+        self._write(self.backwards, rows, self._of(self.backwards, rows) + backwards)
 
     def settle(self, rows: Tensor) -> Tensor:
         """Positions within `rows` that continue. A success that the module as given does not confirm is withdrawn."""
+        self.unsettled = False
         if not self.victim.exact:
             self._confirm(rows[self.beaten[rows] & self._unjudged[rows]])
-        return (~self.beaten[rows]).nonzero().flatten()
+        return (~self._of(self.beaten, rows)).nonzero().flatten()
 
     def close(self) -> AttackResult:
         """The result, with every returned image judged by the module as given."""
@@ -171,6 +181,36 @@ class BestSoFar:
             non_finite=self.non_finite,
         )
 
+    def _keep(self, rows: Tensor, better: Tensor, *new: Tree) -> None:
+        """Keep images, outputs and margins of those of `rows` that are better."""
+        kept = (self.best, self.outputs, self.best_margin)
+        if better.device.type != "cpu":
+            mapped(lambda old, one: _replace(old, rows, better, one), kept, new)
+            return
+        # Reading the flags costs nothing here; copying images that are not better does.
+        flags = better.tolist()
+        if all(flags) and self._are_all(rows):
+            mapped(Tensor.copy_, kept, new)
+        elif any(flags):
+            chosen = better.nonzero().flatten()
+            places, some = rows[chosen], not all(flags)
+            mapped(lambda old, one: old.index_copy_(0, places, (one[chosen] if some else one).to(old.dtype)), kept, new)
+
+    def _are_all(self, rows: Tensor) -> bool:
+        """Whether these are all samples in their order; looked up once for each tensor of rows."""
+        if rows is not self._looked_up:
+            self._looked_up, self._all = rows, every(rows, len(self.beaten))
+        return self._all
+
+    def _of(self, kept: Tensor, rows: Tensor) -> Tensor:
+        return kept if self._are_all(rows) else kept[rows]
+
+    def _write(self, kept: Tensor, rows: Tensor, values: Tensor) -> None:
+        if self._are_all(rows):
+            kept.copy_(values)
+        else:
+            kept[rows] = values
+
     def _confirm(self, rows: Tensor) -> None:
         if not len(rows):
             return
@@ -184,14 +224,41 @@ class BestSoFar:
         self._unjudged[rows] = False
 
 
-def _keep(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
-    """Write into `kept` those of `rows` that are better."""
-    if new.device.type == "cpu":
-        # Reading the flags costs nothing here; copying images that are not better does.
-        chosen = better.nonzero().flatten()
-        kept.index_copy_(0, rows[chosen], (new if len(chosen) == len(rows) else new[chosen]).to(kept.dtype))
-    else:
-        kept[rows] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new.to(kept.dtype), kept[rows])
+def _replace(kept: Tensor, rows: Tensor, better: Tensor, new: Tensor) -> None:
+    """Write into `kept` those of `rows` that are better, without reading which they are."""
+    kept[rows] = torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new.to(kept.dtype), kept[rows])
+
+
+def try_images(best_so_far: BestSoFar, rows: Tensor, images: Tensor, models: Sequence[TransformedModel] = ()) -> None:
+    """Score given images (projected onto the threat, delivered) before the first step; what they beat is finished."""
+    if not len(rows):
+        return
+    space = best_so_far.space.take(rows)
+    models = models or transformed_models(best_so_far.victim)
+    candidates = space.to_image(space.project(images[rows].detach()))
+    with best_so_far.asking(rows):
+        score(best_so_far, rows, best_so_far.task.take(best_so_far.targets, rows), candidates, models, 0)
+    best_so_far.spend(rows, len(models), 0)
+    best_so_far.settle(rows)
+
+
+def score(
+    best_so_far: BestSoFar,
+    rows: Tensor,
+    targets: Tree,
+    shown: Tensor,
+    models: Sequence[TransformedModel],
+    step: int,
+    counts: bool = True,
+) -> tuple[Tree, Tensor]:
+    """Score images on every transform, without gradient, and note those that count: outputs and margins as given."""
+    with torch.no_grad():
+        outputs = models[0].score(shown)
+        margins = [best_so_far.task.margin(outputs, targets)]
+        margins += [best_so_far.task.margin(model.score(shown), targets) for model in models[1:]]
+    if counts:
+        best_so_far.note(rows, shown, outputs, margins[0], step, merit=merit(margins))
+    return outputs, margins[0]
 
 
 __getattr__ = renamed(__name__)

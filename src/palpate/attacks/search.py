@@ -7,8 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from palpate.attacks.ascent import try_images
-from palpate.attacks.best_so_far import BestSoFar
+from palpate.attacks.best_so_far import BestSoFar, try_images
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.streams import Streams
 from palpate.tensors import Tree

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from palpate._moved import renamed
@@ -88,6 +89,20 @@ def _transformed(victim: Victim, transform: Transform, scale: Scale) -> Transfor
             f"{victim.bounds[0]:g} to {victim.bounds[1]:g}. Make it with the bounds of the model."
         )
     return TransformedModel(victim, handling, weight)
+
+
+def mean(parts: Sequence[Tensor], weights: Sequence[float] = ()) -> Tensor:
+    """The (weighted) mean over the transforms; a single part is returned unchanged, to the bit."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(set(weights)) > 1:
+        parts = [part * (weight * len(weights) / sum(weights)) for part, weight in zip(parts, weights, strict=True)]
+    return torch.stack(tuple(parts)).mean(0)
+
+
+def merit(margins: Sequence[Tensor]) -> Tensor | None:
+    """The value by which winning images are compared; None if there is only one transform."""
+    return mean(margins) if len(margins) > 1 else None
 
 
 def name_of(transform: Transform) -> str:

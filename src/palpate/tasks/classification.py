@@ -46,14 +46,17 @@ class Classification:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """What the attack increases (B,)."""
         log_p = self.head.log_probabilities(outputs)
-        wanted = self.goal.wanted(targets, self.classes)
         if self.goal.targeted:
-            return log_p.masked_fill(~wanted, -torch.inf).logsumexp(1)
-        return -log_p.gather(1, targets[:, None]).squeeze(1)
+            return log_p.masked_fill(~self.goal.wanted(targets, self.classes), -torch.inf).logsumexp(1)
+        return F.nll_loss(log_p, targets, reduction="none")
 
     def margin(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Best score that stays minus best score that fulfils the goal (B,)."""
         scores = self.head.scores(outputs)
+        if isinstance(self.goal, Untargeted):
+            # The same in two thirds of the operations, which is what a step on one small image consists of.
+            label = targets[:, None]
+            return scores.gather(1, label).squeeze(1) - scores.scatter(1, label, -torch.inf).amax(1)
         wanted = self.goal.wanted(targets, self.classes)
         stay = scores.masked_fill(wanted, -torch.inf).amax(1)
         return stay - scores.masked_fill(~wanted, -torch.inf).amax(1)

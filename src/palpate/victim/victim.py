@@ -306,8 +306,10 @@ class Victim:
         return outputs
 
     def _pass(self, network: nn.Module, images: Tensor) -> Tree:
-        with self._users_code():
-            inputs = images if self.preprocess is None else self.preprocess(images)
+        inputs = images
+        if self.preprocess is not None:
+            with self._users_code():
+                inputs = self.preprocess(images)
         if not isinstance(inputs, Tensor):
             raise InputError(f"preprocess: it returned {type(inputs).__name__}. Return one tensor of images.")
         if shares_memory(inputs, images):
