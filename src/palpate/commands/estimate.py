@@ -12,7 +12,8 @@ import typer
 
 from palpate.commands.carry_out import run_folder
 from palpate.commands.status import AllowPickle, Engine, Plan, Threads
-from palpate.console import console, echo_lines
+from palpate.console import console, echo, echo_lines
+from palpate.units import counted
 
 if TYPE_CHECKING:
     from palpate.audit.estimate.costs import Costs
@@ -66,6 +67,8 @@ def estimate(
         echo_lines(json.dumps(_finite(found), indent=1))
     else:
         echo_lines("\n".join(lines(costs, wanted)))
+        if loaded.harden is not None:
+            echo("This is the audit alone. `palpate harden` also trains, and audits twice with stronger attacks.")
 
 
 def lines(costs: Costs, workers: list[int]) -> list[str]:
@@ -75,8 +78,8 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
     many = "an interval needs more images" if math.isinf(costs.spread) else f"± {costs.spread:.0%}"
     said = [
         f"{costs.images:,} images, {len(drawn(costs)):,} shards of up to {costs.shard} images.",
-        f"Pilot: {costs.piloted} images, {costs.together} at once, engine {costs.engine}, {costs.threads} threads of "
-        f"torch. {costs.seconds:.3g} s for each image and all attacks together ({many}).",
+        f"Pilot: {counted(costs.piloted, 'image')}, {costs.together} at once, engine {costs.engine}, "
+        f"{counted(costs.threads, 'thread')} of torch. {costs.seconds:.3g} s for each image and all attacks together ({many}).",
     ]
     for count in workers:
         found = forecast(costs, count)
@@ -93,7 +96,7 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
     if costs.together < costs.batch and costs.together < costs.images:
         said.append(
             f"The plan attacks {costs.batch} images at once, which is faster for small models: then this is too long. "
-            f"--images {4 * costs.batch} measures it."
+            f"--images {min(4 * costs.batch, costs.images)} measures it."
         )
     return said
 

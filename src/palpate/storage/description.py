@@ -39,13 +39,23 @@ def read_description(folder: Path) -> dict[str, Any]:
         return {**described, "digest": ""}
 
 
+def _no_run(folder: Path) -> str:
+    """Why there is no `run.json`, and what may be meant."""
+    if not folder.exists():
+        return f"{folder} does not exist. Give a run folder, as `palpate audit` wrote it."
+    if (folder / "harden.json").is_file():
+        return (
+            f"{folder} is not a run folder but that of a training. The audits of its proof, if there is one, are "
+            f"{folder / 'before'} and {folder / 'after'}."
+        )
+    return f"{folder} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
+
+
 def _parsed(path: Path, folder: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StorageError(
-            f"{folder} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."
-        ) from error
+        raise StorageError(_no_run(folder)) from error
     except RecursionError as error:
         raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error
     # Not UTF-8, not JSON, or a number with thousands of digits.

@@ -191,7 +191,7 @@ def test_another_version_is_said_and_the_training_goes_on(tmp_path, stopped):
     trained = train(course(), tmp_path, heard)
     assert trained.finished
     sentence, onward = heard.messages
-    assert "Going on in epoch" in onward
+    assert "Going on with epoch" in onward
     assert "may differ in the last digits: torch was 2.0.0 and is" in sentence
 
 

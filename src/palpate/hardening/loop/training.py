@@ -104,7 +104,8 @@ class Training:
         self._progress.start(self._course.settings.epochs, self._batches)
         for row in self.state.rows:
             self._progress.epoch(row)
-        self._progress.message(f"Going on in epoch {self.state.epoch} after batch {self.state.batch}.")
+        place = f" after batch {self.state.batch} of {self._batches}" if self.state.batch else ""
+        self._progress.message(f"Going on with epoch {self.state.epoch}{place}.")
         self._learner.restore(contents["learner"])
 
     def _say_finished(self) -> None:

@@ -195,6 +195,9 @@ def test_a_run_that_lost_a_shard_is_refused(copies):
 
 def test_a_folder_without_a_run_is_refused(folders, tmp_path):
     refused([folders[0], tmp_path], "is not a run folder")
+    refused([folders[0], tmp_path / "none"], "none does not exist")
+    (tmp_path / "harden.json").write_text("{}")
+    refused([folders[0], tmp_path], "that of a training. The audits of its proof", str(tmp_path / "after"))
 
 
 def test_another_task_is_refused_in_its_own_words(folders, tmp_path):

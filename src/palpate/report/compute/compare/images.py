@@ -80,7 +80,7 @@ def matched(sides: Sequence[Side], *, by_name: bool) -> tuple[list[tuple[int, ..
     lost = max(len(table.rows) for table in tables) - len(names)
     text = (
         f"The images were matched by name: {len(names)} that all runs have are compared"
-        + (f", {lost} are left out" if lost else "")
+        + (f", {lost} {'is' if lost == 1 else 'are'} left out" if lost else "")
         + ". Whether their pixels are the same was not checked."
     )
     ordered = sorted(names, key=places[0].__getitem__)
