@@ -30,7 +30,7 @@ def parts() -> dict[str, list[tuple[Any, str]]]:
         "reading images": [(Subject, "images")],
         "attack": [(shards, "curve")],
         "survival, forward passes": [(verdicts.Verdicts, "of")],
-        "survival, saving and reading": [(Saver, "saved"), (survival, "as_stored")],
+        "survival, saving and reading": [(Saver, "saved"), (Saver, "read"), (survival, "as_stored")],
         "survival, codecs": [(step, "__call__") for step in _STEPS],
         "survival, SSIM and PSNR": [(survival, "ssim"), (survival, "psnr")],
         "survival, rest": [(Survival, "columns")],

@@ -1,5 +1,6 @@
 """Adversarial images as files of the format that they came in."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,7 +54,7 @@ def test_channels_of_their_own_are_saved_as_files_of_their_own(tmp_path: Path, m
         return whole(subject, row, image, stem, note)
 
     monkeypatch.setattr(saving, "write_altered", watched)
-    back = saver.saved([0], image[None], [NOTE])
+    back = saver.saved([0], image[None] + 0.2, [NOTE])
     assert [stem.parent.parent for stem in stems] == [tmp_path / "run"], "images in passing stay in the run folder"
     assert torch.equal(back[0], image) and not saver.refused
     assert not list((tmp_path / "run").iterdir()), "what was written in passing is gone"
@@ -74,6 +75,27 @@ def test_what_a_file_cannot_hold_is_clipped_and_rounded(tmp_path: Path) -> None:
     assert storable(header, torch.tensor([1e6, -1e6, 2.4, 2.6])).tolist() == [32767, -32768, 2, 3]
     scaled = Header("DICOM", (1, 2, 2), "uint16", (0, 4095), 0.5, -100.0)
     assert storable(scaled, torch.tensor([-500.0, -99.6, 0.0, 9999.0])).tolist() == [0, 1, 200, 4095]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_what_is_saved_in_memory_is_what_the_file_would_hold(suffix: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 250, (20, 9)).astype(np.uint8)
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=turn)
+    table = Rows((Case(f"a.{suffix}", 0, "p", 0),), ("a",), Folder(tmp_path)).turned()
+    subject = SimpleNamespace(table=table, headers=(table.header(0),), victim=SimpleNamespace(bounds=(0.0, 255.0)))
+    clean = torch.from_numpy(table.image(0).astype(np.float32))
+    altered = (clean + torch.rand(clean.shape, generator=torch.Generator().manual_seed(0)) * 5).clamp(0, 255)
+    saver = Saver(subject, tmp_path)
+    for image, back in (
+        (altered, saver.saved([0], altered[None], [NOTE])[0]),
+        (clean, saver.read([0], clean[None], [NOTE])[0]),
+    ):
+        written = write_altered(subject, 0, image, tmp_path / "out" / "0", NOTE)
+        expected = replace(table, source=Folder(written.parent), cases=(Case(written.name, 0, "p", 0, upright=True),))
+        assert np.array_equal(back.numpy(), expected.image(0)) and not torch.equal(back, altered)
+    assert not saver.refused
 
 
 @pytest.mark.parametrize("suffix", ["bmp", "gif", "webp"])

@@ -17,7 +17,7 @@ from palpate.audit.subject.subject import Subject
 from palpate.data.formats.forms import Array
 from palpate.data.formats.orientation import UPRIGHT, turned, turned_back
 from palpate.data.formats.raster import Original, Plain, Raster
-from palpate.data.formats.registry import format_of, header_of, read_scan
+from palpate.data.formats.registry import FORMATS, format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError
 from palpate.storage.writing import fleeting
@@ -25,6 +25,9 @@ from palpate.units import amounts
 
 if TYPE_CHECKING:
     from palpate.audit.plan.items import Item
+
+_PICTURES: dict[str, Raster] = {one.name: one for one in FORMATS if isinstance(one, Raster)}
+"""Formats whose copies are made in memory, by the name in the header of an image."""
 
 
 def storable(header: Header, image: Tensor) -> Array:
@@ -115,8 +118,21 @@ class Saver:
     refused: dict[str, int] = field(default_factory=dict)
     _originals: dict[int, Original | None] = field(default_factory=dict)
 
+    def read(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
+        """Clean images (B, C, *spatial) after saving and reading; NaN if one cannot be saved.
+
+        Pictures without loss are not written again: they have just been read from such files.
+        """
+        if all(self._as_read(row) for row in rows):
+            return as_stored(self.subject, rows, images)
+        return self.saved(rows, images, notes)
+
+    def _as_read(self, row: int) -> bool:
+        kind = _PICTURES.get(self.subject.headers[row].format)
+        return kind is not None and kind.lossless and len(self.subject.table.paths(row)) == 1
+
     def saved(self, rows: Sequence[int], images: Tensor, notes: Sequence[Note]) -> Tensor:
-        """The images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
+        """Images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
         # Clean and altered images of the same rows come one after the other, and share what their files say.
         self._originals = {row: known for row, known in self._originals.items() if row in rows}
         with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
@@ -147,8 +163,8 @@ class Saver:
     def _original(self, row: int, sources: Sequence[Path]) -> Original | None:
         """The file of a row, if it is a picture; None for all other formats, and for several files."""
         if row not in self._originals:
-            kind = format_of(sources[0]) if len(sources) == 1 else None
-            self._originals[row] = kind.original(sources[0]) if isinstance(kind, Raster) else None
+            kind = _PICTURES.get(self.subject.headers[row].format) if len(sources) == 1 else None
+            self._originals[row] = kind.original(sources[0]) if kind is not None else None
         return self._originals[row]
 
     def _in_memory(self, row: int, image: Tensor, note: Note, original: Original) -> Array:

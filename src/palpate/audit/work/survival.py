@@ -146,7 +146,7 @@ class Survival:
             places = torch.tensor(missing, device=images.device)
             left = [rows[index] for index in missing]
             self._seed("clean", task, left, 0.0)
-            margins, scores, _ = self._after(item, left, images[places], item.task.take(targets, places), 0.0)
+            margins, scores, _ = self._after(item, left, images[places], item.task.take(targets, places), None)
             self._clean |= {(task, row): both for row, *both in zip(left, margins, scores, strict=True)}  # type: ignore[misc]
         return [self._clean[task, row] for row in rows]
 
@@ -155,15 +155,15 @@ class Survival:
         seed_torch(derive(0, *map(str, what)))
 
     def _after(
-        self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, eps: float
+        self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, eps: float | None
     ) -> tuple[list[list[float]], list[list[float]], list[float]]:
-        """Per image its margins and scores after each step, and the largest change by saving."""
+        """Margins and scores of each image after each step, and the change by saving; clean images: `eps` is None."""
         margins, scores = [], []
         verdicts = Verdicts(self.subject.victim, item.task, targets)
         saved_linf = [math.nan] * len(rows)
         if self.saver:
-            notes = [note_of(self.subject, item, row, eps) for row in rows]
-            saved = self.saver.saved(rows, images, notes)
+            notes = [note_of(self.subject, item, row, eps or 0.0) for row in rows]
+            saved = (self.saver.read if eps is None else self.saver.saved)(rows, images, notes)
             saved_linf = lengths(saved - images, "linf").tolist()
             whole = saved.flatten(1).isfinite().all(1)
             judged = torch.where(whole.reshape(-1, *[1] * (images.ndim - 1)), saved, images)
