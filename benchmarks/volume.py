@@ -4,7 +4,8 @@ Prints one JSON line on stdout; progress goes to stderr and the table to `benchm
 A volume of 160^3 voxels, windows of 96^3, overlap 0.5, a MONAI 3D U-Net, one window at a time, on the CPU. Every
 contender in a fresh process, whose peak resident memory is read from the kernel; about a quarter of an hour on two
 cores. `--quick` takes 48^3 and windows of 32^3, where the libraries weigh more than the data.
-`--whole` adds the graph of all windows, which needs 12 GB.
+`--whole` adds the graph of all windows, which needs 12 GB. `--only attack` runs plain inference and the named rows, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -196,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small volume; nothing is written")
     parser.add_argument("--whole", action="store_true", help="also the graph of all windows (12 GB)")
+    parser.add_argument("--only", nargs="+", choices=[*CONTENDERS], help="these rows beside the first")
     parser.add_argument("--alone", nargs=4, metavar=("NAME", "SIZE", "WINDOW", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -204,14 +206,16 @@ def main() -> None:
         return
     size, window = QUICK if options.quick else FULL
     names = [name for name in CONTENDERS if name != "whole" or options.whole or options.quick]
+    names = [name for name in names if not options.only or name in ("plain", *options.only)]
     with tempfile.TemporaryDirectory() as folder:
         rows = {name: measured(name, size, window, Path(folder)) for name in names}
         figures: dict[str, Any] = {}
-        for name in ("ours", "trim", "keep", "attack"):
+        for name in names[1:] if options.only else ("ours", "trim", "keep", "attack"):
             for what in ("peak", "increase"):
                 figures[f"volume_{what}_ratio_{name}"] = rows[name][what] / rows["plain"][what]
-        figures |= differences(names, Path(folder))
-    if not options.quick:
+        if not options.only:
+            figures |= differences(names, Path(folder))
+    if not (options.quick or options.only):
         write_table(rows, figures, size, window)
     print(json.dumps({name: round(value, 9) for name, value in figures.items()}))
 

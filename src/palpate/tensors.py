@@ -13,6 +13,8 @@ from torch import Tensor
 Tree = Any
 """A tensor whose first axis is the sample, or a (nested, named) tuple of such; None and plain values pass through."""
 
+VOLUME = 1 << 20
+"""Values of one sample from which on memory matters more than a few passes over them."""
 _FEW = 8
 
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
+from palpate.tasks.masks import remembered
 from palpate.tasks.masks import shift as mask_shift
 from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
 from palpate.tasks.masks.reading import AimedMasks
@@ -123,10 +124,10 @@ def test_shift_is_computed_once_and_follows_the_rows(monkeypatch):
     rows = torch.tensor([1])
     assert torch.equal(task.loss(outputs[rows], task.take(targets, rows)), first[rows])
     assert torch.equal(task.loss(outputs, targets), first) and len(calls) == 2
-    before = len(mask_shift._REMEMBERED)
+    before = len(remembered._REMEMBERED)
     del targets
     gc.collect()
-    assert len(mask_shift._REMEMBERED) < before
+    assert len(remembered._REMEMBERED) < before
 
 
 def test_toward_translates_and_keeps_what_is_ignored():

@@ -176,7 +176,7 @@ class Climb:
         self.cooling.marks(best_so_far.zero_gradient, rows)
         clean = best_so_far.clean_outputs
         self.clean_outputs = self.cooling(clean if every(rows, len(whole.clean)) else take(clean, rows))
-        self.images = self.space.sample(streams) if ascent.random_start else self.space.clean.clone()
+        self.images = self.space.sample(streams) if ascent.random_start else self.space.clean
         self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)
         self.direction_states = tuple(direction.init(self.images) for direction in ascent.directions)

@@ -53,10 +53,10 @@ class BestSoFar:
         task.validate(self.clean_outputs, targets)
         self.clean_margin = task.margin(self.clean_outputs, targets)
         self.eligible = task.eligible(targets) & (self.clean_margin > 0)
-        self.best = self.images.clone()
+        # What is clean is not copied before something better is found: of a volume, that is much memory.
+        self.best, self.outputs, self._copied = self.images, self.clean_outputs, False
         self.best_margin = self.clean_margin.clone()
         self.best_merit = torch.full_like(self.clean_margin, torch.inf)
-        self.outputs = mapped(Tensor.clone, self.clean_outputs)
         self.beaten = torch.zeros_like(self.eligible)
         self.first_success = torch.full((count,), -1, device=images.device)
         self.forwards = torch.ones(count, dtype=torch.int64, device=images.device)
@@ -161,6 +161,7 @@ class BestSoFar:
         """The result, with every returned image judged by the module as given."""
         if not self.victim.exact:
             self._confirm(self._unjudged.nonzero().flatten())
+        self._copy_clean()
         success = self.eligible & (self.best_margin <= 0)
         return AttackResult(
             images=self.best,
@@ -183,18 +184,26 @@ class BestSoFar:
 
     def _keep(self, rows: Tensor, better: Tensor, *new: Tree) -> None:
         """Keep images, outputs and margins of those of `rows` that are better."""
-        kept = (self.best, self.outputs, self.best_margin)
-        if better.device.type != "cpu":
-            mapped(lambda old, one: _replace(old, rows, better, one), kept, new)
+        # On a CPU, reading the flags costs nothing; copying images that are not better does.
+        flags = better.tolist() if better.device.type == "cpu" else None
+        if flags is not None and not any(flags):
             return
-        # Reading the flags costs nothing here; copying images that are not better does.
-        flags = better.tolist()
-        if all(flags) and self._are_all(rows):
+        self._copy_clean()
+        kept = (self.best, self.outputs, self.best_margin)
+        if flags is None:
+            mapped(lambda old, one: _replace(old, rows, better, one), kept, new)
+        elif all(flags) and self._are_all(rows):
             mapped(Tensor.copy_, kept, new)
-        elif any(flags):
+        else:
             chosen = better.nonzero().flatten()
             places, some = rows[chosen], not all(flags)
             mapped(lambda old, one: old.index_copy_(0, places, (one[chosen] if some else one).to(old.dtype)), kept, new)
+
+    def _copy_clean(self) -> None:
+        """From now on, the best images and outputs may be written to."""
+        if not self._copied:
+            self.best, self.outputs = self.best.clone(), mapped(Tensor.clone, self.outputs)
+            self._copied = True
 
     def _are_all(self, rows: Tensor) -> bool:
         """Whether these are all samples in their order; looked up once for each tensor of rows."""
@@ -214,6 +223,7 @@ class BestSoFar:
     def _confirm(self, rows: Tensor) -> None:
         if not len(rows):
             return
+        self._copy_clean()
         outputs = self.ask(rows, self.best[rows])
         margin = self.task.margin(outputs, self.task.take(self.targets, rows))
         self.forwards[rows] += 1

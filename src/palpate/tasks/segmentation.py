@@ -15,8 +15,8 @@ from palpate.errors import InputError
 from palpate.tasks.masks.checks import check_labels, check_outputs
 from palpate.tasks.masks.goal import MaskGoal, Scoring
 from palpate.tasks.masks.goals import Degrade
-from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks
-from palpate.tasks.masks.shift import carry
+from palpate.tasks.masks.reading import AimedMasks, Annotation, MaskHead, Score, SigmoidMasks, SoftmaxMasks, frugal
+from palpate.tasks.masks.remembered import carry
 from palpate.tasks.saturation import SATURATED
 from palpate.tensors import Tree, every, spread, take
 
@@ -264,12 +264,15 @@ class Segmentation:
     def _aim(self, truth: Annotation, head: MaskHead) -> Tensor:
         """The labels to leave or to reach, in the head's form, with background at ignored pixels."""
         labels = self.goal.wanted(truth) if self.goal.targeted else truth.labels
-        labels = labels.masked_fill(truth.labels == self.ignore, 0)
+        if truth.ignores:
+            labels = labels.masked_fill(truth.labels == self.ignore, 0)
         return labels.unsqueeze(1) if self.exclusive and isinstance(head, SigmoidMasks) else labels
 
     def _piece_loss(self, logits: Tensor, truth: Annotation, head: MaskHead) -> Tensor:
-        loss = head.cross_entropy(logits, self._aim(truth, head))
+        loss = frugal(head.cross_entropy, logits, self._aim(truth, head))
         return -loss if self.goal.targeted else loss
 
     def _weight(self, truth: Annotation, like: Tensor) -> Tensor:
+        if not truth.ignores:
+            return torch.ones_like(like[:1, :1]).expand_as(like)
         return truth.counted.flatten(1).to(like)

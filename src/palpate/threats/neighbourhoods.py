@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from palpate.streams import Streams
-from palpate.tensors import every, lengths, spread
+from palpate.tensors import VOLUME, every, lengths, spread
 
 _BISECTIONS = 40
 
@@ -76,13 +76,18 @@ class AroundLinf(Around):
 
     def __init__(self, clean: Tensor, radius: Tensor, low: float, high: float):
         super().__init__(clean, radius, low, high)
-        wide = spread(radius, clean)
-        self._least = (clean - wide).clamp_(min=low)
-        self._most = (clean + wide).clamp_(max=high)
+        # Those of a volume are made anew for each step: kept, they would be two copies of it.
+        self._faces = self._made_faces() if clean[:1].numel() < VOLUME else None
 
     def project(self, images: Tensor) -> Tensor:
         """Clamp to the ball and the box together."""
-        return torch.clamp(images, self._least, self._most)
+        least, most = self._faces or self._made_faces()
+        return torch.clamp(images, least, most)
+
+    def _made_faces(self) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest allowed images."""
+        wide = spread(self.radius, self.clean)
+        return (self.clean - wide).clamp_(min=self.low), (self.clean + wide).clamp_(max=self.high)
 
     def sample(self, streams: Streams) -> Tensor:
         """Uniform in the ball, then clamped to the box."""

@@ -99,7 +99,7 @@ class SlidingWindow:
             return self._monai(inputs, lambda windows, _: evaluate(windows))
         padded = F.pad(inputs, margins, mode=self.padding) if any(margins) else inputs
         outputs: Tensor = _Stitched.apply(padded, self, evaluate)  # type: ignore[no-untyped-call]
-        for axis, length in enumerate(inputs.shape[2:], start=2):
+        for axis, length in enumerate(inputs.shape[2:] if any(margins) else (), start=2):
             outputs = outputs.narrow(axis, margins[2 * (inputs.ndim - 1 - axis)], length)
         return outputs
 

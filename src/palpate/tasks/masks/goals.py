@@ -16,7 +16,8 @@ from palpate.errors import InputError
 from palpate.tasks.masks.goal import MaskGoal, Scoring, check_axes, check_share, check_structure, share, spacing_along
 from palpate.tasks.masks.goals_alike import Swap, Toward, Wanted
 from palpate.tasks.masks.reading import Annotation, amount
-from palpate.tasks.masks.shift import remembered, resized
+from palpate.tasks.masks.remembered import remembered
+from palpate.tasks.masks.shift import resized
 
 __all__ = ["Degrade", "Erase", "Insert", "MaskGoal", "Shift", "Swap", "Toward", "Wanted"]
 

@@ -7,6 +7,7 @@ probability. Ignored pixels are 0 in every stack, so they are never counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
@@ -14,6 +15,10 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from palpate.tasks.masks.remembered import remembered
+from palpate.tensors import VOLUME
 
 Score = Literal["dice", "iou"]
 
@@ -64,6 +69,14 @@ class Annotation:
         """Which pixels count (B, 1, *spatial), or (B, S, *spatial) if structures may overlap; bool."""
         counted = self.labels != self.ignore
         return counted.unsqueeze(1) if self.exclusive else counted
+
+    @cached_property
+    def ignores(self) -> bool:
+        """Whether any pixel does not count; True where the answer would have to wait for a device."""
+        if self.labels.device.type != "cpu":
+            return True
+        key = ("counted", self.ignore)
+        return not bool(remembered(self.labels, key, lambda: (self.labels != self.ignore).flatten(1).all(1)).all())
 
     @cached_property
     def stack(self) -> Tensor:
@@ -124,6 +137,14 @@ def overlap(presence: Tensor, masks: Tensor, score: Score = "dice") -> Tensor:
     if score == "dice":
         return torch.where(empty, nothing, 2 * both / (found + true + empty))
     return torch.where(empty, nothing, both / (found + true - both + empty))
+
+
+def frugal(function: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+    """`function` of logits and labels. That of volumes is computed again for the gradient, so that nothing is kept."""
+    if logits[:1].numel() < VOLUME or not (torch.is_grad_enabled() and logits.requires_grad):
+        return function(logits, labels)
+    found: Tensor = checkpoint(function, logits, labels, use_reentrant=False, preserve_rng_state=False)
+    return found
 
 
 class MaskHead(Protocol):
