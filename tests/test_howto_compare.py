@@ -13,7 +13,8 @@ from palpate.report.compute.hardening.judge import judge
 from palpate.storage.runs import RunFolder
 from tests.report.pair import make_pair
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "compare.md").read_text()
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, TUTORIAL = ((DOCS / name).read_text() for name in ("howto/compare.md", "tutorial/repair.md"))
 
 
 def blocks(kind: str) -> list[str]:
@@ -22,7 +23,8 @@ def blocks(kind: str) -> list[str]:
 
 def test_every_gate_of_the_page_can_be_read(tmp_path):
     gates = [word for text in blocks("sh") for word in re.findall(r'--gate "([^"]+)"', text)]
-    assert len(gates) == 3 and all(parse_gate(gate).figure.endswith("accuracy") for gate in gates)
+    gates += re.findall(r'--gate "([^"]+)"', TUTORIAL)
+    assert len(gates) == 6 and all(parse_gate(gate).figure.endswith("accuracy") for gate in gates)
     (text,) = blocks("toml")
     (tmp_path / "gates.toml").write_text(text)
     first, second = read_gates(tmp_path / "gates.toml")

@@ -109,13 +109,19 @@ def test_a_folder_with_other_files_is_not_trained_into(tmp_path):
     assert (tmp_path / "weights.safetensors").read_bytes() == before
 
 
-def test_a_mistake_in_the_plan_is_shown_before_the_training_is_imported(tmp_path, monkeypatch, capsys):
-    tiny.write(tmp_path)
-    (tmp_path / "plan.toml").write_text((tmp_path / "plan.toml").read_text().replace("epochs = 2", "epochs = 0"))
+@pytest.mark.parametrize(
+    ("harden", "text"),
+    [
+        (tiny.HARDEN.replace("epochs = 2", "epochs = 0"), "harden.epochs: 0 must be 1 or more"),
+        ("", "plan.toml: it has no [harden] table"),
+    ],
+)
+def test_a_mistake_in_the_plan_is_shown_before_the_training_is_imported(tmp_path, monkeypatch, capsys, harden, text):
+    (tmp_path / "plan.toml").write_text(tiny.PLAN + harden)
     monkeypatch.setitem(sys.modules, "palpate.hardening.run", None)
     with pytest.raises(SystemExit) as ended:
         main(["harden", str(tmp_path / "plan.toml")])
-    assert ended.value.code == 2 and "harden.epochs: 0 must be 1 or more" in capsys.readouterr().err
+    assert ended.value.code == 2 and text in capsys.readouterr().err
 
 
 def test_weights_that_do_not_fit_are_refused_before_training(tmp_path):

@@ -79,7 +79,8 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
     said = [
         f"{costs.images:,} images, {len(drawn(costs)):,} shards of up to {costs.shard} images.",
         f"Pilot: {counted(costs.piloted, 'image')}, {costs.together} at once, engine {costs.engine}, "
-        f"{counted(costs.threads, 'thread')} of torch. {costs.seconds:.3g} s for each image and all attacks together ({many}).",
+        f"{counted(costs.threads, 'thread')} of torch. {costs.seconds:.3g} s for each image and all attacks together "
+        f"({many}).",
     ]
     for count in workers:
         found = forecast(costs, count)

@@ -26,7 +26,11 @@ class ProofExtent(StrEnum):
 def harden(
     plan: Plan,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the result; default: hardened/<plan's name> next to the plan.")
+        Path | None,
+        typer.Option(
+            help="Folder of the results and of the new plan; default: hardened/<plan's name> next to the plan, and the "
+            "new plan next to it too."
+        ),
     ] = None,
     proof: Annotated[
         ProofExtent,
@@ -61,6 +65,7 @@ def carry_out(
     from palpate.audit.plan.plan import load_plan
 
     plan = load_plan(path)  # before the training is imported, which takes as long: a mistake is shown at once
+    plan.training()
     import torch
 
     from palpate.hardening.display import displayed

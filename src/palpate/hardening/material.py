@@ -71,16 +71,11 @@ def load_material(
         PlanError: the plan has no `[harden]`, or its budget cannot be used.
         InputError: the model cannot be trained, images or patients overlap, or something cannot be loaded.
     """
-    settings = plan.harden
-    if settings is None:
-        raise PlanError(
-            f"{plan.origin}: it has no [harden] table. Add one that says where the training images are, for example "
-            'with data = {where = {split = "train"}}.'
-        )
+    settings = plan.training()
     require_trainable_source(plan.model.source())
-    say("Comparing the training images with those of the audit.")
     training = _subject(plan, settings.data, "harden.data", allow_pickle, say)
     require_trainable(training.victim.module)
+    say("Comparing the training images with those of the audit.")
     dicom = settings.data.group == DICOM
     seen, audited = Known.of(training.table, dicom), Known.of(load_table(plan), dicom)
     left_out = _apart(settings, seen, audited, "the audit", inherits=_inherits(plan))

@@ -365,7 +365,7 @@ def test_a_signal_stops_at_the_next_batch_and_the_next_call_goes_on(tmp_path, nu
     heard = Signals()
     stopped = train(course(), tmp_path / "stopped", heard)
     assert not stopped.finished and len(heard.news) == 5 and len(stopped.epochs) == 2
-    assert heard.messages == ["Stopped in epoch 2 after batch 2 of 3. The same command goes on from there."]
+    assert heard.messages == ["Stopped in epoch 2 after batch 2 of 3."]
     resumed = train(course(), tmp_path / "stopped")
     assert (
         resumed.finished and resumed.best and digest(resumed.state) == digest(train(course(), tmp_path / "whole").state)

@@ -17,6 +17,7 @@ from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.lines import require_filled_in
 from palpate.audit.plan.sections.gates import CERTIFIED
+from palpate.audit.plan.sections.harden import HardenSection
 from palpate.audit.plan.sections.run import Order
 from palpate.data.texts import decoded, long_key, read_bytes, too_deep
 from palpate.errors import InputError, PlanError
@@ -49,6 +50,19 @@ class Plan(PlanFields):
     def root(self) -> Path:
         """The folder that its paths are relative to."""
         return self._origin.parent / self.paths_from
+
+    def training(self) -> HardenSection:
+        """Its table `[harden]`.
+
+        Raises:
+            PlanError: it has none.
+        """
+        if self.harden is None:
+            raise PlanError(
+                f"{self.origin}: it has no [harden] table. Add one that says where the training images are, for "
+                'example with data = {where = {split = "train"}}.'
+            )
+        return self.harden
 
     def on(self, engine: str | None, workers: int | None) -> Plan:
         """The plan, carried out by another engine or with another number of workers; None keeps its own.

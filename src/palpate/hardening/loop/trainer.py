@@ -65,5 +65,5 @@ def train(
         while not (training.state.finished or interrupts.asked):
             training.epoch(interrupts)
         if not training.state.finished:
-            training.say_how_to_go_on()
+            training.say_where_it_stopped()
         return training.result()

@@ -279,12 +279,10 @@ class Training:
         self._progress.message(event)
         self.save()
 
-    def say_how_to_go_on(self) -> None:
+    def say_where_it_stopped(self) -> None:
         """After an interruption."""
-        self._progress.message(
-            f"Stopped in epoch {self.state.epoch} after batch {self.state.batch} of {self._batches}. "
-            "The same command goes on from there."
-        )
+        state = self.state
+        self._progress.message(f"Stopped in epoch {state.epoch} after batch {state.batch} of {self._batches}.")
 
     def result(self) -> Trained:
         """The chosen weights and all epochs."""
