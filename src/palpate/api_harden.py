@@ -61,6 +61,11 @@ class HardenedModel:
         """What was gained and paid on the validation images, in a sentence."""
         rows = {row.epoch: row for row in self.epochs}
         first, best = rows[0], rows[self.trained.best]
+        if not self.trained.best:
+            return (
+                "No epoch was more robust without losing too much clean score, so the weights are those from before: "
+                f"robust score {first.robust:.3f}, clean score {first.clean:.3f}, on validation images."
+            )
         return (
             f"Epoch {self.trained.best} was chosen: robust score {first.robust:.3f} before and {best.robust:.3f} "
             f"after, clean score {first.clean:.3f} before and {best.clean:.3f} after, on validation images."

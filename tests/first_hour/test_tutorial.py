@@ -22,6 +22,7 @@ DEMO = Path("palpate-demo/classification")
 
 # `make demo` after its set-up, of one task: the set-up and the other tasks are tested elsewhere.
 CALLED = {"make demo": "demo --task classification"}
+ACTIVATION = "source .venv/bin/activate\n"
 Run = Callable[[str], None]
 MODEL = """
 import torch
@@ -71,9 +72,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def carry_out(block: str) -> None:
-        for line in block.strip().splitlines():
-            words = shlex.split(CALLED.get(line, line.removeprefix(".venv/bin/palpate ")))
-            assert line in CALLED or line.startswith(".venv/bin/palpate "), line
+        for line in block.replace(ACTIVATION, "").strip().splitlines():
+            words = shlex.split(CALLED.get(line, line.removeprefix("palpate ")))
+            assert line in CALLED or line.startswith("palpate "), line
             with pytest.raises(SystemExit) as ended:
                 cli.main(words)
             assert not ended.value.code, line

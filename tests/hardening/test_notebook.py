@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -33,7 +35,10 @@ def test_a_copy_is_trained_and_the_module_is_not_changed():
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert not found.module.training
     assert [row.epoch for row in found.epochs] == [0, 1, 2]
-    assert f"Epoch {found.trained.best} was chosen" in found.describe()
+    chosen = replace(found, trained=replace(found.trained, best=2)).describe()
+    assert chosen.startswith("Epoch 2 was chosen: robust score ")
+    kept = replace(found, trained=replace(found.trained, best=0)).describe()
+    assert kept.startswith("No epoch was more robust ") and f"robust score {found.epochs[0].robust:.3f}" in kept
     patients = {row // 2 for row in found.validation}
     assert all(n in found.validation for patient in patients for n in (2 * patient, 2 * patient + 1))
 
