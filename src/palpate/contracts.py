@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -205,6 +205,9 @@ class ObjectiveInputs:
     """Outputs for other images, differentiable; counted."""
     forward_no_grad: Callable[[Tensor], Tree]
     """Outputs for other images without gradient, cheapest arithmetic; counted."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What the objective notes at a step for the next one: numbers, and trees of tensors whose first axis is the
+    sample. Samples that leave the batch leave these tensors too; empty at the first step of each start."""
 
 
 class Objective(Protocol):

@@ -179,6 +179,7 @@ class Climb:
         self.images = self.space.sample(streams) if ascent.random_start else self.space.clean
         self.previous = self.space.to_image(self.images)
         self.step_state = ascent.step.init(self.images)
+        self.kept: tuple[dict[str, Tree], ...] = tuple({} for _ in models)
         self.direction_states = tuple(direction.init(self.images) for direction in ascent.directions)
         # (B, models): each model falls back on its own.
         self.on_margin = torch.zeros_like(rows, dtype=torch.bool)[:, None].repeat(1, len(models))
@@ -254,6 +255,7 @@ class Climb:
             progress=step / self.ascent.steps,
             forward=lambda images: self.cooling(self.models[index].search(images)),
             forward_no_grad=lambda images: self.cooling(self.models[index].forward_no_grad(images)),
+            kept=self.kept[index],
         )
         value, gradient = self._climbed(inputs, iterate, -margin if climbs_margin else None, index, first=step == 0)
         if climbed is not outputs and self.judged:
@@ -356,6 +358,7 @@ class Climb:
         self.allowed, self.streams = self.allowed.take(going), self.streams.take(going)
         self.space = widened(self.allowed, self.radii)
         self.targets = self.task.take(self.targets, going)
+        self.kept = tuple({name: take(tree, going) for name, tree in kept.items()} for kept in self.kept)
         self.clean_outputs, self.cooling = take(self.clean_outputs, going), self.cooling.take(going)
         self.step_state, self.direction_states = take(self.step_state, going), take(self.direction_states, going)
         return len(going) > 0

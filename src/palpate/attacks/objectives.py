@@ -13,6 +13,7 @@ from torch import Tensor
 from palpate.attacks.smoothing import gaussian, gaussian_weights
 from palpate.contracts import Agreement, Objective, ObjectiveInputs, StepEvent
 from palpate.errors import InputError
+from palpate.tensors import Tree, mapped, spread
 
 Smoothed = Literal["step", "perturbation", "image"]
 
@@ -184,10 +185,13 @@ class Stabilised:
         deviation = inputs.task.loss(inputs.outputs, inputs.targets)
         if not self.weight:
             return deviation
-        smoothed = self.smoothed(inputs)
-        reference = inputs.forward(smoothed) if self.through else inputs.forward_no_grad(smoothed.detach())
-        apart = inputs.task.consistency_loss(inputs.outputs, reference, self.agreement, inputs.targets)
+        apart = inputs.task.consistency_loss(inputs.outputs, self.reference(inputs), self.agreement, inputs.targets)
         return deviation - self.weight * apart
+
+    def reference(self, inputs: ObjectiveInputs) -> Tree:
+        """f(xs_t)."""
+        smoothed = self.smoothed(inputs)
+        return inputs.forward(smoothed) if self.through else inputs.forward_no_grad(smoothed.detach())
 
     def smoothed(self, inputs: ObjectiveInputs | StepEvent) -> Tensor:
         """xs_t, differentiable in x_t."""
@@ -195,3 +199,51 @@ class Stabilised:
             return gaussian(inputs.images, self.size, self.sigma)
         origin = inputs.previous if self.smooth == "step" else inputs.clean
         return origin + gaussian(inputs.images - origin, self.size, self.sigma)
+
+
+@dataclass(frozen=True)
+class SparselyStabilised(Stabilised):
+    """The same, with f(xs_t) computed only at steps 1, 1 + refresh, 1 + 2 refresh ...; `smooth` is "step".
+
+    In between it is taken from the line through the outputs of the last two iterates, of which xs_t is a mixture:
+
+        f(xs_t) ~ f(x_{t-1}) + s (f(x_t) - f(x_{t-1}))
+
+    with s, per sample, the best fit in [0, 1] at the last step at which f(xs_t) was computed. At step 0 nothing is
+    smoothed, so xs_0 = x_0. Ours; not in the paper.
+
+    Attributes:
+        refresh: steps from one pass of the smoothed image to the next, 2 or more.
+
+    Raises:
+        InputError: another `smooth`, a gradient through the smoothed branch, or fewer steps.
+    """
+
+    refresh: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.refresh < 2:
+            raise InputError(f"refresh: {self.refresh} must be a whole number from 2; 1 computes every smoothed image.")
+        if self.smooth != "step" or self.through:
+            raise InputError("refresh: only smooth 'step' without gradient through the smoothed image can skip passes.")
+
+    def reference(self, inputs: ObjectiveInputs) -> Tree:
+        """f(xs_t), or what stands for it."""
+        now, kept = mapped(Tensor.detach, inputs.outputs), inputs.kept
+        step, before = kept.get("step", 0), kept.get("outputs", now)
+        found = now
+        if step % self.refresh == 1:
+            found = super().reference(inputs)
+            kept["shares"] = mapped(_share, found, now, before)
+        elif step:
+            found = mapped(lambda a, b, share: a + spread(share, a) * (b - a), before, now, kept["shares"])
+        kept["step"], kept["outputs"] = step + 1, now
+        return found
+
+
+def _share(found: Tensor, now: Tensor, before: Tensor) -> Tensor:
+    """Where `found` lies between `before` (0) and `now` (1), per sample, by least squares."""
+    moved, part = (now - before).flatten(1), (found - before).flatten(1)
+    length = moved.square().sum(1)
+    return ((moved * part).sum(1) / length.where(length > 0, 1.0)).clamp(0, 1)

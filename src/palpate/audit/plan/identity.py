@@ -19,7 +19,7 @@ from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translatio
 from palpate.attacks.minimum.alma import AlmaProx
 from palpate.attacks.minimum.norm import DDN, FMN
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, Stabilised, TowardsRank
+from palpate.attacks.objectives import Deviation, Margin, Own, SoftScore, SparselyStabilised, Stabilised, TowardsRank
 from palpate.attacks.objectives_pieces import CosPGD, PieceMargin, SegPGD
 from palpate.attacks.sparse.steps import Sparse
 from palpate.attacks.square import Square
@@ -54,7 +54,7 @@ from palpate.units import Scale
 from palpate.victim.inference import Flips, SlidingWindow
 
 _TYPES: tuple[type, ...] = (
-    *(Cascade, Stage, TowardsRank),
+    *(Cascade, Stage, TowardsRank, SparselyStabilised),
     *(Ascent, RandomNoise, Square, Deviation, Margin, SoftScore, Own, Stabilised, SegPGD, CosPGD, PieceMargin),
     *(FMN, DDN, AlmaProx, HopSkipJump, Transfer, Universal),
     *(Fixed, Cosine, Proportional, Halving, Sparse),
