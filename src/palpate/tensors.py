@@ -44,12 +44,17 @@ def take(tree: Tree, rows: Tensor) -> Tree:
     return mapped(lambda tensor: tensor.index_select(0, rows), tree)
 
 
+def readable(tensor: Tensor) -> bool:
+    """Whether reading values back costs nothing: on the processor; elsewhere it waits for the device."""
+    return tensor.device.type == "cpu"
+
+
 def every(rows: Tensor, count: int) -> bool:
     """Whether `rows` are all of `count` rows in their order, so that a copy of them is not needed.
 
     Only on the processor: elsewhere the question would wait for the device, and the answer is False.
     """
-    return rows.device.type == "cpu" and len(rows) == count and bool(torch.equal(rows, torch.arange(count)))
+    return readable(rows) and len(rows) == count and bool(torch.equal(rows, torch.arange(count)))
 
 
 def still(tensor: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ def all_above_zero(values: Tensor) -> bool:
     Only on the processor, where reading them costs less than one step on a tensor: elsewhere the question would wait
     for the device, and the answer is False.
     """
-    return values.device.type == "cpu" and all(0 < value < math.inf for value in values.tolist())
+    return readable(values) and all(0 < value < math.inf for value in values.tolist())
 
 
 def leaves(tree: Tree) -> list[Tensor]:

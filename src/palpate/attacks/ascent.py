@@ -29,7 +29,7 @@ from palpate.contracts import (
 )
 from palpate.errors import InputError
 from palpate.streams import Streams
-from palpate.tensors import Tree, every, mapped, spread, still, take
+from palpate.tensors import Tree, every, mapped, readable, spread, still, take
 from palpate.victim import Victim
 
 _CHECK_EVERY = {"cpu": 1}
@@ -376,7 +376,7 @@ def _plain(gradient: Tensor) -> bool:
 
     A sum is many times cheaper than a check of every value, and reading it costs nothing on the processor.
     """
-    return gradient.device.type == "cpu" and all(
+    return readable(gradient) and all(
         total != 0 and math.isfinite(total) for total in gradient.flatten(1).sum(1).tolist()
     )
 

@@ -14,7 +14,7 @@ from palpate.attacks.transforms import TransformedModel, merit, transformed_mode
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.tasks.saturation import Cooling
 from palpate.tasks.screening import accepted
-from palpate.tensors import Tree, all_above_zero, every, mapped, still
+from palpate.tensors import Tree, all_above_zero, every, mapped, readable, still
 from palpate.victim import Victim
 
 
@@ -185,7 +185,7 @@ class BestSoFar:
     def _keep(self, rows: Tensor, better: Tensor, *new: Tree) -> None:
         """Keep images, outputs and margins of those of `rows` that are better."""
         # On a CPU, reading the flags costs nothing; copying images that are not better does.
-        flags = better.tolist() if better.device.type == "cpu" else None
+        flags = better.tolist() if readable(better) else None
         if flags is not None and not any(flags):
             return
         self._copy_clean()
