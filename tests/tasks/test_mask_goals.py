@@ -3,13 +3,13 @@
 import gc
 
 import pytest
+import scipy.ndimage
 import torch
 from scipy import ndimage
 
 from palpate.annotations import Masks
 from palpate.errors import InputError
 from palpate.tasks.masks import remembered
-from palpate.tasks.masks import shift as mask_shift
 from palpate.tasks.masks.goals import Degrade, Erase, Insert, Shift, Swap, Toward, Wanted
 from palpate.tasks.masks.reading import AimedMasks
 from palpate.tasks.segmentation import Segmentation
@@ -114,8 +114,8 @@ def test_shift_applies_where_there_is_volume_and_room():
 
 def test_shift_is_computed_once_and_follows_the_rows(monkeypatch):
     calls = []
-    real = mask_shift.distance_transform_edt
-    monkeypatch.setattr(mask_shift, "distance_transform_edt", lambda *a, **k: calls.append(1) or real(*a, **k))
+    real = scipy.ndimage.distance_transform_edt
+    monkeypatch.setattr(scipy.ndimage, "distance_transform_edt", lambda *a, **k: calls.append(1) or real(*a, **k))
     targets = Masks(torch.cat([ball(5), ball(3)]), torch.ones(2, 3))
     task = Segmentation(2, goal=Shift(0, 0.05))
     outputs = logits_of(targets.labels)

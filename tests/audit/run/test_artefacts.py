@@ -228,7 +228,10 @@ def test_errors_are_divided_by_those_of_a_named_reference(run: RunFolder, tmp_pa
         for mine, other in zip(theirs["items"], ours["items"], strict=True)
     ]
     assert theirs["reference"] == "Tiny: model.py:build" and theirs["relative_error"] == pytest.approx(np.mean(ratios))
-    for wrong, said in (("nowhere", "not a run folder"), (str(folder / "run"), "none of this plan's artefacts")):
+    for wrong, said in (
+        ("nowhere", "does not exist. Give a run folder"),
+        (str(folder / "run"), "none of this plan's artefacts"),
+    ):
         changed = named.replace(str(run.path), wrong).replace("tries = 4", "tries = 3")
         with pytest.raises(InputError, match=said):
             audit(tiny.rewrite(folder, changed), folder / "other")
