@@ -229,7 +229,7 @@ def test_errors_are_divided_by_those_of_a_named_reference(run: RunFolder, tmp_pa
     ]
     assert theirs["reference"] == "Tiny: model.py:build" and theirs["relative_error"] == pytest.approx(np.mean(ratios))
     for wrong, said in (
-        ("nowhere", "does not exist. Give a run folder"),
+        ("nowhere", "Give a run folder, as"),
         (str(folder / "run"), "none of this plan's artefacts"),
     ):
         changed = named.replace(str(run.path), wrong).replace("tries = 4", "tries = 3")
