@@ -78,6 +78,12 @@ def test_cells_may_be_urls_below_that_of_the_plan(folder: Path) -> None:
         table(folder, "memory://other")
     with pytest.raises(InputError, match=rf"column 'file' holds URLs. Write in \[data\] .*images = '{SCANS}'"):
         table(folder, None)
+    secret = f"https://me:secret@host/{lines[3].partition(',')[0]}?token=secret,1,mask1.png"
+    for images, said in ((None, "holds URLs"), (SCANS, "'https://host/.*' is not below")):
+        (folder / "labels.csv").write_text("\n".join([lines[0], secret, *urls[1:]]) + "\n")
+        with pytest.raises(InputError, match=said) as caught:
+            table(folder, images)
+        assert "secret" not in str(caught.value)
     (folder / "labels.csv").write_text("\n".join([lines[0], *urls]) + "\n")
     found = table(folder, "memory://")
     assert found[1].name == "scans/1.png"

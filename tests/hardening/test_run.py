@@ -77,6 +77,7 @@ def test_a_finished_training_is_given_back_and_another_one_is_refused(done, tmp_
         ('loss = "model.py:loss"', "harden.loss: .*no function 'loss'"),
         ('augment = "mirror"', 'harden.augment: "mirror" is not none'),
         ('eps = "3 HU"', "harden.eps: .*no unit"),
+        ('eps = "300/255"', "harden.eps: '300/255' is wider than the whole range 0 to 255"),
         ("class_weights = [1.0, 2.0, 3.0]", "harden.class_weights: there are 3, and 2 are needed"),
         ('fallback = "nothing"', "harden.fallback: There is no recipe 'nothing'"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from palpate.data.cases import Case, checked_classes, listed, unnamed_classes
 from palpate.data.formats.registry import IMAGE_SUFFIXES, SUFFIXES, is_series
 from palpate.data.places import from_folder
-from palpate.data.remote import Remote, is_url
+from palpate.data.remote import Remote, is_url, without_secrets
 from palpate.data.scattered import scattered
 from palpate.data.sheets import Line, Sheet
 from palpate.errors import InputError
@@ -131,7 +131,7 @@ class Listing:
         cell = line.cells[column]
         name = locate(self.images, cell)
         if name is None:
-            what = f"'{cell}', which does not exist under {self.images}" if cell else "nothing"
+            what = f"'{without_secrets(cell)}', which does not exist under {self.images}" if cell else "nothing"
             raise InputError(
                 f"{self.sheet.path}, {line.place}: column '{column}' holds {what}. Correct it, or {otherwise}."
             )
@@ -167,7 +167,7 @@ def located(table: Path, images: Path, file: str, lines: list[Line]) -> list[str
                 f"{first}. Put the files of the series there, or name an image file in column '{file}'."
             )
         if is_url(cell := missing[0].cells[file]):
-            start = cell.rpartition("/")[0]
+            start = without_secrets(cell.rpartition("/")[0])
             raise InputError(
                 f"{table}: column '{file}' holds URLs. Write in [data] where they start: images = '{start}'."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import threading
@@ -45,6 +46,13 @@ def fault_of(url: str) -> str:
         # The plan is kept beside the records.
         return "it holds a password or a token. Give it to the service's own settings, such as AWS_PROFILE."
     return ""
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be printed: without user, password, and what follows a question mark. A path stays as it is."""
+    if not is_url(url):
+        return url
+    return re.sub(r"\?.*", "?...", re.sub(r"://[^/@]*@", "://", url))
 
 
 @dataclass(eq=False)
@@ -94,7 +102,7 @@ class Remote:
         """
         path = cell.removeprefix(f"{self.url}/")
         if not path or is_url(path) or path.startswith("/") or ".." in path.split("/") or "\0" in path:
-            raise InputError(f"'{cell}' is not below data.images, {self.url}")
+            raise InputError(f"'{without_secrets(cell)}' is not below data.images, {self.url}")
         return PurePosixPath(path).as_posix()
 
     def hold(self, files: Iterable[Path]) -> bool:

@@ -63,7 +63,7 @@ def make_verdict(
         details=[
             scope + attackable_in_words(clean),
             *_clinical(at, clean, description.data.written(point.eps)),
-            *([CHOSEN] if fallen else []),
+            *([CHOSEN] if fallen and len(points) > 1 else []),
         ],
         gates=_gates(description),
         fell=bool(fallen),

@@ -136,8 +136,8 @@ def unlike(first: Side, other: Side) -> list[Warned]:
                 found.append(Warned(level=level, subject=subject, text=text))
     if first.description.model.sha256 == other.description.model.sha256:
         text = (
-            f"{first.letter} and {other.letter} have the same weights, so every difference comes from what surrounds "
-            "them: preprocessing, inferer, operating point, seed or attacks."
+            f"{first.letter} and {other.letter} have the same weights, so a difference can only come from what "
+            "surrounds them: preprocessing, inferer, operating point, seed or attacks."
         )
         found.append(Warned(level="warning", subject="model", text=text))
     for side in (first, other):
