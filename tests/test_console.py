@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from palpate import cli
 from palpate.audit.run.display import Bar, Lines, displayed
-from palpate.console import console, echo, guarded
+from palpate.console import console, echo, guarded, unread
 from palpate.errors import printable
 from tests.audit.tiny import write
 from tests.report.world import make_run
@@ -143,3 +144,15 @@ def test_what_fails_beside_the_audit_is_said_once_and_not_obeyed(capsys: pytest.
     said = capsys.readouterr().err
     assert said.count("\\x1b[2J") == 2 and "\x1b" not in said and "Traceback" not in said
     assert (threading.excepthook, sys.unraisablehook) == before
+
+
+def test_a_command_goes_on_when_nobody_reads_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write_end = os.pipe()
+    with os.fdopen(write_end, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        os.close(read)
+        with unread():
+            for _ in range(3):
+                echo("x" * 100_000)
+            console().print("y")
+        assert sys.stdout is stream

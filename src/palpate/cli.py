@@ -28,7 +28,7 @@ from palpate.commands.status import (
     Plan,
     Threads,
 )
-from palpate.console import console, echo, echo_lines, guarded
+from palpate.console import console, echo, echo_lines, guarded, unread
 from palpate.errors import InputError, PalpateError
 from palpate.lists import lists
 from palpate.memory import out_of_memory
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # almost nothing. OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with guarded():
+        with guarded(), unread():
             app(args=None if arguments is None else list(arguments), prog_name="palpate")
     except PalpateError as error:
         _refuse(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -45,6 +46,49 @@ def console(*, stderr: bool = False) -> Console:
                     yield Segment(shown, segment.style)
 
     return Clean(stderr=stderr, highlight=False)
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Inside this block, a command goes on when nobody reads its output any more, as after `| head`.
+
+    The rest of the output is lost, and the exit status is that of the command.
+    """
+    before = sys.stdout
+    sys.stdout = _Unread(before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+class _Unread:
+    """A stream that survives its reader."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._leave()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    def _leave(self) -> None:
+        # What is still in a buffer has to go somewhere too, also when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
 
 @contextmanager

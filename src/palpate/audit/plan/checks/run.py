@@ -15,7 +15,7 @@ def run_problems(run: RunSection) -> Iterator[Problem]:
     """What `[run]` asks for and cannot have."""
     if run.batch > run.shard:
         text = f"{run.batch} images cannot be attacked at once when {run.shard} are stored together."
-        yield ("run", "batch"), f"{text} Add run.shard = {run.batch}."
+        yield ("run", "batch"), f"{text} Write run.batch = {run.shard}, or run.shard = {run.batch}."
     if run.workers is not None and run.engine == "local":
         yield ("run", "workers"), 'engine = "local" has no workers. Add engine = "pool" or "ray", or remove it.'
     for name, given in (("address", run.address is not None), ("gpus", run.gpus > 0)):
