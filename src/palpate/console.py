@@ -55,7 +55,7 @@ def unread() -> Iterator[None]:
     The rest of the output is lost, and the exit status is that of the command.
     """
     before = sys.stdout
-    sys.stdout = _Unread(before)  # type: ignore[assignment]
+    sys.stdout = _Unread(before)
     try:
         yield
     finally:
