@@ -286,7 +286,7 @@ class StepRule(Protocol):
     def advance(
         self, images: Tensor, gradient: Tensor, value: Tensor, state: Any, space: Neighbourhood, step: int, steps: int
     ) -> tuple[Tensor, Any]:
-        """The next iterate and the new state."""
+        """The next iterate and the new state. `images` may be the clean images, so they are never written to."""
 
 
 class StageCosts(NamedTuple):

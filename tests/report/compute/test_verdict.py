@@ -31,6 +31,16 @@ def test_the_smallest_budget_that_halves_accuracy_is_named(results):
     assert actual.details[2] == CHOSEN and CHOSEN.startswith("The data chose this budget")
 
 
+def test_the_only_budget_was_not_chosen_by_the_data(run, results):
+    eps = results.verdict.eps
+    worst = [
+        case.model_copy(update={"points": [point for point in case.points if point.eps == eps]})
+        for case in results.worst_case
+    ]
+    only = make_verdict(Description.model_validate(run.describe()), results.clean, worst, results.worst_directions)
+    assert only.sentence == results.verdict.sentence and only.fell and CHOSEN not in only.details
+
+
 def test_a_model_that_holds_is_not_called_robust(tmp_path):
     actual = made(tmp_path, ["noise"])
     assert actual.fell is False and actual.eps == 4.0

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from palpate.tasks.masks.remembered import remembered
-from palpate.tensors import VOLUME
+from palpate.tensors import VOLUME, readable
 
 Score = Literal["dice", "iou"]
 
@@ -73,7 +73,7 @@ class Annotation:
     @cached_property
     def ignores(self) -> bool:
         """Whether any pixel does not count; True where the answer would have to wait for a device."""
-        if self.labels.device.type != "cpu":
+        if not readable(self.labels):
             return True
         key = ("counted", self.ignore)
         return not bool(remembered(self.labels, key, lambda: (self.labels != self.ignore).flatten(1).all(1)).all())
