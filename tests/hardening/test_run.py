@@ -77,7 +77,6 @@ def test_a_finished_training_is_given_back_and_another_one_is_refused(done, tmp_
         ('loss = "model.py:loss"', "harden.loss: .*no function 'loss'"),
         ('augment = "mirror"', 'harden.augment: "mirror" is not none'),
         ('eps = "3 HU"', "harden.eps: .*no unit"),
-        ('eps = "300/255"', "harden.eps: '300/255' is wider than the whole range 0 to 255"),
         ("class_weights = [1.0, 2.0, 3.0]", "harden.class_weights: there are 3, and 2 are needed"),
         ('fallback = "nothing"', "harden.fallback: There is no recipe 'nothing'"),
     ],
@@ -94,6 +93,7 @@ def test_a_wrong_field_is_named_with_its_fix(tmp_path, line, text):
         ("epochs = 0", "harden.epochs: "),
         ("lose_at_most = 2", "harden.lose_at_most: "),
         ("epoch = 3", "harden.epoch: "),
+        ('eps = "300/255"', "line [0-9]+: harden.eps: '300/255' is wider than the whole range 0 to 255"),
         ("class_weights = [1.0, -1.0]", "harden.class_weights"),
     ],
 )

@@ -215,16 +215,9 @@ def _budget(plan: Plan, settings: HardenSection, training: Subject) -> float:
     if settings.eps is None:
         return plan.radii[-1]
     try:
-        eps = radius(settings.eps, training.scale)
+        return radius(settings.eps, training.scale)
     except ValueError as error:
         raise PlanError(f"{plan.origin}: harden.eps: {error}.") from error
-    low, high = plan.model.bounds
-    if plan.threat.norm == "linf" and eps > high - low:
-        raise PlanError(
-            f"{plan.origin}: harden.eps: {settings.eps!r} is wider than the whole range {low:g} to {high:g} of stored "
-            'values. A number counts stored values; a fraction of the range is written "1/255".'
-        )
-    return eps
 
 
 def _around(judged: Victim) -> tuple[str, ...]:

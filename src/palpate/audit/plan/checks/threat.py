@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from palpate.audit.plan.problems import Problem
 from palpate.audit.plan.regions import COLUMN, parted
 from palpate.audit.plan.sections.tasks import SegmentationSection
+from palpate.audit.plan.toml_lines import Key
 from palpate.errors import InputError
 from palpate.threats.confined import MOST_SMOOTH
 from palpate.units import radius
@@ -27,8 +28,10 @@ def threat_problems(plan: PlanFields) -> Iterator[Problem]:
 
 def _budgets(plan: PlanFields) -> Iterator[Problem]:
     low, high = plan.model.bounds
-    for place, written in enumerate(plan.threat.eps):
-        key = ("threat", "eps", place)
+    budgets: dict[Key, float | str] = {("threat", "eps", place): eps for place, eps in enumerate(plan.threat.eps)}
+    if plan.harden is not None and plan.harden.eps is not None:
+        budgets["harden", "eps"] = plan.harden.eps
+    for key, written in budgets.items():
         try:
             eps = radius(written, plan.scale)
         except ValueError as error:
