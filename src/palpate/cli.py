@@ -26,6 +26,7 @@ from palpate.commands.status import (
     AllowPickle,
     Engine,
     Plan,
+    Root,
     Threads,
 )
 from palpate.console import console, echo, echo_lines, guarded, unread
@@ -105,6 +106,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no t
 def audit(
     plan: Plan,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/<plan's name> next to the plan.")] = None,
+    root: Root = None,
     update: Annotated[
         bool, typer.Option("--update", help="Continue although plan, model or images changed; keep what still fits.")
     ] = False,
@@ -118,6 +120,9 @@ def audit(
 ) -> None:
     """Carry out a plan, or continue it, and write its report.
 
+    A run folder holds the copy of its plan: `palpate audit RUN/plan.toml` goes on in that run, and with --out another
+    folder repeats it.
+
     Exit status: 0 finished and every gate passed; 1 a gate failed; 2 bad input; 3 some attack could not run; 70 a fault
     of palpate itself, with a traceback; 130 interrupted.
     """
@@ -126,6 +131,7 @@ def audit(
         carry_out(
             plan,
             out,
+            root=root,
             update=update,
             allow_pickle=allow_pickle,
             threads=threads,
@@ -218,6 +224,7 @@ def preview(
     out: Annotated[
         Path | None, typer.Option(help="A PNG for one artefact, or a folder; by default preview/ next to the plan.")
     ] = None,
+    root: Root = None,
     images: Annotated[int, typer.Option(min=1, max=20, help="Images of each sheet.")] = 3,
     artefact: Annotated[str | None, typer.Option(help="Only this one, also if the plan does not have it.")] = None,
     window: Annotated[
@@ -232,7 +239,7 @@ def preview(
     from palpate.audit.plan.plan import load_plan
     from palpate.audit.preview.preview import preview as previewed
 
-    sheets = previewed(load_plan(plan), out=out, images=images, artefact=artefact, names=names, window=window)
+    sheets = previewed(load_plan(plan, root), out=out, images=images, artefact=artefact, names=names, window=window)
     for made in sheets:
         if made.path is None:
             echo(f"No sheet of {made.artefact}: {made.why}", err=True)

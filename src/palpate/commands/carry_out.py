@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def run_folder(plan: Path) -> Path:
-    """The run folder of a plan, if no other is given."""
+    """The run folder of a plan, if no other is given; the copy of a plan in a run folder goes on in that run."""
+    from palpate.audit.plan.copies import run_of
+
+    if (run := run_of(plan)) is not None:
+        return run.path
     return plan.parent / "runs" / plan.stem
 
 
@@ -26,6 +30,7 @@ def carry_out(
     path: Path,
     out: Path | None,
     *,
+    root: Path | None = None,
     update: bool = False,
     allow_pickle: bool = False,
     threads: int | None = None,
@@ -41,7 +46,7 @@ def carry_out(
     from palpate.audit.run.display import displayed
     from palpate.audit.run.runner import audit
 
-    plan = load_plan(path).on(engine, workers)
+    plan = load_plan(path, root).on(engine, workers)
     folder = out or run_folder(path)
     # Sliding windows are for images that are too large for memory; then memory is more important than speed.
     choose_allocation(frugal=plan.model.inferer.size is not None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.carry_out import run_folder
-from palpate.commands.status import AllowPickle, Engine, Plan, Threads
+from palpate.commands.status import AllowPickle, Engine, Plan, Root, Threads
 from palpate.console import console, echo, echo_lines
 from palpate.units import counted
 
@@ -23,6 +23,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 def estimate(
     plan: Plan,
+    root: Root = None,
     engine: Annotated[
         Engine | None, typer.Option(help="Where shards would be computed, instead of run.engine.")
     ] = None,
@@ -52,7 +53,7 @@ def estimate(
     from palpate.audit.run.progress import Silence
     from palpate.report.page.html import write_report
 
-    loaded = load_plan(plan).on(None if engine is None else engine.value, None)
+    loaded = load_plan(plan, root).on(None if engine is None else engine.value, None)
     choose_allocation(frugal=loaded.model.inferer.size is not None)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palpate.commands.status import FINISHED, INTERRUPTED, NOT_BETTER, AllowPickle, Plan, Threads
+from palpate.commands.status import FINISHED, INTERRUPTED, NOT_BETTER, AllowPickle, Plan, Root, Threads
 from palpate.console import console, echo
 
 if TYPE_CHECKING:
+    from palpate.audit.plan.plan import Plan as PlanOfAudit
     from palpate.hardening.run import Hardened
 
 
@@ -25,6 +26,7 @@ class ProofExtent(StrEnum):
 
 def harden(
     plan: Plan,
+    root: Root = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +51,9 @@ def harden(
     Exit status: 0 finished; 1 no epoch was better; 2 bad input; 70 a fault of palpate itself, with a traceback; 130
     interrupted.
     """
-    raise typer.Exit(carry_out(plan, out, proof.value, allow_pickle=allow_pickle, threads=threads, quiet=quiet))
+    raise typer.Exit(
+        carry_out(plan, out, proof.value, root=root, allow_pickle=allow_pickle, threads=threads, quiet=quiet)
+    )
 
 
 def carry_out(
@@ -57,6 +61,7 @@ def carry_out(
     out: Path | None,
     proof: str,
     *,
+    root: Path | None = None,
     allow_pickle: bool = False,
     threads: int | None = None,
     quiet: bool = False,
@@ -64,7 +69,7 @@ def carry_out(
     """Train, prove and show; the exit status."""
     from palpate.audit.plan.plan import load_plan
 
-    plan = load_plan(path)  # before the training is imported, which takes as long: a mistake is shown at once
+    plan = load_plan(path, root)  # before the training is imported, which takes as long: a mistake is shown at once
     plan.training()
     import torch
 
@@ -87,7 +92,7 @@ def carry_out(
     if proof == "none":
         echo(hardened.saved.path)
         return FINISHED
-    return _proven(path, hardened, proof, allow_pickle, quiet)
+    return _proven(plan, hardened, proof, allow_pickle, quiet)
 
 
 def repair(plan: Path, *, threads: int | None = None, quiet: bool = False) -> int:
@@ -107,10 +112,9 @@ def _show(hardened: Hardened) -> None:
         echo(line)
 
 
-def _proven(path: Path, hardened: Hardened, proof: str, allow_pickle: bool, quiet: bool) -> int:
+def _proven(plan: PlanOfAudit, hardened: Hardened, proof: str, allow_pickle: bool, quiet: bool) -> int:
     from contextlib import nullcontext
 
-    from palpate.audit.plan.plan import load_plan
     from palpate.audit.run.display import displayed
     from palpate.audit.run.progress import Silence
     from palpate.hardening.proof.prove import prove
@@ -118,7 +122,7 @@ def _proven(path: Path, hardened: Hardened, proof: str, allow_pickle: bool, quie
     from palpate.report.page.comparing import compare
 
     found = prove(
-        load_plan(path),
+        plan,
         hardened,
         "full" if proof == "full" else "short",
         lambda: nullcontext(Silence()) if quiet else displayed(console(stderr=True)),

@@ -13,6 +13,10 @@ NOT_BETTER = 1
 """No epoch of a training was better than the model before it."""
 
 Plan = Annotated[Path, typer.Argument(help="The plan, a TOML file.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the plan's paths start from, for a plan whose images and model are elsewhere."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; by default torch chooses.")]
 AllowPickle = Annotated[
     bool,

@@ -53,7 +53,7 @@ def hardened_plan(plan: Plan, saved: SavedModel, place: Path) -> str:
     document = with_model(document_of(plan), saved, plan.root)
     document.pop("harden", None)
     document["title"] = f"{plan.title}, after training against attacks"
-    if place.resolve() != plan.origin.parent.resolve():
+    if (place / plan.paths_from).resolve() != plan.root.resolve():
         document["paths_from"] = _from(place, plan.root)
     body = f"\n{tomli_w.dumps(document)}"
     text = (

@@ -128,7 +128,8 @@ class Setup:
 
     Attributes:
         text: the plan.
-        origin: its file, absolute: the model is loaded from paths that start at its folder.
+        origin: its file, absolute.
+        root: the folder that its paths start from, absolute.
         curve: its `run.curve`, which may be that of an earlier start.
         scale: what values mean.
         allow_pickle: load a model whose file can run any code.
@@ -146,6 +147,7 @@ class Setup:
 
     text: str
     origin: Path
+    root: Path
     curve: Order | None
     scale: Scale
     allow_pickle: bool

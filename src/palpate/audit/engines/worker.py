@@ -60,6 +60,7 @@ def setup_of(
     return Setup(
         text=plan.text,
         origin=plan.origin.absolute(),
+        root=plan.root.absolute(),
         curve=plan.run.curve,
         scale=plan.scale,
         allow_pickle=allow_pickle,
@@ -84,7 +85,7 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     """
     _require_versions(setup.versions)
     torch.set_num_threads(1)
-    plan = parse_plan(setup.text, setup.origin).in_order(setup.curve).calibrated(setup.scale)
+    plan = parse_plan(setup.text, setup.origin, setup.root).in_order(setup.curve).calibrated(setup.scale)
     choose_allocation(frugal=plan.model.inferer.size is not None)
     try:
         subject = with_own_model(setup.subject, plan, allow_pickle=setup.allow_pickle)

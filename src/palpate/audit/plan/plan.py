@@ -13,6 +13,7 @@ from palpate.audit.plan.certificates import certificate_items
 from palpate.audit.plan.checks.certificates import certified_gate
 from palpate.audit.plan.checks.fields import problems, wrong_budget
 from palpate.audit.plan.checks.run import run_problems
+from palpate.audit.plan.copies import require_found, root_of, run_of
 from palpate.audit.plan.errors import not_toml, refused
 from palpate.audit.plan.fields import PlanFields
 from palpate.audit.plan.lines import require_filled_in
@@ -29,6 +30,7 @@ class Plan(PlanFields):
 
     _origin: Path = PrivateAttr(Path("plan.toml"))
     _text: str = PrivateAttr("")
+    _root: Path | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
@@ -49,7 +51,7 @@ class Plan(PlanFields):
     @property
     def root(self) -> Path:
         """The folder that its paths are relative to."""
-        return self._origin.parent / self.paths_from
+        return self._origin.parent / self.paths_from if self._root is None else self._root
 
     def training(self) -> HardenSection:
         """Its table `[harden]`.
@@ -119,8 +121,12 @@ class Plan(PlanFields):
         return plan
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, root: Path | None = None) -> Plan:
     """The plan in a TOML file.
+
+    Args:
+        path: the file; also the copy of a plan in a run folder.
+        root: the folder that its paths start from, instead of its own folder and `paths_from`.
 
     Raises:
         PlanError: it cannot be read, is not TOML, has lines marked FILL IN, or fields that are unknown, missing or
@@ -138,20 +144,29 @@ def load_plan(path: Path) -> Plan:
     document = _document(text, path)
     require_filled_in(text, path)
     plan = _validated(document, text, path)
+    if root is None and run_of(path) is not None:
+        plan._root = root_of(path, plan.paths_from)
+        require_found(path, plan.root, plan.data)
+    elif root is not None and not root.is_dir():
+        raise PlanError(f"--root: {root} is not a folder. Give the folder that the paths of {path} start from.")
+    elif root is not None:
+        plan._root = root
     if not plan.root.is_dir():
         raise PlanError(f"{path}: paths_from: '{plan.paths_from}' is not a folder. Correct it, or remove it.")
     return plan
 
 
-def parse_plan(text: str, origin: Path) -> Plan:
-    """The plan in a TOML text; `origin` is its file, whose folder its paths are relative to.
+def parse_plan(text: str, origin: Path, root: Path | None = None) -> Plan:
+    """The plan in a TOML text; `origin` is its file, whose folder its paths are relative to, or `root` instead.
 
     Lines marked FILL IN are allowed: `palpate init` writes them, and only a plan that is carried out may not have any.
 
     Raises:
         PlanError: as `load_plan`.
     """
-    return _validated(_document(text, origin), text, origin)
+    plan = _validated(_document(text, origin), text, origin)
+    plan._root = root
+    return plan
 
 
 def _document(text: str, origin: Path) -> dict[str, Any]:

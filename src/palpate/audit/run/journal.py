@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palpate.audit.plan.artefacts import ArtefactItem
 from palpate.audit.plan.certificates import CertificateItem
+from palpate.audit.plan.copies import KEY, noted_root
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.plan.items import Item
 from palpate.audit.plan.tasks import head_words, operating, score_words
@@ -181,6 +182,14 @@ class Journal:
             return "certificates", self.certificate_seconds, self.certificates, self.certificate_shards
         return "", self.seconds, self.items, self.shards
 
+    def listed(self) -> dict[str, list[str]]:
+        """The identities of all shards, by the part of `run.json` that lists them."""
+        return {
+            "": [shard.identity for shard in self.shards],
+            "artefacts": [shard.identity for shard in self.artefact_shards],
+            "certificates": [shard.identity for shard in self.certificate_shards],
+        }
+
     def describe(self) -> dict[str, Any]:
         """The contents of `run.json`."""
         return {
@@ -190,6 +199,7 @@ class Journal:
             "created": self.created,
             "finished": self.finished,
             "seed": self.plan.seed,
+            KEY: noted_root(self.plan.root, self.run.path),
             "shards": [shard.identity for shard in self.shards],
             "task": _task(self.plan, self.items),
             "model": _model(self.plan, self.subject),

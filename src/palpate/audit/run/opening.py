@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit.plan.changes import listed, plan_changes
+from palpate.audit.plan.copies import run_of
 from palpate.audit.plan.identity import digest, encode
 from palpate.audit.run import lock
 from palpate.audit.run.before import read_before
@@ -77,6 +78,36 @@ def open_run(folder: Path, plan: Plan, *, update: bool) -> tuple[RunFolder, dict
         if changes:
             raise StorageError(f"{folder} was started with another plan. Changed: {listed(changes)}. {_FIX}")
     return run, before
+
+
+def repeated(run: RunFolder, plan: Plan) -> dict[str, Any] | None:
+    """`run.json` of the run that a plan is the copy of, if it is carried out in another folder.
+
+    The repetition uses the settings of that run, so that it gives the same records.
+    """
+    original = run_of(plan.origin)
+    if original is None or original.path.resolve() == run.path.resolve():
+        return None
+    return read_before(original)
+
+
+def require_same_shards(run: RunFolder, before: dict[str, Any], plan: Plan, shards: dict[str, list[str]]) -> None:
+    """Refuse to continue if the copy of the plan in the run folder was edited and computes something else now.
+
+    Args:
+        run: the run folder.
+        before: its `run.json`.
+        plan: the plan.
+        shards: identities of shards by the part of `run.json` that lists them.
+
+    Raises:
+        StorageError: a list differs.
+    """
+    if plan.origin.resolve() != run.plan.resolve():
+        return  # two files were compared field by field
+    stored = {part: (before.get(part) or {}).get("shards", []) for part in shards if part}
+    if {**stored, "": before.get("shards", [])} != shards:
+        raise StorageError(f"{run.plan} was changed since the run was started. {_FIX}")
 
 
 def require_same_subject(run: RunFolder, before: dict[str, Any], subject: Subject) -> None:

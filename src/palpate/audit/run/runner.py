@@ -33,7 +33,14 @@ from palpate.audit.run.earlier import (
 from palpate.audit.run.gates import Gate, measured
 from palpate.audit.run.journal import Journal, now
 from palpate.audit.run.lock import locked
-from palpate.audit.run.opening import open_run, require_own, require_same_subject, store_plan
+from palpate.audit.run.opening import (
+    open_run,
+    repeated,
+    require_own,
+    require_same_shards,
+    require_same_subject,
+    store_plan,
+)
 from palpate.audit.run.progress import Progress, Silence, loading
 from palpate.audit.run.reference import reference_of
 from palpate.audit.subject.chance import at_chance
@@ -129,8 +136,9 @@ def audit(
         progress = progress or Silence()
         subject = load_subject(plan, allow_pickle=allow_pickle, say=partial(loading, progress))
         plan = plan.calibrated(subject.scale)
-        if before is not None:
-            plan = plan.begun_as(before.get("tuning", {}).get("curve"))
+        first = repeated(run, plan) if before is None else before
+        if first is not None:
+            plan = plan.begun_as(first.get("tuning", {}).get("curve"))
         if before is not None and not update:
             require_same_subject(run, before, subject)
         room = Room(plan.run.batch)
@@ -138,7 +146,10 @@ def audit(
         if watchdog is not None and given_up is not None:
             end, late = given_up, f"{watchdog.describe()}. It could not be interrupted."
             watchdog.given_up = lambda: end(late)
-        journal = _begin(run, plan, subject, before, room)
+        journal = _begin(run, plan, subject, before, room, first)
+        if before is not None and not update:
+            require_same_shards(run, before, plan, journal.listed())
+        store_plan(run, plan)
         start = engine_of(plan, subject, room, run, allow_pickle=allow_pickle)
         with repeatable(subject.device):
             one = _Audit(journal, progress, room, start)
@@ -147,12 +158,21 @@ def audit(
             return one.go(before)
 
 
-def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] | None, room: Room) -> Journal:
-    """Check the model, choose the settings of the search, and store the plan."""
+def _begin(
+    run: RunFolder,
+    plan: Plan,
+    subject: Subject,
+    before: dict[str, Any] | None,
+    room: Room,
+    first: dict[str, Any] | None,
+) -> Journal:
+    """Check the model, choose the settings of the search as the first start of the run did, and enter what is known."""
     sample = subject.like_first(subject.spread(range(len(subject.table)), min(plan.run.batch, _LOOKED_AT)))
     findings = set_thresholds(subject, room)
     looked, tuning = room.some(
-        sample, lambda rows: first_look(plan, subject, rows, before), lambda count: subject.spread(sample, count)
+        sample,
+        lambda rows: first_look(plan, subject, rows, first),
+        lambda count: subject.spread(sample, count),
     )
     findings += looked
     findings += at_chance(
@@ -189,7 +209,6 @@ def _begin(run: RunFolder, plan: Plan, subject: Subject, before: dict[str, Any] 
         if any(run.has(shard.identity) for shard in shards):
             findings += dict.fromkeys([*remembered(before, plan), *changed])
     journal.stability = described(plan, made, (), run, {}, is_opaque(subject.victim.module))
-    store_plan(run, plan)
     return journal
 
 
@@ -223,6 +242,10 @@ class _Audit:
             journal.finished = before.get("finished")
             journal.versions = before.get("versions", journal.versions)
             journal.machine = before.get("machine", journal.machine)
+            if journal.finished:
+                self.progress.message(
+                    "This run is finished: nothing is attacked again. Gates and report follow the plan."
+                )
         for finding in journal.findings:
             if finding.level != "note":
                 self.progress.message(f"{finding.subject}: {finding.text}")

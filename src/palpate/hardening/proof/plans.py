@@ -55,7 +55,8 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
         document["data"] = {**document["data"], "limit": min(most, document["data"].get("limit", most))}
     which = "before" if saved is None else "after"
     document["title"] = f"{plan.title}, {which} training against attacks"
-    return parse_plan(plan_text(document, f"Written by `palpate harden`: the audit {which} the training."), plan.origin)
+    text = plan_text(document, f"Written by `palpate harden`: the audit {which} the training.")
+    return parse_plan(text, plan.origin, plan.root)
 
 
 def _most(plan: Plan, extent: Extent) -> int | None:
