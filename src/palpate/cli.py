@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.carry_out import carry_out, run_folder
+from palpate.commands.cite import cite
 from palpate.commands.compare import compare
 from palpate.commands.estimate import estimate
 from palpate.commands.harden import harden, repair
@@ -25,9 +26,11 @@ from palpate.commands.status import (
     GATE_FAILED,
     AllowPickle,
     Engine,
+    Json,
     Plan,
     Root,
     Threads,
+    Verbose,
 )
 from palpate.console import console, echo, echo_lines, guarded, unread
 from palpate.errors import InputError, PalpateError
@@ -116,6 +119,12 @@ def audit(
         Engine | None, typer.Option(help="Where shards are computed, instead of run.engine; records are the same.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Workers of that engine, instead of run.workers.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be run, from plan and table; nothing is run or written.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write the gates to this file, as JUnit XML for CI.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Carry out a plan, or continue it, and write its report.
@@ -127,6 +136,11 @@ def audit(
     of palpate itself, with a traceback; 130 interrupted.
     """
     given = None if engine is None else engine.value
+    if dry_run:
+        from palpate.commands.dry_run import dry_run as show_dry_run
+
+        show_dry_run(plan, out or run_folder(plan), root=root, as_json=as_json)
+        return
     raise typer.Exit(
         carry_out(
             plan,
@@ -138,6 +152,9 @@ def audit(
             quiet=quiet,
             engine=given,
             workers=workers,
+            verbose=verbose,
+            as_json=as_json,
+            junit=junit,
         )
     )
 
@@ -197,17 +214,29 @@ def init(
         TaskKind | None, typer.Option(help="What the model does, if the folder holds annotations of several kinds.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing plan.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the plan's path.")] = False,
 ) -> None:
     """Write a first plan from the images and the model in a folder; no model code is run."""
     out = out or folder / "plan.toml"
     if out.exists() and not force:
         raise InputError(f"{out} exists already. Choose another --out, or replace it with --force.")
+    from palpate.audit.plan.lines import marked
     from palpate.audit.plan.toml_words import CHECK, FILL_IN
     from palpate.audit.starter.plan import seen, starting_plan, unfinished
     from palpate.storage.writing import write_atomically
 
     text = starting_plan(folder, out.parent, None if task is None else task.value)
     write_atomically(out, text.encode())
+    if as_json or quiet:
+        found = {
+            "plan": str(out),
+            "seen": seen(text),
+            "fill_in": [{"line": number, "text": asked} for number, asked in unfinished(text)],
+            "check": [{"line": one.line, "text": one.code} for one in marked(text, CHECK)],
+        }
+        echo_lines(json.dumps(found, indent=1) if as_json else str(out))
+        return
     for line in seen(text):
         echo(line)
     echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
@@ -248,10 +277,16 @@ def preview(
 
 
 @app.command()
-def show(run: Run) -> None:
-    """The result of a run, in the terminal."""
-    from palpate.report.page.terminal import show as show_run
+def show(run: Run, as_json: Json = False) -> None:
+    """The result of a run, in the terminal; as JSON it is what results.json holds."""
     from palpate.storage.runs import RunFolder
+
+    if as_json:
+        from palpate.report.compute.results import measure
+
+        echo_lines(json.dumps(measure(RunFolder(run)).model_dump(mode="json"), indent=1, allow_nan=False))
+        return
+    from palpate.report.page.terminal import show as show_run
 
     show_run(RunFolder(run), console())
 
@@ -288,6 +323,7 @@ def _lessons(run: Path) -> list[str]:
 @app.command()
 def describe(
     file: Annotated[Path, typer.Argument(help="An image file, or a folder with the slices of a DICOM series.")],
+    as_json: Json = False,
 ) -> None:
     """What palpate reads from an image: stored numbers, their meaning, spacing. Identifiers are not shown."""
     from dataclasses import asdict
@@ -299,29 +335,12 @@ def describe(
     facts = asdict(header) | {"values": header.bounds, "step": header.step} | held
     if header.orientation == 1:  # stored as it is shown
         del facts["orientation"]
+    if as_json:
+        echo_lines(json.dumps({"file": str(file), **facts}, indent=1, default=float))
+        return
     for name, value in facts.items():
         shown = " x ".join(map(str, value)) if name in ("shape", "spacing") and value else value
         echo(f"{name:<10} {'not known' if value in (None, '') else shown}")
 
 
-@app.command()
-def cite(
-    attack: Annotated[str | None, typer.Argument(help="An attack; by default only palpate.")] = None,
-    bibtex: Annotated[bool, typer.Option("--bibtex", help="As BibTeX entries.")] = False,
-) -> None:
-    """What to cite for palpate and for an attack."""
-    from palpate import __version__, catalog
-
-    entry = catalog.find(attack) if attack else None
-    title = "palpate: adversarial robustness audits for medical-image models"
-    if bibtex:
-        echo_lines(
-            f"@software{{palpate,\n  author = {{{{The palpate developers}}}},\n  title = {{{title}}},\n"
-            f"  version = {{{__version__}}}\n}}"
-        )
-        if entry:
-            echo_lines(f"@misc{{palpate-{entry.name},\n  note = {{{entry.reference}}}\n}}")
-        return
-    echo(f"The palpate developers, {title}, version {__version__}.")
-    if entry:
-        echo(entry.reference)
+app.command()(cite)

@@ -175,11 +175,15 @@ def _defence_table(entries: Sequence[Any]) -> None:
 
 @lists.command("handlings", hidden=True)
 @lists.command("post-processing")
-def list_post_processing() -> None:
+def list_post_processing(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Post-processing steps in a hospital, for survival.after and robust_to in a plan."""
     from rich.table import Table
 
     from palpate.postprocessing import known
+
+    if as_json:
+        echo_lines(json.dumps([{"name": name, "summary": words} for name, words in known()], indent=2))
+        return
 
     table = Table("step", "what it does", box=None, pad_edge=False, header_style="bold")
     for name, words in known():
@@ -188,10 +192,13 @@ def list_post_processing() -> None:
 
 
 @lists.command("formats")
-def list_formats() -> None:
+def list_formats(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """The formats that images are read from and written back to."""
     from palpate.data.formats.registry import FORMATS
 
+    if as_json:
+        echo_lines(json.dumps([{"name": one.name, "suffix": one.suffix or None} for one in FORMATS], indent=2))
+        return
     for one in FORMATS:
         echo(f"{one.name:<14} {one.suffix or 'a folder of slices'}")
 

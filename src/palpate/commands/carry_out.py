@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from palpate.commands.status import FINISHED, GATE_FAILED, INCOMPLETE, INTERRUPTED
-from palpate.console import console, echo
+from palpate.console import console, echo, echo_lines
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 
@@ -37,8 +39,14 @@ def carry_out(
     quiet: bool = False,
     engine: str | None = None,
     workers: int | None = None,
+    verbose: bool = False,
+    as_json: bool = False,
+    junit: Path | None = None,
 ) -> int:
-    """Carry out a plan, or continue it, and write its report; gives the exit status."""
+    """Carry out a plan, or continue it, and write its report; gives the exit status.
+
+    `as_json` prints the outcome as JSON on stdout; `junit` is a file for the gates.
+    """
     import torch
 
     from palpate.allocator import choose_allocation
@@ -53,12 +61,12 @@ def carry_out(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with nullcontext() if quiet else displayed(console(stderr=True)) as progress:
+        with nullcontext() if quiet else displayed(console(stderr=True), every_shard=verbose) as progress:
             outcome = audit(
                 plan, folder, update=update, allow_pickle=allow_pickle, progress=progress, given_up=_give_up
             )
         if not outcome.interrupted:
-            return _conclude(outcome, quiet)
+            return _conclude(outcome, quiet, as_json, junit)
         stored = f"{outcome.done} of {outcome.total} shards are"
         if outcome.done == outcome.total:
             stored = f"all attacks are done, some were not traced yet; {stored}"
@@ -99,21 +107,56 @@ def _say_failures(outcome: AuditOutcome) -> None:
             echo(f"Attack failed: {finding.subject}: {finding.text}", err=True)
 
 
-def _conclude(outcome: AuditOutcome, quiet: bool) -> int:
+def _summary(outcome: AuditOutcome, status: int) -> dict[str, Any]:
+    """What `--json` prints; the keys are documented in docs/howto/ci.md."""
+    from palpate.storage.runs import RunFolder
+
+    run = RunFolder(outcome.folder)
+    return {
+        "folder": str(run.path),
+        "status": outcome.status,
+        "exit": status,
+        "passed": outcome.passed,
+        "shards": {"stored": outcome.done, "total": outcome.total},
+        "failed": list(outcome.failed),
+        "gates": [asdict(gate) for gate in outcome.gates],
+        "findings": [asdict(finding) for finding in outcome.findings],
+        "report": str(run.report),
+        "results": str(run.results),
+    }
+
+
+def _status(outcome: AuditOutcome) -> int:
+    if outcome.failed or outcome.status != "finished":
+        return INCOMPLETE
+    return FINISHED if outcome.passed else GATE_FAILED
+
+
+def _write_junit(path: Path, title: str, outcome: AuditOutcome) -> None:
+    from palpate.evidence.junit import junit
+    from palpate.storage.writing import write_atomically
+
+    finished = outcome.status == "finished"
+    write_atomically(path, junit(title, outcome.gates, failed=outcome.failed, finished=finished))
+
+
+def _conclude(outcome: AuditOutcome, quiet: bool, as_json: bool, junit: Path | None) -> int:
     from palpate.report.compute.results import measure
     from palpate.report.page.html import write_report
     from palpate.storage.runs import RunFolder
 
     run = RunFolder(outcome.folder)
     results = measure(run)
-    path = write_report(run, results=results)
-    if quiet:
+    path, status = write_report(run, results=results), _status(outcome)
+    if junit is not None:
+        _write_junit(junit, results.title, outcome)
+    if as_json:
+        echo_lines(json.dumps(_summary(outcome, status), indent=1))
+    elif quiet:
         _say_failures(outcome)
         echo(path)
     else:
         from palpate.report.page.terminal import show as show_run
 
         show_run(run, console(), results=results)
-    if outcome.failed or outcome.status != "finished":
-        return INCOMPLETE
-    return FINISHED if outcome.passed else GATE_FAILED
+    return status

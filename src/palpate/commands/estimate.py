@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.carry_out import run_folder
-from palpate.commands.status import AllowPickle, Engine, Plan, Root, Threads
+from palpate.commands.status import AllowPickle, Engine, Plan, Root, Threads, Verbose
 from palpate.console import console, echo, echo_lines
 from palpate.units import counted
 
@@ -36,6 +36,7 @@ def estimate(
     json_: Annotated[bool, typer.Option("--json", help="What was measured, and the forecasts, as JSON.")] = False,
     allow_pickle: AllowPickle = False,
     threads: Threads = None,
+    verbose: Verbose = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """How long a plan takes and how much memory and disk it needs: a pilot audits a few of its images.
@@ -57,7 +58,7 @@ def estimate(
     choose_allocation(frugal=loaded.model.inferer.size is not None)
     if threads is not None:
         torch.set_num_threads(threads)
-    with nullcontext(Silence()) if quiet else displayed(console(stderr=True)) as progress:
+    with nullcontext(Silence()) if quiet else displayed(console(stderr=True), every_shard=verbose) as progress:
         costs = pilot(
             loaded, run_folder(plan).parent, write_report, images=images, allow_pickle=allow_pickle, progress=progress
         )

@@ -28,6 +28,10 @@ AllowPickle = Annotated[
 ]
 
 
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line with its time for each stored shard.")]
+
+
 class Engine(StrEnum):
     """Where shards are computed: in this process, in worker processes, or on a Ray cluster."""
 

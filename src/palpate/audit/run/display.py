@@ -21,10 +21,15 @@ PATIENCE = 5.0
 
 
 @contextmanager
-def displayed(console: Console) -> Iterator[Progress]:
-    """A progress on `console` while the block runs: a bar on a terminal, lines elsewhere."""
-    if not console.is_terminal:
-        lines = Lines(console)
+def displayed(console: Console, *, every_shard: bool = False) -> Iterator[Progress]:
+    """A progress on `console` while the block runs: a bar on a terminal, lines elsewhere.
+
+    Args:
+        console: where to print.
+        every_shard: print a line for each stored shard, on a terminal too.
+    """
+    if every_shard or not console.is_terminal:
+        lines = Lines(console, every_shard=every_shard)
         try:
             yield lines
         finally:
@@ -104,10 +109,10 @@ class Bar:
 
 
 class Lines:
-    """Lines, at most one in ten seconds, and always the last."""
+    """Lines, at most one in ten seconds, and always the last; or one for each shard, with its seconds."""
 
-    def __init__(self, console: Console):
-        self._console, self._count = console, _Count()
+    def __init__(self, console: Console, *, every_shard: bool = False):
+        self._console, self._count, self._every_shard = console, _Count(), every_shard
         self._total, self._last = 0, time.monotonic()
         self._waiting: Timer | None = None
         self._said = ""
@@ -139,7 +144,9 @@ class Lines:
     def advance(self, shard: str, seconds: float, images: int) -> None:
         """A line, if it is time for one or this was the last shard."""
         self._count.whole(shard, seconds, images)
-        if time.monotonic() - self._last >= EVERY or self._count.images >= self._total:
+        if self._every_shard:
+            self.message(f"{self._count.images} of {self._total} done: {shard}, {seconds:.2f} s")
+        elif time.monotonic() - self._last >= EVERY or self._count.images >= self._total:
             self._draw(shard)
 
     def _draw(self, shard: str) -> None:

@@ -66,10 +66,11 @@ def _measured(gate: GateSection, value: float) -> Gate:
     low = -np.inf if gate.at_least is None else gate.at_least
     high = np.inf if gate.at_most is None else gate.at_most
     # Comparisons with NaN are false: a figure that cannot be measured does not pass.
-    return Gate(_words(gate), None if np.isnan(value) else value, bool(low <= value <= high))
+    return Gate(worded(gate), None if np.isnan(value) else value, bool(low <= value <= high))
 
 
-def _words(gate: GateSection) -> str:
+def worded(gate: GateSection) -> str:
+    """A gate in words."""
     limit = f"at least {gate.at_least:g}" if gate.at_least is not None else f"at most {gate.at_most:g}"
     figure = gate.metric.replace("_", " ")
     if gate.metric in CERTIFIED:

@@ -16,6 +16,7 @@ from palpate.audit.plan.artefacts import ArtefactItem, artefact_items
 from palpate.audit.plan.certificates import CertificateItem
 from palpate.audit.plan.items import Item, items
 from palpate.audit.plan.lines import unchecked
+from palpate.audit.plan.slips import slips
 from palpate.audit.plan.tasks import plan_task
 from palpate.audit.run.after import After
 from palpate.audit.run.artefacts import Artefacts
@@ -186,6 +187,7 @@ def _begin(
     )
     findings += file_findings(plan, subject)
     findings += [AuditFinding("note", "weights", text) for text in subject.notes]
+    findings += [AuditFinding("warning", "plan", text) for text in slips(plan)]
     if (listed := unchecked(plan.text)) is not None:
         findings.append(AuditFinding("note", "plan", listed))
     subject.victim.tuning = tuning

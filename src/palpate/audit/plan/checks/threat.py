@@ -44,8 +44,13 @@ def _budgets(plan: PlanFields) -> Iterator[Problem]:
             yield (
                 key,
                 f"{shown} is wider than the whole range {low:g} to {high:g} of stored values. "
-                f'A number counts stored values; a fraction of the range is written "1/255".',
+                f'A number counts stored values; a fraction of the range is written "{_fraction(eps, high - low)}".',
             )
+
+
+def _fraction(eps: float, extent: float) -> str:
+    """What is probably meant: eps 8 of images from 0 to 1 is 8/255."""
+    return f"{eps:g}/255" if extent <= 2 and eps <= 255 and eps == round(eps) else "1/255"
 
 
 def _regions(plan: PlanFields) -> Iterator[Problem]:
