@@ -246,8 +246,8 @@ def describe(patients: Patients, hostile: str, attacks: Sequence[str] = NAMES) -
         "attacks": actual,
         "findings": [{"level": "note", "subject": f"Batch norm{hostile}", "text": f"Folded.{hostile}"}],
         "gates": [
-            {"text": f"robust accuracy at eps 1 is at least 0.5{hostile}", "value": 0.21, "passed": False},
-            {"text": f"clean accuracy is at least 0.7{hostile}", "value": 0.85, "passed": True},
+            {"text": f"robust accuracy at eps 1: at least 0.5{hostile}", "value": 0.21, "passed": False},
+            {"text": f"clean accuracy: at least 0.7{hostile}", "value": 0.85, "passed": True},
         ],
         "tuning": {"batch": 32, "layout": f"channels last{hostile}"},
         "versions": {"palpate": "0.1.0", "torch": "2.13.0", f"numpy{hostile}": "2.4.6"},

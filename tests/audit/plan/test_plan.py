@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from palpate.audit.plan.changes import plan_changes
 from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import Plan, load_plan, parse_plan
 from palpate.errors import PlanError
@@ -95,6 +96,12 @@ def test_attacks_carry_goal_parameters_and_budgets() -> None:
 def test_whole_and_fractional_numbers_have_one_identity() -> None:
     whole, fractional = parse_plan(GOOD, ORIGIN), parse_plan(edited("decay = 1", "decay = 1.0"), ORIGIN)
     assert items(whole)[2].identity == items(fractional)[2].identity
+
+
+def test_the_main_budget_changes_no_identity_and_no_record() -> None:
+    named = parse_plan(edited('norm = "linf"', 'norm = "linf"\nmain = "1%"'), ORIGIN)
+    assert [one.identity for one in items(named)] == [one.identity for one in items(parse_plan(GOOD, ORIGIN))]
+    assert plan_changes(GOOD, named) == []
 
 
 def test_the_operating_point_reaches_the_head() -> None:
@@ -204,6 +211,11 @@ BAD = [
         "eps = 4\n",
         'eps = "3/255"\n',
         "gates[0].eps: 3/255 is not one of the budgets of threat.eps. Known are: 0.25/255, 1%, 4.0",
+    ),
+    (
+        'norm = "linf"',
+        'norm = "linf"\nmain = "3/255"',
+        "threat.main: 3/255 is not one of the budgets of threat.eps. Known are: 0.25/255, 1%, 4.0",
     ),
     ("at_least = 0.3", "at_least = 0.3\nat_most = 0.4", "gates[0].at_most: a gate needs either at_least or at_most"),
     ("at_least = 0.3", 'at_least = 0.3\nattack = "pgdd"', "gates[0].attack: there is no attack 'pgdd'. Did you mean"),

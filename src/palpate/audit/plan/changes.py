@@ -13,8 +13,8 @@ _LISTED = 8
 def plan_changes(old: str, plan: Plan) -> list[str]:
     """The fields in which `plan` differs from the plan of an earlier text, each as `field: old -> new`.
 
-    Spelling, order of keys, comments, gates and the title do not count: they do not change records. A text that
-    this version of palpate cannot read counts as one change.
+    Spelling, order of keys, comments, gates, the main budget and the title do not count: they do not change records. A
+    text that this version of palpate cannot read counts as one change.
     """
     try:
         before = parse_plan(old, plan.origin)
@@ -36,9 +36,15 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates, the title, the training and the engine do not change what was computed.
+    # The folders of files, the gates, the title, the main budget, the training and the engine do not change what was
+    # computed.
     engine = {"engine", "workers", "address", "gpus"}
-    left_out: dict[str, Any] = {"data": {"roots"}, "run": engine, **dict.fromkeys(("title", "gates", "harden"), True)}
+    left_out: dict[str, Any] = {
+        "data": {"roots"},
+        "threat": {"main"},
+        "run": engine,
+        **dict.fromkeys(("title", "gates", "harden"), True),
+    }
     document = plan.model_dump(exclude=left_out)
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {

@@ -113,8 +113,10 @@ class Plan(PlanFields):
             certificate_items(plan)
         except (ValueError, InputError) as error:
             raise PlanError(f"{self.origin}: certificates: {error}".rstrip(".") + ".") from error
+        if (wrong := wrong_budget(plan, plan.threat.main)) is not None:
+            raise PlanError(f"{self.origin}: threat.main: {wrong}")
         for place, gate in enumerate(plan.gates):
-            if (wrong := wrong_budget(plan, gate)) is not None:
+            if (wrong := wrong_budget(plan, gate.eps)) is not None:
                 raise PlanError(f"{self.origin}: gates[{place}].eps: {wrong}")
             if gate.metric in CERTIFIED and (wrongs := list(certified_gate(plan, gate))):
                 raise PlanError(f"{self.origin}: gates[{place}].{wrongs[0][0]}: {wrongs[0][1]}")

@@ -29,7 +29,7 @@ from palpate.audit.work.certificates import CertificateShard
 from palpate.audit.work.shards import Shard
 from palpate.audit.work.survival import Survival
 from palpate.storage.runs import RunFolder
-from palpate.units import amounts
+from palpate.units import amounts, radius
 from palpate.victim import Tuning
 
 if TYPE_CHECKING:
@@ -336,6 +336,7 @@ def _threat(plan: Plan) -> dict[str, Any]:
     return {
         "norm": threat.norm,
         "eps": list(radii),
+        "main": None if threat.main is None else radius(threat.main, plan.scale),
         "words": replace(threat.build(radii[0]), eps=radii).describe(),
         "amounts": [list(amounts(eps, plan.scale)) for eps in radii],
         "lattice": threat.lattice,

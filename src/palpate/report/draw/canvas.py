@@ -77,6 +77,16 @@ class SvgCanvas:
     def __exit__(self, *_: object) -> None:
         self._settings.__exit__(None, None, None)
 
+    def deepen(self, pixels: int) -> None:
+        """Add room below the axes, which keep their size."""
+        if not pixels:
+            return
+        width, height = (72 * inches for inches in self.figure.get_size_inches())
+        box = self.axes.get_position()
+        taller = height + pixels
+        self.figure.set_size_inches(width / 72, taller / 72)
+        self.axes.set_position((box.x0, (box.y0 * height + pixels) / taller, box.width, box.height * height / taller))
+
     def percent_axis(self, low: float = 0.0) -> None:
         """Fractions from `low` to 1 as percentages, with a fine line at each quarter."""
         ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if low == 0.0 else [-0.5, 0.0, 0.5, 1.0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.metrics.survival import SAVED
+from palpate.report.draw.axis import BudgetAxis
 from palpate.report.draw.canvas import ACCENT, INK, LINE, MUTED, ROUND, SvgCanvas, series_style, shorten
-from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival, Subgroups
 from palpate.report.model.typed import Figure
@@ -43,7 +43,7 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
     for index, one in enumerate(results.survival.handlings):
         after = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
         lines[one.name] = [(start, first.cells[index].alone.value), *after]
-    with SvgCanvas(340, 210, (40, 28, 10, 10)) as canvas:
+    with SvgCanvas(340, 226, (40, 44, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         for name, points in lines.items():
@@ -60,7 +60,7 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
 def subgroups(found: Subgroups) -> str:
     """Clean and worst-case share of each site or scanner, with 95% intervals."""
     rows = found.rows
-    with SvgCanvas(760, 44 + 46 * len(rows), (190, 34, 24, 6)) as canvas:
+    with SvgCanvas(560, 44 + 40 * len(rows), (170, 34, 24, 6)) as canvas:
         axes = canvas.axes
         for place, row in enumerate(rows):
             _dot(canvas, row.clean, place - 0.14, MUTED, "none")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from palpate.report.draw.axis import BudgetAxis
 from palpate.report.draw.canvas import INK, LINE, MUTED, SERIES, SvgCanvas, series_style, shorten, spread_labels
-from palpate.report.draw.figures import BudgetAxis, BudgetCurve
+from palpate.report.draw.figures import BudgetCurve
 from palpate.report.model.schema_compare import Change, Comparison
 from palpate.report.model.words import percent, points
 

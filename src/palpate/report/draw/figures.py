@@ -4,102 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from palpate.report.compute.reading import UNTARGETED
-from palpate.report.draw.canvas import (
-    ACCENT,
-    INK,
-    LINE,
-    MUTED,
-    SERIES,
-    SvgCanvas,
-    series_style,
-    shorten,
-    spread_labels,
-)
+from palpate.report.draw.axis import BudgetAxis, scale_of
+from palpate.report.draw.canvas import ACCENT, INK, LINE, MUTED, SvgCanvas, series_style, shorten
+from palpate.report.model.families import NOISE, family
 from palpate.report.model.schema import AttackResults, Results, WorstCase
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording
-from palpate.report.model.words import amount, in_unit, percent, share_of
-
-LOG_SPAN = 8
-"""Budgets that span more than this factor are drawn on a logarithmic axis."""
-
-
-@dataclass(frozen=True)
-class BudgetAxis:
-    """The horizontal axis of budgets; 0 is the clean image, drawn one step before the smallest."""
-
-    eps: tuple[float, ...]
-    extent: float
-    unit: str = ""
-    window: bool = False
-    """Whether `extent` is that of the window that the model sees; else it is that of the range."""
-    shares: bool = True
-    """Whether a budget bounds each value (L-inf) and is a share of `extent`; a length over all values is not."""
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether equal factors, rather than equal differences, are equally far apart."""
-        return len(self.eps) > 1 and self.eps[-1] > LOG_SPAN * self.eps[0]
-
-    def written(self, eps: float | None) -> str:
-        """A budget in the unit of the images."""
-        return in_unit(eps, self.unit)
-
-    def share(self, eps: float) -> str:
-        """A budget as a share of the range or of the window; empty if it is not one."""
-        if not self.shares:
-            return ""
-        return share_of(eps / self.extent) + (" of window" if self.window else "")
-
-    @property
-    def title(self) -> str:
-        """The title of an axis of budgets."""
-        unit = self.unit or "stored values"
-        if not self.shares:
-            return f"eps, a length in {unit}"
-        return f"eps in {unit}, and as a share of {'the window' if self.window else 'their range'}"
-
-    def place(self, eps: float) -> float:
-        """Position of a budget."""
-        if not self.logarithmic:
-            return eps
-        return math.log2(eps / self.eps[0]) + 1 if eps > 0 else -0.15
-
-    def dress(self, canvas: SvgCanvas, *, fractions: bool = True) -> None:
-        """Ticks at the clean image and at the budgets, fewer where they would touch."""
-        axes = canvas.axes
-        positions = [self.place(eps) for eps in self.eps]
-        last = max([*positions, 1e-9])
-        left = self.place(0.0)
-        room = canvas.figure.get_figwidth() * 72 * axes.get_position().width / (1.08 * (last - left))
-        ticks, labels, taken = [left], ["clean"], left
-        for eps, position in zip(self.eps, positions, strict=True):
-            if (position - taken) * room < 36:
-                continue
-            label = amount(eps) + (f"\n{share_of(eps / self.extent)}" if fractions and self.shares else "")
-            ticks.append(position)
-            labels.append(label)
-            taken = position
-        axes.set_xticks(ticks, labels)
-        axes.set_xlim(left - 0.04 * (last - left), last + 0.04 * (last - left))
-        if self.logarithmic:
-            # The clean image has no place on a logarithmic axis: the sign // marks the gap.
-            axes.text(
-                (left + positions[0]) / 2, -0.001, "//", transform=axes.get_xaxis_transform(), ha="center", va="center",
-                color=MUTED, fontsize=10,
-            )  # fmt: skip
-
-
-def scale_of(results: Results) -> BudgetAxis:
-    """The axis that all drawings of a report share."""
-    found = {point.eps for case in results.worst_case for point in case.points}
-    data, window = results.data, results.data.scale.window
-    extent = data.extent if window is None else window[1] - window[0]
-    return BudgetAxis(tuple(sorted(found)), extent, data.unit, window is not None, results.threat.norm == "linf")
+from palpate.report.model.words import percent
 
 
 def styles(results: Results) -> dict[str, dict[str, Any]]:
@@ -107,6 +21,8 @@ def styles(results: Results) -> dict[str, dict[str, Any]]:
     return {attack.name: series_style(index) for index, attack in enumerate(results.attacks)}
 
 
+LINES = 6
+"""The most lines in a drawing."""
 BudgetCurve = list[tuple[float, Figure]]
 """Budgets with a figure at each."""
 
@@ -141,46 +57,74 @@ def _worst_curve(results: Results) -> BudgetCurve:
     return _curve(results.clean.attackable, [(point.eps, point.figure) for point in worst.points] if worst else [])
 
 
+def compared(results: Results, goal: str | None = UNTARGETED) -> list[AttackResults]:
+    """The attacks of a drawing: of each family the one with most successes, and noise; at most five.
+
+    Attacks that leave their budget have no place on an axis of budgets: the worst case uses their real distances.
+
+    Args:
+        results: the figures.
+        goal: of which goal; None for all.
+    """
+    kept = [one for one in results.attacks if one.points and not one.outside_budget and goal in (None, one.goal)]
+    best: dict[str, AttackResults] = {}
+    for attack in kept:
+        kind = family(attack.catalog)
+        if kind not in best or _wins(attack) > _wins(best[kind]):
+            best[kind] = attack
+    noise = [best.pop(NOISE)] if NOISE in best else []
+    chosen = [*sorted(best.values(), key=_wins, reverse=True)[: LINES - 1 - len(noise)], *noise]
+    return [attack for attack in results.attacks if attack in chosen]
+
+
+def _wins(attack: AttackResults) -> float:
+    return sum(point.success_rate.value or 0.0 for point in attack.points) / len(attack.points)
+
+
 def robustness(results: Results) -> str:
-    """Robust accuracy against the budget: every untargeted attack, and their worst case with its 95% band."""
+    """Robust accuracy against the budget: the best attack of each family, and the worst case with its 95% band."""
     scale, look = scale_of(results), styles(results)
-    with SvgCanvas(760, 380, (46, 62, 150, 16)) as canvas:
+    with SvgCanvas(600, 300, (46, 58, 16, 12)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
-        canvas.axes.set_xlabel(scale.title, color=MUTED, labelpad=6)
-        worst = _worst_curve(results)
-        ends = [(worst[-1][1].value or 0.0, "worst case", INK, "bold")]
-        for attack in untargeted(results):
-            # An attack that leaves its budget has no place on this axis; the worst case uses its real distances.
-            if attack.outside_budget:
-                continue
-            style = look[attack.name]
+        for attack in compared(results):
             curve = _curve(results.clean.attackable, [(point.eps, point.robust_accuracy) for point in attack.points])
-            _draw(canvas, scale, curve, linewidth=1.6, markersize=4.5, **style)
-            ends.append((curve[-1][1].value or 0.0, attack.name, style["color"], "normal"))
+            _draw(canvas, scale, curve, linewidth=1.6, markersize=4.5, **look[attack.name])
+        worst = _worst_curve(results)
         _draw(canvas, scale, worst, color=INK, band=0.13, linewidth=2.6)
-        _label_ends(canvas, scale, ends)
-        before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
-        last = scale.written(worst[-1][0])
-        text = f"In the worst case it falls from {before} without an attack to {after} at eps {last}."
-        return canvas.svg(f"{Wording(results.task).robust} against the budget", text, "robustness")
+        return canvas.svg(f"{Wording(results.task).robust} against the budget", _fall(worst, scale), "robustness")
 
 
-def _label_ends(canvas: SvgCanvas, scale: BudgetAxis, ends: Sequence[tuple[float, str, str, str]]) -> None:
-    axes, (_, right) = canvas.axes, canvas.axes.get_xlim()
-    width, last = right - axes.get_xlim()[0], scale.place(scale.eps[-1])
-    placed = spread_labels([height for height, *_ in ends], min(0.05, 1 / len(ends)))
-    for (height, name, colour, weight), label in zip(ends, placed, strict=True):
-        axes.plot(
-            [last + 0.015 * width, right + 0.01 * width], [height, label], color=colour, linewidth=0.9, clip_on=False
-        )
-        axes.text(right + 0.018 * width, label, shorten(name), color=INK, fontsize=10.5, fontweight=weight, va="center")
+def main_curve(results: Results) -> str:
+    """The worst case alone with its 95% band; a ring and its figure mark the main budget."""
+    scale, worst = scale_of(results), _worst_curve(results)
+    with SvgCanvas(520, 290, (46, 58, 18, 20)) as canvas:
+        canvas.percent_axis()
+        scale.dress(canvas)
+        _draw(canvas, scale, worst, color=ACCENT, band=0.16, linewidth=2.6, marker="o", markersize=4.5)
+        main = next((pair for pair in worst[1:] if pair[0] == results.verdict.eps), None)
+        if main is not None:
+            place, value = scale.place(main[0]), main[1].value or 0.0
+            canvas.axes.plot(
+                [place], [value], marker="o", markersize=11, color=ACCENT, markerfacecolor="none", markeredgewidth=2,
+                clip_on=False,
+            )  # fmt: skip
+            canvas.axes.annotate(
+                percent(value), (place, value), xytext=(9, 7 if value < 0.88 else -17), textcoords="offset points",
+                color=INK, fontsize=12.5, fontweight="bold",
+            )  # fmt: skip
+        return canvas.svg(f"{Wording(results.task).robust} at every budget", _fall(worst, scale), "curve")
+
+
+def _fall(worst: BudgetCurve, scale: BudgetAxis) -> str:
+    before, after = percent(worst[0][1].value), percent(worst[-1][1].value)
+    return f"In the worst case it goes from {before} without an attack to {after} at eps {scale.written(worst[-1][0])}."
 
 
 def attack_panel(results: Results, attack: AttackResults, identity: str) -> str:
     """One attack alone with its 95% band, over the worst case as a thin line."""
     scale, style = scale_of(results), styles(results)[attack.name]
-    with SvgCanvas(300, 190, (40, 28, 10, 10)) as canvas:
+    with SvgCanvas(300, 206, (40, 44, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
         if attack.goal == UNTARGETED:
@@ -203,7 +147,7 @@ def per_class(results: Results) -> str:
     worst, names = worst_of(results), results.task.classes
     assert worst is not None
     point = next((one for one in worst.points if one.eps == results.verdict.eps), worst.points[-1])
-    with SvgCanvas(760, 44 + 40 * len(names), (150, 34, 60, 6)) as canvas:
+    with SvgCanvas(520, 44 + 34 * len(names), (130, 34, 54, 6)) as canvas:
         axes = canvas.axes
         for row, (clean, attacked) in enumerate(zip(results.clean.per_class, point.per_class, strict=True)):
             if clean.value is None or attacked.value is None:
@@ -213,7 +157,7 @@ def per_class(results: Results) -> str:
             axes.barh(row, attacked.value, height=0.56, color=ACCENT, linewidth=0)
             axes.plot([attacked.low or 0.0, attacked.high or 0.0], [row, row], color=INK, linewidth=1.4, clip_on=False)
             axes.text(1.02, row, percent(attacked.value), color=INK, va="center", fontsize=10.5)
-        canvas.percent_rows([shorten(name) for name in names])
+        canvas.percent_rows([shorten(name, 18) for name in names])
         axes.set_xlim(0, 1)
         text = "; ".join(
             f"{name}: {percent(clean.value)} clean, {percent(attacked.value)} under attack"
@@ -226,20 +170,19 @@ def direction(results: Results, name: str) -> str:
     """Missed or invented disease against the budget, all attacks together, with the clean rate as a dashed line."""
     scale, clean = scale_of(results), getattr(results.clean.directions, name)
     points = [(row.eps, getattr(row.directions, name)) for row in results.worst_directions]
-    with SvgCanvas(420, 250, (44, 46, 14, 12)) as canvas:
+    with SvgCanvas(420, 262, (44, 58, 14, 12)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         curve = _curve(clean, points)
-        colour = SERIES[1] if name == "missed_disease" else SERIES[0]
         if clean.value is not None:
             canvas.axes.axhline(clean.value, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)))
-        _draw(canvas, scale, curve, color=colour, band=0.18, linewidth=2.2, marker="o", markersize=5)
+        _draw(canvas, scale, curve, color=ACCENT, band=0.18, linewidth=2.2, marker="o", markersize=5)
         title = name.replace("_", " ").capitalize()
         return canvas.svg(f"{title} against the budget", _in_words(curve, scale), name.replace("_", "-"))
 
 
 def grading(results: Results, name: str) -> str:
-    """Kappa, sensitivity, specificity or area under the ROC curve against the budget: every attack, and the worst case.
+    """Kappa, sensitivity, specificity or area under the ROC curve against the budget: a few attacks, the worst case.
 
     The band is the 95% interval of the worst case.
     """
@@ -247,12 +190,11 @@ def grading(results: Results, name: str) -> str:
     clean = getattr(results.clean.grading, name)
     curves = {
         attack.name: _curve(clean, [(point.eps, getattr(point.grading, name)) for point in attack.points])
-        for attack in results.attacks
-        if attack.points
+        for attack in compared(results, None)
     }
     worst = _curve(clean, [(one.eps, getattr(one.grading, name)) for one in results.worst_grading])
     negative = any((figure.value or 0.0) < 0 for curve in (worst, *curves.values()) for _, figure in curve)
-    with SvgCanvas(420, 240, (44, 28, 14, 12)) as canvas:
+    with SvgCanvas(420, 256, (44, 44, 14, 12)) as canvas:
         canvas.percent_axis(-1.0 if negative else 0.0)
         if name in {"quadratic_kappa", "area_under_roc"} and not negative:
             canvas.coefficient_ticks()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from palpate.report.compute.parts import PartTable, Row
+from palpate.report.draw.axis import BudgetAxis
 from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, SvgCanvas, series_style
-from palpate.report.draw.figures import BudgetAxis
 from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
 
@@ -23,7 +23,7 @@ def look(place: int | None) -> dict[str, Any]:
 
 def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
     """The worst case over all attacks against the budget, one line per part."""
-    with SvgCanvas(420, 230, (52, 28, 14, 12)) as canvas:
+    with SvgCanvas(420, 246, (52, 44, 14, 12)) as canvas:
         if fractional(panel.rows[0].series):
             canvas.percent_axis()
             if panel.rows[0].series.statistic != "share":

@@ -176,6 +176,8 @@ class ThreatDescription(JsonObject):
     """How the size of a change is measured."""
     eps: list[float]
     """Budgets in stored values."""
+    main: Number = None
+    """The main budget, which the plan named; null if it named none."""
     words: Text
     """The threat in a sentence."""
     amounts: list[list[Text]] = Field(default_factory=list)
@@ -190,6 +192,12 @@ class ThreatDescription(JsonObject):
     """One change for all channels."""
     smooth: float = 0.0
     """Width in pixels of the Gaussian that smooths a change; 0 without smoothing."""
+
+    @property
+    def headline(self) -> float | None:
+        """The main budget: the one that the plan named, else the middle one, the larger of two; None without any."""
+        rising = sorted(set(self.eps))
+        return self.main if self.main is not None else rising[len(rising) // 2] if rising else None
 
 
 class AttackDescription(JsonObject):
@@ -302,6 +310,16 @@ class GateDescription(JsonObject):
     """What was measured."""
     passed: bool
     """Whether the condition holds."""
+
+    @property
+    def subject(self) -> str:
+        """The figure that is limited, without the limit."""
+        return self.text.rpartition(": ")[0] or self.text
+
+    @property
+    def limit(self) -> str:
+        """The limit, such as `at least 0.8`; empty if the text does not have that form."""
+        return self.text.rpartition(": ")[2] if ": " in self.text else ""
 
 
 class Description(JsonObject):

@@ -300,13 +300,15 @@ class RunVerdict(JsonObject):
     """The result in words."""
 
     sentence: Text
-    """One plain sentence: what was beaten, and at which budget."""
+    """One plain sentence: what is left at the main budget."""
     details: list[Text]
-    """Further sentences: interval and clinical direction."""
+    """Further sentences: interval, clinical direction, and the figure at the largest budget."""
+    basis: Text = ""
+    """Why the sentence is about this budget; empty without a figure."""
     gates: Text
     """How many gates of the plan passed."""
     fell: bool | None
-    """Whether the share of acceptable images fell to half the clean one or less; null if it is not known."""
+    """Whether the share of acceptable images is at most half the clean one at this budget; null if it is not known."""
     eps: float | None
     """The budget of the sentence, in stored values."""
 

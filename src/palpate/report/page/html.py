@@ -15,12 +15,13 @@ from palpate.report.compute.results import measure
 from palpate.report.draw import clinic as clinic_figures
 from palpate.report.draw import figures
 from palpate.report.draw import parts as part_figures
+from palpate.report.draw.axis import scale_of
 from palpate.report.draw.canvas import ROUND
 from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
-from palpate.report.page import artefact_views, certificate_views, stability_views, stages, views
+from palpate.report.page import artefact_views, certificate_views, first, stability_views, stages, views
 from palpate.report.page.cards import card
 from palpate.report.page.pictures import embed
 from palpate.report.page.templating import page_environment, script_hash, source
@@ -107,6 +108,7 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         plan=_plan(run),
         s=results.stability,
         **artefacts,
+        **first.pieces(run, results, description, names=names, lost=lost),
         **certificate_views.pieces(results),
         **stability_views.pieces(
             run, results, description.stability.items if description.stability else [], names=names
@@ -154,15 +156,13 @@ def _operating(results: Results) -> str:
 
 
 def _picks(results: Results) -> dict[str, Any]:
-    scale, worst = figures.scale_of(results), figures.worst_of(results)
+    scale, worst = scale_of(results), figures.worst_of(results)
     headline = next((one for one in worst.points if one.eps == results.verdict.eps), None) if worst else None
-    missed = next((one for one in results.worst_directions if one.eps == results.verdict.eps), None)
     return {
         "scale": scale,
         "knowledge": views.knowledge(results),
         "worst": worst,
         "headline": headline,
-        "missed": missed,
         "complete": views.complete_attacks(results),
         "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
         "disease": [results.task.classes[index] for index in results.task.disease],
@@ -187,12 +187,13 @@ def _drawings(results: Results) -> dict[str, Any]:
     untargeted = figures.untargeted(results)
     ran = [attack for attack in results.attacks if attack.points]
     has_directions = bool(results.worst_directions)
-    scale = figures.scale_of(results)
+    scale = scale_of(results)
     charts = parts.panels(results, scale.eps) if scale.eps else []
     free, attack_of_froc = bool(results.froc) and bool(ran), parts.froc_attack(results, scale.eps)
     panels = [(attack, figures.attack_panel(results, attack, f"panel-{index}")) for index, attack in enumerate(ran)]
     return {
         "robustness": _safe(figures.robustness(results)) if untargeted else None,
+        "curve": _safe(figures.main_curve(results)) if untargeted else None,
         "per_class": _safe(figures.per_class(results)) if untargeted and results.task.classification else None,
         "parts": [(panel, _safe(part_figures.chart(results, panel, scale))) for panel in charts],
         "froc": _safe(part_figures.froc(results, scale, attack_of_froc)) if free else None,

@@ -9,13 +9,15 @@ from rich.text import Text
 from palpate.report.compute.parts import PartTable, panels
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.compute.results import measure
-from palpate.report.draw.figures import BudgetAxis, scale_of, worst_of
+from palpate.report.draw.axis import BudgetAxis, scale_of
+from palpate.report.draw.figures import worst_of
 from palpate.report.model.description import read_description
 from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording, reading
 from palpate.report.model.words import NOTHING, amount, duration, interval, percent, share_of
 from palpate.report.page import stages
+from palpate.report.page.first import gate
 from palpate.report.page.terminal_artefacts import print_artefacts
 from palpate.report.page.terminal_certificates import print_certificates
 from palpate.report.page.views import by_gravity, complete_attacks, outside
@@ -23,7 +25,6 @@ from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 
 _COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "red"}
-_DEGREES = {"high": "bold green", "medium": "bold yellow", "low": "bold red"}
 
 
 def show(run: RunFolder, console: Console, *, results: Results | None = None) -> None:
@@ -71,14 +72,15 @@ def _head(results: Results, console: Console) -> None:
     console.print(Text(results.verdict.sentence))
     for detail in results.verdict.details:
         console.print(Text(detail, style="dim"))
+    if results.verdict.basis:
+        console.print(Text(results.verdict.basis, style="dim"))
     if results.artefacts is not None:
         console.print(Text(results.artefacts.sentence))
         if results.artefacts.side_by_side:
             console.print(Text(results.artefacts.side_by_side))
-    for gate in results.gates:
-        word, colour = ("passed", "green") if gate.passed else ("failed", "red")
-        line = Text.assemble((f"{word:>7}", colour), f"  {gate.text}", (f"  (measured {amount(gate.value)})", "dim"))
-        console.print(line)
+    for one in map(gate, results.gates):
+        word, colour = ("passed", "green") if one["passed"] else ("failed", "red")
+        console.print(Text.assemble(f"{one['name']}: ", (word, colour), (f"  ({one['measured']})", "dim")))
     console.print()
 
 
@@ -203,7 +205,7 @@ def _trust(results: Results, console: Console) -> None:
             ("Attack quality", goal.quality, goal.quality_reasons),
             ("Precision", goal.precision, goal.precision_reasons),
         ):
-            console.print(Text.assemble(f"{name}{of}: ", (degree, _DEGREES[degree]), f"  {' '.join(reasons)}"))
+            console.print(Text.assemble(f"{name}{of}: ", (degree, "bold"), f"  {' '.join(reasons)}"))
         for one in goal.indicators:
             console.print(Text.assemble((f"{one.name:>7}", "yellow"), f"  {one.fix}"))
     for check in by_gravity(validity.checks):

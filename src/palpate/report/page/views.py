@@ -7,7 +7,7 @@ from typing import Any
 
 from palpate.metrics.intervals import MOST
 from palpate.report.compute.reading import FEWER, UNTARGETED
-from palpate.report.draw.figures import BudgetAxis
+from palpate.report.draw.axis import BudgetAxis
 from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.schema_quality import Check, GoalJudgement
 from palpate.report.model.shown import PictureDescription

@@ -56,6 +56,7 @@ def problems(plan: PlanFields) -> list[Problem]:
             *defence_problems(plan),
             *_attacks(plan),
             *artefact_problems(plan),
+            *_main(plan),
             *_gates(plan),
             *_survival(plan),
             *_pictures(plan),
@@ -199,6 +200,11 @@ def _tries_between(section: AttackSection, plan: PlanFields) -> bool:
     return section.attack in _WHOLE or not catalog.find(section.attack).gradient
 
 
+def _main(plan: PlanFields) -> Iterator[Problem]:
+    if (wrong := wrong_budget(plan, plan.threat.main)) is not None:
+        yield ("threat", "main"), wrong
+
+
 def _gates(plan: PlanFields) -> Iterator[Problem]:
     made = {section.title: section for section in plan.attacks}
     for place, gate in enumerate(plan.gates):
@@ -238,7 +244,7 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
 def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
     if gate.eps is None:
         yield "metric", "the budget is missing. Add eps = and one of the budgets of threat.eps."
-    elif (wrong := wrong_budget(plan, gate)) is not None:
+    elif (wrong := wrong_budget(plan, gate.eps)) is not None:
         yield "eps", wrong
     if gate.attack not in (ANY, *attacks):
         yield "attack", f"there is no attack '{gate.attack}'. {nearest(gate.attack, [ANY, CLEAN, *attacks])}"
@@ -250,18 +256,18 @@ def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, Attac
         yield "attack", "the attacks have several goals, so they have no common success rate. Name one attack."
 
 
-def wrong_budget(plan: PlanFields, gate: GateSection) -> str | None:
-    """What is wrong with a gate's budget, as far as the meaning of values is known; None if it is right.
+def wrong_budget(plan: PlanFields, written: float | str | None) -> str | None:
+    """What is wrong with a budget that must be one of `threat.eps`; None if it is right, or not given.
 
     The size of a stored step is not known before the images are read. Until then such budgets are accepted.
     """
-    if gate.eps is None:
+    if written is None:
         return None
     try:
-        eps = radius(gate.eps, plan.scale)
+        eps = radius(written, plan.scale)
     except ValueError as error:
         return f"{error}."
-    listed = ", ".join(str(written) for written in plan.threat.eps)
-    if eps in plan.radii or (not plan.scale.known and "stored" in f"{gate.eps} {listed}"):
+    listed = ", ".join(map(str, plan.threat.eps))
+    if eps in plan.radii or (not plan.scale.known and "stored" in f"{written} {listed}"):
         return None
-    return f"{gate.eps} is not one of the budgets of threat.eps. Known are: {listed}."
+    return f"{written} is not one of the budgets of threat.eps. Known are: {listed}."

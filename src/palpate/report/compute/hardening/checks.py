@@ -13,8 +13,9 @@ from palpate.report.compute.compare.measured import Measured
 from palpate.report.compute.compare.sentences import delta_in_words
 from palpate.report.compute.hardening import given as names
 from palpate.report.compute.hardening.given import Given, GivenMeasurement
-from palpate.report.compute.hardening.outcomes import CLIMB, Beating, family
+from palpate.report.compute.hardening.outcomes import Beating
 from palpate.report.compute.hardening.verdict import COUNT, NEAR_ZERO, SHARE, TIMES, Check
+from palpate.report.model.families import CLIMB, family
 from palpate.report.model.schema_compare import Change
 from palpate.report.model.schema_hardening import State
 from palpate.report.model.words import percent, points
@@ -236,7 +237,7 @@ def _restarted(after: Beating) -> list[tuple[str, str]]:
 def other_families(before: Beating, after: Beating, given: Given) -> Check:
     """An attack of another family or norm does not undo the gain."""
     name, states, texts, figures = "other families", list[State](), list[str](), dict[str, float | None]()
-    kinds = dict.fromkeys(family(attack) for attack, _ in after.attacks())
+    kinds = dict.fromkeys(family(attack.catalog) for attack, _ in after.attacks())
     for kind in kinds:
         if kind in {CLIMB, "noise", "several kinds"}:
             continue

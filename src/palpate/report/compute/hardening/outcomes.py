@@ -14,26 +14,7 @@ from palpate.metrics.validity.strength import kind
 from palpate.report.compute.compare.measured import Measured
 from palpate.report.compute.reading import UNTARGETED
 from palpate.report.model.description import AttackDescription
-
-FAMILIES = {
-    "square": "search without gradients",
-    "hopskipjump": "search without gradients",
-    "transfer": "transfer",
-    "universal": "one change for all images",
-    "fmn": "smallest change",
-    "ddn": "smallest change",
-    "alma-prox": "smallest change",
-    "vafa": "frequencies",
-    "noise": "noise",
-    "strongest": "several kinds",
-}
-"""Families of attacks by their name in the catalogue; all others climb a gradient inside the ball."""
-CLIMB = "climb of a gradient"
-
-
-def family(attack: AttackDescription) -> str:
-    """The family of an attack."""
-    return FAMILIES.get(attack.catalog, CLIMB)
+from palpate.report.model.families import family
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +68,7 @@ class Beating:
         def hits(attack: AttackDescription, outcome: Outcome) -> Bools | None:
             if attack.searches:
                 return outcome.success & np.isin(outcome.stage, list(attack.searches))
-            return outcome.success if family(attack) == "search without gradients" else None
+            return outcome.success if family(attack.catalog) == "search without gradients" else None
 
         return self._beaten(hits)
 
@@ -101,7 +82,7 @@ class Beating:
 
     def of_family(self, wanted: str) -> Beaten:
         """By the attacks of a family."""
-        return self._beaten(lambda attack, outcome: outcome.success if family(attack) == wanted else None)
+        return self._beaten(lambda attack, outcome: outcome.success if family(attack.catalog) == wanted else None)
 
     def by(self, name: str) -> Beaten:
         """By one attack."""
