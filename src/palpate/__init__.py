@@ -41,11 +41,11 @@ _HOMES = {
     "Trace": "palpate.stability",
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
-    "attack": "palpate.api",
+    "attack": "palpate.api.attacking",
     "compare": "palpate.report.page.comparing",
-    "certify": "palpate.api_certify",
+    "certify": "palpate.api.certifying",
     "curve": "palpate.attacks.curve",
-    "harden": "palpate.api_harden",
+    "harden": "palpate.api.hardening",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
@@ -88,8 +88,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from palpate.api import attack
-    from palpate.api_certify import certify
+    from palpate.api.attacking import attack
+    from palpate.api.certifying import certify
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits

@@ -15,6 +15,9 @@ from types import ModuleType
 from typing import Any
 
 MOVED = {
+    "palpate.api_certify": "palpate.api.certifying",
+    "palpate.api_harden": "palpate.api.hardening",
+    "palpate.api_inputs": "palpate.api.inputs",
     "palpate.attacks.ledger": "palpate.attacks.best_so_far",
     "palpate.attacks.routes": "palpate.attacks.transforms",
     "palpate.audit.runner": "palpate.audit.run.runner",

@@ -1,7 +1,7 @@
 """Every attack by name: an explicit table, and the attacks that other packages offer through entry points.
 
 Importing a module does not register anything, and reading the table does not import torch: the table holds the names of
-factories, which are imported when an attack is made. A new attack is a recipe, a row here and a line of the changelog.
+factories, imported when an attack is made. A new attack is a recipe, a row here and a line of the changelog.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from palpate.errors import PlanError, nearest
+from palpate.synonyms import same
 
 __all__ = ["ALL_NORMS", "DENSE", "ENTRY_POINT_GROUP", "Entry", "TASKS", "attacks", "check_supports", "factory",
            "find", "make", "parameters"]  # fmt: skip
@@ -316,15 +317,14 @@ def attacks() -> Mapping[str, Entry]:
 
 
 def find(name: str) -> Entry:
-    """The entry of this name.
+    """The entry of this name; small and capital letters are the same.
 
     Raises:
         PlanError: there is no such attack; the nearest name is proposed.
     """
-    known = attacks()
-    if name not in known:
-        raise PlanError(f"There is no attack '{name}'. {nearest(name, known)}")
-    return known[name]
+    if (found := attacks().get(same(name, attacks()) or "")) is None:
+        raise PlanError(f"There is no attack '{name}'. {nearest(name, attacks())}")
+    return found
 
 
 def factory(entry: Entry) -> Callable[..., Any]:

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from palpate.synonyms import hint
+
 _LEAST = 3
 """Letters that a name and a choice must share to be one word and its short form."""
 _SLIP = 0.8
@@ -46,17 +48,21 @@ class StorageError(PalpateError):
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A closing sentence that proposes the choice nearest to `name`, or lists them all.
 
+    What other libraries call a choice (`palpate.synonyms`) is known.
+
     After typing errors, a choice that `name` abbreviates, writes out or contains as a word counts as nearer than one
     with a similar spelling.
 
     >>> nearest("pdg", ["pgd", "fgsm"])
     "Did you mean 'pgd'?"
     >>> nearest("epsilon", ["eps", "region"])
-    "Did you mean 'eps'?"
-    >>> nearest("num_steps", ["step_rule", "steps"])
-    "Did you mean 'steps'?"
+    "palpate's is called 'eps'."
+    >>> nearest("spacings", ["space", "spacing"])
+    "Did you mean 'spacing'?"
     """
     known = sorted(choices)
+    if (said := hint(name, known)) is not None:
+        return said
     close = difflib.get_close_matches(name, known, n=1, cutoff=_SLIP) or _spelt_out(name, known)
     close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:

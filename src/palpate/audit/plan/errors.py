@@ -135,8 +135,8 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
         case "extra_forbidden":
             hint = nearest(str(key[-1]), owner.model_fields)
             if key[0] == "artefacts" and hint.startswith("Known are"):
-                hint = f"severity sets how strong an artefact is, and the search chooses its parameters. {hint}"
-            text = f"there is no such field. {hint[:1].upper()}{hint[1:]}"
+                hint = f"Severity sets how strong an artefact is, and the search chooses its parameters. {hint}"
+            text = f"there is no such field. {hint}"
         case "missing":
             about = " ".join(meanings(owner).get(str(key[-1]), "").split())
             first = re.split(r"[.:;](?:\s|$)", about)[0]

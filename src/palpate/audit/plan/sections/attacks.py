@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from palpate import catalog
 from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.run import Order
+from palpate.synonyms import same
 
 _OWN = ("attack", "name", "goal", "robust_to", "curve", "query_budget")
 
@@ -44,6 +46,12 @@ class AttackSection(Section):
             return table
         own = {key: value for key, value in table.items() if key in _OWN}
         return {**own, "parameters": {key: value for key, value in table.items() if key not in own}}
+
+    @field_validator("attack")
+    @classmethod
+    def _spelled(cls, name: str) -> str:
+        """`PGD` is `pgd`, so that both have one identity."""
+        return same(name, catalog.attacks()) or name
 
     @property
     def title(self) -> str:

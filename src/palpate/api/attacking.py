@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate import catalog
-from palpate.api_inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
+from palpate.api.inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.defences.fitted import checked, fitted

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from palpate import catalog
-from palpate.api import looked_at, victim_given
-from palpate.api_inputs import ball_from, images_from, labels_from, targets_from
+from palpate.api.attacking import looked_at, victim_given
+from palpate.api.inputs import ball_from, images_from, labels_from, targets_from
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.contracts import Limits, Task, Threat

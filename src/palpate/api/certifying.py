@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palpate.api import looked_at, victim_given
-from palpate.api_inputs import images_from, labels_from, targets_from
+from palpate.api.attacking import looked_at, victim_given
+from palpate.api.inputs import images_from, labels_from, targets_from
 from palpate.certificates.decisions import Decisions, voted
 from palpate.certificates.image import certify_image
 from palpate.certificates.opponent import Attacker, unsmoothed
