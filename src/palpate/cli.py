@@ -32,6 +32,7 @@ from palpate.commands.status import (
     Threads,
     Verbose,
 )
+from palpate.commands.view import view
 from palpate.console import console, echo, echo_lines, guarded, unread
 from palpate.errors import InputError, PalpateError
 from palpate.lists import lists
@@ -305,6 +306,7 @@ def report(
     echo(write_report(RunFolder(run), names=names))
 
 
+app.command()(view)
 app.command()(estimate)
 app.command()(compare)
 app.command()(harden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from palpate.audit.plan.labels import DICOM, labels_of, layout_of
 from palpate.data.layouts.registry import LAYOUTS
@@ -15,19 +15,40 @@ from palpate.data.table import Table, read_table
 from palpate.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from palpate.audit.plan.plan import Plan
+    from palpate.audit.plan.sections.data import DataSection
+    from palpate.audit.plan.sections.tasks import TaskSection
 
 _TEXTS = (".txt", ".xml", ".yaml", ".yml")
 _TEXT_FOLDERS = ("labels", "annotations", "imagesets")
 
 
-def load_table(plan: Plan) -> Table:
+class NamesImages(Protocol):
+    """The part of a plan that names its images."""
+
+    @property
+    def data(self) -> DataSection:
+        """Its table `[data]`."""
+
+    @property
+    def task(self) -> TaskSection:
+        """Its table `[task]`."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that its paths start from."""
+
+    @property
+    def seed(self) -> int:
+        """Decides which images `data.limit` keeps."""
+
+
+def load_table(plan: NamesImages) -> Table:
     """The images and annotations of a plan; raises InputError where they cannot be read."""
     table = listed(plan)
     return (table if plan.data.limit is None else table.limit(plan.data.limit, plan.seed)).scanned()
 
 
-def listed(plan: Plan) -> Table:
+def listed(plan: NamesImages) -> Table:
     """All images that `[data]` names, also those beyond `data.limit`; no image is read yet.
 
     Raises:

@@ -12,13 +12,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from palpate.audit.work.marks import Stack
+from palpate.audit.work import shading
+from palpate.audit.work.outlines import Stack
 
 MOST_SLICES = 9
 """Largest number of slices of a volume that are shown."""
-EIGHT_BIT = 255.0
-"""With a wider range than this (Hounsfield units, 16 bit) a picture would be flat and grey."""
-_PERCENTILES = (1.0, 99.0)
 
 
 @dataclass(frozen=True)
@@ -104,30 +102,13 @@ def _aspect(size: Sequence[int], steps: Sequence[float]) -> float:
 
 
 def window(image: Tensor, bounds: tuple[float, float], *, inverted: bool = False) -> tuple[float, float]:
-    """Stored values that are shown black and white: the bounds, or the middle 98% if the bounds are wider than 8 bit.
-
-    Args:
-        image: the image as stored (C, *spatial); the altered one is shown in the same window.
-        bounds: lowest and highest stored value.
-        inverted: high values are dark when shown (MONOCHROME1): the first of the two is the higher one.
-    """
-    shades = bounds
-    if bounds[1] - bounds[0] > EIGHT_BIT:
-        low, high = np.percentile(image.detach().cpu().double().numpy(), _PERCENTILES)
-        shades = (float(f"{low:.4g}"), float(f"{high:.4g}")) if high > low else bounds
-    return (shades[1], shades[0]) if inverted else shades
+    """Stored values of an image (C, *spatial) that are shown black and white; see `shading.window`."""
+    return shading.window(image.detach().cpu().numpy(), bounds, inverted=inverted)
 
 
 def shades(image: Tensor, bounds: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """Stored values (C, H, W) as 8 bit (H, W, 3 or 1): rounded, or scaled from `bounds` if these are not of 8 bit.
-
-    Three channels are colours; otherwise the first channel is shown.
-    """
-    low, high = bounds
-    values: npt.NDArray[np.float64] = image.detach().cpu().double().numpy()
-    scaled = values if (low, high) == (0.0, EIGHT_BIT) else (values - low) / (high - low) * 255
-    pixels = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    return (pixels if len(pixels) == 3 else pixels[:1]).transpose(1, 2, 0)
+    """Stored values (C, H, W) as 8 bit (H, W, 3 or 1); see `shading.shades`."""
+    return shading.shades(image.detach().cpu().numpy(), bounds)
 
 
 def png(image: Tensor, bounds: tuple[float, float], text: str, **notes: str) -> bytes:
