@@ -1,4 +1,4 @@
-"""Speed compared with other libraries, as ratios: `python -m benchmarks.peers [--quick]`.
+"""Speed compared with other libraries, as ratios: `python -m benchmarks.peers [--quick] [--only "none falls"]`.
 
 Prints one JSON line on stdout; progress and the table go to stderr and to `benchmarks/results/peers.md`.
 PGD-40, L-inf, a trained ResNet-18, a batch of 32 x 3 x 224 x 224, on the CPU, every contender in turn; peers and floor
@@ -113,7 +113,7 @@ def where_none_falls(world: World, rounds: int, rivals: list[str]) -> tuple[list
     }
 
 
-def curve_over_one(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+def curve_over_one(world: World, rounds: int, _rivals: list[str]) -> tuple[list[Contender], dict[str, float]]:
     """Eight radii in both orders, over the dearest single radius: the smallest, where fewest samples leave early."""
     attack = recipes.pgd(Linf(CURVE[0]), steps=STEPS)
 
@@ -136,7 +136,7 @@ def curve_over_one(world: World, rounds: int) -> tuple[list[Contender], dict[str
     }
 
 
-def mixed_over_float(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+def mixed_over_float(world: World, rounds: int, _rivals: list[str]) -> tuple[list[Contender], dict[str, float]]:
     """Whether a search in mixed precision finds as much, where about half of the samples fall."""
     attack = recipes.pgd(Linf(EPS_HALF), steps=STEPS)
     contenders = [
@@ -148,7 +148,7 @@ def mixed_over_float(world: World, rounds: int) -> tuple[list[Contender], dict[s
     return contenders, {"mixed_minus_float32_robust_accuracy": contenders[1].answer - contenders[0].answer}
 
 
-def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str, float]]:
+def smia_over_pgd(world: World, rounds: int, _rivals: list[str]) -> tuple[list[Contender], dict[str, float]]:
     """SMIA, detached, over our PGD, per step, both run to the end."""
     pgd = recipes.pgd(Linf(EPS_HOLD), steps=STEPS // 2)
     smia = recipes.smia(Linf(EPS_HOLD), steps=STEPS // 2, through=False)
@@ -164,6 +164,16 @@ def smia_over_pgd(world: World, rounds: int) -> tuple[list[Contender], dict[str,
         "smia_step_ratio": ratio(contenders[1], contenders[0]),
         "smia_step_ratio_mixed": ratio(contenders[3], contenders[2]),
     }
+
+
+Race = Callable[[World, int, list[str]], tuple[list[Contender], dict[str, Any]]]
+RACES: dict[str, Race] = {
+    "most fall": where_most_fall,
+    "none falls": where_none_falls,
+    "eight radii": curve_over_one,
+    "half fall": mixed_over_float,
+    "per step": smia_over_pgd,
+}
 
 
 def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int) -> None:
@@ -200,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every race; medians are reported")
+    parser.add_argument("--only", choices=tuple(RACES), help="one race; the stored table is left as it is")
     options = parser.parse_args()
     rounds = 1 if options.quick else options.rounds
     rivals = [name for name in RIVALS if RIVALS[name].available()]
@@ -210,16 +221,13 @@ def main() -> None:
     say(f"search: {world.plain}\nmixed:  {world.mixed}")
     rows: list[tuple[str, Contender]] = []
     figures: dict[str, object] = {}
-    for where, (contenders, found) in (
-        ("most fall", where_most_fall(world, rounds, rivals)),
-        ("none falls", where_none_falls(world, rounds, rivals)),
-        ("eight radii", curve_over_one(world, rounds)),
-        ("half fall", mixed_over_float(world, rounds)),
-        ("per step", smia_over_pgd(world, rounds)),
-    ):
-        rows += [(where, contender) for contender in contenders]
-        figures |= found
-    write_table(rows, figures, rounds)
+    for where, run in RACES.items():
+        if options.only in (None, where):
+            contenders, found = run(world, rounds, rivals)
+            rows += [(where, contender) for contender in contenders]
+            figures |= found
+    if options.only is None:
+        write_table(rows, figures, rounds)
     print(json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}))
 
 
