@@ -139,7 +139,11 @@ class Table:
         """
         from palpate.api.drawing import draw
 
-        return draw(self, ax)
+        lines = {
+            name: [(row.eps, row.robust_accuracy) for row in self.rows if row.attack == name] for name in self.attacks
+        }
+        worst = [(row.eps, row.robust_accuracy, row.low, row.high) for row in self.worst]
+        return draw(lines, worst, self.clean_accuracy, [self.amount(row.eps) for row in self.worst], ax)
 
     def amount(self, eps: float) -> str:
         """A budget as people write it: `8/255`, `5 HU`, or the number."""
