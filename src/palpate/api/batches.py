@@ -94,11 +94,15 @@ def _named(batch: Mapping[Any, Any], names: tuple[str, ...], what: str) -> Any:
     return batch[found]
 
 
-def plain(images: Any) -> Any:
+def plain(images: Any, targets: Any = None) -> Any:
     """Images without what MONAI adds to a tensor.
 
+    Args:
+        images: (B, C, *spatial).
+        targets: their targets, which show that a single image has no axis for the images.
+
     Raises:
-        InputError: the channels are the last axis.
+        InputError: the channels are the last axis, or the axis of the images is missing.
     """
     if isinstance(images, Tensor) and type(images) is not Tensor:
         images = images.detach().as_subclass(Tensor)
@@ -109,6 +113,13 @@ def plain(images: Any) -> Any:
             f"images: their shape is {list(shape)}, with the channels last. Give (B, C, H, W): "
             f"images.{how}(0, 3, 1, 2)."
         )
+    if (
+        len(shape) == 3
+        and shape[0] in _CHANNELS
+        and shape[0] != 1
+        and getattr(targets, "shape", (0,))[:1] in ((), (1,))
+    ):
+        raise InputError(f"images: their shape is {list(shape)}, that of one image. Give images[None].")
     return images
 
 

@@ -102,7 +102,7 @@ def evaluate(
     bench: Bench | None = None
     with torch.inference_mode(False), torch.enable_grad():
         for images, labels in batches(data, targets, batch):
-            images = plain(images)
+            images = plain(images, labels)
             bench = bench or Bench(model, setting, bounds or bounds_of(images), device_of(model))
             bench.add(images, labels, named, None if limit is None else limit - bench.count)
             if limit is not None and bench.count >= limit:

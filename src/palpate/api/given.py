@@ -78,8 +78,8 @@ def _listed(given: Any) -> Iterator[tuple[str, Any]]:
 
 def _is_named(given: Any) -> bool:
     """A name with its parameters: `("pgd", {"steps": 20})`."""
-    pair = isinstance(given, (list, tuple)) and len(given) == 2
-    return pair and isinstance(given[0], str) and isinstance(given[1], Mapping)
+    pair = isinstance(given, tuple) and len(given) == 2
+    return pair and isinstance(given[0], str) and isinstance(given[1], Mapping) and "attack" not in given[1]
 
 
 def _made(one: Any, wanted: str, threat: Threat, parameters: Mapping[str, Any], task: Task) -> Given:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -84,6 +85,8 @@ class OwnAttack(Search):
         best_so_far.spend(rows, passes + 1, 0)
 
     def _checked(self, found: Any, clean: Tensor) -> Tensor:
+        if isinstance(found, np.ndarray):
+            found = torch.from_numpy(found)
         if not isinstance(found, Tensor) or found.shape != clean.shape:
             what = f"of shape {list(found.shape)}" if isinstance(found, Tensor) else f"of type {type(found).__name__}"
             raise InputError(

@@ -99,7 +99,7 @@ class RobustScore:
 
     def _add(self, model: Any, x: Any, y: Any) -> Bench:
         with torch.inference_mode(False), torch.enable_grad():
-            x, given = plain(x), self.setting.bounds
+            x, given = plain(x, y), self.setting.bounds
             if self._bench is None or model is not self._model:
                 count = 0 if self._bench is None else self._bench.count
                 self._bench = Bench(model, self.setting, given or bounds_of(x), device_of(model), count)
