@@ -35,9 +35,13 @@ _HOMES = {
     "PalpateError": "palpate.errors",
     "Pass": "palpate.victim",
     "Preprocess": "palpate.preprocess",
+    "RobustScore": "palpate.api.score",
+    "RobustnessCallback": "palpate.api.lightning",
+    "Run": "palpate.api.run",
     "Scale": "palpate.units",
     "Scan": "palpate.data.formats.scan",
     "Streams": "palpate.streams",
+    "Table": "palpate.api.table",
     "Trace": "palpate.stability",
     "Tuning": "palpate.victim",
     "Victim": "palpate.victim",
@@ -45,7 +49,9 @@ _HOMES = {
     "compare": "palpate.report.page.comparing",
     "certify": "palpate.api.certifying",
     "curve": "palpate.attacks.curve",
+    "evaluate": "palpate.api.evaluating",
     "harden": "palpate.api.hardening",
+    "load_run": "palpate.api.run",
     "parse_post_processing": "palpate.postprocessing:parse",
     "read_scan": "palpate.data.formats.registry",
     "trace_attack": "palpate.stability:trace",
@@ -69,18 +75,25 @@ __all__ = [
     "PalpateError",
     "Pass",
     "Preprocess",
+    "RobustScore",
+    "RobustnessCallback",
+    "Run",
     "Scale",
     "Scan",
     "Streams",
+    "Table",
     "Trace",
     "Tuning",
     "Victim",
     "__version__",
     "attack",
+    "audit",
     "compare",
     "certify",
     "curve",
+    "evaluate",
     "harden",
+    "load_run",
     "parse_post_processing",
     "read_scan",
     "trace_attack",
@@ -89,7 +102,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from palpate.api.attacking import attack
+    from palpate.api.auditing import audit
     from palpate.api.certifying import certify
+    from palpate.api.evaluating import evaluate
+    from palpate.api.hardening import harden
+    from palpate.api.lightning import RobustnessCallback
+    from palpate.api.run import Run, load_run
+    from palpate.api.score import RobustScore
+    from palpate.api.table import Table
     from palpate.attacks.ascent import Ascent
     from palpate.attacks.curve import curve
     from palpate.contracts import AttackResult, Limits
@@ -113,7 +133,7 @@ _old_name = _renamed(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("artefacts", "defences"):  # `palpate.artefacts.apply` in a notebook
+    if name in ("artefacts", "audit", "defences"):  # `palpate.artefacts.apply` in a notebook; `audit` can be called
         return import_module(f"palpate.{name}")
     if name in _HOMES:
         home, _, inside = _HOMES[name].partition(":")

@@ -60,10 +60,10 @@ _CALLED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """palpate's name -> other names, in small letters and without marks between words."""
 
-_OTHERS = {
-    name: ("fmn", "another search for the smallest change")
-    for name in ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead", "ddnl2")
-}
+_OTHERS = dict.fromkeys(
+    ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead", "ddnl2"),
+    ("fmn", "another search for the smallest change"),
+)
 """Attacks that palpate lacks -> the attack of the same purpose, and what that is."""
 
 _NOTES = {"step": _RADII}

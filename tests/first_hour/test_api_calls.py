@@ -152,5 +152,5 @@ def test_a_field_that_writes_out_another_is_answered_with_it(tmp_path):
 
     write(tmp_path / "tiny")
     (tmp_path / "tiny" / "plan.toml").write_text(PLAN.replace("eps = [", "epsilon = ["))
-    with pytest.raises(InputError, match="Did you mean 'eps'"):
+    with pytest.raises(InputError, match="palpate's is called 'eps'"):
         load_plan(tmp_path / "tiny" / "plan.toml")

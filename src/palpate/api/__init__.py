@@ -1,1 +1,1 @@
-"""Python as people write it: one call to attack, evaluate, audit, certify or harden a model, and to read a run folder."""
+"""Python as people write it: attack, evaluate, audit, certify or harden a model in one call, and read a run folder."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, get_args
 
@@ -11,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from palpate import catalog
-from palpate.api.inputs import Radii, ball_from, bounds_from, images_from, labels_from, model_from, targets_from
+from palpate.api.inputs import (
+    Radii,
+    ball_from,
+    bounds_from,
+    images_from,
+    labels_from,
+    model_from,
+    scale_of,
+    targets_from,
+)
 from palpate.attacks.robust import robust
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.defences.fitted import checked, fitted
@@ -23,6 +33,7 @@ from palpate.models.faults import refusal
 from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
 from palpate.postprocessing import PostProcessing
+from palpate.synonyms import called
 from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.goals import ClassGoal, Towards, Untargeted
@@ -122,18 +133,19 @@ def attack(
     """
     with torch.inference_mode(False), torch.enable_grad():
         _require_types(name, threat, task, goal, seed)
+        _require_own_names(parameters)
         images = images_from(images)
         victim = victim_given(
             module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
         )
         if task is not None:
             victim.defences = fitted(victim.defences, task)
-        _calibrate(victim, images)
+        calibrate(victim, images)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
-        scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
+        scale = scale_of(victim)
         ball = _chosen(threat, norm, eps, limits, scale)
         chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
         _require_fit(name, task)
@@ -163,6 +175,14 @@ def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> N
     ):
         if not right:
             raise InputError(text)
+
+
+def _require_own_names(parameters: Mapping[str, Any]) -> None:
+    """Refuse an argument that has another name here, such as epsilon; raises InputError."""
+    known = [name for name in inspect.signature(attack).parameters if name != "parameters"]
+    for name in parameters:
+        if (ours := called(name, known)) is not None:
+            raise InputError(f"{name}: palpate.attack calls it '{ours}'.")
 
 
 def victim_given(
@@ -204,7 +224,7 @@ def victim_given(
     return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer, defences=around)
 
 
-def _calibrate(victim: Victim, images: Tensor) -> None:
+def calibrate(victim: Victim, images: Tensor) -> None:
     """Set the threshold of a detector from the images of the call, if it has none."""
     first = victim.defences[0] if victim.defences else None
     if isinstance(first, Reject) and first.threshold is None:

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError, nearest
+from palpate.synonyms import same
 from palpate.tensors import Tree, leaves, mapped
 from palpate.threats.ball import BALLS, Ball
-from palpate.units import Scale, radius
+from palpate.units import Scale, distinct, radius
+from palpate.victim import Victim
 
 Radii = float | str | Sequence[float | str] | Tensor
 """A radius for all images or one per image; a text is a share of the range, such as `8/255`."""
@@ -186,14 +188,48 @@ def bounds_from(given: Any) -> tuple[float, float]:
     return low, high
 
 
+_HOUNSFIELD = -900.0
+"""Images whose lowest value is at most this are in Hounsfield units: nothing else stores air like that."""
+
+
+def scale_of(victim: Victim, unit: str | None = None, step: float | None = None) -> Scale:
+    """What the values of a model's images mean, for budgets as text.
+
+    Args:
+        victim: the model, with the bounds of its images and the window of its preprocessing.
+        unit: unit of the values; HU by default where the bounds can be nothing else.
+        step: distance of two values that the images store; None: it is not known.
+    """
+    own = unit if unit is not None else "HU" if victim.bounds[0] <= _HOUNSFIELD else ""
+    window = getattr(victim.preprocess, "window", None)
+    return Scale(victim.bounds, own, step, window=window, known=True)
+
+
+def radius_from(written: Any, scale: Scale, norm: str = "linf") -> float:
+    """One radius in stored values.
+
+    Raises:
+        InputError: it is not a positive number that fits the images, or a text that says one.
+    """
+    size = _radius(written, scale)
+    if not 0 < size < float("inf"):
+        raise InputError(f"eps: {written} must be a positive number.")
+    if size > scale.extent and norm.casefold() == "linf":
+        low, high = distinct(*scale.bounds)
+        share = f' As a share of the range, write eps="{size:g}/255".' if size <= 255 and scale.extent <= 1 else ""
+        raise InputError(f"eps: {written} is wider than the whole range {low} to {high} of the images.{share}")
+    return size
+
+
 def ball_from(norm: str, eps: Any, scale: Scale) -> Ball:
     """The ball of these radii.
 
     Raises:
         InputError: the norm is unknown, or a radius is not a positive number or a share of the range.
     """
-    if norm not in BALLS:
+    if (known := same(str(norm), BALLS)) is None:
         raise InputError(f"norm: there is no '{norm}'. {nearest(str(norm), BALLS)}")
+    norm = known
     radii = eps.tolist() if isinstance(eps, (Tensor, np.ndarray, np.generic)) else eps
     if isinstance(radii, Sequence) and not isinstance(radii, str):
         return BALLS[norm](tuple(_radius(value, scale) for value in radii))
@@ -206,7 +242,8 @@ def _radius(written: Any, scale: Scale) -> float:
             raise TypeError
         return radius(written, scale)
     except (TypeError, ValueError) as error:
-        why = f"{error}." if isinstance(written, str) else f"it is {_kind(written)}, which is not a radius."
+        said = str(error).replace("data.unit = ", "unit=")
+        why = f"{said}." if isinstance(written, str) else f"it is {_kind(written)}, which is not a radius."
         text = f'eps: {why} Give a number of stored values, or a share of the range such as "8/255".'
         raise InputError(text) from error
 

@@ -167,6 +167,15 @@ class RunFolder:
         wanted = [i for i in named if keep(i) and self.has(i)]
         return frame_of(map(self.read_shard, wanted), Record, ARROW_SCHEMA, fields)
 
+    def table(self) -> pa.Table:
+        """Every finished record of the current plan as one Arrow table, in the plan's order.
+
+        Raises:
+            StorageError: `run.json` or a shard cannot be read.
+        """
+        named = self._identities("shards", self.describe().get("shards", []))
+        return pa.concat_tables([ARROW_SCHEMA.empty_table(), *(self.read_shard(i) for i in named if self.has(i))])
+
     def complete(self) -> bool:
         """Whether every shard that `run.json` names is there, of attacks, artefacts and certificates.
 

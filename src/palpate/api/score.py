@@ -1,0 +1,116 @@
+"""`palpate.RobustScore`: robust accuracy as a metric that is updated batch by batch, as those of torchmetrics are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from palpate.api.batches import bounds_of, device_of, plain
+from palpate.api.bench import Bench
+from palpate.api.columns import table_of
+from palpate.api.setting import Setting
+from palpate.api.table import Table
+from palpate.errors import InputError
+from palpate.storage.frames import Frame
+
+
+class RobustScore:
+    """Robust accuracy of a model at one budget or several, the worst case over the attacks.
+
+        metric = palpate.RobustScore(eps="2/255", attacks="pgd", steps=10)
+        for x, y in loader:
+            metric.update(model, x, y)
+        metric.compute()                   # a tensor: robust accuracy
+        metric.table()                     # with intervals, as palpate.evaluate returns it
+        metric.reset()
+
+    It has the methods of a torchmetrics metric and does not need torchmetrics. It attacks the model, so `update` takes
+    the model, and it cannot be part of a `MetricCollection`, which gives all its metrics the same predictions.
+
+    Args:
+        eps: as in `palpate.evaluate`; with several budgets, `compute` gives one figure for each, smallest budget first.
+        attacks: as in `palpate.evaluate`.
+        settings: other arguments of `palpate.evaluate` (bounds, preprocess, task, loss, seed ...), and parameters of
+            the attacks.
+
+    Raises:
+        InputError: an argument is unknown or cannot be used.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+
+    def __init__(self, eps: Any = None, attacks: Any = "strongest", **settings: Any):
+        known = {name: settings.pop(name) for name in [*settings] if name in Setting.__dataclass_fields__}
+        if "parameters" in known:
+            raise InputError("parameters: give the parameters of the attacks themselves, such as steps=20.")
+        self.setting = Setting(attacks=attacks, eps=eps, **known, parameters=settings)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._parts: list[Frame] = []
+        self._bench: Bench | None = None
+        self._model: Any = None
+
+    def update(self, model: Any, x: Any, y: Any) -> None:
+        """Attack a batch.
+
+        Args:
+            model: as in `palpate.evaluate`.
+            x: images (B, C, *spatial) in stored values.
+            y: their labels, or what the task expects.
+
+        Raises:
+            InputError: images, labels or model cannot be used.
+        """
+        self._add(model, x, y)
+
+    def __call__(self, model: Any, x: Any, y: Any) -> Tensor:
+        """Update, and the figure of this batch alone."""
+        before = len(self._parts)
+        bench = self._add(model, x, y)
+        assert bench.task is not None
+        return _figure(table_of(self._parts[before:], bench.task, bench.scale))
+
+    forward = __call__
+
+    def compute(self) -> Tensor:
+        """Robust accuracy over all batches; a tensor without axes, or (number of budgets,)."""
+        return _figure(self.table())
+
+    def table(self) -> Table:
+        """All figures with their intervals.
+
+        Raises:
+            InputError: there was no batch.
+        """
+        bench = self._bench
+        if bench is None or bench.task is None:
+            raise InputError("RobustScore: there was no batch. Call update(model, x, y) first.")
+        return table_of(self._parts, bench.task, bench.scale, tuple(bench.notes))
+
+    def to(self, *_: Any, **__: Any) -> RobustScore:
+        """Itself: it computes where the model is, and keeps plain numbers."""
+        return self
+
+    def _add(self, model: Any, x: Any, y: Any) -> Bench:
+        with torch.inference_mode(False), torch.enable_grad():
+            x, given = plain(x, y), self.setting.bounds
+            if self._bench is None or model is not self._model:
+                count = 0 if self._bench is None else self._bench.count
+                self._bench = Bench(model, self.setting, given or bounds_of(x), device_of(model), count)
+                self._model = model
+            bench = self._bench
+            bench.add(x, y)
+            self._parts += bench.parts
+            bench.parts = []
+            return bench
+
+
+def _figure(table: Table) -> Tensor:
+    figures = torch.tensor([row.robust_accuracy for row in table.worst])
+    return figures[0] if len(figures) == 1 else figures
