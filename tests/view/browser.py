@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,11 +53,18 @@ class Browser:
             f"--window-size={width},{height}",
             "about:blank",
         ]
-        # The shell moves the two pipes to the descriptors 3 and 4, wherever they are.
-        shell = ["sh", "-c", f'exec 8<&{read} 9>&{write} 3<&8 4>&9 8<&- 9>&-; exec "$@"', "sh", *command]
         environment = {**os.environ, "HOME": str(self.home)}
+        # One of the two may itself be 3 or 4, so both go out of the way first.
+        move = (
+            "import fcntl, os, sys; away = [fcntl.fcntl(int(one), fcntl.F_DUPFD, 10) for one in sys.argv[1:3]]; "
+            "os.dup2(away[0], 3); os.dup2(away[1], 4); os.execv(sys.argv[3], sys.argv[3:])"
+        )
         self._process = subprocess.Popen(
-            shell, pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+            [sys.executable, "-I", "-S", "-c", move, str(read), str(write), *command],
+            pass_fds=(read, write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
         )
         os.close(read)
         os.close(write)
