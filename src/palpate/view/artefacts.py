@@ -30,7 +30,8 @@ def columns(frame: Frame, description: Description, kept: Array, *, names: bool)
     yield Column("severity", "Severity", frame["severity"], shown=True, about="0, the image as stored, to 5.")
     yield Column("verdict", "Verdict", verdicts(frame), shown=True)
     if task.classification:
-        yield Column("prediction", "Decision", named(frame["prediction"], task.classes), shown=True)
+        decided = named(frame["prediction"], task.classes)
+        yield Column("prediction", "Decision", decided, shown=True, order=task.classes)
     else:
         score = Wording(task).score
         yield Column("score", score[0].upper() + score[1:], frame["score"], shown=True)

@@ -62,7 +62,7 @@ def columns(frame: Frame, description: Description, kept: Array, traced: Array, 
     """
     rows, task, unit = Rows.of(frame), description.task, description.data.unit
     yield from image_columns(rows, description, names=names)
-    yield Column("attack", "Attack", frame["attack"], shown=True)
+    yield Column("attack", "Attack", frame["attack"], shown=True, order=[one.name for one in description.attacks])
     if len(set(frame["goal"])) > 1:
         yield Column("goal", "Goal", frame["goal"])
     yield Column(
@@ -100,7 +100,7 @@ def image_columns(rows: Rows, description: Description, *, names: bool) -> Itera
             yield Column(key, said, rows.each(key), by_image=True)
     if description.task.classification:
         truth = named(rows.each("label"), description.task.classes)
-        yield Column("label", "True class", truth, by_image=True, shown=True)
+        yield Column("label", "True class", truth, by_image=True, shown=True, order=description.task.classes)
 
 
 def verdicts(frame: Frame) -> Array:
@@ -110,6 +110,7 @@ def verdicts(frame: Frame) -> Array:
             (frame["success"], "beaten"),
             (frame["eligible"], "withstood"),
             (~frame["clean_right"], "wrong before"),
+            (frame["goal"] == "untargeted", "nothing to lose"),
         ],
         "goal does not apply",
     )
@@ -120,8 +121,9 @@ def decisions(rows: Rows, description: Description) -> Iterator[Column]:
     task, frame = description.task, rows.frame
     if task.classification:
         before = named(rows.each("clean_prediction"), task.classes)
-        yield Column("clean_prediction", "Decision before", before, by_image=True, shown=True)
-        yield Column("prediction", "Decision after", named(frame["prediction"], task.classes), shown=True)
+        yield Column("clean_prediction", "Decision before", before, by_image=True, shown=True, order=task.classes)
+        after = named(frame["prediction"], task.classes)
+        yield Column("prediction", "Decision after", after, shown=True, order=task.classes)
     else:
         score = Wording(task).score
         score = score[0].upper() + score[1:]
@@ -150,7 +152,7 @@ def parts(rows: Rows, description: Description, kind: str) -> Iterator[Column]:
     if kind == "multilabel":
         yield from _findings(rows, task.classes)
     if kind == "detection":
-        yield from _boxes(rows, task.classes)
+        yield from _boxes(rows, task.classes, task.operating.confidence or 0.0)
     before = rows.measures("clean_measures", len(task.measures))[rows.first]
     after = rows.measures("measures", len(task.measures))
     places = {name: place for place, name in enumerate(task.classes)}
@@ -174,25 +176,32 @@ def _findings(rows: Rows, classes: list[str]) -> Iterator[Column]:
         yield Column(f"after-{part}", f"{name}: probability after", after[:, part], part=part)
 
 
-def _boxes(rows: Rows, classes: list[str]) -> Iterator[Column]:
+def _boxes(rows: Rows, classes: list[str], confidence: float) -> Iterator[Column]:
     widths = (("truth", 5, "annotated"), ("clean_found", 6, "found before"), ("found", 6, "found after"))
     for part, name in enumerate(classes):
         for field, width, said in widths:
-            counts = _counts(rows.frame[field], width, part)
+            counts = _counts(rows.frame[field], width, part, confidence)
             by_image = field != "found"
             counts = counts[rows.first] if by_image else counts
             yield Column(f"{field}-{part}", f"{name}: boxes {said}", counts, by_image=by_image, part=part)
 
 
-def _counts(lists: Any, width: int, part: int) -> Array:
-    """How many boxes of a class each list holds; the class is the first of `width` numbers of a box."""
-    flat, sizes = lists.flat(), lists.sizes // width
+def _counts(lists: Any, width: int, part: int, confidence: float) -> Array:
+    """How many boxes of a class each list holds. Six numbers are a found box: class, confidence, two corners.
+
+    Records hold boxes down to a low confidence; those above the operating point count.
+    """
+    sizes = lists.sizes // width
+    boxes = lists.flat()[: width * int(sizes.sum())].reshape(-1, width)
+    counted = boxes[:, 0] == part
+    if width == 6:
+        counted &= boxes[:, 1] > confidence
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    return np.bincount(owner[flat[: width * len(owner) : width] == part], minlength=len(sizes)).astype(float)
+    return np.bincount(owner[counted], minlength=len(sizes)).astype(float)
 
 
 def _in(unit: str) -> str:
-    return f" in {unit}" if unit else ""
+    return f" in {unit.replace('mm2', 'mm²')}" if unit else ""
 
 
 def _norms(frame: Frame) -> str:

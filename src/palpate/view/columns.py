@@ -30,6 +30,7 @@ class Column:
         shown: whether it is shown until the reader chooses.
         about: what it means, in a sentence.
         few: whether numbers are a few choices, such as budgets.
+        order: texts in the order in which they are listed and sorted; others follow by the alphabet.
     """
 
     key: str
@@ -40,23 +41,28 @@ class Column:
     shown: bool = False
     about: str = ""
     few: bool = False
+    order: Sequence[str] = ()
 
     def packed(self) -> dict[str, Any]:
         """As JSON; a text of a file is made visible, and may hold any other letter."""
         found = {"key": self.key, "title": self.title, "about": self.about, "shown": self.shown}
         found |= {"part": self.part, "byImage": self.by_image}
         numbers = self.values.dtype.kind == "f" and not self.few
-        return found | (_numbers(self.values) if numbers else coded(self.values))
+        return found | (_numbers(self.values) if numbers else coded(self.values, self.order))
 
 
 def _numbers(values: Array) -> dict[str, Any]:
     return {"kind": "number", "data": _text(values.astype("<f4"))}
 
 
-def coded(values: Array) -> dict[str, Any]:
-    """Values that repeat: each distinct one once, in rising order, and their places."""
+def coded(values: Array, order: Sequence[str] = ()) -> dict[str, Any]:
+    """Values that repeat: each distinct one once, in the given or rising order, and their places."""
     numeric = values.dtype.kind in "iuf"
     names, codes = np.unique(values if numeric else values.astype(str), return_inverse=True)
+    if not numeric and order:
+        rank = {name: place for place, name in enumerate([NOTHING, *order])}
+        places = sorted(range(len(names)), key=lambda one: (rank.get(names[one], len(rank)), names[one]))
+        names, codes = names[places], np.argsort(places)[codes]
     width = 1 if len(names) < 2**8 else 2 if len(names) < 2**16 else 4
     shown = names.tolist() if numeric else [plain(name) for name in names.tolist()]
     return {"kind": "choice", "width": width, "names": shown, "data": _text(codes.astype(f"<u{width}"))}

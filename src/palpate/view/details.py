@@ -136,9 +136,9 @@ def _scale(opened: Opened, most: float, shown: Shown) -> None:
     if not most > 0:
         shown.scale = "No value changed."
         return
-    said = in_unit(most, opened.unit) if opened.unit else f"{amount(most)} stored values"
+    said = in_unit(most, opened.unit) if opened.unit else f"{amount(most)} stored {'value' if most == 1 else 'values'}"
     shown.scale = f"Orange: values rose, by up to {said}. Blue: values fell, by as much. Black: unchanged."
-    shown.ends = [f"−{said}", "0", f"+{said}"]
+    shown.ends = [f"\u2212{said}", "0", f"+{said}"]
 
 
 def _other(opened: Opened, row: int, clean: Array | None, attacked: Array | None, most: float) -> list[str]:
@@ -164,11 +164,11 @@ def _marks(opened: Opened, place: int, pictured: Pictured | None, shown: Shown) 
         if plane.index in shown.slices:
             shown.marks[plane.index] = marks_of(plane.marks)
     if opened.description.task.kind == "detection":
-        frame = opened.frame
+        frame, least = opened.frame, opened.description.task.operating.confidence or 0.0
         shown.marks[0] = {
-            "truth": _boxes(frame["truth"][place].tolist(), 5),
-            "before": _boxes(frame["clean_found"][place].tolist(), 6),
-            "after": _boxes(frame["found"][place].tolist(), 6),
+            "truth": _boxes(frame["truth"][place].tolist(), 5, least),
+            "before": _boxes(frame["clean_found"][place].tolist(), 6, least),
+            "after": _boxes(frame["found"][place].tolist(), 6, least),
         }
 
 
@@ -181,12 +181,17 @@ def _shapes(marks: Sequence[MarkDescription]) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json") for one in marks]
 
 
-def _boxes(numbers: list[float], width: int) -> list[dict[str, Any]]:
-    """Boxes of a record: class, for found ones the confidence, and two corners in fractions of the image."""
+def _boxes(numbers: list[float], width: int, least: float) -> list[dict[str, Any]]:
+    """Boxes of a record: class, for found ones the confidence, and two corners in fractions of the image.
+
+    Found boxes at or below the operating point are left out, as in the clinic.
+    """
     found = []
     for start in range(0, len(numbers) - width + 1, width):
         part, *rest = numbers[start : start + width]
         score = rest.pop(0) if width == 6 else None
+        if score is not None and score <= least:
+            continue
         found.append({"part": int(part), "kind": "box", "points": [rest[:2], rest[2:]], "score": score})
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from palpate.errors import InputError
-from palpate.storage.writing import write_atomically
+from palpate.storage.writing import not_written
 from palpate.units import counted
 from palpate.view.opened import Opened
 from palpate.view.site import ASSETS, Site, script
@@ -117,5 +117,8 @@ def _write(site: Site, folder: Path, name: str) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise not_written(path, error) from error

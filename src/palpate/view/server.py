@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         if data is None:
             return self._send(404, "text/plain", b"404\n" if body else b"")
         kind = TYPES[name.rpartition(".")[2]]
-        return self._send(200, kind if kind == "image/png" else f"{kind}; charset=utf-8", data, body=body)
+        return self._send(200, f"{kind}; charset=utf-8" if kind.startswith("text/") else kind, data, body=body)
 
     def _asked(self) -> str | None:
         """The name of the file; None for another host, which a page elsewhere may have bound to us, or another word."""

@@ -29,8 +29,8 @@ from palpate.view.shades import COPY, SYNTHETIC, difference, grey
 
 PAGE = "index.html"
 SCRIPTS = ("data.js", "state.js", "table.js", "filters.js", "stage.js", "facts.js", "trace.js", "keys.js", "main.js")
-ASSETS = (PAGE, "view.css", *SCRIPTS)
-TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png"}
+ASSETS = (PAGE, "view.css", "icon.svg", *SCRIPTS)
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png", "svg": "image/svg+xml"}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 """No other place, no script inside a page, no style inside an element."""
 _NAME = re.compile(r"(data|pictures)/([a-z-]+?)((?:-\d{1,9}){0,2})\.(js|png)")

@@ -76,9 +76,11 @@ def _distances(points: Points, start: Points, end: Points) -> Points:
 
 
 def mark_of(part: int, kind: str, points: Points, score: float | None) -> Mark:
+    """A shape as JSON: the number of its structure, its points in fractions of the picture, its confidence if any."""
     rounded = None if score is None else round(float(score), 4)
     return {"part": part, "kind": kind, "points": np.round(np.clip(points, 0, 1), 4).tolist(), "score": rounded}
 
 
 def largest(found: Sequence[tuple[float, Mark]]) -> list[Mark]:
+    """The largest marks of pairs of extent and mark, largest first."""
     return [mark for _, mark in sorted(found, key=lambda pair: -pair[0])[:MOST_MARKS]]

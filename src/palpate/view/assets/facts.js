@@ -43,7 +43,11 @@ palpate.facts = (() => {
       body.append(element("tr", {}, element("th", { scope: "row" }, bare(one.title)), element("td", { className: annotated && annotated.numeric ? "number" : "" }, annotated ? annotated.text(record) : ""), ...cells));
     }
     if (!body.rows.length) return [];
-    const head = element("tr", {}, ...["", "Annotated", "Before", "After"].map((text) => element("th", { scope: "col" }, text)));
+    const annotated = [...body.rows].some((line) => line.cells[1].textContent);
+    if (!annotated) for (const line of body.rows) line.cells[1].remove();
+    const words = annotated ? ["", "Annotated", "Before", "After"] : ["", "Before", "After"];
+    const side = table.byKey.has("score") ? "number" : "";
+    const head = element("tr", {}, ...words.map((text) => element("th", { scope: "col", className: text ? side : "" }, text)));
     return [element("h3", {}, "The model’s result"), element("div", { className: "wide" }, element("table", { className: "plain" }, element("thead", {}, head), body))];
   }
 
@@ -88,6 +92,7 @@ palpate.facts = (() => {
   async function show(record) {
     const table = palpate.state.current(), get = (key) => (table.byKey.has(key) ? table.byKey.get(key).text(record) : "");
     const attacked = palpate.state.state.table === "attacks";
+    document.querySelector("main").classList.remove("alone");
     byId("hint").hidden = true;
     byId("opened").hidden = false;
     byId("which").textContent = `Image ${get("row")}, ${attacked ? `${get("attack")} at budget ${get("eps")}${palpate.run.unit ? ` ${palpate.run.unit}` : ""}` : `${get("artefact")}, ${get("kind")}`}`;
@@ -108,6 +113,7 @@ palpate.facts = (() => {
   }
 
   function hide() {
+    document.querySelector("main").classList.add("alone");
     byId("hint").hidden = false;
     byId("opened").hidden = true;
     palpate.stage.clear();

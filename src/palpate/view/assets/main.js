@@ -48,7 +48,10 @@
     palpate.list.update();
     chooser();
     if (state.state.open === null) palpate.facts.hide();
-    else palpate.facts.show(state.state.open);
+    else {
+      palpate.list.follow();
+      palpate.facts.show(state.state.open);
+    }
   }
 
   function follow(what) {

@@ -61,7 +61,8 @@ palpate.stage = (() => {
   function controls(index, overlay, names) {
     const { state } = palpate.state;
     byId("views").querySelectorAll("button").forEach((button) => {
-      button.setAttribute("aria-pressed", String(button.dataset.view === state.view));
+      const instead = names.length === 1 ? names[0] : state.view;
+      button.setAttribute("aria-pressed", String(button.dataset.view === instead));
       const needs = { before: ["before"], after: ["after"], change: ["change"], side: ["before", "after"], overlay: ["before", "after"] }[button.dataset.view];
       button.disabled = !needs.every((one) => details[one]);
     });
@@ -148,7 +149,8 @@ palpate.stage = (() => {
     const { zoom, x, y, blend, view } = palpate.state.state;
     for (const { pane, content } of panes) {
       const aspect = details.aspect || 1;
-      const wide = pane.clientWidth, high = pane.clientHeight;
+      const wide = pane.clientWidth, high = Math.round(Math.min(innerHeight * 0.56, wide / aspect));
+      pane.style.height = `${high}px`;
       const width = Math.min(wide, high * aspect), height = width / aspect;
       content.style.width = `${width}px`;
       content.style.height = `${height}px`;

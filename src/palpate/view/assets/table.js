@@ -35,7 +35,7 @@ palpate.list = (() => {
     order = sorted(palpate.filters.passing(table));
     active = Math.max(0, order.indexOf(palpate.state.state.open));
     const listed = order.length === table.count ? "" : ` of ${table.count.toLocaleString("en")}`;
-    byId("count").textContent = `${order.length.toLocaleString("en")}${listed} records${order.length > MOST ? `; the first ${MOST.toLocaleString("en")} are listed, filter to see others` : ""}`;
+    byId("count").textContent = `${order.length.toLocaleString("en")}${listed} records${order.length > MOST ? `; the first ${MOST.toLocaleString("en")} are listed, filter to see others` : ""}. Choose one to see its image.`;
     render();
   }
 

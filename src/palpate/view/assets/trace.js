@@ -17,9 +17,14 @@ palpate.trace = (() => {
       const chart = element("div", { className: "wide" });
       const draw = () => chart.replaceChildren(drawn(found.columns, select.value));
       select.addEventListener("change", draw);
-      box.append(element("h3", {}, `Step by step, at budget ${palpate.shown(found.eps)}`), element("label", {}, "Figure ", select), chart, numbers(found.columns, names));
+      box.append(element("h3", {}, `Step by step, at budget ${palpate.shown(found.eps)}`), element("label", {}, "Figure ", select), chart, element("p", { className: "note" }, starts(found.columns.start)), numbers(found.columns, names));
       draw();
     }, () => {});
+  }
+
+  function starts(column) {
+    const count = new Set(column).size;
+    return count > 1 ? `Each line is one of ${count} independent starts.` : "";
   }
 
   const make = (tag, attributes, text) => {

@@ -1,0 +1,60 @@
+"""The page as a folder: everything that it asks for is in it, and no more pictures than allowed."""
+
+import pytest
+
+from palpate.errors import InputError
+from palpate.view.folder import SLICES, _thinned, write_folder
+from palpate.view.opened import opened
+from palpate.view.site import ASSETS
+from tests.view.payload import data
+
+
+class Written:
+    """The files of a folder, read as a site."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def find(self, name):
+        path = self.folder / name
+        return path.read_bytes() if path.is_file() else None
+
+
+def test_it_holds_every_file_that_it_names(masks, tmp_path):
+    written = write_folder(opened(masks), tmp_path / "out", 600)
+    site, run = Written(tmp_path / "out"), data(Written(tmp_path / "out"), "run")
+    assert all(site.find(name) for name in ASSETS) and not written.left
+    ready = run["tables"]["attacks"]["ready"]
+    assert ready == written.records["attacks"] and ready
+    for place in ready:
+        told = data(site, f"record-{place}")
+        names = [
+            f"{told[kind]}{index}.png"
+            for kind in ("before", "after", "change")
+            if told[kind]
+            for index in told["slices"]
+        ]
+        assert names and all(site.find(name) for name in names)
+    assert {path.name for path in (tmp_path / "out" / "pictures").iterdir()} == {
+        name.removeprefix("pictures/") for name in written.pictures
+    }
+
+
+def test_the_limit_is_kept_and_said(masks, tmp_path):
+    written = write_folder(opened(masks), tmp_path / "few", 7)
+    assert written.left and 0 < len(list((tmp_path / "few" / "pictures").iterdir())) <= 7
+    assert "--limit" in data(Written(tmp_path / "few"), "run")["said"][0]
+    assert len(data(Written(tmp_path / "few"), "run")["tables"]["attacks"]["columns"]) > 10
+
+
+def test_a_folder_that_holds_something_is_left_alone(masks, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="not an empty folder"):
+        write_folder(opened(masks), tmp_path, 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_of_a_long_volume_evenly_spaced_slices_are_kept():
+    thin = _thinned({"slices": list(range(100)), "start": 50, "why": []})
+    assert len(thin["slices"]) == SLICES and thin["slices"][0] == 0 and thin["slices"][-1] == 99
+    assert thin["start"] in thin["slices"] and "24 of 100" in thin["why"][0]
