@@ -36,9 +36,13 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates, the title, the training and the engine do not change what was computed.
+    # The folders of files, gates, title, training, evidence and the engine do not change what was computed.
     engine = {"engine", "workers", "address", "gpus"}
-    left_out: dict[str, Any] = {"data": {"roots"}, "run": engine, **dict.fromkeys(("title", "gates", "harden"), True)}
+    left_out: dict[str, Any] = {
+        "data": {"roots"},
+        "run": engine,
+        **dict.fromkeys(("title", "gates", "harden", "evidence"), True),
+    }
     document = plan.model_dump(exclude=left_out)
     # By name, so that a new attack in front of the others is one change and not all of them.
     document["attacks"] = {
