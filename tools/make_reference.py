@@ -28,6 +28,7 @@ from palpate.audit.plan.sections import attacks as plan_attacks
 from palpate.audit.plan.sections import certificates as plan_certificates
 from palpate.audit.plan.sections import data as plan_data
 from palpate.audit.plan.sections import defences as plan_defences
+from palpate.audit.plan.sections import evidence as plan_evidence
 from palpate.audit.plan.sections import gates as plan_gates
 from palpate.audit.plan.sections import harden as plan_harden
 from palpate.audit.plan.sections import model as plan_model
@@ -215,6 +216,7 @@ def plan_fields() -> str:
         ("[[artefacts]]", plan_artefacts.ArtefactSection),
         ("[certificates]", plan_certificates.CertificatesSection),
         ("[[gates]]", plan_gates.GateSection),
+        ("[evidence]", plan_evidence.EvidenceSection),
         ("[harden]", plan_harden.HardenSection),
         ("[[harden.mixture]]", plan_harden.RecipeSection),
         ("[survival]", plan_survival.SurvivalSection),

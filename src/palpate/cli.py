@@ -18,6 +18,7 @@ from palpate.commands.carry_out import carry_out, run_folder
 from palpate.commands.cite import cite
 from palpate.commands.compare import compare
 from palpate.commands.estimate import estimate
+from palpate.commands.evidence import evidence
 from palpate.commands.harden import harden, repair
 from palpate.commands.status import (
     BAD_INPUT,
@@ -309,6 +310,7 @@ def report(
 app.command()(view)
 app.command()(estimate)
 app.command()(compare)
+app.command()(evidence)
 app.command()(harden)
 
 

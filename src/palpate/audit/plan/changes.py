@@ -36,14 +36,14 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates, the title, the main budget, the training and the engine do not change what was
-    # computed.
+    # The folders of files, the gates, the title, the main budget, the training, the evidence and the engine do not change
+    # what was computed.
     engine = {"engine", "workers", "address", "gpus"}
     left_out: dict[str, Any] = {
         "data": {"roots"},
         "threat": {"main"},
         "run": engine,
-        **dict.fromkeys(("title", "gates", "harden"), True),
+        **dict.fromkeys(("title", "gates", "harden", "evidence"), True),
     }
     document = plan.model_dump(exclude=left_out)
     # By name, so that a new attack in front of the others is one change and not all of them.

@@ -11,6 +11,7 @@ from palpate.audit.plan.sections.attacks import AttackSection
 from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.certificates import CertificatesSection
 from palpate.audit.plan.sections.data import DataSection
+from palpate.audit.plan.sections.evidence import EvidenceSection
 from palpate.audit.plan.sections.gates import GateSection
 from palpate.audit.plan.sections.harden import HardenSection, inherited
 from palpate.audit.plan.sections.model import ModelSection
@@ -66,6 +67,8 @@ class PlanFields(Section):
     """How the audit is carried out."""
     harden: HardenSection | None = Field(default=None, examples=["[harden]"])
     """How `palpate harden` trains the model against attacks. The audit does not use it."""
+    evidence: EvidenceSection = EvidenceSection()
+    """Who tests what. Only `palpate evidence` uses it."""
     _scale: Scale | None = PrivateAttr(None)
 
     @model_validator(mode="before")

@@ -1,0 +1,119 @@
+"""The evidence folder: everything is written, and a manifest with the digest of each file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from palpate.errors import StorageError
+from palpate.evidence.csv_tables import tables
+from palpate.evidence.junit import junit
+from palpate.evidence.material import Material
+from palpate.evidence.pages import page_to_sign, texts
+from palpate.evidence.pdf import print_page, printer
+from palpate.evidence.traceability import traceability, traced
+from palpate.report.page.html import render
+from palpate.storage.writing import write_atomically
+
+MANIFEST = "SHA256SUMS"
+PAGES = ("report.html", "test_report.html")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        folder: the evidence folder.
+        files: names of its files, without the manifest.
+        without: why pages have no PDF; empty if they have.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    without: str
+
+
+def write_evidence(material: Material, folder: Path, *, pdf: bool = True) -> Written:
+    """Write the evidence folder; one that palpate wrote before is replaced.
+
+    Args:
+        material: what it is made from.
+        folder: where to.
+        pdf: print the pages too, if a browser or WeasyPrint is installed.
+
+    Raises:
+        StorageError: the folder holds other files, or the disk does not accept them.
+    """
+    old = _listed(folder)
+    files = _files(material)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    without, printed = _print(folder) if pdf else ("PDF was not asked for.", [])
+    names = sorted([*files, *printed])
+    for name in old - set(names):
+        (folder / name).unlink(missing_ok=True)
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    write_atomically(folder / MANIFEST, "".join(lines).encode())
+    return Written(folder, tuple(names), without)
+
+
+def _files(material: Material) -> dict[str, bytes]:
+    """Every file but PDFs and the manifest."""
+    results, rows = material.results, traced(material)
+    page = render(material.run, material.description, results, names=material.names)
+    files = {
+        "report.html": page.encode(),
+        "test_report.html": page_to_sign(material, rows),
+        "texts.md": texts(material),
+        "results.json": _json(results.model_dump(mode="json")),
+        "junit.xml": junit(results.title, results.gates, failed=material.failed, finished=material.finished),
+        "traceability.csv": traceability(rows),
+        **{f"tables/{name}": data for name, data in tables(material).items()},
+    }
+    if material.run.plan.is_file():
+        files["plan.toml"] = material.run.plan.read_bytes()
+    if material.comparison is not None:
+        from palpate.report.page.compare_html import render_comparison
+
+        files["comparison/compare.html"] = render_comparison(material.comparison).encode()
+        files["comparison/compare.json"] = _json(material.comparison.model_dump(mode="json"))
+    return files
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _print(folder: Path) -> tuple[str, list[str]]:
+    """Why there is no PDF, and the names of those that there are."""
+    by = printer()
+    if by is None:
+        return "No PDF: install Chromium or WeasyPrint, or print the pages from a browser.", []
+    made, wrong = [], ""
+    for name in PAGES:
+        pdf = (folder / name).with_suffix(".pdf")
+        pdf.unlink(missing_ok=True)
+        if why := print_page(folder / name, pdf, by):
+            wrong = f"No PDF of {name}: {why} Print it from a browser."
+        else:
+            made.append(pdf.name)
+    return wrong, made
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files of an evidence folder that was written before; empty for a new one.
+
+    Raises:
+        StorageError: the folder holds something else.
+    """
+    if not folder.exists():
+        return set()
+    manifest = folder / MANIFEST
+    if not folder.is_dir() or (any(folder.iterdir()) and not manifest.is_file()):
+        raise StorageError(f"{folder} holds other files than evidence. Choose another --out.")
+    lines = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
+    names = {line.partition("  ")[2] for line in lines}
+    return {name for name in names if name and Path(name).parts[0] not in ("/", "..") and ".." not in Path(name).parts}

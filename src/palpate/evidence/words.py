@@ -1,0 +1,151 @@
+"""Sentences of the test report and of the texts to copy: what was tested, what was not, and what may change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from palpate.evidence.material import Material
+from palpate.report.model.schema import Results, WorstCase
+from palpate.report.model.typed import Figure
+from palpate.report.model.wording import Wording
+from palpate.report.model.words import duration, interval, percent
+
+BLANK = "[to be filled in by a person]"
+_NORMS = {
+    "linf": "the largest change of a value (L-inf)",
+    "l2": "the Euclidean length of all changes (L2)",
+    "l1": "the sum of all changes (L1)",
+}
+
+
+def figure(one: Figure | None) -> str:
+    """A share with its interval and its images: `25.0 % (95% interval 12 to 44 %; 6 of 24)`."""
+    if one is None or one.value is None:
+        return "not defined" if one is None or one.note is None else f"not defined: {one.note}"
+    counted = f"; {one.count} of {one.total}" if one.count is not None and one.total is not None else ""
+    return f"{percent(one.value)} (95% interval {interval(one)}{counted})"
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """What was tested."""
+    task, data, named = results.task, results.data, Wording(results.task)
+    per_class = ", ".join(f"{name} {count}" for name, count in zip(task.classes, data.per_class, strict=True))
+    patients = f" of {data.groups} patients or groups" if data.groups < data.images else ""
+    return [
+        ("Model", f"{results.model.source}, {results.model.parameters:,} parameters"),
+        ("Weights, SHA-256", results.model.sha256),
+        ("Preprocessing", results.model.preprocess),
+        ("Defences in the model", "; ".join(results.model.defences) or "none"),
+        ("Task", f"{named.kind}; a result is acceptable if it is {named.acceptable}"),
+        ("Images", f"{data.images}{patients}; {per_class}"),
+        ("Images and labels, fingerprint", data.fingerprint),
+        ("Formats", ", ".join(data.formats) or "not known"),
+        ("Sites", ", ".join(data.sites) or "not known"),
+        ("Scanners", ", ".join(data.scanners) or "not known"),
+        ("Threat", results.threat.words),
+        ("Budgets", ", ".join(data.written(eps) for eps in results.threat.eps)),
+    ]
+
+
+def times(results: Results) -> list[tuple[str, str]]:
+    """When it was tested, and how long it took."""
+    spent = sum(attack.seconds or 0.0 for attack in results.attacks)
+    spent += sum(one.seconds or 0.0 for one in results.artefacts.artefacts) if results.artefacts else 0.0
+    return [
+        ("Started", results.created),
+        ("Finished", results.finished or "not yet"),
+        ("From start to end", _between(results.created, results.finished)),
+        ("Computing, attacks and artefacts", duration(spent)),
+    ]
+
+
+def _between(start: str, end: str | None) -> str:
+    try:
+        return "not finished" if end is None else duration((_time(end) - _time(start)).total_seconds())
+    except ValueError:  # texts of a damaged file
+        return "not known"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def worst_rows(results: Results, worst: WorstCase) -> list[tuple[str, str]]:
+    """Budget in the clinic's unit, and figure."""
+    return [(results.data.written(point.eps), figure(point.figure)) for point in worst.points]
+
+
+def not_tested(material: Material) -> list[str]:
+    """What this test does not show, from what the run holds."""
+    results = material.results
+    said = [f"The attack {name} could not run on this model." for name in material.failed]
+    if not material.finished:
+        said.append("The audit is not finished: figures are provisional.")
+    said += [
+        f"Changes above {results.data.written(results.threat.eps[-1])}, and changes that are limited otherwise than by "
+        f"{_NORMS[results.threat.norm]}.",
+        "Attacks that were not tried may be stronger: robust figures are upper bounds.",
+        "Images of other sites, scanners, protocols or patients than those listed.",
+        "Poisoning of training data, attacks on confidentiality (extraction, inversion, membership), and attacks on "
+        "the software and the network around the model.",
+        "Clinical performance and safety: this is a test of the model alone.",
+    ]
+    if results.artefacts is None:
+        said.append("Artefacts of acquisition, such as motion, metal or blur.")
+    if results.certificates is None:
+        said.append("Certified bounds: no figure here is a proof.")
+    if not results.survival.handlings:
+        said.append("Whether adversarial images survive saving, compression and resampling.")
+    if not any("transfer" in one.catalog for one in results.attacks):
+        said.append("Attacks that are made on another model and transferred.")
+    return said
+
+
+def circumstances(results: Results) -> list[str]:
+    """Known and foreseeable circumstances that may change the tested level."""
+    said = [
+        f"Deliberate changes of at most {results.data.written(eps)}: {_of_worst(results, eps)}."
+        for eps in results.threat.eps
+    ]
+    if results.artefacts is not None and results.artefacts.sentence:
+        said.append(results.artefacts.sentence)
+    for group in results.subgroups:
+        for row in group.rows:
+            if not row.small:
+                said.append(
+                    f"{group.by.capitalize()} {row.name or 'not known'}: {figure(row.clean)} without an attack."
+                )
+    return said
+
+
+def _of_worst(results: Results, eps: float) -> str:
+    for worst in results.worst_case:
+        for point in worst.points:
+            if worst.goal == "untargeted" and point.eps == eps:
+                return f"{Wording(results.task).acceptable} under all attacks together: {figure(point.figure)}"
+    return "no untargeted attack was tried"
+
+
+def methods(results: Results) -> list[str]:
+    """How it was tested."""
+    intervals = results.intervals
+    said = [
+        f"palpate {results.palpate}, seed {results.seed}. The run folder holds the plan, the records of every image, "
+        "attack and budget, and the versions of all packages; `palpate audit plan.toml --out NEW` repeats the test.",
+        f"Intervals hold 95% and resample {intervals.groups} "
+        f"{'patients or groups' if intervals.clustered else 'images'}.",
+    ]
+    for goal in results.validity.goals:
+        said.append(f"Quality of the attacks, {goal.goal}: {goal.quality}. Precision: {goal.precision}.")
+    return said
+
+
+def or_blank(text: str) -> str:
+    """The text, or a mark that a person has to write it."""
+    return text or BLANK
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Names in one text."""
+    return ", ".join(parts) or "none"

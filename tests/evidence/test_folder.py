@@ -1,0 +1,150 @@
+"""The evidence folder: complete, harmless, without names of patients, and without a word about conformity."""
+
+import csv
+import hashlib
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from palpate.errors import InputError, StorageError
+from palpate.evidence import pdf
+from palpate.evidence.csv_tables import sheet, tables
+from palpate.evidence.folder import MANIFEST, write_evidence
+from palpate.evidence.material import Material, People, gather
+from palpate.evidence.traceability import threats_of, traced
+from palpate.evidence.words import BLANK
+from palpate.report.model.schema import Results
+from palpate.report.model.schema_compare import Comparison
+from tests.report.pages import Page
+from tests.report.world import HOSTILE, PLAIN, make_run
+
+PEOPLE = '[evidence]\ntester = "A. Tester"\npurpose = "grading"\n'
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """A run with hostile names, and a comparison with the run before it."""
+    run = make_run(
+        tmp_path_factory.mktemp("run") / "run",
+        images=10,
+        attacks=("fgsm", "noise"),
+        pictures=0,
+        hostile=True,
+        task=PLAIN,
+    )
+    run.plan.write_text(PEOPLE)
+    alone = gather(run, People.of(run, {"organisation": "Test House"}))
+    (run.path.parent / "compare.json").write_text(_compared(alone.results).model_dump_json())
+    return gather(run, alone.people, comparison=run.path.parent)
+
+
+def _compared(results: Results) -> Comparison:
+    """What `palpate compare` may have written, with the names of images."""
+    model = {"letter": "A", "folder": "old", "title": "t", "palpate": "1", "created": "", "finished": "", "seed": 0}
+    model |= {"model": results.model, "verdict": "", "quality": "high"}
+    lost = {"row": 0, "second_row": 0, "image": f"{HOSTILE}0.png", "label": 0, "first_score": 1.0, "second_score": 0.0}
+    switch = {"figure": "clean accuracy", "eps": None, "both": 9, "neither": 0, "gained": [], "lost": [lost], "p": 1.0}
+    check = {"name": "attacks of other kinds", "state": "passed", "sentence": "It withstood them.", "figures": {}}
+    price = {"name": "clean accuracy", "sentence": "It fell by 10 points.", "worse": True}
+    price |= dict.fromkeys(("before", "after", "change", "low", "high"), 0.0)
+    verdict = {"word": True, "sentence": "Hardened.", "eps": 1.0, "checks": [check], "price": [price]}
+    pair = {"first": "A", "second": "B", "sentence": "B is better.", "details": [], "changes": [], "switches": [switch]}
+    intervals = {"level": 0.95, "groups": 10, "clustered": False, "replicates": 10, "seed": 0}
+    return Comparison(
+        notice="", palpate="1", task=results.task, data=results.data, threat=results.threat, images=10, eps=[1.0],
+        headline=1.0, attacks=["fgsm"], runs=[model, {**model, "letter": "B"}], warnings=[],
+        pairs=[{**pair, "hardening": verdict}], intervals=intervals,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_evidence(material, tmp_path_factory.mktemp("evidence") / "made", pdf=False).folder
+
+
+def test_everything_is_there_and_the_manifest_fits(folder: Path) -> None:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    wanted = {
+        "report.html",
+        "test_report.html",
+        "texts.md",
+        "results.json",
+        "junit.xml",
+        "traceability.csv",
+        "plan.toml",
+    }
+    wanted |= {"tables/images.csv", "tables/attacks.csv", "tables/classes.csv", "comparison/compare.html"}
+    assert wanted <= set(files)
+    lines = files.pop(MANIFEST).read_text().splitlines()
+    found = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    assert {line.split("  ")[1]: line.split("  ")[0] for line in lines} == found
+
+
+def test_no_file_says_that_anything_complies(folder: Path) -> None:
+    for path in folder.rglob("*.*"):
+        assert b"complian" not in path.read_bytes().lower() and b"complies" not in path.read_bytes().lower(), path
+
+
+def test_names_of_images_are_hidden_unless_asked_for(folder: Path, material: Material) -> None:
+    names = {f"{HOSTILE}{row}.png" for row in range(10)}
+    with (folder / "tables" / "images.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert len(rows) == 10 * 2 * 5 and rows[0]["image"] == "image 1" and rows[0]["group"] == "group 1"
+    assert not any(".png" in path.read_text() for path in (folder / "comparison").iterdir())
+    shown = tables(replace(material, names=True))["images.csv"].decode()
+    assert {row["image"] for row in csv.DictReader(io.StringIO(shown, newline=""))} == names
+
+
+def test_the_test_report_runs_nothing_and_marks_what_a_person_must_write(folder: Path) -> None:
+    page = Page((folder / "test_report.html").read_text())
+    assert page.all("script") == [] and page.all("img") == [] and page.all("link") == []
+    assert "A. Tester" in page.text and "Test House" in page.text
+    assert page.text.count(BLANK) == 3, "product, its version, independence"
+    assert "Weakness that it adds" in page.text and "Signature" in page.text
+
+
+def test_no_cell_is_a_formula() -> None:
+    lines = sheet(["a"], [["=1+1"], ["@x"], ["-x"], [-2.5], [float("nan")]]).decode().splitlines()
+    assert lines == ["a", "'=1+1", "'@x", "'-x", "-2.5", '""']
+
+
+def test_findings_are_traced_to_threats(material: Material) -> None:
+    rows = {row.subject: row for row in traced(material)}
+    assert rows["fgsm"].threat == "AML.T0015; AML.T0043.000" and rows["noise"].threat == "AML.T0015"
+    attack = material.results.attacks[0]
+    assert threats_of(attack.model_copy(update={"catalog": "transfer"}))[1] == "AML.T0043.002"
+    square = attack.model_copy(update={"catalog": "square", "kind": "gradient-free"})
+    assert threats_of(square)[1] == "AML.T0043.001"
+    assert any(row.where == "comparison/compare.html" for row in rows.values())
+
+
+def test_a_folder_of_others_and_a_comparison_of_others_are_refused(material: Material, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    with pytest.raises(StorageError, match="other files"):
+        write_evidence(material, tmp_path / "thesis", pdf=False)
+    assert material.comparison is not None
+    model = material.results.model.model_copy(update={"sha256": "cd" * 32})
+    others = [one.model_copy(update={"model": model}) for one in material.comparison.runs]
+    (tmp_path / "compare.json").write_text(material.comparison.model_copy(update={"runs": others}).model_dump_json())
+    with pytest.raises(InputError, match="other models"):
+        gather(material.run, People(), comparison=tmp_path)
+
+
+def test_a_browser_prints_a_page_whose_scripts_and_requests_are_forbidden(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tmp_path / "chromium"
+    loop = "for a; do case $a in --print-to-pdf=*) out=${a#*=};; file:*) page=${a#file://};; esac; done"
+    browser.write_text(f'#!/bin/sh\n{loop}\ncp "$page" "$out"; echo "$@" > "$out.called"\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert pdf.printer() == str(browser)
+    assert pdf.print_page(folder / "report.html", tmp_path / "a.pdf", str(browser)) == ""
+    head = (tmp_path / "a.pdf").read_text().partition("<title>")[0]
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in head.partition("<meta charset")[0]
+    called = (tmp_path / "a.pdf.called").read_text()
+    assert "--host-resolver-rules=MAP * ~NOTFOUND" in called and "--proxy-server=" in called
