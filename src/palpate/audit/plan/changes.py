@@ -36,8 +36,7 @@ def listed(changes: list[str]) -> str:
 
 
 def _flat(plan: Plan) -> dict[str, str]:
-    # The folders of files, the gates, the title, the main budget, the training, the evidence and the engine do not change
-    # what was computed.
+    # Folders of files, gates, title, main budget, training, evidence and engine do not change what was computed.
     engine = {"engine", "workers", "address", "gpus"}
     left_out: dict[str, Any] = {
         "data": {"roots"},
