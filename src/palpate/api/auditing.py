@@ -84,9 +84,7 @@ def _plan(given: Plan | Mapping[str, Any] | Path | str, root: Path | str | None)
             raise InputError(f"root: {place} is not a folder.")
         return parse_plan(text, place / _NAME)
     if root is not None:
-        raise InputError(
-            "root: it is for plans that are given as a dict. A file says where its paths start: paths_from."
-        )
+        raise InputError("root: it is for a plan that is a dict. A file says where its paths start: paths_from.")
     if isinstance(given, Plan):
         return given
     if not isinstance(given, (str, Path)):

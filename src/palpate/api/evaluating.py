@@ -83,7 +83,8 @@ def evaluate(
         batch: images that are attacked at once.
         limit: number of images to use, the first ones; all by default.
         seed: makes random attacks repeatable; the random numbers of an image do not depend on `batch`.
-        parameters: parameters of the attacks that are given by name, for example steps=20.
+        parameters: parameters of the attacks that are given by name, for example steps=20: each that has such a
+            parameter gets it.
 
     Returns:
         One row per attack and budget, and the worst case: `Table`.

@@ -12,7 +12,7 @@ from palpate.api.own import OwnAttack, OwnLoss
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.curve import Order
 from palpate.contracts import Attack, Task, Threat
-from palpate.errors import InputError
+from palpate.errors import InputError, PlanError, nearest
 from palpate.tasks.kinds import is_targeted, kind_of
 
 _FOREIGN = {
@@ -47,7 +47,7 @@ def attacks_given(
         given: a name, an attack, a function `(model, x, y, eps)`; a pair of a name and its parameters; a dict as in a
             plan, `{"attack": "pgd", "steps": 20}`; a list of them; or a dict of names and them.
         threat: the threat at the smallest budget.
-        parameters: of every attack that is given by name.
+        parameters: of the attacks that are given by name: of each that has such a parameter, and of one at least.
         loss: what gradient attacks increase instead of the task's own loss.
         task: what the outputs mean.
 
@@ -55,8 +55,10 @@ def attacks_given(
         InputError: an attack is none of these, is not for this task, or cannot have another loss.
     """
     found: dict[str, Given] = {}
-    for wanted, one in _listed(given):
-        made = _made(one, wanted, threat, parameters, task)
+    listed = [*_listed(given)]
+    shared = _shared(parameters, [one for _, one in listed])
+    for wanted, one in listed:
+        made = _made(one, wanted, threat, shared, task)
         name, count = made.name, 2
         while made.name in found:
             made, count = replace(made, name=f"{name} {count}"), count + 1
@@ -76,20 +78,43 @@ def _listed(given: Any) -> Iterator[tuple[str, Any]]:
         yield "", given
 
 
+def _shared(parameters: Mapping[str, Any], listed: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """For each attack of the list that is given by name, those of the parameters that are for it.
+
+    Raises:
+        PlanError: no attack has one of them.
+    """
+    names = [one if isinstance(one, str) else one["attack"] if isinstance(one, Mapping) else one[0]
+             for one in listed if isinstance(one, (str, Mapping)) or _is_named(one)]  # fmt: skip
+    known = {name: catalog.parameters(catalog.find(name)) for name in names}
+    for key in parameters:
+        if not any(key in own for own in known.values()):
+            owner = next(iter(known), "")
+            if not owner:
+                raise InputError(
+                    f"{key}: there is no such argument, and no attack is given by name that could take it."
+                )
+            said = (
+                nearest(key, {one for own in known.values() for one in own}) if any(known.values()) else "It has none."
+            )
+            raise PlanError(f"attack '{owner}' has no parameter '{key}'. {said}")
+    return {name: {key: value for key, value in parameters.items() if key in own} for name, own in known.items()}
+
+
 def _is_named(given: Any) -> bool:
     """A name with its parameters: `("pgd", {"steps": 20})`."""
     pair = isinstance(given, tuple) and len(given) == 2
     return pair and isinstance(given[0], str) and isinstance(given[1], Mapping) and "attack" not in given[1]
 
 
-def _made(one: Any, wanted: str, threat: Threat, parameters: Mapping[str, Any], task: Task) -> Given:
+def _made(one: Any, wanted: str, threat: Threat, shared: Mapping[str, dict[str, Any]], task: Task) -> Given:
     if isinstance(one, Mapping):
         settings = {key: value for key, value in one.items() if key not in ("attack", "name")}
-        return _named(one["attack"], str(one.get("name", wanted)), threat, {**parameters, **settings}, task)
+        return _named(one["attack"], str(one.get("name", wanted)), threat, shared[one["attack"]] | settings, task)
     if _is_named(one):
-        return _named(one[0], wanted, threat, {**parameters, **one[1]}, task)
+        return _named(one[0], wanted, threat, {**shared[one[0]], **one[1]}, task)
     if isinstance(one, str):
-        return _named(one, wanted, threat, parameters, task)
+        return _named(one, wanted, threat, shared[one], task)
     name = wanted or _name_of(one)
     if isinstance(one, type) or not callable(one):
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -209,9 +210,9 @@ def failed_gates(gates: Sequence[GateDescription]) -> list[str]:
 
 def _row(attack: str, eps: float, clean: float, robust: Figure, success: Figure | None) -> Row:
     low, high = _number(robust.low), _number(robust.high)
-    rate, beaten = (float("nan"), 0) if success is None else (_number(success.value), success.count or 0)
-    return Row(attack, eps, clean, _number(robust.value), low, high, rate, float("nan"), robust.total or 0, beaten)
+    rate, beaten = (math.nan, 0) if success is None else (_number(success.value), success.count or 0)
+    return Row(attack, eps, clean, _number(robust.value), low, high, rate, math.nan, robust.total or 0, beaten)
 
 
 def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return math.nan if value is None else value
