@@ -62,6 +62,7 @@ def test_of_a_long_volume_evenly_spaced_slices_are_kept():
 
 
 def test_the_command_writes_it_and_names_the_page(masks, tmp_path, capsys):
-    main(["view", str(masks), "--out", str(tmp_path / "out"), "--limit", "3"])
+    with pytest.raises(SystemExit, match="0"):
+        main(["view", str(masks), "--out", str(tmp_path / "out"), "--limit", "3"])
     out, err = capsys.readouterr()
     assert out.strip() == str(tmp_path / "out" / "index.html") and "--limit" in err
