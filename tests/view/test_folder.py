@@ -2,6 +2,7 @@
 
 import pytest
 
+from palpate.cli import main
 from palpate.errors import InputError
 from palpate.view.folder import SLICES, _thinned, write_folder
 from palpate.view.opened import opened
@@ -58,3 +59,10 @@ def test_of_a_long_volume_evenly_spaced_slices_are_kept():
     thin = _thinned({"slices": list(range(100)), "start": 50, "why": []})
     assert len(thin["slices"]) == SLICES and thin["slices"][0] == 0 and thin["slices"][-1] == 99
     assert thin["start"] in thin["slices"] and "24 of 100" in thin["why"][0]
+
+
+def test_the_command_writes_it_and_names_the_page(masks, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["view", str(masks), "--out", str(tmp_path / "out"), "--limit", "3"])
+    out, err = capsys.readouterr()
+    assert out.strip() == str(tmp_path / "out" / "index.html") and "--limit" in err

@@ -10,8 +10,8 @@ from palpate.report.model.description import Description
 from palpate.report.model.wording import Wording
 from palpate.storage.artefacts import CLEAN
 from palpate.storage.frames import Frame
-from palpate.view.attacks import Rows, image_columns
 from palpate.view.columns import Array, Column, chosen, named
+from palpate.view.records import Rows, image_columns
 
 _KINDS = (
     "clean: as stored. random: drawn. worst of: the worst of some draws. found: the worst found. failing: the least"

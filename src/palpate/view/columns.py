@@ -61,7 +61,8 @@ def coded(values: Array, order: Sequence[str] = ()) -> dict[str, Any]:
     names, codes = np.unique(values if numeric else values.astype(str), return_inverse=True)
     if not numeric and order:
         rank = {name: place for place, name in enumerate([NOTHING, *order])}
-        places = sorted(range(len(names)), key=lambda one: (rank.get(names[one], len(rank)), names[one]))
+        found = names.tolist()
+        places = sorted(range(len(found)), key=lambda one: (rank.get(found[one], len(rank)), found[one]))
         names, codes = names[places], np.argsort(places)[codes]
     width = 1 if len(names) < 2**8 else 2 if len(names) < 2**16 else 4
     shown = names.tolist() if numeric else [plain(name) for name in names.tolist()]

@@ -17,7 +17,7 @@ import numpy as np
 
 from palpate.errors import InputError
 from palpate.storage.frames import Frame
-from palpate.view import artefacts, attacks
+from palpate.view import artefacts, records
 from palpate.view.cache import Cache
 from palpate.view.changes import artefact_change, artefact_scale, record_change
 from palpate.view.columns import Column
@@ -140,7 +140,7 @@ class Site:
 
     def _columns(self) -> Iterator[Column]:
         one = self.opened
-        return attacks.columns(one.frame, one.description, words(one.places), one.traced, names=one.names)
+        return records.columns(one.frame, one.description, words(one.places), one.traced, names=one.names)
 
     def _table(self, name: str, frame: Frame, columns: Iterable[Column]) -> dict[str, Any]:
         ready = None if self.limited is None else self.limited.get(name, [])

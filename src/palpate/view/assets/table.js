@@ -172,7 +172,12 @@ palpate.list = (() => {
   function csv() {
     const all = palpate.state.current().columns;
     const lines = [all.map((one) => cell(one.title)).join(",")];
-    for (const record of order) lines.push(all.map((one) => cell(one.at(record))).join(","));
+    // A text that occurs often is written once.
+    const makers = all.map((one) => {
+      const texts = one.choice ? one.names.map(cell) : null;
+      return texts ? (record) => texts[one.code(record)] : (record) => cell(one.code(record));
+    });
+    for (const record of order) lines.push(makers.map((make) => make(record)).join(","));
     return `\ufeff${lines.join("\r\n")}\r\n`;
   }
 
