@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palpate.commands.carry_out import run_folder
-from palpate.commands.status import AllowPickle, Engine, Plan, Root, Threads, Verbose
+from palpate.commands.status import INTERRUPTED, AllowPickle, Engine, Plan, Root, Threads, Verbose
 from palpate.console import console, echo, echo_lines
 from palpate.units import counted
 
@@ -58,10 +58,13 @@ def estimate(
     choose_allocation(frugal=loaded.model.inferer.size is not None)
     if threads is not None:
         torch.set_num_threads(threads)
-    with nullcontext(Silence()) if quiet else displayed(console(stderr=True), every_shard=verbose) as progress:
-        costs = pilot(
-            loaded, run_folder(plan).parent, write_report, images=images, allow_pickle=allow_pickle, progress=progress
-        )
+    place = run_folder(plan).parent
+    try:
+        with nullcontext(Silence()) if quiet else displayed(console(stderr=True), every_shard=verbose) as progress:
+            costs = pilot(loaded, place, write_report, images=images, allow_pickle=allow_pickle, progress=progress)
+    except KeyboardInterrupt:
+        echo("Stopped: nothing was measured, and the folder of the pilot is removed.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     wanted = list(dict.fromkeys(workers or [loaded.run.workers or processors()]))
     wanted = [1] if costs.engine == "local" else wanted
     if json_:

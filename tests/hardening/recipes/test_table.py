@@ -55,6 +55,7 @@ def test_every_entry_makes_its_recipe_with_its_defaults(scenes):
     ("name", "settings", "scene", "said"),
     [
         ("trade", {}, "softmax", "There is no recipe 'trade'. Did you mean 'trades'?"),
+        ("nonsense", {}, "softmax", "There is no recipe 'nonsense'. Known are "),
         ("apgd-margn", {}, "softmax", "There is no recipe 'apgd-margn'. Did you mean 'apgd-margin'?"),
         ("xyzzy", {}, "softmax", "Known are fast, fgsm, pgd"),
         ("pgd", {"step_count": 3}, "softmax", "recipe 'pgd' has no setting 'step_count'. Did you mean 'step"),

@@ -24,6 +24,7 @@ from palpate.data.table import Table
 from palpate.errors import InputError
 from palpate.storage.runs import RunFolder
 from palpate.storage.writing import mark
+from palpate.units import counted
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -62,6 +63,8 @@ def pilot(
     """
     table = listed(plan)
     total = len(table) if plan.data.limit is None else min(len(table), plan.data.limit)
+    if images is not None and images > total:
+        progress.message(f"The plan has {counted(total, 'image')}, so the pilot takes all of them and not {images}.")
     if images is not None:
         return _measured(plan, total, min(images, total), place, report, allow_pickle, progress)
     first = _measured(plan, total, min(GROUPS * FIRST, total), place, report, allow_pickle, progress)

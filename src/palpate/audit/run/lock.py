@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _opened(folder / NAME)
     except OSError as error:
-        raise StorageError(f"{folder} cannot be written to: {error.strerror}. Choose another run folder.") from error
+        raise StorageError(f"{folder} cannot be written to: {error.strerror}. Choose another folder.") from error
     try:
         yield
     finally:
@@ -63,7 +63,7 @@ def _opened(path: Path) -> IO[str]:
             handle.close()
             raise StorageError(
                 f"{path.parent} is in use by another palpate{f' (process {holder})' if holder else ''}. Wait until it "
-                "has finished or stop it, or choose another run folder."
+                "has finished or stop it, or choose another folder."
             ) from error
         if _is_named(handle, path):
             handle.seek(0)
@@ -81,7 +81,7 @@ def _file(path: Path) -> IO[str]:
         StorageError: it is a link, a folder or a pipe, or holds something else than the number of a process.
     """
     strange = StorageError(
-        f"{path} is not a lock that palpate wrote, so {path.parent} may belong to another program. Choose another run "
+        f"{path} is not a lock that palpate wrote, so {path.parent} may belong to another program. Choose another "
         "folder, or remove this file if nothing needs it."
     )
     if path.is_symlink() or (path.exists() and not path.is_file()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from palpate import catalog
@@ -63,6 +64,8 @@ class ImageFacts:
 
 
 _R = "palpate.hardening.recipes"
+_SLIP = 0.8
+"""Two names at least this alike are one name with a slip."""
 _TABLE = (
     RecipeEntry(
         "fast",
@@ -145,7 +148,13 @@ def find(name: str) -> RecipeEntry | None:
         return RECIPES[name]
     if name not in catalog.attacks():
         hint = nearest(name, [*RECIPES, *catalog.attacks()])
-        hint = hint if hint.startswith("Did") else f"Known are {', '.join(RECIPES)}, and the attacks of `palpate list`."
+        # A word that is merely like one of so many names is no slip: `nonsense` is not `noise`.
+        near = any(SequenceMatcher(None, name, one).ratio() >= _SLIP for one in (*RECIPES, *catalog.attacks()))
+        hint = (
+            hint
+            if near and hint.startswith("Did")
+            else f"Known are {', '.join(RECIPES)}, and the attacks of `palpate list`."
+        )
         raise PlanError(f"There is no recipe '{name}'. {hint}")
     return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from palpate.errors import InputError
 from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.compare.gates import By, Gate, parse_gate
 from palpate.report.model.schema_compare import Change, Comparison, GateResult
@@ -64,11 +65,14 @@ class Compared:
             The path of the page.
 
         Raises:
+            InputError: `folder` is a file.
             StorageError: the disk is full or does not accept the files.
         """
         from palpate.report.page.compare_html import render_comparison
 
         target = self.place if folder is None else Path(folder)
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target} is a file. Give a folder, which gets compare.html and compare.json.")
         data = json.dumps(self.comparison.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(target / "compare.json", (data + "\n").encode())
         write_atomically(target / "compare.html", render_comparison(self.comparison).encode())

@@ -68,6 +68,8 @@ def _head(results: Results, console: Console) -> None:
     console.print(Text(results.title, style="bold"))
     if results.status != "finished":
         done = f"{complete_attacks(results)} of {len(results.attacks)} attacks are complete"
+        if complete_attacks(results) == len(results.attacks):
+            done = "all attacks are complete, but not what follows them, such as artefacts, traces or probes"
         console.print(Text(f"This run is unfinished: {done}. The figures are provisional.", style="red"))
     console.print(Text(results.verdict.sentence))
     for detail in results.verdict.details:

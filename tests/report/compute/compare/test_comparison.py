@@ -316,7 +316,7 @@ def test_a_changed_run_json_is_named(copies):
 def test_the_budget_of_the_sentence_can_be_chosen(plain):
     assert "at eps 2" in compare_runs(plain, eps=2.0).pairs[0].sentence
     assert "at eps 2" in compare_runs(plain, eps="2").pairs[0].sentence
-    refused(plain, "eps: 3 is not a budget", "0.25, 0.5, 1, 2, 4", eps=3)
+    refused(plain, "eps: 3 is not a budget", "1 (= 1/255), 2 (= 2/255)", eps=3)
 
 
 def test_images_as_patients_widen_the_interval(tmp_path):

@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from palpate.errors import InputError, nearest
 from palpate.report.compute.compare.listing import ANY, CLEAN
-from palpate.report.compute.compare.measured import budget
+from palpate.report.compute.compare.measured import budget, written_budget
 from palpate.report.compute.compare.sentences import delta_in_words
 from palpate.report.model.schema_compare import Change, GateResult, Pair
 from palpate.report.model.words import amount
@@ -235,7 +235,12 @@ def place_in_words(change: Change) -> str:
 
 def _fitting(gate: Gate, changes: Sequence[Change], scale: Scale) -> list[Change]:
     """The figures that a gate is about; at least one."""
-    found = _among("figure", gate.figure, list(changes), lambda one: one.figure, gate)
+    try:
+        found = _among("figure", gate.figure, list(changes), lambda one: one.figure, gate)
+    except InputError:
+        # `clean acuracy` was read as a figure `acuracy` without an attack; it is named as it was written.
+        clean = f"clean {gate.figure}" if gate.text.casefold().startswith("clean ") else gate.figure
+        found = _among("figure", clean, list(changes), lambda one: one.figure, gate)
     found = _of(gate, found)
     under = gate.under or _usual(found)
     found = _among("under", under, found, lambda one: one.under, gate)
@@ -249,7 +254,7 @@ def _fitting(gate: Gate, changes: Sequence[Change], scale: Scale) -> list[Change
         raise InputError(f"gate '{gate.text}': eps: {error}.") from error
     known = sorted({one.eps for one in found if one.eps is not None})
     if eps not in known:
-        listed = ", ".join(amount(one) for one in known) or "none"
+        listed = ", ".join(written_budget(one, scale) for one in known) or "none"
         raise InputError(f"gate '{gate.text}': eps {gate.eps} was not compared for it. Known are: {listed}.")
     return [one for one in found if one.eps == eps]
 
@@ -298,11 +303,15 @@ def _limit(gate: Gate, change: Change) -> float:
             )
         return gate.limit / 100
     if change.kind == "share" and gate.limit:
+        wrong = f", and '{gate.unit}' is no unit of it" if gate.unit else ""
         raise InputError(
-            f"gate '{gate.text}': '{change.figure}' is a share. Write the limit in points, such as 1 point."
+            f"gate '{gate.text}': '{change.figure}' is a share{wrong}. Write the limit in points, such as 1 point."
         )
     if gate.unit and gate.unit != change.unit:
-        raise InputError(f"gate '{gate.text}': '{change.figure}' is in {change.unit or 'no unit'}, not in {gate.unit}.")
+        hint = f" {said}" if (said := nearest(gate.unit, [change.unit, "points"])).startswith("Did") else ""
+        raise InputError(
+            f"gate '{gate.text}': '{change.figure}' is in {change.unit or 'no unit'}, not in {gate.unit}.{hint}"
+        )
     return gate.limit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,6 +125,19 @@ _MACHINE: tuple[tuple[str, str, Read, str], ...] = (
 )
 
 
+def _same_records(one: RunFolder, other: RunFolder) -> bool:
+    """Whether both runs hold the same shards with the same bytes."""
+    listed = one.describe().get("shards", [])
+    return (
+        bool(listed)
+        and all(
+            one.has(name) and other.has(name) and cmp(one.shard(name), other.shard(name), shallow=False)
+            for name in listed
+        )
+        and listed == other.describe().get("shards", [])
+    )
+
+
 def unlike(first: Side, other: Side) -> list[Warned]:
     """Sentences about the ways in which two runs differ that change nothing in what can be compared."""
     found: list[Warned] = []
@@ -136,7 +150,9 @@ def unlike(first: Side, other: Side) -> list[Warned]:
                 found.append(Warned(level=level, subject=subject, text=text))
     if first.description.model.sha256 == other.description.model.sha256:
         text = (
-            f"{first.letter} and {other.letter} have the same weights, so a difference can only come from what "
+            f"{first.letter} and {other.letter} have the same records: they are one audit, and nothing can differ."
+            if _same_records(first.run, other.run)
+            else f"{first.letter} and {other.letter} have the same weights, so a difference can only come from what "
             "surrounds them: preprocessing, inferer, operating point, seed or attacks."
         )
         found.append(Warned(level="warning", subject="model", text=text))

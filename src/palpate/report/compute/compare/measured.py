@@ -18,6 +18,7 @@ from palpate.report.compute.results import measure_reading
 from palpate.report.compute.subgroups import all_subgroups
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_compare import Warned
+from palpate.report.model.words import amount
 from palpate.storage.runs import RunFolder
 from palpate.units import Scale, radius
 
@@ -84,6 +85,12 @@ def budget(written: float | str, scale: Scale) -> float:
         return radius(written, scale)
 
 
+def written_budget(eps: float, scale: Scale) -> str:
+    """A budget as a message lists it: `5 HU`, or `1 (= 1/255)` if the values have no unit."""
+    plain, fraction = amount(eps), eps / scale.extent * 255
+    return f"{plain} {scale.unit}" if scale.unit else f"{plain} (= {fraction:.4g}/255)"
+
+
 def _chosen(eps: float | str | None, first: Side, budgets: Sequence[float]) -> float | None:
     if eps is None:
         return None
@@ -92,7 +99,7 @@ def _chosen(eps: float | str | None, first: Side, budgets: Sequence[float]) -> f
     except ValueError as error:
         raise InputError(f"eps: {error}.") from error
     if chosen not in budgets:
-        known = ", ".join(first.description.data.written(one) for one in budgets) or "none"
+        known = ", ".join(written_budget(one, first.description.data.scale) for one in budgets) or "none"
         raise InputError(f"eps: {eps} is not a budget that all runs have. Known are: {known}.")
     return chosen
 
