@@ -79,7 +79,9 @@ def area_under_roc(positive: Bools, score: Floats, among: Bools) -> Statistic:
         The projection of U statistics: W. Hoeffding, Ann. Math. Stat. 19 (1948) 293; for this area
         E. R. DeLong and others, Biometrics 44 (1988) 837.
         """
-        run = np.cumsum(np.isin(np.arange(order.size), runs)) - 1
+        starts = np.zeros(order.size, dtype=np.int64)
+        starts[runs] = 1
+        run = np.cumsum(starts) - 1
         ill, healthy = (np.bincount(run, kind, runs.size) for kind in (positive[order], ~positive[order]))
         below, above = np.cumsum(healthy) - healthy / 2, ill.sum() - np.cumsum(ill) + ill / 2
         tops, bottoms = np.zeros((score.size, 2)), np.zeros((score.size, 2))

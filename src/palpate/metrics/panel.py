@@ -197,11 +197,9 @@ def arrange(frame: Frame) -> Panel:
         found=frame["clean_found"][first],
         attackable=_attackable(frame, first),
     )
-    attacks = {}
-    for place in np.sort(np.unique(frame["attack"], return_index=True)[1]):
-        name = str(frame["attack"][place])
-        attacks[name] = _part(frame["attack"] == name)
-    return Panel(images, tuple(_outcome(frame, part, row) for part in attacks.values()))
+    # A dictionary instead of `unique`, which would sort the names of all records.
+    attacks = [_part(frame["attack"] == name) for name in dict.fromkeys(frame["attack"].tolist())]
+    return Panel(images, tuple(_outcome(frame, part, row) for part in attacks))
 
 
 def _part(mask: Bools) -> slice | Ints:
