@@ -26,6 +26,10 @@ print(f"strongest  success {result.success_rate:.0%}, robust accuracy {result.ro
 result = palpate.attack(network, images, grades, "smia", steps=20, **shared)
 print(f"smia       success {result.success_rate:.0%}, robust accuracy {result.robust_accuracy:.0%}")
 
+# Several attacks and budgets over a loader, or over arrays: a table with intervals.
+shared = {"bounds": (0, 255), "preprocess": normalise}
+print(palpate.evaluate(network, images, grades, attacks=["fgsm", "smia"], eps=[0.5, 1.0], **shared))
+
 # The parts: a victim, a threat, a task with a clinical goal, and an attack built by hand.
 victim = palpate.Victim(network, bounds=(0, 255), preprocess=normalise)
 threat = palpate.Linf(2.0)
