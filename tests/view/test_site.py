@@ -141,3 +141,14 @@ def test_a_run_folder_is_not_changed(masks):
     before = {path: path.stat().st_mtime_ns for path in Path(masks).rglob("*")}
     Site(opened(masks)).find("data/run.js")
     assert {path: path.stat().st_mtime_ns for path in Path(masks).rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "plan",
+    ["", "[data]\n", "data = 3\n", "\xff = [", '[data]\ntable = "x.csv"\nimages = "s3://bucket"\n[task]\nkind = 1\n'],
+)
+def test_a_plan_that_cannot_be_read_hides_no_record(masks, tmp_path, plan):
+    run = shutil.copytree(masks, tmp_path / "run")
+    (run / "plan.toml").write_text(plan, encoding="latin-1")
+    found = opened(run)
+    assert found.originals.table is None and "images as stored" in found.originals.why and len(found.places)

@@ -8,10 +8,11 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
+_PAIR = 2
 
 
 class Cache(Generic[V]):
-    """Values by key, as many as fit.
+    """Values by key, as many as fit; the last two stay in any case, since a difference needs a pair.
 
     Attributes:
         most: bytes that are kept.
@@ -32,9 +33,9 @@ class Cache(Generic[V]):
                 return self._values[key]
         value = make()
         with self._lock:
-            if key not in self._values and (size := self.size(value)) <= self.most:
+            if key not in self._values:
                 self._values[key] = value
-                self.held += size
-                while self.held > self.most:
+                self.held += self.size(value)
+                while self.held > self.most and len(self._values) > _PAIR:
                     self.held -= self.size(self._values.popitem(last=False)[1])
         return value

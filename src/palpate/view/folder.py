@@ -62,7 +62,7 @@ def write_folder(opened: Opened, folder: Path, limit: int) -> Written:
 def _said(opened: Opened, written: Written, limit: int) -> str:
     every = len(opened.places) + len(opened.artefacts["row"])
     have = sum(map(len, written.records.values()))
-    said = f"A copy to send on: {counted(len(written.pictures), 'picture')} of {have:,} of {every:,} records. "
+    said = f"A copy with {counted(len(written.pictures), 'picture')}: {have:,} of {every:,} records have theirs. "
     more = f"More did not fit into its limit of {limit:,} pictures (--limit). " if written.left else ""
     return f"{said}{more}The figures of all records are in it."
 

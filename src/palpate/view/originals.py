@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.tasks import TaskSection
@@ -61,26 +61,30 @@ def originals(run: RunFolder, names: dict[int, str], root: Path | None) -> Origi
         names: row -> name of the image in the records; the table must agree with it.
         root: folder that the plan's paths start from.
     """
-    reasons: list[str] = []
     home = run.path.resolve()
     for place in [root] if root is not None else [home, *list(home.parents)[:3]]:
         try:
             table = _table(run.plan, place)
-        except (InputError, OSError, ValueError, ValidationError) as error:
-            reasons.append(str(error).splitlines()[0] if isinstance(error, InputError) else type(error).__name__)
+        except _RemoteError as error:
+            return Originals(None, str(error))
+        # A plan of another version, or one that was edited, is no reason to show nothing.
+        except (InputError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
         if all(row < len(table) and table[row].name == name for row, name in names.items()):
             return Originals(table)
-        reasons.append("other images are there")
     looked = "there" if root is not None else "where the plan names them"
     return Originals(None, f"The images as stored were not found {looked}. Give the folder of the plan: --root FOLDER.")
+
+
+class _RemoteError(Exception):
+    """The images are not on this machine."""
 
 
 def _table(plan: Path, place: Path) -> Table:
     document = _tuples(tomllib.loads(plan.read_text(encoding="utf-8-sig")))
     data, task = DataSection.model_validate(document["data"]), _TASK.validate_python(document["task"])
     if data.images is not None and is_url(data.images):
-        raise InputError("The images are behind a URL, and this page uses no network.")
+        raise _RemoteError("The images as stored are behind a URL, and this page uses no network.")
     table = listed(Listed(data, task, place / str(document.get("paths_from", "")), int(document.get("seed", 0))))
     return table if data.limit is None else table.limit(data.limit, int(document.get("seed", 0)))
 

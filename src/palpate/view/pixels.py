@@ -22,7 +22,7 @@ from palpate.view.cache import Cache
 
 Array = npt.NDArray[Any]
 _VALUES = 1 << 29
-"""Bytes of decoded images that stay in memory; the last one always does."""
+"""Bytes of decoded images that stay in memory; the last two always do."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST = 64 << 20
 

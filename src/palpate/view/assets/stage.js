@@ -95,7 +95,6 @@ palpate.stage = (() => {
     svg.setAttribute("viewBox", "0 0 1 1");
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("aria-hidden", "true");
-    if (group.length === 1 && group[0] === "change" && palpate.state.state.hidden.has("change")) return svg;
     const marks = kinds(index), after = group.includes("after") || group.includes("change");
     const truth = group[0] === "before" && marks.truthBefore ? marks.truthBefore : marks.truth;
     const layers = [["truth", truth || []], ["found", (after ? marks.after : marks.before) || []]];
@@ -159,6 +158,8 @@ palpate.stage = (() => {
       const top = content.querySelector("img.after");
       if (top) top.style.opacity = view === "overlay" && panes.length === 1 ? String(blend / 100) : "1";
     }
+    // A finger scrolls the page until the picture is larger than its frame.
+    byId("stage").style.touchAction = zoom > 1 ? "none" : "pan-y";
     byId("zoom-said").textContent = `${Math.round(zoom * 100)}%`;
   }
 

@@ -93,7 +93,7 @@ palpate.list = (() => {
     const record = order[place], open = palpate.state.state.open === record;
     const line = element("tr", { tabIndex: place === active ? 0 : -1, className: open ? "open" : "" });
     line.setAttribute("aria-rowindex", String(place + 2));
-    line.setAttribute("aria-selected", String(open));
+    if (open) line.setAttribute("aria-current", "true");
     line.dataset.place = String(place);
     for (const column of shownColumns) {
       const cell = element("td", { className: column.numeric ? "number" : "" }, element("span", {}, column.text(record)));
