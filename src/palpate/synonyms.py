@@ -29,7 +29,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "alma-prox": ("almaproxsegmentation",),
     # Parameters and fields.
     "eps": ("epsilon", "epsilons", "epsmax", "maxeps", "radius", "budget", "perturbation"),
-    "step": ("alpha", "stepsize", "epsiter", "epsstep", "abssstepsize", "relstepsize", "absstepsize", "lr",
+    "step": ("alpha", "stepsize", "epsiter", "epsstep", "relstepsize", "absstepsize", "lr",
              "learningrate"),
     "steps": ("numiter", "iters", "niter", "nbiter", "maxiter", "iterations", "numsteps", "nsteps", "niterations",
               "numiterations", "maxiterations", "nbsteps"),
@@ -47,7 +47,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "seed": ("randomstate", "randomseed", "generator", "rngseed"),
     "preprocess": ("preprocessing", "normalize", "normalise", "normalization", "transform", "transforms"),
     "attacks": ("attack", "attackname"),
-    "name": ("attack", "attackname", "method"),
+    "name": ("attack", "attackname"),
     "module": ("model", "net", "network", "classifier", "fmodel", "estimator"),
     "model": ("module", "net", "network", "classifier", "fmodel", "estimator"),
     "targets": ("labels", "y", "target"),
@@ -95,14 +95,16 @@ def called(name: str, choices: Iterable[str]) -> str | None:
     ('steps', 'structures', 'apgd-ce')
     """
     known, given = list(choices), plain(name)
-    if not given:
-        return None
-    spelled = next((choice for choice in known if plain(choice) == given), None)
-    return spelled or next((ours for ours, theirs in _CALLED.items() if given in theirs and ours in known), None)
+    spelled = next((choice for choice in known if given and plain(choice) == given), None)
+    return spelled or _listed(given, known)
+
+
+def _listed(given: str, known: list[str]) -> str | None:
+    return next((ours for ours, theirs in _CALLED.items() if given in theirs and ours in known), None)
 
 
 def hint(name: str, choices: Iterable[str]) -> str | None:
-    """A closing sentence that says what `name` is called in palpate; None if the table does not know it.
+    """A closing sentence that says what `name` is called in palpate; None if it is no name of another library.
 
     >>> hint("AA", ["strongest", "pgd"])
     "palpate's is called 'strongest'."
@@ -110,7 +112,7 @@ def hint(name: str, choices: Iterable[str]) -> str | None:
     "palpate's is called 'step', in radii: 0.25 is a quarter of the budget."
     """
     known = list(choices)
-    if (ours := called(name, known)) is not None:
+    if (ours := _listed(plain(name), known)) is not None:
         return f"palpate's is called '{ours}'{_NOTES.get(ours, '')}."
     other, what = _OTHERS.get(plain(name), ("", ""))
     return f"palpate has {what}: '{other}'." if other in known else None
