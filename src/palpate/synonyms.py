@@ -9,11 +9,11 @@ _RADII = ", in radii: 0.25 is a quarter of the budget"
 
 _CALLED: dict[str, tuple[str, ...]] = {
     # Attacks.
-    "strongest": ("autoattack", "aa", "autoattackplus", "standardattack", "ensemble", "apgdensemble"),
+    "strongest": ("autoattack", "aa", "autoattackplus"),
     "pgd": ("projectedgradientdescent", "linfpgd", "pgdlinf", "l2pgd", "pgdl2", "linfprojectedgradientdescentattack",
             "l2projectedgradientdescentattack", "madry"),
-    "fgsm": ("fastgradientsignmethod", "fastgradientmethod", "fastgradient", "fgm", "ffgsm", "linffastgradientattack"),
-    "bim": ("basiciterativemethod", "ifgsm", "iterativefgsm", "linfbasiciterativeattack", "itfgsm"),
+    "fgsm": ("fastgradientsignmethod", "fastgradientmethod", "fastgradient", "fgm", "linffastgradientattack"),
+    "bim": ("basiciterativemethod", "ifgsm", "iterativefgsm", "linfbasiciterativeattack"),
     "mi": ("mifgsm", "mim", "momentumiterativemethod", "momentum"),
     "ni": ("nifgsm",),
     "ti": ("tifgsm", "tim"),
@@ -21,8 +21,8 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "apgd-ce": ("apgd", "autopgd", "autoprojectedgradientdescent"),
     "apgd-margin": ("apgddlr", "apgdt", "apgdtargeted", "apgdcw"),
     "square": ("squareattack",),
-    "hopskipjump": ("hsja", "hopskipjumpattack", "boundary", "boundaryattack"),
-    "noise": ("randomnoise", "uniformnoise", "gaussiannoise", "gn", "random"),
+    "hopskipjump": ("hsja", "hopskipjumpattack"),
+    "noise": ("randomnoise", "uniformnoise"),
     "universal": ("uap", "universalperturbation", "universaladversarialperturbation"),
     "ddn": ("decoupleddirectionnorm", "ddnattack"),
     "fmn": ("fastminimumnorm", "fmnattack", "linffmnattack"),
@@ -60,10 +60,16 @@ _CALLED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """palpate's name -> other names, in small letters and without marks between words."""
 
-_OTHERS = dict.fromkeys(
-    ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead", "ddnl2"),
-    ("fmn", "another search for the smallest change"),
-)
+_OTHERS = {
+    **dict.fromkeys(
+        ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead"),
+        ("fmn", "another search for the smallest change"),
+    ),
+    **dict.fromkeys(
+        ("boundary", "boundaryattack", "geoda", "qeba", "evolutionary"),
+        ("hopskipjump", "another search from decisions alone"),
+    ),
+}
 """Attacks that palpate lacks -> the attack of the same purpose, and what that is."""
 
 _NOTES = {"step": _RADII}
