@@ -9,11 +9,11 @@ _RADII = ", in radii: 0.25 is a quarter of the budget"
 
 _CALLED: dict[str, tuple[str, ...]] = {
     # Attacks.
-    "strongest": ("autoattack", "aa", "autoattackplus", "standardattack", "ensemble", "apgdensemble"),
+    "strongest": ("autoattack", "aa", "autoattackplus"),
     "pgd": ("projectedgradientdescent", "linfpgd", "pgdlinf", "l2pgd", "pgdl2", "linfprojectedgradientdescentattack",
             "l2projectedgradientdescentattack", "madry"),
-    "fgsm": ("fastgradientsignmethod", "fastgradientmethod", "fastgradient", "fgm", "ffgsm", "linffastgradientattack"),
-    "bim": ("basiciterativemethod", "ifgsm", "iterativefgsm", "linfbasiciterativeattack", "itfgsm"),
+    "fgsm": ("fastgradientsignmethod", "fastgradientmethod", "fastgradient", "fgm", "linffastgradientattack"),
+    "bim": ("basiciterativemethod", "ifgsm", "iterativefgsm", "linfbasiciterativeattack"),
     "mi": ("mifgsm", "mim", "momentumiterativemethod", "momentum"),
     "ni": ("nifgsm",),
     "ti": ("tifgsm", "tim"),
@@ -21,15 +21,15 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "apgd-ce": ("apgd", "autopgd", "autoprojectedgradientdescent"),
     "apgd-margin": ("apgddlr", "apgdt", "apgdtargeted", "apgdcw"),
     "square": ("squareattack",),
-    "hopskipjump": ("hsja", "hopskipjumpattack", "boundary", "boundaryattack"),
-    "noise": ("randomnoise", "uniformnoise", "gaussiannoise", "gn", "random"),
+    "hopskipjump": ("hsja", "hopskipjumpattack"),
+    "noise": ("randomnoise", "uniformnoise"),
     "universal": ("uap", "universalperturbation", "universaladversarialperturbation"),
     "ddn": ("decoupleddirectionnorm", "ddnattack"),
     "fmn": ("fastminimumnorm", "fmnattack", "linffmnattack"),
     "alma-prox": ("almaproxsegmentation",),
     # Parameters and fields.
     "eps": ("epsilon", "epsilons", "epsmax", "maxeps", "radius", "budget", "perturbation"),
-    "step": ("alpha", "stepsize", "epsiter", "epsstep", "abssstepsize", "relstepsize", "absstepsize", "lr",
+    "step": ("alpha", "stepsize", "epsiter", "epsstep", "relstepsize", "absstepsize", "lr",
              "learningrate"),
     "steps": ("numiter", "iters", "niter", "nbiter", "maxiter", "iterations", "numsteps", "nsteps", "niterations",
               "numiterations", "maxiterations", "nbsteps"),
@@ -47,7 +47,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "seed": ("randomstate", "randomseed", "generator", "rngseed"),
     "preprocess": ("preprocessing", "normalize", "normalise", "normalization", "transform", "transforms"),
     "attacks": ("attack", "attackname"),
-    "name": ("attack", "attackname", "method"),
+    "name": ("attack", "attackname"),
     "module": ("model", "net", "network", "classifier", "fmodel", "estimator"),
     "model": ("module", "net", "network", "classifier", "fmodel", "estimator"),
     "targets": ("labels", "y", "target"),
@@ -60,10 +60,16 @@ _CALLED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """palpate's name -> other names, in small letters and without marks between words."""
 
-_OTHERS = dict.fromkeys(
-    ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead", "ddnl2"),
-    ("fmn", "another search for the smallest change"),
-)
+_OTHERS = {
+    **dict.fromkeys(
+        ("cw", "cwl2", "carliniwagner", "carlinil2method", "l2carliniwagnerattack", "deepfool", "ead"),
+        ("fmn", "another search for the smallest change"),
+    ),
+    **dict.fromkeys(
+        ("boundary", "boundaryattack", "geoda", "qeba", "evolutionary"),
+        ("hopskipjump", "another search from decisions alone"),
+    ),
+}
 """Attacks that palpate lacks -> the attack of the same purpose, and what that is."""
 
 _NOTES = {"step": _RADII}
@@ -95,14 +101,16 @@ def called(name: str, choices: Iterable[str]) -> str | None:
     ('steps', 'structures', 'apgd-ce')
     """
     known, given = list(choices), plain(name)
-    if not given:
-        return None
-    spelled = next((choice for choice in known if plain(choice) == given), None)
-    return spelled or next((ours for ours, theirs in _CALLED.items() if given in theirs and ours in known), None)
+    spelled = next((choice for choice in known if given and plain(choice) == given), None)
+    return spelled or _listed(given, known)
+
+
+def _listed(given: str, known: list[str]) -> str | None:
+    return next((ours for ours, theirs in _CALLED.items() if given in theirs and ours in known), None)
 
 
 def hint(name: str, choices: Iterable[str]) -> str | None:
-    """A closing sentence that says what `name` is called in palpate; None if the table does not know it.
+    """A closing sentence that says what `name` is called in palpate; None if it is no name of another library.
 
     >>> hint("AA", ["strongest", "pgd"])
     "palpate's is called 'strongest'."
@@ -110,7 +118,7 @@ def hint(name: str, choices: Iterable[str]) -> str | None:
     "palpate's is called 'step', in radii: 0.25 is a quarter of the budget."
     """
     known = list(choices)
-    if (ours := called(name, known)) is not None:
+    if (ours := _listed(plain(name), known)) is not None:
         return f"palpate's is called '{ours}'{_NOTES.get(ours, '')}."
     other, what = _OTHERS.get(plain(name), ("", ""))
     return f"palpate has {what}: '{other}'." if other in known else None

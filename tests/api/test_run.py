@@ -1,6 +1,7 @@
 """`palpate.audit` and `palpate.load_run`: the same audit as on the command line, and all of it in Python."""
 
 import importlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,17 @@ def test_a_run_has_records_figures_files_and_the_plan(world):
         run.curve("pdg")
     again = palpate.load_run(place / "run")
     assert again.table() == run.table() and again.results == run.results
+
+
+def test_an_unfinished_run_shows_what_is_there(world, tmp_path):
+    shutil.copytree(world[2].path, tmp_path / "run")
+    for shard in (tmp_path / "run" / "records").iterdir():
+        shard.unlink()
+    run = palpate.load_run(tmp_path / "run")
+    assert (run.status, run.passed, run.records.num_rows, len(run.table())) == ("unfinished", False, 0, 0)
+    assert "unfinished" in str(run)
+    with pytest.raises(palpate.InputError, match="no attack has finished at any budget"):
+        run.robust_accuracy(6)
 
 
 def test_evaluate_gives_the_figures_and_intervals_of_the_audit(world):
