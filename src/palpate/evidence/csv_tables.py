@@ -102,7 +102,7 @@ def _subgroups(material: Material) -> Iterator[list[Any]]:
 
 def _artefacts(material: Material) -> Iterator[list[Any]]:
     summary = material.results.artefacts
-    for one in () if summary is None else summary.artefacts:
+    for one in () if summary is None else summary.items:
         for point in one.points:
             yield [one.name, "random", point.severity, "acceptable", *_parts(point.acceptable)]
         if one.worst is not None:

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 
 from palpate.evidence.csv_tables import sheet
 from palpate.evidence.material import Material
+from palpate.evidence.words import budget
 from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import interval, percent
@@ -101,7 +102,7 @@ def _attacks(material: Material) -> Iterator[tuple[str, ...]]:
         point = attack.points[-1]
         said = (
             f"{attack.name} ({attack.goal}) succeeds on {_figure(point.success_rate)} of the images that it can beat, "
-            f"at eps {results.data.written(point.eps)}"
+            f"at a budget of {budget(results, point.eps)}"
         )
         threats = _named(threats_of(attack))
         yield (
@@ -124,7 +125,7 @@ def _judged(results: Results, name: str) -> str:
 
 def _artefacts(material: Material) -> Iterator[tuple[str, ...]]:
     summary = material.results.artefacts
-    for one in () if summary is None else summary.artefacts:
+    for one in () if summary is None else summary.items:
         if one.worst is None:
             continue
         said = (

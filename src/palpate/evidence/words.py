@@ -9,7 +9,7 @@ from palpate.evidence.material import Material
 from palpate.report.model.schema import Results, WorstCase
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording
-from palpate.report.model.words import duration, interval, percent
+from palpate.report.model.words import amount, duration, interval, percent
 
 BLANK = "[to be filled in by a person]"
 _NORMS = {
@@ -44,20 +44,26 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("Sites", ", ".join(data.sites) or "not known"),
         ("Scanners", ", ".join(data.scanners) or "not known"),
         ("Threat", results.threat.words),
-        ("Budgets", ", ".join(data.written(eps) for eps in results.threat.eps)),
+        ("Budgets", ", ".join(budget(results, eps) for eps in results.threat.eps)),
     ]
 
 
 def times(results: Results) -> list[tuple[str, str]]:
     """When it was tested, and how long it took."""
     spent = sum(attack.seconds or 0.0 for attack in results.attacks)
-    spent += sum(one.seconds or 0.0 for one in results.artefacts.artefacts) if results.artefacts else 0.0
+    spent += sum(one.seconds or 0.0 for one in results.artefacts.items) if results.artefacts else 0.0
     return [
         ("Started", results.created),
         ("Finished", results.finished or "not yet"),
         ("From start to end", _between(results.created, results.finished)),
         ("Computing, attacks and artefacts", duration(spent)),
     ]
+
+
+def budget(results: Results, eps: float) -> str:
+    """A budget in the clinic's unit, or in stored values where the files have none."""
+    plain = results.data.written(eps) if results.data.unit else f"{amount(eps)} stored value{'' if eps == 1 else 's'}"
+    return plain + {"linf": "", "l2": " (L2)", "l1": " (L1)"}[results.threat.norm]
 
 
 def _between(start: str, end: str | None) -> str:
@@ -73,7 +79,7 @@ def _time(text: str) -> datetime:
 
 def worst_rows(results: Results, worst: WorstCase) -> list[tuple[str, str]]:
     """Budget in the clinic's unit, and figure."""
-    return [(results.data.written(point.eps), figure(point.figure)) for point in worst.points]
+    return [(budget(results, point.eps), figure(point.figure)) for point in worst.points]
 
 
 def not_tested(material: Material) -> list[str]:
@@ -83,7 +89,7 @@ def not_tested(material: Material) -> list[str]:
     if not material.finished:
         said.append("The audit is not finished: figures are provisional.")
     said += [
-        f"Changes above {results.data.written(results.threat.eps[-1])}, and changes that are limited otherwise than by "
+        f"Changes above {budget(results, results.threat.eps[-1])}, and changes that are limited otherwise than by "
         f"{_NORMS[results.threat.norm]}.",
         "Attacks that were not tried may be stronger: robust figures are upper bounds.",
         "Images of other sites, scanners, protocols or patients than those listed.",
@@ -105,7 +111,7 @@ def not_tested(material: Material) -> list[str]:
 def circumstances(results: Results) -> list[str]:
     """Known and foreseeable circumstances that may change the tested level."""
     said = [
-        f"Deliberate changes of at most {results.data.written(eps)}: {_of_worst(results, eps)}."
+        f"Deliberate changes of at most {budget(results, eps)}: {_of_worst(results, eps)}."
         for eps in results.threat.eps
     ]
     if results.artefacts is not None and results.artefacts.sentence:
