@@ -90,6 +90,21 @@ def read_parquet(path: Path, schema: pa.Schema, added: Mapping[str, object] | No
     return table.replace_schema_metadata(schema.metadata)
 
 
+def only_text(path: Path, name: str) -> str | None:
+    """The text that a column has in all rows, as the footer of a Parquet file says it; None where it does not."""
+    try:
+        with path.open("rb") as file:
+            stored = pq.read_metadata(file)
+        parts = [stored.row_group(number) for number in range(stored.num_row_groups)]
+        columns = [part.column(place) for part in parts for place in range(part.num_columns)]
+        known = [column.statistics for column in columns if column.path_in_schema == name]
+        ends = {end for one in known for end in ((one.min, one.max) if one and one.has_min_max else (None,))}
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+    found = ends.pop() if len(ends) == 1 else None
+    return found if isinstance(found, str) else None
+
+
 def _readable(found: pa.Schema, wanted: pa.Schema, added: Mapping[str, object]) -> bool:
     """Whether the columns are the wanted ones, the last of which may be missing if they were added since."""
     if found.equals(wanted):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from palpate.errors import StorageError
 from palpate.storage.artefacts import ARTEFACT_VERSION, ArtefactRow
 from palpate.storage.certificates import CERTIFICATE_VERSION, CertificateRow
-from palpate.storage.columns import DamagedError, archive, parquet, read_archive, read_parquet, schema_of
+from palpate.storage.columns import DamagedError, archive, only_text, parquet, read_archive, read_parquet, schema_of
 from palpate.storage.description import digest, packed, read_description
 from palpate.storage.frames import Frame, frame_of
 from palpate.storage.leftovers import sweep
@@ -165,7 +165,19 @@ class RunFolder:
         """
         named = self._identities("shards", self.describe().get("shards", []))
         wanted = [i for i in named if keep(i) and self.has(i)]
-        return frame_of(map(self.read_shard, wanted), Record, ARROW_SCHEMA, fields)
+        return self.records(wanted, fields)
+
+    def records(self, identities: Iterable[str], fields: Collection[str] | None = None) -> Frame:
+        """The records of some stored shards as columns, one shard after the other.
+
+        Raises:
+            StorageError: a shard is missing or cannot be read.
+        """
+        return frame_of(map(self.read_shard, identities), Record, ARROW_SCHEMA, fields)
+
+    def attack_of(self, identity: str) -> str | None:
+        """The name of the attack in the records of a shard, without reading them; None if only they say it."""
+        return only_text(self.shard(identity), "attack")
 
     def table(self) -> pa.Table:
         """Every finished record of the current plan as one Arrow table, in the plan's order.

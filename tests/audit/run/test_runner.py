@@ -1,6 +1,7 @@
 """An audit from beginning to end, gone on with after every kind of stop."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,15 @@ def test_the_description_is_the_one_that_reports_read(finished: tuple[Path, Audi
         assert all((run.path / name).is_file() for name in (picture.clean, picture.adversarial, picture.perturbation))
 
 
-def test_a_finished_run_is_not_done_again(tmp_path: Path) -> None:
+def test_a_finished_run_is_not_done_again_and_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = tiny.write(tmp_path / "plan")
     audit(plan, tmp_path / "run")
     stored, described = tiny.shards(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()
-    heard = Heard()
+    heard, read = Heard(), Counter[str]()
+    ordinary = RunFolder.read_shard
+    monkeypatch.setattr(RunFolder, "read_shard", lambda run, name: read.update([name]) or ordinary(run, name))
     outcome = audit(plan, tmp_path / "run", progress=heard)
+    assert read == {Path(name).stem: 1 for name in stored}
     assert outcome.status == "finished" and heard.shards == []
     assert tiny.shards(tmp_path / "run") == stored
     assert (tmp_path / "run" / "run.json").read_bytes() == described

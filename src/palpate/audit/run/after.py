@@ -11,6 +11,7 @@ from palpate.audit.plan.items import Item
 from palpate.audit.run.journal import Journal
 from palpate.audit.run.progress import Progress
 from palpate.audit.work.probing import ProbeJob, probe_jobs, run_probe_job
+from palpate.audit.work.shards import Complete
 from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
 from palpate.errors import InputError
 from palpate.victim.forms import is_opaque
@@ -23,6 +24,7 @@ class After:
 
     Args:
         journal: the state of the run.
+        complete: the records of finished attacks.
         progress: is called as the work proceeds.
         ready: the model is ready inside this block.
         note: adds a finding.
@@ -32,6 +34,7 @@ class After:
     def __init__(
         self,
         journal: Journal,
+        complete: Complete,
         progress: Progress,
         ready: Callable[[], AbstractContextManager[None]],
         note: Note,
@@ -40,6 +43,7 @@ class After:
         self.journal, self.progress = journal, progress
         self.ready, self.note, self.working_on = ready, note, working_on
         self.plan, self.subject, self.run = journal.plan, journal.subject, journal.run
+        self.complete = complete
 
     def missing(self) -> bool:
         """Whether a trace of the stored attacks is not made yet."""
@@ -55,9 +59,7 @@ class After:
         if journal.quality is None:
             return
         before: dict[str, dict[str, Any]] = {entry["identity"]: entry for entry in journal.quality["goals"]}
-        # The list of shards in run.json decides which records are read.
-        journal.begin()
-        jobs = probe_jobs(self.plan, self.subject, self.run, journal.shards, before.keys())
+        jobs = probe_jobs(self.plan, self.subject, self.complete, before.keys())
         entries = {job.identity: before.get(job.identity) for job in jobs}
         self._enter_probes(entries)
         if all(entries.values()):
@@ -85,7 +87,7 @@ class After:
         self.journal.quality = {**self.plan.quality.model_dump(), "goals": known}
 
     def _trace_jobs(self) -> tuple[TraceJob, ...]:
-        return trace_jobs(self.plan, self.subject, self.run, self.journal.items, self.journal.shards)
+        return trace_jobs(self.plan, self.subject, self.complete)
 
     def _trace(self) -> None:
         wanted = self._trace_jobs()

@@ -133,11 +133,6 @@ class Journal:
         self._told = len(self.findings)
         self._spent.clear()
 
-    def begin(self) -> None:
-        """Write `run.json`, if this start has not yet."""
-        if not self._digest:
-            self.save()
-
     def stored(self, shard: Shard | ArtefactShard | CertificateShard, seconds: float) -> None:
         """Remember that a shard is stored, in one line of the log.
 

@@ -56,7 +56,7 @@ from palpate.audit.work.artefacts import artefact_shards, require_all_fit
 from palpate.audit.work.exports import exported, settle
 from palpate.audit.work.gallery import gallery, prune
 from palpate.audit.work.restoring import expected, named, to_redo
-from palpate.audit.work.shards import shards_of
+from palpate.audit.work.shards import Complete, shards_of
 from palpate.audit.work.survival import Survival
 from palpate.audit.work.traces import described
 from palpate.errors import InputError
@@ -221,6 +221,7 @@ class _Audit:
         self.journal, self.progress, self.room = journal, progress, room
         self.run, self.plan, self.subject = journal.run, journal.plan, journal.subject
         self.failed: dict[str, str] = {}
+        self.complete = Complete(self.run, journal.shards)
         self.attacks = Attacks(journal, progress, room, self._ready, self._fail, self._working_on, self._note, start)
         self.current: Item | ArtefactItem | CertificateItem | None = None
         self.artefacts = Artefacts(journal, progress, room, self._ready, self._fail_artefact, self._working_on, start)
@@ -231,7 +232,7 @@ class _Audit:
 
     def go(self, before: dict[str, Any] | None) -> AuditOutcome:
         journal, interrupted = self.journal, False
-        after = After(journal, self.progress, self._ready, self._note, self._working_on)
+        after = After(journal, self.complete, self.progress, self._ready, self._note, self._working_on)
         damaged = to_redo(self.run, self.subject, journal.shards, journal.files)
         again = {shard.identity for shard in damaged.values()}
         missing = self.attacks.missing(again)
@@ -340,7 +341,7 @@ class _Audit:
             # Saved first, because its list of shards decides which records are read; `finished` follows with the gates.
             finished, journal.finished = journal.finished or now(), None
             journal.save()
-            frame = self.run.frame()
+            frame = self.complete.frame()
             journal.gates = measured(self.plan, arrange(frame), self.run.artefact_frame(), self.run.certificate_frame())
             journal.gallery = gallery(self.run, self.subject, journal.shards, frame)
             journal.finished = finished

@@ -18,7 +18,7 @@ from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
-from palpate.audit.work.shards import Shard, under_attack
+from palpate.audit.work.shards import Complete, under_attack
 from palpate.contracts import Attack
 from palpate.metrics.panel import Images, Outcome, Panel, arrange
 from palpate.metrics.stages import least_passes
@@ -27,7 +27,6 @@ from palpate.metrics.validity.survivors import Survivors, survivors
 from palpate.quality import PROBES, Probed, Setting, planned, probe
 from palpate.quality.probes import FREE, QUERIES, STARTS
 from palpate.seeds import derive
-from palpate.storage.runs import RunFolder
 from palpate.victim.draws import seed_torch
 
 if TYPE_CHECKING:
@@ -73,16 +72,13 @@ class ProbeJob:
         return f"{self.goal}, probed on {len(self.rows)} image{'' if len(self.rows) == 1 else 's'}"
 
 
-def probe_jobs(
-    plan: Plan, subject: Subject, run: RunFolder, shards: Sequence[Shard], known: Collection[str] = ()
-) -> tuple[ProbeJob, ...]:
+def probe_jobs(plan: Plan, subject: Subject, complete: Complete, known: Collection[str] = ()) -> tuple[ProbeJob, ...]:
     """The goals to probe, in the plan's order: those with an attack whose records are complete.
 
     Args:
         plan: the plan.
         subject: the model and the images.
-        run: the run folder.
-        shards: those of the plan.
+        complete: those records.
         known: identities of the probes that were made; those of an earlier palpate stay.
 
     Raises:
@@ -91,17 +87,11 @@ def probe_jobs(
     wanted = plan.quality.images
     if not wanted or (plan.model.endpoint is not None and "quality" not in plan.model_fields_set):
         return ()
-    own: dict[str, list[Shard]] = {}
-    for shard in shards:
-        own.setdefault(shard.item.name, []).append(shard)
-    complete = {name for name, parts in own.items() if all(run.has(shard.identity) for shard in parts)}
-    stored = {shard.identity for name in complete for shard in own[name]}
-    if not stored:
+    made = complete.items
+    if not made:
         return ()
-    panel = arrange(run.frame(stored.__contains__))
-    named = {shard.item.name: shard.item for shard in shards if shard.item.name in complete}
-    goals = dict.fromkeys(item.goal for item in named.values())
-    own_items = [[item for item in named.values() if item.goal == goal] for goal in goals]
+    panel = arrange(complete.frame())
+    own_items = [[item for item in made if item.goal == goal] for goal in dict.fromkeys(item.goal for item in made)]
     return tuple(_job(plan, subject, items, panel, known) for items in own_items)
 
 

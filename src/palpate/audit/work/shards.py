@@ -26,6 +26,7 @@ from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.memory import out_of_memory
 from palpate.seeds import derive
+from palpate.storage.frames import Frame
 from palpate.storage.questions import QuestionFile
 from palpate.storage.records import IDENTITY_SCHEMA, Record
 from palpate.storage.runs import RunFolder
@@ -104,6 +105,42 @@ def _other(plan: Plan, survival: Survival, item: Item) -> dict[str, Any]:
     if surrogate is not None and item.entry.surrogate:
         return {"surrogate": surrogate.identity}
     return {"learned": learning_identity(plan, survival.subject, item)} if isinstance(item.attack, Universal) else {}
+
+
+class Complete:
+    """The records of the attacks whose shards are all stored: read once for all that follows the attacks of a start.
+
+    Args:
+        run: the run folder.
+        shards: those of the plan, in its order.
+    """
+
+    def __init__(self, run: RunFolder, shards: Sequence[Shard]):
+        self.run, self._shards = run, shards
+        self._read: tuple[list[str], Frame] | None = None
+
+    @property
+    def shards(self) -> list[Shard]:
+        """The shards of these attacks, in the plan's order."""
+        short = {shard.item.name for shard in self._shards if not self.run.has(shard.identity)}
+        return [shard for shard in self._shards if shard.item.name not in short]
+
+    @property
+    def items(self) -> list[Item]:
+        """These attacks, in the plan's order."""
+        return list({shard.item.name: shard.item for shard in self.shards}.values())
+
+    def frame(self) -> Frame:
+        """Their records as columns.
+
+        Raises:
+            StorageError: a shard cannot be read.
+        """
+        identities = [shard.identity for shard in self.shards]
+        if self._read is None or self._read[0] != identities:
+            self._read = None  # before others are held
+            self._read = identities, self.run.records(identities)
+        return self._read[1]
 
 
 @contextmanager

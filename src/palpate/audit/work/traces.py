@@ -19,10 +19,11 @@ from palpate.audit.plan.identity import digest
 from palpate.audit.plan.items import Item
 from palpate.audit.subject.room import Room
 from palpate.audit.subject.subject import Subject
-from palpate.audit.work.shards import Shard, under_attack
+from palpate.audit.work.shards import Complete, under_attack
 from palpate.audit.work.trace_maps import Map, gathered, maps_of
 from palpate.seeds import derive
 from palpate.stability import Trace, stabilisation, trace, trace_rows
+from palpate.storage.frames import Frame
 from palpate.storage.runs import RunFolder
 from palpate.storage.traces import TRACE_VERSION, TraceRow
 from palpate.streams import Streams
@@ -89,21 +90,17 @@ def budget(plan: Plan) -> float:
     return plan.radii[(len(plan.radii) - 1) // 2]
 
 
-def trace_jobs(
-    plan: Plan, subject: Subject, run: RunFolder, items: Sequence[Item], shards: Sequence[Shard]
-) -> tuple[TraceJob, ...]:
+def trace_jobs(plan: Plan, subject: Subject, complete: Complete) -> tuple[TraceJob, ...]:
     """The traces to make, in the plan's order: each attack whose records are complete and that can win any image.
 
     Raises:
         StorageError: a shard cannot be read.
     """
-    section = plan.stability
-    found = []
-    for item in items if section.images else ():
-        own = [shard for shard in shards if shard.item is item]
-        if not traceable(item, is_opaque(subject.victim.module)) or not all(run.has(shard.identity) for shard in own):
-            continue
-        winnable, spent = _seen(run, own)
+    section, run, blind = plan.stability, complete.run, is_opaque(subject.victim.module)
+    wanted = [item for item in complete.items if traceable(item, blind)] if section.images else []
+    frame, found = complete.frame() if wanted else {}, []
+    for item in wanted:
+        winnable, spent = _seen(frame, item)
         if winnable:
             whole = _job(plan, subject, item, winnable, section.images, section.starts)
             less = affordable(plan, climb(item).steps, spent)
@@ -147,14 +144,11 @@ def _job(plan: Plan, subject: Subject, item: Item, winnable: Sequence[int], imag
     return TraceJob(item, rows, starts, digest({**decides, **subject.identity(rows)}))
 
 
-def _seen(run: RunFolder, shards: Sequence[Shard]) -> tuple[list[int], int]:
+def _seen(frame: Frame, item: Item) -> tuple[list[int], int]:
     """The rows that are eligible in the records of an attack, rising, and the passes that it spent."""
-    rows, spent = [], 0
-    for shard in shards:
-        table = run.read_shard(shard.identity)
-        rows.append(table["row"].to_numpy()[table["eligible"].to_numpy()])
-        spent += sum(int(table[name].to_numpy().sum()) for name in ("forwards", "backwards"))
-    return ([int(row) for row in np.unique(np.concatenate(rows))] if rows else []), spent
+    mine = frame["attack"] == item.name
+    rows = np.unique(frame["row"][mine & frame["eligible"]])
+    return [int(row) for row in rows], sum(int(frame[name][mine].sum()) for name in ("forwards", "backwards"))
 
 
 def kept(run: RunFolder, job: TraceJob) -> bool:
