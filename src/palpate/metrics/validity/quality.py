@@ -334,8 +334,8 @@ def _clean(evidence: Evidence) -> str:
     before = [_TRIED[probe] for probe in evidence.done if probe in _TRIED]
     earlier = f" They had also withstood what {evidence.by} contains: {', '.join(before)}." if before else ""
     return (
-        f"{tried} of the {evidence.survivors} images that no attack beat at eps {evidence.eps} were attacked again, and "
-        f"nothing beat them: {', '.join(ran)}.{earlier} At a large radius every one of them was beaten."
+        f"{tried} of the {evidence.survivors} images that no attack beat at eps {evidence.eps} were attacked again, "
+        f"and nothing beat them: {', '.join(ran)}.{earlier} At a large radius every one of them was beaten."
     )
 
 
