@@ -131,6 +131,12 @@ def test_show_and_report_read_an_old_run_and_find_the_same_figures(
         for one in before["comparisons"]
         if (one["goal"], one["first"], one["second"]) in shown
     ]
+    # The sentence, survival and sites are at the main budget now, which the result does not choose.
+    for one in (now, before):
+        del one["verdict"]
+        one.pop("subgroups", None)
+        for at_one_budget in ("eps", "bought"):
+            one.get("survival", {}).pop(at_one_budget, None)
     same(numbers(now, before), numbers(before, before))
 
 

@@ -299,12 +299,15 @@ def report(
     names: Annotated[
         bool, typer.Option("--names", help="Show the images' file names, which may identify patients.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Open what is folded, so that a print has the appendix too.")
+    ] = False,
 ) -> None:
     """Write the report of a run again: report.html and results.json."""
     from palpate.report.page.html import write_report
     from palpate.storage.runs import RunFolder
 
-    echo(write_report(RunFolder(run), names=names))
+    echo(write_report(RunFolder(run), names=names, full=full))
 
 
 app.command()(view)

@@ -93,7 +93,7 @@ def test_the_demo_and_its_finer_budgets(tmp_path: Path, run: Run) -> None:
     run(demo)
     report = re.sub("<[^>]*>", "", (tmp_path / DEMO / "runs" / "plan" / "report.html").read_text())
     named = re.findall(r"^- \*([^*]+)\*", PAGE, re.MULTILINE)
-    assert len(named) == 5 and all(title in report for title in named), "sections that the page names"
+    assert len(named) == 4 and all(title in report for title in named), "sections that the page names"
     (threat,) = (block for block in blocks("toml") if "[threat]" in block)
     (budgets,) = re.findall(r"^eps = .*$", threat, re.MULTILINE)
     plan.write_text(re.sub(r"^eps = .*$", budgets, plan.read_text(), count=1, flags=re.MULTILINE))

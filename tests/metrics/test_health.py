@@ -106,7 +106,7 @@ def test_an_attack_that_leaves_its_budget_is_named_with_its_factor():
 def test_sample_size_grades():
     assert sample_size(panel([record(row) for row in range(9)]), False).level == "failure"
     wide = sample_size(panel([record(row) for row in range(60)]), False)
-    assert wide.level == "warning" and "60" in wide.text and "12%" in wide.text
+    assert wide.level == "warning" and "60" in wide.text and "up to 12 points" in wide.text
     assert sample_size(panel([record(row) for row in range(400)]), False).level == "pass"
 
 

@@ -178,7 +178,7 @@ def test_a_plain_confined_ball_is_the_ball():
 def test_words():
     threat = Confined((1.0, 2.0), "l2", True, "inside body", (1.0, 0.5, 0.5), smooth=1.5)
     assert threat.describe() == (
-        "the change has a Euclidean length of at most 1 to 2, in whole stored steps, only inside body, "
+        "the change has a Euclidean length of at most 1 or 2, in whole stored steps, only inside body, "
         "with shares 1, 0.5, 0.5 of it by channel, smoothed by a Gaussian of 1.5 pixels"
     )
     assert Confined(1.0, tied=True).describe().endswith(", alike in all channels")

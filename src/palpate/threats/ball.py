@@ -61,8 +61,9 @@ class Ball:
     def describe(self) -> str:
         """`every stored value changes by at most 2`, and the like."""
         radii = self.eps if isinstance(self.eps, tuple) else (self.eps,)
-        text = f"{min(radii):g}" if min(radii) == max(radii) else f"{min(radii):g} to {max(radii):g}"
-        return f"{_WORDS[self.norm]} {text}"
+        *others, last = [f"{radius:g}" for radius in sorted(set(radii))]
+        listed = ", ".join(others)
+        return f"{_WORDS[self.norm]} {listed + ' or ' if others else ''}{last}"
 
 
 @dataclass(frozen=True)

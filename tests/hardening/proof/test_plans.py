@@ -15,7 +15,7 @@ def test_a_full_proof_adds_budgets_and_stronger_attacks_to_everything_of_the_pla
     plan = tiny.write(tmp_path, tiny.HARDEN + ARTEFACT)
     made = proof_plan(plan, 8.0, "full")
     assert [section.attack for section in made.attacks] == ["pgd", "strongest", "square"]
-    assert made.radii == (4.0, 8.0, 16.0, 32.0)
+    assert made.radii == (4.0, 8.0, 16.0, 32.0) and made.threat.main == 8.0
     assert [section.artefact for section in made.artefacts] == ["noise"]
     assert made.gates == ()
     assert made.harden is None
@@ -27,7 +27,7 @@ def test_a_short_proof_has_two_attacks_two_budgets_and_few_images(tmp_path):
     made = proof_plan(tiny.write(tmp_path, tiny.HARDEN + ARTEFACT), 8.0, "short")
     assert [section.attack for section in made.attacks] == ["apgd-margin", "square"]
     assert [section.parameters for section in made.attacks] == [{"steps": 20}, {"queries": 100}]
-    assert made.radii == (8.0, 32.0)
+    assert made.radii == (8.0, 32.0) and made.threat.main == 8.0
     assert made.artefacts == ()
     assert made.data.limit == 24
 

@@ -115,10 +115,10 @@ def test_attack_and_artefact_stand_side_by_side(grades):
     failing = grades.artefacts.items[0].first_failing
     assert grades.artefacts.side_by_side == (
         f"An adversary needs changes of at most {beaten.median:g} in each stored value "
-        f"({100 * beaten.median / 255:.2g}% of the range 0 to 255) to beat half of {beaten.eligible} images; “metal” "
-        f"does it too without one: at its worst it makes {failing.reached} of {failing.eligible} images fail up to "
-        f"severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, rotation up to {failing.median:.3g} "
-        "degrees)."
+        f"({100 * beaten.median / 255:.2g}% of the range 0 to 255) to beat half of {beaten.eligible} images. The "
+        f"artefact “metal” needs no adversary: its worst form makes {failing.reached} of {failing.eligible} images "
+        f"fail at severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, rotation up to "
+        f"{failing.median:.3g} degrees) or below."
     )
 
 
@@ -150,12 +150,12 @@ def test_where_one_side_wins_less_than_half_the_sentence_does_not_say_too(graded
     few = {"median": None, "fallen": 0}
     said = _side(graded, grades, beaten=few)
     assert said.startswith("An adversary with changes of at most 4 in each stored value") and "beats none of" in said
-    assert "“metal” needs no adversary: at its worst" in said
+    assert "The artefact “metal” needs no adversary: its worst form makes" in said
     never = {"median": None, "failed": 7, "eligible": 52, "reached": 0}
     said = _side(graded, grades, failing=never)
-    assert said.endswith("; no artefact does: “metal” makes 7 of 52 images fail at severities up to 5.")
+    assert said.endswith(". No artefact does the same: “metal” makes 7 of 52 images fail at severities up to 5.")
     said = _side(graded, grades, beaten=few, failing=never)
-    assert said.endswith("; of the artefacts, “metal” makes 7 of 52 images fail at severities up to 5.")
+    assert said.endswith(". Of the artefacts, “metal” makes 7 of 52 images fail at severities up to 5.")
 
 
 def test_without_an_untargeted_attack_nothing_is_compared(graded, grades):

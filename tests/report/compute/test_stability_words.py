@@ -55,19 +55,19 @@ def test_a_stabilised_attack_on_the_path_of_another_is_said_to_be_that_attack(tm
     [
         (
             {"along": {"cos_final_half": SAME_DIRECTION}},
-            "It keeps its direction: at half the steps its change points in the final direction (cosine 0.90)",
+            "Its direction hardly changed after mid-run (cosine 0.90)",
         ),
         (
             {"along": {"cos_final_half": SAME_DIRECTION - 0.01}},
-            "It bends: at half the steps its change points only partly in the final direction (cosine 0.89)",
+            "Its direction changed somewhat after mid-run (cosine 0.89)",
         ),
         (
             {"along": {"cos_final_half": UNRELATED - 0.01}},
-            "It changes its direction: at half the steps its change points little in the final direction",
+            "Its direction changed much after mid-run (cosine 0.70; unrelated steps would give 0.71)",
         ),
         ({"along": {"cos_final_half": None}}, "It did not change the image."),
         ({"along": {"half_time": 0.75}}, "The model's answer never settled: it was half-way to the final one only"),
-        ({"along": {"half_time": 0.74}}, "The model's answer is half-way to the final one after 74% of the steps"),
+        ({"along": {"half_time": 0.74}}, "The model's answer was half-way to the final one after 74% of the steps"),
         ({"along": {"cos_step": -0.2}}, "successive steps go back and forth (mean cosine −0.20)"),
         ({"weight": 0.0}, "has the weight 0 and has no effect"),
         ({"weight": 0.5}, "No attack without a stabilisation term was traced to compare it with"),
@@ -83,7 +83,7 @@ def test_a_stabilised_attack_on_the_path_of_another_is_said_to_be_that_attack(tm
             {"draws": True, "starts": 3, "restarts": {"change": 0.05}},
             "at a pixel is 0.05 eps, so they are nearly the same",
         ),
-        ({"draws": True, "starts": 2}, "(unrelated signs give 0.71)"),
+        ({"draws": True, "starts": 2}, "(unrelated changes would give 0.71)"),
         ({"state": "no gradient"}, "Not traced: it does not follow a gradient"),
     ],
 )
@@ -96,7 +96,7 @@ def test_each_case_has_its_sentence(figures, says):
     [
         (4, "than under bim on all 4 images, as its term should make it."),
         (3, "than under bim on 3 of 4 images."),
-        (2, "than under bim on 2 of 4 images: its term does not do what it should."),
+        (2, "The stabilisation term had no measurable effect on these 4 images: its answer is nearer"),
         (None, "was not measured (smoothed = false)"),
     ],
 )
@@ -118,7 +118,7 @@ def test_attacks_that_smooth_differently_are_not_compared(tmp_path):
 
 
 def test_only_an_l_inf_ball_has_a_measure_for_unrelated_signs():
-    assert "unrelated signs" not in sentence(made(draws=True, starts=3), "l2")
+    assert "unrelated changes" not in sentence(made(draws=True, starts=3), "l2")
     rng = np.random.default_rng(0)
     for starts in (2, 3, 5):
         signs = rng.choice([-1.0, 1.0], size=(starts, 200_000))
@@ -129,13 +129,12 @@ def test_all_attacks_together_are_counted():
     late = made(attack="slow", along={"half_time": 0.9, "cos_final_half": 0.5})
     single = made(attack="fgsm", steps=1)
     assert stability_words.sentences([made(), late, single]) == [
-        "Of 2 attacks traced over several steps, 1 keeps the direction that it had half-way; under slow "
-        "the model's answer never settled."
+        "1 of 2 attacks kept their direction after mid-run; under slow the model's answer never settled."
     ]
-    assert stability_words.sentences([made(), made()])[0].endswith(
-        "all keep the direction that they had half-way; the model's answers were half-way to the final ones before "
+    assert stability_words.sentences([made(), made()])[0] == (
+        "All 2 attacks kept their direction after mid-run; the model's answers were half-way to the final ones before "
         "three quarters of the steps."
     )
     assert stability_words.sentences([single])[0].startswith("All traced attacks take one step")
     assert stability_words.sentences([made(state="no gradient")]) == ["No attack was traced."]
-    assert stability_words.sentences([late])[0].startswith("The attack traced over several steps does not keep")
+    assert stability_words.sentences([late])[0].startswith("The attack that was traced over several steps did not keep")

@@ -64,12 +64,12 @@ def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
         "beaten after saving in the format of the originals (DICOM) and reading again."
     )
     most = max(others, key=lambda cell: cell.survived.value)
-    assert (
-        f"{most.handling} leaves most images beaten ({most.survived.count} of {most.survived.total})"
-        in actual.sentences[1]
-    )
+    kept = f" keeps {most.survived.count} of {most.survived.total} attacks effective; "
+    assert kept in actual.sentences[1]
     alone = next(cell for cell in others if cell.handling == "blur1").alone
-    assert actual.sentences[2].startswith(f"Without any attack, blur1 alone already reaches the goal on {alone.count}")
+    assert actual.sentences[2] == (
+        f"Blur by 1 pixel alone, without an attack, changes {alone.count} of {alone.total} decisions."
+    )
 
 
 def test_steps_that_leave_the_same_number_share_a_sentence(ct_results):
@@ -77,7 +77,7 @@ def test_steps_that_leave_the_same_number_share_a_sentence(ct_results):
     same = point.model_copy(update={"cells": [point.cells[1], point.cells[1].model_copy(update={"handling": "other"})]})
     count = point.cells[1].survived
     assert list(survival_words._others(same)) == [
-        f"After each of the other post-processing steps, {count.count} of {count.total} stay beaten."
+        f"Each of the other post-processing steps keeps {count.count} of {count.total} attacks effective."
     ]
 
 
@@ -122,7 +122,9 @@ def test_saving_that_removes_success_is_a_warning_and_the_lattice_fixes_it(ct, c
         for point in attack.points:
             assert point.saved_linf == 0 and point.cells[0].after == point.before
     text = page(lattice).text
-    assert "off by 0 HU" in text and "to the integer lattice: only values that the files can store" in text
+    assert (
+        "largest rounding error 0 HU" in text and "to the integer lattice: only values that the files can store" in text
+    )
 
 
 def test_a_run_without_post_processing_has_no_such_section_and_says_what_is_not_known(tmp_path):
@@ -162,7 +164,7 @@ def test_a_detector_has_its_own_survival(endoscopy):
     actual = measure(endoscopy)
     assert of(actual, None).points[0].saved_linf == 11.0
     assert [one.by for one in actual.subgroups] == ["site"], "no scanner is known"
-    assert "off by 11" in page(endoscopy).text
+    assert "largest rounding error 11" in page(endoscopy).text
 
 
 @pytest.mark.parametrize(("curve", "said"), [("rising", True), ("bisect", True), ("each", False)])

@@ -72,9 +72,8 @@ def test_images_without_a_box_are_named_and_do_not_count(emptied: RunFolder, box
     for attack in results.attacks:
         assert {one.robust_accuracy.total for one in attack.points if one.robust_accuracy} == {35}
     scope = results.verdict.details[0]
-    assert scope.endswith(
-        "without an attack it is 35 of 35. Of 40 images, 35 are attackable; 5 without anything to lose do not count."
-    )
+    assert "images keep an F1 above 0.5 under attack (35 of 35 without)." in scope
+    assert scope.endswith("Of 40 images, 35 are attackable; 5 without anything to lose do not count.")
     assert "of the attackable images acceptable" in lessons(results.model_dump(mode="json"))[2]
     text = " ".join(Page(render(emptied)).text.split())
     assert "35/35 attackable images" in text and "5 without anything to lose" in text

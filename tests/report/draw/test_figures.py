@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palpate.report.draw import figures
-from palpate.report.draw.canvas import shorten, spread_labels
+from palpate.report.draw.axis import BudgetAxis, stagger
+from palpate.report.draw.canvas import SvgCanvas, shorten, spread_labels
 from tests.report.known import measure
 from tests.report.world import FEW, make_run
 
@@ -84,16 +85,39 @@ def test_a_class_without_images_says_so(tmp_path):
 
 
 def test_the_axis_is_logarithmic_only_for_a_wide_span():
-    wide, narrow = figures.BudgetAxis((0.25, 0.5, 1.0, 4.0), 255.0), figures.BudgetAxis((1.0, 2.0, 4.0), 255.0)
+    wide, narrow = BudgetAxis((0.25, 0.5, 1.0, 4.0), 255.0), BudgetAxis((1.0, 2.0, 4.0), 255.0)
     assert wide.logarithmic and not narrow.logarithmic
     places = [wide.place(eps) for eps in (0.0, 0.25, 0.5, 1.0, 4.0)]
     assert places == sorted(places) and places[2] - places[1] == pytest.approx(places[3] - places[2])
     assert [narrow.place(eps) for eps in (0.0, 1.0, 4.0)] == [0.0, 1.0, 4.0]
-    assert not figures.BudgetAxis((1.0,), 255.0).logarithmic
+    assert not BudgetAxis((1.0,), 255.0).logarithmic
+
+
+def test_every_budget_has_a_label_that_touches_no_other_and_a_logarithmic_axis_says_so():
+    eps = (0.25, 0.5, 1.0, 1.25, 1.5, 2.0, 4.0)
+    scale = BudgetAxis(eps, 255.0)
+    with SvgCanvas(300, 206, (40, 44, 10, 10)) as canvas:
+        scale.dress(canvas, fractions=False)
+        drawn = canvas.svg("title", "words", "axis")
+        labels = [label.get_text() for label in canvas.axes.get_xticklabels()]
+    assert [label.strip() for label in labels] == ["clean", "0.25", "0.5", "1", "1.25", "1.5", "2", "4"]
+    assert "logarithmic axis" in drawn and any(label.startswith("\n") for label in labels)
+    assert stagger([0, 30, 35, 40], [3, 3, 3, 3]) == [0, 0, 1, 2]
+
+
+def test_a_drawing_has_the_strongest_attack_of_each_family_and_noise(results):
+    shown = [attack.name for attack in figures.compared(results)]
+    assert shown == ["noise", "apgd-margin"]
+    square = next(one for one in results.attacks if one.name == "fgsm").model_copy(update={"catalog": "square"})
+    more = [
+        square.model_copy(update={"name": name, "catalog": name}) for name in ("square", "fmn", "vafa", "universal")
+    ]
+    many = figures.compared(results.model_copy(update={"attacks": [*results.attacks, *more]}))
+    assert len(many) == figures.LINES - 1 and {"noise", "apgd-margin"} <= {attack.name for attack in many}
 
 
 def test_a_length_over_all_values_is_no_share_of_their_range():
-    each, length = figures.BudgetAxis((51.0,), 255.0), figures.BudgetAxis((51.0,), 255.0, shares=False)
+    each, length = BudgetAxis((51.0,), 255.0), BudgetAxis((51.0,), 255.0, shares=False)
     assert each.share(51.0) == "20%" and "share" in each.title
     assert length.share(51.0) == "" and "share" not in length.title
 

@@ -37,7 +37,8 @@ def test_the_first_screen_has_both_halves(grades, page):
     first = page.text[: page.text.index("What was tested, and how")]
     for text in (grades.verdict.sentence, grades.artefacts.sentence, grades.artefacts.side_by_side):
         assert text in first
-    assert "Accuracy, worst artefact" in first
+    assert "Accuracy with the worst artefact found" in first
+    assert all(item.name in first for item in grades.artefacts.items)
 
 
 def test_the_table_gives_the_figures(graded, grades):

@@ -71,7 +71,7 @@ def test_one_class_of_box_is_listed_once(tmp_path):
         )
     shown = page(run)
     assert "all classes" not in shown.text
-    legend = shown.text[shown.text.index("the number of the others is given.") :]
+    legend = shown.text[shown.text.index("Per class of box") :]
     assert legend[: legend.index("F1 of the boxes")].count("polyp") == 1
 
 

@@ -132,7 +132,7 @@ def test_a_volume_lists_its_slices_and_starts_at_the_one_that_changed_most(made)
     assert slices[0] == "slice 8 of 24 along axis 3, 103 pixels changed" and {one["data-start"] for one in viewers} == {
         "5"
     }
-    assert len(page.all("img")) == 3 * sum(len(one.slices) for one in actual.gallery)
+    assert len(page.all("img")) == 2 + 3 * sum(len(one.slices) for one in actual.gallery)
 
 
 def test_the_page_stops_adding_volumes_before_it_is_too_large(made):

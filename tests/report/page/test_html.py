@@ -101,6 +101,19 @@ def test_every_section_and_figure_is_there(run, page):
         assert heading in page.text
 
 
+def test_what_is_folded_opens_only_on_request(run, page):
+    folded = page.all("details")
+    assert len(folded) > 10 and not any("open" in one for one in folded)
+    opened = Page(render(run, full=True))
+    assert all("open" in one for one in opened.all("details")) and opened.all("body")[0]["class"] == "full"
+    assert [one["id"] for one in page.all("section") if one.get("id") in ("tested", "results", "validity")] == [
+        "tested", "results", "validity",
+    ]  # fmt: skip
+    css = render(run)
+    assert "#tested, #results, #validity { break-before: page;" in css
+    assert "body:not(.full) details, body:not(.full) .appendices { display: none; }" in css
+
+
 def test_the_gallery_embeds_its_pictures_and_hides_names_unless_asked(run, page):
     assert len(page.all("img")) == 2 + 3 * 2
     assert "eye_0" not in page.text
@@ -241,5 +254,5 @@ def test_the_tiles_of_trust_show_the_lowest_of_all_goals_and_name_them():
     quality, precision = views.trust(goals)
     assert quality == ("Attack quality", "medium", "read with care; 2 goals: medium; untargeted: high")
     assert precision == ("Precision", "high", "of the 95% intervals")
-    assert views.trust(goals[:1])[0] == ("Attack quality", "high", "nothing speaks for missed attacks")
+    assert views.trust(goals[:1])[0] == ("Attack quality", "high", "no sign of a missed attack")
     assert views.trust([]) == []

@@ -101,6 +101,7 @@ norm = "linf"  # every stored value may change by at most eps
 # In steps of 8 bits. The first budget is one step, the smallest change that a file can store: it shows how little is
 # enough for a network that was never shown adversarial images.
 eps = ["1/255", "2/255", "4/255"]
+main = "1/255"  # the budget of the report's first sentence; by default the middle one
 
 # `strongest` decides the figures. The others have fewer steps than in a real audit (`palpate list attacks`), which also
 # gives `strongest` the two clinical goals.

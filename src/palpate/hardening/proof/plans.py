@@ -48,7 +48,9 @@ def proof_plan(plan: Plan, eps: float, extent: Extent, saved: SavedModel | None 
     if "transfer" not in [entry["attack"] for entry in document["attacks"]]:
         document.pop("surrogate", None)
     own: Sequence[Any] = document["threat"]["eps"] if extent == "full" else []
-    document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)]}
+    # The report and the comparison speak of the budget that was trained against.
+    known = next((radius for radius in plan.radii if own and abs(radius - eps) <= 1e-9 * radius), eps)
+    document["threat"] = {**document["threat"], "eps": [*own, *_farther(plan, eps, extent)], "main": known}
     if extent == "short":
         document |= {"quality": {"images": 0}, "stability": {"images": 0}, "survival": {"saved": False, "after": []}}
     if (most := _most(plan, extent)) is not None:

@@ -221,8 +221,8 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
             "Add patients to data.table.",
         )
     text = (
-        f"'{attack}' has the fewest images to attack, {fewest}; a rate near one half is known to within "
-        f"{(high - low) / 2:.0%}"
+        f"'{attack}' has the fewest images to attack, {fewest}. Rates are uncertain by up to "
+        f"{50 * (high - low):.0f} points"
     )
     if high - low > WIDE:
         text += " (95%). Smaller differences are not established. Add images to data.table."

@@ -216,7 +216,7 @@ def _weak(evidence: Evidence) -> list[Indicator]:
     alone, total = _alone([(one, one.success) for one in weak], [(one, one.success) for one in _climbs(evidence)])
     if not alone:
         return []
-    text = f"{alone} of {total} beaten images were beaten by random noise or a single step only, not by a climb."
+    text = f"{alone} of {total} beaten images were beaten by random noise or one step only."
     return [Indicator(WEAK, _sign(alone, total, MANY), text, FIXES[WEAK])]
 
 
@@ -230,7 +230,7 @@ def _searched(evidence: Evidence) -> list[Indicator]:
     )
     if _sign(alone, total, OFTEN) != "fired":
         return []
-    text = f"{alone} of {total} beaten images were beaten by a search without gradient only, not by a climb."
+    text = f"{alone} of {total} beaten images were beaten only by a search without gradients."
     return [Indicator(FREE, "fired", text, FIXES[FREE])]
 
 
@@ -316,7 +316,7 @@ def _missing(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.gradients:
         found.append(
             "The model gives no gradient, or the plan has no attack that follows it: only searches ran, and they "
-            f"need many queries to find what a climb finds. Write {SEARCH}. "
+            f"need many queries to find what gradients find. Write {SEARCH}. "
             + (BEHIND if _staged(evidence) else f"Or write {STRONGEST}, if the model has gradients.")
         )
     most = max(tried.values(), default=0)
@@ -334,8 +334,8 @@ def _clean(evidence: Evidence) -> str:
     before = [_TRIED[probe] for probe in evidence.done if probe in _TRIED]
     earlier = f" They had also withstood what {evidence.by} contains: {', '.join(before)}." if before else ""
     return (
-        f"On {tried} of the {evidence.survivors} images that no attack beat at eps {evidence.eps}, nothing else won "
-        f"either: {', '.join(ran)}.{earlier} At a large radius every one of them was beaten."
+        f"{tried} of the {evidence.survivors} images that no attack beat at eps {evidence.eps} were attacked again, "
+        f"and nothing beat them: {', '.join(ran)}.{earlier} At a large radius every one of them was beaten."
     )
 
 

@@ -128,7 +128,7 @@ def _ordering(
         relation = "no stronger than" if strict else "weaker than"
         text = f"At some budget {relation} {against}: {names}. "
         return HealthFinding("warning", name, f'{text}Write steps = 200 for them, or attack = "strongest".')
-    return HealthFinding("pass", name, "The order of strength is as expected at every budget.")
+    return HealthFinding("pass", name, "Stronger attacks beat weaker ones at every budget.")
 
 
 def growth(images: Images, outcomes: Sequence[Outcome]) -> HealthFinding:
@@ -193,8 +193,8 @@ def reaches_all(images: Images, outcomes: Sequence[Outcome], extent: float, unit
         return HealthFinding(
             "warning",
             name,
-            f"{part}. Either the model resists or the attacks fail. A larger budget shows which: add "
-            f"{4 * largest:g} to threat.eps.",
+            f"{part}. Either the model is robust or the attacks are too weak. Add a larger eps: {4 * largest:g} in "
+            "threat.eps.",
         )
     return HealthFinding("pass", name, f"{part}: the attacks work.")
 

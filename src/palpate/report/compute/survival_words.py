@@ -28,7 +28,7 @@ def sentences(
     texts: list[str] = []
     if leading is not None and point is not None:
         by = "attacks" if leading.goal == UNTARGETED else f"attacks with the goal “{leading.goal}”"
-        texts += [*_saved(description, point, by), *_others(point), *_alone(point)]
+        texts += [*_saved(description, point, by), *_others(point), *_alone(description, point, leading.goal)]
     return texts + [_pair(one) for one in bought]
 
 
@@ -51,26 +51,52 @@ def _saved(description: Description, point: SurvivalPoint, by: str) -> Iterator[
 def _others(point: SurvivalPoint) -> Iterator[str]:
     cells = [cell for cell in point.cells if cell.handling != SAVED and cell.survived.value is not None]
     if len(cells) == 1:
-        yield f"After {cells[0].handling}, {_left(cells[0])} stay beaten."
+        yield f"{_sentence(called(cells[0].handling))} keeps {_left(cells[0])} attacks effective."
     elif cells:
         most, least = max(cells, key=_survived), min(cells, key=_survived)
         if _survived(most) == _survived(least):
-            yield f"After each of the other post-processing steps, {_left(most)} stay beaten."
+            yield f"Each of the other post-processing steps keeps {_left(most)} attacks effective."
             return
         yield (
-            f"Of the other post-processing steps, {most.handling} leaves most images beaten ({_left(most)}) and "
-            f"{least.handling} fewest ({_left(least)})."
+            f"{_sentence(called(most.handling))} keeps {_left(most)} attacks effective; {called(least.handling)} keeps "
+            f"{least.survived.count or 'none'}{'' if least.survived.total == most.survived.total else _of(least)}."
         )
 
 
-def _alone(point: SurvivalPoint) -> Iterator[str]:
+def _of(cell: SurvivalCell) -> str:
+    return f" of {cell.survived.total}"
+
+
+def _alone(description: Description, point: SurvivalPoint, goal: str) -> Iterator[str]:
     cells = [cell for cell in point.cells if cell.alone.count]
     if cells:
         worst = max(cells, key=lambda cell: cell.alone.value or 0.0)
-        yield (
-            f"Without any attack, {worst.handling} alone already reaches the goal on {worst.alone.count} of "
-            f"{_images(worst.alone.total or 0)}; compare success after it with this number."
-        )
+        count = f"{worst.alone.count} of {worst.alone.total or 0}"
+        if goal != UNTARGETED:
+            does = f"reaches the goal “{goal}” on {count} images"
+        else:
+            does = f"changes {count} {'decisions' if description.task.classification else 'results'}"
+        yield f"{_sentence(called(worst.handling))} alone, without an attack, {does}."
+
+
+def called(name: str) -> str:
+    """A post-processing step as a sentence calls it.
+
+    >>> called("8bit"), called("jpeg75"), called("half")
+    ('8-bit export', 'JPEG at quality 75', 'resampling to half size')
+    """
+    fixed = {"8bit": "8-bit export", "half": "resampling to half size", SAVED: "saving"}
+    if name in fixed:
+        return fixed[name]
+    if name.startswith("jpeg") and name[4:].isdecimal():
+        return f"JPEG at quality {name[4:]}"
+    if name.startswith("blur") and name[4:5].isdecimal():
+        return f"blur by {name[4:]} pixel{'' if name == 'blur1' else 's'}"
+    return name
+
+
+def _sentence(phrase: str) -> str:
+    return phrase[:1].upper() + phrase[1:]
 
 
 def _pair(one: RobustToGain) -> str:

@@ -95,7 +95,8 @@ def _largest(description: Description, point: WorstPoint, at: WorstDirections | 
     if description.task.classification:
         left = f"accuracy is {percent(figure.value)} (95% interval {interval(figure)})"
     else:
-        left = f"{figure.count} of {figure.total} images have an acceptable result (95% interval {interval(figure)})"
+        kept = Wording(description.task).kept
+        left = f"{figure.count} of {figure.total} images keep {kept} (95% interval {interval(figure)})"
     wrong = "" if at is None else _misread(at.directions)
     more = f"; {wrong}" if wrong else ""
     return f"At the largest budget, eps {description.data.written(point.eps)}, {left}{more}."
@@ -123,9 +124,9 @@ def _dense(description: Description, what: str, eps: float) -> str:
 
 def _acceptable(description: Description, clean: Figure, point: WorstPoint, attacks: int) -> str:
     return (
-        f"{point.figure.count} of {point.figure.total} images keep a result that is acceptable "
-        f"({Wording(description.task).acceptable}) in the worst case over {_attacks(attacks)} "
-        f"(95% interval {interval(point.figure)}); {clean.count} of {clean.total} without an attack."
+        f"{point.figure.count} of {point.figure.total} images keep {Wording(description.task).kept} under attack "
+        f"({clean.count} of {clean.total} without). This is the worst case over {_attacks(attacks)}; 95% interval "
+        f"{interval(point.figure)}."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palpate.report.draw.canvas import INK, MUTED, SvgCanvas, series_style, shorten, spread_labels
+from palpate.report.draw.canvas import MUTED, SvgCanvas, series_style
 from palpate.report.model.description import TaskDescription
 from palpate.report.model.description_artefacts import WORST
 from palpate.report.model.schema_artefacts import ArtefactResults, ArtefactSummary
@@ -36,7 +36,7 @@ def _lowest(scored: Scored, item: ArtefactResults) -> float:
 def chart(summary: ArtefactSummary, task: TaskDescription) -> str:
     """The mean over random artefacts against severity, and below each line the worst found where it was searched."""
     scored, lines = Scored(task), drawn(summary, task)
-    with SvgCanvas(760, 360, (46, 46, 170, 16)) as canvas:
+    with SvgCanvas(600, 290, (46, 46, 16, 12)) as canvas:
         canvas.percent_axis()
         if not task.classification:
             canvas.coefficient_ticks()
@@ -44,13 +44,10 @@ def chart(summary: ArtefactSummary, task: TaskDescription) -> str:
         axes.set_xticks(range(WORST + 1), ["as stored", *map(str, range(1, WORST + 1))])
         axes.set_xlim(-0.2, WORST + 0.15)
         axes.set_xlabel("severity", color=MUTED, labelpad=6)
-        ends: list[tuple[float, str, str]] = []
         for place, item in lines:
             style, points = series_style(place), _points(scored, item)
             axes.plot(*zip(*points, strict=True), clip_on=False, linewidth=1.8, markersize=4.5, **style)
             _worst(canvas, scored, item, points, style["color"])
-            ends.append((points[-1][1], item.name, style["color"]))
-        _label_ends(canvas, ends)
         return canvas.svg(f"{scored.name.capitalize()} against severity", _in_words(scored, lines), "artefacts")
 
 
@@ -70,14 +67,6 @@ def _worst(
     canvas.axes.plot(
         [item.searched], [value], marker="v", markersize=7.5, color=colour, markerfacecolor="none", clip_on=False
     )
-
-
-def _label_ends(canvas: SvgCanvas, ends: Sequence[tuple[float, str, str]]) -> None:
-    axes = canvas.axes
-    placed = spread_labels([height for height, *_ in ends], 0.06)
-    for (height, name, colour), label in zip(ends, placed, strict=True):
-        axes.plot([WORST + 0.06, WORST + 0.2], [height, label], color=colour, linewidth=0.9, clip_on=False)
-        axes.text(WORST + 0.25, label, shorten(name), color=INK, fontsize=10.5, va="center")
 
 
 def _in_words(scored: Scored, lines: Sequence[tuple[int, ArtefactResults]]) -> str:

@@ -25,7 +25,7 @@ def chart(summary: CertificateSummary, task: TaskDescription, data: DataDescript
     the smaller one.
     """
     scored, lines = Scored(task), drawn(summary)
-    with SvgCanvas(760, 340, (46, 46, 190, 16)) as canvas:
+    with SvgCanvas(640, 310, (46, 46, 160, 16)) as canvas:
         canvas.percent_axis()
         if not task.classification:
             canvas.coefficient_ticks()

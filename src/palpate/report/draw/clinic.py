@@ -7,6 +7,7 @@ from typing import Any
 from palpate.metrics.survival import SAVED
 from palpate.report.draw.axis import BudgetAxis
 from palpate.report.draw.canvas import ACCENT, INK, LINE, MUTED, ROUND, SvgCanvas, series_style, shorten
+from palpate.report.draw.figures import LINES
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival, Subgroups
 from palpate.report.model.typed import Figure
@@ -40,9 +41,9 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
     lines: dict[str, list[tuple[float, float | None]]] = {
         "": [(start, 0.0), *((scale.place(point.eps), point.before.value) for point in attack.points)]
     }
-    for index, one in enumerate(results.survival.handlings):
+    for index in _telling(attack):
         after = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
-        lines[one.name] = [(start, first.cells[index].alone.value), *after]
+        lines[first.cells[index].handling] = [(start, first.cells[index].alone.value), *after]
     with SvgCanvas(340, 226, (40, 44, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)
@@ -55,6 +56,17 @@ def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identi
         shares = [("before any post-processing", last.before), *((cell.handling, cell.after) for cell in last.cells)]
         text = f"At eps {scale.written(last.eps)}: {'; '.join(f'{name} {percent(one.value)}' for name, one in shares)}"
         return canvas.svg(f"Success of {attack.attack or 'all attacks together'} before and after", text, identity)
+
+
+def _telling(attack: AttackSurvival) -> list[int]:
+    """Places of the steps that are drawn beside the line before: saving, and those that change most; five at most."""
+    last = attack.points[-1]
+
+    def rank(place: int) -> tuple[bool, float]:
+        cell = last.cells[place]
+        return cell.handling != SAVED, -abs((cell.after.value or 0.0) - (last.before.value or 0.0))
+
+    return sorted(sorted(range(len(last.cells)), key=rank)[: LINES - 1])
 
 
 def subgroups(found: Subgroups) -> str:

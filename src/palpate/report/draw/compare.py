@@ -28,7 +28,7 @@ def curves(comparison: Comparison, title: str) -> str:
     """The worst case over all attacks of every run, with 95% bands."""
     scale = scale_of_comparison(comparison)
     lines = _lines(comparison)
-    with SvgCanvas(760, 340, (52, 46, 120, 16)) as canvas:
+    with SvgCanvas(600, 310, (46, 58, 110, 14)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         ends: list[tuple[float, str]] = []
@@ -68,7 +68,7 @@ def _lines(comparison: Comparison) -> dict[str, BudgetCurve]:
 def differences(changes: Sequence[tuple[str, Change]], title: str, identity: str) -> str:
     """Differences of shares with their intervals, one row each; 0 is the line in the middle."""
     shown = list(changes)[:_MOST]
-    with SvgCanvas(760, 40 + _ROW * len(shown), (250, 30, 60, 6)) as canvas:
+    with SvgCanvas(600, 40 + _ROW * len(shown), (216, 30, 56, 6)) as canvas:
         axes = canvas.axes
         axes.axvline(0, color=MUTED, linewidth=1.0)
         for row, (_, change) in enumerate(shown):
@@ -80,7 +80,7 @@ def differences(changes: Sequence[tuple[str, Change]], title: str, identity: str
                 axes.plot([delta.low, delta.high], [row, row], color=colour, linewidth=1.8)
             axes.plot([delta.value], [row], marker="o", markersize=6, color=colour)
             axes.text(1.01, row, points(delta.value), transform=axes.get_yaxis_transform(), color=INK, va="center")
-        axes.set_yticks(range(len(shown)), [shorten(name, 36) for name, _ in shown], color=INK)
+        axes.set_yticks(range(len(shown)), [shorten(name, 32) for name, _ in shown], color=INK)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x", color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)

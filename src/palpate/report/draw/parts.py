@@ -7,6 +7,7 @@ from typing import Any
 from palpate.report.compute.parts import PartTable, Row
 from palpate.report.draw.axis import BudgetAxis
 from palpate.report.draw.canvas import INK, LINE, MUTED, ROUND, SERIES, SvgCanvas, series_style
+from palpate.report.draw.figures import LINES
 from palpate.report.model.schema import Froc, Results
 from palpate.report.model.wording import fractional, reading
 
@@ -32,7 +33,7 @@ def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
             canvas.axes.grid(axis="y", color=LINE, linewidth=0.8)
             canvas.axes.set_axisbelow(True)
         scale.dress(canvas, fractions=False)
-        for row in panel.rows:
+        for row in drawn(panel):
             place = None if row.whole else _place(results, row)
             points = _points(row, scale)
             if points:
@@ -41,6 +42,20 @@ def chart(results: Results, panel: PartTable, scale: BudgetAxis) -> str:
         if not fractional(panel.rows[0].series):
             canvas.axes.set_ylim(bottom=0.0)
         return canvas.svg(f"{panel.title} against the budget", _in_words(panel, scale), panel.identity)
+
+
+def drawn(panel: PartTable) -> list[Row]:
+    """The rows that a drawing has: the whole image and the parts that change most, six at most."""
+    parts = sorted((row for row in panel.rows if not row.whole), key=_change, reverse=True)
+    whole = [row for row in panel.rows if row.whole]
+    kept = [*whole, *parts][:LINES]
+    return [row for row in panel.rows if row in kept]
+
+
+def _change(row: Row) -> float:
+    values = [one.figure.value for one in row.worst if one is not None and one.figure.value is not None]
+    before = row.series.clean.value if row.series.clean is not None and row.series.clean.value is not None else 0.0
+    return abs(before - values[-1]) if values else 0.0
 
 
 def _place(results: Results, row: Row) -> int:
@@ -71,7 +86,11 @@ def _in_words(panel: PartTable, scale: BudgetAxis) -> str:
 
 def froc(results: Results, scale: BudgetAxis, attack: str) -> str:
     """Boxes found against false boxes per image over all confidences: clean, and one attack at each budget."""
-    curves = [one for one in results.froc if one.attack is None or one.attack == attack]
+    found = [one for one in results.froc if one.attack is None or one.attack == attack]
+    clean, attacked = [one for one in found if one.eps is None], [one for one in found if one.eps is not None]
+    # With many budgets, a few from the smallest to the largest.
+    most = min(LINES - 1, len(attacked))
+    curves = [*clean, *(attacked[place * (len(attacked) - 1) // max(most - 1, 1)] for place in range(most))]
     with SvgCanvas(560, 330, (46, 48, 120, 14)) as canvas:
         canvas.percent_axis()
         axes = canvas.axes

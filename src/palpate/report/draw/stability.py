@@ -20,7 +20,7 @@ KL = ("kl_clean", "kl_final", "kl_smoothed")
 TERMS = ("loss", "penalty", "value")
 """The terms of the objective of a stabilised attack."""
 DECADES = 5
-"""The most powers of ten on an axis of disagreement; smaller values are drawn on its lowest line."""
+"""The most powers of ten on an axis of disagreement; smaller values are drawn at the axis minimum."""
 ROUNDING = 1e-6
 """Below this, disagreement that is zero by definition is only rounding."""
 _LOOKS: dict[str, dict[str, Any]] = {

@@ -195,9 +195,9 @@ class ThreatDescription(JsonObject):
 
     @property
     def headline(self) -> float | None:
-        """The main budget: the one that the plan named, else the middle one, the larger of two; None without any."""
+        """The main budget: the one that the plan named, else the middle one, the smaller of two; None without any."""
         rising = sorted(set(self.eps))
-        return self.main if self.main is not None else rising[len(rising) // 2] if rising else None
+        return self.main if self.main is not None else rising[(len(rising) - 1) // 2] if rising else None
 
 
 class AttackDescription(JsonObject):

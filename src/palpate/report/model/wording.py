@@ -75,6 +75,13 @@ class Wording:
         return f"{self.score} above {self.task.floor:g}"
 
     @property
+    def kept(self) -> str:
+        """What an image keeps that is not beaten: `a mean Dice above 0.5`."""
+        if self.task.classification or self.task.floor is None:
+            return f"an acceptable result ({self.acceptable})"
+        return f"{'an' if self.acceptable[:1] in 'FAEIO' else 'a'} {self.acceptable}"
+
+    @property
     def clean(self) -> str:
         """Name of the share without an attack."""
         return "Clean accuracy" if self.task.classification else "Acceptable without an attack"

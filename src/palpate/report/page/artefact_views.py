@@ -34,7 +34,7 @@ def pieces(
         "scored": Scored(results.task),
         "severities": range(1, WORST + 1),
         "artefact_chart": Markup(drawing.chart(summary, results.task)) if lines else None,
-        "artefact_lines": [item.name for _, item in lines],
+        "artefact_lines": [((at % ROUND + 1, at >= ROUND), item.name) for at, item in lines],
         "artefact_looks": {one.item: (at % ROUND + 1, at >= ROUND) for at, one in enumerate(summary.items)},
         "artefact_tile": tile(results),
         "artefact_measures": measures(results),

@@ -58,7 +58,7 @@ def bars(results: Results) -> list[dict[str, Any]]:
     if results.artefacts is None:
         return []
     scored = Scored(results.task)
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "name": item.name,
             "severity": f"{item.searched:.2g}",

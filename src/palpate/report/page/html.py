@@ -19,6 +19,7 @@ from palpate.report.draw.axis import scale_of
 from palpate.report.draw.canvas import ROUND
 from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
+from palpate.report.model.families import family
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
 from palpate.report.page import artefact_views, certificate_views, first, stability_views, stages, views
@@ -32,27 +33,22 @@ from palpate.storage.writing import write_atomically
 # Once per process: reading the templates takes longer than filling them in.
 _environment = cache(page_environment)
 
-SECTIONS = (
-    ("tested", "What was tested"),
-    ("robustness", ""),
-    ("classes", "Per class"),
-    ("parts", ""),
-    ("clinical", "Clinical direction"),
-    ("grading", "Grades under attack"),
-    ("artefacts", "Artefacts"),
-    ("certificates", "Certified and attacked"),
-    ("survival", "Survival in files"),
-    ("stability", "Stability"),
-    ("subgroups", "Sites and scanners"),
-    ("attacks", "Attacks side by side"),
-    ("gallery", "Gallery"),
-    ("validity", "Trust in the figures"),
-    ("glossary", "Glossary"),
-    ("sources", "Sources"),
+MAIN = (("tested", "What was tested"), ("results", "Results"), ("validity", "Trust in the figures"))
+APPENDIX = (
+    ("gallery", "Gallery", "images before and after"),
+    ("attacks", "Attacks side by side", "all attacks, tests between them, costs, settings"),
+    ("grading", "Grades under attack", "kappa, sensitivity, specificity, AUROC"),
+    ("artefacts", "Artefacts", "every severity, and how the search went"),
+    ("certificates", "Certified and attacked", "what holds for every change up to a length"),
+    ("survival", "Survival in files", "after saving, compression and blur"),
+    ("subgroups", "Sites and scanners", "the same figures for each"),
+    ("stability", "Stability", "how the attacks run, step by step"),
+    ("glossary", "Glossary and sources", "the words of this page"),
 )
+"""Sections that are folded on the screen and printed only on request: identity, title and what is there."""
 
 
-def write_report(run: RunFolder, *, names: bool = False, results: Results | None = None) -> Path:
+def write_report(run: RunFolder, *, names: bool = False, full: bool = False, results: Results | None = None) -> Path:
     """Write `results.json` and `report.html` into the run folder, each whole or not at all.
 
     An unfinished run makes a report that says so at its top.
@@ -61,6 +57,7 @@ def write_report(run: RunFolder, *, names: bool = False, results: Results | None
         run: the run folder.
         names: show the file names of images in the gallery. They may identify patients, so the default is
             False.
+        full: open everything that is folded, so that it is printed too.
         results: its figures, where they were measured already.
 
     Returns:
@@ -72,11 +69,13 @@ def write_report(run: RunFolder, *, names: bool = False, results: Results | None
     description, results = read_description(run), measure(run) if results is None else results
     data = json.dumps(results.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.results, (data + "\n").encode())
-    write_atomically(run.report, render(run, description, results, names=names).encode())
+    write_atomically(run.report, render(run, description, results, names=names, full=full).encode())
     return run.report
 
 
-def render(run: RunFolder, description: Description, results: Results, *, names: bool = False) -> str:
+def render(
+    run: RunFolder, description: Description, results: Results, *, names: bool = False, full: bool = False
+) -> str:
     """The report's HTML."""
     environment = _environment()
     script = source(environment, "report.js")
@@ -91,7 +90,9 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
         css=Markup(source(environment, "report.css") + _toggles(results)),
         script=Markup(script),
         script_hash=script_hash(script),
-        sections=_sections(results, drawings),
+        full=full,
+        open=" open" if full else "",
+        sections={"main": MAIN, "appendix": _appendix(results, drawings)},
         figures=drawings,
         gallery=cards,
         overlays=any(one["marks"] for shown in drawn for plane in shown["slices"] for one in plane["pictures"]),
@@ -118,18 +119,16 @@ def render(run: RunFolder, description: Description, results: Results, *, names:
     return page + "\n"
 
 
-def _sections(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str]]:
-    """The sections of this kind of task, with their titles."""
-    named = wording.Wording(results.task)
-    titles = {"robustness": named.robust, "parts": f"Per {named.part}"}
-    left_out = {"parts"} if results.task.classification else {"classes", "clinical", "grading"}
-    left_out |= {"survival"} if not results.survival.handlings else set()
-    left_out |= {"artefacts"} if results.artefacts is None else set()
-    left_out |= {"certificates"} if results.certificates is None else set()
-    left_out |= {"subgroups"} if not results.subgroups else set()
-    if not drawings["grading"]:
-        left_out.add("grading")
-    return [(identity, title or titles[identity]) for identity, title in SECTIONS if identity not in left_out]
+def _appendix(results: Results, drawings: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The folded sections of this kind of task."""
+    there = {
+        "grading": bool(drawings["grading"]),
+        "artefacts": results.artefacts is not None,
+        "certificates": results.certificates is not None,
+        "survival": bool(results.survival.handlings),
+        "subgroups": bool(results.subgroups),
+    }
+    return [one for one in APPENDIX if there.get(one[0], True)]
 
 
 def _toggles(results: Results) -> str:
@@ -161,9 +160,13 @@ def _picks(results: Results) -> dict[str, Any]:
     return {
         "scale": scale,
         "knowledge": views.knowledge(results),
+        "limits": views.limits(results),
         "worst": worst,
         "headline": headline,
         "complete": views.complete_attacks(results),
+        "compared": figures.compared(results),
+        "compared_all": figures.compared(results, None),
+        "family": family,
         "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
         "disease": [results.task.classes[index] for index in results.task.disease],
         "outside": views.outside(results),

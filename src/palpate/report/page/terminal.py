@@ -149,7 +149,7 @@ def _add(table: Table, attack: AttackResults, cells: dict[float, Figure | None],
 
 def _notes(results: Results, scale: BudgetAxis, console: Console) -> None:
     if outside(results):
-        console.print(Text("† leaves its budget: not comparable at the same eps.", style="dim"))
+        console.print(Text("† leaves its budget. Do not compare these rows at equal eps.", style="dim"))
     worst = worst_of(results)
     if worst is not None and worst.points:
         last = worst.points[-1]

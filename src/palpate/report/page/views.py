@@ -12,6 +12,7 @@ from palpate.report.model.schema import AttackResults, Results
 from palpate.report.model.schema_quality import Check, GoalJudgement
 from palpate.report.model.shown import PictureDescription
 from palpate.report.model.typed import Figure
+from palpate.report.model.words import amount
 from palpate.report.page.cards import moved
 
 SHOWN = 16
@@ -29,7 +30,7 @@ _DEGREES = ("low", "medium", "high")
 _QUALITY = {
     "low": "attacks may have missed much",
     "medium": "read with care",
-    "high": "nothing speaks for missed attacks",
+    "high": "no sign of a missed attack",
 }
 _ARTEFACTS = (
     "Hendrycks, Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019.",
@@ -76,6 +77,27 @@ def knowledge(results: Results) -> str:
         but = ", ".join(blind)
         return f"Attacks knew the model's weights and gradients (white box), except {but}. This is {strongest}"
     return f"Every attack knew the model's weights and gradients (white box). This is {strongest}"
+
+
+def limits(results: Results) -> str:
+    """The tested budgets: `Tested limits: 24, 32 and 64 HU per pixel`."""
+    data, threat = results.data, results.threat
+    rising = sorted(set(threat.eps))
+    if threat.norm != "linf":
+        unit, per = data.unit or "stored values", "over all values of an image"
+        length = {"l2": "Euclidean length of", "l1": "sum of absolute changes of"}[threat.norm]
+        return f"Tested limits: a {length} {_listed(rising)} {unit} {per}."
+    step = data.step if not data.unit and data.step else 0.0
+    counts = [eps / step for eps in rising] if step else rising
+    whole = bool(step) and all(count.is_integer() for count in counts)
+    unit = data.unit or ("stored steps" if whole else "stored values")
+    per = "pixel and channel" if (data.shape or [1])[0] > 1 and not threat.tied else "pixel"
+    return f"Tested limits: {_listed(counts if whole else rising)} {unit} per {per}."
+
+
+def _listed(values: Sequence[float]) -> str:
+    *others, last = map(amount, values)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def complete_attacks(results: Results) -> int:

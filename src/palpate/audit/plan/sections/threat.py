@@ -20,8 +20,8 @@ class ThreatSection(Section):
     """Budgets: a number counts values; `"1/255"` is a fraction of the range, `"0.5%"` a percentage of it, `"0.5% of
     window"` of the model's window; `"5 HU"` values in the images' unit; `"1 stored step"` the size of that step."""
     main: int | float | str | None = Field(default=None, examples=['main = "2/255"'])
-    """The budget of the report's first sentence and first figures, one of `eps`; by default the middle one (the larger
-    of two). No record depends on it."""
+    """The budget of the report's first sentence and first figures, one of `eps`; by default the middle one (the
+    smaller of two). No record depends on it."""
     lattice: bool = Field(default=False, examples=["lattice = true"])
     """Search only among values that the files can store: saving does not change the images that are found."""
     region: tuple[str, ...] = Field(default=(), examples=['region = ["inside body", "outside text"]'])

@@ -89,7 +89,7 @@ def side_by_side(
     items: Sequence[ArtefactResults],
     sets: tuple[frozenset[int], frozenset[int]] | None,
 ) -> str:
-    """What an adversary needs to beat half of the images, and the artefact that does it too.
+    """What an adversary needs to beat half of the images, and the artefact that does the same.
 
     Args:
         description: what was audited.
@@ -105,15 +105,14 @@ def side_by_side(
         return "No untargeted attack has finished, so there is nothing to compare the artefacts with."
     beaten, failing = case.smallest_eps, item.first_failing
     adversary = _adversary(description, case)
-    too = beaten.median is not None
     if failing.median is not None:
         where = _strength(item, failing.median)
-        does = "does it too without one" if too else "needs no adversary"
-        fails = f"at its worst it makes {failing.reached} of {failing.eligible} images fail up to {where}"
-        text = f"{adversary}; “{item.name}” {does}: {fails}."
+        fails = f"its worst form makes {failing.reached} of {failing.eligible} images fail at {where} or below"
+        text = f"{adversary}. The artefact “{item.name}” needs no adversary: {fails}."
     else:
         most = f"“{item.name}” makes {failing.failed} of {failing.eligible} images fail at severities up to 5"
-        text = f"{adversary}; no artefact does: {most}." if too else f"{adversary}; of the artefacts, {most}."
+        start = "Of the artefacts," if beaten.median is None else "No artefact does the same:"
+        text = f"{adversary}. {start} {most}."
     if sets is not None and sets[0] != sets[1]:
         text += " " + _APART.format(artefacts=len(sets[1]), attacks=len(sets[0]))
     return text

@@ -72,13 +72,13 @@ def _course(one: AttackStability) -> str:
     half, early = one.along("cos_final_half"), one.along("half_time")
     if half is None or half.value is None:
         return "It did not change the image"
-    text = f"at half the steps its change points {{}} the final direction (cosine {ratio(half.value)}"
+    cosine = f"after mid-run (cosine {ratio(half.value)}"
     if keeps_direction(one):
-        text = f"It keeps its direction: {text.format('in')})"
+        text = f"Its direction hardly changed {cosine})"
     elif half.value > UNRELATED:
-        text = f"It bends: {text.format('only partly in')})"
+        text = f"Its direction changed somewhat {cosine})"
     else:
-        text = f"It changes its direction: {text.format('little in')}; unrelated steps give {ratio(UNRELATED)})"
+        text = f"Its direction changed much {cosine}; unrelated steps would give {ratio(UNRELATED)})"
     swing = one.along("cos_step")
     if _value(swing) < SWINGING:
         text += f"; successive steps go back and forth (mean cosine {ratio(_value(swing))})"
@@ -86,7 +86,7 @@ def _course(one: AttackStability) -> str:
         return text
     if unsettled(one):
         return f"{text}. The model's answer never settled: it was half-way to the final one only {_after(early)}"
-    return f"{text}. The model's answer is half-way to the final one {_after(early)}"
+    return f"{text}. The model's answer was half-way to the final one {_after(early)}"
 
 
 def _after(early: Figure) -> str:
@@ -121,7 +121,12 @@ def _nearer(beside: PlainComparison, answer: str) -> str:
     text += _of(nearer, images)
     if nearer == images:
         return f"{text}, as its term should make it"
-    return text if 2 * nearer > images else f"{text}: its term does not do what it should"
+    if 2 * nearer > images:
+        return text
+    on = "this image" if images == 1 else f"these {images} images"
+    return f"The stabilisation term had no measurable effect on {on}: {answer} is nearer to that of the smoothed " + (
+        f"image than under {beside.attack} on {_of(nearer, images)}"
+    )
 
 
 def _starts(one: AttackStability, norm: str) -> str:
@@ -140,7 +145,7 @@ def _starts(one: AttackStability, norm: str) -> str:
     if change.value < NEARLY_SAME:
         return f"{text}, so they are nearly the same"
     # Only in an L-inf ball is eps the size of a change at a pixel.
-    return f"{text} (unrelated signs give {ratio(independent(one.starts))})" if norm == "linf" else text
+    return f"{text} (unrelated changes would give {ratio(independent(one.starts))})" if norm == "linf" else text
 
 
 def independent(starts: int) -> float:
@@ -168,15 +173,11 @@ def sentences(attacks: Sequence[AttackStability]) -> list[str]:
 def _together(moving: Sequence[AttackStability]) -> str:
     late = [one.attack for one in moving if unsettled(one)]
     if len(moving) == 1:
-        keeps = "keeps" if keeps_direction(moving[0]) else "does not keep"
-        return f"The attack traced over several steps {keeps} the direction that it had half-way{_late(late, 1)}."
+        kept = "kept" if keeps_direction(moving[0]) else "did not keep"
+        return f"The attack that was traced over several steps {kept} its direction after mid-run{_late(late, 1)}."
     steady = sum(keeps_direction(one) for one in moving)
-    keep = {0: "none keeps", 1: "1 keeps", len(moving): "all keep"}.get(steady, f"{steady} keep")
-    had = "it had" if steady < 2 else "they had"
-    return (
-        f"Of {len(moving)} attacks traced over several steps, {keep} the direction that {had} half-way"
-        f"{_late(late, len(moving))}."
-    )
+    which = {0: f"None of {len(moving)}", len(moving): f"All {len(moving)}"}.get(steady, f"{steady} of {len(moving)}")
+    return f"{which} attacks kept their direction after mid-run{_late(late, len(moving))}."
 
 
 def _late(late: Sequence[str], moving: int) -> str:

@@ -1,5 +1,5 @@
 // The page works without this. It sorts tables by a click on a heading, shows the slices of a volume one at a time, and
-// opens folded parts before printing.
+// opens the folded part that a link leads to.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -40,4 +40,14 @@ for (const viewer of document.querySelectorAll(".slices")) {
   show();
   viewer.prepend(slider);
 }
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+// A link to something that is folded opens it.
+const reveal = () => {
+  const target = document.getElementById(location.hash.slice(1));
+  for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+  if (target) target.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+reveal();
+addEventListener("beforeprint", () => {
+  document.querySelectorAll(".full details").forEach((part) => { part.open = true; });
+});
