@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from palpate.commands.status import GATE_FAILED, INCOMPLETE
+from palpate.commands.status import GATE_FAILED, INCOMPLETE, INTERRUPTED
 from palpate.console import console, echo
 
 _Said = tuple[int, str, str]
@@ -46,7 +46,11 @@ class Beside:
 
     def status(self, plan: Path) -> int:
         """Wait for the audit of a plan, print what it says, and give its exit status."""
-        status, said, failed = self._begun[plan].result()
+        try:
+            status, said, failed = self._begun[plan].result()
+        except KeyboardInterrupt:
+            echo(f"Stopped in the audit of {plan}. The same command continues from there.", err=True)
+            return INTERRUPTED
         sys.stdout.write(said)
         sys.stdout.flush()
         if status < 0:
