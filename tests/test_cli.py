@@ -21,6 +21,7 @@ from palpate.audit.preview.preview import preview
 from palpate.audit.run import after, runner
 from palpate.cli import DemoTask
 from palpate.commands import harden as harden_command
+from palpate.commands.beside import Beside
 from palpate.storage.runs import RunFolder
 from tests.audit.tiny import PLAN, write
 
@@ -439,11 +440,23 @@ def test_the_demo_runs_one_task_and_goes_on_with_the_others(call: Call, tmp_path
     assert [path.name for path in folder.iterdir()] == ["classification"]
     for task in set(demo.DEMOS) - {"classification"}:
         _with_few_attacks(demo.write_demo(folder, task, images=2))
-    status, out, _ = call("demo", "--out", folder)
+    # Two threads, so the others run beside it in processes of their own.
+    status, out, _ = call("demo", "--out", folder, "--threads", 2)
     assert status in (0, 1), "a gate may fail on two images"
     for task in demo.DEMOS:
         assert f"\n{task.capitalize()}:\n" in out
+        assert out.count(str(Path(task) / "runs" / "plan" / "report.html")) == 1
         assert RunFolder(folder / task / "runs" / "plan").report.is_file()
+
+
+def test_an_audit_beside_this_process_says_why_it_could_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "none.toml"
+    with Beside([plan], 1, quiet=False) as beside:
+        assert beside.status(plan) == 2
+    said = capsys.readouterr()
+    assert str(plan) in said.err and "Traceback" not in said.err and not said.out
 
 
 def test_the_demo_ends_with_a_repair(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
