@@ -68,6 +68,7 @@ def attack(
     limits: Limits | None = None,
     robust_to: Sequence[str | PostProcessing] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
+    unit: str | None = None,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
     defences: Sequence[Defence] = (),
@@ -103,7 +104,7 @@ def attack(
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
         eps: radius in the units of `images`, for all of them or one per image; a text is a share of the range, such as
-            "8/255". Give either `eps` or `threat`.
+            "8/255", or has the unit of the images, "5 HU". Give either `eps` or `threat`.
         norm: `linf`, `l2` or `l1`.
         threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, on stored steps,
             equal in all channels, or smooth.
@@ -113,6 +114,7 @@ def attack(
             post-processing`, which round over the model's window or the range; or steps, if images have stored steps:
             `palpate.parse_post_processing("jpeg2000", palpate.Scale(bounds, step=1))`.
         bounds: lowest and highest value that an image can store, (0, 1), (0, 255), (-1024, 3071) ...
+        unit: unit of the values, for eps as text; HU by default where the lowest bound is -900 or less.
         preprocess: differentiable map from stored values to the module's input (normalisation belongs here).
         inferer: how the module is evaluated on whole images: sliding windows, flips.
         defences: what surrounds the module, in stored values, the first outermost (`palpate.defences`). The attack
@@ -145,7 +147,7 @@ def attack(
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
-        scale = scale_of(victim)
+        scale = scale_of(victim, unit)
         ball = _chosen(threat, norm, eps, limits, scale)
         chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
         _require_fit(name, task)

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from palpate import catalog
 from palpate.api.attacking import looked_at, victim_given
-from palpate.api.inputs import ball_from, images_from, labels_from, targets_from
+from palpate.api.inputs import ball_from, images_from, labels_from, scale_of, targets_from
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.contracts import Limits, Task, Threat
@@ -85,6 +85,7 @@ def harden(
     groups: Sequence[object] | None = None,
     validation: tuple[Tensor, Tree] | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
+    unit: str | None = None,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
     task: Task | None = None,
@@ -117,6 +118,7 @@ def harden(
         groups: the patient of each image, so that no patient is in both halves; by default each image is alone.
         validation: images and targets that choose the epoch; by default a fifth of the patients.
         bounds: lowest and highest value that an image can store.
+        unit: unit of the values, for eps as text, as in `palpate.attack`.
         preprocess: differentiable map from stored values to the module's input.
         inferer: how the module is evaluated on whole images; windows are trained one by one.
         task: what the outputs mean; a classification by default.
@@ -138,7 +140,7 @@ def harden(
         targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
         task = looked_at(victim, images, targets, task, None, stated=False)
-        ball, budget = _threat(threat, norm, eps, victim.bounds)
+        ball, budget = _threat(threat, norm, eps, scale_of(victim, unit))
         rows, kept = _halves(images, targets, limits, validation, groups, given, seed)
         course = _course(victim, task, ball, budget, rows, kept, given, seed)
         course = replace(course, loss=loss or course.loss, optimiser=optimiser or course.optimiser)
@@ -176,12 +178,12 @@ def _own_copy(victim: Victim) -> Victim:
 
 
 def _threat(
-    threat: Callable[[float], Threat] | None, norm: str, eps: float | str | None, bounds: tuple[float, float]
+    threat: Callable[[float], Threat] | None, norm: str, eps: float | str | None, scale: Scale
 ) -> tuple[Callable[[float], Threat], float]:
     if eps is None:
         raise InputError("eps: it is missing. Give a budget, such as eps=2/255.")
-    size: Any = ball_from(norm, eps, Scale(bounds, step=None, known=True))
-    return threat or (lambda radius: ball_from(norm, radius, Scale(bounds, step=None, known=True))), float(size.eps)
+    size: Any = ball_from(norm, eps, scale)
+    return threat or (lambda radius: ball_from(norm, radius, scale)), float(size.eps)
 
 
 Half = tuple[Tensors, tuple[int, ...]]

@@ -93,10 +93,10 @@ class OwnAttack(Search):
                 f"attacks: '{self.name}' returned something {what}. Return the changed images alone, of shape "
                 f"{list(clean.shape)}."
             )
-        found = found.detach().to(clean)
-        if not bool(torch.isfinite(found).all()):
+        moved: Tensor = found.detach().to(clean)
+        if not bool(torch.isfinite(moved).all()):
             raise InputError(f"attacks: '{self.name}' returned images with NaN or infinity.")
-        return found
+        return moved
 
 
 @dataclass(frozen=True)
