@@ -19,6 +19,9 @@ CLIMB = "climb of a gradient"
 NOISE = "noise"
 
 
+_SAID = {CLIMB: "follows the gradient", NOISE: "random changes", "several kinds": "several kinds of attack"}
+
+
 def family(catalog: str) -> str:
     """The family of an attack, by its name in the catalogue.
 
@@ -26,3 +29,12 @@ def family(catalog: str) -> str:
     ('search without gradients', 'climb of a gradient')
     """
     return FAMILIES.get(catalog, CLIMB)
+
+
+def said(catalog: str) -> str:
+    """The family in the words of the page.
+
+    >>> said("pgd")
+    'follows the gradient'
+    """
+    return _SAID.get(family(catalog), family(catalog))

@@ -19,7 +19,7 @@ from palpate.report.draw.axis import scale_of
 from palpate.report.draw.canvas import ROUND
 from palpate.report.model import wording, words
 from palpate.report.model.description import Description, failed_attacks, read_description
-from palpate.report.model.families import family
+from palpate.report.model.families import said
 from palpate.report.model.schema import Results
 from palpate.report.model.typed import visible
 from palpate.report.page import artefact_views, certificate_views, first, stability_views, stages, views
@@ -166,7 +166,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "complete": views.complete_attacks(results),
         "compared": figures.compared(results),
         "compared_all": figures.compared(results, None),
-        "family": family,
+        "family": said,
         "looks": {one.name: (index % ROUND + 1, index >= ROUND) for index, one in enumerate(results.attacks)},
         "disease": [results.task.classes[index] for index in results.task.disease],
         "outside": views.outside(results),
