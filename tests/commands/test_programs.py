@@ -42,7 +42,7 @@ def test_a_dry_run_counts_and_writes_nothing(plan: Path, call: Call) -> None:
     status, out, _ = call("audit", plan, "--dry-run", "--json")
     found = json.loads(out)
     assert status == 0 and found["images"] == 12 and found["shards"] == 3 and found["stored"] == 0
-    assert [one["effort"] for one in found["attacks"]] == [None] and found["gates"] == ["clean accuracy: at least 0.99"]
+    assert [one["effort"] for one in found["attacks"]] == [1] and found["gates"] == ["clean accuracy: at least 0.99"]
     _, text, _ = call("audit", plan, "--dry-run")
     assert "12 images, 2 budgets (6/255, 16/255)" in text and "palpate estimate" in text
     assert sorted(plan.parent.rglob("*")) == before

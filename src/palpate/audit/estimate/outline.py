@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palpate.attacks.ascent import Ascent
 from palpate.attacks.cascade.stages import Cascade
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.certificates import certificate_items
@@ -114,6 +115,8 @@ def _outlined(item: Item, chunks: int) -> OutlinedAttack:
 def _effort(item: Item) -> int | None:
     if isinstance(item.attack, Cascade):
         return None
+    if isinstance(item.attack, Ascent):
+        return item.attack.steps * item.attack.restarts
     most = item.parameters.get(item.entry.steps_parameter)
     starts = item.parameters.get("restarts", 1)
     return most * starts if isinstance(most, int) and isinstance(starts, int) else None

@@ -57,7 +57,7 @@ def root_of(copy: Path, paths_from: str) -> Path:
         return Path(paths_from)
     noted = RunFolder(run).describe().get(KEY)
     if isinstance(noted, str) and set(Path(noted).parts) <= {".."}:
-        return run.resolve() / noted
+        return (run.resolve() / noted).resolve()
     if run.resolve().parent.name == _RUNS:  # a run of an earlier palpate
         return run.resolve().parent.parent / paths_from
     raise PlanError(
