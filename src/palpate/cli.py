@@ -176,7 +176,7 @@ def demo(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Whole audits, offline, in two minutes: digital phantoms and small networks for three tasks, side by side.
+    """Whole audits, offline, in a few minutes: digital phantoms and small networks for three tasks, side by side.
 
     At the end the grading network is trained against attacks, and compared with the one before.
     """
