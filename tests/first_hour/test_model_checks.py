@@ -189,7 +189,7 @@ def test_what_the_sentence_asks_for_works(audit, output, said):
     status, text = audit(output or "two(images)", **said)
     assert status == 0, text
     plain = " ".join(text.split())
-    assert "images correct (100% without an attack)" in plain or "find 4 of 4 annotated" in plain
+    assert "leave accuracy at 100%" in plain or "find 4 of 4 annotated" in plain
 
 
 def test_boxes_are_of_detectors_alone(audit):
