@@ -218,6 +218,7 @@ BAD = [
         "threat.main: 3/255 is not one of the budgets of threat.eps. Known are: 0.25/255, 1%, 4.0",
     ),
     ("at_least = 0.3", "at_least = 0.3\nat_most = 0.4", "gates[0].at_most: a gate needs either at_least or at_most"),
+    ("at_least = 0.3", "at_least = 30", "gates[0].at_least: robust_accuracy is a share from 0 to 1, and 30 is not"),
     ("at_least = 0.3", 'at_least = 0.3\nattack = "pgdd"', "gates[0].attack: there is no attack 'pgdd'. Did you mean"),
     ("at_least = 0.3", 'at_least = 0.3\nattack = "pgd"', "gates[0].attack: robust accuracy is defined for untargeted"),
     ('metric = "robust_accuracy"', 'metric = "success_rate"', "gates[0].attack: the attacks have several goals"),

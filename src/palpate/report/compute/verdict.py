@@ -83,9 +83,9 @@ def _basis(description: Description, eps: float, budgets: int) -> str:
         return f"The plan names eps {written(eps)} as its main budget."
     if budgets == 1:
         return f"eps {written(eps)} is the plan's only budget."
+    place = "middle one" if budgets % 2 else "smaller of two" if budgets == 2 else "smaller of the two in the middle"
     return (
-        f"eps {written(eps)} is the main budget: the middle one, since the plan names none. The result did not "
-        "choose it."
+        f"eps {written(eps)} is the main budget: the {place}, since the plan names none. The result did not choose it."
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from palpate.audit.plan.sections.tasks import TaskSection
 
 _DIRECTED = ("missed_disease", "invented_disease", "sensitivity", "specificity")
+_SHARES = (*_DIRECTED, *CERTIFIED[:1], "clean_accuracy", "robust_accuracy", "success_rate")
 _WHOLE = ("square", "strongest")
 """Attacks on a service that in linf change each value by the whole budget."""
 _SCORED = ("clean_score", "score")
@@ -213,8 +214,7 @@ def _gates(plan: PlanFields) -> Iterator[Problem]:
 
 
 def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
-    if (gate.at_least is None) == (gate.at_most is None):
-        yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
+    yield from _limit(gate)
     if gate.metric in _DIRECTED and not plan.task.disease_indices:
         yield "metric", f"{gate.metric} needs the classes that count as disease. Add task.disease."
     if gate.metric in _SCORED and isinstance(plan.task, ClassificationSection):
@@ -239,6 +239,16 @@ def _gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]
             yield "eps", "a clean figure has no budget. Remove it."
         return
     yield from _attacked_gate(plan, gate, attacks)
+
+
+def _limit(gate: GateSection) -> Iterator[tuple[str, str]]:
+    if (gate.at_least is None) == (gate.at_most is None):
+        yield ("metric" if gate.at_least is None else "at_most"), "a gate needs either at_least or at_most."
+    for field in ("at_least", "at_most"):
+        limit = getattr(gate, field)
+        if limit is not None and gate.metric in _SHARES and not 0 <= limit <= 1:
+            percent = f" Write {limit / 100:g} for {limit:g} %." if 1 < limit <= 100 else ""
+            yield field, f"{gate.metric} is a share from 0 to 1, and {limit:g} is not.{percent}"
 
 
 def _attacked_gate(plan: PlanFields, gate: GateSection, attacks: dict[str, AttackSection]) -> Iterator[tuple[str, str]]:
