@@ -253,6 +253,6 @@ def test_the_tiles_of_trust_show_the_lowest_of_all_goals_and_name_them():
     goals = [goal("untargeted", "high"), goal("to no disease", "medium"), goal("to disease", "medium")]
     quality, precision = views.trust(goals)
     assert quality == ("Attack quality", "medium", "read with care; 2 goals: medium; untargeted: high")
-    assert precision == ("Precision", "high", "of the 95% intervals")
+    assert precision == ("Precision", "high", "by the width of the 95% intervals")
     assert views.trust(goals[:1])[0] == ("Attack quality", "high", "no sign of a missed attack")
     assert views.trust([]) == []

@@ -148,7 +148,7 @@ def trust(goals: Sequence[GoalJudgement]) -> list[tuple[str, str, str]]:
     """The tiles of both judgements: name, the lowest degree over the goals, and what it means; goals that differ."""
     judged = {
         "Attack quality": ([one.quality for one in goals], _QUALITY),
-        "Precision": ([one.precision for one in goals], dict.fromkeys(_DEGREES, "of the 95% intervals")),
+        "Precision": ([one.precision for one in goals], dict.fromkeys(_DEGREES, "by the width of the 95% intervals")),
     }
     tiles: list[tuple[str, str, str]] = []
     for name, (degrees, meaning) in judged.items() if goals else ():
