@@ -117,8 +117,8 @@ def test_attack_and_artefact_stand_side_by_side(grades):
         f"With changes of at most {beaten.median:g} in each stored value "
         f"({100 * beaten.median / 255:.2g}% of the range 0 to 255) an adversary beats half of {beaten.eligible} "
         f"images. The artefact “metal” needs no adversary: its worst form makes {failing.reached} "
-        f"of {failing.eligible} images fail at severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, rotation up to "
-        f"{failing.median:.3g} degrees) or below."
+        f"of {failing.eligible} images fail at severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, "
+        f"rotation up to {failing.median:.3g} degrees) or below."
     )
 
 
