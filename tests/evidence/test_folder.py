@@ -39,6 +39,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 def _compared(results: Results) -> Comparison:
     """What `palpate compare` may have written, with the names of images."""
     model = {"letter": "A", "folder": "old", "title": "t", "palpate": "1", "created": "", "finished": "", "seed": 0}
+    this = {"letter": "B", "created": results.created, "seed": results.seed}
     model |= {"model": results.model, "verdict": "", "quality": "high"}
     lost = {"row": 0, "second_row": 0, "image": f"{HOSTILE}0.png", "label": 0, "first_score": 1.0, "second_score": 0.0}
     switch = {"figure": "clean accuracy", "eps": None, "both": 9, "neither": 0, "gained": [], "lost": [lost], "p": 1.0}
@@ -50,7 +51,7 @@ def _compared(results: Results) -> Comparison:
     intervals = {"level": 0.95, "groups": 10, "clustered": False, "replicates": 10, "seed": 0}
     return Comparison(
         notice="", palpate="1", task=results.task, data=results.data, threat=results.threat, images=10, eps=[1.0],
-        headline=1.0, attacks=["fgsm"], runs=[model, {**model, "letter": "B"}], warnings=[],
+        headline=1.0, attacks=["fgsm"], runs=[model, {**model, **this}], warnings=[],
         pairs=[{**pair, "hardening": verdict}], intervals=intervals,
     )  # fmt: skip
 
@@ -128,10 +129,12 @@ def test_a_folder_of_others_and_a_comparison_of_others_are_refused(material: Mat
         write_evidence(material, tmp_path / "thesis", pdf=False)
     assert material.comparison is not None
     model = material.results.model.model_copy(update={"sha256": "cd" * 32})
-    others = [one.model_copy(update={"model": model}) for one in material.comparison.runs]
-    (tmp_path / "compare.json").write_text(material.comparison.model_copy(update={"runs": others}).model_dump_json())
-    with pytest.raises(InputError, match="other models"):
-        gather(material.run, People(), comparison=tmp_path)
+    for other in ({"model": model}, {"created": "2026-11-19T09:12:44+00:00"}):
+        others = [one.model_copy(update=other) for one in material.comparison.runs]
+        compared = material.comparison.model_copy(update={"runs": others})
+        (tmp_path / "compare.json").write_text(compared.model_dump_json())
+        with pytest.raises(InputError, match="other runs"):
+            gather(material.run, People(), comparison=tmp_path)
 
 
 def test_a_browser_prints_a_page_whose_scripts_and_requests_are_forbidden(
