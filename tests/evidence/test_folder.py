@@ -15,6 +15,7 @@ from palpate.evidence import pdf
 from palpate.evidence.csv_tables import sheet, tables
 from palpate.evidence.folder import MANIFEST, write_evidence
 from palpate.evidence.material import Material, People, gather
+from palpate.evidence.pages import texts
 from palpate.evidence.traceability import threats_of, traced
 from palpate.evidence.words import BLANK
 from palpate.report.model.schema import Results
@@ -103,6 +104,19 @@ def test_the_test_report_runs_nothing_and_marks_what_a_person_must_write(folder:
     assert "A. Tester" in page.text and "Test House" in page.text
     assert page.text.count(BLANK) == 3, "product, its version, independence"
     assert "Weakness that it adds" in page.text and "Signature" in page.text
+
+
+def test_names_are_text_in_markdown_too(folder: Path, material: Material) -> None:
+    text = (folder / "texts.md").read_text()
+    assert "<" not in text and "&lt;img src=x" in text and BLANK in text
+    assert "at most 1 in each stored value: decided" in text and "missed disease: " in text
+    assert (
+        "sites: not known" in text and "| Robust accuracy, all attacks together, changes of at most 4 in each" in text
+    )
+    hostile = replace(material, people=People(tester="a | b `c`\n# d [e](f)"))
+    assert "| Tested by | a \\| b \\`c\\` # d [e\\](f), " in texts(hostile).decode()
+    assert "`" not in Page((folder / "test_report.html").read_text()).text
+    assert b"untargeted,robust accuracy,4.0" in tables(material)["worst_case.csv"]
 
 
 def test_no_cell_is_a_formula() -> None:

@@ -47,7 +47,7 @@ def tables(material: Material) -> dict[str, bytes]:
     """Every table that has rows, by file name."""
     made = {
         "attacks.csv": (("attack", "catalogue", "goal", "figure", "eps", *_FIGURE), list(_attacks(material))),
-        "worst_case.csv": (("goal", "eps", *_FIGURE), list(_worst(material))),
+        "worst_case.csv": (("goal", "figure", "eps", *_FIGURE), list(_worst(material))),
         "classes.csv": (("attack", "goal", "figure", "eps", "part", *_FIGURE), list(_classes(material))),
         "subgroups.csv": (("by", "name", "images", "figure", "eps", *_FIGURE), list(_subgroups(material))),
         "artefacts.csv": (("artefact", "how", "severity", "figure", *_FIGURE), list(_artefacts(material))),
@@ -71,8 +71,9 @@ def _attacks(material: Material) -> Iterator[list[Any]]:
 
 def _worst(material: Material) -> Iterator[list[Any]]:
     for worst in material.results.worst_case:
+        what = "robust accuracy" if worst.goal == "untargeted" else "success rate"
         for point in worst.points:
-            yield [worst.goal, point.eps, *_parts(point.figure)]
+            yield [worst.goal, what, point.eps, *_parts(point.figure)]
 
 
 def _classes(material: Material) -> Iterator[list[Any]]:

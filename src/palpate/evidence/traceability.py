@@ -102,7 +102,7 @@ def _attacks(material: Material) -> Iterator[tuple[str, ...]]:
         point = attack.points[-1]
         said = (
             f"{attack.name} ({attack.goal}) succeeds on {_figure(point.success_rate)} of the images that it can beat, "
-            f"at a budget of {budget(results, point.eps)}"
+            f"with changes of {budget(results, point.eps)}"
         )
         threats = _named(threats_of(attack))
         yield (
