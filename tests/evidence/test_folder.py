@@ -16,7 +16,7 @@ from palpate.evidence.csv_tables import sheet, tables
 from palpate.evidence.folder import MANIFEST, write_evidence
 from palpate.evidence.material import Material, People, gather
 from palpate.evidence.pages import texts
-from palpate.evidence.traceability import threats_of, traced
+from palpate.evidence.traceability import retest, threats_of, traced
 from palpate.evidence.words import BLANK
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_compare import Comparison
@@ -125,7 +125,7 @@ def test_no_cell_is_a_formula() -> None:
 
 
 def test_findings_are_traced_to_threats(material: Material) -> None:
-    rows = {row.subject: row for row in traced(material)}
+    rows = {row.subject: row for row in traced(material, Path("evidence"))}
     assert {row.threat for row in rows.values() if " succeeds on " in row.finding} == {"AML.T0015; AML.T0043.000"}
     assert any(row.threat == "AML.T0041; AML.T0015" for row in rows.values()), "artefacts"
     attack = material.results.attacks[0]
@@ -136,11 +136,28 @@ def test_findings_are_traced_to_threats(material: Material) -> None:
     assert any(row.where == "comparison/compare.html" for row in rows.values())
 
 
+def test_the_command_that_tests_again_fits_the_folder(material: Material, tmp_path: Path) -> None:
+    run = material.run
+    assert retest(run, run.path / "evidence")[0].startswith("palpate audit ../plan.toml --out ../../run-retest")
+    command, where = retest(run, tmp_path)
+    assert command.startswith("palpate audit plan.toml --out ../run-retest") and where == "the run folder run"
+
+
 def test_a_folder_of_others_and_a_comparison_of_others_are_refused(material: Material, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("mine")
     with pytest.raises(StorageError, match="other files"):
         write_evidence(material, tmp_path / "thesis", pdf=False)
+    again = tmp_path / "again"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "render", lambda *_, names: f"{names}")
+        write_evidence(material, again, pdf=False)
+        files = write_evidence(replace(material, comparison=None), again, pdf=False).files
+        assert {path.relative_to(again).as_posix() for path in again.rglob("*.*")} == set(files)
+        (again / "tables" / "mine.csv").write_text("mine")
+        with pytest.raises(StorageError, match=r"such as tables/mine\.csv"):
+            write_evidence(material, again, pdf=False)
+    assert (again / "texts.md").is_file(), "nothing is removed then"
     assert material.comparison is not None
     model = material.results.model.model_copy(update={"sha256": "cd" * 32})
     for other in ({"model": model}, {"created": "2026-11-19T09:12:44+00:00"}):

@@ -163,7 +163,8 @@ def methods(results: Results) -> list[str]:
     intervals = results.intervals
     said = [
         f"palpate {results.palpate}, seed {results.seed}. The run folder holds the plan, the records of every image, "
-        "attack and budget, and the versions of all packages; `palpate audit plan.toml --out NEW` repeats the test.",
+        "attack and budget, and the versions of all packages. There, `palpate audit plan.toml --out ../NEW` "
+        "repeats the test.",
         f"Intervals hold 95% and resample {intervals.groups} "
         f"{'patients or groups' if intervals.clustered else 'images'}.",
     ]
