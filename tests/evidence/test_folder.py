@@ -20,6 +20,7 @@ from palpate.evidence.traceability import retest, threats_of, traced
 from palpate.evidence.words import BLANK
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_compare import Comparison
+from palpate.report.model.typed import Figure
 from tests.report.artefacts import make_graded
 from tests.report.pages import Page
 from tests.report.world import HOSTILE
@@ -129,6 +130,11 @@ def test_findings_are_traced_to_threats(material: Material) -> None:
     assert {row.threat for row in rows.values() if " succeeds on " in row.finding} == {"AML.T0015; AML.T0043.000"}
     assert any(row.threat == "AML.T0041; AML.T0015" for row in rows.values()), "artefacts"
     attack = material.results.attacks[0]
+    beaten = attack.points[-1].model_copy(update={"success_rate": Figure(value=0, low=0, high=0.3, method="Wilson")})
+    weak = attack.model_copy(update={"points": [beaten]})
+    results = material.results.model_copy(update={"attacks": [weak]})
+    row = next(row for row in traced(replace(material, results=results), Path("evidence")) if row.subject == weak.name)
+    assert "no effect found" in row.finding and row.control == ""
     assert threats_of(attack.model_copy(update={"catalog": "transfer"}))[1] == "AML.T0043.002"
     square = attack.model_copy(update={"catalog": "square", "kind": "gradient-free"})
     assert threats_of(square)[1] == "AML.T0043.001"

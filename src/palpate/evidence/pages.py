@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from palpate.evidence import words
 from palpate.evidence.material import Material
-from palpate.evidence.sources import READ, SOURCES, STATUS_WORDS
+from palpate.evidence.sources import READ, SOURCES
 from palpate.evidence.traceability import Row
 from palpate.report.model.typed import visible
 from palpate.report.model.wording import Wording
@@ -66,6 +66,7 @@ def _filled(environment: Environment, name: str, material: Material, **more: Any
         r=results,
         people=material.people,
         pairs=material.pairs,
+        headline=None if material.comparison is None else material.comparison.headline,
         wording=Wording(results.task),
         w=words,
         facts=words.facts(results),
@@ -77,7 +78,6 @@ def _filled(environment: Environment, name: str, material: Material, **more: Any
         finished=material.finished,
         sources=SOURCES,
         read=READ,
-        status_words=STATUS_WORDS,
         blank=words.BLANK,
         **more,
     )

@@ -130,17 +130,18 @@ def _attacks(material: Material, again: tuple[str, str]) -> Iterator[tuple[str, 
         if not attack.points:
             continue
         point = attack.points[-1]
-        said = (
-            f"{attack.name} ({attack.goal}) succeeds on {_figure(point.success_rate)} of the images that it can beat, "
-            f"with changes of {budget(results, point.eps)}"
-        )
+        rate, control = _figure(point.success_rate), _control(results)
+        said = f"succeeds on {rate} of the images that it can beat"
+        if point.success_rate.value == 0:  # nothing to harden against
+            said, control = f"no effect found, success rate {rate}", ""
+        said = f"{attack.name} ({attack.goal}): {said}, with changes of {budget(results, point.eps)}"
         threats = _named(threats_of(attack))
         yield (
             said,
             attack.name,
             *threats,
             _judged(results, attack.name),
-            _control(results),
+            control,
             *again,
             "report.html#attacks",
         )
@@ -154,15 +155,20 @@ def _judged(results: Results, name: str) -> str:
 
 
 def _artefacts(material: Material, again: tuple[str, str]) -> Iterator[tuple[str, ...]]:
-    summary = material.results.artefacts
+    summary, accuracy = material.results.artefacts, material.results.clean.accuracy
     for one in () if summary is None else summary.items:
         if one.worst is None:
             continue
+        # The same share has one interval everywhere: that of the clean figure, if the same images count.
+        alike = (one.clean_acceptable.value, one.images) == (accuracy.value, accuracy.total)
+        clean = accuracy if alike else one.clean_acceptable
         said = (
             f"With the worst {one.name} that was found up to severity {one.searched:g}, "
-            f"{_figure(one.worst.acceptable)} of the results are acceptable ({_figure(one.clean_acceptable)} without)"
+            f"{_figure(one.worst.acceptable)} of the results are acceptable ({_figure(clean)} without)"
         )
         control = "acquisition protocol and check of image quality; training with the artefact: `palpate harden`"
+        if one.worst.acceptable.value == one.clean_acceptable.value:
+            said, control = f"{said}: no effect found", ""
         state = _judged(material.results, one.name)
         yield said, one.name, *_named([PHYSICAL, EVADE]), state, control, *again, "report.html#artefacts"
 
