@@ -93,7 +93,11 @@ def test_names_of_images_are_hidden_unless_asked_for(folder: Path, material: Mat
     names = {f"{HOSTILE}{row}.png" for row in range(10)}
     with (folder / "tables" / "images.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
-    assert len(rows) == 10 * 5 and rows[0]["image"] == "image 1" and rows[0]["group"] == "group 1"
+    assert (
+        len(rows) == 10 * 5
+        and rows[0]["image"] == f"image {rows[0]['row']}" == "image 0"
+        and rows[0]["group"] == "group 1"
+    )
     assert not any(".png" in path.read_text() for path in (folder / "comparison").iterdir())
     shown = tables(replace(material, names=True))["images.csv"].decode()
     assert {row["image"] for row in csv.DictReader(io.StringIO(shown, newline=""))} == names

@@ -111,7 +111,7 @@ def _artefacts(material: Material) -> Iterator[list[Any]]:
 
 
 def _images(material: Material) -> Iterator[list[Any]]:
-    """One row per image, attack and budget; images are numbered from 1 in the order of the plan's table."""
+    """One row per image, attack and budget; images are numbered from 0, as in the report and the view."""
     frame = material.run.frame(fields=_IMAGE)
     classes = material.results.task.classes
     groups = {name: f"group {number}" for number, name in enumerate(dict.fromkeys(frame["group"]), 1)}
@@ -119,7 +119,7 @@ def _images(material: Material) -> Iterator[list[Any]]:
         cells = {name: frame[name][place] for name in _IMAGE}
         row = int(cells["row"])
         if not material.names:
-            cells |= {"image": f"image {row + 1}", "group": groups[cells["group"]]}
+            cells |= {"image": f"image {row}", "group": groups[cells["group"]]}
         for name in _CLASSES:
             cells[name] = classes[int(cells[name])] if 0 <= int(cells[name]) < len(classes) else None
         yield list(cells.values())
