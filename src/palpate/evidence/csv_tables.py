@@ -47,7 +47,7 @@ def tables(material: Material) -> dict[str, bytes]:
     """Every table that has rows, by file name."""
     made = {
         "attacks.csv": (("attack", "catalogue", "goal", "figure", "eps", *_FIGURE), list(_attacks(material))),
-        "worst_case.csv": (("goal", "eps", *_FIGURE), list(_worst(material))),
+        "worst_case.csv": (("goal", "figure", "eps", *_FIGURE), list(_worst(material))),
         "classes.csv": (("attack", "goal", "figure", "eps", "part", *_FIGURE), list(_classes(material))),
         "subgroups.csv": (("by", "name", "images", "figure", "eps", *_FIGURE), list(_subgroups(material))),
         "artefacts.csv": (("artefact", "how", "severity", "figure", *_FIGURE), list(_artefacts(material))),
@@ -71,8 +71,9 @@ def _attacks(material: Material) -> Iterator[list[Any]]:
 
 def _worst(material: Material) -> Iterator[list[Any]]:
     for worst in material.results.worst_case:
+        what = "robust accuracy" if worst.goal == "untargeted" else "success rate"
         for point in worst.points:
-            yield [worst.goal, point.eps, *_parts(point.figure)]
+            yield [worst.goal, what, point.eps, *_parts(point.figure)]
 
 
 def _classes(material: Material) -> Iterator[list[Any]]:
@@ -110,7 +111,7 @@ def _artefacts(material: Material) -> Iterator[list[Any]]:
 
 
 def _images(material: Material) -> Iterator[list[Any]]:
-    """One row per image, attack and budget; images are numbered from 1 in the order of the plan's table."""
+    """One row per image, attack and budget; images are numbered from 0, as in the report and the view."""
     frame = material.run.frame(fields=_IMAGE)
     classes = material.results.task.classes
     groups = {name: f"group {number}" for number, name in enumerate(dict.fromkeys(frame["group"]), 1)}
@@ -118,7 +119,7 @@ def _images(material: Material) -> Iterator[list[Any]]:
         cells = {name: frame[name][place] for name in _IMAGE}
         row = int(cells["row"])
         if not material.names:
-            cells |= {"image": f"image {row + 1}", "group": groups[cells["group"]]}
+            cells |= {"image": f"image {row}", "group": groups[cells["group"]]}
         for name in _CLASSES:
             cells[name] = classes[int(cells[name])] if 0 <= int(cells[name]) < len(classes) else None
         yield list(cells.values())

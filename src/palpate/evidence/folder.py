@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from palpate.errors import StorageError
+from palpate.errors import StorageError, printable
 from palpate.evidence.csv_tables import tables
 from palpate.evidence.junit import junit
 from palpate.evidence.material import Material
@@ -48,21 +48,21 @@ def write_evidence(material: Material, folder: Path, *, pdf: bool = True) -> Wri
         StorageError: the folder holds other files, or the disk does not accept them.
     """
     old = _listed(folder)
-    files = _files(material)
+    files = _files(material, folder)
+    for name in old:
+        (folder / name).unlink(missing_ok=True)
     for name, data in files.items():
         write_atomically(folder / name, data)
     without, printed = _print(folder) if pdf else ("PDF was not asked for.", [])
     names = sorted([*files, *printed])
-    for name in old - set(names):
-        (folder / name).unlink(missing_ok=True)
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     write_atomically(folder / MANIFEST, "".join(lines).encode())
     return Written(folder, tuple(names), without)
 
 
-def _files(material: Material) -> dict[str, bytes]:
+def _files(material: Material, folder: Path) -> dict[str, bytes]:
     """Every file but PDFs and the manifest."""
-    results, rows = material.results, traced(material)
+    results, rows = material.results, traced(material, folder)
     page = render(material.run, material.description, results, names=material.names)
     files = {
         "report.html": page.encode(),
@@ -107,13 +107,20 @@ def _listed(folder: Path) -> set[str]:
     """The files of an evidence folder that was written before; empty for a new one.
 
     Raises:
-        StorageError: the folder holds something else.
+        StorageError: the folder holds something else, which the new manifest would not list.
     """
     if not folder.exists():
         return set()
-    manifest = folder / MANIFEST
-    if not folder.is_dir() or (any(folder.iterdir()) and not manifest.is_file()):
-        raise StorageError(f"{folder} holds other files than evidence. Choose another --out.")
-    lines = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
-    names = {line.partition("  ")[2] for line in lines}
-    return {name for name in names if name and Path(name).parts[0] not in ("/", "..") and ".." not in Path(name).parts}
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is not a folder. Choose another --out.")
+    # A link to a folder counts as a file: what is behind it was not written here.
+    inside = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    names, manifest = {path.relative_to(folder).as_posix() for path in inside}, folder / MANIFEST
+    lines = manifest.read_text(encoding="utf-8", errors="replace").splitlines() if MANIFEST in names else []
+    written = {line.partition("  ")[2] for line in lines}
+    if others := sorted(names - written - {MANIFEST}):
+        raise StorageError(
+            f"{folder} holds other files than evidence, such as {printable(others[0])}. Remove them, or choose another "
+            "--out."
+        )
+    return names & written

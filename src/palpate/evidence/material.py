@@ -13,7 +13,7 @@ from palpate.errors import InputError, StorageError
 from palpate.report.compute.results import measure
 from palpate.report.model.description import Description, failed_attacks, read_description
 from palpate.report.model.schema import Results
-from palpate.report.model.schema_compare import Comparison, Pair, SwitchedImage
+from palpate.report.model.schema_compare import ComparedRun, Comparison, Pair, SwitchedImage
 from palpate.storage.runs import RunFolder
 
 
@@ -92,15 +92,22 @@ def gather(run: RunFolder, people: People, *, comparison: Path | None = None, na
 
     Raises:
         StorageError: the run or the comparison cannot be read.
-        InputError: the comparison is one of other models.
+        InputError: the comparison is one of other runs.
     """
     description, results = read_description(run), measure(run)
     found = None if comparison is None else _compared(comparison, names)
-    if found is not None and results.model.sha256 not in {one.model.sha256 for one in found.runs}:
+    if found is not None and not any(_same(one, results) for one in found.runs):
         raise InputError(
-            f"{comparison} compares other models than that of {run.path}. Give the comparison that this run is part of."
+            f"{comparison} compares other runs than {run.path} (weights, seed or start differ). Give the comparison "
+            "that this run is part of."
         )
     return Material(run, results, description, people, found, names)
+
+
+def _same(one: ComparedRun, results: Results) -> bool:
+    """Whether a compared run is this one: its start, which going on keeps, its seed and its weights."""
+    compared = (one.created, one.seed, one.model.sha256, one.model.source)
+    return compared == (results.created, results.seed, results.model.sha256, results.model.source)
 
 
 def _compared(path: Path, names: bool) -> Comparison:

@@ -9,7 +9,7 @@ from palpate.evidence.material import Material
 from palpate.report.model.schema import Results, WorstCase
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording
-from palpate.report.model.words import amount, duration, interval, percent
+from palpate.report.model.words import duration, interval, percent
 
 BLANK = "[to be filled in by a person]"
 _NORMS = {
@@ -44,7 +44,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("Sites", ", ".join(data.sites) or "not known"),
         ("Scanners", ", ".join(data.scanners) or "not known"),
         ("Threat", results.threat.words),
-        ("Budgets", ", ".join(budget(results, eps) for eps in results.threat.eps)),
+        ("Budgets", "; ".join(budget(results, eps) for eps in results.threat.eps)),
     ]
 
 
@@ -61,9 +61,12 @@ def times(results: Results) -> list[tuple[str, str]]:
 
 
 def budget(results: Results, eps: float) -> str:
-    """A budget in the clinic's unit, or in stored values where the files have none."""
-    plain = results.data.written(eps) if results.data.unit else f"{amount(eps)} stored value{'' if eps == 1 else 's'}"
-    return plain + {"linf": "", "l2": " (L2)", "l1": " (L1)"}[results.threat.norm]
+    """A budget as in the report's first sentence: `at most 1 in each stored value`, `at most 20 HU in each value`."""
+    unit, written = results.data.unit, results.data.written(eps)
+    if results.threat.norm == "linf":
+        return f"at most {written} in each {'' if unit else 'stored '}value"
+    length = {"l2": "Euclidean length", "l1": "absolute sum"}[results.threat.norm]
+    return f"{length} at most {written}{'' if unit else ' in stored values'}"
 
 
 def _between(start: str, end: str | None) -> str:
@@ -75,6 +78,13 @@ def _between(start: str, end: str | None) -> str:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def worst_name(results: Results, worst: WorstCase) -> str:
+    """Which figure the worst case of a goal is: what is left, or how often the goal is reached."""
+    if worst.goal == "untargeted":
+        return f"{Wording(results.task).robust}, all attacks together"
+    return f"Success rate of the goal “{worst.goal}”, all attacks together"
 
 
 def worst_rows(results: Results, worst: WorstCase) -> list[tuple[str, str]]:
@@ -89,8 +99,8 @@ def not_tested(material: Material) -> list[str]:
     if not material.finished:
         said.append("The audit is not finished: figures are provisional.")
     said += [
-        f"Changes above {budget(results, results.threat.eps[-1])}, and changes that are limited otherwise than by "
-        f"{_NORMS[results.threat.norm]}.",
+        f"Changes above the largest budget ({budget(results, results.threat.eps[-1])}), and changes that are limited "
+        f"otherwise than by {_NORMS[results.threat.norm]}.",
         "Attacks that were not tried may be stronger: robust figures are upper bounds.",
         "Images of other sites, scanners, protocols or patients than those listed.",
         "Poisoning of training data, attacks on confidentiality (extraction, inversion, membership), and attacks on "
@@ -110,10 +120,8 @@ def not_tested(material: Material) -> list[str]:
 
 def circumstances(results: Results) -> list[str]:
     """Known and foreseeable circumstances that may change the tested level."""
-    said = [
-        f"Deliberate changes of at most {budget(results, eps)}: {_of_worst(results, eps)}."
-        for eps in results.threat.eps
-    ]
+    said = [f"Deliberate changes of {budget(results, eps)}: {_of_worst(results, eps)}." for eps in results.threat.eps]
+    said += _clinical(results)
     if results.artefacts is not None and results.artefacts.sentence:
         said.append(results.artefacts.sentence)
     for group in results.subgroups:
@@ -122,6 +130,23 @@ def circumstances(results: Results) -> list[str]:
                 said.append(
                     f"{group.by.capitalize()} {row.name or 'not known'}: {figure(row.clean)} without an attack."
                 )
+    return said
+
+
+def _clinical(results: Results) -> list[str]:
+    """Missed and invented disease, without an attack and at each budget; nothing where the task has neither."""
+    if results.clean.directions is None:
+        return []
+    found = [("Without any change", results.clean.directions)]
+    found += [
+        (f"Deliberate changes of {budget(results, at.eps)}, all attacks and goals together", at.directions)
+        for at in results.worst_directions
+    ]
+    said = []
+    for when, one in found:
+        named = (("missed disease", one.missed_disease), ("invented disease", one.invented_disease))
+        if counted := [f"{name}: {figure(share)}" for name, share in named if share.total]:
+            said.append(f"{when}: {'; '.join(counted)}.")
     return said
 
 
@@ -138,7 +163,8 @@ def methods(results: Results) -> list[str]:
     intervals = results.intervals
     said = [
         f"palpate {results.palpate}, seed {results.seed}. The run folder holds the plan, the records of every image, "
-        "attack and budget, and the versions of all packages; `palpate audit plan.toml --out NEW` repeats the test.",
+        "attack and budget, and the versions of all packages. There, `palpate audit plan.toml --out ../NEW` "
+        "repeats the test.",
         f"Intervals hold 95% and resample {intervals.groups} "
         f"{'patients or groups' if intervals.clustered else 'images'}.",
     ]
@@ -152,6 +178,6 @@ def or_blank(text: str) -> str:
     return text or BLANK
 
 
-def joined(parts: Sequence[str]) -> str:
-    """Names in one text."""
-    return ", ".join(parts) or "none"
+def joined(parts: Sequence[str], without: str) -> str:
+    """Names in one text, or what to say without any."""
+    return ", ".join(parts) or without
