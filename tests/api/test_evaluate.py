@@ -111,6 +111,26 @@ def test_masks_in_hounsfield_units_from_dicts_with_a_channel():
     assert table.amount(310) == "310 HU" and "mean score" in str(table)
 
 
+def test_masks_of_0_and_255_are_refused_and_not_counted_as_nothing():
+    images = torch.rand(3, 1, 8, 8)
+    masks = (images > 0.5)[:, 0] * 255
+    model = lambda x: (x - 0.5) * 20  # noqa: E731
+    with pytest.raises(palpate.InputError, match=r"hold 0 and 255.*Divide the masks by 255, or set ignore"):
+        palpate.evaluate(model, images, masks, task="segmentation", attacks="fgsm", eps=0.1)
+    with pytest.raises(palpate.InputError, match="hold 0 and 255"):
+        palpate.attack(model, images, masks, "fgsm", eps=0.1, task="segmentation")
+    table = palpate.evaluate(model, images, 0 * masks, task="segmentation", attacks="fgsm", eps=0.1)
+    assert str(table).startswith("No image counts")
+
+
+def test_a_radius_for_0_to_1_is_asked_about_with_bytes():
+    scaled, given = (IMAGES * 255).round().byte(), {"preprocess": lambda values: values / 255}
+    with pytest.warns(UserWarning, match=r'eps: 0\.03137 is less than half a stored value.*write "8/255"'):
+        assert evaluate(scaled, eps=8 / 255, **given).notes
+    with pytest.warns(UserWarning, match='write "8/255"'):
+        palpate.attack(Middle(), scaled, LABELS, "fgsm", eps=8 / 255, bounds=(0, 255), **given)
+
+
 def test_a_goal_has_success_rates_and_no_robust_accuracy():
     task = Classification(2, Towards((1,)))
     table = evaluate(task=task, eps=0.055)
@@ -155,6 +175,7 @@ MISTAKES = [
     ({"attacks": []}, "attacks: there is none"),
     ({"task": "segmentatoin"}, "Did you mean 'segmentation'"),
     ({"groups": [0, 1]}, "groups: there are 2"),
+    ({"data": DataLoader(TensorDataset(IMAGES, LABELS), 4, True), "labels": None, "groups": ROWS}, "shuffle=False"),
 ]  # fmt: skip
 
 

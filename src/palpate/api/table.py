@@ -174,6 +174,8 @@ class Table:
 
     def _headline(self) -> str:
         count = max((row.images for row in self._all()), default=0)
+        if not count:
+            return "No image counts: none has anything that an attack could take away"
         return f"{count} images, {percent(self.clean_accuracy)} right without an attack"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
