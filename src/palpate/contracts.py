@@ -364,6 +364,13 @@ class AttackResult:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        beaten, attacked = int(self.success.sum()), int(self.eligible.sum())
+        return (
+            f"AttackResult({len(self)} images, {beaten} of {attacked} attacked ones beaten, robust accuracy "
+            f"{self.robust_accuracy:.1%})"
+        )
+
 
 class Attack(Protocol):
     """The one contract that the audit knows."""

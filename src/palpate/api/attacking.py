@@ -45,7 +45,7 @@ from palpate.tasks.output_checks import require_batch_axis, require_fractions, r
 from palpate.tasks.screening import Screened, answer_of, screened
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
-from palpate.threats.ball import check_bounds
+from palpate.threats.ball import check_bounds, rounding
 from palpate.units import Scale
 from palpate.usercode import ModelError
 from palpate.victim import Defence, Inferer, Victim
@@ -361,7 +361,7 @@ def _task(outputs: Tree, count: int, goal: ClassGoal | int | None) -> Classifica
 
 def _warn(result: AttackResult, name: str, threat: Threat) -> None:
     allowed = torch.tensor(threat.eps, dtype=torch.float64).to(result.distance.device).expand(len(result))
-    far = result.distance.double() > allowed * (1 + SLACK)
+    far = result.distance.double() > allowed * (1 + SLACK) + rounding(result.images, threat.norm)
     if bool(far.any()):
         warnings.warn(
             f"'{name}' left its ball for {int(far.sum())} of {len(result)} images, by up to "

@@ -33,7 +33,7 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, mapped
-from palpate.threats.ball import check_bounds
+from palpate.threats.ball import check_bounds, rounding
 from palpate.usercode import ModelError
 from palpate.victim.draws import seed_torch
 
@@ -171,7 +171,10 @@ class Bench:
         rows = range(self.count, self.count + len(images))
         named = [str(row) for row in rows] if groups is None else [*groups[rows.start : rows.stop]]
         if len(named) < len(images):
-            raise InputError(f"groups: there are {rows.start + len(named)}, and more images. Give one per image.")
+            raise InputError(
+                f"groups: there are {rows.start + len(named)}, and at least {rows.stop} images. Give one for each "
+                "image, such as its patient."
+            )
         for one in self.attacks:
             budgets = self._curve(one, task, images, targets, rows)
             for budget in budgets:
@@ -199,7 +202,8 @@ class Bench:
 
     def _note(self, name: str, budget: Budget) -> None:
         result = budget.result
-        if bool((result.distance.double() > budget.eps * (1 + SLACK)).any()):
+        allowed = budget.eps * (1 + SLACK) + rounding(result.images, self.norm)
+        if bool((result.distance.double() > allowed).any()):
             self.notes[f"'{name}' left the budget, so its rows are no figures at their eps."] = None
         if bool(result.blocked_gradient.any()):
             self.notes[

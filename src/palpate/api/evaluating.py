@@ -114,6 +114,8 @@ def evaluate(
             if limit is not None and bench.count >= limit:
                 break
         assert bench is not None
+        if limit is None and named is not None and len(named) > bench.count:
+            raise InputError(f"groups: there are {len(named)}, and {bench.count} images. Give one for each image.")
         return bench.table()
 
 

@@ -79,6 +79,10 @@ class RobustScore:
 
     forward = __call__
 
+    def __repr__(self) -> str:
+        count = 0 if self._bench is None else self._bench.count
+        return f"RobustScore(eps={self.setting.eps!r}, attacks={self.setting.attacks!r}, {count} images)"
+
     def compute(self) -> Tensor:
         """Robust accuracy over all batches; a tensor without axes, or (number of budgets,)."""
         return _figure(self.table())
