@@ -256,7 +256,7 @@ def _tensor(given: Any, what: str) -> Tensor:
         if isinstance(given, (list, tuple)) and given and isinstance(given[0], Tensor):
             return torch.stack(list(given))
         array = np.asarray(given)
-        if array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str)):
+        if what != "images" and array.size and isinstance(array.flat[0], str):
             raise InputError(f"{what}: they are texts. Give the number of each class, counted from 0.")
         # Torch cannot compute with unsigned numbers above 8 bits, and has no other order of bytes.
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:
