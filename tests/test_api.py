@@ -339,7 +339,7 @@ def test_gradients_are_switched_on_for_the_attack_alone(mode):
         ({"eps": "5 HU"}, "eps: .*no unit"),
         ({"goal": "sick"}, "goal: 'sick' is not a goal"),
         ({"seed": "a"}, "seed: 'a' is not a whole number"),
-        ({"task": "binary"}, "task: 'binary' is not a task"),
+        ({"task": "binari"}, "task: there is no 'binari'"),
         ({"threat": "linf"}, "threat: 'linf' is not a threat"),
         ({"task": Segmentation(1)}, "targets: they are for 3 images"),
         ({"task": Segmentation(1), "labels": None}, "targets: they are None, and there are 8"),

@@ -308,9 +308,8 @@ class AttackResult:
     """What an attack found, per sample (B,). Margins and success come from the model as it was given.
 
     Attributes:
-        images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin;
-            the clean image where nothing better was found, or where the sample was not eligible. An attack that
-            searches the smallest change returns the winning image of smallest radius instead.
+        images: adversarial images (B, C, *spatial) in stored values, the seen image of smallest margin; the clean
+            image where none is better or the sample is not eligible; where `radius` is searched, its winning image.
         margin: margin of `images`.
         clean_margin: margin of the clean images.
         eligible: the goal applies and the clean margin is above 0.
@@ -328,8 +327,7 @@ class AttackResult:
         blocked_gradient: the margin's gradient was zero as well.
         non_finite: the model returned NaN or infinity for some iterate.
         stages: of an attack of several stages, which one won and what each spent; None for others.
-        radius: the smallest radius of the threat at which the attack won, infinity where it did not; None if the
-            attack does not search the smallest change.
+        radius: the smallest radius at which the attack won, infinity where it did not; None if it is not searched.
     """
 
     images: Tensor
@@ -363,6 +361,9 @@ class AttackResult:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"AttackResult({len(self)} images, {int(self.success.sum())} beaten, {self.robust_accuracy:.1%} robust)"
 
 
 class Attack(Protocol):

@@ -111,6 +111,45 @@ def test_masks_in_hounsfield_units_from_dicts_with_a_channel():
     assert table.amount(310) == "310 HU" and "mean score" in str(table)
 
 
+def test_masks_of_0_and_255_are_refused_and_not_counted_as_nothing():
+    images = torch.rand(3, 1, 8, 8)
+    masks = (images > 0.5)[:, 0] * 255
+    model = lambda x: (x - 0.5) * 20  # noqa: E731
+    with pytest.raises(palpate.InputError, match=r"hold 0 and 255.*Divide the masks by 255, or set ignore"):
+        palpate.evaluate(model, images, masks, task="segmentation", attacks="fgsm", eps=0.1)
+    with pytest.raises(palpate.InputError, match="hold 0 and 255"):
+        palpate.attack(model, images, masks, "fgsm", eps=0.1, task="segmentation")
+    table = palpate.evaluate(model, images, 0 * masks, task="segmentation", attacks="fgsm", eps=0.1)
+    assert str(table).startswith("No image counts")
+
+
+def test_a_radius_for_0_to_1_is_asked_about_with_bytes():
+    scaled, given = (IMAGES * 255).round().byte(), {"preprocess": lambda values: values / 255}
+    with pytest.warns(UserWarning, match=r'eps: 0\.03137 is less than half a stored value.*write "8/255"'):
+        assert evaluate(scaled, eps=8 / 255, **given).notes
+    with pytest.warns(UserWarning, match='write "8/255"'):
+        palpate.attack(Middle(), scaled, LABELS, "fgsm", eps=8 / 255, bounds=(0, 255), **given)
+
+
+def test_a_radius_is_printed_as_it_can_be_asked_for_and_float32_does_not_leave_it():
+    table = evaluate(eps=[1e-5, 0.03, 0.5, 8 / 255])
+    assert not table.notes
+    assert [table.amount(row.eps) for row in table] == ["1e-05", "0.03", "8/255", "0.5"]
+    assert [table.row(table.amount(row.eps)) for row in table.worst] == [*table.worst] and table[0].eps == 1e-5
+    with pytest.raises(palpate.InputError, match=r"The budgets are 1e-05, 0\.03, 8/255, 0\.5"):
+        table.row(0.2)
+    assert "0.0313725" in str(evaluate(eps=8 / 255, norm="l2"))
+
+
+def test_unknown_findings_are_nan_or_minus_1_and_attack_takes_the_name_of_the_task():
+    images, found = torch.rand(4, 1, 8, 8), torch.tensor([[1, 0, -1.0]] * 4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with_nan = found.masked_fill(found < 0, torch.nan)
+    one, two = (palpate.attack(model, images, each, "fgsm", eps=0.1, task="multilabel") for each in (found, with_nan))
+    assert torch.equal(one.margin, two.margin)
+    assert repr(one).startswith("AttackResult(4 images, ") and len(repr(one)) < 100
+
+
 def test_a_goal_has_success_rates_and_no_robust_accuracy():
     task = Classification(2, Towards((1,)))
     table = evaluate(task=task, eps=0.055)
@@ -155,6 +194,10 @@ MISTAKES = [
     ({"attacks": []}, "attacks: there is none"),
     ({"task": "segmentatoin"}, "Did you mean 'segmentation'"),
     ({"groups": [0, 1]}, "groups: there are 2"),
+    ({"groups": range(9)}, "groups: there are 9, and 8 images"),
+    ({"labels": ["a", "b"] * 4}, "labels: they are texts"),
+    ({"data": IMAGES * 1400 - 900, "bounds": (0, 1)}, r"not those of these images: .*bounds=\(-1024, 3071\)"),
+    ({"data": DataLoader(TensorDataset(IMAGES, LABELS), 4, True), "labels": None, "groups": ROWS}, "shuffle=False"),
 ]  # fmt: skip
 
 

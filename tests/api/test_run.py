@@ -16,7 +16,7 @@ from tests.audit import tiny
 
 
 def test_a_run_has_records_figures_files_and_the_plan(world):
-    place, _, run = world
+    place, plan, run = world
     assert run.status == "finished" and run.passed and run.report.is_file()
     assert isinstance(run.records, pa.Table) and run.records.num_rows == 12 * 2
     assert run.plan["threat"]["eps"] == ["6/255", "16/255"] and run.attacks == ["bim"]
@@ -32,6 +32,11 @@ def test_a_run_has_records_figures_files_and_the_plan(world):
         run.robust_accuracy()
     with pytest.raises(palpate.InputError, match="there is no 'pdg' in this run"):
         run.curve("pdg")
+    assert run.robust_accuracy("6") == run.robust_accuracy(6) and "<table>" in run._repr_html_()
+    with pytest.raises(palpate.PalpateError, match="Give the run folder"):
+        palpate.load_run(place / "run" / "results.json")
+    with pytest.raises(palpate.InputError, match=r"^threat\.norm: "):
+        palpate.audit(plan | {"threat": {"norm": "l3", "eps": [1]}}, place / "other", root=place)
     again = palpate.load_run(place / "run")
     assert again.table() == run.table() and again.results == run.results
 

@@ -74,7 +74,7 @@ def test_the_callback_logs_robust_accuracy_of_the_first_validation_images():
     several, trainer.current_epoch = palpate.RobustnessCallback(eps=["4/255", 0.055], attacks="fgsm", name="robust"), 0
     trainer.callbacks = [several]
     trainer.validate(module, loader)
-    assert module.logged == {"robust_4/255": pytest.approx(6 / 8), "robust_14/255": pytest.approx(2 / 8)}
+    assert module.logged == {"robust_4/255": pytest.approx(6 / 8), "robust_0.055": pytest.approx(2 / 8)}
     with pytest.raises(palpate.InputError, match="a batch has 3 parts"):
         trainer.validate(module, [(*loader[0], LABELS)])
 

@@ -22,7 +22,9 @@ from palpate.api.inputs import (
     scale_of,
     targets_from,
 )
+from palpate.api.tasks import labels_in, of_task, require_structures, task_named
 from palpate.attacks.robust import robust
+from palpate.audit.plan.slips import small_radii
 from palpate.contracts import AttackResult, Limits, Task, Threat
 from palpate.defences.fitted import checked, fitted
 from palpate.defences.reject import Reject
@@ -43,7 +45,7 @@ from palpate.tasks.output_checks import require_batch_axis, require_fractions, r
 from palpate.tasks.screening import Screened, answer_of, screened
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree
-from palpate.threats.ball import check_bounds
+from palpate.threats.ball import check_bounds, rounding
 from palpate.units import Scale
 from palpate.usercode import ModelError
 from palpate.victim import Defence, Inferer, Victim
@@ -74,7 +76,7 @@ def attack(
     defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     goal: ClassGoal | int | None = None,
     seed: int = 0,
     **parameters: Any,
@@ -122,7 +124,8 @@ def attack(
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
-        task: what the outputs mean; a classification by default, recognised by its output.
+        task: what the outputs mean; a classification by default, recognised by its output; "segmentation",
+            "multilabel", or a task such as `palpate.tasks.segmentation.Segmentation(2)`.
         goal: for a classification, the decision to reach: a class or a `ClassGoal`; by default any wrong class.
         seed: makes random attacks repeatable.
         parameters: parameters of the attack, for example steps=20.
@@ -140,13 +143,15 @@ def attack(
         victim = victim_given(
             module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
         )
+        check_bounds(images, victim.bounds)
+        task = task_named(task, victim, images)
         if task is not None:
             victim.defences = fitted(victim.defences, task)
         calibrate(victim, images)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
-        targets = labels_from(images, targets) if task is None else targets_from(images, targets)
-        check_bounds(images, victim.bounds)
+        targets = labels_from(images, targets) if task is None else of_task(task, images, targets_from(images, targets))
+        require_structures(task, labels_in(task, targets))
         scale = scale_of(victim, unit)
         ball = _chosen(threat, norm, eps, limits, scale)
         chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
@@ -171,7 +176,10 @@ def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> N
             threat is None or isinstance(threat, Threat),
             f"threat: {threat!r} is not a threat. Give palpate.Confined(eps=...).",
         ),
-        (task is None or hasattr(task, "margin"), f"task: {task!r} is not a task. Leave it out for classes."),
+        (
+            task is None or isinstance(task, str) or hasattr(task, "margin"),
+            f"task: {task!r} is not a task. Leave it out for classes.",
+        ),
         (goal is None or task is not None or classes, f"goal: {goal!r} is not a goal. Give the number of a class."),
         (isinstance(seed, Integral), f"seed: {seed!r} is not a whole number. Give one, such as 0."),
     ):
@@ -245,7 +253,11 @@ def _chosen(threat: Threat | None, norm: str, eps: Radii | None, limits: Limits 
             raise InputError(
                 "limits: a plain ball does not use them. Give a threat that does, such as Confined(eps=...)."
             )
-        return ball_from(norm, eps, scale)
+        ball = ball_from(norm, eps, scale)
+        written = [eps] if isinstance(eps, str) else ball.eps if isinstance(ball.eps, tuple) else [ball.eps]
+        if question := small_radii("eps", written, norm, scale.bounds):
+            warnings.warn(question, stacklevel=3)
+        return ball
     if eps is not None:
         raise InputError("eps: it belongs to the threat that is given. Build the threat with it.")
     return threat
@@ -349,7 +361,7 @@ def _task(outputs: Tree, count: int, goal: ClassGoal | int | None) -> Classifica
 
 def _warn(result: AttackResult, name: str, threat: Threat) -> None:
     allowed = torch.tensor(threat.eps, dtype=torch.float64).to(result.distance.device).expand(len(result))
-    far = result.distance.double() > allowed * (1 + SLACK)
+    far = result.distance.double() > allowed * (1 + SLACK) + rounding(result.images, threat.norm)
     if bool(far.any()):
         warnings.warn(
             f"'{name}' left its ball for {int(far.sum())} of {len(result)} images, by up to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -82,7 +83,10 @@ def _plan(given: Plan | Mapping[str, Any] | Path | str, root: Path | str | None)
         place = Path() if root is None else Path(root)
         if not place.is_dir():
             raise InputError(f"root: {place} is not a folder.")
-        return parse_plan(text, place / _NAME)
+        try:
+            return parse_plan(text, place / _NAME)
+        except PlanError as error:
+            raise PlanError(_fields_only(str(error), place / _NAME)) from error
     if root is not None:
         raise InputError("root: it is for a plan that is a dict. A file says where its paths start: paths_from.")
     if isinstance(given, Plan):
@@ -93,6 +97,12 @@ def _plan(given: Plan | Mapping[str, Any] | Path | str, root: Path | str | None)
             f"plan: it is of type {kind}. Give a TOML file or a dict; a model belongs to palpate.evaluate."
         )
     return load_plan(Path(given))
+
+
+def _fields_only(text: str, origin: Path) -> str:
+    """What is wrong with a dict: it has no file and no lines."""
+    text = re.sub(rf"^{re.escape(str(origin))}(, line \d+)?:? ?", "", text)
+    return re.sub(r"^(  )line \d+, ", r"\1", text if not text.startswith("has ") else f"The plan {text}", flags=re.M)
 
 
 def _folder(given: Any, plan: Plan, folder: Path | str | None) -> Path:

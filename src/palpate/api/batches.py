@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from palpate.errors import InputError
 
@@ -39,6 +39,13 @@ def batches(data: Any, targets: Any = None, size: int = 64) -> Iterator[Batch]:
         yield batch
     if empty:
         raise InputError("data: it gave no batch. A loader that was read before, or filters everything, is empty.")
+
+
+def is_shuffled(data: Any) -> bool:
+    """Whether a loader gives its images in random order."""
+    inner = getattr(getattr(data, "batch_sampler", None), "sampler", None)
+    samplers = (inner, getattr(data, "sampler", None)) if isinstance(data, DataLoader) else ()
+    return any(isinstance(one, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)) for one in samplers)
 
 
 def _read(data: Any, targets: Any, size: int) -> Iterator[Batch]:

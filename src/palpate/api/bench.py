@@ -16,9 +16,10 @@ from palpate.api.given import Given, attacks_given, threat_given
 from palpate.api.inputs import ball_from, images_from, labels_from, radius_from, scale_of, targets_from
 from palpate.api.setting import Setting
 from palpate.api.table import Table
-from palpate.api.tasks import task_named
+from palpate.api.tasks import labels_in, of_task, require_structures, task_named
 from palpate.attacks.budgets import Budget
 from palpate.attacks.curve import curve
+from palpate.audit.plan.slips import small_radii
 from palpate.contracts import Task
 from palpate.defences.fitted import fitted
 from palpate.errors import InputError
@@ -32,7 +33,7 @@ from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.segmentation import Segmentation
 from palpate.tensors import Tree, mapped
-from palpate.threats.ball import check_bounds
+from palpate.threats.ball import check_bounds, rounding
 from palpate.usercode import ModelError
 from palpate.victim.draws import seed_torch
 
@@ -55,6 +56,7 @@ class Bench:
     Attributes:
         count: images so far.
         parts: their results as columns.
+        labels: of their masks, without 0.
         notes: sentences about them.
     """
 
@@ -79,6 +81,7 @@ class Bench:
         self.parts: list[Frame] = []
         self.notes: dict[str, None] = {}
         self.task: Task | None = None
+        self.labels: frozenset[int] = frozenset()
         self.attacks: list[Given] = []
 
     def add(self, images: Any, targets: Any, groups: Sequence[str] | None = None, most: int | None = None) -> None:
@@ -96,13 +99,19 @@ class Bench:
         if self.task is None:
             self.task = self._begin(images, stored, targets)
         whole = self._targets(self.task, stored, targets)
+        self.labels |= labels_in(self.task, whole)
         for start in range(0, len(stored) if most is None else min(most, len(stored)), self.setting.batch):
             part = slice(start, min(start + self.setting.batch, len(stored) if most is None else most))
             self._attack(self.task, stored[part], mapped(lambda tensor, part=part: tensor[part], whole), groups)
 
     def table(self) -> Table:
-        """The figures of all images so far; what has to be known about them is a warning too."""
+        """The figures of all images so far; what has to be known about them is a warning too.
+
+        Raises:
+            InputError: no mask holds a structure.
+        """
         assert self.task is not None
+        require_structures(self.task, self.labels)
         for note in self.notes:
             warnings.warn(note, stacklevel=3)
         return table_of(self.parts, self.task, self.scale, tuple(self.notes))
@@ -110,10 +119,7 @@ class Bench:
     def _targets(self, task: Task | None, images: Tensor, targets: Any) -> Tree:
         if task is None or isinstance(task, Classification):
             return labels_from(images, targets)
-        found = targets_from(images, targets)
-        masks = isinstance(task, Segmentation) and task.exclusive and isinstance(found, Tensor)
-        # MONAI keeps an axis for the channel of a mask.
-        return found.squeeze(1) if masks and found.ndim == images.ndim and found.shape[1] == 1 else found
+        return of_task(task, images, targets_from(images, targets))
 
     def _check(self, images: Tensor) -> None:
         try:
@@ -143,6 +149,8 @@ class Bench:
             raise InputError('eps: the list is empty. Give a budget, such as eps="8/255".')
         threat = threat_given(setting.threat, partial(ball_from, setting.norm, scale=self.scale), self.radii)
         self.norm = threat.norm
+        if question := small_radii("eps", setting.budgets, threat.norm, victim.bounds):
+            self.notes[question] = None
         self.attacks = attacks_given(setting.attacks, threat, setting.parameters, setting.loss, task)
         if step is not None and setting.preprocess is None:
             self._look_for_unit_range(task, images[:_TRIED], mapped(lambda tensor: tensor[:_TRIED], whole))
@@ -163,7 +171,10 @@ class Bench:
         rows = range(self.count, self.count + len(images))
         named = [str(row) for row in rows] if groups is None else [*groups[rows.start : rows.stop]]
         if len(named) < len(images):
-            raise InputError(f"groups: there are {rows.start + len(named)}, and more images. Give one per image.")
+            raise InputError(
+                f"groups: there are {rows.start + len(named)}, and at least {rows.stop} images. Give one for each "
+                "image, such as its patient."
+            )
         for one in self.attacks:
             budgets = self._curve(one, task, images, targets, rows)
             for budget in budgets:
@@ -191,7 +202,8 @@ class Bench:
 
     def _note(self, name: str, budget: Budget) -> None:
         result = budget.result
-        if bool((result.distance.double() > budget.eps * (1 + SLACK)).any()):
+        allowed = budget.eps * (1 + SLACK) + rounding(result.images, self.norm)
+        if bool((result.distance.double() > allowed).any()):
             self.notes[f"'{name}' left the budget, so its rows are no figures at their eps."] = None
         if bool(result.blocked_gradient.any()):
             self.notes[

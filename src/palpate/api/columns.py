@@ -30,6 +30,7 @@ from palpate.storage.lists import Lists
 from palpate.tasks.classification import Classification
 from palpate.tasks.multilabel import MultiLabel
 from palpate.tensors import Tree, lengths
+from palpate.threats.ball import rounding
 from palpate.units import Scale
 
 _TEXTS = ("image", "group", "site", "scanner", "attack", "goal", "norm", "evidence", "stage")
@@ -83,7 +84,7 @@ def _at(budget: Budget, task: Task, images: Tensor, targets: Tree) -> Frame:
     return {
         "eps": np.full(len(images), budget.eps),
         "evidence": np.array(budget.evidence, dtype=object),
-        **{norm: _numbers(lengths(change, norm)) for norm in ("linf", "l2", "l1")},
+        **{norm: _sizes(change, result.images, norm, budget.eps) for norm in ("linf", "l2", "l1")},
         "clean_right": _numbers(task.right(result.clean_outputs, targets)).astype(bool),
         "clean_score": _numbers(task.score(result.clean_outputs, targets)),
         "score": _numbers(task.score(result.outputs, targets)),
@@ -91,6 +92,12 @@ def _at(budget: Budget, task: Task, images: Tensor, targets: Tree) -> Frame:
         "forwards": _numbers(result.forwards).astype(int),
         "backwards": _numbers(result.backwards).astype(int),
     }
+
+
+def _sizes(change: Tensor, images: Tensor, norm: str, eps: float) -> Any:
+    """Lengths of changes; what is above the budget by rounding alone is the budget, so that it counts as within it."""
+    sizes = _numbers(lengths(change, norm))
+    return np.where((sizes > eps) & (sizes <= eps + rounding(images, norm)), eps, sizes)
 
 
 def table_of(parts: Sequence[Frame], task: Task, scale: Scale, notes: Sequence[str] = ()) -> Table:
@@ -130,7 +137,7 @@ def table_of(parts: Sequence[Frame], task: Task, scale: Scale, notes: Sequence[s
         )
         for eps in budgets_of(panel.outcomes)
     ]
-    return Table(tuple(rows), tuple(worst), scale, tuple(notes))
+    return Table(tuple(rows), tuple(worst), scale, tuple(notes), str(parts[0]["norm"][0]))
 
 
 def _row(attack: str, eps: float, clean: float, success: Estimate, robust: Estimate | None, score: float) -> Row:

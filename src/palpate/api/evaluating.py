@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palpate.api.batches import batches, bounds_of, device_of, plain
+from palpate.api.batches import batches, bounds_of, device_of, is_shuffled, plain
 from palpate.api.bench import Bench
 from palpate.api.setting import Setting
 from palpate.api.table import Table
@@ -99,6 +99,11 @@ def evaluate(
     _require_order(model, data)
     if limit is not None and limit < 1:
         raise InputError(f"limit: {limit} must be at least 1.")
+    if groups is not None and is_shuffled(data):
+        raise InputError(
+            "groups: the loader gives its images in random order, so they cannot be told whose they are. Give a "
+            "DataLoader with shuffle=False."
+        )
     named = None if groups is None else [str(group) for group in groups]
     bench: Bench | None = None
     with torch.inference_mode(False), torch.enable_grad():
@@ -109,6 +114,8 @@ def evaluate(
             if limit is not None and bench.count >= limit:
                 break
         assert bench is not None
+        if limit is None and named is not None and len(named) > bench.count:
+            raise InputError(f"groups: there are {len(named)}, and {bench.count} images. Give one for each image.")
         return bench.table()
 
 

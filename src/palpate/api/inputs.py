@@ -244,7 +244,8 @@ def _radius(written: Any, scale: Scale) -> float:
     except (TypeError, ValueError) as error:
         said = str(error).replace("data.unit = ", "unit=")
         why = f"{said}." if isinstance(written, str) else f"it is {_kind(written)}, which is not a radius."
-        text = f'eps: {why} Give a number of stored values, or a share of the range such as "8/255".'
+        advice = ' Give a number of stored values, or a share of the range such as "8/255".'
+        text = f"eps: {why}{'' if '; ' in why else advice}"
         raise InputError(text) from error
 
 
@@ -255,10 +256,14 @@ def _tensor(given: Any, what: str) -> Tensor:
         if isinstance(given, (list, tuple)) and given and isinstance(given[0], Tensor):
             return torch.stack(list(given))
         array = np.asarray(given)
+        if what != "images" and array.size and isinstance(array.flat[0], str):
+            raise InputError(f"{what}: they are texts. Give the number of each class, counted from 0.")
         # Torch cannot compute with unsigned numbers above 8 bits, and has no other order of bytes.
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:
             array = array.astype(np.int64)
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+    except InputError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         other = ", or what the task expects, such as palpate.annotations.Boxes" if what == "targets" else ""
         text = f"{what}: it is {_kind(given)}, not an array of numbers of one shape. Give one tensor{other}."

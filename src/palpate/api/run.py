@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import tomllib
 from collections.abc import Sequence
@@ -44,6 +45,8 @@ class Run:
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
+        if self.path.is_file():
+            raise StorageError(f"{self.path} is a file. Give the run folder that `palpate audit` made.")
         self.folder = RunFolder(self.path)
         self.folder.describe()
 
@@ -150,7 +153,7 @@ class Run:
             if case.goal == _UNTARGETED
             for point in case.points
         ]
-        return Table(tuple(rows), tuple(worst), self.scale)
+        return Table(tuple(rows), tuple(worst), self.scale, norm=results.threat.norm)
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -180,10 +183,18 @@ class Run:
         ]
 
     def __repr__(self) -> str:
+        return "\n".join([*self._head(), str(self.table())])
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook."""
+        return "".join([*(f"<p>{html.escape(line)}</p>" for line in self._head()), self.table()._repr_html_()])
+
+    def _head(self) -> tuple[str, str]:
+        """What was audited, and the verdict."""
         results = self.results
         gates = f", {sum(gate.passed for gate in self.gates)} of {len(self.gates)} gates passed" if self.gates else ""
         head = f"{results.title or self.path.name}: {self.status}{gates}, in {self.path}"
-        return f"{head}\n{results.verdict.sentence}\n{self.table()}"
+        return head, results.verdict.sentence
 
 
 def load_run(path: Path | str) -> Run:

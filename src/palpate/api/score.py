@@ -12,6 +12,7 @@ from palpate.api.bench import Bench
 from palpate.api.columns import table_of
 from palpate.api.setting import Setting
 from palpate.api.table import Table
+from palpate.api.tasks import require_structures
 from palpate.errors import InputError
 from palpate.storage.frames import Frame
 
@@ -78,6 +79,10 @@ class RobustScore:
 
     forward = __call__
 
+    def __repr__(self) -> str:
+        count = 0 if self._bench is None else self._bench.count
+        return f"RobustScore(eps={self.setting.eps!r}, attacks={self.setting.attacks!r}, {count} images)"
+
     def compute(self) -> Tensor:
         """Robust accuracy over all batches; a tensor without axes, or (number of budgets,)."""
         return _figure(self.table())
@@ -91,6 +96,7 @@ class RobustScore:
         bench = self._bench
         if bench is None or bench.task is None:
             raise InputError("RobustScore: there was no batch. Call update(model, x, y) first.")
+        require_structures(bench.task, bench.labels)
         return table_of(self._parts, bench.task, bench.scale, tuple(bench.notes))
 
     def to(self, *_: Any, **__: Any) -> RobustScore:

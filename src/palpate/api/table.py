@@ -64,12 +64,14 @@ class Table:
         worst: one per budget, over all attacks together.
         scale: what the values of the images mean, for budgets as text.
         notes: what has to be known to read the figures, in sentences.
+        norm: of the budgets.
     """
 
     rows: tuple[Row, ...]
     worst: tuple[Row, ...]
     scale: Scale = Scale((0.0, 1.0), step=None, known=True)
     notes: tuple[str, ...] = ()
+    norm: str = "linf"
 
     @property
     def eps(self) -> list[float]:
@@ -104,7 +106,10 @@ class Table:
         if attack not in (None, WORST, *names):
             raise InputError(f"attack: there is no '{attack}' here. {nearest(str(attack), [*names, WORST])}")
         rows = self.worst if attack in (None, WORST) else [row for row in self.rows if row.attack == attack]
-        return rows[place_of(eps, [row.eps for row in rows], self.scale)]
+        return rows[place_of(eps, [row.eps for row in rows], self.scale, self.norm)]
+
+    def __getitem__(self, place: int) -> Row:
+        return self.rows[place]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -147,10 +152,7 @@ class Table:
 
     def amount(self, eps: float) -> str:
         """A budget as people write it: `8/255`, `5 HU`, or the number."""
-        share = eps / self.scale.extent * 255
-        if self.scale.unit:
-            return f"{eps:.4g} {self.scale.unit}"
-        return f"{share:.3g}/255" if self.scale.bounds == (0.0, 1.0) else f"{eps:.4g}"
+        return amount(eps, self.scale, self.norm)
 
     def __str__(self) -> str:
         lines = ["   ".join(cells) for cells in _aligned([self._headings(), *map(self._cells, self._all())])]
@@ -174,6 +176,8 @@ class Table:
 
     def _headline(self) -> str:
         count = max((row.images for row in self._all()), default=0)
+        if not count:
+            return "No image counts: none has anything that an attack could take away"
         return f"{count} images, {percent(self.clean_accuracy)} right without an attack"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
@@ -198,27 +202,55 @@ def percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.1%}"
 
 
-def place_of(eps: float | str | None, budgets: Sequence[float], scale: Scale) -> int:
+def amount(eps: float, scale: Scale, norm: str = "linf") -> str:
+    """A budget as people write it: `5 HU`, `8/255` where it is such a share of 0 to 1, or the number.
+
+    >>> unit = Scale((0.0, 1.0), step=None, known=True)
+    >>> [amount(eps, unit) for eps in (8 / 255, 0.5 / 255, 0.03, 0.5)], amount(8 / 255, unit, "l2")
+    (['8/255', '0.5/255', '0.03', '0.5'], '0.0313725')
+    """
+    number = f"{eps:.6g}"
+    if scale.unit:
+        return f"{number} {scale.unit}"
+    quarters = round(eps * 255 * 4)
+    share = quarters > 0 and math.isclose(eps * 255 * 4, quarters, rel_tol=1e-9)
+    # 0.2 is 51/255, and nobody calls it so.
+    plain = norm != "linf" or scale.bounds != (0.0, 1.0) or not share or float(number) == eps
+    return number if plain else f"{quarters / 4:g}/255"
+
+
+def place_of(eps: float | str | None, budgets: Sequence[float], scale: Scale, norm: str = "linf") -> int:
     """Which of the budgets is meant.
 
     Raises:
         InputError: none is, or `eps` is left out and there are several.
     """
-    listed = ", ".join(f"{one:.6g}" for one in budgets)
+    shown = [amount(one, scale, norm) for one in budgets]
+    listed = ", ".join(shown)
     if not budgets:
         raise InputError("eps: no attack has finished at any budget.")
     if eps is None:
         if len(budgets) > 1:
             raise InputError(f"eps: there are several budgets ({listed}). Give one of them.")
         return 0
+    if isinstance(eps, str) and eps.strip() in shown:
+        return shown.index(eps.strip())
     try:
-        wanted = radius(eps, scale)
+        wanted = _number(eps, scale)
     except (TypeError, ValueError) as error:
         raise InputError(f"eps: {error}.") from error
     near = [place for place, one in enumerate(budgets) if math.isclose(one, wanted, rel_tol=1e-6)]
     if not near:
         raise InputError(f"eps: {eps} was not tried. The budgets are {listed}, in the units of the images.")
     return near[0]
+
+
+def _number(written: float | str, scale: Scale) -> float:
+    """A radius in values; a text may be a bare number, as tables print it."""
+    try:
+        return float(written)
+    except ValueError:
+        return radius(written, scale)
 
 
 def pandas() -> Any:

@@ -16,6 +16,8 @@ from palpate.units import distinct
 
 _WIDE = 16
 """For images with a wider range, whole numbers are proposed as bounds."""
+_RANGES = ((0, 255), (0, 4095), (0, 65535), (-1024, 3071), (-32768, 32767))
+"""What files store: 8, 12 and 16 bits, CT in Hounsfield units, and 16 bits with a sign; the first that fits is best."""
 _AROUND: dict[str, type[Around]] = {"linf": AroundLinf, "l2": AroundL2, "l1": AroundL1}
 
 
@@ -114,6 +116,20 @@ _WORDS = {
 }
 
 
+def rounding(images: Tensor, norm: str) -> float:
+    """How much longer than it was meant a change can be measured, because values of changed images are rounded.
+
+    Args:
+        images: changed images (B, C, *spatial).
+        norm: in which changes are measured.
+    """
+    if not images.numel():
+        return 0.0
+    count = images[0].numel()
+    values = {"linf": 1.0, "l2": math.sqrt(count), "l1": float(count)}[norm]
+    return torch.finfo(images.dtype).eps * float(images.abs().max()) * values
+
+
 def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
     """Refuse images outside the bounds.
 
@@ -137,11 +153,19 @@ def check_bounds(images: Tensor, bounds: tuple[float, float]) -> None:
                 "images.nan_to_num(0)."
             )
         ends = distinct(low, high, least, most)
-        if most - least > _WIDE:
-            least, most = math.floor(least), math.ceil(most)
-        wide = f"{min(low, least):.9g}, {max(high, most):.9g}"
+        wide = ", ".join(f"{end:.9g}" for end in _storable(min(low, least), max(high, most)))
         raise InputError(
             f"images: row {row} holds values outside the bounds (bounds {ends[0]} to {ends[1]}, found {ends[2]} to "
-            f"{ends[3]}). Give the lowest and highest value that can be stored: model.bounds = [{wide}] in a plan, "
-            f"bounds=({wide}) in palpate.attack holds these images."
+            f"{ends[3]}). Give the lowest and highest value that a file can store, not those of these images: "
+            f"model.bounds = [{wide}] in a plan, bounds=({wide}) in palpate.attack holds these images."
         )
+
+
+def _storable(least: float, most: float) -> tuple[float, float]:
+    """The usual range of files that holds these values; if none does, the values."""
+    if most - least <= _WIDE:
+        return least, most
+    for low, high in _RANGES:
+        if low <= least and most <= high:
+            return low, high
+    return math.floor(least), math.ceil(most)

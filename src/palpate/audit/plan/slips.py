@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,17 +22,30 @@ def slips(plan: PlanFields) -> list[str]:
 
 
 def _budgets(plan: PlanFields) -> Iterator[str]:
-    low, high = plan.model.bounds
-    numbers = [eps for eps in plan.threat.eps if not isinstance(eps, str)]
-    if plan.threat.norm != "linf" or high - low < _WIDE:
-        return
+    question = small_radii("threat.eps", plan.threat.eps, plan.threat.norm, plan.model.bounds)
+    yield from () if question is None else (question,)
+
+
+def small_radii(field: str, radii: Iterable[float | str], norm: str, bounds: tuple[float, float]) -> str | None:
+    """A sentence that asks about radii that were probably meant for images from 0 to 1; None if there are none.
+
+    Args:
+        field: where they are written.
+        radii: as they are written: a number counts stored values.
+        norm: `linf`, `l2` or `l1`.
+        bounds: lowest and highest stored value.
+    """
+    low, high = bounds
+    if norm.casefold() != "linf" or high - low < _WIDE:
+        return None
     # Of floating-point images a change below 1 can be meant; still it is one in a thousand of what a model sees.
-    small = [eps for eps in numbers if eps < 0.5]
-    if small:
-        yield (
-            f"threat.eps: {_listed(small)} is less than half a stored value of {low:g} to {high:g}. A number counts "
-            f"stored values. If you mean a fraction of the range, write {_texts(small)}."
-        )
+    small = [eps for eps in radii if not isinstance(eps, str) and eps < 0.5]
+    if not small:
+        return None
+    return (
+        f"{field}: {_listed(small)} is less than half a stored value of {low:g} to {high:g}. A number counts "
+        f"stored values. If you mean a fraction of the range, write {_texts(small)}."
+    )
 
 
 def _normalisation(plan: PlanFields) -> Iterator[str]:
