@@ -82,7 +82,7 @@ def scaled(images):
         (lambda: attack(Middle(lambda logit: two(logit).softmax(1))), r'outputs = "softmax"'),
         (lambda: attack(Middle(lambda logit: logit[:, None].squeeze())), r"\.squeeze\(1\)"),
         (lambda: attack(Middle(lambda logit: two(logit).squeeze()), count=1), r"\.squeeze\(1\)"),
-        (lambda: attack(Middle(two), lambda images: (images * 255).byte()), r"bounds=\(0, 165\)"),
+        (lambda: attack(Middle(two), lambda images: (images * 255).byte()), r"bounds=\(0, 255\)"),
         (lambda: attack(Middle(lambda logit: {"a": two(logit)})), r'output="a" in palpate\.attack'),
         (lambda: attack(Middle(two), output="a"), r"Leave model\.output out"),
         (lambda: attack(Middle(lambda logit: {"a": two(logit)}), output="b"), r"Name one of its parts"),
