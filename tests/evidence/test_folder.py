@@ -164,6 +164,11 @@ def test_a_folder_of_others_and_a_comparison_of_others_are_refused(material: Mat
         write_evidence(material, again, pdf=False)
         files = write_evidence(replace(material, comparison=None), again, pdf=False).files
         assert {path.relative_to(again).as_posix() for path in again.rglob("*.*")} == set(files)
+        unsigned = (again / "test_report.html").read_bytes()
+        (again / "test_report.html").write_bytes(unsigned + b"signed")
+        with pytest.raises(StorageError, match=r"test_report\.html was changed"):
+            write_evidence(material, again, pdf=False)
+        (again / "test_report.html").write_bytes(unsigned)
         (again / "tables" / "mine.csv").write_text("mine")
         with pytest.raises(StorageError, match=r"such as tables/mine\.csv"):
             write_evidence(material, again, pdf=False)

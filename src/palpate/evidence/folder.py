@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,13 @@ def write_evidence(material: Material, folder: Path, *, pdf: bool = True) -> Wri
     files = _files(material, folder)
     for name in old:
         (folder / name).unlink(missing_ok=True)
+    # The manifest is first, so that a folder whose writing was interrupted is known as palpate's.
+    _write_manifest(folder, {name: _digest(data) for name, data in files.items()})
     for name, data in files.items():
         write_atomically(folder / name, data)
     without, printed = _print(folder) if pdf else ("PDF was not asked for.", [])
     names = sorted([*files, *printed])
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    write_atomically(folder / MANIFEST, "".join(lines).encode())
+    _write_manifest(folder, {name: _digest((folder / name).read_bytes()) for name in names})
     return Written(folder, tuple(names), without)
 
 
@@ -107,7 +109,7 @@ def _listed(folder: Path) -> set[str]:
     """The files of an evidence folder that was written before; empty for a new one.
 
     Raises:
-        StorageError: the folder holds something else, which the new manifest would not list.
+        StorageError: the folder holds something else, which the new manifest would not list, or a file was edited.
     """
     if not folder.exists():
         return set()
@@ -117,10 +119,26 @@ def _listed(folder: Path) -> set[str]:
     inside = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     names, manifest = {path.relative_to(folder).as_posix() for path in inside}, folder / MANIFEST
     lines = manifest.read_text(encoding="utf-8", errors="replace").splitlines() if MANIFEST in names else []
-    written = {line.partition("  ")[2] for line in lines}
-    if others := sorted(names - written - {MANIFEST}):
+    written = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if others := sorted(names - written.keys() - {MANIFEST}):
         raise StorageError(
             f"{folder} holds other files than evidence, such as {printable(others[0])}. Remove them, or choose another "
             "--out."
         )
-    return names & written
+    # A report that a person has filled in and signed is not thrown away.
+    old = names & written.keys()
+    if edited := sorted(name for name in old if _digest((folder / name).read_bytes()) != written[name]):
+        raise StorageError(
+            f"{folder / printable(edited[0])} was changed since palpate wrote it, and would be replaced. Choose "
+            "another --out, or remove the file."
+        )
+    return old
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    write_atomically(folder / MANIFEST, "".join(lines).encode())
