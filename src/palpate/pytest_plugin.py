@@ -39,6 +39,7 @@ def palpate_audit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
     def carry_out(plan: Any, folder: Path | str | None = None, *, gates: bool = True, **settings: Any) -> Run:
         from palpate.api.auditing import audit
+        from palpate.errors import PalpateError
 
         __tracebackhide__ = True
         given, name = plan, "plan"
@@ -50,7 +51,10 @@ def palpate_audit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         if folder is None:
             base = tmp_path_factory.mktemp("palpate") if cache is None else cache.mkdir("palpate")
             folder = base / _folder_name(name, given)
-        run = audit(given, folder, **{"update": True, **settings})
+        try:
+            run = audit(given, folder, **{"update": True, **settings})
+        except PalpateError as error:
+            pytest.fail(str(error), pytrace=False)
         if gates:
             _require_gates(run)
         return run
