@@ -228,6 +228,11 @@ BAD = [
 ]
 
 
+def test_small_shards_alone_make_the_batch_small() -> None:
+    assert parse_plan(edited("batch = 16", "shard = 8"), ORIGIN).run.batch == 8
+    assert parse_plan(edited("batch = 16", "shard = 64"), ORIGIN).run.batch == 32
+
+
 @pytest.mark.parametrize(("old", "new", "said"), BAD, ids=[f"{old} -> {new}" for old, new, _ in BAD])
 def test_each_mistake_gets_its_sentence(old: str, new: str, said: str) -> None:
     text = edited(old, new)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from palpate.audit.plan.sections.base import Section
 
@@ -16,7 +16,7 @@ class RunSection(Section):
     """`[run]`: how the audit is carried out. Only `precision`, `curve` and `shard` decide which work can be reused."""
 
     batch: int = Field(default=32, ge=1)
-    """Images attacked at once."""
+    """Images attacked at once; by default not more than `shard`."""
     shard: int = Field(default=32, ge=1)
     """Images that are finished and stored together; at least as many as `batch`."""
     precision: Literal["float32", "mixed"] = "float32"
@@ -60,3 +60,16 @@ class RunSection(Section):
     Ray is started on this machine alone."""
     gpus: float = Field(default=0, ge=0, examples=["gpus = 0.5"])
     """GPUs of each worker of Ray; 0.5 lets two workers share one. Without GPUs its workers compute on the processor."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _batch_follows_shard(cls, given: Any) -> Any:
+        """A plan that names small shards alone need not name the batch too."""
+        if (
+            isinstance(given, dict)
+            and "batch" not in given
+            and isinstance(given.get("shard"), int)
+            and not isinstance(given["shard"], bool)
+        ):
+            return {**given, "batch": max(1, min(32, given["shard"]))}
+        return given
