@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from tests.models.nnunet.cases import CASES, Case
 
 RECORDED = Path(__file__).with_name("decisions.json")
