@@ -18,7 +18,7 @@ from palpate.models.stored.onnx_files import onnx_files
 
 Outputs = Literal["logits", "softmax", "sigmoid"]
 
-ORIGINS = ("factory", "torchscript", "exported", "bundle", "huggingface", "timm", "onnx", "endpoint")
+ORIGINS = ("factory", "torchscript", "exported", "bundle", "huggingface", "nnunet", "timm", "onnx", "endpoint")
 """The fields that say where the model is; a plan has one of them."""
 
 IN_FACTORY = "in factory"
@@ -39,6 +39,9 @@ class ModelSource:
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
         huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
+        nnunet: a trained folder of nnU-Net v2, with `plans.json`, `dataset.json` and `fold_0`, `fold_1`, ...
+        folds: the folds of `nnunet` that are averaged: numbers, or `all`; None: all numbered ones that are there.
+        checkpoint: file name of the weights in each fold of `nnunet`; None: `checkpoint_final.pth`.
         timm: name of a network of timm; it needs `weights`.
         onnx: an ONNX file. It is a black box unless `onnx_gradients`.
         output: which output is read, if the model returns a dict, a tuple or a list: a name, a place from 0, or
@@ -62,6 +65,9 @@ class ModelSource:
     exported: str | None = None
     bundle: str | None = None
     huggingface: str | None = None
+    nnunet: str | None = None
+    folds: tuple[int | str, ...] | None = None
+    checkpoint: str | None = None
     timm: str | None = None
     onnx: str | None = None
     output: str | int | None = None
@@ -151,6 +157,22 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
         yield "weights", f'"{IN_FACTORY}" is for a factory, and none is named. Name the file of the weights.'
     if said.weights_entry is not None and said.weights in (None, IN_FACTORY):
         yield "weights_entry", "it belongs to a file of weights, and none is named. Remove it, or give weights."
+    for name in ("folds", "checkpoint"):
+        if getattr(said, name) is not None and said.nnunet is None:
+            yield name, "it belongs to a trained folder of nnU-Net, and none is named. Remove it, or give nnunet."
+    if said.folds is not None and said.nnunet is not None:
+        if not said.folds or len(set(said.folds)) < len(said.folds):
+            yield "folds", "name each fold once, such as [0, 1]; leave it out for all that are there."
+        elif wrong := [fold for fold in said.folds if fold != "all" and (not isinstance(fold, int) or fold < 0)]:
+            yield "folds", f'{wrong[0]!r} is not a fold. Give numbers from 0, or "all".'
+    if said.checkpoint is not None and said.nnunet is not None and Path(said.checkpoint).name != said.checkpoint:
+        yield "checkpoint", f"'{said.checkpoint}' must be a file name, such as \"checkpoint_best.pth\"."
+    if said.nnunet is not None:
+        for name in ("output", "boxes"):
+            if getattr(said, name) is not None:
+                yield name, "an nnU-Net folder says itself what its network returns. Remove it."
+        if said.outputs != "logits":
+            yield "outputs", "an nnU-Net returns logits. Remove it."
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
     if said.output is not None and given[:1] == ["endpoint"]:

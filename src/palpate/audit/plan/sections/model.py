@@ -100,6 +100,16 @@ class ModelSection(Section):
     """A MONAI bundle's folder; its inference configuration defines the network."""
     huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
     """A folder with `config.json` and safetensors: an image classifier or a semantic segmenter of transformers."""
+    nnunet: str | None = Field(
+        default=None,
+        examples=['nnunet = "nnUNet_results/Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres"'],
+    )
+    """A trained folder of nnU-Net v2, with `plans.json`, `dataset.json` and its folds. All that nnU-Net does around its
+    network is part of the model: `preprocess` and `inferer` stay empty."""
+    folds: tuple[int | str, ...] | None = Field(default=None, examples=["folds = [0]"])
+    """Folds of `nnunet` whose logits are averaged: numbers, or `"all"` for `fold_all`. All numbered ones by default."""
+    checkpoint: str | None = Field(default=None, examples=['checkpoint = "checkpoint_best.pth"'])
+    """File of the weights in each fold of `nnunet`; `checkpoint_final.pth` by default."""
     timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
