@@ -16,7 +16,6 @@ from palpate.data.inspect.seen import reading
 from palpate.data.layouts.nnunet_folds import validation_cases
 from palpate.errors import InputError
 
-
 Folds = tuple[int | str, ...] | None
 
 
