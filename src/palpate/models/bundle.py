@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ _WEIGHTS = ("model.pt", "model.safetensors", "model.pth")
 _NETWORKS = ("network_def", "network", "net")
 _DETECTOR = "detector"
 """The entry of a `RetinaNetDetector`: its anchors are part of what the network means."""
+_MISSING = re.compile(r"No module named '(\w+)")
 _PLAIN_KEYS = ("_target_", "_desc_", POSITIONAL)
 
 
@@ -79,7 +81,7 @@ def _entry_of(config: Mapping[str, Any]) -> str | None:
     if isinstance(detector, Mapping) and str(detector.get("_target_")).endswith("RetinaNetDetector"):
         return _DETECTOR
     known = [name for name in _NETWORKS if name in config]
-    tables = [name for name in known if isinstance(config[name], Mapping)]
+    tables = [name for name in known if isinstance(config[name], Mapping) and config[name]]
     # vista3d writes its network as an expression.
     return next(iter([*tables, *(name for name in known if str(config[name]).startswith("$"))]), None)
 
@@ -177,10 +179,10 @@ def _built(config: dict[str, Any], name: str, path: Path, folder: Path, allow_co
 def _not_built(path: Path, name: str, error: Exception) -> InputError:
     root = error.__cause__ or error
     what = " ".join(str(root).split())[:300]
-    if isinstance(root, ImportError):
+    if package := _MISSING.search(what):
         return InputError(
-            f"model.bundle: {path}: {name} needs a package that cannot be imported here ({what.rstrip('.')}). Install "
-            "it, or export the model (models/model.ts)."
+            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or export "
+            "the model (models/model.ts)."
         )
     return InputError(
         f"model.bundle: {path}: {name} cannot be built ({type(root).__name__}: {what}). Was it written for another "

@@ -28,6 +28,7 @@ _NUMBERS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
+_CONSTANTS = {"monai.utils.CommonKeys.IMAGE": "image", "monai.utils.CommonKeys.LABEL": "label"}
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": list, "int": int, "float": float}
 
 
@@ -84,6 +85,8 @@ class _Reader:
                 return self._known(held)[key]
             case ast.Call():
                 return self._call(node)
+            case ast.Attribute() if (name := _dotted(node)) in _CONSTANTS:
+                return _CONSTANTS[str(name)]
         raise CodeError(f"{type(node).__name__} is code")
 
     def _reference(self, name: str) -> Any:
