@@ -185,3 +185,30 @@ def test_the_hippocampus_as_an_nnunet_dataset(tmp_path: Path) -> None:
         same = next(number for number, one in enumerate(table) if one.name[9:-12] == Path(case.name).name[:-7])
         np.testing.assert_array_equal(table.annotation(same).labels, few.annotation(row).labels)
         np.testing.assert_array_equal(table.image(same), few.image(row))
+
+
+def test_the_validation_cases_of_a_fold(tmp_path: Path) -> None:
+    folder = nnunet(tmp_path / "set", cases=3)
+    splits = dump(tmp_path / "splits_final.json", [{"val": ["c0"]}, {"val": ["c2", "c1"]}])
+    table = read_table(NnUNet(folder, "fold 1", splits), MaskLabels())
+    assert [case.name for case in table] == ["imagesTr/c2_0000.nii.gz", "imagesTr/c1_0000.nii.gz"]
+    np.testing.assert_array_equal(table.annotation(0).labels, drawn(2))
+
+
+@pytest.mark.parametrize(
+    ("document", "split", "said"),
+    [
+        ([{"val": ["c0"]}], "fold 1", "holds 1 folds, counted from 0, and data.split names fold 1"),
+        ([{"val": ["c0"]}], "train", 'with data.splits it is "fold 0"'),
+        ([{"val": ["c0"]}], None, 'with data.splits it is "fold 0"'),
+        ([{"val": ["c0", "c9"]}], "fold 0", "was validated on c9, and .* has no such cases"),
+        ([{"train": ["c0"]}], "fold 0", "fold 0 has no 'val'"),
+        ([{"val": []}], "fold 0", "'val' must name cases"),
+        ({"val": ["c0"]}, "fold 0", "is not a list of folds"),
+    ],
+)
+def test_splits_that_cannot_be_used(tmp_path: Path, document: Any, split: str | None, said: str) -> None:
+    folder = nnunet(tmp_path / "set")
+    splits = dump(tmp_path / "splits_final.json", document)
+    with pytest.raises(InputError, match=said):
+        read_table(NnUNet(folder, split, splits), MaskLabels())

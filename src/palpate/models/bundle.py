@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +11,23 @@ from typing import Any
 from torch import nn
 
 from palpate.errors import InputError
+from palpate.models.bundles.expressions import POSITIONAL, CodeError, plain_value
+from palpate.models.bundles.reading import config_file, entry_at, has_config, plain_entries, read_config, references
+from palpate.models.bundles.targets import maker_of, named_arguments, safe_arguments, why_not
+from palpate.models.detectors.monai import MonaiRetinaNet
 from palpate.models.stored.archives import ALLOW
 
-_CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.safetensors", "model.pth")
 _NETWORKS = ("network_def", "network", "net")
-_HOMES = ("monai.networks.nets", "monai.networks.blocks", "monai.networks.layers", "torch.nn")
-_PLAIN_KEYS = ("_target_", "_desc_")
-_LARGEST = 10_000_000
+_DETECTOR = "detector"
+"""The entry of a `RetinaNetDetector`: its anchors are part of what the network means."""
+_MISSING = re.compile(r"No module named '(\w+)")
+_PLAIN_KEYS = ("_target_", "_desc_", POSITIONAL)
 
 
 def is_bundle(folder: Path) -> bool:
     """Whether a folder looks like a bundle."""
-    return any((folder / "configs" / name).is_file() for name in _CONFIGS)
+    return has_config(folder)
 
 
 def bundle_files(folder: Path) -> tuple[Path, ...]:
@@ -35,7 +37,7 @@ def bundle_files(folder: Path) -> tuple[Path, ...]:
         InputError: the folder is not a bundle.
     """
     models = [folder / "models" / name for name in (*_WEIGHTS, "model.ts")]
-    return (_config_file(folder), *(path for path in models if path.is_file()))
+    return (config_file(folder), *(path for path in models if path.is_file()))
 
 
 def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
@@ -43,7 +45,8 @@ def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
 
     Only that entry, and the entries that it refers to by "@", are used. Such a configuration can run any code: by
     `$` expressions and by naming any function as `_target_`. Here a target must be a class of networks of MONAI or of
-    torch.nn, and there are no expressions; nothing is downloaded, because `pretrained` is always turned off.
+    torch.nn, and an expression a plain value (`palpate.models.bundles.expressions`); nothing is downloaded, because
+    `pretrained` is always turned off. A `RetinaNetDetector` in 2D is read with its anchors.
 
     Args:
         folder: the bundle.
@@ -55,9 +58,9 @@ def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
     Raises:
         InputError: there is no such entry, it cannot be built, or it needs code and that is not allowed.
     """
-    path = _config_file(folder)
-    config = _read(path)
-    name = next((name for name in _NETWORKS if isinstance(config.get(name), Mapping)), None)
+    path = config_file(folder)
+    config = read_config(path)
+    name = _entry_of(config)
     if name is None:
         if (folder / "models" / "model.ts").is_file():
             return None
@@ -72,6 +75,24 @@ def network_of(folder: Path, *, allow_code: bool = False) -> nn.Module | None:
     return _built(config, name, path, folder, allow_code)
 
 
+def _entry_of(config: Mapping[str, Any]) -> str | None:
+    """The entry of the network, or of the detector around it."""
+    detector = config.get(_DETECTOR)
+    if isinstance(detector, Mapping) and str(detector.get("_target_")).endswith("RetinaNetDetector"):
+        return _DETECTOR
+    known = [name for name in _NETWORKS if name in config]
+    tables = [name for name in known if isinstance(config[name], Mapping) and config[name]]
+    # vista3d writes its network as an expression.
+    return next(iter([*tables, *(name for name in known if str(config[name]).startswith("$"))]), None)
+
+
+def weighted(network: nn.Module) -> nn.Module:
+    """The part of a bundle's network whose weights `models/model.pt` holds."""
+    inner = network.detector.network if isinstance(network, MonaiRetinaNet) else network
+    assert isinstance(inner, nn.Module)
+    return inner
+
+
 def weights_of(folder: Path) -> Path:
     """The file of a bundle's weights; raises InputError if there is none."""
     found = next((folder / "models" / name for name in _WEIGHTS if (folder / "models" / name).is_file()), None)
@@ -81,47 +102,6 @@ def weights_of(folder: Path) -> Path:
 
 
 # -- the configuration ---------------------------------------------------------------------------------------------
-
-
-def _config_file(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise InputError(f"model.bundle: {folder} is not a folder. Give the folder that contains configs/ and models/.")
-    found = next((folder / "configs" / name for name in _CONFIGS if (folder / "configs" / name).is_file()), None)
-    if found is None:
-        raise InputError(f"model.bundle: {folder} has no configs/inference.json or .yaml. Is it a MONAI bundle?")
-    return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"model.bundle: {path} is larger than {_LARGEST} bytes. Give a configuration.")
-        text = path.read_text("utf-8")
-        held = json.loads(text) if path.suffix == ".json" else _yaml(path, text)
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        what = " ".join(str(error).split())[:200]
-        raise InputError(f"model.bundle: {path} is not {path.suffix[1:].upper()}: {what}.") from error
-    except OSError as error:
-        raise InputError(f"model.bundle: {path} cannot be read: {error.strerror}.") from error
-    if not isinstance(held, dict):
-        raise InputError(f"model.bundle: {path} contains {type(held).__name__}, and a configuration is a table.")
-    return held
-
-
-def _yaml(path: Path, text: str) -> object:
-    try:
-        import yaml  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise InputError(f"model.bundle: {path} needs a package. Install it: pip install pyyaml.") from error
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            # A few lines of aliases of aliases can expand to more than any memory.
-            raise InputError(f"model.bundle: {path} uses YAML aliases (*name). Write the values out, or use JSON.")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 def _closure(config: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
@@ -134,52 +114,44 @@ def _closure(config: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]
             continue
         if key not in config:
             raise InputError(f'model.bundle: {path}: "@{key}" refers to nothing. Correct the configuration.')
-        kept[key] = _checked(config[key], key, path)
-        waiting += _references(kept[key])
+        kept[key] = _checked(config, config[key], key, path)
+        waiting += references(kept[key])
     return kept
 
 
-def _checked(value: Any, place: str, path: Path) -> Any:
+def _checked(config: Mapping[str, Any], value: Any, place: str, path: Path) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
-            return _checked_part(value, place, path)
-        return {key: _checked(entry, f"{place}.{key}", path) for key, entry in value.items()}
+            return _checked_part(config, value, place, path)
+        return {key: _checked(config, entry, f"{place}.{key}", path) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_checked(entry, f"{place}[{index}]", path) for index, entry in enumerate(value)]
-    if isinstance(value, str) and value.startswith(("$", "%")):
-        raise _needs_code(path, place, f'"{value[:60]}" is {"an expression" if value[0] == "$" else "a macro"}')
+        return [_checked(config, entry, f"{place}[{index}]", path) for index, entry in enumerate(value)]
+    if isinstance(value, str) and value.startswith("%"):
+        raise _needs_code(path, place, f'"{value[:60]}" is a macro')
+    if isinstance(value, str) and value.startswith("$"):
+        try:
+            found = plain_value(value[1:], lambda name: plain_entries(config, entry_at(config, name)))
+        except CodeError as error:
+            raise _needs_code(path, place, f'"{value[:60]}" is an expression') from error
+        return _checked(config, found, place, path)
     return value
 
 
-def _checked_part(part: Mapping[str, Any], place: str, path: Path) -> dict[str, Any]:
+def _checked_part(config: Mapping[str, Any], part: Mapping[str, Any], place: str, path: Path) -> dict[str, Any]:
     other = [key for key in part if key.startswith("_") and key.endswith("_") and key not in _PLAIN_KEYS]
     if other:
         raise _needs_code(path, place, f"{other[0]} changes how it is made")
     target = part["_target_"]
-    kind, full = _network_class(target) if isinstance(target, str) else (None, "")
-    if kind is None:
-        raise _needs_code(path, place, f'"{target}" is not a network class of MONAI or torch.nn')
-    arguments = {key: _checked(value, f"{place}.{key}", path) for key, value in part.items() if key not in _PLAIN_KEYS}
-    for key in {*arguments, *inspect.signature(kind).parameters}:
-        if key.startswith("pretrained"):
-            # Never a download, for any default: the bundle's own weights replace them all.
-            arguments[key] = False if key == "pretrained" else None
-    return {"_target_": full, **arguments}
-
-
-def _network_class(target: str) -> tuple[type[nn.Module] | None, str]:
-    home, _, name = target.rpartition(".")
-    homes = (home,) if home else _HOMES
-    for place in homes:
-        if not any(place == known or place.startswith(f"{known}.") for known in ("monai.networks", "torch.nn")):
-            continue
-        try:
-            found = getattr(importlib.import_module(place), name, None)
-        except ImportError:
-            continue
-        if isinstance(found, type) and issubclass(found, nn.Module):
-            return found, f"{place}.{name}"
-    return None, target
+    maker, full = maker_of(target) if isinstance(target, str) else (None, "")
+    if maker is None:
+        raise _needs_code(path, place, why_not(target))
+    given = {key: value for key, value in part.items() if key not in _PLAIN_KEYS}
+    try:
+        named = named_arguments(maker, part.get(POSITIONAL, []), given)
+    except TypeError as error:
+        raise InputError(f"model.bundle: {path}: {place} cannot be built ({error}).") from error
+    named = safe_arguments(maker, named)
+    return {"_target_": full, **{k: _checked(config, value, f"{place}.{k}", path) for k, value in named.items()}}
 
 
 def _needs_code(path: Path, place: str, what: str) -> InputError:
@@ -187,18 +159,6 @@ def _needs_code(path: Path, place: str, what: str) -> InputError:
         f"model.bundle: {path}: {place}: {what}, so that loading the bundle could run any code. Write plain values "
         f"there, or export the model (models/model.ts). {ALLOW}."
     )
-
-
-def _references(value: Any) -> Iterator[str]:
-    """Top-level names of the "@" references in a value."""
-    if isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _references(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _references(entry)
-    elif isinstance(value, str) and value.startswith("@"):
-        yield value[1:].replace("#", "::").split("::")[0]
 
 
 def _built(config: dict[str, Any], name: str, path: Path, folder: Path, allow_code: bool) -> nn.Module:
@@ -210,15 +170,24 @@ def _built(config: dict[str, Any], name: str, path: Path, folder: Path, allow_co
     try:
         made = ConfigParser(config, globals=None if allow_code else False).get_parsed_content(name)
     except Exception as error:  # a wrong argument, a missing entry, or anything that the configuration's code does
-        root = error.__cause__ or error
-        what = " ".join(str(root).split())[:300]
-        raise InputError(
-            f"model.bundle: {path}: {name} cannot be built ({type(root).__name__}: {what}). Was it written for another "
-            "release of MONAI?"
-        ) from error
+        raise _not_built(path, name, error) from error
     if not isinstance(made, nn.Module):
         raise InputError(f"model.bundle: {path}: {name} is {type(made).__name__}, not a network.")
-    return made
+    return MonaiRetinaNet(made) if name == _DETECTOR else made
+
+
+def _not_built(path: Path, name: str, error: Exception) -> InputError:
+    root = error.__cause__ or error
+    what = " ".join(str(root).split())[:300]
+    if package := _MISSING.search(what):
+        return InputError(
+            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or export "
+            "the model (models/model.ts)."
+        )
+    return InputError(
+        f"model.bundle: {path}: {name} cannot be built ({type(root).__name__}: {what}). Was it written for another "
+        "release of MONAI?"
+    )
 
 
 # -- what it says about its network --------------------------------------------------------------------------------
@@ -253,9 +222,9 @@ def bundle_facts(folder: Path) -> BundleFacts:
     Raises:
         InputError: the folder is not a bundle.
     """
-    config = _read(_config_file(folder))
+    config = read_config(config_file(folder))
     file = folder / "configs" / "metadata.json"
-    described = _read(file) if file.is_file() else {}
+    described = read_config(file) if file.is_file() else {}
     formats = _table(_table(described, "network_data_format"), "inputs")
     image = _table(formats, "image") or next((value for value in formats.values() if isinstance(value, Mapping)), {})
     outputs = _table(_table(described, "network_data_format"), "outputs")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
-from palpate.models.bundle import network_of, weights_of
+from palpate.models.bundle import network_of, weighted, weights_of
 from palpate.models.detectors.forms import FromBoxes
 from palpate.models.endpoint import EndpointModel
 from palpate.models.factory import build, importable
@@ -129,7 +129,8 @@ def _load_bundle(folder: Path, allow_pickle: bool) -> Loaded:
     if network is None:
         return Loaded(load_torchscript(folder / "models" / "model.ts", allow_code=allow_pickle))
     path = weights_of(folder)
-    return _fitted(network, read_weights(path, allow_pickle=allow_pickle), path)
+    fitted = _fitted(weighted(network), read_weights(path, allow_pickle=allow_pickle), path)
+    return Loaded(network, fitted.notes)
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 DICOM = "dicom"
 """What `data.group` says where DICOM files tell their patients apart."""
 
-_FOLDERS = ("images", "field")
-"""Fields that are folders where they belong to a layout."""
+_FOLDERS = ("images", "field", "splits")
+"""Fields that are folders or files where they belong to a layout."""
 
 _KINDS: dict[str, type[LabelKind]] = {
     **dict.fromkeys(("binary", "multiclass", "ordinal"), ClassLabels),

@@ -55,7 +55,7 @@ def listed(plan: NamesImages) -> Table:
         InputError: a table or an annotation cannot be read, or a file leads elsewhere.
     """
     places = Places(plan.root, plan.data.roots)
-    for name in (*LAYOUTS, "images", "boxes"):
+    for name in (*LAYOUTS, "images", "boxes", "splits"):
         if (written := getattr(plan.data, name)) is not None and not is_url(written):
             places.require(f"data.{name}", [plan.root / written])
             if name in LAYOUTS and LAYOUTS[name].has_texts:

@@ -47,6 +47,8 @@ def _described(place: Path, layout: FoundAnnotations) -> list[str]:
     if layout.splits:
         counts = ", ".join(f"{plain(name)}: {count} images" for name, count in layout.splits)
         lines.append(f"split = {text_of(layout.splits[0][0])}  # {counts}")
+    if layout.folds is not None:
+        lines.append(f"splits = {path_of(layout.folds, place)}")
     if layout.layout in ("coco", "datalist"):
         asked = f"  # {FILL_IN}: these files are in {others} too" if others else ""
         if asked or layout.images.resolve() != layout.path.parent.resolve():

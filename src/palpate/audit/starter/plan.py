@@ -13,6 +13,7 @@ from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
 from palpate.audit.starter.model import gives_gradients, model_part
+from palpate.audit.starter.nnunet import images_in, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.data.inspect.annotated import FoundAnnotations, find_annotated
@@ -51,25 +52,35 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         InputError: the folder does not exist, or holds no labelled images that palpate can read.
     """
     refused: list[UnreadError] = []
-    layout, others = _found(folder, kind, refused)
+    deployed = nnunet_in(folder) if kind in (None, "segmentation") else None
+    layout, others = (deployed.layout, []) if deployed else _found(images_in(folder), kind, refused)
     if isinstance(layout, FoundAnnotations):
         data, task, attacks = annotated_parts(place, layout)
     else:
         disease = _disease(layout)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
-    data = with_roots(data, place, layout.table(), layout.path)
+    data = with_roots(data, place, layout.table(), layout.path, _named(layout))
     values = values_in(layout)
     modality = modality_in(layout, values)
     data += "".join(f"{line}\n" for line in (*nan_lines(values), *modality_lines(modality)))
     artefacts = proposed(layout, values, modality)
-    model, threat = model_part(folder, place, layout, values), threat_part(values)
-    attacks = attacks if gives_gradients(folder) else black_box_part()
+    threat = threat_part(values)
+    if deployed:
+        model, task = nnunet_model(place, deployed, values), nnunet_task(deployed)
+    else:
+        model = model_part(folder, place, layout, values)
+        attacks = attacks if gives_gradients(folder) else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     gates = _GATES.format(eps=values.eps[:2][-1], artefact=artefacts[0])
     parts = [head, model, data, task, threat, attacks, artefact_part(artefacts, modality, layout.form.shape[0]), gates]
     text = "\n".join(parts)
     parse_plan(text, place / "plan.toml")
     return text
+
+
+def _named(layout: FoundClasses | FoundAnnotations) -> tuple[Path, ...]:
+    """Files that `[data]` names besides its layout, the images and their annotations."""
+    return (layout.folds,) if isinstance(layout, FoundAnnotations) and layout.folds else ()
 
 
 def _found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import texts
@@ -10,7 +11,7 @@ from palpate.data.places import Places
 from palpate.data.rows import Rows
 
 
-def with_roots(data: str, place: Path, table: Rows, start: Path) -> str:
+def with_roots(data: str, place: Path, table: Rows, start: Path, named: Sequence[Path] = ()) -> str:
     """The text of `[data]`, with `roots` if a file of the table is outside of the plan's folder.
 
     Args:
@@ -18,8 +19,9 @@ def with_roots(data: str, place: Path, table: Rows, start: Path) -> str:
         place: the plan's own folder.
         table: the images, masks and regions.
         start: the file or folder of the layout: a table, a JSON, an archive, or a folder.
+        named: further files that the section names.
     """
-    files = [start, *(file for row in range(len(table)) for file in table.files(row))]
+    files = [start, *named, *(file for row in range(len(table)) for file in table.files(row))]
     places = Places(place)
     if not (strange := places.outside(files)):
         return data

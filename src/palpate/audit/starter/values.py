@@ -56,12 +56,14 @@ class Values:
 def values_in(layout: FoundClasses | FoundAnnotations) -> Values:
     """The values of the images of a layout; if the headers do not say enough, the first image is read."""
     seen = layout.seen
-    if seen is None or (seen.header.form.dtype == "uint8" and seen.header.bounds == (0, 255)):
+    if seen is None:
         return _by_type(layout.form.dtype)
+    if seen.alike and seen.header.form.dtype == "uint8" and seen.header.bounds == (0, 255):
+        return _by_type("uint8")
     reach = _reach(seen)
     if seen.header.unit == "HU":
         return _hounsfield(seen, reach)
-    if seen.header.bounds is None:
+    if seen.header.bounds is None or not seen.alike:  # what one file can store says nothing of the others
         return replace(_unknown(_reach(seen, every=True)), nan=seen.holding_nan())
     return _stored(seen, seen.header.bounds, reach)
 
@@ -105,7 +107,7 @@ def _stored(seen: Seen, storable: tuple[float, float], reach: tuple[float, float
             every,
             f"{CHECK}: the lowest and highest value of the images that were looked at; all must fit",
         )
-    if not seen.alike or header.step is None:
+    if header.step is None:
         return Values(storable, doubt, unit=header.unit, lattice=lattice)
     used = reach if reach and reach[1] > reach[0] else storable
     steps = dict.fromkeys(max(1, round(share / 255 * (used[1] - used[0]) / header.step)) for share in _SHARES)

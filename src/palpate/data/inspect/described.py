@@ -24,7 +24,7 @@ from palpate.data.json_file import path_from, read_json
 from palpate.data.layouts.archive import MedMnist, findings_in, read_headers
 from palpate.data.layouts.coco import Coco, read_coco
 from palpate.data.layouts.datalist import Datalist, datalist_splits
-from palpate.data.layouts.nnunet import Dataset, NnUNet, nnunet_sheet, nnunet_splits, read_dataset
+from palpate.data.layouts.nnunet import Dataset, NnUNet, is_raw, nnunet_sheet, nnunet_splits, read_dataset
 from palpate.data.layouts.voc import VOID, PascalVoc, voc_masks, voc_splits
 from palpate.data.listing import visible
 from palpate.data.table import Table, read_table
@@ -33,6 +33,8 @@ from palpate.errors import InputError
 Proposals = tuple[FoundAnnotations, ...]
 _MASKS_LOOKED_AT = 10
 _MOST_FOLDERS = 500
+_READ_WHOLE = 50_000_000
+"""Bytes of images that a look at an nnU-Net folder reads at most, before it turns to a few of them."""
 CHEST = (
     *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
     *("consolidation", "edema", "emphysema", "fibrosis", "pleural thickening", "hernia"),
@@ -52,7 +54,7 @@ def find_described(folder: Path, unread: list[UnreadError] | None = None) -> Pro
     documents, archives = ([path for path in files if path.suffix.lower() == kind] for kind in (".json", ".npz"))
     found: list[FoundAnnotations] = []
     looks = (
-        (_nnunet, deep),
+        (nnunet_of, deep),
         (_voc, deep),
         (yolo_of, deep),
         (partial(_json, places=deep), documents),
@@ -88,8 +90,13 @@ def _guess(look: Callable[[Path], Proposals], path: Path, unread: list[UnreadErr
         return ()
 
 
-def _nnunet(folder: Path) -> Proposals:
-    if not (folder / "dataset.json").is_file():
+def nnunet_of(folder: Path) -> Proposals:
+    """The labelled images of an nnU-Net raw dataset; none if the folder is not one.
+
+    Raises:
+        InputError: it is one, and it cannot be read.
+    """
+    if not is_raw(folder):
         return ()
     dataset = read_dataset(folder)
     if not dataset.current:  # a dataset.json of version 1 may be one of the Decathlon
@@ -105,14 +112,18 @@ def _nnunet_set(folder: Path, dataset: Dataset) -> Proposals:
     table = read_table(NnUNet(folder), MaskLabels())
     with reading():
         form = table.source.form(table[0])
-    # Channels in files of their own are one image only together; else each file says what its values are.
-    seen = None if any(files for _, files in sheets.values()) else _seen(folder, table)
+    seen = look_at(_few([path for row in range(len(table)) for path in table.paths(row)]))
     return (
         FoundAnnotations(
-            "masks", folder, folder, "", names, count, seen.form if seen else form, seen.equal if seen else True,
-            splits=splits, layout="nnunet", exclusive=not dataset.regions, seen=seen,
+            "masks", folder, folder, "", names, count, form, seen.equal, splits=splits, layout="nnunet",
+            exclusive=not dataset.regions, seen=seen,
         ),
     )  # fmt: skip
+
+
+def _few(files: Sequence[Path]) -> Sequence[Path]:
+    """All files if they are small; the scales of scanners differ, so a few volumes may not show the range of all."""
+    return files if sum(path.stat().st_size for path in files) <= _READ_WHOLE else spread(files)
 
 
 def _voc(folder: Path) -> Proposals:

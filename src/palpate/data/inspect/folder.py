@@ -20,7 +20,7 @@ from palpate.data.formats.registry import is_series
 from palpate.data.image_files import folders_in
 from palpate.data.inspect.columns import MOST_CLASSES, SPLITS, sorted_splits, split_rank, spread
 from palpate.data.inspect.label_columns import Choice, classes_of, finding_columns, finding_lists
-from palpate.data.inspect.searched import ANNOTATED, searched_folders
+from palpate.data.inspect.searched import ANNOTATED, NNUNET, searched_folders
 from palpate.data.inspect.seen import OtherKindError, Seen, UnreadError, broken, look_at, reading, reasons
 from palpate.data.inspect.table_faults import why_no_labels
 from palpate.data.inspect.table_look import TABLE_SUFFIXES, TableLook, other_table
@@ -231,7 +231,7 @@ def _classes(values: Counter[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def _folder_layout(root: Path) -> FoundClasses | None:
     below = folders_in(root)
     names = {path.name.lower() for path in below}
-    if not below or names & {*ANNOTATED, *SPLITS} or any(map(_is_volume, below)):
+    if not below or names & {*ANNOTATED, *SPLITS, *NNUNET} or any(map(_is_volume, below)):
         return None
     sets = [path for path in below if _is_described(path)]
     # Class folders that each hold images and their masks are classes; one such folder among others is a set of its own.

@@ -60,6 +60,7 @@ class FoundAnnotations:
         others: folders or columns of masks, or rules for their names, or data sets, that would do as well.
         notes: what the user should know of the images, in sentences.
         lists: the column of a CSV whose cells list findings.
+        folds: `splits_final.json` of nnU-Net, where a split is a fold of it.
     """
 
     kind: Kind
@@ -96,6 +97,7 @@ class FoundAnnotations:
     mode: BoxMode = "xyxy"
     fractions: bool = False
     doubtful: bool = False
+    folds: Path | None = None
 
     def describe(self) -> str:
         """In one line for a terminal."""
@@ -113,6 +115,7 @@ class FoundAnnotations:
         listing, listing_file = self.listing or (self.path, self.file)
         values: dict[str, object] = {
             "split": split,
+            "splits": self.folds,
             "images": self.images,
             "image_name": self.naming.image,
             "mask_name": self.naming.mask,

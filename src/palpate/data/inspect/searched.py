@@ -14,6 +14,9 @@ ANNOTATED = (
 )
 """Names of folders with images or masks of an annotated set, which are not a class."""
 
+NNUNET = ("nnunet_raw", "nnunet_preprocessed", "nnunet_results")
+"""Names of the three folders of a workspace of nnU-Net, which are not classes."""
+
 _MOST_FOLDERS = 64
 _DEEP = 3
 

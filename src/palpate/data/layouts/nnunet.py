@@ -15,13 +15,14 @@ from palpate.data.cases import listed
 from palpate.data.formats.registry import header_of
 from palpate.data.json_file import entry, path_from, read_json, unique
 from palpate.data.layouts.layout import LabelFields, Layout
+from palpate.data.layouts.nnunet_folds import fold_of, validation_cases
 from palpate.data.listing import Listing, visible
 from palpate.data.rows import Rows
 from palpate.data.sheets import Line, Sheet
 from palpate.data.stacked import Stacked
 from palpate.errors import InputError
 
-__all__ = ["Dataset", "NnUNet", "nnunet_coding", "nnunet_sheet", "nnunet_splits", "read_dataset"]
+__all__ = ["Dataset", "NnUNet", "is_raw", "nnunet_coding", "nnunet_sheet", "nnunet_splits", "read_dataset"]
 
 Files = Mapping[str, tuple[str, ...]]
 """Paths of the channels of each image that has several files, by the first one."""
@@ -38,7 +39,9 @@ class NnUNet(Layout):
     Labels that are lists are structures that overlap; the label `ignore` does not count.
 
     Attributes:
-        split: `train` (Tr) or `test` (Ts); by default `test` where labelsTs holds files, else `train`.
+        split: `train` (Tr) or `test` (Ts); by default `test` where labelsTs holds files, else `train`. With `splits`
+            `fold 0`, `fold 1` ...: the cases of Tr that the network of this fold was not trained on.
+        splits: `splits_final.json`, which says what each fold was validated on.
     """
 
     called: ClassVar[str] = "an nnU-Net folder"
@@ -46,16 +49,19 @@ class NnUNet(Layout):
     reads: ClassVar[LabelFields] = {MaskLabels: ()}
 
     split: str | None = None
+    splits: Path | None = None
 
     def rows(self, labels: LabelKind) -> Rows:
         """The cases of the split; names are those of `dataset.json`, in its order by default.
 
         Raises:
-            InputError: a key, split, channel or label is missing, or the structures are others.
+            InputError: a key, split, fold, channel or label is missing, or the structures are others.
         """
         assert isinstance(labels, MaskLabels)
         dataset = read_dataset(self.path)
-        sheet, files = nnunet_sheet(dataset, self.split)
+        sheet, files = nnunet_sheet(dataset, self.split if self.splits is None else "train")
+        if self.splits is not None:
+            sheet = _of_fold(sheet, self.splits, fold_of(self.split))
         coding = nnunet_coding(dataset, labels)
         named = replace(labels, names=tuple(dataset.labels) if labels.names is None else labels.names)
         cases, masks = mask_cases(Listing(sheet, self.path), named, coding=coding)
@@ -69,6 +75,7 @@ class Dataset:
     Attributes:
         folder: where it lies.
         channels: channels of an image.
+        channel_names: what they are called, in order.
         labels: stored values of each structure, without background and the ignored one.
         regions: whether structures may overlap: one of them is a list of stored values.
         ignore: stored value that counts for nothing, or None.
@@ -85,6 +92,7 @@ class Dataset:
     ending: str
     listed: Mapping[str, Any]
     current: bool = False
+    channel_names: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -118,7 +126,25 @@ def read_dataset(folder: Path) -> Dataset:
     ending = entry(path, "", document, "file_ending", str) if "file_ending" in document else ".nii.gz"
     cases = entry(path, "", document, "dataset", dict) if "dataset" in document else {}
     ignored = ignore[0] if ignore else None
-    return Dataset(folder, len(channels), structures, regions, ignored, ending, cases, "channel_names" in document)
+    named = tuple(str(channels[key]) for key in sorted(channels, key=lambda key: (len(key), key)))
+    current = "channel_names" in document
+    return Dataset(folder, len(channels), structures, regions, ignored, ending, cases, current, named)
+
+
+def is_raw(folder: Path) -> bool:
+    """Whether a folder is a raw dataset, and not what nnU-Net made of one or trained on it: those have plans too."""
+    return (folder / "dataset.json").is_file() and not any(folder.glob("*[pP]lans*.json"))
+
+
+def _of_fold(sheet: Sheet, splits: Path, fold: int) -> Sheet:
+    wanted = validation_cases(splits, fold)
+    lines = {line.cells["case"]: line for line in sheet.lines}
+    if missing := [name for name in wanted if name not in lines]:
+        raise InputError(
+            f"{splits}: fold {fold} was validated on {listed(missing)}, and {sheet.path.parent} has no such cases in "
+            "imagesTr. Give the dataset and the splits of one training."
+        )
+    return sheet._replace(lines=[lines[name] for name in wanted])
 
 
 def nnunet_coding(dataset: Dataset, labels: MaskLabels) -> Coding:

@@ -66,7 +66,7 @@ def _one_layout(section: DataSection) -> Iterator[Problem]:
 
 def _urls(section: DataSection) -> Iterator[Problem]:
     """A URL can only be where the images of a table start."""
-    for name in (*LAYOUTS, "images", "boxes", "field"):
+    for name in (*LAYOUTS, "images", "boxes", "field", "splits"):
         written = getattr(section, name)
         if written is None or not is_url(written):
             continue

@@ -31,6 +31,11 @@ class DataSection(_Layouts):
     """Split of an archive, a datalist, or a VOC, YOLO or nnU-Net folder (`train`, `test`). Default: for an nnU-Net
     folder `test` if it has labels, else `train`; for a datalist its only labelled list; for a YOLO set `test`, else
     `val`. For a CSV: see `where`."""
+    splits: str | None = Field(
+        default=None, examples=['splits = "nnUNet_preprocessed/Dataset004_Hippocampus/splits_final.json"']
+    )
+    """For an nnU-Net folder: its `splits_final.json`. With `split = "fold 0"` the cases are those that the network of
+    this fold was validated on, and not trained on."""
     images: str | None = None
     """Folder that the paths of a CSV, datalist or COCO file start from, by default the folder of that file. With
     `masks`: the folder of the images, by default the folder of the masks. For a CSV also a URL: `s3://bucket/scans`."""
