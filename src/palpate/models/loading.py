@@ -20,6 +20,7 @@ from palpate.models.endpoint import EndpointModel
 from palpate.models.factory import build, importable
 from palpate.models.fit import fit
 from palpate.models.huggingface import load_huggingface
+from palpate.models.inputs.module import WithInputs, require_alone
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
 from palpate.models.stored.exported import load_exported
@@ -63,6 +64,10 @@ def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     """As `load_model`, with notes for the report."""
     loaded = _load(source, root, allow_pickle)
     module = loaded.module
+    if source.inputs:
+        module = WithInputs(module, list(source.inputs))
+    else:
+        require_alone(module)
     if source.output is not None and source.onnx is None:
         module = Chosen(module, source.output)
     if source.outputs != "logits":

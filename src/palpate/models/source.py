@@ -14,6 +14,7 @@ from palpate.models.bundle import bundle_files
 from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.huggingface import huggingface_files
+from palpate.models.inputs.kinds import faults
 from palpate.models.stored.onnx_files import onnx_files
 
 Outputs = Literal["logits", "softmax", "sigmoid"]
@@ -47,6 +48,7 @@ class ModelSource:
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
         outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which become logits.
         boxes: what the boxes of a detector are, if they are not corners in fractions.
+        inputs: what the model is given besides images, as `palpate.models.inputs` reads it.
 
     Paths are relative to the folder of the plan.
 
@@ -69,6 +71,7 @@ class ModelSource:
     endpoint: Endpoint | None = None
     outputs: Outputs = "logits"
     boxes: BoxForm | None = None
+    inputs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, text in contradictions(self):
@@ -88,7 +91,7 @@ class ModelSource:
             InputError: a file cannot be read, or an argument is not a plain value.
         """
         said = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "endpoint"}
-        said["arguments"] = dict(self.arguments)
+        said["arguments"], said["inputs"] = dict(self.arguments), dict(self.inputs)
         said["endpoint"] = self.endpoint and self.endpoint.identity()
         try:
             named = json.dumps({n: v for n, v in said.items() if v or (n == "output" and v == 0)}, sort_keys=True)
@@ -153,6 +156,10 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
         yield "weights_entry", "it belongs to a file of weights, and none is named. Remove it, or give weights."
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
+    yield from ((f"inputs.{name}", text) for name, text in faults(said.inputs))
+    if said.inputs and given[:1] in (["endpoint"], ["onnx"]):
+        what = "a service" if given[0] == "endpoint" else "an ONNX file"
+        yield "inputs", f"{what} is given the image alone. Remove it, or name the model by factory or torchscript."
     if said.output is not None and given[:1] == ["endpoint"]:
         yield "output", "model.endpoint.scores already says where the scores of a service are. Remove it."
     if said.output is not None and given[:1] == ["huggingface"]:

@@ -129,6 +129,14 @@ class ModelSection(Section):
     """Entry of a checkpoint that holds the weights, or the prefix of their names, if there are several."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
+    inputs: dict[str, Any] = Field(
+        default_factory=dict, examples=['inputs = {age = "age", sex = {column = "sex", values = {F = 0, M = 1}}}']
+    )
+    """What the model is given besides the image, fixed under attack: keyword of its `forward` -> columns of the table.
+    `"age"`, a column of numbers, as (B,); `["age", "bmi"]` as (B, 2); `{column = "sex", values = {F = 0, M = 1}}` for
+    words; `{image = "lateral"}`, paths of another image, read and preprocessed like the image; and prompts in pixels of
+    the image, `{box = ["x1", "y1", "x2", "y2"]}` as (B, 4), `{points = ["x", "y"]}` as (B, points, 2), which the model
+    gets in pixels of its input."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
     """Lowest and highest stored value of an image."""
     preprocess: PreprocessSection = PreprocessSection()
