@@ -81,7 +81,7 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
     whole: dict[str, Callable[[Path], nn.Module]] = {
         "torchscript": partial(load_torchscript, allow_code=allow_pickle),
         "exported": partial(load_exported, allow_pickle=allow_pickle),
-        "huggingface": load_huggingface,
+        "huggingface": partial(load_huggingface, texts=source.texts, root=root, inputs=source.inputs),
         "onnx": partial(OnnxGradients if source.onnx_gradients else OnnxModel, output=source.output),
     }
     for name, load in whole.items():

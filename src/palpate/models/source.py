@@ -39,7 +39,8 @@ class ModelSource:
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
-        huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
+        huggingface: a folder with `config.json` and safetensors of an image classifier, a semantic segmenter, a SAM
+            or a CLIP.
         timm: name of a network of timm; it needs `weights`.
         onnx: an ONNX file. It is a black box unless `onnx_gradients`.
         output: which output is read, if the model returns a dict, a tuple or a list: a name, a place from 0, or
@@ -48,6 +49,7 @@ class ModelSource:
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
         outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which become logits.
         boxes: what the boxes of a detector are, if they are not corners in fractions.
+        texts: of the classes, for a model that compares images with texts.
         inputs: what the model is given besides images, as `palpate.models.inputs` reads it.
 
     Paths are relative to the folder of the plan.
@@ -71,6 +73,7 @@ class ModelSource:
     endpoint: Endpoint | None = None
     outputs: Outputs = "logits"
     boxes: BoxForm | None = None
+    texts: tuple[str | tuple[str, ...], ...] = ()
     inputs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -120,7 +123,7 @@ class ModelSource:
         if self.bundle is not None:
             found += bundle_files(root / self.bundle)
         if self.huggingface is not None:
-            found += huggingface_files(root / self.huggingface)
+            found += huggingface_files(root / self.huggingface, texts=bool(self.texts))
         if self.onnx is not None:
             found += onnx_files(root / self.onnx)
         return tuple(found)
@@ -157,6 +160,8 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
     yield from ((f"inputs.{name}", text) for name, text in faults(said.inputs))
+    if said.texts and given[:1] != ["huggingface"]:
+        yield "texts", "they belong to a CLIP or SigLIP model of huggingface. Remove them, or name its folder."
     if said.inputs and given[:1] in (["endpoint"], ["onnx"]):
         what = "a service" if given[0] == "endpoint" else "an ONNX file"
         yield "inputs", f"{what} is given the image alone. Remove it, or name the model by factory or torchscript."

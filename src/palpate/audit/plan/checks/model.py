@@ -39,6 +39,16 @@ def model_problems(section: ModelSection, table: str = "model") -> Iterator[Prob
         yield (table, "inferer", *field), text
 
 
+def text_problems(plan: PlanFields) -> Iterator[Problem]:
+    """Whether there is a text for each class."""
+    texts, names = plan.model.texts, plan.task.names
+    if texts and len(texts) != len(names):
+        words = "1 class has a text" if len(texts) == 1 else f"{len(texts)} classes have a text"
+        yield ("model", "texts"), f"{words}, and the task has {len(names)}. Write one per class, in their order."
+    if any(not text.strip() for one in texts for text in ([one] if isinstance(one, str) else one or [""])):
+        yield ("model", "texts"), "one of them is empty. Write what an image of the class shows."
+
+
 def input_problems(plan: PlanFields) -> Iterator[Problem]:
     """Whether the inputs besides the image can be found, and given to the model as it is evaluated."""
     inputs = inputs_of(plan.model.inputs)

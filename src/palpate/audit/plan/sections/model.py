@@ -99,7 +99,13 @@ class ModelSection(Section):
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
     """A MONAI bundle's folder; its inference configuration defines the network."""
     huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
-    """A folder with `config.json` and safetensors: an image classifier or a semantic segmenter of transformers."""
+    """A folder with `config.json` and safetensors of transformers: an image classifier, a semantic segmenter, a SAM
+    (with a prompt in `inputs`: `box`, `points`, `labels`), or a CLIP or SigLIP (with `texts`)."""
+    texts: tuple[str | tuple[str, ...], ...] = Field(
+        default=(), examples=['texts = ["a chest X-ray without findings", "a chest X-ray of pneumonia"]']
+    )
+    """For a CLIP or SigLIP: a text per class, in the order of `task.classes` or `task.findings`; a list of texts of one
+    class is averaged. Their embeddings are computed once and stored beside the plan."""
     timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
