@@ -8,7 +8,6 @@ training without any defence; about four minutes on one core. `nnUNetv2_predict`
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.inputs.module import require_alone
 from palpate.models.loading import ModelSource, load_model, weights_digest
 from palpate.models.stored.exported import Exported
 from palpate.victim import Tuning, Victim
@@ -189,10 +190,13 @@ class TwoInputs(nn.Module):
         return a + b
 
 
-def test_several_inputs_are_refused() -> None:
-    program = torch.export.export(TwoInputs(), (images(), images()))
-    with pytest.raises(InputError, match=r"takes 2 inputs, and palpate gives one"):
-        Exported(program, Path("m.pt2"))
+def test_further_inputs_are_given_as_at_export_and_refused_where_the_plan_names_none() -> None:
+    for placed, named in (((images(), images()), {}), ((images(),), {"b": images()})):
+        module = Exported(torch.export.export(TwoInputs(), placed, named), Path("m.pt2"))
+        assert module.further == ("b",)
+        torch.testing.assert_close(module(images(), b=2 * images()), 3 * images())
+    with pytest.raises(InputError, match=r"takes 2 inputs, and palpate gives one.*\[model.inputs\] with b"):
+        require_alone(module)
 
 
 def test_files_that_are_no_exported_programs(tmp_path: Path, program: Path) -> None:

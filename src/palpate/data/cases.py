@@ -28,6 +28,8 @@ class Case:
         origin: position in the file or folder that it was listed in, from 0; a filter does not change it.
         upright: whether the pixels are turned as the file's orientation says.
         file: path of the file from the table's images, if that is not the name; otherwise empty.
+        cells: what the columns that the model is given too hold, in their order.
+        views: paths of further images that the model is given too, from the table's images.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Case:
     region: str = ""
     file: str = ""
     upright: bool = False
+    cells: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

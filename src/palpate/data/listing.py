@@ -28,27 +28,33 @@ class About:
         site: where it was taken.
         scanner: manufacturer and model.
         region: path of a mask that `threat.region` may name; an empty cell is no mask.
+        cells: several columns, which the model is given besides the image.
+        views: several columns with paths of further images, which the model is given too.
     """
 
     group: str | None = None
     site: str | None = None
     scanner: str | None = None
     region: str | None = None
+    cells: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Those that are named."""
-        return tuple(filter(None, (self.group, self.site, self.scanner, self.region)))
+        return (*filter(None, (self.group, self.site, self.scanner, self.region)), *self.cells, *self.views)
 
     def case(self, listing: Listing, line: Line, name: str, origin: int) -> Case:
         """The case, of class -1, that a line stands for.
 
         Raises:
-            InputError: the group is empty, or the region's mask does not exist.
+            InputError: the group is empty, or the region's mask or a further image does not exist.
         """
         site, scanner = (line.cells[column] if column else "" for column in (self.site, self.scanner))
         group = self._group(listing.sheet, line) or name
-        return Case(name, -1, group, origin, site, scanner, self._region(listing, line))
+        cells = tuple(line.cells[column] for column in self.cells)
+        views = tuple(listing.locate(line, column, "leave the image out") for column in self.views)
+        return Case(name, -1, group, origin, site, scanner, self._region(listing, line), cells=cells, views=views)
 
     def _group(self, sheet: Sheet, line: Line) -> str | None:
         if self.group and not line.cells[self.group]:

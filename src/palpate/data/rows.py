@@ -143,6 +143,16 @@ class Rows:
         with self._reading(row) as case:
             return region_mask(self.source.root, case)
 
+    def view(self, row: int, number: int) -> Array:
+        """Pixels of a further image of one row, read as the image itself is; raises InputError if it cannot be read."""
+        with self._reading(row) as case:
+            return self.source.read(_seen(case, case.views[number]))
+
+    def view_header(self, row: int, number: int) -> Header:
+        """What the file of a further image says about it; raises InputError if it cannot be read."""
+        with self._reading(row) as case:
+            return self.source.header(_seen(case, case.views[number]))
+
     def paths(self, row: int) -> tuple[Path, ...]:
         """The file, the series folder, or the files of the channels of one row; none if images have no files."""
         return self.source.paths(self._here(row)) if isinstance(self.source, Folder) else ()
@@ -193,7 +203,8 @@ class Rows:
     def _files(self, case: Case) -> tuple[Path, ...]:
         drawn = () if self.annotations is None else self.annotations.files(case)
         region = (self.source.root / case.region,) if case.region and isinstance(self.source, Folder) else ()
-        return (*self.source.files(case), *drawn, *region)
+        views = (path for view in case.views for path in self.source.files(_seen(case, view)))
+        return (*self.source.files(case), *drawn, *region, *views)
 
     def turned(self) -> Self:
         """The rows, with images turned by their files' orientation; masks and boxes are drawn on these."""
@@ -305,11 +316,13 @@ class Rows:
             return self._hashed(case)
 
     def _hashed(self, case: Case) -> bytes:
-        parts = [case.name, case.label, case.group]
+        parts: list[object] = [case.name, case.label, case.group]
         if case.upright:
             parts += ["upright"]
         if case.site or case.scanner or case.region:  # identities from before these columns stay as they are
             parts += [case.site, case.scanner, case.region]
+        if case.cells or case.views:
+            parts += ["inputs", [*case.cells], [*case.views]]
         named = json.dumps(parts).encode()
         digest = hashlib.sha256(len(named).to_bytes(8, "big") + named)
         image = self.source.content(case)
@@ -318,4 +331,11 @@ class Rows:
             digest.update(len(image).to_bytes(8, "big") + self.annotations.content(case))
         if case.region and isinstance(self.source, Folder):
             digest.update(self.source.content(replace(case, file=case.region)))
+        for view in case.views:
+            digest.update(hashlib.sha256(self.source.content(_seen(case, view))).digest())
         return digest.digest()
+
+
+def _seen(case: Case, view: str) -> Case:
+    """A further image of a case, as a case of its own."""
+    return replace(case, file=view, views=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -85,6 +86,7 @@ def load_material(
     inferer = trained_inferer(judged.inferer, settings.batch)
     trained = Victim(judged.module, judged.bounds, preprocess=judged.preprocess, inferer=inferer)
     training, validation = replace(training, victim=trained), replace(validation, victim=judged)
+    _require_batches(training, rows, window_of(inferer) is not None or settings.augment != "none")
     return Material(
         plan,
         settings,
@@ -209,6 +211,23 @@ def _keeps_grid(subject: Subject) -> bool:
     with subject.victim:
         prepared = images if subject.victim.preprocess is None else subject.victim.preprocess(images)
     return prepared.shape[2:] == images.shape[2:]
+
+
+def _require_batches(training: Subject, rows: Split, cut: bool) -> None:
+    """Refuse inputs besides the image that leave no batches, or that do not move with it; raises InputError."""
+    inputs = training.beside.inputs
+    if cut and (moving := [name for name, one in inputs.items() if one.moves]):
+        raise InputError(
+            f"model.inputs.{moving[0]}: harden.augment and windows change images, and this input would stay as it is. "
+            "Leave them out."
+        )
+    alike = Counter(training.beside.form(training.table, row) for row in rows.training)
+    single = sum(count == 1 for count in alike.values())
+    if inputs and 2 * single > len(rows.training):
+        raise InputError(
+            f"model.inputs: {single} of {len(rows.training)} training images have {', '.join(inputs)} like no other "
+            "image, and images of a batch have the same. Round the columns for the training, such as age to decades."
+        )
 
 
 def _budget(plan: Plan, settings: HardenSection, training: Subject) -> float:

@@ -99,8 +99,10 @@ def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -
     said = f"model: it fails on images of shape {list(shape)}: {type(error).__name__}: {first_line(error)}."
     if isinstance(error, TypeError) and (found := _WANTED.search(text)):
         wraps = "Wrap it in a factory" if where == "plan" else "Wrap it"
+        columns = "; or take it from columns of the table: [model.inputs]" if where == "plan" else ""
         return InputError(
-            f"{said} palpate gives it images only. {wraps}: a module whose forward(self, images) fills in {found[1]}."
+            f"{said} palpate gives it images only. {wraps}: a module whose forward(self, images) fills in {found[1]}"
+            f"{columns}."
         )
     for cause in _CAUSES:
         if re.search(cause.says, text):

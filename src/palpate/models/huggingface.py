@@ -1,10 +1,10 @@
-"""Image classifiers and semantic segmenters of Hugging Face from a local folder: no internet, no code from it."""
+"""Models of Hugging Face from a local folder: no internet, no code from it."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.foundation.promptable import NO_PROMPT, Promptable
+from palpate.models.foundation.zero_shot import TOKENIZER, Texts, zero_shot
 
 _LARGEST = 10_000_000
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_AUTO = {
+    "classification": "AutoModelForImageClassification",
+    "segmentation": "AutoModelForSemanticSegmentation",
+    "promptable": "SamModel",
+    "zero-shot": "AutoModel",
+}
+"""The class that loads each kind of model."""
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -38,7 +47,7 @@ class HuggingFaceFacts:
     """What a folder says about its model; None or empty if it says nothing.
 
     Attributes:
-        kind: `classification` or `segmentation`.
+        kind: `classification`, `segmentation`, `promptable` (SAM) or `zero-shot` (CLIP, SigLIP).
         classes: their names, in the order of the outputs.
         size: height and width of the input.
         mean: subtracted, in the values after `rescale`.
@@ -69,13 +78,13 @@ class HuggingFaceFacts:
 def is_huggingface(folder: Path) -> bool:
     """Whether a folder looks like a model of transformers for classes or masks."""
     try:
-        return _kind(_json(folder / "config.json")) is not None
+        return _kind(_json(folder / "config.json")) in ("classification", "segmentation")
     except InputError:
         return False
 
 
-def huggingface_files(folder: Path) -> tuple[Path, ...]:
-    """The files that decide what the model computes: its configuration and its safetensors.
+def huggingface_files(folder: Path, *, texts: bool = False) -> tuple[Path, ...]:
+    """The files that decide what the model computes: its configuration and its safetensors; of texts, its tokenizer's.
 
     Raises:
         InputError: the folder is not such a model, or has no safetensors.
@@ -98,17 +107,29 @@ def huggingface_files(folder: Path) -> tuple[Path, ...]:
             else "Download model.safetensors too."
         )
         raise InputError(f"model.huggingface: {folder} has no model.safetensors. {fix}")
-    return (folder / "config.json", *weights)
+    tokenizer = [folder / name for name in TOKENIZER if texts and (folder / name).is_file()]
+    return (folder / "config.json", *weights, *tokenizer)
 
 
-def load_huggingface(folder: Path) -> nn.Module:
+def load_huggingface(folder: Path, texts: Texts = (), root: Path = Path(), inputs: Collection[str] = ()) -> nn.Module:
     """The model of a folder, only from safetensors.
 
+    Args:
+        folder: the model's.
+        texts: of the classes, for CLIP and SigLIP.
+        root: folder of the plan, beside which their embeddings are stored.
+        inputs: what the model is given besides the image: a prompt, for SAM.
+
     Raises:
-        InputError: the folder is not such a model, its weights do not fit, or transformers is missing.
+        InputError: the folder is not such a model, its weights do not fit, texts or a prompt are missing, or
+            transformers is.
     """
-    huggingface_files(folder)
+    files = huggingface_files(folder, texts=bool(texts))
     kind = _require_kind(folder)
+    if kind == "promptable" and not {"box", "points"} & set(inputs):
+        raise InputError(NO_PROMPT)
+    if (kind == "zero-shot") != bool(texts):
+        raise InputError(_TEXTS if kind == "zero-shot" else f"model.texts: {folder} takes no texts. Remove them.")
     with _offline():
         try:
             import transformers
@@ -116,10 +137,9 @@ def load_huggingface(folder: Path) -> nn.Module:
             raise InputError(
                 "model.huggingface: these models need a package. Install it: pip install 'palpate[huggingface]'."
             ) from error
-        name = "AutoModelForImageClassification" if kind == "classification" else "AutoModelForSemanticSegmentation"
         try:
             with torch.random.fork_rng(devices=[]):
-                model, loading = getattr(transformers, name).from_pretrained(
+                model, loading = getattr(transformers, _AUTO[kind]).from_pretrained(
                     folder,
                     local_files_only=True,
                     trust_remote_code=False,
@@ -131,9 +151,17 @@ def load_huggingface(folder: Path) -> nn.Module:
             raise InputError(
                 f"model.huggingface: {folder} cannot be loaded ({type(error).__name__}: {what})."
             ) from error
-    _require_all(folder, loading)
-    module: nn.Module = Logits(model.float().eval())
-    return module
+        _require_all(folder, loading)
+        model = model.float().eval()
+        if kind == "zero-shot":
+            return zero_shot(model, folder, texts, root, files)
+    return Promptable(model) if kind == "promptable" else Logits(model)
+
+
+_TEXTS = (
+    "model.texts: this model compares images with texts, and the plan has none. Write one per class, in their order: "
+    'texts = ["a chest X-ray without findings", "a chest X-ray of pneumonia"].'
+)
 
 
 def huggingface_facts(folder: Path) -> HuggingFaceFacts:
@@ -186,7 +214,7 @@ def _require_kind(folder: Path) -> str:
     kind = _kind(config)
     if kind is None:
         raise InputError(
-            f"model.huggingface: {folder} is not an image classifier or semantic segmenter (config.json names "
+            f"model.huggingface: {folder} is no image classifier, semantic segmenter, SAM or CLIP (config.json names "
             f"{str(config.get('architectures'))[:80]}). For a detector, use a factory and "
             "palpate.models.detectors.huggingface."
         )
@@ -204,6 +232,10 @@ def _kind(config: dict[str, Any]) -> str | None:
             return "classification"
         if str(name).endswith("ForSemanticSegmentation"):
             return "segmentation"
+        if str(name) == "SamModel":
+            return "promptable"
+        if str(name) in ("CLIPModel", "SiglipModel"):
+            return "zero-shot"
     return None
 
 

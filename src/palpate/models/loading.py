@@ -20,6 +20,7 @@ from palpate.models.endpoint import EndpointModel
 from palpate.models.factory import build, importable
 from palpate.models.fit import fit
 from palpate.models.huggingface import load_huggingface
+from palpate.models.inputs.module import WithInputs, require_alone
 from palpate.models.nnunet.folder import read_trained
 from palpate.models.nnunet.network import load_folds
 from palpate.models.outputs import Chosen
@@ -65,6 +66,10 @@ def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     """As `load_model`, with notes for the report."""
     loaded = _load(source, root, allow_pickle)
     module = loaded.module
+    if source.inputs:
+        module = WithInputs(module, list(source.inputs))
+    else:
+        require_alone(module)
     if source.output is not None and source.onnx is None:
         module = Chosen(module, source.output)
     if source.outputs != "logits":
@@ -78,7 +83,7 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
     whole: dict[str, Callable[[Path], nn.Module]] = {
         "torchscript": partial(load_torchscript, allow_code=allow_pickle),
         "exported": partial(load_exported, allow_pickle=allow_pickle),
-        "huggingface": load_huggingface,
+        "huggingface": partial(load_huggingface, texts=source.texts, root=root, inputs=source.inputs),
         "onnx": partial(OnnxGradients if source.onnx_gradients else OnnxModel, output=source.output),
     }
     for name, load in whole.items():

@@ -14,6 +14,7 @@ from palpate.models.bundle import bundle_files
 from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.huggingface import huggingface_files
+from palpate.models.inputs.kinds import faults
 from palpate.models.nnunet.folder import read_trained
 from palpate.models.stored.onnx_files import onnx_files
 
@@ -39,7 +40,8 @@ class ModelSource:
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
-        huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
+        huggingface: a folder with `config.json` and safetensors of an image classifier, a semantic segmenter, a SAM
+            or a CLIP.
         nnunet: a trained folder of nnU-Net v2, with `plans.json`, `dataset.json` and `fold_0`, `fold_1`, ...
         folds: the folds of `nnunet` that are averaged: numbers, or `all`; None: all numbered ones that are there.
         checkpoint: file name of the weights in each fold of `nnunet`; None: `checkpoint_final.pth`.
@@ -51,6 +53,8 @@ class ModelSource:
         endpoint: an HTTP endpoint that takes an image and returns scores: a black box.
         outputs: what the model returns: logits, or probabilities of a `softmax` or a `sigmoid`, which become logits.
         boxes: what the boxes of a detector are, if they are not corners in fractions.
+        texts: of the classes, for a model that compares images with texts.
+        inputs: what the model is given besides images, as `palpate.models.inputs` reads it.
 
     Paths are relative to the folder of the plan.
 
@@ -76,6 +80,8 @@ class ModelSource:
     endpoint: Endpoint | None = None
     outputs: Outputs = "logits"
     boxes: BoxForm | None = None
+    texts: tuple[str | tuple[str, ...], ...] = ()
+    inputs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, text in contradictions(self):
@@ -95,7 +101,7 @@ class ModelSource:
             InputError: a file cannot be read, or an argument is not a plain value.
         """
         said = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "endpoint"}
-        said["arguments"] = dict(self.arguments)
+        said["arguments"], said["inputs"] = dict(self.arguments), dict(self.inputs)
         said["endpoint"] = self.endpoint and self.endpoint.identity()
         try:
             named = json.dumps({n: v for n, v in said.items() if v or (n == "output" and v == 0)}, sort_keys=True)
@@ -124,7 +130,7 @@ class ModelSource:
         if self.bundle is not None:
             found += bundle_files(root / self.bundle)
         if self.huggingface is not None:
-            found += huggingface_files(root / self.huggingface)
+            found += huggingface_files(root / self.huggingface, texts=bool(self.texts))
         if self.nnunet is not None:
             found += read_trained(root / self.nnunet, self.folds, self.checkpoint).files
         if self.onnx is not None:
@@ -163,6 +169,12 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
     yield from _nnunet_contradictions(said)
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
+    yield from ((f"inputs.{name}", text) for name, text in faults(said.inputs))
+    if said.texts and given[:1] != ["huggingface"]:
+        yield "texts", "they belong to a CLIP or SigLIP model of huggingface. Remove them, or name its folder."
+    if said.inputs and given[:1] in (["endpoint"], ["onnx"]):
+        what = "a service" if given[0] == "endpoint" else "an ONNX file"
+        yield "inputs", f"{what} is given the image alone. Remove it, or name the model by factory or torchscript."
     if said.output is not None and given[:1] == ["endpoint"]:
         yield "output", "model.endpoint.scores already says where the scores of a service are. Remove it."
     if said.output is not None and given[:1] == ["huggingface"]:

@@ -15,6 +15,7 @@ from palpate.audit.plan.tables import listed
 from palpate.data.remote import is_url
 from palpate.data.table import Table
 from palpate.errors import InputError
+from palpate.models.inputs.kinds import Columns
 from palpate.storage.runs import RunFolder
 
 _TASK: TypeAdapter[TaskSection] = TypeAdapter(TaskSection)
@@ -29,12 +30,14 @@ class Listed:
         task: its table `[task]`.
         root: folder that paths start from.
         seed: decides which images `data.limit` keeps.
+        beside: columns for the model; this page has none, and so reads none.
     """
 
     data: DataSection
     task: TaskSection
     root: Path
     seed: int
+    beside: Columns = Columns()
 
 
 @dataclass(frozen=True)

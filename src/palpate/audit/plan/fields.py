@@ -21,6 +21,7 @@ from palpate.audit.plan.sections.stability import StabilitySection
 from palpate.audit.plan.sections.survival import ExportSection, SurvivalSection
 from palpate.audit.plan.sections.tasks import TaskSection
 from palpate.audit.plan.sections.threat import ThreatSection
+from palpate.models.inputs.kinds import Columns, columns_of, inputs_of
 from palpate.units import Scale, radius
 
 
@@ -75,6 +76,11 @@ class PlanFields(Section):
     @classmethod
     def _with_defaults_of_data(cls, document: Any) -> Any:
         return inherited(document)
+
+    @property
+    def beside(self) -> Columns:
+        """The columns of the table that the model is given besides the image."""
+        return columns_of(inputs_of(self.model.inputs))
 
     @property
     def curve(self) -> Order:

@@ -11,6 +11,7 @@ from palpate.data.layouts.layout import Layout
 from palpate.data.layouts.registry import LAYOUTS, layout_named
 from palpate.data.listing import About
 from palpate.data.remote import Remote, is_url
+from palpate.models.inputs.kinds import Columns
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.data import DataSection
@@ -35,12 +36,15 @@ def labels_kind(task: TaskSection) -> type[LabelKind]:
     return _KINDS[task.kind]
 
 
-def layout_of(data: DataSection, root: Path) -> Layout:
-    """The layout that `[data]` names; paths start from `root`, the folder of the plan."""
+def layout_of(data: DataSection, root: Path, given: Columns) -> Layout:
+    """The layout that `[data]` names; paths start from `root`, the folder of the plan.
+
+    `given` are the columns that the model is given besides the image.
+    """
     name, group = str(data.layout), None if data.group == DICOM else data.group
     values = _given(data, data.model_fields_set)
     values |= {field: _place(root, values[field]) for field in _FOLDERS if field in values}
-    values["about"] = About(group, data.site, data.scanner, data.region)
+    values["about"] = About(group, data.site, data.scanner, data.region, given.cells, given.views)
     return layout_named(name, root / getattr(data, name), values)
 
 

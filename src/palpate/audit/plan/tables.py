@@ -13,6 +13,7 @@ from palpate.data.places import Places
 from palpate.data.remote import is_url
 from palpate.data.table import Table, read_table
 from palpate.errors import InputError, nearest
+from palpate.models.inputs.kinds import Columns
 
 if TYPE_CHECKING:
     from palpate.audit.plan.sections.data import DataSection
@@ -36,6 +37,10 @@ class NamesImages(Protocol):
     @property
     def root(self) -> Path:
         """The folder that its paths start from."""
+
+    @property
+    def beside(self) -> Columns:
+        """The columns that the model is given besides the image."""
 
     @property
     def seed(self) -> int:
@@ -63,7 +68,7 @@ def listed(plan: NamesImages) -> Table:
             if not (plan.root / written).exists():
                 raise InputError(f"data.{name}: {plan.root / written} does not exist. {_instead(plan.root / written)}")
     labels = labels_of(plan.data, plan.task, plan.root)
-    table = read_table(layout_of(plan.data, plan.root), labels).placed(places)
+    table = read_table(layout_of(plan.data, plan.root, plan.beside), labels).placed(places)
     if plan.data.nan is not None:
         table = table.with_nan(plan.data.nan)
     if plan.data.orientation == "exif":

@@ -22,6 +22,7 @@ from palpate.audit.plan.sections.tasks import SegmentationSection
 from palpate.audit.plan.tables import load_table
 from palpate.audit.plan.tasks import Grid
 from palpate.audit.subject import collate
+from palpate.audit.subject.beside import Beside
 from palpate.audit.subject.decoded import Decoded
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
@@ -32,6 +33,8 @@ from palpate.data.formats.scan import Header
 from palpate.data.table import Table
 from palpate.defences.makers import LoadedNetwork
 from palpate.errors import InputError
+from palpate.models.inputs.kinds import inputs_of
+from palpate.models.inputs.module import shown_by
 from palpate.models.loading import load_noted, weights_digest
 from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocessing
@@ -66,6 +69,7 @@ class Subject:
         structures: names of the annotated structures, for regions.
         notes: remarks about how the model was loaded.
         surrogate: the other model of the plan.
+        beside: what the model is given besides each image.
     """
 
     victim: Victim
@@ -84,6 +88,7 @@ class Subject:
     structures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     surrogate: Surrogate | None = None
+    beside: Beside = Beside({})
     # Not an argument: a copy with other files, or in another process, begins with none.
     _decoded: Decoded = field(default_factory=Decoded, init=False, repr=False, compare=False)
 
@@ -123,14 +128,27 @@ class Subject:
     def images(self, rows: Sequence[int]) -> Tensor:
         """Images (B, C, *spatial) of some rows of one shape and spacing in values, float32, on the device.
 
-        The victim's preprocessing gets their spacing, so that it treats these rows as in the clinic.
+        The model is prepared for them, as `prepare` says.
         """
-        self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
-        self.victim.inferer = placed(self.victim.inferer, self.spacing_of(rows[0]))
-        if self.surrogate is not None:
-            self.surrogate.prepare(self.spacing_of(rows[0]))
+        if self.beside.inputs and len({self._form(row) for row in rows}) > 1:
+            raise ValueError("images with different inputs cannot be shown to a model together")
+        self.prepare(rows[0])
         pixels = np.stack([self._decoded.of(row, self.table.image).astype(np.float32) for row in rows])
         return torch.from_numpy(pixels).to(self.device)
+
+    def prepare(self, row: int, victim: Victim | None = None) -> None:
+        """From now on, a model is shown images that are like this one in spacing and in what is given besides them.
+
+        So it treats them as in the clinic. Every image that a model is shown was read, or prepared for, just before.
+        `victim` is another one that sees the images; by default the subject's, and its surrogate.
+        """
+        preprocess, asked = self.preprocess.at(self.spacing_of(row)), victim or self.victim
+        asked.preprocess = preprocess
+        asked.inferer = placed(asked.inferer, self.spacing_of(row))
+        if self.surrogate is not None and victim is None:
+            self.surrogate.prepare(self.spacing_of(row))
+        for shown in shown_by(asked.module) if self.beside.inputs else ():
+            shown.set(self.beside.values(self.table, row, self.headers[row], preprocess))
 
     def targets(self, rows: Sequence[int]) -> Tree:
         """The annotations of some rows of one shape, as the task expects them, on the device."""
@@ -150,20 +168,24 @@ class Subject:
         return mapped(lambda tensor: tensor.to(self.device), targets)
 
     def batches(self, rows: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-        """The rows in their order, at most `size` at once; images of different shape or spacing are not mixed."""
+        """The rows in their order, at most `size` at once.
+
+        Images of different shape or spacing, or with different inputs besides them, are not mixed.
+        """
         for _, group in groupby(rows, key=self._form):
             same = tuple(group)
             for start in range(0, len(same), size):
                 yield same[start : start + size]
 
     def like_first(self, rows: Sequence[int]) -> tuple[int, ...]:
-        """Those of some rows whose images have the shape and spacing of the first one."""
+        """Those of some rows whose images have the shape, the spacing and the other inputs of the first one."""
         first = self._form(rows[0])
         return tuple(row for row in rows if self._form(row) == first)
 
     def _form(self, row: int) -> tuple[Any, ...]:
         spacing = self.spacing_of(row)
-        return self.shape_of(row), self.preprocess.at(spacing), placed(self.victim.inferer, spacing)
+        seen = self.preprocess.at(spacing), placed(self.victim.inferer, spacing)
+        return self.shape_of(row), *seen, self.beside.form(self.table, row)
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """The identity of the model and of some images, as JSON."""
@@ -221,6 +243,9 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
     counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names), plan.data.spacing)
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
     _require_regions(plan.threat.region, table, structures)
+    beside = Beside(inputs_of(plan.model.inputs))
+    for row in range(len(table)) if beside.inputs else ():
+        beside.require(table, row, headers[row])
     say(f"Found {len(table)} images. Loading the model.")
     return Subject(
         table=table,
@@ -233,6 +258,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
         scale=scale,
         region=plan.threat.region,
         structures=structures,
+        beside=beside,
         **_loaded_model(plan, preprocess, allow_pickle),
     )
 

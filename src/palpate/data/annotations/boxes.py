@@ -173,6 +173,8 @@ def _cases(listing: Listing, paths: Sequence[str]) -> list[Case]:
             (about.site, case.site, first.site),
             (about.scanner, case.scanner, first.scanner),
             (about.region, case.region, first.region),
+            *zip(about.cells, case.cells, first.cells, strict=True),
+            *zip(about.views, case.views, first.views, strict=True),
         ):
             if given != before:
                 raise InputError(

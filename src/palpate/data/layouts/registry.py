@@ -23,7 +23,7 @@ from palpate.data.layouts.voc import PascalVoc
 from palpate.data.layouts.yolo import Yolo
 from palpate.data.listing import About
 
-__all__ = ["LAYOUTS", "fields_of", "help_of", "layout_named"]
+__all__ = ["LAYOUTS", "fields_of", "has_columns", "help_of", "layout_named"]
 
 LAYOUTS: dict[str, type[Layout]] = {
     "table": CsvTable,
@@ -50,8 +50,13 @@ def fields_of(name: str) -> frozenset[str]:
     """The fields of `[data]` that a layout reads, besides its own name: those of the layout and those of its labels."""
     kind = LAYOUTS[name]
     own = {field.name for field in fields(kind)} - {"path"}
-    about = set(About.__slots__) if "about" in own else set()
+    about = set(About.__slots__) - {"cells", "views"} if has_columns(name) else set()
     return frozenset(own - {"about"} | about | {field for used in kind.reads.values() for field in used})
+
+
+def has_columns(name: str) -> bool:
+    """Whether the images of a layout have columns, or keys, with more about each of them."""
+    return "about" in {field.name for field in fields(LAYOUTS[name])}
 
 
 def help_of(kind: type[Layout]) -> str:

@@ -38,7 +38,7 @@ class Reader(Protocol):
         """What must be equal in one batch besides the shape, such as the spacing."""
 
     def prepare(self, victim: Victim, row: int) -> None:
-        """Let the victim's preprocessing know the spacing of an image."""
+        """Let a victim know the spacing of an image, and what it is given besides the image."""
 
     def targets(self, rows: Sequence[int]) -> Tree:
         """Annotations of some rows of one shape, as the task expects them, on the device."""
@@ -75,13 +75,14 @@ class Table:
         return self.subject.shape_of(row)
 
     def form(self, row: int) -> Hashable:
-        """Its spacing, if the preprocessing depends on it."""
-        plain, spacing = self.subject.preprocess, self.subject.spacing_of(row)
-        return None if plain.at(spacing) == plain else spacing
+        """Its spacing, if the preprocessing depends on it, and what the model is given besides the image."""
+        subject = self.subject
+        plain, spacing = subject.preprocess, subject.spacing_of(row)
+        return None if plain.at(spacing) == plain else spacing, subject.beside.form(subject.table, row)
 
     def prepare(self, victim: Victim, row: int) -> None:
-        """Set the preprocessing at its spacing."""
-        victim.preprocess = self.subject.preprocess.at(self.subject.spacing_of(row))
+        """Set the preprocessing at its spacing, and the other inputs."""
+        self.subject.prepare(row, victim)
 
     def targets(self, rows: Sequence[int]) -> Tree:
         """Read from the files."""

@@ -79,7 +79,7 @@ class Measured:
         held: list[bool] = []
         for rows, images in self._batches():
             if other is not None:
-                other.preprocess = self.subject.victim.preprocess
+                self.subject.prepare(rows[0], other)
             streams = Streams([derive(self.seed, "proof", self.subject.table[row].name) for row in rows])
             targets, limits = self.subject.targets(rows), self.subject.limits(rows)
             result = attack(self.subject.victim, self.task, images, targets, generator=streams, limits=limits)

@@ -36,23 +36,27 @@ class Exported(nn.Module):
     """An exported program as a module that accepts `eval()`; it is always in evaluation mode.
 
     Args:
-        program: takes one tensor and was exported in evaluation mode.
+        program: takes images first, and was exported in evaluation mode; further inputs are given by name.
         path: its file, for messages.
 
     Raises:
-        InputError: the program takes several inputs, or was exported in training mode.
+        InputError: the program does not take images, or was exported in training mode.
+
+    Attributes:
+        further: names of the inputs after the images.
     """
 
     def __init__(self, program: ExportedProgram, path: Path):
         super().__init__()
         self.path = path
-        self.fixed = _fixed_shape(program, path)
+        self.fixed, self.further = _inputs(program, path)
+        self._positional = program.call_spec.in_spec.child(0).num_children - 1
         _require_evaluation(program, path)
         self.program = program.module()
         self.train(False)
 
-    def forward(self, images: Tensor) -> Any:
-        """The program's output.
+    def forward(self, images: Tensor, **further: Tensor) -> Any:
+        """The program's output for images and its further inputs by name.
 
         Raises:
             InputError: the images do not have the shape that the program was exported for.
@@ -61,7 +65,9 @@ class Exported(nn.Module):
         same = len(shape) == len(self.fixed)
         if not same or any(want is not None and have != want for have, want in zip(shape, self.fixed, strict=True)):
             raise InputError(self._mismatch(shape))
-        return self.program(images)
+        # A program takes its inputs in the way in which the example was given at export.
+        placed = [further.pop(name) for name in self.further[: self._positional]]
+        return self.program(images, *placed, **further)
 
     def train(self, mode: bool = True) -> Exported:
         """Set only the flags of the module: what it computes was fixed at export."""
@@ -144,15 +150,18 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _fixed_shape(program: ExportedProgram, path: Path) -> tuple[int | None, ...]:
+def _inputs(program: ExportedProgram, path: Path) -> tuple[tuple[int | None, ...], tuple[str, ...]]:
+    """Shape of the images, None where it is free, and the names of the inputs after them."""
     names = program.graph_signature.user_inputs
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    if len(nodes) != 1 or not isinstance(nodes[0].meta.get("val"), Tensor):
+    if not nodes or not all(isinstance(node.meta.get("val"), Tensor) for node in nodes):
         raise InputError(
-            f"model.exported: {path} takes {len(names)} inputs, and palpate gives one tensor of images. Wrap the model."
+            f"model.exported: {path} takes {len(names)} inputs that are not all tensors. Wrap the model, so that it "
+            "takes images first."
         )
     # Free dimensions are symbols, fixed ones plain numbers.
-    return tuple(size if isinstance(size, int) else None for size in nodes[0].meta["val"].shape)
+    shape = tuple(size if isinstance(size, int) else None for size in nodes[0].meta["val"].shape)
+    return shape, tuple(str(node.name) for node in nodes[1:])
 
 
 def _require_evaluation(program: ExportedProgram, path: Path) -> None:

@@ -9,7 +9,7 @@ from palpate import catalog
 from palpate.audit.plan.checks.artefacts import artefact_gate, artefact_problems
 from palpate.audit.plan.checks.certificates import certificate_problems, certified_gate
 from palpate.audit.plan.checks.data import data_problems
-from palpate.audit.plan.checks.model import model_problems, surrogate_problems
+from palpate.audit.plan.checks.model import input_problems, model_problems, surrogate_problems, text_problems
 from palpate.audit.plan.checks.run import run_problems
 from palpate.audit.plan.checks.threat import threat_problems
 from palpate.audit.plan.defences import defence_problems
@@ -54,6 +54,8 @@ def problems(plan: PlanFields) -> list[Problem]:
     found += threat
     if not found:
         found += [
+            *input_problems(plan),
+            *text_problems(plan),
             *defence_problems(plan),
             *_attacks(plan),
             *artefact_problems(plan),

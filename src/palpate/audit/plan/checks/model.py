@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from palpate import catalog
 from palpate.audit.plan.problems import Problem, split
+from palpate.data.layouts.registry import LAYOUTS, has_columns
 from palpate.errors import InputError
+from palpate.models.inputs.kinds import inputs_of
 from palpate.models.source import contradictions
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def model_problems(section: ModelSection, table: str = "model") -> Iterator[Problem]:
     """All contradictions of `[model]`, or of another table of its form."""
     # Weights alone are a pickled module; the loader decides whether it may be loaded.
-    yield from (((table, *([name] if name else [])), text) for name, text in contradictions(section))
+    yield from (((table, *(name.split(".") if name else [])), text) for name, text in contradictions(section))
     if section.endpoint is not None:
         try:
             section.endpoint.build()
@@ -40,6 +42,34 @@ def model_problems(section: ModelSection, table: str = "model") -> Iterator[Prob
     except InputError as error:
         field, text = split(error, ("size", "overlap", "flips"))
         yield (table, "inferer", *field), text
+
+
+def text_problems(plan: PlanFields) -> Iterator[Problem]:
+    """Whether there is a text for each class."""
+    texts, names = plan.model.texts, plan.task.names
+    if texts and len(texts) != len(names):
+        words = "1 class has a text" if len(texts) == 1 else f"{len(texts)} classes have a text"
+        yield ("model", "texts"), f"{words}, and the task has {len(names)}. Write one per class, in their order."
+    if any(not text.strip() for one in texts for text in ([one] if isinstance(one, str) else one or [""])):
+        yield ("model", "texts"), "one of them is empty. Write what an image of the class shows."
+
+
+def input_problems(plan: PlanFields) -> Iterator[Problem]:
+    """Whether the inputs besides the image can be found, and given to the model as it is evaluated."""
+    inputs = inputs_of(plan.model.inputs)
+    layout = plan.data.layout
+    if inputs and layout is not None and not has_columns(layout):
+        text = f"{LAYOUTS[layout].called} has no columns for it. List the images in a CSV: data.table."
+        yield ("model", "inputs"), text
+    moving = [name for name, one in inputs.items() if one.moves]
+    if moving and plan.model.inferer.build() is not None:
+        yield (
+            ("model", "inputs", moving[0]),
+            "model.inferer evaluates windows or flips of the image, which this input would not follow. Leave it out, "
+            "or store both images as channels of one, and give the second a share of 0 in threat.channels.",
+        )
+    if plan.surrogate is not None and plan.surrogate.inputs:
+        yield ("surrogate", "inputs"), "a surrogate is given the image alone. Remove it."
 
 
 def surrogate_problems(plan: PlanFields) -> Iterator[Problem]:

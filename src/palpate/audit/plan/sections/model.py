@@ -103,7 +103,13 @@ class ModelSection(Section):
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
     """A MONAI bundle's folder; its inference configuration defines the network."""
     huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
-    """A folder with `config.json` and safetensors: an image classifier or a semantic segmenter of transformers."""
+    """A folder with `config.json` and safetensors of transformers: an image classifier, a semantic segmenter, a SAM
+    (with a prompt in `inputs`: `box`, `points`, `labels`), or a CLIP or SigLIP (with `texts`)."""
+    texts: tuple[str | tuple[str, ...], ...] = Field(
+        default=(), examples=['texts = ["a chest X-ray without findings", "a chest X-ray of pneumonia"]']
+    )
+    """For a CLIP or SigLIP: a text per class, in the order of `task.classes` or `task.findings`; a list of texts of one
+    class is averaged. Their embeddings are computed once and stored beside the plan."""
     nnunet: str | None = Field(
         default=None,
         examples=['nnunet = "nnUNet_results/Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres"'],
@@ -143,6 +149,14 @@ class ModelSection(Section):
     """Entry of a checkpoint that holds the weights, or the prefix of their names, if there are several."""
     arguments: dict[str, Any] = Field(default_factory=dict, examples=["arguments = {depth = 18}"])
     """Keyword arguments for the factory, or for timm."""
+    inputs: dict[str, Any] = Field(
+        default_factory=dict, examples=['inputs = {age = "age", sex = {column = "sex", values = {F = 0, M = 1}}}']
+    )
+    """What the model is given besides the image, fixed under attack: keyword of its `forward` -> columns of the table.
+    `"age"`, a column of numbers, as (B,); `["age", "bmi"]` as (B, 2); `{column = "sex", values = {F = 0, M = 1}}` for
+    words; `{image = "lateral"}`, paths of another image, read and preprocessed like the image; and prompts in pixels of
+    the image, `{box = ["x1", "y1", "x2", "y2"]}` as (B, 4), `{points = ["x", "y"]}` as (B, points, 2), which the model
+    gets in pixels of its input."""
     bounds: tuple[float, float] = Field(examples=["bounds = [0, 255]"])
     """Lowest and highest stored value of an image."""
     preprocess: PreprocessSection = PreprocessSection()

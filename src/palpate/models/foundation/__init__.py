@@ -1,0 +1,1 @@
+"""Foundation models of transformers as victims: segmenters with a prompt, and classifiers by texts."""
