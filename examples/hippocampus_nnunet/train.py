@@ -1,7 +1,7 @@
 """Train a small nnU-Net without nnU-Net: `python examples/hippocampus_nnunet/train.py`, after prepare_raw.py.
 
-It writes the folder that nnU-Net v2 would write: plans.json, dataset.json and fold_0/checkpoint_final.pth, for a plan like
-nnU-Net's own for these volumes (1 mm, one patch of 40 x 56 x 40, z-score) with a quarter of its features. An ordinary
+It writes the folder that nnU-Net v2 would write: plans.json, dataset.json and fold_0/checkpoint_final.pth, for a plan
+like nnU-Net's own for these volumes (1 mm, one patch of 40 x 56 x 40, z-score) with a quarter of its features. An ordinary
 training without any defence; about four minutes on one core. `nnUNetv2_predict` reads the folder too.
 """
 

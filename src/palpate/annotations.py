@@ -48,6 +48,17 @@ class Candidates(NamedTuple):
     boxes: Tensor
 
 
+class Decided(Candidates):
+    """Candidates that are left after a detector's own thresholds and suppression: they are not suppressed again.
+
+    Attributes:
+        logits: (B, Q, K), the log-odds of each box's score at its class; other classes and padding are absent.
+        boxes: (B, Q, 4) fractions of width and height.
+    """
+
+    __slots__ = ()
+
+
 class Detections(NamedTuple):
     """What a detector decides, after thresholds and suppression; padded to the same number M per image.
 

@@ -35,14 +35,23 @@ class BlackBox(nn.Module, ABC):
                 "hopskipjump, noise."
             )
         with torch.no_grad():
-            return self.answer(images.detach()).to(images.device)
+            found: Tensor = _moved(self.answer(images.detach()), images.device)
+        return found
 
     @abstractmethod
-    def answer(self, images: Tensor) -> Tensor:
-        """Outputs for images (B, C, *spatial)."""
+    def answer(self, images: Tensor) -> Any:
+        """Outputs for images (B, C, *spatial): a tensor, or lists and dicts of tensors of a detector."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
         return self
+
+
+def _moved(found: Any, device: torch.device) -> Any:
+    if isinstance(found, Tensor):
+        return found.to(device)
+    if isinstance(found, dict):
+        return {name: _moved(part, device) for name, part in found.items()}
+    return [_moved(part, device) for part in found]
 
 
 class FromProbabilities(nn.Module):

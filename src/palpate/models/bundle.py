@@ -181,8 +181,8 @@ def _not_built(path: Path, name: str, error: Exception) -> InputError:
     what = " ".join(str(root).split())[:300]
     if package := _MISSING.search(what):
         return InputError(
-            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or export "
-            "the model (models/model.ts)."
+            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or "
+            "export the model (models/model.ts)."
         )
     return InputError(
         f"model.bundle: {path}: {name} cannot be built ({type(root).__name__}: {what}). Was it written for another "

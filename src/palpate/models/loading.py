@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from palpate.models.nnunet.network import load_folds
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
 from palpate.models.stored.exported import load_exported
+from palpate.models.stored.onnx_detectors import OnnxDetector
 from palpate.models.stored.onnx_models import OnnxGradients, OnnxModel
 from palpate.models.stored.states import Weights, read_weights
 from palpate.models.stored.torchscript import load_torchscript
@@ -41,10 +42,14 @@ class Loaded:
     Attributes:
         module: as `load_model` describes it.
         notes: sentences for the report, such as which part of a checkpoint was used.
+        form: what a shipped detector was recognised to return; empty for every other model.
+        reads: sentences for the report on how it is read.
     """
 
     module: nn.Module
     notes: tuple[str, ...] = ()
+    form: str = ""
+    reads: tuple[str, ...] = ()
 
 
 def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> nn.Module:
@@ -62,9 +67,22 @@ def load_model(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     return load_noted(source, root, allow_pickle=allow_pickle).module
 
 
-def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -> Loaded:
-    """As `load_model`, with notes for the report."""
-    loaded = _load(source, root, allow_pickle)
+def load_noted(
+    source: ModelSource,
+    root: Path,
+    *,
+    allow_pickle: bool = False,
+    detector: Callable[[nn.Module], Loaded | None] | None = None,
+) -> Loaded:
+    """As `load_model`, with notes for the report.
+
+    Args:
+        source: where the model is.
+        root: folder that its paths start from.
+        allow_pickle: as in `load_model`.
+        detector: for a detection, reads the module as it was loaded; None if it returns candidates already.
+    """
+    loaded = _load(source, root, allow_pickle, detector is not None)
     module = loaded.module
     if source.inputs:
         module = WithInputs(module, list(source.inputs))
@@ -72,6 +90,8 @@ def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
         require_alone(module)
     if source.output is not None and source.onnx is None:
         module = Chosen(module, source.output)
+    if detector is not None and (read := detector(module)) is not None:
+        return replace(read, notes=loaded.notes)
     if source.outputs != "logits":
         module = FromProbabilities(module, source.outputs)
     if source.boxes not in (None, "fractions"):
@@ -79,12 +99,13 @@ def load_noted(source: ModelSource, root: Path, *, allow_pickle: bool = False) -
     return Loaded(module, loaded.notes)
 
 
-def _load(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
+def _load(source: ModelSource, root: Path, allow_pickle: bool, boxed: bool) -> Loaded:
+    onnx: Any = OnnxGradients if source.onnx_gradients else OnnxDetector if boxed else OnnxModel
     whole: dict[str, Callable[[Path], nn.Module]] = {
         "torchscript": partial(load_torchscript, allow_code=allow_pickle),
         "exported": partial(load_exported, allow_pickle=allow_pickle),
         "huggingface": partial(load_huggingface, texts=source.texts, root=root, inputs=source.inputs),
-        "onnx": partial(OnnxGradients if source.onnx_gradients else OnnxModel, output=source.output),
+        "onnx": partial(onnx, output=source.output),
     }
     for name, load in whole.items():
         if (place := getattr(source, name)) is not None:

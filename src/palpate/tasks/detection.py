@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from palpate.annotations import Boxes, Candidates, Detections
+from palpate.annotations import Boxes, Candidates, Decided, Detections
 from palpate.contracts import Agreement, Pieces
 from palpate.errors import InputError
 from palpate.tasks.boxes import giou
@@ -202,9 +202,8 @@ class Detection:
         """The candidates against these boxes, with everything that goals and measures need."""
         if not targets.labels.shape[1]:
             targets = _none(outputs)
-        return CandidateReading(
-            outputs, targets, self.head, self.confidence, self.overlap, self.suppression, self.floor
-        )
+        suppression = 1.0 if isinstance(outputs, Decided) else self.suppression
+        return CandidateReading(outputs, targets, self.head, self.confidence, self.overlap, suppression, self.floor)
 
     def _logs(self, outputs: Candidates) -> tuple[Tensor, Tensor]:
         """Log-probabilities whose KL is the head's: of every class and of its absence, or of all with "no object"."""

@@ -187,6 +187,7 @@ def _begin(
     )
     findings += file_findings(plan, subject)
     findings += [AuditFinding("note", "weights", text) for text in subject.notes]
+    findings += [AuditFinding("note", "detector", text) for text in subject.reads]
     findings += [AuditFinding("warning", "plan", text) for text in slips(plan)]
     if (listed := unchecked(plan.text)) is not None:
         findings.append(AuditFinding("note", "plan", listed))

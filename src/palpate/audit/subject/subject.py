@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from palpate.annotations import Boxes
 from palpate.audit.plan.defences import defences_of
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.scales import scale_of
@@ -27,6 +28,7 @@ from palpate.audit.subject.decoded import Decoded
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
 from palpate.audit.subject.nnunet import require_nnunet
+from palpate.audit.subject.shipped import TRIED, reader
 from palpate.audit.subject.surrogate import Surrogate, load_surrogate
 from palpate.contracts import Limits
 from palpate.data.formats.scan import Header
@@ -68,6 +70,7 @@ class Subject:
         region: where values may change, in the words of the plan.
         structures: names of the annotated structures, for regions.
         notes: remarks about how the model was loaded.
+        reads: remarks about how the boxes of a detector are read.
         surrogate: the other model of the plan.
         beside: what the model is given besides each image.
     """
@@ -87,6 +90,7 @@ class Subject:
     region: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     surrogate: Surrogate | None = None
     beside: Beside = Beside({})
     # Not an argument: a copy with other files, or in another process, begins with none.
@@ -259,7 +263,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
         region=plan.threat.region,
         structures=structures,
         beside=beside,
-        **_loaded_model(plan, preprocess, allow_pickle),
+        **_loaded_model(plan, preprocess, allow_pickle, table),
     )
 
 
@@ -270,13 +274,15 @@ def with_own_model(subject: Subject, plan: Plan, *, allow_pickle: bool) -> Subje
         InputError: the model cannot be loaded.
     """
     preprocess = plan.model.preprocess.build(plan.root)
-    return replace(subject, preprocess=preprocess, **_loaded_model(plan, preprocess, allow_pickle))
+    return replace(subject, preprocess=preprocess, **_loaded_model(plan, preprocess, allow_pickle, subject.table))
 
 
-def _loaded_model(plan: Plan, preprocess: Preprocessing, allow_pickle: bool) -> dict[str, Any]:
+def _loaded_model(plan: Plan, preprocess: Preprocessing, allow_pickle: bool, table: Table) -> dict[str, Any]:
     """The fields of a `Subject` that the model decides."""
     source, device = model_source(plan), device_of(plan.run.device)
-    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle)
+    detector = reader(plan, preprocess, partial(_examples, table, device))
+    loaded = load_noted(source, plan.root, allow_pickle=allow_pickle, detector=detector)
+    model = source.digest(plan.root)
     return {
         "victim": Victim(
             loaded.module.to(device),
@@ -286,12 +292,28 @@ def _loaded_model(plan: Plan, preprocess: Preprocessing, allow_pickle: bool) -> 
             watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
             defences=defences_of(plan, partial(_network, plan.root, device, allow_pickle)),
         ),
-        "model": source.digest(plan.root),
+        # What is read from a shipped detector depends on how it is read.
+        "model": hashlib.sha256(f"{model} {loaded.form}".encode()).hexdigest() if loaded.form else model,
         "weights": weights_digest(loaded.module),
         "device": device,
         "notes": loaded.notes,
+        "reads": loaded.reads,
         "surrogate": load_surrogate(plan, device, allow_pickle=allow_pickle),
     }
+
+
+def _examples(table: Table, device: torch.device) -> tuple[Tensor, Boxes]:
+    """The first annotated images of one shape, and their boxes, on the device."""
+
+    def form(row: int) -> tuple[Any, ...]:
+        return table.header(row).shape, table.header(row).spacing
+
+    classes = ((row, table.annotation(row).classes) for row in range(len(table)))
+    first = next((row for row, found in classes if found is not None and len(found)), 0)
+    rows = [row for row in range(first, len(table)) if form(row) == form(first)][:TRIED]
+    pixels = np.stack([table.image(row).astype(np.float32) for row in rows])
+    boxes = collate.boxes([table.annotation(row) for row in rows])
+    return torch.from_numpy(pixels).to(device), mapped(lambda tensor: tensor.to(device), boxes)
 
 
 def _network(root: Path, device: torch.device, allow_pickle: bool, source: ModelSource) -> LoadedNetwork:

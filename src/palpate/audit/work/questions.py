@@ -222,7 +222,8 @@ def _padded(found: Candidates, most: int) -> Candidates:
     if not more:
         return found
     logits = found.logits.new_full((more, found.logits.shape[1]), _PADDING)
-    return Candidates(torch.cat([found.logits, logits]), torch.cat([found.boxes, found.boxes.new_zeros(more, 4)]))
+    boxes = torch.cat([found.boxes, found.boxes.new_zeros(more, 4)])
+    return found._replace(logits=torch.cat([found.logits, logits]), boxes=boxes)
 
 
 def _counting(budgets: list[Budget], lost: Tensor) -> list[Budget]:

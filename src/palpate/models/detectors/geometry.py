@@ -38,6 +38,11 @@ def from_centres(boxes: Tensor) -> Tensor:
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
+def from_sizes(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) given as x1, y1, width, height."""
+    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], dim=-1)
+
+
 def _intersection(first: Tensor, second: Tensor) -> Tensor:
     # By coordinate: several times faster than slices of two on large pairwise grids.
     width = torch.minimum(first[..., 2], second[..., 2]) - torch.maximum(first[..., 0], second[..., 0])

@@ -21,10 +21,11 @@ class TorchvisionDetector(nn.Module):
     SSD has a softmax head without torchvision's class 0, the background: class k is torchvision's k + 1. FCOS gives
     sqrt(class * centreness) as its probability, as torchvision does.
 
-    Two-stage detectors are not read: their first stage chooses the candidates, and gradients do not flow through that.
+    Two-stage detectors have another adapter: `palpate.models.detectors.two_stage.TorchvisionTwoStage`.
 
     Args:
         model: takes images from 0 to 1.
+        classes: K of the task; if a sigmoid head has one class more, its class 0 is left out, and class k is k + 1.
 
     Attributes:
         head: `head` of `palpate.tasks.detection.Detection` that fits.
@@ -33,8 +34,9 @@ class TorchvisionDetector(nn.Module):
         InputError: another kind of detector.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, classes: int | None = None):
         super().__init__()
+        self.classes = classes
         kinds = [kind.__name__ for kind in type(model).__mro__ if kind.__name__ in _HEADS]
         if not kinds:
             raise InputError(
@@ -54,7 +56,10 @@ class TorchvisionDetector(nn.Module):
         anchors = torch.stack(self.model.anchor_generator(inputs, features))
         height, width = inputs.image_sizes[0]
         size = images.new_tensor([width, height, width, height])
-        return Candidates(self._logits(found), self._boxes(found["bbox_regression"], anchors) / size)
+        logits = self._logits(found)
+        if self.head == "sigmoid" and self.classes is not None and logits.shape[2] == self.classes + 1:
+            logits = logits[..., 1:]
+        return Candidates(logits, self._boxes(found["bbox_regression"], anchors) / size)
 
     def _logits(self, found: dict[str, Tensor]) -> Tensor:
         logits = found["cls_logits"]

@@ -54,7 +54,11 @@ class OnnxModel(BlackBox):
         self.input = inputs[0].name
         self.dtype: Any = _TYPES[inputs[0].type]
         self.shape = [size if isinstance(size, int) else None for size in inputs[0].shape]
-        self.output = _chosen(path, {entry.name: entry.type for entry in self.session.get_outputs()}, output)
+        self.output = self.choose({entry.name: entry.type for entry in self.session.get_outputs()}, output)
+
+    def choose(self, outputs: dict[str, str], wanted: str | int | None) -> str:
+        """The name of the output that is read, of outputs and their types; InputError if there is no such output."""
+        return _chosen(self.path, outputs, wanted)
 
     def answer(self, images: Tensor) -> Tensor:
         """The chosen output for images (B, C, *spatial); a file with a fixed batch gets batches of that size.
@@ -62,6 +66,13 @@ class OnnxModel(BlackBox):
         Raises:
             InputError: the images do not have the shape that the file was exported for, or the file fails on them.
         """
+        pixels = self.pixels(images)
+        size = self.shape[0] or max(len(pixels), 1)
+        parts = [self._run(pixels[start : start + size], size) for start in range(0, len(pixels), size)]
+        return torch.from_numpy(np.concatenate(parts)).float()
+
+    def pixels(self, images: Tensor) -> Any:
+        """Images as the file takes them, an array; InputError if they do not have the shape that it was exported for."""
         fixed = self.shape[1:]
         if len(images.shape) != len(self.shape) or any(
             want is not None and have != want for have, want in zip(images.shape[1:], fixed, strict=True)
@@ -75,28 +86,30 @@ class OnnxModel(BlackBox):
         if np.issubdtype(self.dtype, np.integer):
             span = np.iinfo(self.dtype)
             pixels = np.rint(pixels).clip(span.min, span.max)
-        pixels = pixels.astype(self.dtype)
-        size = self.shape[0] or max(len(pixels), 1)
-        parts = [self._run(pixels[start : start + size], size) for start in range(0, len(pixels), size)]
-        return torch.from_numpy(np.concatenate(parts)).float()
+        return pixels.astype(self.dtype)
 
     def _run(self, pixels: Any, size: int) -> Any:
         count = len(pixels)
         if self.shape[0] is not None and count < size:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], size - count, axis=0)])
-        try:
-            (found,) = self.session.run([self.output], {self.input: pixels})
-        except Exception as error:  # onnxruntime's exceptions have no common base class
-            what = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"model.onnx: {self.path} fails on images of shape {pixels.shape[1:]} ({what})."
-            ) from error
+        (found,) = self.run([self.output], pixels)
         if found.ndim < 2 or len(found) != len(pixels):
             raise InputError(
                 f"model.onnx: {self.path}: output {self.output} has shape {found.shape} for {len(pixels)} images, and "
                 "palpate reads (images, scores). Name another one: output."
             )
         return found[:count]
+
+    def run(self, outputs: list[str], pixels: Any) -> list[Any]:
+        """Some outputs for one batch; InputError if the file fails on it."""
+        try:
+            found: list[Any] = self.session.run(outputs, {self.input: pixels})
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            what = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"model.onnx: {self.path} fails on images of shape {pixels.shape[1:]} ({what})."
+            ) from error
+        return found
 
 
 class OnnxGradients(nn.Module):

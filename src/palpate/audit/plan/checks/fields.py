@@ -45,10 +45,10 @@ def problems(plan: PlanFields) -> list[Problem]:
     """All contradictions of a plan; later checks are left out if they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
-    if plan.model.boxes is not None and not isinstance(plan.task, DetectionSection):
-        found.append(
-            (("model", "boxes"), f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.')
-        )
+    for name in ("boxes", "first_class"):
+        if getattr(plan.model, name) is not None and not isinstance(plan.task, DetectionSection):
+            text = f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.'
+            found.append((("model", name), text))
     found += surrogate_problems(plan)
     threat = [] if any(key[1:2] == ("bounds",) for key, _ in model) else list(threat_problems(plan))
     found += threat

@@ -11,6 +11,7 @@ from pydantic import Field
 from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.defences import DefenceSection
 from palpate.audit.plan.sections.preprocess import PreprocessSection
+from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.nnunet.folder import read_trained
 from palpate.models.nnunet.network import told_by
@@ -136,11 +137,14 @@ class ModelSection(Section):
     outputs: Literal["logits", "softmax", "sigmoid"] = "logits"
     """What the model returns: logits, or probabilities of a softmax or a sigmoid, which are turned back into logits. An
     audit stops if logits look like probabilities, except if the plan says `outputs = "logits"`."""
-    boxes: Literal["fractions", "pixels", "centres", "pixel centres"] | None = Field(
-        default=None, examples=['boxes = "pixels"']
-    )
+    boxes: BoxForm | None = Field(default=None, examples=['boxes = "pixels"'])
     """For a detector: its boxes are corners x1, y1, x2, y2 in `fractions` of width and height, or in `pixels` of the
-    model's input; or centre x, centre y, width, height (`centres`, `pixel centres`). Fractions by default."""
+    model's input; centre x, centre y, width, height (`centres`, `pixel centres`); x1, y1, width, height (`sizes`,
+    `pixel sizes`); or corners y1, x1, y2, x2 (`yx fractions`, `yx pixels`). Fractions by default for
+    `palpate.annotations.Candidates`; what other detectors return is recognised, and a note says as what."""
+    first_class: Literal[0, 1] | None = Field(default=None, examples=["first_class = 1"])
+    """For a detector that returns labels: the number of the first class, 1 if 0 is its background. Recognised by
+    default."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, from which only tensors are
     read. `"in factory"`: the factory loads them. Without a factory: a whole pickled module, which is loaded only with
