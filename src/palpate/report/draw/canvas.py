@@ -170,10 +170,10 @@ def spread_labels(heights: Sequence[float], gap: float, low: float = 0.0, high: 
 
 
 def wrap(name: str, width: int = 25) -> str:
-    """A name in at most two lines; only what does not fit into them is cut.
+    r"""A name in at most two lines; only what does not fit into them is cut.
 
     >>> wrap("robust accuracy of proliferative")
-    'robust accuracy of\\nproliferative'
+    'robust accuracy of\nproliferative'
     """
     lines = textwrap.wrap(name, width) or [""]
     return "\n".join([lines[0], *([shorten(" ".join(lines[1:]), width)] if lines[1:] else [])])
