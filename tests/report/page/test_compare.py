@@ -1,12 +1,14 @@
 """The page and the terminal of a comparison: everything is there, escaped, and needs no network."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from palpate.report.compute.compare.comparison import compare_runs
 from palpate.report.compute.compare.gates import parse_gate
+from palpate.report.model.schema_compare import ESTABLISHED
 from palpate.report.page.compare_html import render_comparison
 from palpate.report.page.compare_terminal import show_comparison
 from tests.report.pages import Page
@@ -88,3 +90,25 @@ def test_the_terminal_has_sentences_tables_and_gates(found):
 
 def test_rows_of_other_budgets_are_counted(found):
     assert "more rows are on the page" in shown(found)
+
+
+def test_only_gates_have_a_colour_that_means_good_or_bad(found, html):
+    rules = [line for line in html[: html.index("</style>")].splitlines() if re.search(r"var\(--(good|bad)\)", line)]
+    assert rules and all(rule.lstrip().startswith(".gates") for rule in rules)
+    drawing = html[html.index('aria-labelledby="forest-0-title') :]
+    assert not re.search(r"var\(--s\d\)", drawing[: drawing.index("</svg>")])
+    sink = io.StringIO()
+    show_comparison(found, Console(file=sink, width=200, highlight=False, force_terminal=True, color_system="standard"))
+    coloured = [line for line in sink.getvalue().splitlines() if re.search(r"\x1b\[[\d;]*3[123]m", line)]
+    assert len(coloured) == len(found.gates) and all("passed" in line or "failed" in line for line in coloured)
+
+
+def test_an_established_difference_has_a_filled_mark_and_its_word(found):
+    pair = found.pairs[0]
+    changes = [pair.changes[0].model_copy(update={"reading": "better"}), *pair.changes[1:]]
+    known = sum(one.reading in ESTABLISHED for one in changes)
+    html = render_comparison(found.model_copy(update={"pairs": [pair.model_copy(update={"changes": changes})]}))
+    assert re.search(r'class="reading established"><i aria-hidden="true">●</i> better</span>', html)
+    table = html[html.index('id="result-0"') :]
+    assert table.count('class="reading established"') == known
+    assert table.count("○</i> not established") == sum(one.reading == "not established" for one in changes)

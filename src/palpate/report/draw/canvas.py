@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # The page replaces these by its own colours, so that one drawing suits light, dark and print.
-INK, MUTED, LINE, ACCENT = "#010101", "#010102", "#010103", "#010104"
+INK, MUTED, LINE, ACCENT, PAPER = "#010101", "#010102", "#010103", "#010104", "#010105"
 SERIES = tuple(f"#0102{index:02x}" for index in range(1, 9))
-_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent"} | {
+_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", PAPER: "paper"} | {
     colour: f"s{index}" for index, colour in enumerate(SERIES, start=1)
 }
 ROUND = len(SERIES)
@@ -166,6 +167,16 @@ def spread_labels(heights: Sequence[float], gap: float, low: float = 0.0, high: 
         for rank, member in enumerate(members):
             placed[member] = centre + gap * (rank - (len(members) - 1) / 2)
     return placed
+
+
+def wrap(name: str, width: int = 25) -> str:
+    r"""A name in at most two lines; only what does not fit into them is cut.
+
+    >>> wrap("robust accuracy of proliferative")
+    'robust accuracy of\nproliferative'
+    """
+    lines = textwrap.wrap(name, width) or [""]
+    return "\n".join([lines[0], *([shorten(" ".join(lines[1:]), width)] if lines[1:] else [])])
 
 
 def shorten(name: str, limit: int = 22) -> str:

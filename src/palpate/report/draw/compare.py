@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.ticker import MaxNLocator
+
 from palpate.report.draw.axis import BudgetAxis
-from palpate.report.draw.canvas import INK, LINE, MUTED, SERIES, SvgCanvas, series_style, shorten, spread_labels
+from palpate.report.draw.canvas import INK, LINE, MUTED, PAPER, SvgCanvas, series_style, shorten, spread_labels, wrap
 from palpate.report.draw.figures import BudgetCurve
-from palpate.report.model.schema_compare import Change, Comparison
+from palpate.report.model.schema_compare import ESTABLISHED, Change, Comparison
 from palpate.report.model.words import percent, points
 
 _ROW = 26
@@ -28,7 +30,7 @@ def curves(comparison: Comparison, title: str) -> str:
     """The worst case over all attacks of every run, with 95% bands."""
     scale = scale_of_comparison(comparison)
     lines = _lines(comparison)
-    with SvgCanvas(600, 310, (46, 58, 110, 14)) as canvas:
+    with SvgCanvas(460, 270, (40, 58, 100, 14)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         ends: list[tuple[float, str]] = []
@@ -66,24 +68,30 @@ def _lines(comparison: Comparison) -> dict[str, BudgetCurve]:
 
 
 def differences(changes: Sequence[tuple[str, Change]], title: str, identity: str) -> str:
-    """Differences of shares with their intervals, one row each; 0 is the line in the middle."""
+    """Differences of shares with their intervals, one row each; 0 is the line in the middle.
+
+    A difference that is established has a filled mark and its word; the others a hollow one.
+    """
     shown = list(changes)[:_MOST]
-    with SvgCanvas(600, 40 + _ROW * len(shown), (216, 30, 56, 6)) as canvas:
+    with SvgCanvas(480, 40 + _ROW * len(shown), (158, 30, 92, 6)) as canvas:
         axes = canvas.axes
         axes.axvline(0, color=MUTED, linewidth=1.0)
         for row, (_, change) in enumerate(shown):
             delta = change.difference
-            colour = {"better": SERIES[0], "worse": SERIES[1]}.get(change.reading, MUTED)
             if delta.value is None:
                 continue
+            sure = change.reading in ESTABLISHED
+            colour = INK if sure else MUTED
             if delta.low is not None and delta.high is not None:
-                axes.plot([delta.low, delta.high], [row, row], color=colour, linewidth=1.8)
-            axes.plot([delta.value], [row], marker="o", markersize=6, color=colour)
-            axes.text(1.01, row, points(delta.value), transform=axes.get_yaxis_transform(), color=INK, va="center")
-        axes.set_yticks(range(len(shown)), [shorten(name, 32) for name, _ in shown], color=INK)
+                axes.plot([delta.low, delta.high], [row, row], color=colour, linewidth=1.8 if sure else 1.2)
+            axes.plot([delta.value], [row], marker="o", markersize=6, color=colour, mfc=colour if sure else PAPER)
+            said = f"{points(delta.value)} {change.reading}" if sure else points(delta.value)
+            axes.text(1.01, row, said, transform=axes.get_yaxis_transform(), color=colour, va="center")
+        axes.set_yticks(range(len(shown)), [wrap(name) for name, _ in shown], color=INK)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="x", color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         ticks = [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
         axes.set_xticks(ticks, [points(tick).removesuffix(".0") for tick in ticks])
         text = "; ".join(

@@ -43,6 +43,8 @@ Section = Literal[
 """Part of the comparison; the p-values of a section are adjusted together."""
 Better = Literal["higher", "lower", ""]
 Reading = Literal["better", "worse", "changed", "not established", "undefined"]
+ESTABLISHED = frozenset({"better", "worse", "changed"})
+"""Readings of a difference that is established."""
 
 
 class ComparedRun(JsonObject):

@@ -13,7 +13,7 @@ from palpate.report.compute.compare.gates import place_in_words
 from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.sentences import written
 from palpate.report.draw import compare as drawings
-from palpate.report.model.schema_compare import Change, Comparison, Pair
+from palpate.report.model.schema_compare import ESTABLISHED, Change, Comparison, Pair
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import amount
 from palpate.report.page.compare_terminal import TITLES, between, said, value_in_words
@@ -44,6 +44,7 @@ def render_comparison(comparison: Comparison) -> str:
     page = environment.get_template("compare.html.j2").render(
         c=comparison,
         words=words,
+        established=ESTABLISHED,
         css=Markup(source(environment, "report.css") + source(environment, "compare.css")),
         script=Markup(script),
         script_hash=script_hash(script),
@@ -156,7 +157,7 @@ def _tiles(pair: Pair, comparison: Comparison) -> list[dict[str, Any]]:
 
 def _forest(pair: Pair, comparison: Comparison, number: int) -> Markup | None:
     rows = [
-        (place_in_words(one).replace(" under any attack", ""), one)
+        (place_in_words(one.model_copy(update={"eps": None})).replace(" under any attack", ""), one)
         for one in pair.changes
         if one.section in {"result", "classes", "parts", "sizes", "subgroups"}
         and one.kind == "share"

@@ -11,7 +11,7 @@ from rich.text import Text
 from palpate.report.compute.compare.gates import place_in_words
 from palpate.report.compute.compare.listing import ANY, CLEAN
 from palpate.report.compute.compare.sentences import written
-from palpate.report.model.schema_compare import Change, Comparison, GateResult, Pair
+from palpate.report.model.schema_compare import ESTABLISHED, Change, Comparison, GateResult, Pair
 from palpate.report.model.schema_hardening import HardeningVerdict
 from palpate.report.model.typed import Figure
 from palpate.report.model.words import NOTHING, amount, p_value, percent, ratio
@@ -49,10 +49,8 @@ TITLES = {
     "grading by attack": "Each attack, grades and detection of disease",
     "survival by attack": "Each attack, survival in files",
 }
-_COLOURS = {"better": "green", "worse": "red", "changed": "yellow"}
 _LONGEST = 14
 """Rows of a table in the terminal."""
-_ESTABLISHED = {"better", "worse", "changed"}
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -66,7 +64,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"{run.letter}  {run.folder}: {run.title}, palpate {run.palpate}", style="bold"))
     for one in comparison.warnings:
         if one.level == "warning":
-            console.print(Text(f"Differs: {one.text}", style="yellow"))
+            console.print(Text(f"Differs: {one.text}", style="bold"))
     for pair in comparison.pairs:
         _pair(pair, comparison, console)
     _gates(comparison.gates, len(comparison.pairs) > 1, console)
@@ -95,15 +93,14 @@ def _pair(pair: Pair, comparison: Comparison, console: Console) -> None:
 def _word(verdict: HardeningVerdict, console: Console) -> None:
     """The verdict of a hardening, and each check that did not pass."""
     others = [check for check in verdict.checks if check.state != "passed"]
-    colour = "red" if not verdict.word else "yellow" if others else "green"
-    console.print(Text(verdict.sentence, style=f"bold {colour}"))
+    console.print(Text(verdict.sentence, style="bold"))
     for check in others:
         console.print(Text(f"  {check.name}, {check.state}: {check.sentence}"))
 
 
 def _worth(change: Change, comparison: Comparison) -> bool:
     """Whether a row belongs in the terminal: an established change, at the budget of the headline."""
-    return change.reading in _ESTABLISHED and change.eps in {None, comparison.headline} and _telling(change)
+    return change.reading in ESTABLISHED and change.eps in {None, comparison.headline} and _telling(change)
 
 
 def _telling(change: Change) -> bool:
@@ -127,7 +124,9 @@ def _section(section: str, shown: Sequence[Change], of: tuple[Pair, Comparison])
 
 def _row(change: Change) -> list[Text]:
     """What a figure is about, its budget, both values, their difference, and what that means."""
-    colour, clean = _COLOURS.get(change.reading, ""), change.under == CLEAN
+    clean = change.under == CLEAN
+    # Only gates have colours: what is established is bold, and a word says which way.
+    style = "bold" if change.reading in ESTABLISHED else ""
     name = place_in_words(change.model_copy(update={"eps": None, "under": CLEAN if change.eps else change.under}))
     if change.eps is not None:
         name = name.removesuffix(" without an attack")
@@ -138,10 +137,10 @@ def _row(change: Change) -> list[Text]:
         Text(amount(change.eps) if change.eps is not None else CLEAN if clean else ""),
         Text(value_in_words(change, change.first)),
         Text(value_in_words(change, change.second)),
-        Text(written(change, change.difference.value), style=colour),
+        Text(written(change, change.difference.value), style=style),
         Text(between(change)),
         Text(NOTHING if change.p_holm is None else p_value(change.p_holm)),
-        Text(change.reading if change.reading in _ESTABLISHED else NOTHING, style=colour),
+        Text(change.reading if change.reading in ESTABLISHED else NOTHING, style=style),
     ]
 
 

@@ -24,8 +24,6 @@ from palpate.report.page.views import by_gravity, complete_attacks, outside
 from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 
-_COLOURS = {"pass": "green", "note": "blue", "warning": "yellow", "failure": "red"}
-
 
 def show(run: RunFolder, console: Console, *, results: Results | None = None) -> None:
     """Print the result of a run.
@@ -59,7 +57,7 @@ def show(run: RunFolder, console: Console, *, results: Results | None = None) ->
     print_certificates(results, console)
     _trust(results, console)
     if gone := kept.sentence(kept.lost(run.path, read_description(run).files, exports=False)):
-        console.print(Text(gone, style="yellow"))
+        console.print(Text(gone, style="bold"))
     if run.report.is_file():
         console.print(Text(f"Report: {run.report}"), soft_wrap=True)
 
@@ -70,7 +68,7 @@ def _head(results: Results, console: Console) -> None:
         done = f"{complete_attacks(results)} of {len(results.attacks)} attacks are complete"
         if complete_attacks(results) == len(results.attacks):
             done = "all attacks are complete, but not what follows them, such as artefacts, traces or probes"
-        console.print(Text(f"This run is unfinished: {done}. The figures are provisional.", style="red"))
+        console.print(Text(f"This run is unfinished: {done}. The figures are provisional.", style="bold"))
     console.print(Text(results.verdict.sentence))
     for detail in results.verdict.details:
         console.print(Text(detail, style="dim"))
@@ -184,7 +182,7 @@ def _stability(results: Results, console: Console) -> None:
         console.print(Text(results.stability.sentences[0]))
     for one in results.stability.attacks:
         if one.state == "damaged":
-            console.print(Text(f"{one.attack}: {one.sentence}", style="yellow"))
+            console.print(Text(f"{one.attack}: {one.sentence}", style="bold"))
 
 
 def _panel(panel: PartTable, words: Wording, scale: BudgetAxis) -> Table:
@@ -209,8 +207,7 @@ def _trust(results: Results, console: Console) -> None:
         ):
             console.print(Text.assemble(f"{name}{of}: ", (degree, "bold"), f"  {' '.join(reasons)}"))
         for one in goal.indicators:
-            console.print(Text.assemble((f"{one.name:>7}", "yellow"), f"  {one.fix}"))
+            console.print(Text.assemble((f"{one.name:>7}", "bold"), f"  {one.fix}"))
     for check in by_gravity(validity.checks):
         if check.level in {"failure", "warning"}:
-            level = (f"{check.level:>7}", _COLOURS[check.level])
-            console.print(Text.assemble(level, f"  {check.subject}: {check.text}"))
+            console.print(Text.assemble((f"{check.level:>7}", "bold"), f"  {check.subject}: {check.text}"))

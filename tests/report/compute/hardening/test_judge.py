@@ -147,7 +147,9 @@ def test_a_clean_loss_that_too_few_images_exclude_is_a_reservation(verdict_of, f
     assert f"do not exclude a loss of up to {-100 * check.figures['low']:.1f} points. About " in check.sentence
     # A hundred images with a quarter of the width: sixteen times as many.
     clean = find_clean(0.0, -0.08, 100)
-    assert clean_floor(clean, 0.02).sentence.endswith("About 1,600 images like these would, if nothing else changes.")
+    assert clean_floor(clean, 0.02).sentence.endswith(
+        "About 1,600 images like these would exclude it, if nothing else changes."
+    )
     assert clean_floor(find_clean(0.0, -0.02, 100), 0.02).state == "passed"
     assert clean_floor(find_clean(-0.021, -0.08, 100), 0.02).state == "refused"
 

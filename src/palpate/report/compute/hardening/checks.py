@@ -69,7 +69,9 @@ def _wanted(clean: Change, floor: float) -> str:
         return ""
     wanted = images * ((value - low) / (value + floor)) ** 2
     digits = 10 ** max(len(str(int(wanted))) - 2, 0)
-    return f" About {math.ceil(wanted / digits) * digits:,} images like these would, if nothing else changes."
+    return (
+        f" About {math.ceil(wanted / digits) * digits:,} images like these would exclude it, if nothing else changes."
+    )
 
 
 def many_steps(before: Beating, after: Beating) -> Check:
