@@ -1,14 +1,13 @@
 """Train a small nnU-Net without nnU-Net: `python examples/hippocampus_nnunet/train.py`, after prepare_raw.py.
 
-It writes the folder that nnU-Net v2 would write: plans.json, dataset.json and fold_0/checkpoint_final.pth, for a plan like
-nnU-Net's own for these volumes (1 mm, one patch of 40 x 56 x 40, z-score) with an eighth of its features. An ordinary
-training without any defence; about one minute on one core. `nnUNetv2_predict` reads the folder too.
+It writes the folder that nnU-Net v2 would write: plans.json, dataset.json and fold_0/checkpoint_final.pth, for a plan
+like nnU-Net's own for these volumes (1 mm, one patch of 40 x 56 x 40, z-score) with an eighth of its features. An
+ordinary training without any defence; about one minute on one core. `nnUNetv2_predict` reads the folder too.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
