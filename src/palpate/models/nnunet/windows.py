@@ -21,7 +21,7 @@ from palpate.errors import InputError
 
 Network = Callable[[Tensor], Tensor]
 Place = tuple[slice | int, ...]
-KEPT = 2**29
+KEPT = 2**28
 """Bytes of the graphs of passes that are kept for the gradient. Passes beyond them are computed once more."""
 _STEP, _SIGMA, _PEAK = 0.5, 1 / 8, 10.0
 
@@ -224,5 +224,9 @@ def _pulled_back(
     batch, outputs = kept
     # Slopes of a large image are too small for half precision, in which a GPU computes.
     size = slope.abs().amax()
-    (found,) = torch.autograd.grad(outputs, batch, (slope.flip(axes) / size).to(outputs.dtype))
-    return found.flip(axes) * size
+    with torch.enable_grad():
+        # A slope as an argument would make torch import SymPy, which takes a second.
+        total = (outputs * (slope.flip(axes) / size).to(outputs.dtype)).sum()
+    (found,) = torch.autograd.grad(total, batch)
+    gradient: Tensor = found.flip(axes) * size
+    return gradient
