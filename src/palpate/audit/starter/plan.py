@@ -12,7 +12,7 @@ from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain
 from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
-from palpate.audit.starter.model import gives_gradients, model_part
+from palpate.audit.starter.model import gives_gradients, model_part, task_lines
 from palpate.audit.starter.nnunet import images_in, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
@@ -69,6 +69,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         model, task = nnunet_model(place, deployed, values), nnunet_task(deployed)
     else:
         model = model_part(folder, place, layout, values)
+        task += task_lines(folder, "classes" if isinstance(layout, FoundClasses) else layout.kind)
         attacks = attacks if gives_gradients(folder) else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     gates = _GATES.format(eps=values.eps[:2][-1], artefact=artefacts[0])

@@ -72,7 +72,9 @@ def deployed_transforms(folder: Path) -> list[Any]:
     for one in bundle_transforms(folder):
         where = f"preprocess.monai: {one.name} of {folder}"
         kind = getattr(monai.transforms, one.name, None)
-        if not (isinstance(kind, type) and issubclass(kind, Transform)) or not f"{one.home}.".startswith((".", "monai.")):
+        if not (isinstance(kind, type) and issubclass(kind, Transform)) or not f"{one.home}.".startswith(
+            (".", "monai.")
+        ):
             raise InputError(f"{where} is not a transform of MONAI. Write the steps in model.preprocess.")
         if one.code:
             raise InputError(f"{where} needs code for {', '.join(one.code)}. Write the steps in model.preprocess.")
