@@ -89,15 +89,20 @@ def _turned(transforms: tuple[BundleTransform, ...], layout: FoundClasses | Foun
     paths = [path for path in layout.seen.paths if is_volume(path)] if layout.seen is not None else []
     if wanted is None or not paths:
         return []
-    from nibabel.orientations import aff2axcodes
-
-    found = sorted({"".join(map(str, aff2axcodes(read_volume_header(path).affine))) for path in paths})
+    found = sorted({_axes(read_volume_header(path).affine) for path in paths})
     if found == [wanted]:
         return []
     return [
         f"the bundle turns images to {wanted}, and these are {listed(found)}: save images and masks so (nibabel's "
         "as_reoriented), because outputs are not turned back"
     ]
+
+
+def _axes(affine: Any) -> str:
+    """Where the axes of a grid lead, such as `RAS`."""
+    from nibabel.orientations import aff2axcodes
+
+    return "".join(map(str, aff2axcodes(affine)))  # type: ignore[no-untyped-call]
 
 
 def _transposed(layout: FoundClasses | FoundAnnotations) -> bool:
@@ -109,7 +114,7 @@ def _notes(layout: FoundClasses | FoundAnnotations) -> list[str]:
     if not _transposed(layout) or isinstance(layout, FoundClasses):
         return []
     return [
-        "# MONAI reads PNG and JPEG with x first, palpate with y first: if the network was trained so, it sees the images "
+        "# MONAI reads PNG and JPEG with x first, palpate with y first: a network that was trained so sees the images "
         "transposed here"
     ]
 
