@@ -22,7 +22,7 @@ _NETWORKS = ("network_def", "network", "net")
 _DETECTOR = "detector"
 """The entry of a `RetinaNetDetector`: its anchors are part of what the network means."""
 _PADDINGS = ("reflect", "replicate", "circular")
-_MISSING = re.compile(r"No module named '(\w+)")
+_MISSING = re.compile(r"(?<=No module named ')\w+|\w+(?= is not installed)")
 _PLAIN_KEYS = ("_target_", "_desc_", POSITIONAL)
 
 
@@ -182,7 +182,7 @@ def _not_built(path: Path, name: str, error: Exception) -> InputError:
     what = " ".join(str(root).split())[:300]
     if package := _MISSING.search(what):
         return InputError(
-            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or "
+            f"model.bundle: {path}: {name} needs the package {package[0]}, which is not installed. Install it, or "
             "export the model (models/model.ts)."
         )
     return InputError(
