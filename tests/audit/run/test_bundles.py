@@ -115,4 +115,4 @@ def test_a_bundle_of_detection(tmp_path: Path) -> None:
     assert plan.model.preprocess.steps == ({"window": (0, 255)},)
     assert "# MONAI reads PNG and JPEG with x first" in text
     frame = carried_out(plan).frame()
-    assert len(frame) == 12 and set(frame["attack"]) == {"pgd", "noise"}
+    assert len(frame["image"]) == 12 and set(frame["attack"]) == {"pgd", "noise"}
