@@ -57,7 +57,7 @@ def carry_out(
     plan = load_plan(path, root).on(engine, workers)
     folder = out or run_folder(path)
     # Sliding windows are for images that are too large for memory; then memory is more important than speed.
-    choose_allocation(frugal=plan.model.inferer.size is not None)
+    choose_allocation(frugal=plan.model.windowed)
     if threads is not None:
         torch.set_num_threads(threads)
     try:

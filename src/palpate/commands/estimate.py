@@ -55,7 +55,7 @@ def estimate(
     from palpate.report.page.html import write_report
 
     loaded = load_plan(plan, root).on(None if engine is None else engine.value, None)
-    choose_allocation(frugal=loaded.model.inferer.size is not None)
+    choose_allocation(frugal=loaded.model.windowed)
     if threads is not None:
         torch.set_num_threads(threads)
     place = run_folder(plan).parent

@@ -20,6 +20,8 @@ from palpate.models.endpoint import EndpointModel
 from palpate.models.factory import build, importable
 from palpate.models.fit import fit
 from palpate.models.huggingface import load_huggingface
+from palpate.models.nnunet.folder import read_trained
+from palpate.models.nnunet.network import load_folds
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
 from palpate.models.stored.exported import load_exported
@@ -84,6 +86,11 @@ def _load(source: ModelSource, root: Path, allow_pickle: bool) -> Loaded:
             return Loaded(load(root / place))
     if source.bundle is not None:
         return _load_bundle(root / source.bundle, allow_pickle)
+    if source.nnunet is not None:
+        module, notes = load_folds(
+            read_trained(root / source.nnunet, source.folds, source.checkpoint), allow_pickle=allow_pickle
+        )
+        return Loaded(module, tuple(notes))
     if source.endpoint is not None:
         return Loaded(EndpointModel(source.endpoint, root))
     return _load_built(source, root, allow_pickle)

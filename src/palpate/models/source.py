@@ -14,6 +14,7 @@ from palpate.models.bundle import bundle_files
 from palpate.models.detectors.forms import BoxForm
 from palpate.models.endpoint import Endpoint
 from palpate.models.huggingface import huggingface_files
+from palpate.models.nnunet.folder import read_trained
 from palpate.models.stored.onnx_files import onnx_files
 
 Outputs = Literal["logits", "softmax", "sigmoid"]
@@ -124,6 +125,8 @@ class ModelSource:
             found += bundle_files(root / self.bundle)
         if self.huggingface is not None:
             found += huggingface_files(root / self.huggingface)
+        if self.nnunet is not None:
+            found += read_trained(root / self.nnunet, self.folds, self.checkpoint).files
         if self.onnx is not None:
             found += onnx_files(root / self.onnx)
         return tuple(found)
@@ -157,25 +160,30 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
         yield "weights", f'"{IN_FACTORY}" is for a factory, and none is named. Name the file of the weights.'
     if said.weights_entry is not None and said.weights in (None, IN_FACTORY):
         yield "weights_entry", "it belongs to a file of weights, and none is named. Remove it, or give weights."
-    for name in ("folds", "checkpoint"):
-        if getattr(said, name) is not None and said.nnunet is None:
-            yield name, "it belongs to a trained folder of nnU-Net, and none is named. Remove it, or give nnunet."
-    if said.folds is not None and said.nnunet is not None:
-        if not said.folds or len(set(said.folds)) < len(said.folds):
-            yield "folds", "name each fold once, such as [0, 1]; leave it out for all that are there."
-        elif wrong := [fold for fold in said.folds if fold != "all" and (not isinstance(fold, int) or fold < 0)]:
-            yield "folds", f'{wrong[0]!r} is not a fold. Give numbers from 0, or "all".'
-    if said.checkpoint is not None and said.nnunet is not None and Path(said.checkpoint).name != said.checkpoint:
-        yield "checkpoint", f"'{said.checkpoint}' must be a file name, such as \"checkpoint_best.pth\"."
-    if said.nnunet is not None:
-        for name in ("output", "boxes"):
-            if getattr(said, name) is not None:
-                yield name, "an nnU-Net folder says itself what its network returns. Remove it."
-        if said.outputs != "logits":
-            yield "outputs", "an nnU-Net returns logits. Remove it."
+    yield from _nnunet_contradictions(said)
     if said.onnx_gradients and said.onnx is None:
         yield "onnx_gradients", "it belongs to an ONNX file, and none is named. Remove it, or give onnx."
     if said.output is not None and given[:1] == ["endpoint"]:
         yield "output", "model.endpoint.scores already says where the scores of a service are. Remove it."
     if said.output is not None and given[:1] == ["huggingface"]:
         yield "output", "the logits of such a model are read automatically. Remove it."
+
+
+def _nnunet_contradictions(said: Any) -> Iterator[tuple[str, str]]:
+    if said.nnunet is None:
+        for name in ("folds", "checkpoint"):
+            if getattr(said, name) is not None:
+                yield name, "it belongs to a trained folder of nnU-Net, and none is named. Remove it, or give nnunet."
+        return
+    folds = () if said.folds is None else said.folds
+    if said.folds is not None and (not folds or len(set(folds)) < len(folds)):
+        yield "folds", "name each fold once, such as [0, 1]; leave it out for all that are there."
+    if wrong := [fold for fold in folds if fold != "all" and (not isinstance(fold, int) or fold < 0)]:
+        yield "folds", f'{wrong[0]!r} is not a fold. Give numbers from 0, or "all".'
+    if said.checkpoint is not None and Path(said.checkpoint).name != said.checkpoint:
+        yield "checkpoint", f"'{said.checkpoint}' must be a file name, such as \"checkpoint_best.pth\"."
+    for name in ("output", "boxes"):
+        if getattr(said, name) is not None:
+            yield name, "an nnU-Net folder says itself what its network returns. Remove it."
+    if said.outputs != "logits":
+        yield "outputs", "an nnU-Net returns logits. Remove it."

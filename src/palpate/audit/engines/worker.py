@@ -86,7 +86,7 @@ def load_bench(setup: Setup, scratch: Path) -> Bench:
     _require_versions(setup.versions)
     torch.set_num_threads(1)
     plan = parse_plan(setup.text, setup.origin, setup.root).in_order(setup.curve).calibrated(setup.scale)
-    choose_allocation(frugal=plan.model.inferer.size is not None)
+    choose_allocation(frugal=plan.model.windowed)
     try:
         subject = with_own_model(setup.subject, plan, allow_pickle=setup.allow_pickle)
     except InputError as error:

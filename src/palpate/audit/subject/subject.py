@@ -25,6 +25,7 @@ from palpate.audit.subject import collate
 from palpate.audit.subject.decoded import Decoded
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
+from palpate.audit.subject.nnunet import require_nnunet
 from palpate.audit.subject.surrogate import Surrogate, load_surrogate
 from palpate.contracts import Limits
 from palpate.data.formats.scan import Header
@@ -38,6 +39,7 @@ from palpate.tensors import Tree, mapped
 from palpate.units import Scale
 from palpate.usercode import Watchdog
 from palpate.victim import Victim
+from palpate.victim.spacing import placed
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -124,6 +126,7 @@ class Subject:
         The victim's preprocessing gets their spacing, so that it treats these rows as in the clinic.
         """
         self.victim.preprocess = self.preprocess.at(self.spacing_of(rows[0]))
+        self.victim.inferer = placed(self.victim.inferer, self.spacing_of(rows[0]))
         if self.surrogate is not None:
             self.surrogate.prepare(self.spacing_of(rows[0]))
         pixels = np.stack([self._decoded.of(row, self.table.image).astype(np.float32) for row in rows])
@@ -159,7 +162,8 @@ class Subject:
         return tuple(row for row in rows if self._form(row) == first)
 
     def _form(self, row: int) -> tuple[Any, ...]:
-        return self.shape_of(row), self.preprocess.at(self.spacing_of(row))
+        spacing = self.spacing_of(row)
+        return self.shape_of(row), self.preprocess.at(spacing), placed(self.victim.inferer, spacing)
 
     def identity(self, rows: Sequence[int]) -> dict[str, Any]:
         """The identity of the model and of some images, as JSON."""
@@ -180,7 +184,7 @@ class Subject:
             "model": self.model,
             "weights": self.weights,
             "preprocess": encode(self.preprocess),
-            "inferer": encode(self.victim.inferer),
+            "inferer": encode(placed(self.victim.inferer, None)),
             "bounds": list(self.victim.bounds),
         }
 
@@ -212,6 +216,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
     plan = plan.calibrated(scale)
     require_channels(plan, headers, [case.name for case in table])
     require_lattice(plan, headers, [case.name for case in table])
+    require_nnunet(plan, headers, [case.name for case in table])
     _check_width(plan, max((header.shape for header in headers), key=math.prod))
     counts, spacings = collate.survey(table, headers, plan.task.kind, len(plan.task.names), plan.data.spacing)
     structures = plan.task.names if isinstance(plan.task, SegmentationSection) else ()
@@ -251,7 +256,7 @@ def _loaded_model(plan: Plan, preprocess: Preprocessing, allow_pickle: bool) -> 
             loaded.module.to(device),
             plan.model.bounds,
             preprocess=preprocess,
-            inferer=plan.model.inferer.build(),
+            inferer=plan.model.evaluation(plan.root, allow_pickle=allow_pickle),
             watchdog=Watchdog(plan.run.timeout) if plan.run.timeout and plan.model.endpoint is None else None,
             defences=defences_of(plan, partial(_network, plan.root, device, allow_pickle)),
         ),

@@ -17,6 +17,7 @@ from palpate.tasks.heads import Softmax
 from palpate.tensors import Tree
 from palpate.usercode import said
 from palpate.victim import Victim
+from palpate.victim.spacing import placed
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -39,6 +40,7 @@ class Surrogate:
     def prepare(self, spacing: tuple[float, ...] | None) -> None:
         """Expect images of this spacing."""
         self.victim.preprocess = self.preprocess.at(spacing)
+        self.victim.inferer = placed(self.victim.inferer, spacing)
 
     def check(self, task: Task, images: Tensor, targets: Tree) -> None:
         """Refuse a surrogate that cannot take the images, or whose outputs are not those of the task.
@@ -96,7 +98,8 @@ def load_surrogate(plan: Plan, device: torch.device, *, allow_pickle: bool) -> S
         module = load_noted(source, plan.root, allow_pickle=allow_pickle).module
     except InputError as error:
         raise InputError(f"surrogate: {error}") from error
-    preprocess, inferer = section.preprocess.build(plan.root), section.inferer.build()
+    preprocess = section.preprocess.build(plan.root)
+    inferer = section.evaluation(plan.root, allow_pickle=allow_pickle)
     identity = {
         "model": source.digest(plan.root),
         "weights": weights_digest(module),

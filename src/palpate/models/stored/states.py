@@ -115,6 +115,28 @@ def read_weights(path: Path, *, allow_pickle: bool = False, entry: str | None = 
     return held if isinstance(held, nn.Module) else _tensors(file, held, entry)
 
 
+def read_checkpoint(path: Path, *, allow_pickle: bool = False, mapped: bool = False) -> object:
+    """All that a checkpoint holds, on the CPU; objects that are neither tensors nor plain values are placeholders.
+
+    Args:
+        path: a file of `torch.save`.
+        allow_pickle: load it whole if it cannot be read otherwise. Such a file can run any code on this machine.
+        mapped: leave large tensors on the disk.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or needs pickle.
+    """
+    file = identify(path)
+    if file.kind not in ("pickle", "weights"):
+        raise InputError(f"model.weights: {path} is no checkpoint of torch.save. Give the file that training wrote.")
+    try:
+        return _read_torch(file, mapped=mapped)
+    except InputError:
+        if not allow_pickle:
+            raise
+    return _unpickled(path)
+
+
 def holds_weights(path: Path) -> bool:
     """Whether tensors can be read from a torch file without a flag; large data stay on the disk."""
     try:

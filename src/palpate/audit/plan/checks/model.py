@@ -29,6 +29,11 @@ def model_problems(section: ModelSection, table: str = "model") -> Iterator[Prob
     low, high = section.bounds
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield (table, "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
+    if section.nnunet is not None:
+        for name in ("preprocess", "inferer"):
+            if getattr(section, name) != type(getattr(section, name))():
+                text = "an nnU-Net folder says itself what happens around its network. Remove this table."
+                yield (table, name), text
     yield from (((table, "preprocess", *key), text) for key, text in section.preprocess.problems())
     try:
         section.inferer.build()

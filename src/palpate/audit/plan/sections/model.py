@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -11,6 +12,9 @@ from palpate.audit.plan.sections.base import Section
 from palpate.audit.plan.sections.defences import DefenceSection
 from palpate.audit.plan.sections.preprocess import PreprocessSection
 from palpate.models.endpoint import Endpoint
+from palpate.models.nnunet.folder import read_trained
+from palpate.models.nnunet.network import told_by
+from palpate.models.nnunet.pipeline import pipeline_of
 from palpate.models.source import ORIGINS, ModelSource
 from palpate.victim import Inferer
 from palpate.victim.inference import Flips, SlidingWindow
@@ -147,6 +151,22 @@ class ModelSection(Section):
     """How the network is evaluated on that input."""
     defences: tuple[DefenceSection, ...] = Field(default=(), examples=["[[model.defences]]"])
     """What surrounds the model, in stored values; the first is outermost. Attacks know them."""
+
+    @property
+    def windowed(self) -> bool:
+        """Whether images are evaluated in windows, so that memory is freed between them."""
+        return self.inferer.size is not None or self.nnunet is not None
+
+    def evaluation(self, root: Path, *, allow_pickle: bool = False) -> Inferer | None:
+        """How the network is evaluated: `inferer`, or the pipeline of an nnU-Net folder.
+
+        Raises:
+            InputError: the fields cannot be used, or the folder cannot be read.
+        """
+        if self.nnunet is None:
+            return self.inferer.build()
+        trained = read_trained(root / self.nnunet, self.folds, self.checkpoint)
+        return pipeline_of(trained, told_by(trained, allow_pickle=allow_pickle))
 
     @property
     def named(self) -> str:

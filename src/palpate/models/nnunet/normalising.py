@@ -1,0 +1,132 @@
+"""nnU-Net's crop to what is not zero, and its normalisation of each channel.
+
+Means, deviations and extremes are NumPy's own, in nnU-Net's order of the numbers, so that what the network sees is the
+same to the last bit; their gradients are those of the formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from palpate.errors import InputError
+
+Array = npt.NDArray[Any]
+Box = tuple[slice, ...]
+Scheme = Literal["z-score", "CT", "0 to 1", "RGB", "none"]
+_LEAST = 1e-8
+_BRIGHTEST = 255
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How one channel is normalised.
+
+        z-score:  (x - mean(x)) / max(std(x), 1e-8)                    of the image, or of its mask
+        CT:       (min(max(x, low), high) - mean) / max(std, 1e-8)     numbers of the training set
+        0 to 1:   (x - min(x)) / max(max(x) - min(x), 1e-8)
+        RGB:      x / 255
+
+    Attributes:
+        scheme: which of them; `none` leaves values as they are.
+        masked: for z-score: only where some channel is not zero, holes filled; the rest stays.
+        mean: for CT.
+        std: for CT.
+        low: for CT.
+        high: for CT.
+    """
+
+    scheme: Scheme
+    masked: bool = False
+    mean: float = 0.0
+    std: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+
+    def __call__(self, channel: Tensor, held: Array, mask: Array | None) -> Tensor:
+        """One channel normalised.
+
+        Args:
+            channel: (*spatial) float32.
+            held: the same numbers as nnU-Net has them in memory.
+            mask: what is not zero, for `masked`.
+
+        Raises:
+            InputError: RGB values below 0 or above 255.
+        """
+        if self.scheme == "z-score":
+            return _standardised(channel, held, mask if self.masked else None)
+        if self.scheme == "CT":
+            return (channel.clamp(self.low, self.high) - self.mean) / max(self.std, _LEAST)
+        if self.scheme == "0 to 1":
+            shifted = channel - channel.amin()
+            return shifted / shifted.amax().clamp(min=_LEAST)
+        if self.scheme == "RGB":
+            if held.min() < 0 or held.max() > _BRIGHTEST:
+                raise InputError(
+                    "model.nnunet: its plan reads RGB values, 0 to 255, and an image exceeds them. Check model.bounds."
+                )
+            return channel / float(_BRIGHTEST)
+        return channel
+
+
+def box_of(held: Array) -> tuple[Box, Array | None]:
+    """The smallest box around what is not zero in some channel of (C, *spatial), and that mask; None if all are not.
+
+    An image of zeros is kept whole.
+    """
+    mask = (held != 0).any(0)
+    if mask.all():
+        return tuple(slice(0, n) for n in mask.shape), None
+    box = []
+    for axis in range(mask.ndim):
+        there = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, mask.shape[axis]))
+    return tuple(box), mask
+
+
+def filled(mask: Array | None, box: Box, shape: tuple[int, ...]) -> Array:
+    """A mask with its holes filled, within a box."""
+    if mask is None:
+        return np.ones(shape, dtype=bool)[box]
+    found: Array = ndimage.binary_fill_holes(mask)
+    return found[box]
+
+
+def _standardised(channel: Tensor, held: Array, mask: Array | None) -> Tensor:
+    if mask is None:
+        counted, numbers = channel, held
+    else:
+        inside = torch.from_numpy(np.ascontiguousarray(mask)).to(channel.device)
+        counted, numbers = channel[inside], held[mask]
+        if not len(numbers):
+            return channel
+    mean = _valued(counted.mean(), numbers.mean())
+    # The slope of the root is infinite at zero, where nnU-Net divides by a constant.
+    variance = counted.var(correction=0)
+    std = numbers.std()
+    divisor = _valued(variance.sqrt(), std) if std > _LEAST else channel.new_tensor(_LEAST)
+    result = (channel - mean) / divisor
+    return result if mask is None else torch.where(inside, result, channel)
+
+
+def _valued(formula: Tensor, value: Any) -> Tensor:
+    """A number with the gradient of a formula that gives the same number up to rounding."""
+    found: Tensor = _Valued.apply(formula, formula.new_tensor(float(value)))  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Valued(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, formula: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return slope, None
