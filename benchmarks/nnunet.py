@@ -1,9 +1,10 @@
 """Memory and time of an attack's step on an nnU-Net, beside nnU-Net's own arithmetic.
 
-    python -m benchmarks.nnunet                                # 64 voxels a side, seconds
+    python -m benchmarks.nnunet                                # 48 voxels a side, seconds
     python -m benchmarks.nnunet --size 160 --patch 64 --features 16 --mirrors 0
 
-Each figure is measured in its own process: CPU seconds, and peak resident memory with and without the imports. Compared are
+Each figure is measured in its own process: CPU seconds, and peak resident memory with and without the imports.
+Compared are
 
 - predict: the decision alone, window by window, as `nnUNetPredictor` makes it (without a graph);
 - bare: forward and backward of all windows and mirrors in a plain loop, one graph at a time, and nothing else;
@@ -127,9 +128,9 @@ def _peak() -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64, help="voxels of the image along each axis")
+    parser.add_argument("--size", type=int, default=48, help="voxels of the image along each axis")
     parser.add_argument("--patch", type=int, default=32, help="voxels of a window along each axis")
-    parser.add_argument("--features", type=int, default=8, help="of the first level")
+    parser.add_argument("--features", type=int, default=4, help="of the first level")
     parser.add_argument("--mirrors", type=int, default=0, help="axes that are mirrored")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
