@@ -94,6 +94,12 @@ def test_transforms_that_cannot_be_used_are_a_question(pictures: Path, transform
     assert asked[:60] in str(caught.value) or "RandFlip" in asked
 
 
+def test_a_list_of_transforms_that_is_code_is_a_question(pictures: Path) -> None:
+    composed = {"_target_": "Compose", "transforms": "$scripts.transforms()"}
+    _, text = started(pictures, preprocessing=composed)
+    assert ["preprocessing is not a plain list of transforms" in asked for _, asked in unfinished(text)] == [True]
+
+
 def test_volumes_in_another_orientation_are_a_question(tmp_path: Path) -> None:
     labels = ["file,label"]
     for number in range(4):

@@ -33,8 +33,8 @@ def bundle_lines(folder: Path, place: Path, layout: FoundClasses | FoundAnnotati
         layout: the images.
     """
     facts = bundle_facts(folder)
-    transforms = bundle_transforms(folder)
-    doubts = _turned(transforms, layout)
+    transforms, doubts = _transforms(folder)
+    doubts += _turned(transforms, layout)
     steps = [_step(one) for one in transforms if one.kind != "Orientation"]
     if all(step is not None for step in steps):
         written = [entry for step in steps if step is not None for entry in step]
@@ -51,7 +51,15 @@ def bundle_lines(folder: Path, place: Path, layout: FoundClasses | FoundAnnotati
 
 def changes_grid(folder: Path) -> bool:
     """Whether a bundle's network sees another grid than that of the files, so that outputs are brought back."""
-    return any(one.kind in _MOVES for one in bundle_transforms(folder))
+    return any(one.kind in _MOVES for one in _transforms(folder)[0])
+
+
+def _transforms(folder: Path) -> tuple[tuple[BundleTransform, ...], list[str]]:
+    """The transforms; or none, and why their list cannot be read."""
+    try:
+        return bundle_transforms(folder), []
+    except InputError as error:
+        return (), [plain(str(error))]
 
 
 def _by_monai(
