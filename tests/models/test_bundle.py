@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ PLANTED: dict[str, Any] = {
             "norm": {"_target_": "os.mkdir", "path": str(folder / "sprung")},
         }
     },
+    "a function of MONAI's networks": lambda folder: {
+        "network_def": {"_target_": "monai.networks.utils.save_state", "src": {}, "path": str(folder / "sprung")}
+    },
+    "a call in an expression": lambda folder: {"count": f"$os.mkdir({str(folder / 'sprung')!r})"},
     "a debugger": lambda folder: {"network_def": {"_target_": "UNet", **SETTINGS, "_mode_": "debug"}},
     "what it requires": lambda folder: {"network_def": {"_target_": "UNet", **SETTINGS, "_requires_": code(folder)}},
     "another file": lambda folder: {"network_def": "%other.json::network_def", "net": {"_target_": "%x.json::a"}},
@@ -123,6 +128,23 @@ def test_a_configuration_that_runs_code_is_refused_before_any_of_it_runs(bundle:
     with pytest.raises(InputError, match=r"model\.bundle: .*(could run any code|has no network_def)"):
         load(bundle)
     assert not (bundle / "sprung").exists()
+
+
+def test_a_plain_expression_needs_no_consent_and_names_no_file(bundle: Path) -> None:
+    write(bundle, config(bundle, count="$len(@sizes::labels) + 1", sizes={"strides": [2], "labels": ["a", "b"]}))
+    images = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(load(bundle).eval()(images), net()(images))
+    called = "$monai.networks.nets.resnet.resnet10(True, spatial_dims=2, n_input_channels=1)"
+    write(bundle, config(bundle, network_def=called, network="$@network_def.to(@device)"))
+    assert type(network_of(bundle)).__name__ == "ResNet", "and its pretrained weights are not asked for"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is not None, reason="torchvision is installed")
+def test_a_package_that_a_network_needs_is_named(bundle: Path) -> None:
+    write(bundle, config(bundle, network_def={"_target_": "TorchVisionFCModel", "model_name": "resnet18"}))
+    with pytest.raises(InputError, match="network_def needs the package torchvision, which is not installed"):
+        load(bundle)
 
 
 def test_with_consent_a_configuration_may_run_its_code(bundle: Path) -> None:

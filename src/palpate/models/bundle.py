@@ -21,7 +21,8 @@ _WEIGHTS = ("model.pt", "model.safetensors", "model.pth")
 _NETWORKS = ("network_def", "network", "net")
 _DETECTOR = "detector"
 """The entry of a `RetinaNetDetector`: its anchors are part of what the network means."""
-_MISSING = re.compile(r"No module named '(\w+)")
+_PADDINGS = ("reflect", "replicate", "circular")
+_MISSING = re.compile(r"(?<=No module named ')\w+|\w+(?= is not installed)")
 _PLAIN_KEYS = ("_target_", "_desc_", POSITIONAL)
 
 
@@ -181,7 +182,7 @@ def _not_built(path: Path, name: str, error: Exception) -> InputError:
     what = " ".join(str(root).split())[:300]
     if package := _MISSING.search(what):
         return InputError(
-            f"model.bundle: {path}: {name} needs the package {package[1]}, which is not installed. Install it, or "
+            f"model.bundle: {path}: {name} needs the package {package[0]}, which is not installed. Install it, or "
             "export the model (models/model.ts)."
         )
     return InputError(
@@ -205,6 +206,7 @@ class BundleFacts:
         window: size of the sliding window of the inferer.
         overlap: its overlap.
         mode: how windows are blended.
+        padding: how inputs that are smaller than the window are padded, if not with zeros.
     """
 
     channels: int | None = None
@@ -214,6 +216,7 @@ class BundleFacts:
     window: tuple[int, ...] | None = None
     overlap: float | None = None
     mode: str | None = None
+    padding: str | None = None
 
 
 def bundle_facts(folder: Path) -> BundleFacts:
@@ -230,10 +233,10 @@ def bundle_facts(folder: Path) -> BundleFacts:
     outputs = _table(_table(described, "network_data_format"), "outputs")
     predicted = _table(outputs, "pred") or next((value for value in outputs.values() if isinstance(value, Mapping)), {})
     names = _table(predicted, "channel_def")
-    inferer = _table(config, "inferer")
-    if "SlidingWindow" not in str(inferer.get("_target_")):
+    inferer = {key: _plainly(config, value) for key, value in _table(config, "inferer").items()}
+    if not str(inferer.get("_target_")).endswith(("SlidingWindowInferer", "SlidingWindowInfererAdapt")):
         inferer = {}
-    overlap, mode = inferer.get("overlap"), inferer.get("mode")
+    overlap, mode, padding = (inferer.get(key) for key in ("overlap", "mode", "padding_mode"))
     return BundleFacts(
         channels=image["num_channels"] if isinstance(image.get("num_channels"), int) else None,
         size=_whole(image.get("spatial_shape")),
@@ -242,7 +245,16 @@ def bundle_facts(folder: Path) -> BundleFacts:
         window=_whole(inferer.get("roi_size")),
         overlap=float(overlap) if isinstance(overlap, (int, float)) else 0.25 if inferer else None,
         mode=(mode if isinstance(mode, str) else "constant") if inferer else None,
+        padding=padding if padding in _PADDINGS else None,
     )
+
+
+def _plainly(config: Mapping[str, Any], value: Any) -> Any:
+    """A value with its references read; None where it needs code."""
+    try:
+        return plain_entries(config, value)
+    except CodeError:
+        return None
 
 
 def _table(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:

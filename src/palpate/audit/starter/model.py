@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
+from palpate.audit.starter.bundle import bundle_lines, changes_grid
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
 from palpate.data.inspect.annotated import FoundAnnotations
 from palpate.data.inspect.folder import FoundClasses
-from palpate.models.bundle import bundle_facts
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose
 from palpate.models.source import IN_FACTORY, ModelSource
@@ -25,12 +25,12 @@ def model_part(folder: Path, place: Path, layout: FoundClasses | FoundAnnotation
     source = propose(candidates)
     lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
     lines.append(f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}")
-    facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
     lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
-    lines += step_lines(values)
-    lines += _preprocess(layout.form.shape[0], values, facts)
     if source and source.bundle:
-        lines += _bundle(folder / source.bundle)
+        lines += bundle_lines(folder / source.bundle, place, layout)
+    else:
+        facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
+        lines += [*step_lines(values), *_preprocess(layout.form.shape[0], values, facts)]
     return "\n".join(lines) + "\n"
 
 
@@ -38,6 +38,14 @@ def gives_gradients(folder: Path) -> bool:
     """Whether gradient attacks can run on the model that `init` proposes."""
     source = propose(find_models(folder)) if folder.is_dir() else None
     return source is None or source.onnx is None
+
+
+def task_lines(folder: Path, kind: str) -> str:
+    """What the model that `init` proposes asks of `[task]`, besides its own lines."""
+    source = propose(find_models(folder)) if folder.is_dir() else None
+    if kind != "masks" or source is None or not source.bundle or not changes_grid(folder / source.bundle):
+        return ""
+    return "resample = true  # logits are brought back from the network's grid to that of the masks\n"
 
 
 def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
@@ -134,23 +142,3 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
 
 def _rounded(values: Sequence[float]) -> str:
     return f"[{', '.join(f'{value:.7g}' for value in values)}]"
-
-
-def _bundle(folder: Path) -> list[str]:
-    """What the bundle says about its input, for the user to compare, and its sliding windows."""
-    facts = bundle_facts(folder)
-    said = []
-    if facts.channels:
-        said.append(f"{facts.channels} channels")
-    if facts.size:
-        said.append(f"size {list(facts.size)}")
-    if facts.values:
-        said.append(f"values from {facts.values[0]:g} to {facts.values[1]:g}")
-    if facts.classes:
-        said.append(f"outputs {', '.join(facts.classes)}")
-    lines = [f"# The bundle's metadata: {plain('; '.join(said))}"] if said else []
-    if facts.window:
-        lines += ["", f"[model.inferer]  # {CHECK}: from the bundle's inference configuration"]
-        lines += [f"size = {list(facts.window)}", f"overlap = {facts.overlap:g}"]
-        lines += [f'mode = "{facts.mode}"'] if facts.mode in ("gaussian", "constant") else []
-    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,10 @@ from palpate.data.inspect.seen import reading
 from palpate.data.layouts.nnunet_folds import validation_cases
 from palpate.errors import InputError
 
+_NAMED = (
+    ("ct", re.compile(r"\bct\b", re.IGNORECASE)),
+    ("mr", re.compile(r"\b(mri?|t[12]\w*|flair|adc|dwi|swi)\b", re.IGNORECASE)),
+)
 Folds = tuple[int | str, ...] | None
 
 
@@ -104,6 +109,12 @@ def _in_order(trained: Trained) -> tuple[str, ...]:
     """The structures in the order of the network's outputs: that of stored values, or of the file for regions."""
     held = trained.dataset.labels
     return tuple(held) if trained.dataset.regions else tuple(sorted(held, key=lambda name: held[name]))
+
+
+def modality_named(found: Deployed) -> str:
+    """The kind of the images by the names of the channels, such as `CT`, `MRI` or `T1`; empty if they do not say it."""
+    kinds = {kind for name in found.trained.dataset.channel_names for kind, words in _NAMED if words.search(name)}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def nnunet_model(place: Path, found: Deployed, values: Values) -> str:

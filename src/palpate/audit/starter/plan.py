@@ -12,10 +12,10 @@ from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain
 from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
-from palpate.audit.starter.model import gives_gradients, model_part
-from palpate.audit.starter.nnunet import images_in, nnunet_in, nnunet_model, nnunet_task
+from palpate.audit.starter.model import gives_gradients, model_part, task_lines
+from palpate.audit.starter.nnunet import Deployed, images_in, modality_named, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
-from palpate.audit.starter.values import nan_lines, origin_lines, threat_part, turned_lines, values_in
+from palpate.audit.starter.values import Values, nan_lines, origin_lines, threat_part, turned_lines, values_in
 from palpate.data.inspect.annotated import FoundAnnotations, find_annotated
 from palpate.data.inspect.columns import split_rank
 from palpate.data.inspect.described import find_described
@@ -61,21 +61,31 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
     data = with_roots(data, place, layout.table(), layout.path, _named(layout))
     values = values_in(layout)
-    modality = modality_in(layout, values)
-    data += "".join(f"{line}\n" for line in (*nan_lines(values), *modality_lines(modality)))
+    modality, told = _modality(layout, values, deployed)
+    data += "".join(f"{line}\n" for line in (*nan_lines(values), *told))
     artefacts = proposed(layout, values, modality)
-    threat = threat_part(values)
     if deployed:
         model, task = nnunet_model(place, deployed, values), nnunet_task(deployed)
     else:
         model = model_part(folder, place, layout, values)
+        task += task_lines(folder, "classes" if isinstance(layout, FoundClasses) else layout.kind)
         attacks = attacks if gives_gradients(folder) else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     gates = _GATES.format(eps=values.eps[:2][-1], artefact=artefacts[0])
-    parts = [head, model, data, task, threat, attacks, artefact_part(artefacts, modality, layout.form.shape[0]), gates]
-    text = "\n".join(parts)
+    shown = artefact_part(artefacts, modality, layout.form.shape[0])
+    text = "\n".join([head, model, data, task, threat_part(values), attacks, shown, gates])
     parse_plan(text, place / "plan.toml")
     return text
+
+
+def _modality(
+    layout: FoundClasses | FoundAnnotations, values: Values, deployed: Deployed | None
+) -> tuple[str, list[str]]:
+    """What kind of images these are, and the lines of `[data]` about it."""
+    modality = modality_in(layout, values)
+    if modality or deployed is None or not (named := modality_named(deployed)):
+        return modality, modality_lines(modality)
+    return named, [f'modality = "{named}"  # {CHECK}: by the names of its channels']
 
 
 def _named(layout: FoundClasses | FoundAnnotations) -> tuple[Path, ...]:

@@ -85,8 +85,8 @@ class _Reader:
                 return self._known(held)[key]
             case ast.Call():
                 return self._call(node)
-            case ast.Attribute() if (name := _dotted(node)) in _CONSTANTS:
-                return _CONSTANTS[str(name)]
+            case ast.Attribute() if (constant := str(_dotted(node))) in _CONSTANTS:
+                return _CONSTANTS[constant]
         raise CodeError(f"{type(node).__name__} is code")
 
     def _reference(self, name: str) -> Any:

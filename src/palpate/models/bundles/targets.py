@@ -39,7 +39,7 @@ def maker_of(target: str) -> tuple[Maker | None, str]:
         if not any(place == root or place.startswith(f"{root}.") for root in _ROOTS):
             continue
         try:
-            found = getattr(importlib.import_module(place), name, None)
+            found: Any = getattr(importlib.import_module(place), name, None)
         except ImportError:
             continue
         full = f"{place}.{name}"

@@ -35,7 +35,8 @@ class PreprocessSection(Section):
     """Any steps in any order, one key each: `rescale`, `window`, `clip`, `invert`, `resample`, `resize`, `pad`,
     `centre_crop`, `crop_to_body`, `rgb`, `normalise`, `per_image`, `reorder`."""
     monai: str | None = Field(default=None, examples=['monai = "transforms.py:deployed"'])
-    """`file.py:function`; the function returns a `monai.transforms.Compose` of the transforms of deployment."""
+    """`file.py:function`; the function returns a `monai.transforms.Compose` of the transforms of deployment. Or the
+    folder of a MONAI bundle, whose transforms are made from plain values; none of its code is run."""
     straight_through: bool = False
     """With `monai`: a transform that blocks gradients passes them on unchanged. The report says so."""
 
@@ -55,8 +56,8 @@ class PreprocessSection(Section):
             yield ("straight_through",), "it belongs to monai, which is not given. Remove it, or give monai."
         if self.monai is not None:
             place, colon, name = self.monai.rpartition(":")
-            if not (colon and name and place.endswith(".py")):
-                yield ("monai",), f'"{self.monai}" is not of the form "file.py:function".'
+            if not (colon and name and place.endswith(".py")) and (colon or self.monai.endswith(".py")):
+                yield ("monai",), f'"{self.monai}" is not of the form "file.py:function", nor the folder of a bundle.'
         elif self.steps is not None:
             yield from ((("steps", *key), text) for key, text in read_steps(self.steps)[1])
         else:
@@ -83,6 +84,8 @@ class PreprocessSection(Section):
 
 
 def _loaded(reference: str, root: Path, straight_through: bool) -> MonaiChain:
+    if ":" not in reference:
+        return _of_bundle(reference, root, straight_through)
     from palpate.models.factory import call
 
     try:
@@ -92,3 +95,16 @@ def _loaded(reference: str, root: Path, straight_through: bool) -> MonaiChain:
         raise InputError(text) from error
     code = (root / reference.rpartition(":")[0]).read_bytes()
     return MonaiChain(reference, hashlib.sha256(code).hexdigest(), straight_through, compose=compose)
+
+
+def _of_bundle(reference: str, root: Path, straight_through: bool) -> MonaiChain:
+    from palpate.models.bundle import bundle_files
+    from palpate.models.bundles.transforms import deployed_transforms
+
+    folder = root / reference
+    try:
+        made = deployed_transforms(folder)
+    except InputError as error:
+        raise InputError(str(error).replace("model.bundle", "preprocess.monai", 1)) from error
+    written = hashlib.sha256(bundle_files(folder)[0].read_bytes()).hexdigest()
+    return MonaiChain(reference, written, straight_through, compose=made)
