@@ -17,9 +17,9 @@ from palpate.preprocess.values import Rescale
     "preprocess",
     [
         Preprocess(size=(24, 40), mean=(1.0,), std=(2.0,)),
-        Chain((Rescale(2.0, 1.0), Resize((36, 30)))),
+        Chain((Rescale(2.0, 1.0), Resize((36, 40)))),
         Chain((Pad((21, 33)), CentreCrop((13, 17)))),
-        Chain((Resample((0.5, 2.0)).at((1.0, 1.0)), Pad((50, 50)))),
+        Chain((Resample((0.5, 0.25)).at((1.0, 1.0)), Pad((50, 90)))),
     ],
 )
 def test_a_bright_pixel_is_where_its_place_says(preprocess: Preprocessing) -> None:
