@@ -269,6 +269,15 @@ def test_what_cannot_be_given_is_refused_before_any_attack(folder: Path, old: st
         load_subject(parsed(folder, HEAD + INPUTS.replace(old, new) + DATA))
 
 
+def test_texts_for_other_classes_and_tables_without_columns_are_refused_by_the_plan(folder: Path) -> None:
+    named = HEAD.replace('factory = "model.py:build"', 'huggingface = "clip"\ntexts = ["a lung", "a scan"]')
+    with pytest.raises(PlanError, match=r"model.texts: 2 classes have a text, and the task has 3. Write one per class"):
+        parsed(folder, named + DATA)
+    folders = DATA.replace('table = "labels.csv"\nregion = "free"', 'folders = "."').replace("region =", "# region =")
+    with pytest.raises(PlanError, match=r"model.inputs: .* no columns for it. List the images in a CSV: data.table"):
+        parsed(folder, HEAD + INPUTS + folders)
+
+
 def test_an_empty_cell_is_refused_by_the_name_of_its_image(folder: Path) -> None:
     text = (folder / "labels.csv").read_text()
     (folder / "short.csv").write_text(text.replace(",2,F,", ",,F,"))
