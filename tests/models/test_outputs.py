@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from palpate.annotations import Masks
 from palpate.errors import InputError
 from palpate.models.endpoint import Endpoint
 from palpate.models.loading import ModelSource, load_model
 from palpate.models.outputs import Chosen
+from palpate.tasks.segmentation import Segmentation
 from palpate.victim import Victim
 from tests.models.networks import images, small
 
@@ -40,6 +42,7 @@ class Giving(nn.Module):
             "list": [found, found * 2],
             "answer": Answer(None, found),
             "output": Output(logits=found),
+            "stacked": torch.stack([images, images * 2], 1),
         }[self.kind]
 
 
@@ -72,6 +75,15 @@ def test_a_part_that_is_not_there_is_said_with_those_that_are(kind: str, output:
     with pytest.raises(InputError, match=r"model.output: the model returned .* of shape \[2, 3\].* no '") as caught:
         Chosen(Giving(kind), output)(images())
     assert "There is no" in str(caught.value)
+
+
+def test_stacked_scales_are_read_by_their_place_and_proposed_for_masks() -> None:
+    torch.testing.assert_close(Chosen(Giving("stacked"), 1)(images()), images() * 2)
+    with pytest.raises(InputError, match=r"a tensor of shape \[2, 3\]. There is no '0'. Leave model.output out"):
+        Chosen(small(), 0)(images())
+    maps = torch.zeros(2, 3, 1, 8, 8)
+    with pytest.raises(InputError, match=r"stacks 3 scales of deep supervision, read one: model.output = 0"):
+        Segmentation(1).validate(maps, Masks(torch.zeros(2, 8, 8, dtype=torch.int64), None))
 
 
 def test_without_a_name_the_parts_are_listed() -> None:

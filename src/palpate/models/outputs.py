@@ -16,7 +16,8 @@ class Chosen(nn.Module):
 
     Args:
         model: returns a dict, a tuple, a list, or an object with named parts.
-        output: a name, a place from 0, or several joined by dots: `aux.0`.
+        output: a name, a place from 0, or several joined by dots: `aux.0`. Of one tensor (B, S, C, *spatial), the
+            stacked scales of deep supervision, it is the place in S.
     """
 
     def __init__(self, model: nn.Module, output: str | int):
@@ -30,7 +31,7 @@ class Chosen(nn.Module):
             InputError: there is no such part.
         """
         returned = self.model(images)
-        held = returned
+        held = self._scales(returned, images.ndim)
         for step in self._steps(returned):
             held = _part(held, step)
             if held is None:
@@ -39,6 +40,11 @@ class Chosen(nn.Module):
                     f"model.output: the model returned {shown(returned)}. There is no '{self.output}'. {there}"
                 )
         return held
+
+    @staticmethod
+    def _scales(returned: Any, axes: int) -> Any:
+        """The scales of deep supervision, which MONAI's DynUNet stacks behind the axis of the images."""
+        return returned.unbind(1) if isinstance(returned, Tensor) and returned.ndim == axes + 1 else returned
 
     def _steps(self, returned: Any) -> list[str]:
         name = str(self.output)

@@ -259,6 +259,7 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
         ("F = 0, M", "W = 0, M", r"model.inputs.sex: 0.png: the column 'sex' holds 'F', and values has W, M"),
         ("\nage =", "\nyears =", r"model.inputs.years: forward of Net does not take it. .*age"),
         ('lateral = {image = "side"}', "", r"model.inputs: Net.forward.*missing a required argument: 'lateral'"),
+        ('"age"', '{box = ["age", "age", "age", "age"]}', r"inputs.age: 0.png: the box \(0, 0, 0, 0\) has no area"),
         ('"age"', "7", r"model.inputs.age: 7 is none of the forms"),
         ('{image = "side"}', '{image = "side"}\n[model.inferer]\nflips = [[0]]', r"inputs.lateral: model.inferer eval"),
     ],
@@ -266,6 +267,15 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
 def test_what_cannot_be_given_is_refused_before_any_attack(folder: Path, old: str, new: str, said: str) -> None:
     with pytest.raises((InputError, PlanError), match=said):
         load_subject(parsed(folder, HEAD + INPUTS.replace(old, new) + DATA))
+
+
+def test_texts_for_other_classes_and_tables_without_columns_are_refused_by_the_plan(folder: Path) -> None:
+    named = HEAD.replace('factory = "model.py:build"', 'huggingface = "clip"\ntexts = ["a lung", "a scan"]')
+    with pytest.raises(PlanError, match=r"model.texts: 2 classes have a text, and the task has 3. Write one per class"):
+        parsed(folder, named + DATA)
+    folders = DATA.replace('table = "labels.csv"\nregion = "free"', 'folders = "."').replace("region =", "# region =")
+    with pytest.raises(PlanError, match=r"model.inputs: .* no columns for it. List the images in a CSV: data.table"):
+        parsed(folder, HEAD + INPUTS + folders)
 
 
 def test_an_empty_cell_is_refused_by_the_name_of_its_image(folder: Path) -> None:

@@ -41,10 +41,12 @@ def check_outputs(outputs: Tensor, truth: Annotation, resample: bool) -> None:
     if outputs.ndim != 2 + len(truth.spatial) or outputs.shape[1] not in widths or len(outputs) != count:
         shape = ", ".join(map(str, truth.spatial))
         kind = "a background and exclusive" if truth.exclusive else "overlapping"
+        stacked = outputs.ndim == 3 + len(truth.spatial) and outputs.shape[2] in widths
+        scales = f" If it stacks {outputs.shape[1]} scales of deep supervision, read one: model.output = 0."
         raise InputError(
             f"model: its output has shape {list(outputs.shape)} for {count} masks, and {truth.structures} structures "
             f"({kind}) need [{count}, {' or '.join(map(str, sorted(widths)))}, {shape}]. Correct task.structures or "
-            "task.exclusive, or choose the model that fits."
+            f"task.exclusive, or choose the model that fits.{scales if stacked else ''}"
         )
     if outputs.shape[2:] != truth.spatial and not resample:
         raise InputError(
