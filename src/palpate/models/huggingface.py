@@ -1,4 +1,4 @@
-"""Image classifiers and semantic segmenters of Hugging Face from a local folder: no internet, no code from it."""
+"""Classifiers, semantic segmenters and detectors of Hugging Face from a local folder: no internet, no code from it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.detectors.huggingface import HuggingFaceDetector
 
 _LARGEST = 10_000_000
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_CLASSES = {
+    "classification": "AutoModelForImageClassification",
+    "segmentation": "AutoModelForSemanticSegmentation",
+    "detection": "AutoModelForObjectDetection",
+}
+_SOFTMAX = ("detr", "yolos", "table-transformer")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -38,13 +45,14 @@ class HuggingFaceFacts:
     """What a folder says about its model; None or empty if it says nothing.
 
     Attributes:
-        kind: `classification` or `segmentation`.
+        kind: `classification`, `segmentation` or `detection`.
         classes: their names, in the order of the outputs.
         size: height and width of the input.
         mean: subtracted, in the values after `rescale`.
         std: divided by.
         rescale: stored values are first multiplied by this.
         channels: channels of the input.
+        softmax: a detector whose head is a softmax with "no object" last, and which needs no suppression.
     """
 
     kind: str
@@ -54,6 +62,7 @@ class HuggingFaceFacts:
     std: tuple[float, ...] = ()
     rescale: float = 1 / 255
     channels: int | None = None
+    softmax: bool = False
 
     @property
     def stored_mean(self) -> tuple[float, ...]:
@@ -67,7 +76,7 @@ class HuggingFaceFacts:
 
 
 def is_huggingface(folder: Path) -> bool:
-    """Whether a folder looks like a model of transformers for classes or masks."""
+    """Whether a folder looks like a model of transformers for classes, masks or boxes."""
     try:
         return _kind(_json(folder / "config.json")) is not None
     except InputError:
@@ -116,7 +125,7 @@ def load_huggingface(folder: Path) -> nn.Module:
             raise InputError(
                 "model.huggingface: these models need a package. Install it: pip install 'palpate[huggingface]'."
             ) from error
-        name = "AutoModelForImageClassification" if kind == "classification" else "AutoModelForSemanticSegmentation"
+        name = _CLASSES[kind]
         try:
             with torch.random.fork_rng(devices=[]):
                 model, loading = getattr(transformers, name).from_pretrained(
@@ -132,8 +141,8 @@ def load_huggingface(folder: Path) -> nn.Module:
                 f"model.huggingface: {folder} cannot be loaded ({type(error).__name__}: {what})."
             ) from error
     _require_all(folder, loading)
-    module: nn.Module = Logits(model.float().eval())
-    return module
+    module: nn.Module = model.float().eval()
+    return HuggingFaceDetector(module) if kind == "detection" else Logits(module)
 
 
 def huggingface_facts(folder: Path) -> HuggingFaceFacts:
@@ -155,6 +164,8 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
     normalised = prepared.get("do_normalize", True)
     rescale = prepared.get("rescale_factor", 1 / 255) if prepared.get("do_rescale", True) else 1.0
     size = prepared.get("crop_size") if prepared.get("do_center_crop") else prepared.get("size")
+    if kind == "detection" and isinstance(size, dict) and "shortest_edge" in size:
+        size = None  # the shape of the image is kept: no one size
     channels = config.get("num_channels")
     return HuggingFaceFacts(
         kind=kind,
@@ -164,6 +175,7 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
         std=_numbers(prepared.get("image_std")) if normalised else (),
         rescale=float(rescale) if isinstance(rescale, (int, float)) and rescale > 0 else 1 / 255,
         channels=channels if isinstance(channels, int) else None,
+        softmax=kind == "detection" and config.get("model_type") in _SOFTMAX,
     )
 
 
@@ -186,9 +198,8 @@ def _require_kind(folder: Path) -> str:
     kind = _kind(config)
     if kind is None:
         raise InputError(
-            f"model.huggingface: {folder} is not an image classifier or semantic segmenter (config.json names "
-            f"{str(config.get('architectures'))[:80]}). For a detector, use a factory and "
-            "palpate.models.detectors.huggingface."
+            f"model.huggingface: {folder} is not an image classifier, a semantic segmenter or a detector (config.json "
+            f"names {str(config.get('architectures'))[:80]}). For another model, use a factory."
         )
     if "auto_map" in config:
         raise InputError(
@@ -204,6 +215,8 @@ def _kind(config: dict[str, Any]) -> str | None:
             return "classification"
         if str(name).endswith("ForSemanticSegmentation"):
             return "segmentation"
+        if str(name).endswith("ForObjectDetection"):
+            return "detection"
     return None
 
 

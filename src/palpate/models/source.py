@@ -38,7 +38,8 @@ class ModelSource:
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
-        huggingface: a folder with `config.json` and safetensors of an image classifier or a semantic segmenter.
+        huggingface: a folder with `config.json` and safetensors of an image classifier, a semantic segmenter or a
+            detector.
         timm: name of a network of timm; it needs `weights`.
         onnx: an ONNX file. It is a black box unless `onnx_gradients`.
         output: which output is read, if the model returns a dict, a tuple or a list: a name, a place from 0, or

@@ -100,7 +100,8 @@ class ModelSection(Section):
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
     """A MONAI bundle's folder; its inference configuration defines the network."""
     huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
-    """A folder with `config.json` and safetensors: an image classifier or a semantic segmenter of transformers."""
+    """A folder with `config.json` and safetensors: an image classifier, a semantic segmenter or a detector of
+    transformers."""
     timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])

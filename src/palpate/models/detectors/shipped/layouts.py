@@ -162,7 +162,7 @@ def _six(held: Tensor) -> bool:
 
 def _head(held: Tensor, classes: int) -> Arranged:
     """A raw head of YOLO, with places along either axis."""
-    for width, layout in ((4 + classes, "raw head"), (5 + classes, "raw head with objectness")):
+    for width, _layout in ((4 + classes, "raw head"), (5 + classes, "raw head with objectness")):
         rows = held if held.shape[2] == width else held.transpose(1, 2) if held.shape[1] == width else None
         if rows is not None:
             objectness = rows[..., 4] if width == 5 + classes else None
