@@ -69,8 +69,8 @@ def _notes(seen: Recognised) -> list[str]:
     if form.decided:
         texts.append(
             "The detector returns decided boxes: its own threshold and suppression are part of it, and "
-            "task.suppression is not used. Gradients, if it has any, flow through the scores and boxes that are left. A box that was "
-            "removed has none, so a search with gradients does not see boxes that it could bring back."
+            "task.suppression is not used. Gradients, if it has any, flow through the scores and boxes that are left. "
+            "A box that was removed has none, so a search with gradients does not see boxes that it could bring back."
         )
     if not seen.boxes:
         texts.append(

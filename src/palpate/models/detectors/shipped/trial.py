@@ -73,7 +73,7 @@ def read_shipped(
     listed = takes_list(module)
     watched = _Watched(module, listed)
     images, truth = examples()
-    # All of them show more; one alone may fit where all do not.
+    # Programs that were traced with one image take one.
     for count in dict.fromkeys((len(images), 1)):
         try:
             with Victim(watched, bounds, preprocess=preprocess) as victim, torch.no_grad():
@@ -84,5 +84,6 @@ def read_shipped(
             return None
         boxes = Boxes(truth.boxes[:count], truth.labels[:count])
         seen = recognised(watched.returned, watched.size, boxes, classes, said)
-        return Read(ShippedDetector(module, seen.form, classes, listed), seen)
+        single = count < len(images)
+        return Read(ShippedDetector(module, seen.form, classes, listed=listed, single=single), seen)
     return None
