@@ -123,7 +123,8 @@ def takes_list(model: nn.Module) -> bool:
     """Whether a compiled model takes a list of images, as torchvision's detectors do."""
     if not isinstance(model, torch.jit.ScriptModule):
         return False
-    arguments = model.forward.schema.arguments
+    forward: Any = model.forward
+    arguments = forward.schema.arguments
     return len(arguments) > 1 and str(arguments[1].type).startswith("List[Tensor")
 
 
