@@ -7,6 +7,7 @@ from torch import nn
 from palpate.annotations import Boxes, Detections
 from palpate.errors import InputError
 from palpate.models.detectors.monai import MonaiRetinaNet
+from palpate.models.detectors.shipped.known import known
 from palpate.models.detectors.torchvision import TorchvisionDetector
 from palpate.tasks.detection import Detection
 from tests.models import torchvision_beside
@@ -57,6 +58,18 @@ def ssd():
     )
 
 
+def faster_rcnn():
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.ops import MultiScaleRoIAlign
+
+    anchors = AnchorGenerator(((12, 24),), ((0.5, 1.0),))
+    pool = MultiScaleRoIAlign(["0"], output_size=3, sampling_ratio=1)
+    limits = {"box_score_thresh": CONFIDENCE, "box_nms_thresh": 0.5, "box_detections_per_img": 100}
+    sizes = {"min_size": SIZE, "max_size": SIZE, "rpn_post_nms_top_n_test": 40}
+    return FasterRCNN(Backbone(), 4, rpn_anchor_generator=anchors, box_roi_pool=pool, **limits, **sizes)
+
+
 def shared():
     limits = {"score_thresh": CONFIDENCE, "nms_thresh": 0.5, "detections_per_img": 100}
     return {"min_size": SIZE, "max_size": SIZE, **limits}
@@ -104,6 +117,28 @@ def test_decisions_are_those_of_torchvision(build, first):
 def test_gradients_reach_every_image_of_torchvision(build):
     adapter = TorchvisionDetector(lively(build()))
     check_gradients(adapter, Detection(3, head=adapter.head))
+
+
+def test_every_proposal_of_two_stages_is_a_candidate_and_the_decision_is_torchvisions(monkeypatch):
+    # Without its compiled operators torchvision would compile this one, which takes minutes.
+    monkeypatch.setattr("torch._dynamo.config.disable", True)
+    model = lively(faster_rcnn())
+    library = known(model, 3)
+    assert library.head == "softmax" and library.suppression == 0.5
+    images, task = pictures(), Detection(3, head="softmax", confidence=CONFIDENCE)
+    with torch.no_grad():
+        found, expected = task.predict(library.module(images)), model(list(images))
+    for row, one in enumerate(expected):
+        agree(found, row, one["boxes"], one["labels"] - 1, one["scores"], torch.tensor([SIZE, 48, SIZE, 48]))
+    check_gradients(library.module, task)
+
+
+def test_a_class_that_is_never_trained_is_left_out():
+    model = lively(retinanet())
+    whole, without = known(model, 3), known(model, 2)
+    assert whole.module(pictures()).logits.shape[2] == 3
+    assert torch.equal(without.module(pictures()).logits, whole.module(pictures()).logits[..., 1:])
+    assert known(nn.Linear(1, 1), 2) is None
 
 
 def check_gradients(adapter, task):

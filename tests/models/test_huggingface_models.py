@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from palpate.annotations import Candidates
 from palpate.errors import InputError
 from palpate.models.huggingface import huggingface_facts, huggingface_files, is_huggingface
 from palpate.models.loading import ModelSource, load_model
@@ -140,8 +141,8 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"Download model\.safetensors"):
         load(folder)
-    changed(folder, architectures=["YolosForObjectDetection"])
-    with pytest.raises(InputError, match=r"YolosForObjectDetection.*For a detector, use a factory"):
+    changed(folder, architectures=["BertForMaskedLM"])
+    with pytest.raises(InputError, match=r"BertForMaskedLM.*For another model, use a factory"):
         load(folder)
     assert not is_huggingface(folder)
     (folder / "config.json").write_text("{")
@@ -152,6 +153,25 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         load(folder)
     with pytest.raises(InputError, match="is not a folder"):
         load(tmp_path / "nowhere")
+
+
+def test_a_detector_gives_candidates_and_its_folder_says_what_its_head_is(tmp_path: Path) -> None:
+    config = transformers.YolosConfig(
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        image_size=[16, 16],
+        patch_size=8,
+        num_detection_tokens=3,
+        num_labels=2,
+    )
+    folder = saved(drawn(transformers.YolosForObjectDetection, config), tmp_path / "model")
+    found = load(folder)(torch.zeros(2, 3, 16, 16))
+    assert isinstance(found, Candidates) and found.logits.shape == (2, 3, 3) and found.boxes.shape == (2, 3, 4)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPARED))
+    facts = huggingface_facts(folder)
+    assert (facts.kind, facts.softmax, facts.stored_mean) == ("detection", True, pytest.approx((127.5, 102.0, 51.0)))
 
 
 def test_all_files_of_weights_are_in_the_digest(tmp_path: Path) -> None:

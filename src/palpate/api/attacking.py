@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate import catalog
+from palpate.annotations import Boxes
 from palpate.api.inputs import (
     Radii,
     ball_from,
@@ -31,6 +32,7 @@ from palpate.defences.reject import Reject
 from palpate.errors import InputError, nearest
 from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
+from palpate.models.detectors.shipped import read_shipped
 from palpate.models.faults import refusal
 from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
@@ -276,6 +278,8 @@ def looked_at(
     count = min(len(images), _TRIED)
     rows = torch.tensor([place * len(images) // count for place in range(count)], device=images.device)
     spent = victim.forwards
+    if isinstance(task, Detection):
+        _read_shipped(victim, images[rows[:4]], task.take(targets, rows[:4]), task.classes)
     with victim:
         outputs, alone = _tried(victim, images[rows]), _tried(victim, images[:1])
         outputs = _in_expectation(victim, images[rows], outputs)
@@ -299,6 +303,20 @@ def looked_at(
     elif isinstance(task, Classification):
         _warn_of_one_answer(task.predict(outputs), some)
     return task
+
+
+def _read_shipped(victim: Victim, images: Tensor, truth: Boxes, classes: int) -> None:
+    """Read a detector that returns no candidates as it is shipped; its form is recognised on these images."""
+    read = read_shipped(victim.module, victim.bounds, victim.preprocess, lambda: (images, truth), classes)
+    if read is None:
+        return
+    victim.module = read.module
+    if read.seen is not None:
+        warnings.warn(
+            f"The detector's output was recognised: {read.seen.form.describe()}. If that is wrong, wrap it: "
+            "palpate.models.detectors.shipped.ShippedDetector(model, Form(...), classes).",
+            stacklevel=5,
+        )
 
 
 def _warn_of_one_answer(predicted: Tensor, labels: Tensor) -> None:

@@ -8,6 +8,8 @@ from torch import nn
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.detectors.forms import FromBoxes
+from palpate.models.detectors.huggingface import HuggingFaceDetector
+from palpate.models.detectors.shipped import ShippedDetector
 from palpate.models.huggingface import Logits
 from palpate.models.outputs import Chosen
 from palpate.models.source import ModelSource
@@ -57,6 +59,6 @@ def require_trainable(module: nn.Module) -> None:
 
 def network_inside(module: nn.Module) -> nn.Module:
     """The user's own network inside what palpate put around it; its state dict is what weights files hold."""
-    while isinstance(module, (Chosen, FromProbabilities, FromBoxes, Logits)):
+    while isinstance(module, (Chosen, FromProbabilities, FromBoxes, Logits, HuggingFaceDetector, ShippedDetector)):
         module = module.model
     return module

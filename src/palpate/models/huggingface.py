@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from palpate.errors import InputError
+from palpate.models.detectors.huggingface import HuggingFaceDetector
 from palpate.models.foundation.promptable import NO_PROMPT, Promptable
 from palpate.models.foundation.zero_shot import TOKENIZER, Texts, zero_shot
 
@@ -22,10 +23,12 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _AUTO = {
     "classification": "AutoModelForImageClassification",
     "segmentation": "AutoModelForSemanticSegmentation",
+    "detection": "AutoModelForObjectDetection",
     "promptable": "SamModel",
     "zero-shot": "AutoModel",
 }
 """The class that loads each kind of model."""
+_SOFTMAX = ("detr", "yolos", "table-transformer")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -47,13 +50,14 @@ class HuggingFaceFacts:
     """What a folder says about its model; None or empty if it says nothing.
 
     Attributes:
-        kind: `classification`, `segmentation`, `promptable` (SAM) or `zero-shot` (CLIP, SigLIP).
+        kind: `classification`, `segmentation`, `detection`, `promptable` (SAM) or `zero-shot` (CLIP, SigLIP).
         classes: their names, in the order of the outputs.
         size: height and width of the input.
         mean: subtracted, in the values after `rescale`.
         std: divided by.
         rescale: stored values are first multiplied by this.
         channels: channels of the input.
+        softmax: a detector whose head is a softmax with "no object" last, and which needs no suppression.
     """
 
     kind: str
@@ -63,6 +67,7 @@ class HuggingFaceFacts:
     std: tuple[float, ...] = ()
     rescale: float = 1 / 255
     channels: int | None = None
+    softmax: bool = False
 
     @property
     def stored_mean(self) -> tuple[float, ...]:
@@ -76,9 +81,9 @@ class HuggingFaceFacts:
 
 
 def is_huggingface(folder: Path) -> bool:
-    """Whether a folder looks like a model of transformers for classes or masks."""
+    """Whether a folder looks like a model of transformers for classes, masks or boxes."""
     try:
-        return _kind(_json(folder / "config.json")) in ("classification", "segmentation")
+        return _kind(_json(folder / "config.json")) in ("classification", "segmentation", "detection")
     except InputError:
         return False
 
@@ -155,7 +160,8 @@ def load_huggingface(folder: Path, texts: Texts = (), root: Path = Path(), input
         model = model.float().eval()
         if kind == "zero-shot":
             return zero_shot(model, folder, texts, root, files)
-    return Promptable(model) if kind == "promptable" else Logits(model)
+    wrap = {"promptable": Promptable, "detection": HuggingFaceDetector}.get(kind, Logits)
+    return wrap(model)
 
 
 _TEXTS = (
@@ -183,6 +189,8 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
     normalised = prepared.get("do_normalize", True)
     rescale = prepared.get("rescale_factor", 1 / 255) if prepared.get("do_rescale", True) else 1.0
     size = prepared.get("crop_size") if prepared.get("do_center_crop") else prepared.get("size")
+    if kind == "detection" and isinstance(size, dict) and "shortest_edge" in size:
+        size = None  # the shape of the image is kept: no one size
     channels = config.get("num_channels")
     return HuggingFaceFacts(
         kind=kind,
@@ -192,6 +200,7 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
         std=_numbers(prepared.get("image_std")) if normalised else (),
         rescale=float(rescale) if isinstance(rescale, (int, float)) and rescale > 0 else 1 / 255,
         channels=channels if isinstance(channels, int) else None,
+        softmax=kind == "detection" and config.get("model_type") in _SOFTMAX,
     )
 
 
@@ -214,9 +223,8 @@ def _require_kind(folder: Path) -> str:
     kind = _kind(config)
     if kind is None:
         raise InputError(
-            f"model.huggingface: {folder} is no image classifier, semantic segmenter, SAM or CLIP (config.json names "
-            f"{str(config.get('architectures'))[:80]}). For a detector, use a factory and "
-            "palpate.models.detectors.huggingface."
+            f"model.huggingface: {folder} is no image classifier, semantic segmenter, detector, SAM or CLIP "
+            f"(config.json names {str(config.get('architectures'))[:80]}). For another model, use a factory."
         )
     if "auto_map" in config:
         raise InputError(
@@ -236,6 +244,8 @@ def _kind(config: dict[str, Any]) -> str | None:
             return "promptable"
         if str(name) in ("CLIPModel", "SiglipModel"):
             return "zero-shot"
+        if str(name).endswith("ForObjectDetection"):
+            return "detection"
     return None
 
 

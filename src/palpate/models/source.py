@@ -40,8 +40,8 @@ class ModelSource:
         torchscript: a file of `torch.jit.save`.
         exported: a file of `torch.export.save`, usually `.pt2`.
         bundle: a MONAI bundle's folder.
-        huggingface: a folder with `config.json` and safetensors of an image classifier, a semantic segmenter, a SAM
-            or a CLIP.
+        huggingface: a folder with `config.json` and safetensors of an image classifier, a semantic segmenter, a
+            detector, a SAM or a CLIP.
         nnunet: a trained folder of nnU-Net v2, with `plans.json`, `dataset.json` and `fold_0`, `fold_1`, ...
         folds: the folds of `nnunet` that are averaged: numbers, or `all`; None: all numbered ones that are there.
         checkpoint: file name of the weights in each fold of `nnunet`; None: `checkpoint_final.pth`.

@@ -188,7 +188,7 @@ class Detection:
             raise InputError(
                 f"model: its logits have shape {shape} and its boxes {boxes} for {count} images; a {self.head} head "
                 f"with {self.classes} classes needs [{count}, Q, {width}] and [{count}, Q, 4]. "
-                "Correct task.classes or task.head, or choose the model that fits."
+                f"{self._fix(shape)}, or choose the model that fits."
             )
         good = outputs.logits.flatten(1).isfinite().all(1) & outputs.boxes.flatten(1).isfinite().all(1)
         bad = (~good).nonzero().flatten()
@@ -197,6 +197,13 @@ class Detection:
                 f"model: its output is NaN or infinite for {len(bad)} of {count} images (first: row {int(bad[0])}). "
                 "Check the preprocessing and the weights."
             )
+
+    def _fix(self, shape: list[int]) -> str:
+        """What to correct in the task, from the shape of the logits."""
+        other: Scores = "softmax" if self.head == "sigmoid" else "sigmoid"
+        if len(shape) == 3 and shape[2] == self.classes + (other == "softmax"):
+            return f'Write task.head = "{other}"'
+        return "Correct task.classes or task.head"
 
     def read(self, outputs: Candidates, targets: Boxes) -> CandidateReading:
         """The candidates against these boxes, with everything that goals and measures need."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from palpate.annotations import Candidates
+from palpate.annotations import Boxes, Candidates
 from palpate.errors import InputError
+from palpate.models.detectors.forms import BoxForm, to_corners
+from palpate.models.detectors.geometry import fit
 from palpate.tensors import Tree, leaves, not_read
 
-_BEYOND = 2.0
+_BEYOND = 1.5
 """A coordinate above this is not a fraction of an image, even if a box extends over its edge."""
+_TRIED = 50
+"""Boxes of highest score of each image that are compared with the annotated ones."""
+_BETTER = 0.2
+"""More mean IoU than this in another order of the numbers is a sign of that order."""
+_ORDERS: tuple[BoxForm, ...] = ("fractions", "yx fractions", "centres")
 _MOST = 0.5
 _SOME = 0.25
 
@@ -82,11 +89,34 @@ def require_fractions(outputs: Candidates, classes: int, fix: str) -> None:
     turned = int(((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])).sum())
     if pixels > _MOST * count:
         raise InputError(
-            f"model: its boxes look like pixels (the most confident one of the first image is {shown}), and palpate "
-            f"reads fractions of width and height, 0 to 1, in the order x1, y1, x2, y2. {fix}"
+            f"model: its boxes look like pixels (the most confident one of the first image is {shown}; they "
+            f"reach {float(boxes.max()):.4g}), and palpate reads fractions of width and height, 0 to 1, in the order "
+            f"x1, y1, x2, y2. {fix}"
         )
     if turned > _SOME * count:
         raise InputError(
             f"model: {turned} of the most confident boxes of {count} images have x2 below x1 or y2 below y1, as "
             f"centre x, centre y, width, height would (the first is {shown}), and palpate reads x1, y1, x2, y2. {fix}"
         )
+
+
+def exchanged(outputs: Candidates, targets: Boxes, classes: int) -> str | None:
+    """A sentence if the annotated boxes agree far better with the model's boxes in another order of their numbers.
+
+    Args:
+        outputs: outputs of a model, (B, Q, ...).
+        targets: the annotated boxes.
+        classes: how many there are, "no object" not counted.
+    """
+    count = min(_TRIED, outputs.logits.shape[1])
+    surest = outputs.logits[..., :classes].amax(-1).topk(count, dim=1).indices
+    boxes = outputs.boxes.gather(1, surest[..., None].expand(-1, -1, 4))
+    fits = {form: fit(list(to_corners(boxes, form, 1, 1)), targets) for form in _ORDERS}
+    usual, best = fits["fractions"], max(_ORDERS, key=lambda form: fits[form] or 0.0)
+    if usual is None or (fits[best] or 0.0) <= usual + _BETTER:
+        return None
+    order = {"yx fractions": "with x and y exchanged", "centres": "as centres with sizes"}[best]
+    return (
+        f"The annotated boxes agree far better with the model's boxes read {order} (mean IoU {fits[best]:.2f}, and "
+        f'{usual:.2f} as they are read). If they are that, write boxes = "{best}" in [model].'
+    )

@@ -34,6 +34,18 @@ def model_part(folder: Path, place: Path, layout: FoundClasses | FoundAnnotation
     return "\n".join(lines) + "\n"
 
 
+def detector_task(folder: Path, task: str) -> str:
+    """`[task]` of a detection, with the head of the detector that `init` proposes, where its folder says it."""
+    source = propose(find_models(folder)) if folder.is_dir() else None
+    if source is None or not source.huggingface or not huggingface_facts(folder / source.huggingface).softmax:
+        return task
+    lines = [
+        'head = "softmax"  # its last class is "no object"' if line.startswith('head = "sigmoid"') else line
+        for line in task.splitlines()
+    ]
+    return "\n".join([*lines, "suppression = 1.0  # it is trained to need none"]) + "\n"
+
+
 def gives_gradients(folder: Path) -> bool:
     """Whether gradient attacks can run on the model that `init` proposes."""
     source = propose(find_models(folder)) if folder.is_dir() else None

@@ -12,7 +12,7 @@ from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain
 from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
-from palpate.audit.starter.model import gives_gradients, model_part, task_lines
+from palpate.audit.starter.model import detector_task, gives_gradients, model_part, task_lines
 from palpate.audit.starter.nnunet import Deployed, images_in, modality_named, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import Values, nan_lines, origin_lines, threat_part, turned_lines, values_in
@@ -56,6 +56,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     layout, others = (deployed.layout, []) if deployed else _found(images_in(folder), kind, refused)
     if isinstance(layout, FoundAnnotations):
         data, task, attacks = annotated_parts(place, layout)
+        task = detector_task(folder, task) if layout.kind == "boxes" else task
     else:
         disease = _disease(layout)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)

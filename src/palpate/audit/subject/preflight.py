@@ -13,10 +13,11 @@ from palpate import catalog
 from palpate.contracts import Task
 from palpate.errors import InputError, PalpateError
 from palpate.memory import out_of_memory
+from palpate.models.detectors.forms import BOX_FORMS
 from palpate.models.faults import refusal
 from palpate.preprocess.blocking import findings as preprocessing
 from palpate.tasks.detection import Detection
-from palpate.tasks.output_checks import require_batch_axis, require_fractions
+from palpate.tasks.output_checks import exchanged, require_batch_axis, require_fractions
 from palpate.tasks.saturation import Cooling
 from palpate.tasks.suspicion import suspect
 from palpate.tensors import Tree, take
@@ -85,7 +86,7 @@ def preflight(
         outputs = _first_pass(victim, images)
         task.validate(outputs, targets)
         findings += _probabilities(task, outputs, targets, logits)
-        _boxes(task, outputs)
+        findings += _boxes(task, outputs, targets)
         random = _randomness(victim, task, images, targets, outputs, draws if random_model == "allow" else 0)
         findings += random or _companions(victim, images, outputs)
         victim.expect(outputs)
@@ -133,14 +134,18 @@ def _probabilities(task: Task, outputs: Tree, targets: Tree, stated: bool) -> li
     return [AuditFinding("warning", "probabilities", text[0].upper() + text[1:])]
 
 
-def _boxes(task: Task, outputs: Tree) -> None:
-    if isinstance(task, Detection):
-        require_fractions(
-            outputs,
-            task.classes,
-            'Say what they are: model.boxes = "pixels", "centres" or "pixel centres"; or divide by width and height in '
-            "the model.",
-        )
+def _boxes(task: Task, outputs: Tree, targets: Tree) -> list[AuditFinding]:
+    """Refuse boxes that are no fractions, and say where x and y, or corners and centres, seem to be exchanged."""
+    if not isinstance(task, Detection):
+        return []
+    require_fractions(
+        outputs,
+        task.classes,
+        f"Say what they are: model.boxes = {', '.join(repr(form) for form in BOX_FORMS[1:])}; or divide by width and "
+        "height in the model.".replace("'", '"'),
+    )
+    text = exchanged(outputs, targets, task.classes)
+    return [AuditFinding("warning", "boxes", text)] if text else []
 
 
 def _randomness(

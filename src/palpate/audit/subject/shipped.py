@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from palpate.annotations import Boxes, Candidates
+from palpate.annotations import Boxes
 from palpate.audit.plan.sections.tasks import DetectionSection
-from palpate.models.detectors.shipped import Form, Recognised, Said, ShippedDetector, recognised
-from palpate.models.detectors.shipped.known import Known, known
-from palpate.models.detectors.shipped.module import asked, takes_list
+from palpate.models.detectors.shipped.form import Form, Said
+from palpate.models.detectors.shipped.known import Known
+from palpate.models.detectors.shipped.recognise import Recognised
+from palpate.models.detectors.shipped.trial import read_shipped
 from palpate.models.loading import Loaded
-from palpate.usercode import ModelError
-from palpate.victim import Victim
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -24,21 +23,6 @@ TRIED = 4
 Examples = Callable[[], tuple[Tensor, Boxes]]
 _LOW = 0.3
 """Mean IoU of the annotated boxes with the nearest detection below which a form is doubtful."""
-
-
-class _Watched(nn.Module):
-    """A model that keeps what it returned, and the size of what it was given."""
-
-    def __init__(self, model: nn.Module, listed: bool):
-        super().__init__()
-        self.model, self.listed = model, listed
-        self.returned: Any = None
-        self.size = (0, 0)
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.size = (int(images.shape[-2]), int(images.shape[-1]))
-        self.returned = asked(self.model, images, self.listed)
-        return images.new_zeros(len(images), 1)
 
 
 def reader(
@@ -57,27 +41,18 @@ def reader(
 
 
 def _read(plan: Plan, preprocess: Callable[[Tensor], Tensor], examples: Examples, module: nn.Module) -> Loaded | None:
-    classes = len(plan.task.names)
-    library = known(module, classes)
-    if library is not None:
-        return Loaded(library.module, form=library.words, reads=tuple(_known_notes(plan, library)))
-    images, truth = examples()
-    listed = takes_list(module)
-    watched = _Watched(module.to(images.device), listed)
-    victim = Victim(watched, plan.model.bounds, preprocess=preprocess)
-    try:
-        with victim:
-            victim.judge(images)
-    except ModelError:  # the check of the model says it with its own words
+    def on_device() -> tuple[Tensor, Boxes]:
+        images, truth = examples()
+        module.to(images.device)
+        return images, truth
+
+    read = read_shipped(module, plan.model.bounds, preprocess, on_device, len(plan.task.names), _said(plan))
+    if read is None:
         return None
-    if isinstance(watched.returned, Candidates):
-        return None
-    seen = recognised(watched.returned, watched.size, truth, classes, _said(plan))
-    return Loaded(
-        ShippedDetector(module, seen.form, classes, listed),
-        form=seen.form.describe(),
-        reads=tuple(_notes(seen, len(images))),
-    )
+    if read.library is not None:
+        return Loaded(read.module, form=read.library.words, reads=tuple(_known_notes(plan, read.library)))
+    assert read.seen is not None
+    return Loaded(read.module, form=read.seen.form.describe(), reads=tuple(_notes(read.seen)))
 
 
 def _said(plan: Plan) -> Said:
@@ -88,19 +63,19 @@ def _said(plan: Plan) -> Said:
     return Said(plan.model.boxes, scores, plan.model.first_class)
 
 
-def _notes(seen: Recognised, images: int) -> list[str]:
+def _notes(seen: Recognised) -> list[str]:
     form = seen.form
-    texts = [f"The detector's output was recognised on {images} images: {form.describe()}. {_said_words(form)}"]
+    texts = [f"The detector's output was recognised on {seen.images} images: {form.describe()}. {_said_words(form)}"]
     if form.decided:
         texts.append(
-            "The detector returns decided boxes: its own threshold and suppression are part of it, and task.suppression "
-            "is not used. Gradients, if it has any, flow through the scores and boxes that are left. A box that was "
-            "removed has none, so a search with gradients does not see boxes that it could bring back."
+            "The detector returns decided boxes: its own threshold and suppression are part of it, and "
+            "task.suppression is not used. Gradients, if it has any, flow through the scores and boxes that are left. "
+            "A box that was removed has none, so a search with gradients does not see boxes that it could bring back."
         )
     if not seen.boxes:
         texts.append(
-            f"The detector found no box in {images} images, so nothing but names and shapes says what its numbers are: "
-            "check model.preprocess and model.boxes."
+            f"The detector found no box in {seen.images} images, so nothing but names and shapes says what its numbers "
+            "are: check model.preprocess and model.boxes."
         )
     elif seen.agreement is not None and seen.agreement < _LOW:
         texts.append(

@@ -20,8 +20,8 @@ BoxForm = Literal[
     "yx fractions",
     "yx pixels",
 ]
-"""`fractions` and `pixels` are corners x1, y1, x2, y2; `yx` is y1, x1, y2, x2; the centres are centre x, centre y, width,
-height; the sizes are x1, y1, width, height."""
+"""`fractions` and `pixels` are corners x1, y1, x2, y2; `yx` is y1, x1, y2, x2; the centres are centre x, centre y,
+width, height; the sizes are x1, y1, width, height."""
 
 BOX_FORMS: tuple[BoxForm, ...] = get_args(BoxForm)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from palpate.annotations import Boxes
+
 
 def area(boxes: Tensor) -> Tensor:
     """Area (...) of boxes (..., 4); 0 if its corners are in the wrong order."""
@@ -41,6 +43,20 @@ def from_centres(boxes: Tensor) -> Tensor:
 def from_sizes(boxes: Tensor) -> Tensor:
     """Boxes (..., 4) given as x1, y1, width, height."""
     return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], dim=-1)
+
+
+def fit(boxes: list[Tensor], truth: Boxes) -> float | None:
+    """Mean over the annotated boxes of their largest IoU with one of `boxes` (N, 4) of their image; None without any.
+
+    Both are corners in fractions.
+    """
+    found = []
+    for corners, wanted, labels in zip(boxes, truth.boxes, truth.labels, strict=True):
+        real = wanted[labels >= 0].to(corners)
+        if len(real):
+            cut = corners.clamp(0, 1)
+            found.append(pairwise_iou(cut, real).amax(0) if len(cut) else real.new_zeros(len(real)))
+    return float(torch.cat(found).mean()) if found else None
 
 
 def _intersection(first: Tensor, second: Tensor) -> Tensor:

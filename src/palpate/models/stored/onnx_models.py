@@ -72,7 +72,7 @@ class OnnxModel(BlackBox):
         return torch.from_numpy(np.concatenate(parts)).float()
 
     def pixels(self, images: Tensor) -> Any:
-        """Images as the file takes them, an array; InputError if they do not have the shape that it was exported for."""
+        """Images as the file takes them; InputError if they do not have the shape that it was exported for."""
         fixed = self.shape[1:]
         if len(images.shape) != len(self.shape) or any(
             want is not None and have != want for have, want in zip(images.shape[1:], fixed, strict=True)

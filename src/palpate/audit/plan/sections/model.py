@@ -104,8 +104,8 @@ class ModelSection(Section):
     bundle: str | None = Field(default=None, examples=['bundle = "spleen_ct_segmentation"'])
     """A MONAI bundle's folder; its inference configuration defines the network."""
     huggingface: str | None = Field(default=None, examples=['huggingface = "vit-xray"'])
-    """A folder with `config.json` and safetensors of transformers: an image classifier, a semantic segmenter, a SAM
-    (with a prompt in `inputs`: `box`, `points`, `labels`), or a CLIP or SigLIP (with `texts`)."""
+    """A folder with `config.json` and safetensors of transformers: an image classifier, a semantic segmenter, a
+    detector, a SAM (with a prompt in `inputs`: `box`, `points`, `labels`), or a CLIP or SigLIP (with `texts`)."""
     texts: tuple[str | tuple[str, ...], ...] = Field(
         default=(), examples=['texts = ["a chest X-ray without findings", "a chest X-ray of pneumonia"]']
     )

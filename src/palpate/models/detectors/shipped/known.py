@@ -46,7 +46,7 @@ def known(module: nn.Module, classes: int) -> Known | None:
             return Known(one, words, one.head, float(model.nms_thresh), float(model.score_thresh))
     if names.get("FasterRCNN") == "torchvision":
         heads = model.roi_heads
-        words = "torchvision's Faster R-CNN, read proposal by proposal, with the losses of both stages"
+        words = "torchvision's Faster R-CNN, read proposal by proposal"
         two = TorchvisionTwoStage(module)
         return Known(two, words, "softmax", float(heads.nms_thresh), float(heads.score_thresh))
     return None

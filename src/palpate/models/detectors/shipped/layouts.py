@@ -46,7 +46,7 @@ def arrange(returned: Any, count: int, classes: int, known: Form | None = None) 
     if isinstance(held, Tensor):
         return _tensor(held, count, classes, known)
     if isinstance(held, (tuple, list)) and _by_image(held, count):
-        return _joined([arrange(part, 1, classes, known) for part in held])
+        return joined([arrange(part, 1, classes, known) for part in held])
     roles = roles_of(held)
     if roles is not None:
         return _of_roles(roles, count, classes)
@@ -84,8 +84,8 @@ def _by_image(held: Sequence[Any], count: int) -> bool:
     return all(tables) or rows or inner
 
 
-def _joined(arranged: list[Arranged]) -> Arranged:
-    """Answers for single images as one answer."""
+def joined(arranged: list[Arranged]) -> Arranged:
+    """Answers for single images as one answer; raises InputError if their forms differ."""
     first = arranged[0]
     if any(one.layout != first.layout for one in arranged):
         raise InputError("model: its outputs have different forms for different images. Return one form for all.")
@@ -93,9 +93,9 @@ def _joined(arranged: list[Arranged]) -> Arranged:
         raws = [one.parts for one in arranged if isinstance(one.parts, Raw)]
         if len({raw.boxes.shape for raw in raws}) > 1:
             raise InputError("model: its head has another number of places from image to image. Return one number.")
-        joined = [None if parts[0] is None else torch.cat(parts) for parts in zip(*raws, strict=True)]
-        assert joined[0] is not None and joined[1] is not None
-        return first._replace(parts=Raw(joined[0], joined[1], joined[2]))
+        boxes, scores = torch.cat([raw.boxes for raw in raws]), torch.cat([raw.scores for raw in raws])
+        objectness = [raw.objectness for raw in raws if raw.objectness is not None]
+        return first._replace(parts=Raw(boxes, scores, torch.cat(objectness) if objectness else None))
     found = tuple(part for one in arranged if not isinstance(one.parts, Raw) for part in one.parts)
     # Rows of zeros alone do not show their order; an image with boxes does.
     shows = next((one.columns for one in arranged if any(len(part.scores) for part in _founds(one))), first.columns)
@@ -162,7 +162,7 @@ def _six(held: Tensor) -> bool:
 
 def _head(held: Tensor, classes: int) -> Arranged:
     """A raw head of YOLO, with places along either axis."""
-    for width, layout in ((4 + classes, "raw head"), (5 + classes, "raw head with objectness")):
+    for width, _layout in ((4 + classes, "raw head"), (5 + classes, "raw head with objectness")):
         rows = held if held.shape[2] == width else held.transpose(1, 2) if held.shape[1] == width else None
         if rows is not None:
             objectness = rows[..., 4] if width == 5 + classes else None

@@ -12,7 +12,7 @@ from palpate.annotations import Candidates, Decided
 from palpate.errors import InputError
 from palpate.models.detectors.forms import to_corners
 from palpate.models.detectors.shipped.form import Form, Found, Raw, ScoreKind
-from palpate.models.detectors.shipped.layouts import arrange
+from palpate.models.detectors.shipped.layouts import Arranged, arrange, joined
 
 MOST = 100
 """Boxes of an image that are kept, the surest ones, as in COCO."""
@@ -40,11 +40,13 @@ class ShippedDetector(nn.Module):
         form: which one.
         classes: K of the task.
         listed: whether the model takes a list of images, and not a batch.
+        single: whether it takes one image at a time, as programs do that were traced with one.
     """
 
-    def __init__(self, model: nn.Module, form: Form, classes: int, listed: bool = False):
+    def __init__(self, model: nn.Module, form: Form, classes: int, *, listed: bool = False, single: bool = False):
         super().__init__()
-        self.model, self.form, self.classes, self.listed = model, form, classes, listed
+        self.model, self.form, self.classes = model, form, classes
+        self.listed, self.single = listed, single
         self.training = model.training
 
     def forward(self, images: Tensor) -> Candidates:
@@ -53,8 +55,9 @@ class ShippedDetector(nn.Module):
         Raises:
             InputError: the answer has another form than it was recognised to have, or values that contradict it.
         """
-        returned = asked(self.model, images, self.listed)
-        answer = arrange(returned, len(images), self.classes, self.form)
+        if not len(images):
+            return Candidates(images.new_zeros(0, MOST, self.classes), images.new_zeros(0, MOST, 4))
+        answer = self._answer(images)
         if answer.layout != self.form.layout:
             raise InputError(
                 f"model: it was recognised to return {self.form.layout}, and now it returns {answer.layout}. Return "
@@ -63,6 +66,12 @@ class ShippedDetector(nn.Module):
         if isinstance(answer.parts, Raw):
             return self._head(answer.parts, images)
         return _connected(self._decided(answer.parts, images), answer.parts, images)
+
+    def _answer(self, images: Tensor) -> Arranged:
+        if not self.single:
+            return arrange(asked(self.model, images, self.listed), len(images), self.classes, self.form)
+        each = [asked(self.model, image[None], self.listed) for image in images]
+        return joined([arrange(one, 1, self.classes, self.form) for one in each])
 
     def _head(self, raw: Raw, images: Tensor) -> Candidates:
         if raw.scores.shape[2] > self.classes:
@@ -114,7 +123,8 @@ def takes_list(model: nn.Module) -> bool:
     """Whether a compiled model takes a list of images, as torchvision's detectors do."""
     if not isinstance(model, torch.jit.ScriptModule):
         return False
-    arguments = model.forward.schema.arguments
+    forward: Any = model.forward
+    arguments = forward.schema.arguments
     return len(arguments) > 1 and str(arguments[1].type).startswith("List[Tensor")
 
 

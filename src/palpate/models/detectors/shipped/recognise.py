@@ -10,10 +10,12 @@ from torch import Tensor
 from palpate.annotations import Boxes
 from palpate.errors import InputError
 from palpate.models.detectors.forms import BoxForm, in_pixels, to_corners, twin
-from palpate.models.detectors.geometry import pairwise_iou
+from palpate.models.detectors.geometry import fit, pairwise_iou
 from palpate.models.detectors.shipped.form import Form, Found, Layout, Raw, Said, ScoreKind
 from palpate.models.detectors.shipped.layouts import arrange
 
+NOTHING = Said()
+"""Everything is recognised."""
 BEYOND = 1.5
 """A coordinate above this is not a fraction of an image, even if a box extends over its edge."""
 _SURE = 50
@@ -39,11 +41,13 @@ class Recognised(NamedTuple):
     Attributes:
         form: as it is read from now on.
         boxes: how many boxes the tried images have.
+        images: how many images were tried.
         agreement: mean over the annotated boxes of the largest IoU with one of them; None without any.
     """
 
     form: Form
     boxes: int
+    images: int
     agreement: float | None
 
 
@@ -54,7 +58,7 @@ class _Sure(NamedTuple):
     labels: Tensor
 
 
-def recognised(returned: Any, size: tuple[int, int], truth: Boxes, classes: int, said: Said = Said()) -> Recognised:
+def recognised(returned: Any, size: tuple[int, int], truth: Boxes, classes: int, said: Said = NOTHING) -> Recognised:
     """The form of what a detector returned for some images.
 
     Coordinates are pixels if most of the surest boxes exceed 1.5. Of corners, centres and sizes the usual one of the
@@ -80,21 +84,7 @@ def recognised(returned: Any, size: tuple[int, int], truth: Boxes, classes: int,
     if not isinstance(answer.parts, Raw):
         first = _first(answer.layout, corners, truth, classes, said.first_class)
     form = Form(answer.layout, boxes, scores, first, answer.columns)
-    return Recognised(form, sum(len(one.boxes) for one in sure), _agreement(corners, truth))
-
-
-def fit(boxes: list[Tensor], truth: Boxes) -> float | None:
-    """Mean over the annotated boxes of their largest IoU with one of `boxes` (N, 4) of their image; None without any.
-
-    Both are corners in fractions.
-    """
-    found = []
-    for corners, wanted, labels in zip(boxes, truth.boxes, truth.labels, strict=True):
-        real = wanted[labels >= 0].to(corners)
-        if len(real):
-            cut = corners.clamp(0, 1)
-            found.append(pairwise_iou(cut, real).amax(0) if len(cut) else real.new_zeros(len(real)))
-    return float(torch.cat(found).mean()) if found else None
+    return Recognised(form, sum(len(one.boxes) for one in sure), len(sure), _agreement(corners, truth))
 
 
 def _agreement(sure: list[_Sure], truth: Boxes) -> float | None:
@@ -170,15 +160,11 @@ def _first(layout: Layout, sure: list[_Sure], truth: Boxes, classes: int, said: 
     if first is None:
         first = 0 if not len(labels) or least == 0 else 1 if most >= classes else _likelier(sure, truth)
     if len(labels) and (least < first or most - first >= classes):
+        fix = "Name every class in task.classes, in the model's order."
+        if said is not None and least >= 1 - said and most - (1 - said) < classes:
+            fix = f"Write model.first_class = {1 - said}."
         raise InputError(
-            f"model: its labels are {least} to {most}, and task.classes names {classes}, numbered from {first}. "
-            + (
-                "Write model.first_class = 1."
-                if said == 0 and 1 <= least and most <= classes
-                else "Write model.first_class = 0."
-                if said == 1 and most < classes
-                else "Name every class in task.classes, in the model's order."
-            )
+            f"model: its labels are {least} to {most}, and task.classes names {classes}, numbered from {first}. {fix}"
         )
     return first
 
