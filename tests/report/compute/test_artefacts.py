@@ -115,9 +115,9 @@ def test_attack_and_artefact_stand_side_by_side(grades):
     failing = grades.artefacts.items[0].first_failing
     assert grades.artefacts.side_by_side == (
         f"An adversary beats half of {beaten.eligible} images with changes of at most {beaten.median:g} in each stored "
-        f"value ({100 * beaten.median / 255:.2g}% of the range 0 to 255). The artefact “metal” needs no adversary: its worst form makes {failing.reached} "
-        f"of {failing.eligible} images fail at severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, "
-        f"rotation up to {failing.median:.3g} degrees) or below."
+        f"value ({100 * beaten.median / 255:.2g}% of the range 0 to 255). The artefact “metal” needs no adversary: its "
+        f"worst form makes {failing.reached} of {failing.eligible} images fail at severity {failing.median:.2g} "
+        f"(diameter {2 * failing.median:.3g} mm, rotation up to {failing.median:.3g} degrees) or below."
     )
 
 
