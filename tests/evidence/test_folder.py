@@ -216,3 +216,11 @@ def test_a_stopped_printer_leaves_nothing_that_the_manifest_does_not_list(
     files = write_evidence(material, tmp_path / "made").files
     listed = (tmp_path / "made" / MANIFEST).read_text()
     assert {"report.pdf", "test_report.pdf"} <= set(files) and all(f"  {name}\n" in listed for name in files)
+
+
+def test_weasyprint_may_load_what_the_page_holds_and_nothing_else() -> None:
+    loaded = pdf.fetch("data:image/png;base64,aGFsbG8%3D")
+    assert loaded["string"] == b"hallo" and loaded["mime_type"] == "image/png"
+    for url in ("https://example.org/a.png", "file:///etc/hosts", "data:text/css,a"):
+        with pytest.raises(ValueError, match="holds all that it shows"):
+            pdf.fetch(url)
