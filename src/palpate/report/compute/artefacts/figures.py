@@ -155,7 +155,7 @@ class _Measured:
         return figure_of(self.resampling.mean(values, counted, _UNDEFINED))
 
     def share(self, values: Floats) -> Figure:
-        """The share of the images whose value is 1, of those where it is defined; its interval is that of all shares."""
+        """The share of the images whose value is 1, of those where it is defined, with the interval of all shares."""
         return figure_of(self.resampling.proportion(Share(values == 1, np.isfinite(values)), _UNDEFINED))
 
     def error(self, *, added: bool) -> Figure:
