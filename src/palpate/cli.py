@@ -287,7 +287,11 @@ def preview(
 
 
 @app.command()
-def show(run: Run, as_json: Json = False) -> None:
+def show(
+    run: Run,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the sentence and the gates.")] = False,
+) -> None:
     """The result of a run, in the terminal; as JSON it is what results.json holds."""
     from palpate.storage.runs import RunFolder
 
@@ -298,7 +302,7 @@ def show(run: Run, as_json: Json = False) -> None:
         return
     from palpate.report.page.terminal import show as show_run
 
-    show_run(RunFolder(run), console())
+    show_run(RunFolder(run), console(), brief=quiet)
 
 
 @app.command()

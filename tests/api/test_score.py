@@ -28,6 +28,19 @@ def test_a_metric_over_batches_is_the_figure_over_all_images():
         palpate.RobustScore(epsilon=0.1)
 
 
+def test_it_is_a_metric_of_a_collection_where_torchmetrics_is_installed():
+    torchmetrics = pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
+    robust = palpate.RobustScore(eps=0.055, attacks="fgsm")
+    found = torchmetrics.MetricCollection({"clean": torchmetrics.MeanMetric(), "robust": robust}).clone(prefix="val_")
+    model = Middle()
+    for part in (slice(5), slice(5, None)):
+        found.update(value=1.0, model=model, x=IMAGES[part], y=LABELS[part])
+    assert {name: float(value) for name, value in found.compute().items()} == {"val_clean": 1.0, "val_robust": 2 / 8}
+    assert not [*found.parameters()]
+    found.reset()
+    assert "0 images" in repr(found["robust"])
+
+
 class Trainer:
     """Calls the hooks of a callback as Lightning's trainer does: by name, without gradients, after a sanity check."""
 

@@ -197,3 +197,30 @@ def test_a_browser_prints_a_page_whose_scripts_and_requests_are_forbidden(
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in head.partition("<meta charset")[0]
     called = (tmp_path / "a.pdf.called").read_text()
     assert "--host-resolver-rules=MAP * ~NOTFOUND" in called and "--proxy-server=" in called
+
+
+def test_a_stopped_printer_leaves_nothing_that_the_manifest_does_not_list(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(page: Path, made: Path, by: str) -> str:
+        made.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "render", lambda *_, names: "<html><head>")
+    monkeypatch.setattr(module, "printer", lambda: "chromium")
+    monkeypatch.setattr(module, "print_page", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_evidence(material, tmp_path / "made")
+    monkeypatch.setattr(module, "print_page", lambda page, made, by: str(made.write_bytes(b"whole"))[:0])
+    # The folder is known as palpate's, so the same command goes on.
+    files = write_evidence(material, tmp_path / "made").files
+    listed = (tmp_path / "made" / MANIFEST).read_text()
+    assert {"report.pdf", "test_report.pdf"} <= set(files) and all(f"  {name}\n" in listed for name in files)
+
+
+def test_weasyprint_may_load_what_the_page_holds_and_nothing_else() -> None:
+    loaded = pdf.fetch("data:image/png;base64,aGFsbG8%3D")
+    assert loaded["string"] == b"hallo" and loaded["mime_type"] == "image/png"
+    for url in ("https://example.org/a.png", "file:///etc/hosts", "data:text/css,a"):
+        with pytest.raises(ValueError, match="holds all that it shows"):
+            pdf.fetch(url)

@@ -152,3 +152,20 @@ def test_a_plan_that_cannot_be_read_hides_no_record(masks, tmp_path, plan):
     (run / "plan.toml").write_text(plan, encoding="latin-1")
     found = opened(run)
     assert found.originals.table is None and "images as stored" in found.originals.why and len(found.places)
+
+
+def test_the_page_says_how_many_attacked_images_are_kept_and_how_to_get_all(site, frame):
+    changed = [place for place in range(len(frame["row"])) if frame["linf"][place] > 0]
+    there = sum(site.opened.places[place] != (None, None) for place in changed)
+    said = " ".join(data(site, "run")["said"])
+    assert (f"The run kept {there} of {len(changed)} attacked images" in said) == (there < len(changed))
+    assert ('[export] images = "all"' in said) == (there < len(changed))
+
+
+def test_a_record_without_pictures_has_the_outlines_of_the_image_as_stored(site, frame):
+    shown = {int(frame["row"][place]) for place, (_, one) in enumerate(site.opened.places) if one is not None}
+    place = next(
+        place for place, (_, one) in enumerate(site.opened.places) if one is None and int(frame["row"][place]) in shown
+    )
+    marks = data(site, f"record-{place}")["marks"]["0"]
+    assert marks["before"] and marks["truth"] and marks["after"] == []

@@ -30,8 +30,7 @@ class RobustnessCallback(_base()):  # type: ignore[misc]
         trainer = Trainer(callbacks=[palpate.RobustnessCallback(eps="2/255", attacks="pgd", steps=10, images=64)])
 
     Import Lightning first, as `lightning` or as `pytorch_lightning`: the callback then is one of that library. Neither
-    is needed to import palpate. It was tested with a stand-in that calls its hooks as Lightning's trainer does, and not
-    with Lightning itself.
+    is needed to import palpate. It ran in a trainer of Lightning 2.6; the tests use a stand-in that calls its hooks.
 
     With several budgets, each is logged under a name of its own, `robust_accuracy_8/255`. Validation runs without
     gradients; the attack switches them on for itself. The module is called as in validation, `module(images)`, so its

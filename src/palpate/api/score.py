@@ -17,7 +17,17 @@ from palpate.errors import InputError
 from palpate.storage.frames import Frame
 
 
-class RobustScore:
+def _base() -> type:
+    """The Metric of torchmetrics where that is installed."""
+    try:
+        from torchmetrics import Metric
+    except ImportError:
+        return object
+    found: type = Metric
+    return found
+
+
+class RobustScore(_base()):  # type: ignore[misc]
     """Robust accuracy of a model at one budget or several, the worst case over the attacks.
 
         metric = palpate.RobustScore(eps="2/255", attacks="pgd", steps=10)
@@ -27,8 +37,12 @@ class RobustScore:
         metric.table()                     # with intervals, as palpate.evaluate returns it
         metric.reset()
 
-    It has the methods of a torchmetrics metric and does not need torchmetrics. It attacks the model, so `update` takes
-    the model, and it cannot be part of a `MetricCollection`, which gives all its metrics the same predictions.
+    It has the methods of a torchmetrics metric and does not need torchmetrics; where that is installed, it is one. It
+    attacks the model, so `update` takes the model. In a `MetricCollection` give all arguments by name, and each metric
+    takes its own:
+
+        found = MetricCollection({"clean": MulticlassAccuracy(5), "robust": palpate.RobustScore(eps="2/255")})
+        found.update(preds=model(x), target=y, model=model, x=x, y=y)
 
     Args:
         eps: as in `palpate.evaluate`; with several budgets, `compute` gives one figure for each, smallest budget first.
@@ -45,6 +59,7 @@ class RobustScore:
     full_state_update = False
 
     def __init__(self, eps: Any = None, attacks: Any = "strongest", **settings: Any):
+        super().__init__()
         known = {name: settings.pop(name) for name in [*settings] if name in Setting.__dataclass_fields__}
         if "parameters" in known:
             raise InputError("parameters: give the parameters of the attacks themselves, such as steps=20.")
@@ -53,9 +68,12 @@ class RobustScore:
 
     def reset(self) -> None:
         """Forget all images."""
+        if isinstance(self, torch.nn.Module):
+            super().reset()
         self._parts: list[Frame] = []
         self._bench: Bench | None = None
-        self._model: Any = None
+        # Inside a tuple, since the model is no part of a metric that is a module itself.
+        self._model: tuple[Any] = (None,)
 
     def update(self, model: Any, x: Any, y: Any) -> None:
         """Attack a batch.
@@ -73,6 +91,8 @@ class RobustScore:
     def __call__(self, model: Any, x: Any, y: Any) -> Tensor:
         """Update, and the figure of this batch alone."""
         before = len(self._parts)
+        # As torchmetrics does it in `update`: what was computed before is out of date.
+        self._computed, self._update_count = None, getattr(self, "_update_count", 0) + 1
         bench = self._add(model, x, y)
         assert bench.task is not None
         return _figure(table_of(self._parts[before:], bench.task, bench.scale))
@@ -106,10 +126,10 @@ class RobustScore:
     def _add(self, model: Any, x: Any, y: Any) -> Bench:
         with torch.inference_mode(False), torch.enable_grad():
             x, given = plain(x, y), self.setting.bounds
-            if self._bench is None or model is not self._model:
+            if self._bench is None or model is not self._model[0]:
                 count = 0 if self._bench is None else self._bench.count
                 self._bench = Bench(model, self.setting, given or bounds_of(x), device_of(model), count)
-                self._model = model
+                self._model = (model,)
             bench = self._bench
             bench.add(x, y)
             self._parts += bench.parts

@@ -42,6 +42,10 @@ def harden(
     ] = ProofExtent.FULL,
     allow_pickle: AllowPickle = False,
     threads: Threads = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Lines inside each epoch, and one for each stored shard of the audits."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the paths.")] = False,
 ) -> None:
     """Train the plan's model against attacks, and prove what was gained and what it cost.
@@ -52,7 +56,16 @@ def harden(
     interrupted.
     """
     raise typer.Exit(
-        carry_out(plan, out, proof.value, root=root, allow_pickle=allow_pickle, threads=threads, quiet=quiet)
+        carry_out(
+            plan,
+            out,
+            proof.value,
+            root=root,
+            allow_pickle=allow_pickle,
+            threads=threads,
+            verbose=verbose,
+            quiet=quiet,
+        )
     )
 
 
@@ -64,6 +77,7 @@ def carry_out(
     root: Path | None = None,
     allow_pickle: bool = False,
     threads: int | None = None,
+    verbose: bool = False,
     quiet: bool = False,
 ) -> int:
     """Train, prove and show; the exit status."""
@@ -79,7 +93,7 @@ def carry_out(
     folder = out or default_folder(plan)
     if threads is not None:
         torch.set_num_threads(threads)
-    with displayed(console(stderr=True), quiet=quiet) as progress:
+    with displayed(console(stderr=True), verbose=verbose, quiet=quiet) as progress:
         hardened = harden_plan(plan, folder, allow_pickle=allow_pickle, progress=progress, say=progress.message)
     if hardened.saved is None:
         echo(f"Stopped; {folder} keeps what was done. The same command continues from there.", err=True)
@@ -92,7 +106,7 @@ def carry_out(
     if proof == "none":
         echo(hardened.saved.path)
         return FINISHED
-    return _proven(plan, hardened, proof, allow_pickle, quiet)
+    return _proven(plan, hardened, proof, allow_pickle, verbose=verbose, quiet=quiet)
 
 
 def repair(plan: Path, *, threads: int | None = None, quiet: bool = False) -> int:
@@ -112,7 +126,9 @@ def _show(hardened: Hardened) -> None:
         echo(line)
 
 
-def _proven(plan: PlanOfAudit, hardened: Hardened, proof: str, allow_pickle: bool, quiet: bool) -> int:
+def _proven(
+    plan: PlanOfAudit, hardened: Hardened, proof: str, allow_pickle: bool, *, verbose: bool, quiet: bool
+) -> int:
     from contextlib import nullcontext
 
     from palpate.audit.run.display import displayed
@@ -125,7 +141,7 @@ def _proven(plan: PlanOfAudit, hardened: Hardened, proof: str, allow_pickle: boo
         plan,
         hardened,
         "full" if proof == "full" else "short",
-        lambda: nullcontext(Silence()) if quiet else displayed(console(stderr=True)),
+        lambda: nullcontext(Silence()) if quiet else displayed(console(stderr=True), every_shard=verbose),
         allow_pickle=allow_pickle,
         say=(lambda text: None) if quiet else lambda text: echo(text, err=True),
     )

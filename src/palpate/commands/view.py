@@ -15,7 +15,12 @@ LIMIT = 600
 def view(
     run: Annotated[Path, typer.Argument(help="The run folder, finished or not.")],
     out: Annotated[Path | None, typer.Option(help="Write the page as a folder to send on, and serve nothing.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="With --out: most pictures in the folder.")] = LIMIT,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=0, help="With --out: most pictures (PNG files) in the folder; a record has up to three for each slice."
+        ),
+    ] = LIMIT,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; by default any free one.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print the address and open no browser.")] = False,
     root: Annotated[
@@ -34,8 +39,7 @@ def view(
 
         written = write_folder(found, out, limit)
         echo(out / "index.html")
-        if written.left:
-            echo(f"It holds {len(written.pictures):,} pictures. --limit allows more.", err=True)
+        echo(written.said, err=True)
         return
     from palpate.view.server import Server
     from palpate.view.site import Site

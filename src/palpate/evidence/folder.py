@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +57,12 @@ def write_evidence(material: Material, folder: Path, *, pdf: bool = True) -> Wri
     _write_manifest(folder, {name: _digest(data) for name, data in files.items()})
     for name, data in files.items():
         write_atomically(folder / name, data)
-    without, printed = _print(folder) if pdf else ("PDF was not asked for.", [])
-    names = sorted([*files, *printed])
-    _write_manifest(folder, {name: _digest((folder / name).read_bytes()) for name in names})
-    return Written(folder, tuple(names), without)
+    without, printed = _printed(folder) if pdf else ("PDF was not asked for.", {})
+    # What an interrupted command leaves is listed, or not in the folder at all.
+    _write_manifest(folder, {name: _digest(data) for name, data in {**files, **printed}.items()})
+    for name, data in printed.items():
+        write_atomically(folder / name, data)
+    return Written(folder, tuple(sorted([*files, *printed])), without)
 
 
 def _files(material: Material, folder: Path) -> dict[str, bytes]:
@@ -89,19 +92,19 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _print(folder: Path) -> tuple[str, list[str]]:
-    """Why there is no PDF, and the names of those that there are."""
+def _printed(folder: Path) -> tuple[str, dict[str, bytes]]:
+    """Why there is no PDF, and those that there are; printed elsewhere, so that a stopped printer leaves nothing."""
     by = printer()
     if by is None:
-        return "No PDF: install Chromium or WeasyPrint, or print the pages from a browser.", []
-    made, wrong = [], ""
-    for name in PAGES:
-        pdf = (folder / name).with_suffix(".pdf")
-        pdf.unlink(missing_ok=True)
-        if why := print_page(folder / name, pdf, by):
-            wrong = f"No PDF of {name}: {why} Print it from a browser."
-        else:
-            made.append(pdf.name)
+        return "No PDF: install Chromium or WeasyPrint, or print the pages from a browser.", {}
+    made, wrong = {}, ""
+    with tempfile.TemporaryDirectory(prefix="palpate-", ignore_cleanup_errors=True) as elsewhere:
+        for name in PAGES:
+            pdf = (Path(elsewhere) / name).with_suffix(".pdf")
+            if why := print_page(folder / name, pdf, by):
+                wrong = f"No PDF of {name}: {why} Print it from a browser."
+            else:
+                made[pdf.name] = pdf.read_bytes()
     return wrong, made
 
 

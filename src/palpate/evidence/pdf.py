@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _SECONDS = 120
@@ -89,11 +91,22 @@ def _weasyprint() -> bool:
 
 
 def _with_weasyprint(page: Path, pdf: Path) -> None:
-    from weasyprint import HTML, default_url_fetcher
-
-    def fetch(url: str, *rest: object, **more: object) -> object:
-        if not url.startswith("data:"):
-            raise ValueError("a page of palpate holds all that it shows")
-        return default_url_fetcher(url)
+    from weasyprint import HTML
 
     HTML(string=page.read_text(encoding="utf-8"), url_fetcher=fetch).write_pdf(str(pdf))
+
+
+def fetch(url: str, *_: object, **__: object) -> dict[str, object]:
+    """What WeasyPrint may load: data in the page itself. It needs no help of WeasyPrint, whose versions differ.
+
+    Args:
+        url: a `data:` URL in base64.
+
+    Raises:
+        ValueError: any other URL.
+    """
+    head, comma, data = url.partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64") or not comma:
+        raise ValueError("a page of palpate holds all that it shows")
+    kind = head.removeprefix("data:").partition(";")[0]
+    return {"string": base64.b64decode(unquote(data)), "mime_type": kind, "redirected_url": url}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,15 +16,18 @@ from palpate.hardening.contracts import EpochRow
 from palpate.hardening.loop.progress import News, Progress, Silence
 from palpate.units import counted
 
+_SECONDS = 10.0
+"""Between two lines inside an epoch."""
+
 
 @contextmanager
-def displayed(console: Console, *, quiet: bool = False) -> Iterator[Progress]:
-    """A progress on `console` while the block runs."""
+def displayed(console: Console, *, verbose: bool = False, quiet: bool = False) -> Iterator[Progress]:
+    """A progress on `console` while the block runs; `verbose`: lines inside each epoch, on a terminal too."""
     if quiet:
         yield Silence()
         return
-    if not console.is_terminal:
-        yield Lines(console)
+    if verbose or not console.is_terminal:
+        yield Lines(console, every=_SECONDS if verbose else None)
         return
     shown = TextColumn("{task.description}", markup=False)
     with RichProgress(shown, BarColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
@@ -40,10 +45,12 @@ def in_words(row: EpochRow) -> str:
 
 
 class Lines:
-    """A line per epoch."""
+    """A line per epoch; with `every`, also for the first batch of an epoch and then at most one in so many seconds."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, *, every: float | None = None):
         self._console = console
+        self._every = every
+        self._told = -math.inf
 
     def start(self, epochs: int, batches: int) -> None:
         """A line with the amount of work."""
@@ -51,7 +58,13 @@ class Lines:
         self.message(f"Training: {work}. Scores are those of the validation images.")
 
     def step(self, news: News) -> None:
-        """Nothing."""
+        """A line if it is time for one."""
+        now = time.monotonic()
+        if self._every is not None and (news.batch == 1 or now - self._told >= self._every):
+            self._told = now
+            self.message(
+                f"  epoch {news.epoch}, batch {news.batch}, loss {news.loss:.3f}, {news.pace:.0f} images per second"
+            )
 
     def epoch(self, row: EpochRow) -> None:
         """A line with the scores, and one for what happened."""

@@ -159,7 +159,13 @@ def _other(opened: Opened, row: int, clean: Array | None, attacked: Array | None
 
 
 def _marks(opened: Opened, place: int, pictured: Pictured | None, shown: Shown) -> None:
-    """Outlines from the gallery, or boxes from the records."""
+    """Outlines from the gallery, or boxes from the records.
+
+    A record without pictures has the outlines of the image as stored, where pictures of another record show them.
+    """
+    for plane in opened.outlined.get(int(opened.frame["row"][place]), []) if pictured is None else []:
+        if plane.index in shown.slices:
+            shown.marks[plane.index] = {**marks_of(plane.marks), "after": []}
     for plane in pictured.slices if pictured is not None else []:
         if plane.index in shown.slices:
             shown.marks[plane.index] = marks_of(plane.marks)

@@ -28,11 +28,13 @@ class Written:
         pictures: names of the pictures.
         records: records and rows of artefacts that have all their pictures, by table.
         left: whether some have none because of the limit.
+        said: how much of the run is in it, in a sentence or two.
     """
 
     pictures: set[str] = field(default_factory=set)
     records: dict[str, list[int]] = field(default_factory=lambda: {"attacks": [], "artefacts": []})
     left: bool = False
+    said: str = ""
 
 
 def write_folder(opened: Opened, folder: Path, limit: int) -> Written:
@@ -53,7 +55,8 @@ def write_folder(opened: Opened, folder: Path, limit: int) -> Written:
     _pictures(site, folder, limit, written)
     for place in np.flatnonzero(opened.traced).tolist():
         _write(site, folder, f"data/trace-{place}.js")
-    whole = replace(site, said=(_said(opened, written, limit),), limited=written.records)
+    written.said = _said(opened, written, limit)
+    whole = replace(site, said=(written.said,), limited=written.records)
     for name in ("data/run.js", *ASSETS):
         _write(whole, folder, name)
     return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from palpate.errors import StorageError
 from palpate.report.model.description import Description, read_description
 from palpate.report.model.description_artefacts import ArtefactPicture
+from palpate.report.model.shown import SliceDescription
 from palpate.storage.artefacts import FOUND
 from palpate.storage.frames import Frame
 from palpate.storage.runs import RunFolder
@@ -53,6 +55,27 @@ class Opened:
         known = set(zip(self.traces["item"], self.traces["row"].tolist(), strict=True))
         pairs = zip(self.frame["item"], self.frame["row"].tolist(), strict=True)
         return np.array([pair in known for pair in pairs], dtype=bool)
+
+    @cached_property
+    def outlined(self) -> dict[int, list[SliceDescription]]:
+        """Of images with pictures, the planes on which it is known what the model found in the image as stored."""
+        found: dict[int, dict[int, SliceDescription]] = {}
+        for row, (_, one) in zip(self.frame["row"].tolist(), self.places, strict=True):
+            for plane in one.slices if one is not None else []:
+                found.setdefault(row, {}).setdefault(plane.index, plane)
+        return {row: list(planes.values()) for row, planes in found.items()}
+
+    @property
+    def few(self) -> str:
+        """How many attacked images are kept, and how to get more; empty if all are."""
+        changed = [one for one, size in zip(self.places, self.frame["linf"].tolist(), strict=True) if size > 0]
+        every, kept = len(changed), sum(one != (None, None) for one in changed)
+        if kept == every:
+            return ""
+        return (
+            f"The run kept {kept:,} of {every:,} attacked images, whole or as pictures. To see all, write "
+            '[export] images = "all" into the plan and repeat the run with another --out.'
+        )
 
     @property
     def unit(self) -> str:

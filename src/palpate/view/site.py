@@ -134,7 +134,7 @@ class Site:
                 found.task.kind, ""
             ),
             "names": one.names,
-            "said": list(self.said) + ([one.originals.why] if one.originals.why else []),
+            "said": [text for text in (*self.said, one.few, one.originals.why) if text],
             "tables": tables,
         }
 

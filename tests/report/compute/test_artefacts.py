@@ -114,11 +114,10 @@ def test_attack_and_artefact_stand_side_by_side(grades):
     beaten = next(one for one in grades.worst_case if one.goal == "untargeted").smallest_eps
     failing = grades.artefacts.items[0].first_failing
     assert grades.artefacts.side_by_side == (
-        f"With changes of at most {beaten.median:g} in each stored value "
-        f"({100 * beaten.median / 255:.2g}% of the range 0 to 255) an adversary beats half of {beaten.eligible} "
-        f"images. The artefact “metal” needs no adversary: its worst form makes {failing.reached} "
-        f"of {failing.eligible} images fail at severity {failing.median:.2g} (diameter {2 * failing.median:.3g} mm, "
-        f"rotation up to {failing.median:.3g} degrees) or below."
+        f"An adversary beats half of {beaten.eligible} images with changes of at most {beaten.median:g} in each stored "
+        f"value ({100 * beaten.median / 255:.2g}% of the range 0 to 255). The artefact “metal” needs no adversary: its "
+        f"worst form makes {failing.reached} of {failing.eligible} images fail at severity {failing.median:.2g} "
+        f"(diameter {2 * failing.median:.3g} mm, rotation up to {failing.median:.3g} degrees) or below."
     )
 
 
@@ -143,7 +142,7 @@ def test_a_budget_is_in_the_unit_of_the_images_or_in_stored_steps(graded, grades
     assert "at most 1 stored step in each value" in _side(graded, grades, data={"step": 2.0}, beaten={"median": 2.0})
     assert "at most 4 stored steps" in _side(graded, grades, data={"step": 0.5}, beaten={"median": 2.0})
     said = _side(graded, grades, threat={"norm": "l2"}, beaten={"median": 2.0})
-    assert "changes of Euclidean length 2 in stored values an adversary beats half" in said
+    assert "beats half of 48 images with changes of Euclidean length 2 in stored values." in said
 
 
 def test_where_one_side_wins_less_than_half_the_sentence_does_not_say_too(graded, grades):

@@ -27,6 +27,14 @@ def test_the_tables_hold_the_figures_of_the_results(run, results):
     assert row(text, "missed disease")[3:] == [f"{100 * figure.value:.1f}%" for figure in missed]
 
 
+def test_quietly_it_says_the_sentence_and_the_gates_alone(run, results):
+    sink = io.StringIO()
+    show(run, Console(file=sink, width=4000), results=results, brief=True)
+    first, *gates = sink.getvalue().splitlines()
+    assert first == results.verdict.sentence
+    assert len(gates) == len(results.gates) > 0 and all(line.startswith("Gate on ") for line in gates)
+
+
 def test_verdict_gates_and_warnings_are_said(run, results):
     text = " ".join(printed(run, 100).split())
     assert (

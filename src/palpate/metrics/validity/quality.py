@@ -291,8 +291,7 @@ def _of_probe(one: ProbeOutcome, eps: str) -> Indicator | None:
         )
     else:
         text = (
-            f"{one.attack[0].upper()}{one.attack[1:]}: beat {hits} of {one.tried} images that no attack of the plan "
-            f"beat at eps {eps}."
+            f"{hits} of {one.tried} images that no attack of the plan beat at eps {eps} fell to a probe: {one.attack}."
         )
     return Indicator(name, _sign(hits, one.tried, OFTEN), text, fix) if hits else None
 

@@ -37,7 +37,9 @@ def _structure(task: TaskDescription, series: Sequence[Series], eps: float) -> s
     if not found:
         return None
     one, worst = max(found, key=lambda pair: _value(pair[0].clean) - _value(pair[1].figure))
-    what = Wording(task).score + (f" of “{one.part}”" if one.part and not task.structure else "")
+    what = Wording(task).score
+    if one.part and not task.structure:
+        what = f"mean {what.removeprefix('mean ')} of “{one.part}”"
     before, after = reading(one, one.clean), reading(one, worst.figure)
     if _value(worst.figure) >= _value(one.clean):
         return f"leave the {what} at {after}"

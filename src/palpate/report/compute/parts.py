@@ -64,6 +64,9 @@ def panels(results: Results, budgets: Sequence[float]) -> list[PartTable]:
     for series in results.series:
         groups.setdefault((series.name, series.statistic), []).append(series)
     words = Wording(results.task)
+    if len(results.task.classes) == 1:
+        # The mean over one structure is that structure.
+        groups = {key: [one for one in mine if one.part] or mine for key, mine in groups.items()}
     return [
         PartTable(
             identity=f"part-{number}",

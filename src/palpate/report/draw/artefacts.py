@@ -36,7 +36,7 @@ def _lowest(scored: Scored, item: ArtefactResults) -> float:
 def chart(summary: ArtefactSummary, task: TaskDescription) -> str:
     """The mean over random artefacts against severity, and below each line the worst found where it was searched."""
     scored, lines = Scored(task), drawn(summary, task)
-    with SvgCanvas(600, 290, (46, 46, 16, 12)) as canvas:
+    with SvgCanvas(430, 230, (42, 46, 16, 12)) as canvas:
         canvas.percent_axis()
         if not task.classification:
             canvas.coefficient_ticks()

@@ -86,8 +86,11 @@ class BudgetAxis:
         ]
         axes.set_xticks(places, labels)
         axes.set_xlim(left - 0.04 * (last - left), last + 0.04 * (last - left))
-        axes.set_xlabel(self.title if fractions else self.short_title, color=MUTED, labelpad=5)
-        canvas.deepen(LINE * max(rows))
+        title = self.title if fractions else self.short_title
+        if len(title) * LETTER > canvas.figure.get_figwidth() * 72:
+            title = title.replace(", and ", ",\nand ", 1)
+        axes.set_xlabel(title, color=MUTED, labelpad=5)
+        canvas.deepen(LINE * (max(rows) + title.count("\n")))
         if self.logarithmic:
             # The clean image has no place on a logarithmic axis: the sign // marks the gap.
             axes.text(

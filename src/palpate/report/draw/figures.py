@@ -84,7 +84,7 @@ def _wins(attack: AttackResults) -> float:
 def robustness(results: Results) -> str:
     """Robust accuracy against the budget: the best attack of each family, and the worst case with its 95% band."""
     scale, look = scale_of(results), styles(results)
-    with SvgCanvas(600, 300, (46, 58, 16, 12)) as canvas:
+    with SvgCanvas(430, 240, (42, 58, 14, 12)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         for attack in compared(results):
@@ -98,7 +98,7 @@ def robustness(results: Results) -> str:
 def main_curve(results: Results) -> str:
     """The worst case alone with its 95% band; a ring and its figure mark the main budget."""
     scale, worst = scale_of(results), _worst_curve(results)
-    with SvgCanvas(520, 290, (46, 58, 18, 20)) as canvas:
+    with SvgCanvas(400, 240, (42, 58, 16, 18)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas)
         _draw(canvas, scale, worst, color=ACCENT, band=0.16, linewidth=2.6, marker="o", markersize=4.5)
@@ -147,7 +147,7 @@ def per_class(results: Results) -> str:
     worst, names = worst_of(results), results.task.classes
     assert worst is not None
     point = next((one for one in worst.points if one.eps == results.verdict.eps), worst.points[-1])
-    with SvgCanvas(520, 44 + 34 * len(names), (130, 34, 54, 6)) as canvas:
+    with SvgCanvas(420, 44 + 30 * len(names), (124, 34, 50, 6)) as canvas:
         axes = canvas.axes
         for row, (clean, attacked) in enumerate(zip(results.clean.per_class, point.per_class, strict=True)):
             if clean.value is None or attacked.value is None:

@@ -12,6 +12,8 @@ from palpate.units import quantity
 
 WORST = 5
 """The highest severity."""
+LIGHT = "share of the light"
+"""Unit of what dust, lashes and the rim of a field take: `85% of the light blocked`, not `opacity 85% of the light`."""
 Five = Annotated[list[float], Field(min_length=WORST, max_length=WORST)]
 
 
@@ -37,7 +39,7 @@ class ParameterDescription(JsonObject):
         """`diameter 6 mm`, `shift 5% of the width`, `material titanium`."""
         if self.choices:
             return f"{self.name} {self.choices[max(0, min(int(value), len(self.choices) - 1))]}"
-        return f"{self.name} {quantity(value, self.unit)}"
+        return self._written("", value)
 
     def at(self, severity: float) -> str:
         """The strength at a severity from 0 to 5, linear between the named ones: `rotation up to 4 degrees`."""
@@ -46,7 +48,12 @@ class ParameterDescription(JsonObject):
         points, below = [self.null, *self.levels], max(0, min(int(severity), WORST - 1))
         share = severity - below
         level = points[below] * (1 - share) + points[below + 1] * share
-        return f"{self.name} {'up to ' if self.signed else ''}{quantity(level, self.unit)}"
+        return self._written("up to " if self.signed else "", level)
+
+    def _written(self, limit: str, value: float) -> str:
+        if self.unit == LIGHT:
+            return f"{quantity(value, self.unit)} blocked"
+        return f"{self.name} {limit}{quantity(value, self.unit)}"
 
     @property
     def range(self) -> str:

@@ -63,7 +63,9 @@ class Wording:
     def score(self) -> str:
         """The score that judges an image's result."""
         name = _SCORES.get(self.task.score, self.task.score)
-        return f"{name.removeprefix('mean ')} of “{self.task.structure}”" if self.task.structure else name
+        if self.task.structure:
+            return f"{name.removeprefix('mean ')} of “{self.task.structure}”"
+        return name.removeprefix("mean ") if len(self.task.classes) == 1 else name
 
     @property
     def acceptable(self) -> str:

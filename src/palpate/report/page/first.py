@@ -11,7 +11,7 @@ from palpate.report.model.description import Description, GateDescription
 from palpate.report.model.schema import Results
 from palpate.report.model.scored import Scored
 from palpate.report.model.shown import PictureDescription
-from palpate.report.model.words import amount
+from palpate.report.model.words import amount, ratio
 from palpate.report.page.cards import card, moved
 from palpate.storage.runs import RunFolder
 
@@ -25,6 +25,7 @@ def pieces(
     whole = sample is not None and all(one["data"] for one in sample["slices"][sample["start"]]["pictures"])
     return {
         "sample": sample if whole else None,
+        "sample_part": None if picture is None else hardest_part(picture, results),
         "bars": bars(results),
         "gates": [gate(one) for one in results.gates],
         "span": span(results),
@@ -51,6 +52,20 @@ def telling(gallery: list[PictureDescription], results: Results) -> PictureDescr
         return not moved(one), one.attack in outside, abs(one.eps - main), not turned(one), aimed
 
     return min(gallery, key=rank, default=None)
+
+
+def hardest_part(picture: PictureDescription, results: Results) -> dict[str, str] | None:
+    """The structure of a picture that loses most, with its score before and after; None with fewer than two."""
+    task = results.task
+    rows = [
+        (one.part, before, after)
+        for one, before, after in zip(task.measures, picture.clean_measures, picture.measures, strict=False)
+        if one.name == task.score and one.part and before is not None and after is not None
+    ]
+    if len(rows) < 2:
+        return None
+    part, before, after = max(rows, key=lambda row: row[1] - row[2])
+    return {"part": part, "before": ratio(before), "after": ratio(after)} if after < before else None
 
 
 def bars(results: Results) -> list[dict[str, Any]]:

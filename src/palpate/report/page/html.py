@@ -161,6 +161,7 @@ def _picks(results: Results) -> dict[str, Any]:
         "scale": scale,
         "knowledge": views.knowledge(results),
         "limits": views.limits(results),
+        "threat": views.threat_words(results),
         "worst": worst,
         "headline": headline,
         "complete": views.complete_attacks(results),

@@ -25,7 +25,7 @@ from palpate.storage import kept
 from palpate.storage.runs import RunFolder
 
 
-def show(run: RunFolder, console: Console, *, results: Results | None = None) -> None:
+def show(run: RunFolder, console: Console, *, results: Results | None = None, brief: bool = False) -> None:
     """Print the result of a run.
 
     Texts from files are printed unchanged: markup in them has no effect, control characters are replaced.
@@ -34,11 +34,17 @@ def show(run: RunFolder, console: Console, *, results: Results | None = None) ->
         run: the run folder.
         console: where to print.
         results: its figures, where they were measured already.
+        brief: print the sentence and the gates alone.
 
     Raises:
         StorageError: the run cannot be read.
     """
     results = measure(run) if results is None else results
+    if brief:
+        _unfinished(results, console)
+        console.print(Text(results.verdict.sentence))
+        _gates(results, console)
+        return
     _head(results, console)
     scale = scale_of(results)
     if scale.eps:
@@ -62,13 +68,17 @@ def show(run: RunFolder, console: Console, *, results: Results | None = None) ->
         console.print(Text(f"Report: {run.report}"), soft_wrap=True)
 
 
-def _head(results: Results, console: Console) -> None:
-    console.print(Text(results.title, style="bold"))
+def _unfinished(results: Results, console: Console) -> None:
     if results.status != "finished":
         done = f"{complete_attacks(results)} of {len(results.attacks)} attacks are complete"
         if complete_attacks(results) == len(results.attacks):
             done = "all attacks are complete, but not what follows them, such as artefacts, traces or probes"
         console.print(Text(f"This run is unfinished: {done}. The figures are provisional.", style="bold"))
+
+
+def _head(results: Results, console: Console) -> None:
+    console.print(Text(results.title, style="bold"))
+    _unfinished(results, console)
     console.print(Text(results.verdict.sentence))
     for detail in results.verdict.details:
         console.print(Text(detail, style="dim"))
@@ -78,10 +88,14 @@ def _head(results: Results, console: Console) -> None:
         console.print(Text(results.artefacts.sentence))
         if results.artefacts.side_by_side:
             console.print(Text(results.artefacts.side_by_side))
+    _gates(results, console)
+    console.print()
+
+
+def _gates(results: Results, console: Console) -> None:
     for one in map(gate, results.gates):
         word, colour = ("passed", "green") if one["passed"] else ("failed", "red")
         console.print(Text.assemble(f"{one['name']}: ", (word, colour), (f"  ({one['measured']})", "dim")))
-    console.print()
 
 
 def _table(title: str, scale: BudgetAxis, *leading: str) -> Table:

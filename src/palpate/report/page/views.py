@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -93,6 +94,15 @@ def limits(results: Results) -> str:
     unit = data.unit or ("stored steps" if whole else "stored values")
     per = "pixel and channel" if (data.shape or [1])[0] > 1 and not threat.tied else "pixel"
     return f"Tested limits: {_listed(counts if whole else rising)} {unit} per {per}."
+
+
+def threat_words(results: Results) -> str:
+    """The threat in the unit of the images: `every value changes by at most 24 or 32 HU, in whole stored steps`."""
+    words, data = results.threat.words, results.data
+    if not data.unit:
+        return words
+    numbers = r"(at most [\d.]+(?:(?:, | or )[\d.]+)*)"
+    return re.sub(numbers, rf"\1 {data.unit}", words, count=1).replace("stored value", "value")
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ from palpate.metrics.artefacts import (
     mean_of,
     median_severity,
 )
-from palpate.metrics.intervals import Resampling, percentiles
+from palpate.metrics.intervals import Resampling, Share, percentiles
 from palpate.metrics.panel import Bools, Floats
 from palpate.metrics.robustness import worst_success
 from palpate.report.compute.artefacts.sentences import details, first_to_fail, sentence, side_by_side
@@ -134,7 +134,7 @@ class _Measured:
         return ArtefactResults(
             **shared,
             images=outcome.count,
-            clean_acceptable=self.mean(outcome.clean.right.astype(np.float64)),
+            clean_acceptable=self.share(outcome.clean.right.astype(np.float64)),
             clean_score=self.mean(outcome.clean.score),
             points=[self.point(place) for place in range(len(SEVERITIES)) if outcome.draws[place]],
             worst_of=self.worst(outcome.worst_of),
@@ -154,6 +154,10 @@ class _Measured:
         counted = np.ones(values.size, dtype=bool) if among is None else among
         return figure_of(self.resampling.mean(values, counted, _UNDEFINED))
 
+    def share(self, values: Floats) -> Figure:
+        """The share of the images whose value is 1, of those where it is defined, with the interval of all shares."""
+        return figure_of(self.resampling.proportion(Share(values == 1, np.isfinite(values)), _UNDEFINED))
+
     def error(self, *, added: bool) -> Figure:
         """The error over all severities, balanced over the classes."""
         outcome = self._known()
@@ -172,9 +176,11 @@ class _Measured:
             "relative_added_error": added / lost if lost and lost > 0 and added is not None else None,
         }
 
-    def directed(self, values: Floats) -> Figure | None:
-        """The mean of a direction; None if the plan names no disease."""
-        return self.mean(values) if self.reading.description.task.disease else None
+    def directed(self, values: Floats, *, single: bool = False) -> Figure | None:
+        """The mean of a direction, or its share with one artefact per image; None if the plan names no disease."""
+        if not self.reading.description.task.disease:
+            return None
+        return self.share(values) if single else self.mean(values)
 
     def point(self, place: int) -> ArtefactPoint:
         """The random artefacts of one severity."""
@@ -193,10 +199,10 @@ class _Measured:
         """One artefact per image."""
         eligible = self._known().eligible
         return ArtefactWorst(
-            acceptable=self.mean(kind.right.astype(np.float64)),
+            acceptable=self.share(kind.right.astype(np.float64)),
             score=self.mean(kind.score),
-            missed_disease=self.directed(kind.missed),
-            invented_disease=self.directed(kind.invented),
+            missed_disease=self.directed(kind.missed, single=True),
+            invented_disease=self.directed(kind.invented, single=True),
             failed=int((eligible & (kind.margin <= 0)).sum()),
             eligible=int(eligible.sum()),
         )

@@ -122,7 +122,7 @@ def _adversary(description: Description, case: WorstCase) -> str:
     beaten = case.smallest_eps
     if beaten.median is not None:
         needs = _change(description, beaten.median)
-        return f"With changes of {needs} an adversary beats half of {beaten.eligible} images"
+        return f"An adversary beats half of {beaten.eligible} images with changes of {needs}"
     largest = max(point.eps for point in case.points)
     count = beaten.fallen or "none"
     return f"An adversary with changes of {_change(description, largest)} beats {count} of {beaten.eligible} images"
