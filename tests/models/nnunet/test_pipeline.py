@@ -26,7 +26,7 @@ def test_decisions_are_those_recorded_of_the_predictor(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", CASES)
 def test_decisions_are_those_of_the_predictor(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed", exc_type=ImportError)
+    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
     case = CASES[name]
     assert (refereed(case) == case.decided(case.written(tmp_path / "model"))).all()
 

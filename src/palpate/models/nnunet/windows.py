@@ -228,4 +228,5 @@ def _pulled_back(
         # A slope as an argument would make torch import SymPy, which takes a second.
         total = (outputs * (slope.flip(axes) / size).to(outputs.dtype)).sum()
     (found,) = torch.autograd.grad(total, batch)
-    return found.flip(axes) * size
+    gradient: Tensor = found.flip(axes) * size
+    return gradient
