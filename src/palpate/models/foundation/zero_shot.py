@@ -82,7 +82,8 @@ def stored(place: Path, key: str, compute: Callable[[], Tensor], words: str) -> 
     """The embeddings in a file if it is for this key, otherwise computed and, where possible, written there."""
     with suppress(SafetensorError, OSError), safe_open(place, framework="pt") as held:
         if (held.metadata() or {}).get("key") == key:
-            return held.get_tensor("texts")
+            known: Tensor = held.get_tensor("texts")
+            return known
     found = compute()
     # A folder that cannot be written is no reason to stop: they are computed again.
     with suppress(StorageError):
@@ -127,7 +128,8 @@ def _one(model: Any, tokens: Any, text: str) -> Tensor:
 
 def _pooled(found: Any) -> Tensor:
     """The features, which older releases of transformers return as they are."""
-    return found if isinstance(found, Tensor) else found.pooler_output
+    pooled: Tensor = found if isinstance(found, Tensor) else found.pooler_output
+    return pooled
 
 
 def _unit(features: Tensor) -> Tensor:
