@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -128,9 +129,8 @@ def _one(model: Any, tokens: Any, text: str) -> Tensor:
 
 def _pooled(found: Any) -> Tensor:
     """The features, which older releases of transformers return as they are."""
-    pooled: Tensor = found if isinstance(found, Tensor) else found.pooler_output
-    return pooled
+    return found if isinstance(found, Tensor) else found.pooler_output
 
 
 def _unit(features: Tensor) -> Tensor:
-    return features / features.norm(dim=-1, keepdim=True)
+    return F.normalize(features, dim=-1)
