@@ -44,7 +44,7 @@ class Beside:
         for name, one in self.inputs.items():
             with _named(table, row, name):
                 if isinstance(one, View):
-                    table.view_header(row, self.columns.views.index(*one.columns))
+                    table.view_header(row, self.columns.views.index(one.columns[0]))
                 else:
                     self._numbers(one, table, row, header)
 
@@ -64,7 +64,7 @@ class Beside:
         for name, one in self.inputs.items():
             with _named(table, row, name):
                 if isinstance(one, View):
-                    found[name] = self._view(table, row, self.columns.views.index(*one.columns), preprocess)
+                    found[name] = self._view(table, row, self.columns.views.index(one.columns[0]), preprocess)
                     continue
                 numbers = self._numbers(one, table, row, header)
                 if isinstance(one, Prompt):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -82,7 +83,8 @@ def stored(place: Path, key: str, compute: Callable[[], Tensor], words: str) -> 
     """The embeddings in a file if it is for this key, otherwise computed and, where possible, written there."""
     with suppress(SafetensorError, OSError), safe_open(place, framework="pt") as held:
         if (held.metadata() or {}).get("key") == key:
-            return held.get_tensor("texts")
+            known: Tensor = held.get_tensor("texts")
+            return known
     found = compute()
     # A folder that cannot be written is no reason to stop: they are computed again.
     with suppress(StorageError):
@@ -131,4 +133,4 @@ def _pooled(found: Any) -> Tensor:
 
 
 def _unit(features: Tensor) -> Tensor:
-    return features / features.norm(dim=-1, keepdim=True)
+    return F.normalize(features, dim=-1)
