@@ -12,6 +12,7 @@ from palpate.checks import victims
 from palpate.errors import InputError
 from palpate.models.detectors.forms import FromBoxes
 from palpate.tasks.detection import Detection
+from palpate.tasks.detection_goals import Vanish
 from palpate.tasks.segmentation import Segmentation
 
 
@@ -405,3 +406,17 @@ def test_pixel_boxes_are_refused():
         palpate.attack(Pixels(), images, boxes, "bim", eps=0.1, task=Detection(1))
     named = FromBoxes(Pixels(), "pixels")
     assert len(palpate.attack(named, images, boxes, "bim", eps=0.1, steps=1, task=Detection(1))) == 8
+
+
+def test_a_detector_that_returns_decided_boxes_is_read_as_it_is():
+    class Shipped(nn.Module):
+        def forward(self, images):
+            scores = ((images.mean((1, 2, 3)) - 0.5) * 20).sigmoid()
+            box, one = images.new_tensor([[2.0, 2.0, 6.0, 6.0]]), torch.ones(1, dtype=torch.int64)
+            return [{"boxes": box, "labels": one, "scores": score[None]} for score in scores]
+
+    images, labels = bright_world()
+    boxes = Boxes(torch.tensor([0.25, 0.25, 0.75, 0.75]).expand(8, 1, 4), labels[:, None] - 1)
+    with pytest.warns(UserWarning, match="in pixels; scores are probabilities; its classes are numbered from 1"):
+        result = palpate.attack(Shipped(), images, boxes, "pgd", eps=0.9, steps=3, task=Detection(1, Vanish()))
+    assert result.success[result.eligible].all() and result.eligible.any()
