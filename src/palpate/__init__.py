@@ -1,4 +1,4 @@
-"""palpate presses on a medical-image model and shows where it gives.
+"""palpate tests how robust a medical-image model is, repairs it, and proves the repair.
 
     import palpate
     result = palpate.attack(module, images, labels, "smia", eps=2/255)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="palpate",
-    help="Press on a medical-image model and see where it gives.",
+    help="Test how robust a medical-image model is, repair it, and prove the repair.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -39,7 +39,7 @@ def compare(
         typer.Option(help="Folder for compare.html and compare.json; by default compare-A-B next to the last run."),
     ] = None,
     eps: Annotated[
-        str | None, typer.Option(help="Budget of the sentences, such as 4/255; by default that of the verdict of A.")
+        str | None, typer.Option(help="Budget of the sentences, such as 4/255; by default the main budget of A.")
     ] = None,
     names: Annotated[
         bool, typer.Option("--names", help="Show the images' file names, which may identify patients.")

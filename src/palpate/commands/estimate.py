@@ -41,7 +41,7 @@ def estimate(
 ) -> None:
     """How long a plan takes and how much memory and disk it needs: a pilot audits a few of its images.
 
-    The pilot's folder is removed again. It counts everything that an audit does, and tells how far it can be wrong.
+    The pilot's folder is removed again. The forecast counts everything that an audit does, and has an interval.
     """
     import torch
 

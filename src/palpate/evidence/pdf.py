@@ -6,6 +6,7 @@ import base64
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -91,9 +92,15 @@ def _weasyprint() -> bool:
 
 
 def _with_weasyprint(page: Path, pdf: Path) -> None:
-    from weasyprint import HTML
-
-    HTML(string=page.read_text(encoding="utf-8"), url_fetcher=fetch).write_pdf(str(pdf))
+    # A process of its own, since WeasyPrint can take minutes for a page with many drawings, and has no limit of time.
+    subprocess.run(
+        [sys.executable, "-m", __name__, str(page.resolve()), str(pdf.resolve())],
+        check=True,
+        timeout=_SECONDS,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def fetch(url: str, *_: object, **__: object) -> dict[str, object]:
@@ -110,3 +117,13 @@ def fetch(url: str, *_: object, **__: object) -> dict[str, object]:
         raise ValueError("a page of palpate holds all that it shows")
     kind = head.removeprefix("data:").partition(";")[0]
     return {"string": base64.b64decode(unquote(data)), "mime_type": kind, "redirected_url": url}
+
+
+def _printed(page: Path, pdf: Path) -> None:
+    from weasyprint import HTML
+
+    HTML(string=page.read_text(encoding="utf-8"), url_fetcher=fetch).write_pdf(str(pdf))
+
+
+if __name__ == "__main__":
+    _printed(Path(sys.argv[1]), Path(sys.argv[2]))

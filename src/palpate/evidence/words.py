@@ -10,6 +10,7 @@ from palpate.report.model.schema import Results, WorstCase
 from palpate.report.model.typed import Figure
 from palpate.report.model.wording import Wording
 from palpate.report.model.words import duration, interval, percent
+from palpate.report.page.views import threat_words
 
 BLANK = "[to be filled in by a person]"
 _NORMS = {
@@ -43,7 +44,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("Formats", ", ".join(data.formats) or "not known"),
         ("Sites", ", ".join(data.sites) or "not known"),
         ("Scanners", ", ".join(data.scanners) or "not known"),
-        ("Threat", results.threat.words),
+        ("Threat", threat_words(results)),
         ("Budgets", "; ".join(budget(results, eps) for eps in results.threat.eps)),
     ]
 

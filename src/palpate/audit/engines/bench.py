@@ -198,8 +198,8 @@ class Bench:
             )
         if not known:
             raise InputError(
-                f"{job.title}: a worker would compute other records than were asked for, so something that decides "
-                "them is different there. Install the same packages and copy the same files to all machines."
+                f"{job.title}: a worker has other packages or other files than this machine, so its records would "
+                "differ. Install the same packages and copy the same files to all machines."
             )
 
     def _keep(self, shard: Shard, found: ImageOutcome, folder: RunFolder, *, shown: bool) -> Iterator[AuditFinding]:
