@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SCANNER = ("NIfTI", "NRRD", "MetaImage")
 """Formats whose axes palpate keeps as the file has them, and nnU-Net's readers reverse."""
+_LAYOUT = "nnunet"
+"""The field of `[data]`; fields of layouts are made from their table."""
 _PICTURE = ("PNG", "TIFF", "BMP")
 
 
@@ -65,9 +67,10 @@ def _require_structures(plan: Plan, trained: Trained) -> None:
 
 def _require_channels(plan: Plan, trained: Trained) -> None:
     """Names of channels are known only where the images are an nnU-Net dataset too."""
-    if plan.data.nnunet is None:
+    place: str | None = getattr(plan.data, _LAYOUT)
+    if place is None:
         return
-    path = plan.root / plan.data.nnunet / "dataset.json"
+    path = plan.root / place / "dataset.json"
     ours = channel_names(read_json(path))
     if ours != trained.channels:
         raise InputError(

@@ -32,7 +32,7 @@ class Folds(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The mean of the logits (B, K, *patch) of one window."""
-        logits: Tensor = sum(network(images) for network in self.folds)  # type: ignore[assignment]
+        logits: Tensor = sum(network(images) for network in self.folds)
         return logits / len(self.folds)
 
 
