@@ -97,7 +97,8 @@ def _printed(folder: Path) -> tuple[str, dict[str, bytes]]:
     by = printer()
     if by is None:
         return "No PDF: install Chromium or WeasyPrint, or print the pages from a browser.", {}
-    made, wrong = {}, ""
+    made: dict[str, bytes] = {}
+    wrong = ""
     with tempfile.TemporaryDirectory(prefix="palpate-", ignore_cleanup_errors=True) as elsewhere:
         for name in PAGES:
             pdf = (Path(elsewhere) / name).with_suffix(".pdf")
