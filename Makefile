@@ -9,10 +9,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
+# nnU-Net's networks. Its U-Nets need nothing else, and its dependencies would bring a torchvision that does not fit.
+NETWORKS := dynamic-network-architectures==0.4.4
+
 # Compiling every installed file takes longer than installing it; what is imported is compiled then.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps $(NETWORKS)
 	@touch $@
 
 setup: $(VENV)/.ready
