@@ -78,7 +78,7 @@ def test_labelled_test_images_come_first_and_all_folds_are_used(workspace: Path)
     plan, text = started(workspace)
     assert (plan.data.split, plan.data.splits, plan.model.folds) == ("test", None, None)
     assert plan.data.modality == "mr", "the channel is called MR 0"
-    assert "# folds = [0]  # by default all numbered folds are averaged: there are 0, 1" in text
+    assert "# folds = [0]  # by default all numbered folds are averaged; trained: 0, 1" in text
 
 
 def test_images_of_the_training_are_called_so(workspace: Path) -> None:

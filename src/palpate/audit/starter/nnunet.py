@@ -126,13 +126,13 @@ def nnunet_model(place: Path, found: Deployed, values: Values) -> str:
     elif found.others:
         asked = f"  # {CHECK}: this configuration; see above"
     folds = listed(trained.folds)
-    every = f"# folds = [0]  # by default all numbered folds are averaged: there are {folds}"
+    every = f"# folds = [0]  # by default all numbered folds are averaged; trained: {folds}"
     chosen = listed([text_of(one) if isinstance(one, str) else one for one in found.folds or ()])
     lines = [
         "[model]  # with its resampling, normalisation, sliding windows and mirroring, as nnUNetv2_predict runs it",
         *(f"# Also there: {plain(_described(one))}" for one in found.others[:4]),
         f"nnunet = {path_of(trained.folder, place)}{asked}",
-        every if found.folds is None else f"folds = [{chosen}]  # there are {folds}",
+        every if found.folds is None else f"folds = [{chosen}]  # trained: {folds}",
         f"checkpoint = {text_of(trained.checkpoint)}",
         f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}",
     ]
