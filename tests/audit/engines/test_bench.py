@@ -200,7 +200,7 @@ def test_a_look_of_workers_finds_what_the_audit_itself_would(setup: Setup, tmp_p
     (job,) = looks(subject)
     with subject.victim:
         seen.add(bench.carry_out_apart(job, tmp_path))
-        with pytest.raises(InputError, match="something that decides them is different"):
+        with pytest.raises(InputError, match="a worker has other packages or other files"):
             bench.carry_out_apart(replace(job, shard="0" * 64), tmp_path)
     assert {item.identity: seen.rows(item.identity) for item in found} == attackable(subject, found, bench.room)
     assert any(seen.rows(item.identity) for item in found)

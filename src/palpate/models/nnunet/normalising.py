@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from palpate.errors import InputError
@@ -95,6 +94,8 @@ def filled(mask: Array | None, box: Box, shape: tuple[int, ...]) -> Array:
     """A mask with its holes filled, within a box."""
     if mask is None:
         return np.ones(shape, dtype=bool)[box]
+    from scipy import ndimage
+
     found: Array = ndimage.binary_fill_holes(mask)
     return found[box]
 

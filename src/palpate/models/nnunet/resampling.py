@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -120,6 +119,8 @@ class _Grid:
 
 @lru_cache(maxsize=32)
 def _nearest(old: int, new: int) -> Array:
+    from scipy import ndimage
+
     places = old / new * (np.arange(new) + 0.5) - 0.5
     found: Array = ndimage.map_coordinates(np.arange(old, dtype=float), [places], order=0, mode="nearest")
     return found.astype(int)
@@ -127,6 +128,8 @@ def _nearest(old: int, new: int) -> Array:
 
 def _zoomed(values: Array, size: Sequence[int], order: int) -> Array:
     """What `skimage.transform.resize` asks SciPy for."""
+    from scipy import ndimage
+
     factors = [1 / factor for factor in np.divide(values.shape, size)]
     found: Array = ndimage.zoom(values, factors, order=order, mode="nearest", grid_mode=True)
     return found

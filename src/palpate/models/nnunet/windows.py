@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -92,6 +91,8 @@ class Windows:
 @lru_cache(maxsize=4)
 def _weights(patch: tuple[int, ...]) -> Tensor:
     """The Gaussian of one window in half precision, nowhere zero."""
+    from scipy.ndimage import gaussian_filter
+
     centre = np.zeros(patch)
     centre[tuple(n // 2 for n in patch)] = 1
     blurred = gaussian_filter(centre, [n * _SIGMA for n in patch], 0, mode="constant", cval=0)
