@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palpate import catalog
@@ -91,6 +91,8 @@ preprocessings = st.builds(
 values = st.one_of(attacks, tasks, preprocessings)
 
 
+# A busy machine is no mistake of the identities.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values)
 def test_there_and_back_through_text(value: Any) -> None:
     back = decode(json.loads(json.dumps(encode(value))))
