@@ -21,7 +21,8 @@ from palpate.errors import InputError
 Network = Callable[[Tensor], Tensor]
 Place = tuple[slice | int, ...]
 KEPT = 2**28
-"""Bytes of the graphs of passes that are kept for the gradient. Passes beyond them are computed once more."""
+"""If the graphs of all passes have at most so many bytes, they are kept for the gradient. Otherwise each pass is
+computed once more: part of the graphs would take memory and save little time."""
 _STEP, _SIGMA, _PEAK = 0.5, 1 / 8, 10.0
 
 
@@ -111,13 +112,14 @@ def _cut(data: Tensor, place: Place) -> Tensor:
 
 @dataclass
 class _Kept:
-    """Graphs of passes, as far as they fit in memory."""
+    """Graphs of passes, if those of all fit in memory: `left` bytes for `passes` that are still to come."""
 
     left: float
+    passes: int
     graphs: dict[int, tuple[Tensor, Tensor]]
 
     def passed(self, number: int, network: Network, window: Tensor) -> Tensor:
-        """A pass whose graph is kept if it fits."""
+        """A pass whose graph is kept if it and those to come fit."""
         if self.left <= 0:
             return network(window)
         own = {weight.data_ptr() for weight in network.parameters()} if isinstance(network, nn.Module) else set()
@@ -131,8 +133,10 @@ class _Kept:
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             place = window.requires_grad_()
             outputs = network(place)
-        self.left -= sum(held.values())
-        if self.left > 0 and outputs.requires_grad:
+        size = sum(held.values())
+        fits = size * self.passes <= self.left
+        self.left, self.passes = self.left - size if fits else 0, self.passes - 1
+        if fits and outputs.requires_grad:
             self.graphs[number] = (place, outputs)
         return outputs.detach()
 
@@ -143,9 +147,9 @@ class _Blended(torch.autograd.Function):
         kind = data.device.type
         ctx.autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind) or kind == "cuda")
         ctx.windows, ctx.networks = windows, networks
-        ctx.kept = _Kept(KEPT if ctx.needs_input_grad[0] else 0, {})
         ctx.save_for_backward(data)
         places, flips = list(windows.places(data.shape[1:])), windows.flips
+        ctx.kept = _Kept(KEPT if ctx.needs_input_grad[0] else 0, len(networks) * len(places) * len(flips), {})
         total = None
         for fold, network in enumerate(networks):
             passes = fold * len(places) * len(flips)
