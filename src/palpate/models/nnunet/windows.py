@@ -50,10 +50,7 @@ class Windows:
             InputError: logits exceed half precision, where nnU-Net stops too.
         """
         margins = self._margins(data.shape[1:])
-        padded = (
-            F.pad(data, [width for pair in reversed(margins) for width in pair]) if any(map(any, margins)) else data
-        )
-        logits: Tensor = _Blended.apply(padded, self, tuple(networks))  # type: ignore[no-untyped-call]
+        logits: Tensor = _Blended.apply(_padded(data, margins), self, tuple(networks))  # type: ignore[no-untyped-call]
         for axis, ((before, _), length) in enumerate(zip(margins, data.shape[1:], strict=True), start=1):
             logits = logits.narrow(axis, before, length)
         return logits
@@ -103,6 +100,8 @@ def _weights(patch: tuple[int, ...]) -> Tensor:
 
 
 def _padded(data: Tensor, margins: Sequence[tuple[int, int]]) -> Tensor:
+    if not any(map(any, margins)):
+        return data
     return F.pad(data, [width for pair in reversed(margins) for width in pair])
 
 
