@@ -26,11 +26,11 @@ def counts(share):
 
 
 def test_success_before_and_after_by_hand():
-    # Beaten and stays; beaten and fixed; on the boundary, which is beaten; only then beaten; never.
+    # Beaten and stays; beaten and fixed; on the boundary, which is beaten; beaten by the step alone; never.
     made = handled([(-0.1,), (0.2,), (0.0,), (-0.3,), (0.4,)], success=[True, True, True, False, False])
     one = survival(made.outcomes[0], 0, 0)
-    assert (counts(one.before), counts(one.after), counts(one.survived)) == ((3, 5), (3, 5), (2, 3))
-    assert counts(one.alone) == (0, 5)
+    assert (counts(one.before), counts(one.after), counts(one.survived)) == ((3, 5), (2, 5), (2, 3))
+    assert counts(one.alone) == (0, 3)
 
 
 def test_what_the_handling_does_by_itself_is_counted_on_the_clean_image():
@@ -53,10 +53,18 @@ def test_what_was_not_measured_does_not_count():
     assert counts(survival(panel([record(0, success=True)]).outcomes[0], 0, 0).after) == (0, 0), "no handling at all"
 
 
+def test_an_image_that_withstood_has_nothing_that_could_survive():
+    made = handled([(-0.5,), (NAN,), (NAN,)], alone=[(0.5,), (NAN,), (NAN,)], success=[True, False, False])
+    one = survival(made.outcomes[0], 0, 0)
+    assert counts(one.before) == counts(one.after) == (1, 3) and counts(one.alone) == (0, 1)
+    measured = handled([(-0.5,), (0.5,), (-0.5,)], success=[True, False, False])
+    assert counts(survival(measured.outcomes[0], 0, 0).after) == (1, 3), "`all` does not change the figures"
+
+
 def test_records_with_and_without_margins_go_together():
     rows = [record(0, handled=(), clean_handled=()), record(1, handled=(-1.0,), clean_handled=(1.0,), success=True)]
     (outcome,) = panel(rows).outcomes
-    assert np.isnan(outcome.handled[0, 0, 0]) and counts(survival(outcome, 0, 0).after) == (1, 1)
+    assert np.isnan(outcome.handled[0, 0, 0]) and counts(survival(outcome, 0, 0).after) == (1, 2)
     with pytest.raises(InputError, match="different numbers of post-processing steps"):
         arrange(frame([record(0, handled=(1.0,)), record(1, handled=(1.0, 2.0))]))
 

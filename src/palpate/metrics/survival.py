@@ -1,7 +1,8 @@
 """Whether adversarial images survive post-processing: saved and read again, compressed, smoothed.
 
 A success that is gone after the image was saved is not an adversarial image in practice: it exists only in floating
-point. Post-processing may also reach the goal alone, without any attack; that share is given with each figure.
+point. An image that the attack did not beat has nothing that could survive, and counts as not beaten after it too.
+Post-processing may also reach the goal alone, without any attack; that share is given with each figure.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class SurvivalShares:
     before: Share
     """The goal was reached before the step."""
     after: Share
-    """The goal is reached after it: the margin is 0 or less."""
+    """The goal was reached before, and is still reached after it: the margin is 0 or less."""
     survived: Share
     """Of the images on which it was reached before, those on which it is still reached."""
     alone: Share
-    """The goal is reached by post-processing the clean image, without an attack."""
+    """Of the images on which it was reached before, those whose clean image the step alone makes reach it."""
 
 
 def survival(outcome: Outcome, budget: int, handling: int) -> SurvivalShares:
@@ -49,7 +50,7 @@ def survival(outcome: Outcome, budget: int, handling: int) -> SurvivalShares:
         handling: index into the post-processing steps of the run.
 
     Returns:
-        Shares of no images where the step was not measured.
+        Shares of no images if the run has no such step.
     """
     if handling >= outcome.handled.shape[2]:
         return _unmeasured(outcome.eligible.size)
@@ -69,15 +70,19 @@ def shares(success: Bools, eligible: Bools, handled: Floats, clean_handled: Floa
     Args:
         success: (N,) the goal was reached before the step.
         eligible: (N,) images that count.
-        handled: (N,) margin of the adversarial image after it; 0 or less: reached; NaN: not measured.
+        handled: (N,) margin of the adversarial image after it; 0 or less: reached; NaN: not measured. A success that
+            was not measured does not count.
         clean_handled: (N,) margin of the clean image after it.
     """
-    after, among = np.less_equal(handled, 0), eligible & ~np.isnan(handled)
+    won, known = eligible & success, ~np.isnan(handled)
+    # Where no success was measured, the images that withstood say nothing about the step.
+    among = eligible & (known | ~success) if not won.any() or (won & known).any() else np.zeros_like(eligible)
+    after = success & np.less_equal(handled, 0)
     return SurvivalShares(
         before=Share(success, among),
         after=Share(after, among),
         survived=Share(after, among & success),
-        alone=Share(np.less_equal(clean_handled, 0), among & ~np.isnan(clean_handled)),
+        alone=Share(np.less_equal(clean_handled, 0), among & success & ~np.isnan(clean_handled)),
     )
 
 

@@ -10,6 +10,7 @@ from palpate.audit.plan.items import items
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.run.runner import audit
 from palpate.audit.subject.subject import load_subject
+from palpate.audit.work.survival import Survival
 from palpate.data.formats.registry import read_scan
 from palpate.postprocessing import parse
 from palpate.storage.runs import RunFolder
@@ -17,7 +18,7 @@ from tests import clinic
 
 MODEL = "bounds = [0, 65535]\n[model.preprocess]\nmean = [30000]\nstd = [20000]"
 THREAT = 'eps = ["100 stored steps", "3000 stored steps"]\nlattice = true'
-MORE = '[export]\nimages = "all"\n[survival]\nafter = ["blur1", "half", "8bit"]'
+MORE = '[export]\nimages = "all"\n[survival]\nimages = "all"\nafter = ["blur1", "half", "8bit"]'
 
 
 def plan(root: Path) -> Path:
@@ -73,6 +74,42 @@ def test_clean_images_are_handled_too_and_wrong_ones_have_no_figures(run: tuple[
             assert np.isnan(frame["psnr"][place]) == (frame["linf"][place] == 0)
 
 
+def test_without_a_word_only_beaten_images_are_measured_and_to_the_same_values(
+    run: tuple[Path, RunFolder], tmp_path: Path
+) -> None:
+    every = run[1].frame()
+    path = plan(tmp_path)
+    path.write_text(path.read_text().replace('images = "all"\nafter', "after"))
+    folder = RunFolder(tmp_path / "run")
+    audit(load_plan(path), folder.path)
+    frame = folder.frame()
+    won = frame["success"]
+    assert won.any() and not won.all() and (won == every["success"]).all()
+    for place, beaten in enumerate(won):
+        assert np.isnan(frame["handled"][place]).all() != beaten
+        assert np.isnan(frame["saved_linf"][place]) != beaten
+        if beaten:
+            assert frame["handled"][place] == pytest.approx(every["handled"][place], rel=1e-4, abs=1e-5)
+            assert frame["clean_handled"][place] == pytest.approx(every["clean_handled"][place], rel=1e-4, abs=1e-5)
+    assert frame["psnr"] == pytest.approx(every["psnr"], nan_ok=True)
+
+
+def test_where_nothing_is_beaten_no_file_is_written_and_no_step_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["case0.dcm", "case1.dcm"]
+    for row, name in enumerate(names):
+        clinic.xray(tmp_path / name, row)
+    rest = (MODEL, "eps = [0.001]", '[survival]\nafter = ["blur1"]')
+    right = clinic.decided(clinic.plan(tmp_path, names, [0, 0], *rest))
+    called: list[object] = []
+    monkeypatch.setattr(Survival, "_after", lambda *given: called.append(given))
+    audit(load_plan(clinic.plan(tmp_path, names, right, *rest)), tmp_path / "run")
+    frame = RunFolder(tmp_path / "run").frame()
+    assert frame["eligible"].all() and not frame["success"].any() and not called
+    assert all(np.isnan(one).all() and len(one) == 2 for one in [*frame["handled"], *frame["clean_handled"]])
+
+
 def test_close_images_are_said_to_be_close(run: tuple[Path, RunFolder]) -> None:
     frame = run[1].frame()
     # No change of a value exceeds eps, so its mean square does not either.
@@ -97,7 +134,7 @@ def test_what_no_file_can_hold_is_gone_before_it_is_handled(tmp_path: Path) -> N
     names = ["case0.dcm", "case1.dcm"]
     for row, name in enumerate(names):
         clinic.xray(tmp_path / name, row)
-    rest = (MODEL, "eps = [0.4]", '[survival]\nafter = ["blur1", "half"]')
+    rest = (MODEL, "eps = [0.4]", '[survival]\nimages = "all"\nafter = ["blur1", "half"]')
     right = clinic.decided(clinic.plan(tmp_path, names, [0, 0], *rest))
     folder = RunFolder(tmp_path / "run")
     audit(load_plan(clinic.plan(tmp_path, names, right, *rest)), folder.path)
@@ -109,7 +146,7 @@ def test_what_no_file_can_hold_is_gone_before_it_is_handled(tmp_path: Path) -> N
 
 def test_clean_images_are_judged_by_each_attacks_own_goal(tmp_path: Path) -> None:
     clinic.xray(tmp_path / "case0.dcm", 0)
-    rest = (MODEL, THREAT, '[survival]\nafter = ["blur1"]')
+    rest = (MODEL, THREAT, '[survival]\nimages = "all"\nafter = ["blur1"]')
     right = clinic.decided(clinic.plan(tmp_path, ["case0.dcm"], [0], *rest))
     path = clinic.plan(tmp_path, ["case0.dcm"], right, *rest)
     subject = load_subject(load_plan(path))

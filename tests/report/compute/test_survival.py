@@ -8,6 +8,7 @@ import pytest
 
 from palpate.errors import StorageError
 from palpate.report.compute import survival_words
+from palpate.report.model.description import read_description
 from palpate.report.model.schema import Results
 from palpate.report.model.schema_clinic import AttackSurvival
 from palpate.storage.runs import RunFolder
@@ -37,10 +38,10 @@ def test_survival_is_that_of_the_records(ct, ct_results):
             for place, cell in enumerate(point.cells):
                 beaten = np.array([one[place] <= 0 for one in rows["handled"]])
                 alone = np.array([one[place] <= 0 for one in rows["clean_handled"]])
-                assert (cell.after.count, cell.after.total) == ((beaten & eligible).sum(), eligible.sum())
-                assert cell.survived.count == (beaten & rows["success"]).sum()
+                assert (cell.after.count, cell.after.total) == ((beaten & rows["success"]).sum(), eligible.sum())
+                assert cell.survived.count == cell.after.count
                 assert cell.survived.total == rows["success"].sum()
-                assert cell.alone.count == (alone & eligible).sum()
+                assert (cell.alone.count, cell.alone.total) == ((alone & rows["success"]).sum(), rows["success"].sum())
                 assert cell.after.low <= cell.after.value <= cell.after.high
 
 
@@ -66,10 +67,15 @@ def test_the_sentences_say_the_figures_of_the_verdict_s_budget(ct, ct_results):
     most = max(others, key=lambda cell: cell.survived.value)
     kept = f" keeps {most.survived.count} of {most.survived.total} attacks effective; "
     assert kept in actual.sentences[1]
-    alone = next(cell for cell in others if cell.handling == "blur1").alone
-    assert actual.sentences[2] == (
-        f"Blur by 1 pixel alone, without an attack, changes {alone.count} of {alone.total} decisions."
-    )
+
+
+def test_what_a_step_alone_does_to_beaten_images_is_a_sentence(ct, ct_results):
+    whole = of(ct_results, None)
+    point = next(one for one in whole.points if one.eps == ct_results.survival.eps)
+    some = point.cells[1].alone.model_copy(update={"count": 3, "value": 3 / point.cells[1].alone.total})
+    cells = [one.model_copy(update={"alone": some}) if one.handling == "blur1" else one for one in point.cells]
+    (said,) = survival_words._alone(read_description(ct), point.model_copy(update={"cells": cells}), "untargeted")
+    assert said == f"Blur by 1 pixel alone, without an attack, changes 3 of these {some.total} decisions."
 
 
 def test_steps_that_leave_the_same_number_share_a_sentence(ct_results):
@@ -88,8 +94,8 @@ def test_what_robust_to_bought_is_measured_on_the_same_images(ct, ct_results):
     assert [row.handling for row in pair.rows] == ["", *HANDLINGS]
     assert [row.handling for row in pair.rows if row.climbed] == ["jpeg75", "blur1"]
     for place, row in enumerate(pair.rows[1:]):
-        mine = np.array([one[place] <= 0 for one in robust["handled"]]) & robust["eligible"]
-        theirs = np.array([one[place] <= 0 for one in plain["handled"]]) & plain["eligible"]
+        mine = np.array([one[place] <= 0 for one in robust["handled"]]) & robust["success"]
+        theirs = np.array([one[place] <= 0 for one in plain["handled"]]) & plain["success"]
         assert (row.success.count, row.plain_success.count) == (mine.sum(), theirs.sum())
         assert (row.only_attack, row.only_plain) == ((mine & ~theirs).sum(), (theirs & ~mine).sum())
         assert row.p_holm >= row.p

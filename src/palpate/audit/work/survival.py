@@ -36,19 +36,22 @@ _SAVED_WORDS = "written in the format that it came in, and read again"
 class Survival:
     """Measures survival for the shards of one start of an audit.
 
-    Clean images are processed once for all attacks of a task. Steps that give the same images share one verdict. If a
-    budget has the same image as the smaller budget, it is not measured again.
+    Measured are images that the attack beat: with the others there is nothing that could survive. Clean images are
+    processed once for all attacks of a task. Steps that give the same images share one verdict. If a budget has the
+    same image as the smaller budget, it is not measured again.
 
     Attributes:
         subject: the model and the images.
         steps: post-processing steps, in the order of the records; `saved`, if asked for, comes before them.
         saver: writes and reads files; None if the plan does not ask for it.
+        everything: measure images that withstood, too.
         measured: measures of the clean images themselves.
     """
 
     subject: Subject
     steps: tuple[PostProcessing, ...]
     saver: Saver | None
+    everything: bool = False
     measured: CleanMeasures = field(default_factory=CleanMeasures)
     _clean: dict[tuple[str, int], tuple[list[float], list[float]]] = field(default_factory=dict)
 
@@ -63,7 +66,8 @@ class Survival:
             steps = tuple(parse(name, subject.scale) for name in plan.survival.after)
         except InputError as error:
             raise InputError(f"survival.after: {error}") from error
-        return cls(subject, steps, Saver(subject, root) if plan.survival.saved else None)
+        saver = Saver(subject, root) if plan.survival.saved else None
+        return cls(subject, steps, saver, plan.survival.images == "all")
 
     @property
     def refused(self) -> dict[str, int]:
@@ -79,13 +83,18 @@ class Survival:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide the records, as JSON."""
-        return {"saved": self.saver is not None, "after": [encode(one) for one in self.steps]}
+        more = {"images": "all"} if self.everything else {}
+        return {"saved": self.saver is not None, "after": [encode(one) for one in self.steps], **more}
 
     def columns(
         self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree, budgets: Sequence[Budget]
     ) -> list[dict[str, list[Any]]]:
         """For each budget the columns of the records about closeness to the clean image and about survival."""
-        clean = self._of_clean(item, rows, images, targets)
+        asked = [budget.result.eligible & (budget.result.success | self.everything) for budget in budgets]
+        if self.everything or bool(torch.stack(asked).any()):
+            clean = self._of_clean(item, rows, images, targets)
+        else:
+            clean = [([math.nan] * len(self.described),) * 2] * len(rows)
         columns: list[dict[str, list[Any]]] = []
         for place, budget in enumerate(budgets):
             before = budgets[place - 1].result.images if place else None
@@ -99,7 +108,9 @@ class Survival:
             last = columns[-1] if columns else self._unmeasured(len(rows))
             column = {name: list(values) for name, values in last.items()}
             if fresh:
-                self._measure(item, rows, images, targets, budget, fresh, column)
+                self._closeness(images, found, fresh, column)
+            if wanted := [index for index in fresh if bool(asked[place][index])]:
+                self._measure(item, rows, images, targets, budget, wanted, column)
             column["clean_handled"] = [margins for margins, _ in clean]
             column["clean_handled_scores"] = [scores for _, scores in clean]
             columns.append(column)
@@ -110,6 +121,11 @@ class Survival:
         figures: dict[str, list[Any]] = {name: [math.nan] * count for name in ("psnr", "saved_linf")}
         return {**figures, "ssim": [math.nan] * count, "handled": [none] * count, "handled_scores": [none] * count}
 
+    def _closeness(self, clean: Tensor, found: Tensor, fresh: Sequence[int], column: dict[str, list[Any]]) -> None:
+        places, bounds = torch.tensor(fresh, device=clean.device), self.subject.victim.bounds
+        for name, measure in (("psnr", psnr), ("ssim", ssim)):
+            _put(column[name], fresh, measure(found[places], clean[places], bounds).tolist())
+
     def _measure(
         self,
         item: Item,
@@ -117,25 +133,17 @@ class Survival:
         images: Tensor,
         targets: Tree,
         budget: Budget,
-        fresh: Sequence[int],
+        wanted: Sequence[int],
         column: dict[str, list[Any]],
     ) -> None:
-        places = torch.tensor(fresh, device=images.device)
-        found, clean = budget.result.images[places], images[places]
-        left = [rows[index] for index in fresh]
+        places = torch.tensor(wanted, device=images.device)
+        found = budget.result.images[places]
+        left = [rows[index] for index in wanted]
         self._seed("adversarial", item.identity, left, budget.eps)
         margins, scores, saved_linf = self._after(item, left, found, item.task.take(targets, places), budget.eps)
-        bounds = self.subject.victim.bounds
-        figures = {
-            "psnr": psnr(found, clean, bounds).tolist(),
-            "ssim": ssim(found, clean, bounds).tolist(),
-            "saved_linf": saved_linf,
-            "handled": margins,
-            "handled_scores": scores,
-        }
-        for name, values in figures.items():
-            for index, value in zip(fresh, values, strict=True):
-                column[name][index] = value
+        _put(column["saved_linf"], wanted, saved_linf)
+        _put(column["handled"], wanted, margins)
+        _put(column["handled_scores"], wanted, scores)
 
     def _of_clean(
         self, item: Item, rows: Sequence[int], images: Tensor, targets: Tree
@@ -178,3 +186,8 @@ class Survival:
         if not margins:
             return [[]] * len(rows), [[]] * len(rows), saved_linf
         return torch.stack(margins, 1).tolist(), torch.stack(scores, 1).tolist(), saved_linf
+
+
+def _put(values: list[Any], places: Sequence[int], fresh: Sequence[Any]) -> None:
+    for place, value in zip(places, fresh, strict=True):
+        values[place] = value

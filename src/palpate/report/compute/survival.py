@@ -36,9 +36,9 @@ def measure_survival(reading: RunReading, eps: float | None) -> SurvivalResults:
         eps: the budget of the verdict; None takes the largest one.
     """
     outcomes = reading.panel.outcomes
-    if not any((~np.isnan(outcome.handled)).any() for outcome in outcomes):
-        return SurvivalResults(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
     steps, planned = reading.description.handlings, reading.description.attacks
+    if not any(outcome.handled.shape[2] for outcome in outcomes):
+        return SurvivalResults(handlings=[], eps=eps, sentences=[], attacks=[], bought=[], unpaired=[])
     largest = max(float(outcome.eps.max()) for outcome in outcomes)
     headline = largest if eps is None else eps
     attacks = [_together(reading, goal, steps) for goal in reading.panel.goals]

@@ -71,7 +71,7 @@ def _alone(description: Description, point: SurvivalPoint, goal: str) -> Iterato
     cells = [cell for cell in point.cells if cell.alone.count]
     if cells:
         worst = max(cells, key=lambda cell: cell.alone.value or 0.0)
-        count = f"{worst.alone.count} of {worst.alone.total or 0}"
+        count = f"{worst.alone.count} of these {worst.alone.total or 0}"
         if goal != UNTARGETED:
             does = f"reaches the goal “{goal}” on {count} images"
         else:

@@ -36,14 +36,14 @@ def step_colours(results: Results) -> list[tuple[str, str]]:
 
 def survival(results: Results, attack: AttackSurvival, scale: BudgetAxis, identity: str) -> str:
     """Success of one attack against the budget: before any post-processing, and after each step."""
-    # Without an attack no eligible image is beaten, but post-processing alone may beat some.
+    # Without an attack no eligible image is beaten, so no success can be left.
     start, first = scale.place(0.0), attack.points[0]
     lines: dict[str, list[tuple[float, float | None]]] = {
         "": [(start, 0.0), *((scale.place(point.eps), point.before.value) for point in attack.points)]
     }
     for index in _telling(attack):
         after = [(scale.place(point.eps), point.cells[index].after.value) for point in attack.points]
-        lines[first.cells[index].handling] = [(start, first.cells[index].alone.value), *after]
+        lines[first.cells[index].handling] = [(start, 0.0), *after]
     with SvgCanvas(340, 226, (40, 44, 10, 10)) as canvas:
         canvas.percent_axis()
         scale.dress(canvas, fractions=False)

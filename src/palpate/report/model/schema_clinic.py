@@ -49,7 +49,7 @@ class SurvivalCell(JsonObject):
     survived: Figure
     """Of the images that were beaten before, those that are still beaten."""
     alone: Figure
-    """Images on which the step alone reaches the goal, without an attack."""
+    """Of the images that were beaten before, those on which the step alone reaches the goal, without an attack."""
 
 
 class SurvivalPoint(JsonObject):

@@ -18,6 +18,9 @@ class SurvivalSection(Section):
     """Write every adversarial image in its original format, read it again with the ordinary reader, and score it."""
     after: tuple[str, ...] = Field(default=USUAL, examples=['after = ["8bit", "jpeg75", "blur1"]'])
     """Other things that happen to images in a hospital: names from `palpate list post-processing`; `[]` for none."""
+    images: Literal["beaten", "all"] = "beaten"
+    """Which images are measured: those that the attack beat, or all. `all` also says what each step does to images that
+    withstand; it costs up to a third of an attack of 20 steps."""
 
 
 class ExportSection(Section):
