@@ -187,6 +187,12 @@ def test_a_folder_that_is_no_run(command: str, call: Call, tmp_path: Path) -> No
     assert (status, out) == (2, "") and "is not a run folder" in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("command", ["show", "report", "view"])
+def test_a_plan_is_no_run_and_its_usual_run_folder_is_named(command: str, call: Call, plan: Path) -> None:
+    status, out, err = call(command, plan)
+    assert (status, out) == (2, "") and "is a plan, not a run folder" in err and f"runs/{plan.stem}" in err
+
+
 @pytest.mark.parametrize(("limit", "expected"), [("at_least = 1.0", 1), ("at_least = 0.1", 0)])
 def test_gates_set_the_exit_status(limit: str, expected: int, plan: Path, call: Call) -> None:
     plan.write_text(f'{plan.read_text()}[[gates]]\nmetric = "clean_accuracy"\n{limit}\n')

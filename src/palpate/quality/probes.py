@@ -82,6 +82,7 @@ def probe(
     targets: Tree,
     seeds: Sequence[int],
     limits: Limits | None = None,
+    said: Callable[[str], None] = lambda name: None,
 ) -> list[Probed]:
     """Run all probes on images that nothing beat. An image that a probe beats is not given to the next ones.
 
@@ -95,6 +96,7 @@ def probe(
         targets: their annotations.
         seeds: one per image.
         limits: what confines their change.
+        said: called with the name of each probe before it runs.
     """
     left = torch.arange(len(images))
     found = []
@@ -104,6 +106,7 @@ def probe(
         rows = torch.arange(len(images)) if name == LARGE else left
         if not len(rows):
             continue
+        said(name)
         won = torch.zeros(len(rows), dtype=torch.bool)
         forwards = backwards = 0
         for number, attack in enumerate(attacks):

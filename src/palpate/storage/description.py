@@ -41,6 +41,11 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def _no_run(folder: Path) -> str:
     """Why there is no `run.json`, and what may be meant."""
+    if folder.suffix == ".toml" and folder.is_file():
+        return (
+            f"{folder} is a plan, not a run folder. Give the folder that `palpate audit` wrote, by default "
+            f"{folder.parent / 'runs' / folder.stem}."
+        )
     if not folder.exists():
         return f"{folder} does not exist. Give a run folder, as `palpate audit` wrote it."
     if (folder / "harden.json").is_file():
@@ -54,7 +59,7 @@ def _no_run(folder: Path) -> str:
 def _parsed(path: Path, folder: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StorageError(_no_run(folder)) from error
     except RecursionError as error:
         raise StorageError(f"{path} is nested too deeply. Restore it, or start a new run folder.") from error

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from palpate.audit.run import display
 from palpate.audit.run.display import displayed
-from palpate.audit.run.progress import Finer, loading
+from palpate.audit.run.progress import Finer, doing, loading
 from palpate.audit.run.runner import audit
 from tests.audit import tiny
 
@@ -67,6 +67,20 @@ def test_it_moves_inside_a_shard_and_counts_each_image_once(terminal: bool, monk
     assert ("6/6" if terminal else "6 of 6 done") in screen.getvalue() and "7" not in screen.getvalue().split("done")[0]
 
 
+def test_what_begins_is_named_once_it_takes_long_and_says_nothing_of_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for patience, said in ((60.0, False), (0.0, True)):
+        monkeypatch.setattr(display, "PATIENCE", patience)
+        shown, screen = console(terminal=False)
+        with displayed(shown) as progress:
+            progress.start(2)
+            doing(progress, "untargeted, probed on 2 images: more steps")
+            time.sleep(0.2)
+            line = "0 of 2 done, now untargeted, probed on 2 images: more steps.\n"
+            assert screen.getvalue() == (line if said else "")
+
+
 def test_the_pace_is_a_number_that_can_be_read() -> None:
     assert [display.pace(images, seconds) for images, seconds in ((0, 3.0), (1, 90.0), (30, 2.0), (1, 0.0))] == [
         "",
@@ -104,3 +118,19 @@ def test_an_audit_says_what_it_loads_and_moves_by_batches(tmp_path: Path) -> Non
     audit(tiny.write(tmp_path / "plan"), tmp_path / "run", progress=heard)
     assert heard.messages[:2] == ["Reading the images and their labels.", "Found 12 images. Loading the model."]
     assert heard.moved == (3, 2, 3, 2), "two shards of five images, in batches of up to three"
+
+
+def test_each_probe_and_each_trace_is_named_before_it_runs(tmp_path: Path) -> None:
+    class Listener(tiny.Heard):
+        begun: tuple[str, ...] = ()
+
+        def within(self, shard: str, seconds: float, images: int) -> None:
+            self.begun += (shard,)
+
+        def loading(self, text: str) -> None:
+            self.messages.append(text)
+
+    plan = tiny.write(tmp_path / "plan", tiny.PLAN.replace("[quality]\nimages = 0", "[quality]\nimages = 2"))
+    audit(plan, tmp_path / "run", progress=(heard := Listener()))
+    assert any("more steps. [quality] images = 0" in one for one in heard.begun)
+    assert heard.probes and heard.traces and set(heard.traces) < set(heard.begun)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal
 
 from palpate.audit.plan.items import Item
 from palpate.audit.run.journal import Journal
-from palpate.audit.run.progress import Progress
+from palpate.audit.run.progress import Progress, doing
 from palpate.audit.work.probing import ProbeJob, probe_jobs, run_probe_job
 from palpate.audit.work.shards import Complete
 from palpate.audit.work.traces import TraceJob, described, kept, run_trace_job, trace_jobs
@@ -73,7 +74,7 @@ class After:
     def _probe_goal(self, job: ProbeJob, entries: dict[str, dict[str, Any] | None]) -> None:
         self.working_on(job.like)
         try:
-            entry = run_probe_job(self.plan, self.subject, job)
+            entry = run_probe_job(self.plan, self.subject, job, partial(self._say_probe, job))
         except InputError as error:
             self.note("warning", "probes", f"The images that no attack beat could not be probed: {error}")
             return
@@ -81,6 +82,9 @@ class After:
         self._enter_probes(entries)
         self.journal.update("quality")
         self.progress.advance(job.describe(), entry["seconds"], len(job.rows))
+
+    def _say_probe(self, job: ProbeJob, name: str) -> None:
+        doing(self.progress, f"{job.describe()}: {name}. [quality] images = 0 leaves these probes out")
 
     def _enter_probes(self, entries: dict[str, dict[str, Any] | None]) -> None:
         known = [entry for entry in entries.values() if entry is not None]
@@ -100,6 +104,7 @@ class After:
             for job in untraced:
                 begin = time.perf_counter()
                 self.working_on(job.item)
+                doing(self.progress, job.describe())
                 try:
                     run_trace_job(self.plan, self.subject, self.run, job)
                 except InputError as error:

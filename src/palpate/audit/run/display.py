@@ -136,13 +136,16 @@ class Lines:
             self._waiting = None
 
     def within(self, shard: str, seconds: float, images: int) -> None:
-        """A line, if it is time for one."""
+        """A line, if it is time for one; of what has just begun, if it takes long."""
         self._count.within(shard, seconds, images)
-        if time.monotonic() - self._last >= EVERY:
+        if not images:
+            self.loading(f"{self._count.images} of {self._total} done, now {shard}.")
+        elif time.monotonic() - self._last >= EVERY:
             self._draw(shard)
 
     def advance(self, shard: str, seconds: float, images: int) -> None:
         """A line, if it is time for one or this was the last shard."""
+        self.loaded()
         self._count.whole(shard, seconds, images)
         if self._every_shard:
             self.message(f"{self._count.images} of {self._total} done: {shard}, {seconds:.2f} s")

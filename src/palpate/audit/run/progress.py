@@ -29,7 +29,10 @@ class Finer(Progress, Protocol):
         """What is loaded now; it may take seconds or minutes."""
 
     def within(self, shard: str, seconds: float, images: int) -> None:
-        """Some units of the current shard are done but not stored; `advance` counts them again with all the others."""
+        """Some units of the current shard are done but not stored; `advance` counts them again with all the others.
+
+        With no units: this is what runs now, and it may take minutes.
+        """
 
 
 class Silence:
@@ -49,3 +52,9 @@ def loading(progress: Progress, text: str) -> None:
     """Pass on what is loaded now, if `progress` shows it."""
     if isinstance(progress, Finer):
         progress.loading(text)
+
+
+def doing(progress: Progress, text: str) -> None:
+    """Pass on what runs now, if `progress` shows it."""
+    if isinstance(progress, Finer):
+        progress.within(text, 0.0, 0)

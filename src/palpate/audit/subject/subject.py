@@ -41,7 +41,7 @@ from palpate.models.loading import load_noted, weights_digest
 from palpate.models.source import ModelSource
 from palpate.preprocess import Preprocessing
 from palpate.tensors import Tree, mapped
-from palpate.units import Scale
+from palpate.units import Scale, counted
 from palpate.usercode import Watchdog
 from palpate.victim import Victim
 from palpate.victim.spacing import placed
@@ -250,7 +250,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
     beside = Beside(inputs_of(plan.model.inputs))
     for row in range(len(table)) if beside.inputs else ():
         beside.require(table, row, headers[row])
-    say(f"Found {len(table)} images. Loading the model.")
+    say(f"Found {counted(len(table), 'image')}. Loading the model.")
     return Subject(
         table=table,
         preprocess=preprocess,

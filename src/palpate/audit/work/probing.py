@@ -6,7 +6,7 @@ Probes come after all attacks and do not change their records. What they find is
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +184,16 @@ def _done(item: Item, outcome: Outcome, left: Survivors, images: Images) -> tupl
     return (*((STARTS,) if len(guided) >= OTHERS else ()), *((FREE,) if searched >= QUERIES else ()))
 
 
-def run_probe_job(plan: Plan, subject: Subject, job: ProbeJob) -> dict[str, Any]:
+def run_probe_job(
+    plan: Plan, subject: Subject, job: ProbeJob, said: Callable[[str], None] = lambda name: None
+) -> dict[str, Any]:
     """Probe one goal; gives its entry of `run.json`. Call it inside `with subject.victim:`.
+
+    Args:
+        plan: the plan.
+        subject: the model and the images.
+        job: what to probe.
+        said: called with the name of each probe before it runs.
 
     Raises:
         InputError: the model fails, or one image alone does not fit into memory.
@@ -194,7 +202,7 @@ def run_probe_job(plan: Plan, subject: Subject, job: ProbeJob) -> dict[str, Any]
     tallies = {name: _Tally(name) for name in PROBES}
     room = Room(plan.run.batch)
     for batch in subject.batches(job.rows, room.wanted):
-        for rows, found in room.each(batch, lambda part: _probed(plan, subject, job, part)):
+        for rows, found in room.each(batch, lambda part: _probed(plan, subject, job, part, said)):
             for one in found:
                 tallies[one.probe].add(one, rows)
     return {
@@ -241,10 +249,12 @@ class _Tally:
         }
 
 
-def _probed(plan: Plan, subject: Subject, job: ProbeJob, rows: Sequence[int]) -> list[Probed]:
+def _probed(
+    plan: Plan, subject: Subject, job: ProbeJob, rows: Sequence[int], said: Callable[[str], None]
+) -> list[Probed]:
     seeds = [derive(plan.seed, "quality", job.goal, subject.table[row].name) for row in rows]
     images, targets = subject.images(rows), subject.targets(rows)
     # A model that draws random numbers draws the same ones whenever this batch is probed.
     seed_torch(seeds[0])
     with under_attack():
-        return probe(job.setting, subject.victim, job.like.task, images, targets, seeds, subject.limits(rows))
+        return probe(job.setting, subject.victim, job.like.task, images, targets, seeds, subject.limits(rows), said)

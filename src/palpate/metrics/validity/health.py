@@ -32,6 +32,7 @@ _NOTHING = (
     "model.preprocess and the order of the names in [task]."
 )
 _LITTLE = "There is little that an attack could make worse. Check model.weights and model.preprocess."
+_PLACE = "to data.table, or to the folder that [data] names"
 
 
 def attacks_ran(
@@ -104,7 +105,7 @@ def clean_baseline(images: Images) -> HealthFinding:
     if np.unique(images.label).size == 1:
         text = (
             f"{right}, which are all of one class. This does not show whether it can tell the classes apart. Add "
-            "images of the other classes to data.table."
+            f"images of the other classes {_PLACE}."
         )
         return HealthFinding("warning", name, text)
     commonest = np.bincount(images.label).max() / images.count
@@ -211,21 +212,21 @@ def sample_size(panel: Panel, clustered: bool) -> HealthFinding:
     low, high = wilson(fewest // 2, fewest)
     if fewest < FEW_IMAGES:
         return HealthFinding(
-            "failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images to data.table."
+            "failure", name, f"Only {_images(fewest)} could be attacked by '{attack}'. Add images {_PLACE}."
         )
     if clustered and images.groups < FEW_GROUPS:
         return HealthFinding(
             "warning",
             name,
             f"The images come from only {images.groups} groups; with so few the intervals of means are too narrow. "
-            "Add patients to data.table.",
+            f"Add patients {_PLACE}.",
         )
     text = (
         f"'{attack}' has the fewest images to attack, {fewest}. Rates are uncertain by up to "
         f"{50 * (high - low):.0f} points"
     )
     if high - low > WIDE:
-        text += " (95%). Smaller differences are not established. Add images to data.table."
+        text += f" (95%). Smaller differences are not established. Add images {_PLACE}."
         return HealthFinding("warning", name, text)
     return HealthFinding("pass", name, f"{text} (95%).")
 

@@ -82,12 +82,15 @@ def _alone(description: Description, point: SurvivalPoint, goal: str) -> Iterato
 def called(name: str) -> str:
     """A post-processing step as a sentence calls it.
 
-    >>> called("8bit"), called("jpeg75"), called("half")
-    ('8-bit export', 'JPEG at quality 75', 'resampling to half size')
+    >>> called("8bit"), called("jpeg75"), called("jpeg2000"), called("jpeg2000-20"), called("half")
+    ('8-bit export', 'JPEG at quality 75', 'JPEG 2000', 'JPEG 2000 at ratio 20', 'resampling to half size')
     """
-    fixed = {"8bit": "8-bit export", "half": "resampling to half size", SAVED: "saving"}
+    fixed = {"8bit": "8-bit export", "half": "resampling to half size", SAVED: "saving", "rounded": "rounding"}
     if name in fixed:
         return fixed[name]
+    if name.startswith("jpeg2000"):
+        ratio = name.removeprefix("jpeg2000").removeprefix("-")
+        return f"JPEG 2000 at ratio {ratio}" if ratio else "JPEG 2000"
     if name.startswith("jpeg") and name[4:].isdecimal():
         return f"JPEG at quality {name[4:]}"
     if name.startswith("blur") and name[4:5].isdecimal():
