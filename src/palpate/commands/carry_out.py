@@ -69,7 +69,7 @@ def carry_out(
             return _conclude(outcome, quiet, as_json, junit)
         stored = f"{outcome.done} of {outcome.total} shards are"
         if outcome.done == outcome.total:
-            stored = f"all attacks are done, some were not traced yet; {stored}"
+            stored = f"all attacks are done, but not all probes and traces; {stored}"
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
