@@ -11,7 +11,7 @@ palpate.certificate = (() => {
     palpate.load(`certificate-${row}`).then((found) => {
       if (palpate.state.state.open !== record || palpate.state.current() !== table) return;
       box.replaceChildren(element("h3", {}, "Certified at least, attacked at most"), ...found.flatMap(one));
-      box.append(element("p", { className: "note" }, "This is about the smoothed model, which adds noise many times and decides by vote. The attacks of the table of attacks are on the model as given."));
+      box.append(element("p", { className: "note" }, `${classes() ? "" : `Numbers are ${palpate.run.score}: at least where certified, at most where attacked. `}This is about the smoothed model, which adds noise many times and decides by vote. The attacks of the table of attacks are on the model as given.`));
     }, () => {});
   }
 
@@ -30,7 +30,7 @@ palpate.certificate = (() => {
   }
 
   const classes = () => palpate.run.parts.length === 0;
-  const heads = () => (classes() ? ["L2 length", "Certified", "Attacked"] : ["L2 length", `Certified: ${palpate.run.score} at least`, `Attacked: ${palpate.run.score} at most`, "Abstains"]);
+  const heads = () => (classes() ? ["L2 length", "Certified", "Attacked"] : ["L2 length", "Certified", "Attacked", "Abstains"]);
 
   // Of classes a word; of masks and findings the score too.
   function bound(acceptable, score, yes, no) {
