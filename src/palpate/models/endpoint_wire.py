@@ -96,7 +96,9 @@ def posted(asked: Asked, timeout: float) -> Any:
         if isinstance(error, TimeoutError) or time.monotonic() - begin >= timeout:
             raise _late(place, timeout) from error
         if isinstance(error, ssl.SSLError):
-            raise InputError(f"model.endpoint: {place}: its certificate or encryption is refused ({error}).") from error
+            raise InputError(
+                f"model.endpoint: {place}: its certificate or encryption is not accepted ({error})."
+            ) from error
         what = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"model.endpoint: {place} does not answer ({what}). Is the service running?") from error
     finally:
@@ -203,7 +205,8 @@ def _late(place: str, timeout: float) -> InputError:
 def _require_good(place: str, status: int, text: bytes) -> None:
     if 300 <= status < 400:
         raise InputError(
-            f"model.endpoint: {place} answered with a redirect ({status}), which is not followed. Correct the URL."
+            f"model.endpoint: {place} answered with a redirect ({status}), and palpate does not follow redirects. "
+            "Correct the URL."
         )
     if status != 200:
         reason = http.client.responses.get(status, "unknown")
