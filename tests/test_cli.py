@@ -363,7 +363,9 @@ def test_audit_stops_at_the_lines_that_init_could_not_fill_in(call: Call, tmp_pa
     (said,) = [line for line in out.splitlines() if "needs your value" in line]
     assert "remove the words FILL IN" in out
     status, _, err = call("audit", tmp_path / "plan.toml")
-    assert status == 2 and f"plan.toml, {said.split()[0]} {said.split()[1]} needs your value" in err and "factory" in err
+    assert (
+        status == 2 and f"plan.toml, {said.split()[0]} {said.split()[1]} needs your value" in err and "factory" in err
+    )
     assert not (tmp_path / "runs").exists()
 
 

@@ -199,7 +199,7 @@ def test_an_archive_of_an_earlier_palpate_is_read_and_a_shortened_one_is_not(tmp
     np.savez_compressed(path, rows=MAPS["rows"])
     with zipfile.ZipFile(path, "a") as packed:
         packed.comment = mark
-    with pytest.raises(StorageError, match="not those that were written"):
+    with pytest.raises(StorageError, match="differ from those that were written"):
         run.trace_maps("a")
 
 

@@ -60,7 +60,7 @@ def test_other_names_than_those_of_the_classes(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/1.png", "c/1.png"):
         save(tmp_path / name)
     assert [case.name for case in read_class_folders(tmp_path, ["c", "a"]).cases] == ["c/1.png", "a/1.png"]
-    with pytest.raises(InputError, match="a is none of the classes x, y, and class 'x' has no folder"):
+    with pytest.raises(InputError, match="a is not one of the classes x, y, and class 'x' has no folder"):
         read_class_folders(tmp_path, ["x", "y"])
 
 

@@ -145,7 +145,7 @@ def label_in(answer: Any, where: str, labels: Sequence[str]) -> npt.NDArray[np.f
     if isinstance(held, (dict, list)) or str(held) not in labels:
         said = type(held).__name__ if isinstance(held, (dict, list)) else f'"{str(held)[:60]}"'
         raise InputError(
-            f'model.endpoint.labels: the answer has {said} at "{where}", which is none of {", ".join(labels)}. '
+            f'model.endpoint.labels: the answer has {said} at "{where}", which is not one of {", ".join(labels)}. '
             "List every class that it answers with."
         )
     return np.asarray([label == str(held) for label in labels], dtype=np.float32)

@@ -107,7 +107,8 @@ def _unread(root: Path, classes: Sequence[str], found: Sequence[str], folders: S
     absent = [name for name in classes if name not in folders]
     if extra and (absent or not set(found) & set(classes)):
         raise InputError(
-            f"{root / extra[0]} is none of the classes {listed(classes)}, and class '{(absent or classes)[0]}' has no "
+            f"{root / extra[0]} is not one of the classes {listed(classes)}, and class '{(absent or classes)[0]}' has "
+            "no "
             f"folder with images. {nearest(extra[0], classes)}"
         )
     notes = [

@@ -114,7 +114,7 @@ def test_an_undefined_figure_does_not_pass():
         ("robust accuracy: at most 0.01 worse", "in points"),
         ("hd95 of lesion: at most 1 point worse", "in mm"),
         ("hd95 of lesion: at most 1 cm worse", "in mm, not in cm"),
-        ("volume of lesion: not worse", "neither more nor less"),
+        ("volume of lesion: not worse", "neither better when higher"),
     ],
 )
 def test_a_gate_that_cannot_be_used_says_why(text, word):
