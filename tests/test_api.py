@@ -390,7 +390,7 @@ def test_an_attack_that_needs_a_goal_is_refused_without_one():
 
 def test_an_attack_that_leaves_its_ball_says_so():
     network, images, labels = world()
-    with pytest.warns(UserWarning, match="'smia-reference' left its ball for"):
+    with pytest.warns(UserWarning, match="'smia-reference' changed"):
         palpate.attack(network, images, labels, "smia-reference", eps=2 / 255, steps=5)
 
 

@@ -349,7 +349,7 @@ def test_init_writes_a_plan_that_audit_reads(call: Call, tmp_path: Path) -> None
     write(tmp_path)
     (tmp_path / "plan.toml").unlink()
     status, out, _ = call("init", tmp_path)
-    assert status == 0 and "CHECK" in out and "waits for you" not in out
+    assert status == 0 and "CHECK" in out and "needs your value" not in out
     made = load_plan(tmp_path / "plan.toml")
     assert made.model.factory == "model.py:build" and made.data.table == "labels.csv"
 
@@ -366,10 +366,12 @@ def test_audit_stops_at_the_lines_that_init_could_not_fill_in(call: Call, tmp_pa
     (tmp_path / "model.py").unlink()
     (tmp_path / "weights.safetensors").unlink()
     _, out, _ = call("init", tmp_path)
-    (said,) = [line for line in out.splitlines() if "waits for you" in line]
+    (said,) = [line for line in out.splitlines() if "needs your value" in line]
     assert "remove the words FILL IN" in out
     status, _, err = call("audit", tmp_path / "plan.toml")
-    assert status == 2 and f"plan.toml, {said.split()[0]} {said.split()[1]} waits for you" in err and "factory" in err
+    assert (
+        status == 2 and f"plan.toml, {said.split()[0]} {said.split()[1]} needs your value" in err and "factory" in err
+    )
     assert not (tmp_path / "runs").exists()
 
 

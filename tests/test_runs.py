@@ -169,7 +169,7 @@ def test_values_that_are_not_those_written_are_refused_although_the_pages_are_wh
     marks = pq.read_schema(run.shard("a")).metadata
     other = pa.Table.from_pylist([asdict(_record(2))], schema=ARROW_SCHEMA).replace_schema_metadata(marks)
     pq.write_table(other, run.shard("a"))
-    with pytest.raises(StorageError, match=r"a\.parquet is damaged \(its values are not those that were written\)"):
+    with pytest.raises(StorageError, match=r"a\.parquet is damaged \(its values differ from those that were written\)"):
         run.read_shard("a")
 
 
@@ -199,7 +199,7 @@ def test_an_archive_of_an_earlier_palpate_is_read_and_a_shortened_one_is_not(tmp
     np.savez_compressed(path, rows=MAPS["rows"])
     with zipfile.ZipFile(path, "a") as packed:
         packed.comment = mark
-    with pytest.raises(StorageError, match="not those that were written"):
+    with pytest.raises(StorageError, match="differ from those that were written"):
         run.trace_maps("a")
 
 

@@ -252,7 +252,7 @@ def init(
     echo(f"Wrote {out}. Look at the lines marked {CHECK}.")
     waiting = unfinished(text)
     for number, asked in waiting:
-        echo(f"  line {number} waits for you: {asked}")
+        echo(f"  line {number} needs your value: {asked}")
     first = f"Write the right values there and remove the words {FILL_IN}. " if waiting else ""
     echo(f"{first}Then: palpate audit {out}")
 

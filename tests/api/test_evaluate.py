@@ -175,7 +175,7 @@ MISTAKES = [
     ({"data": IMAGES[0].expand(3, 8, 8), "labels": LABELS[:1]}, r"that of one image. Give images\[None\]"),
     ({"data": IMAGES.short()}, "bounds: the images are int16"),
     ({"data": (IMAGES - 0.5) / 0.2}, "they look normalised.*preprocess=palpate.Preprocess"),
-    ({"data": [], "labels": None}, "it gave no batch"),
+    ({"data": [], "labels": None}, "there was no batch"),
     ({"data": [(IMAGES, LABELS, 0)], "labels": None}, r"a batch has 3 parts.*\(\(x, y\) for x, y, _ in loader\)"),
     ({"data": [{"foo": IMAGES}], "labels": None}, "a batch has the keys foo"),
     ({"data": Middle(), "labels": None}, "Give the model first"),

@@ -93,7 +93,7 @@ BAD = {
     "truth values": ({"test_images": noise(1, 4, 4) > 9, "test_labels": labels(0)}, "type bool"),
     "complex": ({"test_images": np.ones((1, 4, 4), complex), "test_labels": labels(0)}, "type complex128"),
     "too few labels": ({"test_images": noise(2, 4, 4), "test_labels": labels(0)}, "for 2 images"),
-    "several labels": ({"test_images": noise(1, 4, 4), "test_labels": np.zeros((1, 14))}, "hold 14 findings an image"),
+    "several labels": ({"test_images": noise(1, 4, 4), "test_labels": np.zeros((1, 14))}, "hold 14 findings per image"),
     "text labels": ({"test_images": noise(1, 4, 4), "test_labels": np.array([["a"]])}, "Give class numbers"),
     "fractions": ({"test_images": noise(2, 4, 4), "test_labels": np.array([0, 0.5])}, r"test_labels\[1\] is 0.5"),
     "negative": ({"test_images": noise(2, 4, 4), "test_labels": np.array([0, -1])}, r"test_labels\[1\] is -1"),
@@ -112,7 +112,7 @@ def test_bad_archives(tmp_path: Path, name: str) -> None:
 
 def test_a_label_outside_the_classes(tmp_path: Path) -> None:
     path = archive(tmp_path, test_images=noise(2, 4, 4), test_labels=labels(0, 2))
-    with pytest.raises(InputError, match=r"organ.npz: test_labels\[1\] is 2, which is none of the classes no, yes"):
+    with pytest.raises(InputError, match=r"organ.npz: test_labels\[1\] is 2, which is not one of the classes no, yes"):
         Table.from_medmnist(path, classes=["no", "yes"])
 
 
@@ -147,7 +147,7 @@ def test_missing_and_truncated_archives(tmp_path: Path) -> None:
     data = path.read_bytes()
     for length in (0, 10, len(data) // 2, len(data) - 5):
         path.write_bytes(data[:length])
-        with pytest.raises(InputError, match=r"organ.npz is no whole .npz archive"):
+        with pytest.raises(InputError, match=r"organ.npz is not a complete .npz archive"):
             Table.from_medmnist(path)
 
 
@@ -184,7 +184,7 @@ def test_findings_are_columns_of_the_labels(tmp_path: Path) -> None:
     table = read_table(MedMnist(path), FindingLabels(["mass", "edema"]))
     assert table.classes == ("mass", "edema") and table[2].label == -1
     assert [table.annotation(row).findings.tolist() for row in range(3)] == [[1, 0], [0, 0], [1, 1]]  # type: ignore[union-attr]
-    with pytest.raises(InputError, match=r"hold 2 findings an image, and task.findings names 3"):
+    with pytest.raises(InputError, match=r"hold 2 per image, and task.findings names 3"):
         read_table(MedMnist(path), FindingLabels(["mass", "edema", "more"]))
     odd = archive(tmp_path, test_images=noise(1, 4, 4), test_labels=np.array([[1, 2]]))
     with pytest.raises(InputError, match="other values than 0 and 1"):

@@ -144,13 +144,15 @@ def test_a_box_without_area(tmp_path: Path, corners: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("label", ["green", ""])
 def test_a_class_that_is_not_known(tmp_path: Path, label: str) -> None:
-    with pytest.raises(InputError, match=rf"line 2: column 'label' holds '{label}', which is none of the classes red"):
+    with pytest.raises(
+        InputError, match=rf"line 2: column 'label' holds '{label}', which is not one of the classes red"
+    ):
         read(tmp_path, line(0, 0, 5, 5, label=label))
 
 
 @pytest.mark.parametrize("cell", ["five", "nan", "inf", ""])
 def test_corners_that_are_no_numbers(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(InputError, match=rf"line 2: column 'xmax' holds '{cell}', which is no number"):
+    with pytest.raises(InputError, match=rf"line 2: column 'xmax' holds '{cell}', which is not a number"):
         read(tmp_path, line(0, 0, cell, 5))
 
 

@@ -38,7 +38,7 @@ def test_folders_without_images_runs_and_environments_are_no_classes(tmp_path: P
 def test_an_empty_folder_may_be_a_class_of_the_model(tmp_path: Path) -> None:
     save(tmp_path / "a/1.png")
     (tmp_path / "b").mkdir()
-    assert "Empty folders are no classes here: b." in read_class_folders(tmp_path, None).notes[0]
+    assert "Empty folders are not classes here: b." in read_class_folders(tmp_path, None).notes[0]
     held = read_class_folders(tmp_path, ["a", "b"])
     assert held.classes == ("a", "b") and "Class 'b' has no images" in held.notes[0]
 
@@ -60,7 +60,7 @@ def test_other_names_than_those_of_the_classes(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/1.png", "c/1.png"):
         save(tmp_path / name)
     assert [case.name for case in read_class_folders(tmp_path, ["c", "a"]).cases] == ["c/1.png", "a/1.png"]
-    with pytest.raises(InputError, match="a is none of the classes x, y, and class 'x' has no folder"):
+    with pytest.raises(InputError, match="a is not one of the classes x, y, and class 'x' has no folder"):
         read_class_folders(tmp_path, ["x", "y"])
 
 

@@ -124,10 +124,10 @@ def test_bad_shapes(segmentation: Any, said: str) -> None:
     [
         ({"images": []}, "lists no images"),
         ({"images": {}}, "'images' is an object, and must be a list"),
-        ({"categories": []}, "category_id 9 is none of the categories"),
+        ({"categories": []}, "category_id 9 is not one of the categories"),
         ({"categories": [{"id": 9, "name": "a"}, {"id": 9, "name": "b"}]}, "category id 9 appears twice"),
         ({"categories": [{"id": 9, "name": "a"}, {"id": 4, "name": "a"}]}, "the category 'a' appears twice"),
-        ({"annotations": [{"image_id": 1, "category_id": 9}]}, "image_id 1 is none of the images"),
+        ({"annotations": [{"image_id": 1, "category_id": 9}]}, "image_id 1 is not one of the images"),
         ({"annotations": [{"image_id": 70, "category_id": "9"}]}, "'category_id' is a text, and must be a whole"),
         ({"annotations": [{"image_id": 70, "category_id": 9}]}, "annotation 1 has no bbox and no polygon"),
         ({"annotations": [{"image_id": 70, "category_id": 9, "bbox": [1, 2, 3]}]}, r"its bbox is \[1, 2, 3\]"),
@@ -145,9 +145,9 @@ def test_bad_files(tmp_path: Path, document: dict[str, Any], said: str) -> None:
 
 def test_names_that_are_no_categories(tmp_path: Path) -> None:
     path = coco(tmp_path)
-    with pytest.raises(InputError, match="holds 'tool', which is none of the classes polyp"):
+    with pytest.raises(InputError, match="holds 'tool', which is not one of the classes polyp"):
         read_table(Coco(path), BoxLabels(("polyp",)))
-    with pytest.raises(InputError, match="the category 'tool' is none of the structures polyp"):
+    with pytest.raises(InputError, match="the category 'tool' is not one of the structures polyp"):
         read_table(Coco(path), MaskLabels(("polyp",)))
     with pytest.raises(InputError, match=r"has no category 'polip'. Did you mean 'polyp'?"):
         read_table(Coco(path), MaskLabels(("polip", "tool")))

@@ -129,7 +129,7 @@ def test_absolute_paths_become_relative(tmp_path: Path) -> None:
         ('[{"image": "../a.png", "label": 0}]', "1 of 1 image files do not exist"),
         ('[{"image": "none.png", "label": 0}]', "1 of 1 image files do not exist"),
         ('[{"image": "images/0.png", "label": {}}]', "an image has one class"),
-        ('[{"image": "images/0.png", "label": "new"}]', "holds 'new', which is none of the classes well, ill"),
+        ('[{"image": "images/0.png", "label": "new"}]', "holds 'new', which is not one of the classes well, ill"),
         ('[{"image": "images/0.png", "label": 0}, {"image": "images/0.png", "label": 0}]', "in items 1 and 2"),
     ],
 )

@@ -100,7 +100,7 @@ def test_other_formats_are_refused(tmp_path: Path, head: bytes, what: str) -> No
 
 def test_a_damaged_volume_is_told_from_another_format(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"\x1f\x8b damaged")
-    with pytest.raises(InputError, match=r"a\.nii\.gz is not a whole NIfTI volume"):
+    with pytest.raises(InputError, match=r"a\.nii\.gz is not a complete NIfTI volume"):
         format_of(tmp_path / "a.nii.gz")
 
 

@@ -270,7 +270,7 @@ def test_spacing_that_cannot_be(tmp_path: Path) -> None:
         ({"values": tuple(range(1, 256))}, "255 structures. Give 1 to 254"),
         ({"values": (1, 2), "names": ("lung",)}, "1 names for 2 values"),
         ({"names": ("lung", "lung")}, "'lung' appears twice"),
-        ({"mask": ("mask", "mask")}, "each structure's once"),
+        ({"mask": ("mask", "mask")}, "or one for each structure"),
         ({"mask": ()}, "mask: nothing"),
         ({"mask": ("mask", "other"), "values": (1, 2, 3)}, "3 values for 2 columns"),
         ({"mask": ("mask", "other"), "names": ("a",)}, "1 names for 2 columns of masks"),

@@ -123,9 +123,9 @@ def test_a_report_and_a_first_plan_say_that_images_are_turned_or_differ_in_chann
         lines.append(f"images/{number}.jpg,{number % 2}")
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
     text = starting_plan(tmp_path, tmp_path)
-    assert 'orientation = "stored"  # CHECK: images ask to be turned' in text and "differ in channels" in text
+    assert 'orientation = "stored"  # CHECK: images have an EXIF tag' in text and "differ in channels" in text
     said = {orientation: _said(tmp_path, orientation) for orientation in ("stored", "exif")}
-    assert "1 of 6 images ask to be turned" in said["stored"] and "first images/1.jpg" in said["stored"]
+    assert "1 of 6 images have an EXIF tag" in said["stored"] and "first images/1.jpg" in said["stored"]
     assert 'data.orientation = "exif"' in said["stored"] and "turned" not in said["exif"]
     assert "4 of 1 channel (first images/0.jpg), 2 of 3 channels (first images/4.jpg)" in said["exif"]
 

@@ -145,8 +145,8 @@ def _refused(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (PermissionError(), r"memory://scans/0.png may not be read with the credentials that memory:// finds here"),
-        (RuntimeError("Unable to locate credentials"), "may not be read with the credentials"),
+        (PermissionError(), r"memory://scans/0.png cannot be read with the credentials of this machine"),
+        (RuntimeError("Unable to locate credentials"), "cannot be read with the credentials"),
         (TimeoutError("no route\nmore"), r"0.png cannot be read: TimeoutError: no route\. Try again later"),
     ],
 )

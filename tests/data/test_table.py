@@ -73,7 +73,7 @@ def test_names_that_are_numbers_are_names(tmp_path: Path) -> None:
     path = listing(tmp_path, [("a.png", "1"), ("b.png", "3"), ("c.png", "3.0")], "file,label")
     assert Table.from_csv(path, tmp_path, classes=["1", "3"]).labels.tolist() == [0, 1, 1]
     text(tmp_path, "file,label\na.png,0\nb.png,3\n")
-    with pytest.raises(InputError, match=r"line 2.*'0'.*none of the classes 1, 3"):
+    with pytest.raises(InputError, match=r"line 2.*'0'.*not one of the classes 1, 3"):
         Table.from_csv(path, tmp_path, classes=["1", "3"])
 
 
@@ -151,7 +151,7 @@ def test_bad_tables(tmp_path: Path, name: str) -> None:
 
 
 def test_a_label_outside_the_given_classes(tmp_path: Path) -> None:
-    words = r"labels.csv, line 4: column 'label' holds '2', which is none of the classes no, yes"
+    words = r"labels.csv, line 4: column 'label' holds '2', which is not one of the classes no, yes"
     with pytest.raises(InputError, match=words):
         Table.from_csv(listing(tmp_path), tmp_path, classes=["no", "yes"])
 
@@ -210,7 +210,7 @@ def test_folders_in_the_order_of_the_model(tmp_path: Path) -> None:
     save(tmp_path / "dog/b.png")
     table = Table.from_folders(tmp_path, classes=["dog", "bird", "cat"])
     assert [(case.name, case.label) for case in table] == [("dog/b.png", 0), ("cat/a.png", 2)]
-    with pytest.raises(InputError, match=r"cat is none of the classes dog, cats, .*Did you mean 'cats'\?"):
+    with pytest.raises(InputError, match=r"cat is not one of the classes dog, cats, .*Did you mean 'cats'\?"):
         Table.from_folders(tmp_path, classes=["dog", "cats"])
 
 

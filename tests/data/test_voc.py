@@ -51,14 +51,17 @@ def test_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no XML"),
-        ("<annotation>", "is no XML"),
+        ("", "is not XML"),
+        ("<annotation>", "is not XML"),
         (annotation(size=""), "does not say the size of its image"),
         (annotation(size="<size><width>0</width><height>0</height></size>"), "does not say the size"),
         (annotation(CELL, size="<size><width>6</width><height>8</height></size>"), "is 6 x 8 .* and the file is 8 x 6"),
         (annotation(OBJECT.format(1, 1, "x", 2, name="cell", difficult=0)), "object 1: bndbox/xmax is 'x'"),
         (annotation("<object><name>cell</name></object>"), "bndbox/xmin is empty"),
-        (annotation(OBJECT.format(1, 1, 3, 2, name="cow", difficult=0)), "holds 'cow', which is none of the classes"),
+        (
+            annotation(OBJECT.format(1, 1, 3, 2, name="cow", difficult=0)),
+            "holds 'cow', which is not one of the classes",
+        ),
         (annotation(OBJECT.format(4, 1, 3, 2, name="cell", difficult=0)), "has no area"),
         (annotation(OBJECT.format(1, 1, 30, 2, name="cell", difficult=0)), "extends beyond"),
         (BOMB, "declares a DOCTYPE or entities"),

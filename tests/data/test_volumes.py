@@ -68,7 +68,7 @@ def test_the_header_alone_says_shape_kind_and_spacing(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:352])  # no voxel is left
     header = read_volume_header(path)
     assert (header.shape, header.kind) == ((3, 5, 4), "int16") and header.spacing is not None
-    with pytest.raises(InputError, match=r"v\.nii is not a whole NIfTI volume"):
+    with pytest.raises(InputError, match=r"v\.nii is not a complete NIfTI volume"):
         read_volume(path)
 
 
@@ -219,7 +219,7 @@ def test_damaged_and_truncated_gzip(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], whole[:-4], whole[:-8] + b"\0" * 8, b"\x1f\x8b" + b"\0" * 50):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"v\.nii\.gz is not a whole NIfTI volume .* Copy it again"):
+        with pytest.raises(InputError, match=r"v\.nii\.gz is not a complete NIfTI volume .* Copy it again"):
             read_volume(path)
 
 
@@ -250,7 +250,7 @@ def test_whatever_a_header_holds_is_read_or_refused_in_a_sentence(flips: list[tu
 
 def test_a_unit_that_does_not_exist(tmp_path: Path) -> None:
     path = changed(write(tmp_path / "v.nii", scan(3, 5, 4)), "xyzt_units", 6)
-    with pytest.raises(InputError, match=r"v\.nii is not a whole NIfTI volume \(its header holds an unknown code"):
+    with pytest.raises(InputError, match=r"v\.nii is not a complete NIfTI volume \(its header holds an unknown code"):
         read_volume_header(path)
 
 
@@ -261,7 +261,7 @@ def test_a_missing_and_an_empty_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"v\.nii is empty"):
         read_volume(tmp_path / "v.nii")
     (tmp_path / "d.nii").mkdir()
-    with pytest.raises(InputError, match=r"d\.nii is not a whole NIfTI volume"):
+    with pytest.raises(InputError, match=r"d\.nii is not a complete NIfTI volume"):
         read_volume(tmp_path / "d.nii")
 
 

@@ -86,11 +86,11 @@ def test_a_list_of_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0 .5 .5 .25", r"a\.txt, line 1: '0 \.5 \.5 \.25' is no box"),
-        ("cell .5 .5 .25 .5", r"a\.txt, line 1: 'cell .* is no box"),
+        ("0 .5 .5 .25", r"a\.txt, line 1: '0 \.5 \.5 \.25' is not a box"),
+        ("cell .5 .5 .25 .5", r"a\.txt, line 1: 'cell .* is not a box"),
         ("\n0 120 80 40 20", r"a\.txt, line 2: the box holds 120, and YOLO writes fractions"),
         ("0 .5 .5 0 .5", r"a\.txt, line 1: the box has no area"),
-        ("0 .5 nan .5 .5", r"is no box"),
+        ("0 .5 nan .5 .5", r"is not a box"),
         ("7 .5 .5 .5 .5", r"data\.yaml names 2 classes, and a box has class 7"),
     ],
 )
@@ -102,7 +102,7 @@ def test_texts_that_are_damaged(tmp_path: Path, text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("yaml", "said"),
     [
-        ("{", r"data\.yaml is no YAML"),
+        ("{", r"data\.yaml is not YAML"),
         ("names: [a]\n", r"data\.yaml names no images that are there\.  ?Give it the key val"),
         ("val: images/val\n", r"data\.yaml has no 'names'"),
         ("val: images/gone\nnames: [a]\n", r"'val' is 'images/gone', and there is no .*gone\. Give it"),

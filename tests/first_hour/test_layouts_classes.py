@@ -97,7 +97,7 @@ def test_only_the_named_classes_are_read_and_the_rest_is_said(tmp_path: Path) ->
         "Class 'covid' has no images: its folder is empty or not there.",
         "Folders with images that are none of the classes are left out: figures.",
     )
-    with pytest.raises(InputError, match=r"figures is none of the classes normal, tv, and class 'tv' has no folder"):
+    with pytest.raises(InputError, match=r"figures is not one of the classes normal, tv, and class 'tv' has no folder"):
         Table.from_folders(tmp_path, ["normal", "tv"])
 
 

@@ -132,7 +132,7 @@ def test_a_whole_pickled_model_is_asked_about_and_random_weights_are_not_audited
     write(tmp_path)
     torch.save(whole(tmp_path), tmp_path / "model.pth")
     assert run("init", tmp_path) == 0
-    assert "waits for you: a pickle that imports" in capfd.readouterr().out
+    assert "needs your value: a pickle that imports" in capfd.readouterr().out
     text = filled(tmp_path / "plan.toml")
     assert run("audit", tmp_path / "plan.toml") == 2
     assert "FILL IN" in capfd.readouterr().err

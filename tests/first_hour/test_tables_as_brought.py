@@ -47,7 +47,7 @@ def test_black_structures_on_white_are_asked_about(tmp_path: Path, capsys: pytes
     _, told, plan = init(tmp_path, capsys)
     line = next(line for line in plan.splitlines() if line.startswith("values"))
     assert line.startswith("values = [128, 255]  # FILL IN: every mask that was checked has 255 along its whole edge")
-    assert "waits for you" in told
+    assert "needs your value" in told
 
 
 def test_masks_that_fill_the_picture_are_not_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

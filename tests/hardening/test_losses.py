@@ -216,7 +216,7 @@ def test_weights_that_do_not_fit_are_refused(task, weights, said):
 
 
 def test_weights_of_nothing_are_refused():
-    with pytest.raises(InputError, match="no training image to count"):
+    with pytest.raises(InputError, match="no training images to count"):
         balanced(Classification(2), [])
     with pytest.raises(InputError, match="the loss of boxes has none"):
         balanced(Detection(2), [])

@@ -119,7 +119,7 @@ def test_a_plan_that_palpate_did_not_write_is_never_replaced(tmp_path):
     path.write_text(mine := path.read_text().replace("Tiny", "My Tiny"))
     other, kept = write_hardened_plan(plan, first, tmp_path)
     assert (other.name, path.read_text()) == ("plan-hardened-2.toml", mine)
-    assert kept == (f"{path} is not as palpate wrote it, so it stays as it is.",)
+    assert kept == (f"{path} was changed since palpate wrote it, so it is not replaced.",)
     assert write_hardened_plan(plan, second, tmp_path) == (other, kept)
 
 

@@ -416,7 +416,7 @@ def test_nobody_listening_is_said() -> None:
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(service: Service) -> None:
     asked = EndpointModel(Endpoint(service.url.replace("http:", "https:"), timeout=5))
-    with pytest.raises(InputError, match="certificate or encryption is refused"):
+    with pytest.raises(InputError, match="certificate or encryption is not accepted"):
         asked(images(1))
 
 

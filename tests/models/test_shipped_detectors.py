@@ -186,7 +186,7 @@ WRONG = {
     "mixed": ([tables()[0], PIXELS[1]], {}, "some parts have names and others have not"),
     "another head": (torch.zeros(2, 4 + 9, 50), {}, r"has 9 classes \(8 with objectness\), and task.classes names 2"),
     "too few images": (tables()[:1], {}, "boxes of 1 images for 2"),
-    "no boxes": (torch.zeros(2, 9), {}, "no boxes are recognised"),
+    "no boxes": (torch.zeros(2, 9), {}, "palpate recognises no boxes in it"),
     "not fractions": (tables(), {"boxes": "fractions"}, r'reach 72, so they are pixels.*Write boxes = "pixels"'),
     "not pixels": (tables(1, TRUTH.boxes), {"boxes": "pixels"}, r'only 0.9, so they are fractions.*"fractions"'),
     "numbered from 1": (tables(1), {"first_class": 0}, r"labels are 1 to 2.*Write model\.first_class = 1"),
@@ -211,5 +211,5 @@ def test_boxes_that_are_no_numbers_are_refused():
 
 def test_another_form_during_a_run_is_refused():
     detector = ShippedDetector(Returns(head()), Form("rows", "pixels"), K)
-    with pytest.raises(InputError, match="recognised to return rows, and now it returns raw head"):
+    with pytest.raises(InputError, match="its first outputs were rows, and now it returns raw head"):
         detector(IMAGES)

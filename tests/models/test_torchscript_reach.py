@@ -105,7 +105,7 @@ def test_frozen_and_traced_programs_are_looked_at_too(tmp_path: Path) -> None:
         (b"ops . mylab.run(x)", "torch.ops.mylab"),
         (b"o = ops\n", "passes torch.ops on"),
         (b"rpc_async(a, b)", "other machines"),
-        (b'getattr(torch, "\\x73ave")', "spells names in numbers"),
+        (b'getattr(torch, "\\x73ave")', "writes names as numbers"),
         (b'getattr(torch, "sa" "ve")', "texts in pieces"),
         (b"getattr(torch, 'sa'  # as\n 've')", "texts in pieces"),
         (b'getattr(torch, """save""")', "texts in pieces"),

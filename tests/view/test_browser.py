@@ -107,6 +107,108 @@ def test_records_are_filtered_sorted_opened_and_saved_by_keys(browser, address, 
     assert browser.complaints == []
 
 
+def traced(found, rows):
+    """A record whose attack was traced on an image that has a certificate, and its address."""
+    frame = found.frame
+    place = next(place for place in np.flatnonzero(found.traced) if frame["row"][place] in rows)
+    return place, f"#open={frame['row'][place]}~{float(frame['eps'][place])!r}~{frame['attack'][place]}"
+
+
+@pytest.fixture(scope="module")
+def sure(certified):
+    return opened(certified)
+
+
+def test_the_steps_of_a_trace_and_its_maps_are_walked_by_keys(browser, sure, tmp_path):
+    place, link = traced(sure, set(sure.certificates["row"].tolist()))
+    write_folder(sure, tmp_path / "out", 400)
+    browser.open((tmp_path / "out" / "index.html").as_uri() + link)
+    said = "document.getElementById('step-said').textContent"
+    browser.wait("document.getElementById('step-said') !== null")
+    mine = (sure.traces["row"] == sure.frame["row"][place]) & (sure.traces["item"] == sure.frame["item"][place])
+    first = mine & (sure.traces["start"] == sure.traces["start"][mine][0])
+    last = int(sure.traces["step"][first].max())
+    assert browser.run(said).startswith(f"Step {last} of {last}: margin ")
+    for step in range(last - 1, -1, -1):
+        browser.press(",")
+        margin = float(sure.traces["margin"][first & (sure.traces["step"] == step)][0])
+        assert browser.run(said).startswith(f"Step {step} of {last}: ")
+        assert float(browser.run(f"{said}.match(/margin (.+?),/)[1].replace('\u2212', '-')")) == pytest.approx(
+            margin, rel=1e-3
+        )
+    browser.press(".")
+    assert browser.run(said).startswith("Step 1 of")
+    shown = "document.querySelector('#trace .maps img')"
+    pressed = "document.querySelector('#trace .maps [aria-pressed=true]').textContent"
+    there = browser.wait(f"{shown}.complete && {shown}.naturalWidth === 12 && {pressed}")
+    browser.press("t")
+    assert browser.wait(f"{shown}.complete && {shown}.naturalWidth === 12 && {pressed}") != there == "Change"
+    assert browser.complaints == []
+
+
+def test_certificates_are_sorted_filtered_and_stand_beside_the_attacks(browser, sure):
+    with Server(Site(sure)) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        browser.open(running.address)
+        tab = "[...document.querySelectorAll('#tabs button')].find((one) => one.textContent === 'Certificates')"
+        browser.run(f"{tab}.click()")
+        heading = "[...document.querySelectorAll('#table thead button')].find((one) => one.textContent.startsWith("
+        browser.run(f"{heading}'Certified radius')).focus()")
+        browser.press("Enter")
+        rows = saved(browser, "certificates.csv")
+        radii = [float(row["Certified radius (L2)"]) for row in rows]
+        known = {(row, sigma): radius for row, sigma, radius in zip(
+            *(sure.certificates[name].tolist() for name in ("row", "sigma", "certified")), strict=True
+        )}  # fmt: skip
+        assert radii == pytest.approx(sorted(known.values()), rel=1e-5)
+        browser.run("document.querySelector('#filters [name=certified-least]').focus()")
+        browser.press("9")
+        wanted = {row for (row, _), radius in known.items() if radius >= 9}
+        assert {int(row["Image"]) for row in saved(browser, "certificates.csv")} == wanted
+
+        browser.run("document.querySelectorAll('#table tbody tr[data-place]')[0].click()")
+        browser.wait("document.querySelectorAll('#certificate table').length === 2")
+        body = browser.run("document.querySelector('#certificate tbody').innerText")
+        assert "certain" in body and "falls" in body
+        running.shutdown()
+        thread.join(5)
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_window(sure, width):
+    _, link = traced(sure, set(sure.certificates["row"].tolist()))
+    with Server(Site(sure)) as running, Browser(width) as page:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        page.call("Emulation.setDeviceMetricsOverride", **size)
+        page.open(running.address + link)
+        page.wait(
+            "document.querySelector('#trace svg') !== null && document.querySelector('#certificate table') !== null"
+        )
+        assert page.run("document.documentElement.scrollWidth") <= width
+        for box in ("#trace", "#certificate"):
+            assert page.run(
+                f"document.querySelector('{box}').scrollWidth <= document.querySelector('{box}').clientWidth"
+            )
+        running.shutdown()
+        thread.join(5)
+
+
+def test_hostile_names_of_classes_are_text_in_certificates(browser, sure, tmp_path):
+    task = sure.description.task.model_copy(update={"classes": [HOSTILE] * len(sure.description.task.classes)})
+    described = sure.description.model_copy(update={"task": task})
+    write_folder(replace(sure, description=described, names=True), tmp_path / "out", 60)
+    browser.open((tmp_path / "out" / "index.html").as_uri() + "#table=certificates&sort=-certified")
+    browser.press("ArrowRight")
+    browser.wait("document.querySelectorAll('#certificate table').length === 2")
+    assert HOSTILE in browser.run("document.getElementById('certificate').textContent")
+    assert browser.run("window.harm === undefined && [...document.scripts].every((one) => one.src)")
+    assert browser.complaints == []
+
+
 def test_hostile_names_are_text_in_a_folder_on_the_disk(browser, found, tmp_path):
     frame = found.frame
     names = np.array([NAMES[row % len(NAMES)] for row in frame["row"]], dtype=object)

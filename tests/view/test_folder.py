@@ -48,6 +48,23 @@ def test_the_limit_is_kept_and_said(masks, tmp_path):
     assert len(data(Written(tmp_path / "few"), "run")["tables"]["attacks"]["columns"]) > 10
 
 
+def test_maps_of_traces_take_a_part_of_the_limit_and_certificates_are_complete(certified, tmp_path):
+    found = opened(certified)
+    for limit in (8, 400):
+        written = write_folder(found, tmp_path / str(limit), limit)
+        site, folder = Written(tmp_path / str(limit)), tmp_path / str(limit) / "pictures"
+        assert len(list(folder.iterdir())) == len(written.pictures) <= limit
+        assert (limit > 8) or len(list(folder.glob("trace-*"))) <= 2
+        for place in found.traced.nonzero()[0]:
+            told = data(site, f"trace-{place}")
+            assert all(site.find(one["picture"]) for one in told["maps"]) and bool(told["maps"]) == (not told["why"])
+        for row in data(site, "run")["certified"]:
+            assert data(site, f"certificate-{row}")
+        for place in data(site, "run")["tables"]["certificates"]["ready"]:
+            told = data(site, f"certified-{place}")
+            assert all(site.find(f"{told['before']}{index}.png") for index in told["slices"])
+
+
 def test_a_folder_that_holds_something_is_left_alone(masks, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="not an empty folder"):

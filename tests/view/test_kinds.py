@@ -1,5 +1,7 @@
 """Volumes of which only pictures are kept, artefacts, traces, and how volumes are cut."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,63 @@ def test_steps_of_a_traced_attack_are_given(masks):
     assert told["step"] == traces["step"][mine].tolist()
     assert told["margin"] == pytest.approx(traces["margin"][mine].tolist(), rel=1e-5)
     assert site.find(f"data/trace-{traced.index('no')}.js") is None
+
+
+def test_maps_of_a_trace_are_pictures_with_a_scale(certified):
+    site = Site(opened(certified))
+    place = int(np.flatnonzero(site.opened.traced)[0])
+    row, told = int(site.opened.frame["row"][place]), data(site, f"trace-{place}")
+    item = next(one for one in site.opened.description.stability.items if one.item == site.opened.frame["item"][place])
+    stored = site.opened.run.trace_maps(item.identity)
+    at = stored["rows"].tolist().index(row)
+    shown = {one["title"]: one for one in told["maps"]}
+    change = stored["change"][at]
+    red, _, blue = np.moveaxis(pixels(site, shown["Change"]["picture"]), -1, 0)
+    assert (red > blue)[change > 0].all() and (red < blue)[change < 0].all() and (change != 0).any()
+    assert shown["Change"]["ends"][2] == f"+{np.abs(change).max():g}"
+    assert (pixels(site, shown["As stored"]["picture"]) == stored["shown"][at]).all()
+    red, _, blue = np.moveaxis(pixels(site, shown["Spread over starts"]["picture"]), -1, 0)
+    assert (red >= blue - 2).all() and shown["Spread over starts"]["ends"][0] == "0"
+    for name in ("pictures/trace-change-99-0.png", f"pictures/trace-change-0-{10**6}.png"):
+        assert site.find(name) is None
+
+
+def test_damaged_maps_leave_the_steps_of_a_trace(certified, tmp_path):
+    run = shutil.copytree(certified, tmp_path / "run")
+    for path in (run / "stability").glob("*.npz"):
+        path.write_bytes(b"PK damaged")
+    site = Site(opened(run))
+    told = data(site, f"trace-{np.flatnonzero(site.opened.traced)[0]}")
+    assert told["columns"]["step"] and told["maps"] == [] and "cannot be read" in told["why"]
+
+
+@pytest.mark.parametrize("kind", ["certified", "certified_masks"])
+def test_certificates_are_a_table_and_columns_of_the_attacks(kind, request):
+    site = Site(opened(request.getfixturevalue(kind)))
+    rows = site.opened.certificates
+    tables = data(site, "run")["tables"]
+    table = tables["certificates"]
+    radii = dict(
+        zip(zip(column(table, "row"), column(table, "sigma"), strict=True), column(table, "certified"), strict=True)
+    )
+    for (row, sigma), radius in radii.items():
+        mine = (rows["row"] == row) & (rows["sigma"] == sigma)
+        held = rows["radius"][mine & rows["least_acceptable"]]
+        wanted = rows["certified"][mine][0] if kind == "certified" else held.max() if held.size else np.nan
+        assert radius == pytest.approx(wanted, rel=1e-6, nan_ok=True)
+        fallen = rows["radius"][mine & ~rows["most_acceptable"]]
+        falls = column(table, "falls")[list(radii).index((row, sigma))]
+        assert falls == pytest.approx(fallen.min() if fallen.size else np.nan, nan_ok=True)
+        told = next(one for one in data(site, f"certificate-{row}") if one["sigma"] == sigma)
+        assert told["points"]["least_acceptable"] == rows["least_acceptable"][mine].tolist()
+        assert told["points"]["abstained"] == pytest.approx(rows["abstained"][mine].tolist())
+    attacks = tables["attacks"]
+    values = column(attacks, "certified-sigma-5")
+    for row, value in zip(column(attacks, "row"), values, strict=True):
+        assert value == pytest.approx(radii.get((row, 5.0), np.nan), rel=1e-6, nan_ok=True)
+    missing = max(column(attacks, "row")) + 1
+    assert site.find(f"data/certificate-{missing}.js") is None
+    assert data(site, "certified-0")["before"].startswith("pictures/clean-")
 
 
 @pytest.mark.parametrize("spacing", [(), (1.0, 1.0, 3.0), (2.0, 1.0, 1.0), (1.0, 1.5, 1.5)])

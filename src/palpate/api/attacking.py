@@ -382,7 +382,7 @@ def _warn(result: AttackResult, name: str, threat: Threat) -> None:
     far = result.distance.double() > allowed * (1 + SLACK) + rounding(result.images, threat.norm)
     if bool(far.any()):
         warnings.warn(
-            f"'{name}' left its ball for {int(far.sum())} of {len(result)} images, by up to "
+            f"'{name}' changed {int(far.sum())} of {len(result)} images by more than eps, up to "
             f"{float((result.distance.double() / allowed).max()):.3g} times the radius. Robust accuracy and success "
             "do not hold at this eps; look at result.distance.",
             stacklevel=3,

@@ -109,7 +109,10 @@ def _folder(given: Any, plan: Plan, folder: Path | str | None) -> Path:
     if folder is not None:
         return Path(folder)
     if isinstance(given, Mapping):
-        raise InputError('folder: it is missing. A plan that is a dict has no place of its own: folder="runs/first".')
+        raise InputError(
+            "folder: it is missing. A plan that is a dict does not say where the run is stored. Give "
+            'folder="runs/first".'
+        )
     return plan.origin.parent / "runs" / plan.origin.stem
 
 

@@ -38,7 +38,10 @@ def batches(data: Any, targets: Any = None, size: int = 64) -> Iterator[Batch]:
         empty = False
         yield batch
     if empty:
-        raise InputError("data: it gave no batch. A loader that was read before, or filters everything, is empty.")
+        raise InputError(
+            "data: there was no batch. A loader that was read to its end before, or that filters out every image, is "
+            "empty."
+        )
 
 
 def is_shuffled(data: Any) -> bool:

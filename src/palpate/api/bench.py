@@ -204,7 +204,7 @@ class Bench:
         result = budget.result
         allowed = budget.eps * (1 + SLACK) + rounding(result.images, self.norm)
         if bool((result.distance.double() > allowed).any()):
-            self.notes[f"'{name}' left the budget, so its rows are no figures at their eps."] = None
+            self.notes[f"'{name}' changed images by more than eps. Do not compare its rows at equal eps."] = None
         if bool(result.blocked_gradient.any()):
             self.notes[
                 f"'{name}' found a gradient of exactly zero for some images, so their robustness is not shown. Add "

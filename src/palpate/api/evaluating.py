@@ -101,7 +101,7 @@ def evaluate(
         raise InputError(f"limit: {limit} must be at least 1.")
     if groups is not None and is_shuffled(data):
         raise InputError(
-            "groups: the loader gives its images in random order, so they cannot be told whose they are. Give a "
+            "groups: the loader gives its images in random order, so groups cannot be matched to them. Give a "
             "DataLoader with shuffle=False."
         )
     named = None if groups is None else [str(group) for group in groups]

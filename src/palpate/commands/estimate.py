@@ -101,7 +101,8 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
         said.append(f"More than about {most_workers(costs):,.0f} workers gain nothing: one process stores all shards.")
     if costs.together < costs.batch and costs.together < costs.images:
         said.append(
-            f"The plan attacks {costs.batch} images at once, which is faster for small models: then this is too long. "
+            f"The plan attacks {costs.batch} images at once, which is faster for small models, so the real time may be "
+            "shorter. "
             f"--images {min(4 * costs.batch, costs.images)} measures it."
         )
     return said

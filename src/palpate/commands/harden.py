@@ -36,9 +36,7 @@ def harden(
     ] = None,
     proof: Annotated[
         ProofExtent,
-        typer.Option(
-            help="Audits before and after: with everything of the plan and stronger attacks, with two attacks, or none."
-        ),
+        typer.Option(help="Audits before and after: the whole plan with stronger attacks, two attacks, or none."),
     ] = ProofExtent.FULL,
     allow_pickle: AllowPickle = False,
     threads: Threads = None,

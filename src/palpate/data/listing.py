@@ -224,7 +224,7 @@ def near(images: Path, cell: str) -> str:
     with os.scandir(path.parent) as entries:
         names = sorted(entry.name for entry in entries)
     if same := [name for name in names if name.casefold() == path.name.casefold()]:
-        return f"There is '{same[0]}': upper and lower case count. "
+        return f"There is '{same[0]}': upper and lower case differ. "
     if same := [name for name in names if name.casefold().startswith(f"{path.stem.casefold()}.")]:
         return f"There is '{same[0]}', with another ending. "
     return ""

@@ -218,7 +218,7 @@ def _sentence(url: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{url} does not exist. Correct its name in the table, or put the file there."
     if isinstance(error, PermissionError) or "credentials" in str(error).lower():
-        return f"{url} may not be read with the credentials that {scheme}:// finds here. Give some that may."
+        return f"{url} cannot be read with the credentials of this machine for {scheme}://. Give some that allow it."
     lines = str(error).strip().splitlines()
     return f"{url} cannot be read: {type(error).__name__}{f': {lines[0][:200]}' if lines else ''}. Try again later."
 

@@ -47,7 +47,7 @@ class Denoise:
     def __post_init__(self) -> None:
         require_draws("denoise", self.draws)
         if not isinstance(self.module, nn.Module):
-            raise InputError(f"denoise: {type(self.module).__name__} is no purifier. Give a torch.nn.Module.")
+            raise InputError(f"denoise: {type(self.module).__name__} is not a purifier. Give a torch.nn.Module.")
 
     @property
     def exact(self) -> bool:

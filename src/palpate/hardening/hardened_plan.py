@@ -80,7 +80,7 @@ def write_hardened_plan(plan: Plan, saved: SavedModel, place: Path) -> tuple[Pat
         if _may_replace(path, text):
             write_atomically(path, text)
             return path, tuple(kept)
-        kept.append(f"{path} is not as palpate wrote it, so it stays as it is.")
+        kept.append(f"{path} was changed since palpate wrote it, so it is not replaced.")
     raise AssertionError  # `count` does not end
 
 

@@ -225,8 +225,9 @@ def _require_batches(training: Subject, rows: Split, cut: bool) -> None:
     single = sum(count == 1 for count in alike.values())
     if inputs and 2 * single > len(rows.training):
         raise InputError(
-            f"model.inputs: {single} of {len(rows.training)} training images have {', '.join(inputs)} like no other "
-            "image, and images of a batch have the same. Round the columns for the training, such as age to decades."
+            f"model.inputs: {single} of {len(rows.training)} training images have values of "
+            f"{', '.join(inputs)} that no other image has, and all images of a batch need the same. Round the columns "
+            "for the training, such as age to decades."
         )
 
 

@@ -41,7 +41,7 @@ def grade(findings: Sequence[HealthFinding], finished: bool = True) -> Grade:
         return Grade("C", f"{_checks(failures)} failed: {_names(failures)}. Fix this before you rely on the figures.")
     if warnings:
         return Grade("B", f"{_checks(warnings)} raised a warning: {_names(warnings)}. Read the figures with care.")
-    return Grade("A", "Every check passed: nothing in the records speaks against the figures.")
+    return Grade("A", "Every check passed: the records give no reason to doubt the figures.")
 
 
 def _checks(findings: Sequence[HealthFinding]) -> str:

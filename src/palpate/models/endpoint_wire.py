@@ -96,7 +96,9 @@ def posted(asked: Asked, timeout: float) -> Any:
         if isinstance(error, TimeoutError) or time.monotonic() - begin >= timeout:
             raise _late(place, timeout) from error
         if isinstance(error, ssl.SSLError):
-            raise InputError(f"model.endpoint: {place}: its certificate or encryption is refused ({error}).") from error
+            raise InputError(
+                f"model.endpoint: {place}: its certificate or encryption is not accepted ({error})."
+            ) from error
         what = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"model.endpoint: {place} does not answer ({what}). Is the service running?") from error
     finally:
@@ -143,7 +145,7 @@ def label_in(answer: Any, where: str, labels: Sequence[str]) -> npt.NDArray[np.f
     if isinstance(held, (dict, list)) or str(held) not in labels:
         said = type(held).__name__ if isinstance(held, (dict, list)) else f'"{str(held)[:60]}"'
         raise InputError(
-            f'model.endpoint.labels: the answer has {said} at "{where}", which is none of {", ".join(labels)}. '
+            f'model.endpoint.labels: the answer has {said} at "{where}", which is not one of {", ".join(labels)}. '
             "List every class that it answers with."
         )
     return np.asarray([label == str(held) for label in labels], dtype=np.float32)
@@ -203,7 +205,8 @@ def _late(place: str, timeout: float) -> InputError:
 def _require_good(place: str, status: int, text: bytes) -> None:
     if 300 <= status < 400:
         raise InputError(
-            f"model.endpoint: {place} answered with a redirect ({status}), which is not followed. Correct the URL."
+            f"model.endpoint: {place} answered with a redirect ({status}), and palpate does not follow redirects. "
+            "Correct the URL."
         )
     if status != 200:
         reason = http.client.responses.get(status, "unknown")

@@ -223,7 +223,7 @@ def _require_kind(folder: Path) -> str:
     kind = _kind(config)
     if kind is None:
         raise InputError(
-            f"model.huggingface: {folder} is no image classifier, semantic segmenter, detector, SAM or CLIP "
+            f"model.huggingface: {folder} is not an image classifier, semantic segmenter, detector, SAM or CLIP "
             f"(config.json names {str(config.get('architectures'))[:80]}). For another model, use a factory."
         )
     if "auto_map" in config:

@@ -196,6 +196,6 @@ def _nnunet_contradictions(said: Any) -> Iterator[tuple[str, str]]:
         yield "checkpoint", f"'{said.checkpoint}' must be a file name, such as \"checkpoint_best.pth\"."
     for name in ("output", "boxes"):
         if getattr(said, name) is not None:
-            yield name, "an nnU-Net folder says itself what its network returns. Remove it."
+            yield name, "the nnU-Net folder already describes what its network returns. Remove it."
     if said.outputs != "logits":
-        yield "outputs", "an nnU-Net returns logits. Remove it."
+        yield "outputs", "an nnU-Net always returns logits. Remove it."

@@ -65,11 +65,11 @@ class Applied:
         said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         if isinstance(error, KeyError):
             return (
-                f"preprocess.monai: {self.name} looks for {said} next to the image. Return the chain of deployment, "
+                f"preprocess.monai: {self.name} needs {said} next to the image. Return the transforms of deployment, "
                 'whose only key is "image".'
             )
         if image.requires_grad and "inplace" in said.replace("-", ""):
-            return f"preprocess.monai: {self.name} blocks gradients: it writes into its input. {FIX}"
+            return f"preprocess.monai: {self.name} blocks gradients: it changes its input in place. {FIX}"
         return (
             f"preprocess.monai: {self.name} fails on an image of shape {list(image.shape)}: {type(error).__name__}: "
             f"{said[:200]}. Correct the transforms."
@@ -162,7 +162,8 @@ def check(transforms: tuple[Transform, ...], reference: str) -> None:
             raise InputError(f"preprocess.monai: {reference} gives {name}, which is not a transform.")
         if _draws(transform):
             raise InputError(
-                f"{where} uses random numbers: it is for training. Return the transforms of deployment, without it."
+                f"{where} uses random numbers: it is for training. Return the transforms that are used in deployment, "
+                "without it."
             )
         if name.rstrip("dD").removesuffix("Dict") in ("LoadImage", "SaveImage"):
             raise InputError(f"{where} works on files. Leave it out: palpate reads the images itself.")
@@ -172,7 +173,7 @@ def check(transforms: tuple[Transform, ...], reference: str) -> None:
                 "steps of palpate with reorder, or Flip and Transpose of MONAI."
             )
         if getattr(transform, "lazy", False):
-            raise InputError(f"{where} is lazy, and would give another result if run step by step. Set lazy to False.")
+            raise InputError(f"{where} is lazy, and gives another result if it is run step by step. Set lazy to False.")
         if set(getattr(transform, "keys", ("image",))) != {"image"}:
             raise InputError(
                 f'{where} has the keys {list(transform.keys)}. Return transforms whose only key is "image".'  # type: ignore[attr-defined]

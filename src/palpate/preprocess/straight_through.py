@@ -65,5 +65,5 @@ def _through_stand_in(gradient: Tensor, place: Tensor) -> Tensor:
             return torch.autograd.grad(standing.expand_as(gradient), image, gradient.to(image.dtype))[0]
     raise InputError(
         f"preprocess.straight_through: a transform turns images of {image.ndim - 1} spatial dimensions into "
-        f"{gradient.ndim - 1}, and no gradient can replace that of this change. Replace that transform."
+        f"{gradient.ndim - 1}, and palpate cannot pass a gradient straight through it. Replace that transform."
     )

@@ -68,7 +68,7 @@ def read_parquet(path: Path, schema: pa.Schema, added: Mapping[str, object] | No
     added since have the values of `added`.
 
     Raises:
-        DamagedError: it cannot be read, or its values are not those that were written.
+        DamagedError: it cannot be read, or its values differ from those that were written.
     """
     try:
         # The bytes are read here: if a file is mapped into memory and cut off meanwhile, the process would crash.
@@ -80,7 +80,7 @@ def read_parquet(path: Path, schema: pa.Schema, added: Mapping[str, object] | No
         table.validate(full=True)
         stored = (table.schema.metadata or {}).get(_DIGEST)
         if stored is not None and stored != digest(table).encode():
-            raise DamagedError("its values are not those that were written")
+            raise DamagedError("its values differ from those that were written")
         for name in schema.names[len(table.column_names) :]:
             values = pa.array([(added or {})[name]] * len(table), schema.field(name).type)
             table = table.append_column(schema.field(name), values)
@@ -184,7 +184,7 @@ def read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an archive by their names; objects are never loaded.
 
     Raises:
-        DamagedError: it cannot be read, or its arrays are not those that were written.
+        DamagedError: it cannot be read, or its arrays differ from those that were written.
     """
     try:
         data = path.read_bytes()
@@ -200,7 +200,7 @@ def read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
             arrays = {name: stored[name] for name in stored.files}
         # Archives of an earlier palpate have no mark; any other one is damage.
         if mark and mark != _DIGEST + _digest_of_arrays(arrays):
-            raise DamagedError("its arrays are not those that were written")
+            raise DamagedError("its arrays differ from those that were written")
         return arrays
     # `zipfile` and numpy raise different exceptions for lengths, flags and methods that make no sense.
     except (OSError, ValueError, EOFError, MemoryError, OverflowError, RuntimeError, struct.error, KeyError) as error:

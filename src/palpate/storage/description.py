@@ -50,7 +50,7 @@ def _no_run(folder: Path) -> str:
         return f"{folder} does not exist. Give a run folder, as `palpate audit` wrote it."
     if (folder / "harden.json").is_file():
         return (
-            f"{folder} is not a run folder but that of a training. The audits of its proof, if there is one, are "
+            f"{folder} is the folder of a training, not a run folder. If the training was proved, its audits are "
             f"{folder / 'before'} and {folder / 'after'}."
         )
     return f"{folder} is not a run folder: it has no run.json. Give the folder that `palpate audit` wrote."

@@ -76,7 +76,7 @@ def read_changes(path: Path, digest: str) -> list[Change]:
     if not whole or whole[0] not in ({"of": digest}, None):
         return []
     if None in whole:
-        raise DamagedError("a line is not what was written")
+        raise DamagedError("a line was changed")
     return [line for line in whole[1:] if line is not None]
 
 

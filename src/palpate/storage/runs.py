@@ -34,7 +34,7 @@ CERTIFICATE_SCHEMA = schema_of(CertificateRow, "palpate.certificate", CERTIFICAT
 TRACE_SCHEMA = schema_of(TraceRow, "palpate.trace", TRACE_VERSION)
 
 _NAME = re.compile(r"\w[\w.-]{0,199}")
-_REDO = "Delete {file} and run `palpate audit` again: only it is redone."
+_REDO = "Delete {file} and run `palpate audit` again: palpate computes only this part again."
 
 
 def shard_bytes(records: Iterable[Record]) -> bytes:

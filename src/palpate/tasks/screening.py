@@ -170,7 +170,7 @@ def screened(task: Task) -> Task:
         return task
     kind = _SCREENED.get(type(value))
     if kind is None:
-        raise InputError("reject: a detector of attacks surrounds classes, findings or masks only.")
+        raise InputError("reject: a detector of attacks works with classes, findings or masks only.")
     made: Task = kind(**{field.name: getattr(value, field.name) for field in fields(value)})
     return made
 

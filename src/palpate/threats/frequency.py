@@ -43,7 +43,7 @@ class Frequency(Ball):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.block < 2:
-            raise InputError(f"block: {self.block} must be at least 2 pixels a side.")
+            raise InputError(f"block: {self.block} must be at least 2 pixels wide.")
 
     def around(  # type: ignore[override]
         self, clean: Tensor, bounds: tuple[float, float], limits: Limits | None = None

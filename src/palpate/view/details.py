@@ -202,17 +202,32 @@ def _boxes(numbers: list[float], width: int, least: float) -> list[dict[str, Any
     return found
 
 
+def certificate(opened: Opened, row: int) -> Shown:
+    """What is shown of an image that has a certificate: itself, with the outlines that are known of it."""
+    shown = _stored(opened, row)
+    for plane in opened.outlined.get(row, []):
+        if plane.index in shown.slices:
+            shown.marks[plane.index] = {**marks_of(plane.marks), "after": []}
+    return shown
+
+
+def _stored(opened: Opened, row: int) -> Shown:
+    """The image as stored alone, or why it is missing."""
+    shown, clean = Shown(), _clean(opened, row)
+    if clean is None:
+        shown.why.append(opened.originals.why or UNREADABLE)
+        return shown
+    _cut(opened, row, clean, list(opened.pixels.spacing(row)), shown)
+    shown.before = f"pictures/clean-{row}-"
+    return shown
+
+
 def artefact(opened: Opened, place: int) -> Shown:
     """What is shown of a row of an artefact."""
     row, picture = int(opened.artefacts["row"][place]), opened.pictures.get(place)
     shown = Shown()
     if picture is None:
-        clean = _clean(opened, row)
-        if clean is not None:
-            _cut(opened, row, clean, list(opened.pixels.spacing(row)), shown)
-            shown.before = f"pictures/clean-{row}-"
-        else:
-            shown.why.append(opened.originals.why or UNREADABLE)
+        shown = _stored(opened, row)
         shown.why.append(ONLY_WORST)
         return shown
     first = picture.slices[0]

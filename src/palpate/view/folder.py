@@ -17,6 +17,8 @@ from palpate.view.site import ASSETS, Site, script
 
 SLICES = 24
 """Most slices of a volume in a folder, evenly spaced."""
+TRACED = 0.25
+"""Largest part of the limit that maps of traces take."""
 _KINDS = ("before", "after", "change")
 
 
@@ -26,13 +28,13 @@ class Written:
 
     Attributes:
         pictures: names of the pictures.
-        records: records and rows of artefacts that have all their pictures, by table.
+        records: records, rows of artefacts and certificates that have all their pictures, by table.
         left: whether some have none because of the limit.
         said: how much of the run is in it, in a sentence or two.
     """
 
     pictures: set[str] = field(default_factory=set)
-    records: dict[str, list[int]] = field(default_factory=lambda: {"attacks": [], "artefacts": []})
+    records: dict[str, list[int]] = field(default_factory=lambda: {"attacks": [], "artefacts": [], "certificates": []})
     left: bool = False
     said: str = ""
 
@@ -52,9 +54,10 @@ def write_folder(opened: Opened, folder: Path, limit: int) -> Written:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--out {folder} exists already and is not an empty folder. Choose another one.")
     site, written = Site(opened), Written()
+    _traces(site, folder, int(limit * TRACED), written)
     _pictures(site, folder, limit, written)
-    for place in np.flatnonzero(opened.traced).tolist():
-        _write(site, folder, f"data/trace-{place}.js")
+    for row in dict.fromkeys(opened.certificates["row"].tolist()):
+        _write(site, folder, f"data/certificate-{row}.js")
     written.said = _said(opened, written, limit)
     whole = replace(site, said=(written.said,), limited=written.records)
     for name in ("data/run.js", *ASSETS):
@@ -64,15 +67,35 @@ def write_folder(opened: Opened, folder: Path, limit: int) -> Written:
 
 def _said(opened: Opened, written: Written, limit: int) -> str:
     every = len(opened.places) + len(opened.artefacts["row"])
-    have = sum(map(len, written.records.values()))
+    have = len(written.records["attacks"]) + len(written.records["artefacts"])
     said = f"A copy with {counted(len(written.pictures), 'picture')}: {have:,} of {every:,} records have theirs. "
     more = f"More did not fit into its limit of {limit:,} pictures (--limit). " if written.left else ""
     return f"{said}{more}The figures of all records are in it."
 
 
+def _traces(site: Site, folder: Path, limit: int, written: Written) -> None:
+    """The steps of every traced record, and the maps of the first ones."""
+    for place in np.flatnonzero(site.opened.traced).tolist():
+        told = site.trace(place)
+        wanted = {one["picture"] for one in told["maps"]}
+        if len(written.pictures | wanted) > limit:
+            told |= {"maps": [], "why": "The maps of this trace are not in this folder."}
+            written.left, wanted = True, set()
+        for name in sorted(wanted - written.pictures):
+            _write(site, folder, name)
+        written.pictures |= wanted
+        _put(folder / f"data/trace-{place}.js", script(f"trace-{place}", told))
+
+
 def _pictures(site: Site, folder: Path, limit: int, written: Written) -> None:
-    opened, tables = site.opened, {"attacks": ("record", site.record), "artefacts": ("artefact", site.artefact)}
-    for table, place in (*(("artefacts", place) for place in sorted(opened.pictures)), *_turns(opened)):
+    opened = site.opened
+    tables = {
+        "attacks": ("record", site.record),
+        "artefacts": ("artefact", site.artefact),
+        "certificates": ("certified", site.certified),
+    }
+    certified = (("certificates", place) for place in range(len(site.certificates.places)))
+    for table, place in (*(("artefacts", place) for place in sorted(opened.pictures)), *_turns(opened), *certified):
         kind, shown = tables[table]
         details = _thinned(shown(place))
         wanted = {f"{details[one]}{index}.png" for one in _KINDS if details[one] for index in details["slices"]}
@@ -82,7 +105,8 @@ def _pictures(site: Site, folder: Path, limit: int, written: Written) -> None:
         for name in sorted(wanted - written.pictures):
             _write(site, folder, name)
         if details["truth"]:
-            row = int(opened.frame["row"][place]) if table == "attacks" else int(opened.artefacts["row"][place])
+            frame = {"attacks": opened.frame, "artefacts": opened.artefacts}.get(table, site.certificates.frame)
+            row = int(frame["row"][place])
             for index in details["slices"]:
                 _write(site, folder, f"data/truth-{row}-{index}.js")
         written.pictures |= wanted

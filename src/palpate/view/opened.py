@@ -30,6 +30,7 @@ class Opened:
         description: `run.json`.
         frame: all records.
         artefacts: all rows of artefacts.
+        certificates: all rows of certificates.
         traces: all rows of traces; empty if one cannot be read.
         originals: the images as stored.
         pixels: reads images.
@@ -42,6 +43,7 @@ class Opened:
     description: Description
     frame: Frame
     artefacts: Frame
+    certificates: Frame
     traces: Frame
     originals: Originals
     pixels: Pixels
@@ -96,14 +98,17 @@ def opened(path: Path, *, names: bool = False, root: Path | None = None) -> Open
     """
     run = RunFolder(path)
     description, frame, artefacts = read_description(run), run.frame(), run.artefact_frame()
-    rows = [*frame["row"].tolist(), *artefacts["row"].tolist()]
-    table = originals(run, dict(zip(rows, [*frame["image"], *artefacts["image"]], strict=True)), root)
+    certificates = run.certificate_frame()
+    listed = (frame, artefacts, certificates)
+    names_of = {row: name for one in listed for row, name in zip(one["row"].tolist(), one["image"], strict=True)}
+    table = originals(run, names_of, root)
     found = Kept() if not len(frame["row"]) else kept(run, description)
     return Opened(
         run,
         description,
         frame,
         artefacts,
+        certificates,
         _traces(run),
         table,
         Pixels(run, table.table, description.data.bounds, description.files),

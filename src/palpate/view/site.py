@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from importlib.resources import files
 from threading import Lock
 from typing import Any
@@ -16,27 +17,31 @@ from typing import Any
 import numpy as np
 
 from palpate.errors import InputError
+from palpate.report.model.wording import Wording
 from palpate.storage.frames import Frame
-from palpate.view import artefacts, records
+from palpate.view import artefacts, certificates, records, traces
 from palpate.view.cache import Cache
+from palpate.view.certificates import Certified
 from palpate.view.changes import artefact_change, artefact_scale, record_change
 from palpate.view.columns import Column
-from palpate.view.details import artefact, record
+from palpate.view.details import artefact, certificate, record
 from palpate.view.kept import words
 from palpate.view.opened import Opened
 from palpate.view.pixels import Grid
+from palpate.view.records import Rows
 from palpate.view.shades import COPY, SYNTHETIC, difference, grey
 
 PAGE = "index.html"
-SCRIPTS = ("data.js", "state.js", "table.js", "filters.js", "stage.js", "facts.js", "trace.js", "keys.js", "main.js")
+SCRIPTS = (
+    "data.js", "state.js", "table.js", "filters.js", "stage.js", "facts.js", "chart.js", "trace.js", "certificate.js",
+    "keys.js", "main.js",
+)  # fmt: skip
 ASSETS = (PAGE, "view.css", "icon.svg", *SCRIPTS)
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png", "svg": "image/svg+xml"}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 """No other place, no script inside a page, no style inside an element."""
 _NAME = re.compile(r"(data|pictures)/([a-z-]+?)((?:-\d{1,9}){0,2})\.(js|png)")
 _CACHED = 1 << 27
-_TRACE = ("start", "step", "margin", "value", "loss", "penalty", "kl_clean", "kl_final", "cos_step", "cos_final")
-_SIZES = ("linf", "l2")
 
 
 def asset(name: str) -> bytes:
@@ -94,7 +99,9 @@ class Site:
             "data/run": (0, lambda: script("run", self.index())),
             "data/record": (1, lambda n: script(f"record-{n}", self.record(n))),
             "data/artefact": (1, lambda n: script(f"artefact-{n}", self.artefact(n))),
-            "data/trace": (1, lambda n: script(f"trace-{n}", self._trace(_checked(n, self.opened.frame)))),
+            "data/trace": (1, lambda n: script(f"trace-{n}", self.trace(n))),
+            "data/certified": (1, lambda n: script(f"certified-{n}", self.certified(n))),
+            "data/certificate": (1, lambda row: script(f"certificate-{row}", self.certificate(row))),
             "data/truth": (2, lambda row, index: script(f"truth-{row}-{index}", self._truth(row, index))),
             "pictures/clean": (2, self._clean),
             "pictures/before": (2, lambda n, index: self._pictured(n, index, "clean")),
@@ -103,6 +110,10 @@ class Site:
             "pictures/artefact-before": (2, lambda n, index: self._artefact(n, index, "before")),
             "pictures/artefact-after": (2, lambda n, index: self._artefact(n, index, "after")),
             "pictures/artefact-change": (2, self._artefact_change),
+            **{
+                f"pictures/trace-{kind}": (2, partial(traces.picture, self.opened, kind))
+                for kind in (traces.IMAGE, traces.CHANGE, traces.STARTS, traces.IMAGES)
+            },
         }
 
     def record(self, place: int) -> dict[str, Any]:
@@ -112,6 +123,31 @@ class Site:
     def artefact(self, place: int) -> dict[str, Any]:
         """What is shown of a row of an artefact."""
         return asdict(artefact(self.opened, _checked(place, self.opened.artefacts)))
+
+    def trace(self, place: int) -> dict[str, Any]:
+        """The steps of the attack of a record on its image, and its maps."""
+        return traces.steps(self.opened, _checked(place, self.opened.frame))
+
+    def certified(self, place: int) -> dict[str, Any]:
+        """What is shown of a certificate: the image as stored."""
+        return asdict(certificate(self.opened, int(self.certificates.frame["row"][_below(place, self._count)])))
+
+    def certificate(self, row: int) -> list[dict[str, Any]]:
+        """All certificates of an image, by sigma and radius."""
+        task = self.opened.description.task
+        found = certificates.image(self.certificates, row, task.classes if task.classification else [])
+        if not found:
+            raise InputError("It has no certificate.")
+        return found
+
+    @cached_property
+    def certificates(self) -> Certified:
+        """The certificates, one for each image and sigma."""
+        return Certified.of(self.opened.certificates)
+
+    @property
+    def _count(self) -> int:
+        return len(self.certificates.places)
 
     def index(self) -> dict[str, Any]:
         """What the page needs at once: what was audited, and all records as columns."""
@@ -123,24 +159,30 @@ class Site:
             words_of = np.array(["not kept", "pictures"], dtype=object)[kept]
             columns = artefacts.columns(one.artefacts, found, words_of, names=one.names)
             tables["artefacts"] = self._table("artefacts", one.artefacts, columns)
+        if self._count:
+            columns = certificates.columns(self.certificates, found, names=one.names)
+            tables["certificates"] = self._table("certificates", self.certificates.frame, columns)
         return {
             "title": found.title,
             "status": found.status,
             "palpate": found.palpate,
             "unit": one.unit,
             "kind": found.task.kind,
+            "score": Wording(found.task).score,
             "parts": [] if found.task.classification else list(found.task.classes),
             "partWord": {"segmentation": "structure", "multilabel": "finding", "detection": "class of box"}.get(
                 found.task.kind, ""
             ),
             "names": one.names,
+            "certified": sorted({int(row) for row in self.certificates.frame["row"].tolist()}),
             "said": [text for text in (*self.said, one.few, one.originals.why) if text],
             "tables": tables,
         }
 
     def _columns(self) -> Iterator[Column]:
         one = self.opened
-        return records.columns(one.frame, one.description, words(one.places), one.traced, names=one.names)
+        yield from records.columns(one.frame, one.description, words(one.places), one.traced, names=one.names)
+        yield from certificates.by_image(self.certificates, Rows.of(one.frame), one.description)
 
     def _table(self, name: str, frame: Frame, columns: Iterable[Column]) -> dict[str, Any]:
         ready = None if self.limited is None else self.limited.get(name, [])
@@ -152,17 +194,6 @@ class Site:
 
     def _truth(self, row: int, index: int) -> list[dict[str, Any]]:
         return list(self.opened.pixels.outlines(row, index, len(self.opened.description.task.classes)))
-
-    def _trace(self, place: int) -> dict[str, Any]:
-        """The steps of the attack of a record on its image."""
-        traces, frame = self.opened.traces, self.opened.frame
-        mine = (traces["row"] == frame["row"][place]) & (traces["item"] == frame["item"][place])
-        if not mine.any():
-            raise InputError("It was not traced.")
-        return {
-            "eps": float(traces["eps"][mine][0]),
-            "columns": {name: _finite(traces[name][mine]) for name in (*_TRACE, *_SIZES)},
-        }
 
     def _clean(self, row: int, index: int) -> bytes:
         values = self.opened.pixels.clean(row)
@@ -216,7 +247,3 @@ def _below(place: int, count: int) -> int:
     if not 0 <= place < count:
         raise IndexError(place)
     return place
-
-
-def _finite(values: Any) -> list[float | None]:
-    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.tolist()]

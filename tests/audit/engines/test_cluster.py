@@ -58,7 +58,7 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatc
         ("workers = 2", r'run\.workers: engine = "local" has no workers\. Add engine = "pool" or "ray"'),
         ('engine = "pool"\naddress = "auto"', r'run\.address: it belongs to engine = "ray"'),
         ('engine = "pool"\ngpus = 1', r'run\.gpus: it belongs to engine = "ray"'),
-        ('engine = "ray"\naddress = "ray://head"', r"run\.address: 'ray://head' is no address\. Give HOST:PORT"),
+        ('engine = "ray"\naddress = "ray://head"', r"run\.address: 'ray://head' is not an address\. Give HOST:PORT"),
         ('engine = "ray"\ngpus = 1.5', r"run\.gpus: 1\.5 cannot be given to a worker"),
         ('engine = "ray"\ngpus = 1\ndevice = "cpu"', r'run\.gpus: device = "cpu" uses no GPU'),
         ('engine = "pool"\ndevice = "cuda"', r'run\.engine: .* Use engine = "local", or "ray" with gpus'),

@@ -17,7 +17,9 @@ def test_a_line_that_waits_stops_the_plan_with_its_number_and_text(tmp_path: Pat
     number = WAITING.splitlines().index("bounds = [0, 255]  # FILL IN: lowest and highest value") + 1
     with pytest.raises(PlanError) as refused:
         write(tmp_path, WAITING)
-    assert f"plan.toml, line {number} waits for you: bounds = [0, 255]  # FILL IN: lowest and h" in str(refused.value)
+    assert f"plan.toml, line {number} needs your value: bounds = [0, 255]  # FILL IN: lowest and h" in str(
+        refused.value
+    )
     assert "remove the words FILL IN" in str(refused.value)
 
 
@@ -27,7 +29,7 @@ def test_all_lines_that_wait_are_listed(tmp_path: Path) -> None:
         write(tmp_path, text)
     listed = str(refused.value).splitlines()[1:]
     assert [line.split(": ", 1)[1].split(" = ")[0] for line in listed] == ["bounds", "std"]
-    assert "2 lines wait" in str(refused.value)
+    assert "2 lines need" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_all_given_regions_hold(table: Table, given: list[str], wanted: np.ndarr
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (["inside heart"], "threat.region: nothing of b.png is inside heart, so no attack"),
-        (["inside lung", "outside body"], "nothing of b.png is inside lung and outside body"),
+        (["inside heart"], "threat.region: no pixel of b.png is inside heart, so no attack"),
+        (["inside lung", "outside body"], "no pixel of b.png is inside lung and outside body"),
         (["inside column"], "threat.region: the table names no mask for b.png"),
     ],
 )

@@ -129,7 +129,7 @@ MEASURES, TURNED = item(PixelSpacing=[0.5, 0.75]), item(ImageOrientationPatient=
 STRAIGHT = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
 REFUSED = [
     ("stores fractions", lambda: changed(one(), SegmentationType="FRACTIONAL")),
-    ("is not a whole segmentation", lambda: changed(one(), SegmentationType="OTHER")),
+    ("is not a complete segmentation", lambda: changed(one(), SegmentationType="OTHER")),
     ("is DICOM, but not a segmentation", lambda: image(noise(ROWS, COLUMNS))),
     (
         "has 5 x 8 pixels, and its image .* 5 x 7",

@@ -93,7 +93,7 @@ def test_a_collapse_goes_back_and_switches_the_recipe():
 def test_a_collapse_in_the_last_epoch_promises_no_other_training():
     rows = [row(0, 0.9, 0.3, 0.4), row(1, 0.9, 0.5, 0.6), row(2, 0.9, 0.02, 0.85)]
     _, state = followed(rows, epochs=2)
-    assert state.events[0].endswith("It was the last epoch; epoch 1 is the best.")
+    assert state.events[0].endswith("This was the last epoch; epoch 1 is the best.")
 
 
 def test_a_collapse_in_the_first_epoch_is_seen_against_the_model_before():

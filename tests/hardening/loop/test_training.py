@@ -232,7 +232,7 @@ def test_the_clean_floor_goes_back_lowers_the_rate_and_then_stops(tmp_path):
 def test_a_budget_that_hides_everything_is_named_after_the_first_epoch(tmp_path):
     trained = train(course(network(dropout=False), eps=60.0, epochs=4), tmp_path)
     assert trained.best == 0 and trained.finished
-    assert "nothing can be learnt at eps = 60" in trained.events[-1] and len(trained.epochs) == 2
+    assert "nothing can be learned at eps = 60" in trained.events[-1] and len(trained.epochs) == 2
 
 
 # -- batches, formats, models ------------------------------------------------------------------------------------

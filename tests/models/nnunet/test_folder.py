@@ -168,8 +168,8 @@ def test_what_cannot_be_audited_is_said_in_a_sentence(root: Path, harm: Callable
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("[data]", "[model.preprocess]\nstd = [2]\n[data]", "what happens around its network"),
-        ("[data]", "[model.inferer]\nsize = [8, 8, 8]\n[data]", "what happens around its network"),
+        ("[data]", "[model.preprocess]\nstd = [2]\n[data]", "already describes the preprocessing"),
+        ("[data]", "[model.inferer]\nsize = [8, 8, 8]\n[data]", "already describes the preprocessing"),
         ('nnunet = "results"', 'nnunet = "results"\nfolds = [0, 0]', "name each fold once"),
         ('nnunet = "results"', 'factory = "m.py:f"\nfolds = [0]', "belongs to a trained folder of nnU-Net"),
     ],

@@ -63,7 +63,7 @@ def test_a_stabilised_attack_on_the_path_of_another_is_said_to_be_that_attack(tm
         ),
         (
             {"along": {"cos_final_half": UNRELATED - 0.01}},
-            "Its direction changed much after mid-run (cosine 0.70; unrelated steps would give 0.71)",
+            "Its direction changed strongly after mid-run (cosine 0.70; unrelated steps would give 0.71)",
         ),
         ({"along": {"cos_final_half": None}}, "It did not change the image."),
         ({"along": {"half_time": 0.75}}, "The model's answer never settled: it was half-way to the final one only"),

@@ -56,4 +56,4 @@ def test_the_page_and_the_terminal_show_them_after_the_results(run):
     assert "stages that need one did not run" in blind and blind.startswith(stages.sentence(full))
     assert stages.sentence(full) in table and "Stages of fgsm" not in page
     text = printed(run, 200)
-    assert "apgd-margin: Images that it beat: " in text
+    assert "apgd-margin: Images beaten, counted once at each budget: " in text

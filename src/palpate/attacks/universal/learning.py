@@ -79,7 +79,7 @@ def learn(
         InputError: no images, or images of several sizes.
     """
     if not numbers:
-        raise InputError("images: there is none to learn on.")
+        raise InputError("images: there are none. Give at least one image to learn on.")
     before = victim.forwards, victim.backwards
     with victim:
         learner = _Learner(victim, task, attack.threat, load, list(numbers))

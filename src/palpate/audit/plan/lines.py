@@ -25,9 +25,9 @@ def require_filled_in(text: str, origin: Path) -> None:
         return
     fix = f"Write the right value and remove the words {FILL_IN}"
     if len(waiting) == 1:
-        raise PlanError(f"{origin}, line {waiting[0].line} waits for you: {_shown(waiting[0])}. {fix}.")
+        raise PlanError(f"{origin}, line {waiting[0].line} needs your value: {_shown(waiting[0])}. {fix}.")
     listed = "".join(f"\n  line {one.line}: {_shown(one)}" for one in waiting)
-    raise PlanError(f"{origin}: {len(waiting)} lines wait for you. {fix} in each:{listed}")
+    raise PlanError(f"{origin}: {len(waiting)} lines need your value. {fix} in each:{listed}")
 
 
 def unchecked(text: str) -> str | None:

@@ -48,7 +48,7 @@ def regions(given: Sequence[str], table: Rows, row: int, structures: Sequence[st
             allowed &= ~_ignored(table, row)
     if not allowed.any():
         raise InputError(
-            f"threat.region: nothing of {table[row].name} is {' and '.join(given)}, so no attack could change it. "
+            f"threat.region: no pixel of {table[row].name} is {' and '.join(given)}, so no attack can change it. "
             "Leave the image out, or name another region."
         )
     return allowed[None]

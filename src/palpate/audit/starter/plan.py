@@ -155,7 +155,7 @@ def _head(
     noted = [*layout.notes, *_unequal(layout)] if isinstance(layout, FoundClasses) else []
     also += "".join(f"# Note: {plain(text)}\n" for text in noted)
     return (
-        f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} wait for you.\n"
+        f"# A plan for `palpate audit`. Lines marked {CHECK} are guesses, lines marked {FILL_IN} need your value.\n"
         f"# Found: {plain(layout.describe())}\n{also}\n"
         f"title = {text_of(f'Robustness audit: {folder.resolve().name}')}\n"
         "seed = 0\n"

@@ -183,5 +183,5 @@ def turned_lines(layout: FoundClasses | FoundAnnotations) -> list[str]:
     """The line for images whose EXIF tag asks to turn them."""
     if layout.seen is None or not layout.seen.turned:
         return []
-    why = 'images ask to be turned when they are shown (EXIF). "exif" turns them, as cv2.imread does; Pillow does not'
+    why = 'images have an EXIF tag by which viewers turn them. "exif" turns them, as cv2.imread does; Pillow does not'
     return [f'orientation = "stored"  # {CHECK}: {why}']

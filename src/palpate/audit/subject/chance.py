@@ -181,12 +181,12 @@ def of_classes(predicted: Ints, labels: Ints) -> Verdict:
     if count < FEWEST:
         return Verdict("few", f"{seen}: too few to tell whether it is better than guessing.")
     found, chance = float(_balanced(predicted, labels[None])[0]), 1 / len(present)
-    seen += f" (mean over the classes {found:.0%}, and one answer to everything gives {chance:.0%})"
+    seen += f" (mean over the classes {found:.0%}, and the same answer to every image gives {chance:.0%})"
     if found <= chance + 1e-9:
         return Verdict("at", f"{seen}: no more than chance.")
     share = _share_of_guesses(found, _balanced, predicted, labels)
     if share > DOUBT:
-        return Verdict("open", f"{seen}: answers that ignore the images reach that in {share:.0%} of cases.")
+        return Verdict("open", f"{seen}: guessing without a look at the images reaches this in {share:.0%} of cases.")
     return Verdict("above", seen)
 
 
@@ -206,13 +206,13 @@ def of_findings(predicted: Ints, labels: Ints) -> Verdict:
     found = float(_mean_of_findings(predicted, labels[None])[0])
     seen = (
         f"Over the {count} images that were looked at and {both} of the {labels.shape[1]} findings, the mean of "
-        f"sensitivity and specificity is {found:.0%}, and one answer to everything gives 50%"
+        f"sensitivity and specificity is {found:.0%}, and the same answer to every image gives 50%"
     )
     if found <= 0.5 + 1e-9:
         return Verdict("at", f"{seen}: no more than chance.")
     share = _share_of_guesses(found, _mean_of_findings, predicted, labels)
     if share > DOUBT:
-        return Verdict("open", f"{seen}: answers that ignore the images reach that in {share:.0%} of cases.")
+        return Verdict("open", f"{seen}: guessing without a look at the images reaches this in {share:.0%} of cases.")
     return Verdict("above", seen)
 
 

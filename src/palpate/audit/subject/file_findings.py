@@ -58,8 +58,8 @@ def _turned(plan: Plan, subject: Subject) -> list[AuditFinding]:
     if not sideways or plan.data.orientation == "exif":
         return []
     text = (
-        f"{len(sideways)} of {len(subject.headers)} images ask to be turned when they are shown (EXIF orientation; "
-        f"first {sideways[0]}), and are read as stored. If the network in use gets them turned (OpenCV does it), "
+        f"{len(sideways)} of {len(subject.headers)} images have an EXIF tag by which viewers turn them ("
+        f"first {sideways[0]}). palpate reads them as stored. If the network in use gets them turned (OpenCV does it), "
         'write data.orientation = "exif".'
     )
     return [AuditFinding("note", "orientation", text)]

@@ -204,7 +204,7 @@ def _box(table: Path, line: Line, labels: BoxLabels, names: tuple[str, ...]) -> 
     label = label_of(line.cells[labels.label], names) if labels.label in line.cells else 0
     if label is None:
         raise InputError(
-            f"{table}, {line.place}: column '{labels.label}' holds '{line.cells[labels.label]}', which is none "
+            f"{table}, {line.place}: column '{labels.label}' holds '{line.cells[labels.label]}', which is not one "
             f"of the classes {listed(names)}. Correct the label, or list it among the classes."
         )
     corners = corners_of([_number(table, line, column) for column in labels.corners], labels.box_mode)
@@ -227,7 +227,7 @@ def _number(table: Path, line: Line, column: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InputError(
-            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is no "
+            f"{table}, {line.place}: column '{column}' holds '{line.cells[column]}', which is not a "
             "number. Correct it, or leave all four corners empty for an image without boxes."
         )
     return value

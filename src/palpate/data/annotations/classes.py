@@ -31,7 +31,8 @@ def class_cases(listing: Listing, labels: ClassLabels) -> Cases:
         number = label_of(line.cells[label], names) if isinstance(label, str) else one_hot(sheet, line, columns)
         if number is None:
             raise InputError(
-                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[columns[0]]}', which is none of the "
+                f"{sheet.path}, {line.place}: column '{label}' holds '{line.cells[columns[0]]}', which is not one of "
+                "the "
                 f"classes {listed(names)}. Correct the label, or list it among the classes."
             )
         cases.append(replace(case, label=number))

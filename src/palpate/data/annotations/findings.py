@@ -86,7 +86,7 @@ def _listed_values(table: Path, line: Line, labels: FindingLabels, names: Sequen
     for word in words:
         if word not in names and word not in labels.ignored:
             raise InputError(
-                f"{table}, {line.place}: column '{labels.label}' holds '{word}', which is none of the findings. "
+                f"{table}, {line.place}: column '{labels.label}' holds '{word}', which is not one of the findings. "
                 f"{nearest(word, names)} List it in task.findings, or in data.ignored if the model has no output "
                 "for it."
             )

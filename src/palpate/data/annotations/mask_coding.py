@@ -64,7 +64,7 @@ def coded(labels: MaskLabels) -> Coding:
     mask, values, structures = labels.mask, labels.values, labels.names
     columns = (mask,) if isinstance(mask, str) else tuple(mask)
     if not columns or len(set(columns)) < len(columns):
-        raise InputError(f"mask: {listed(columns) or 'nothing'}. Name one column of masks, or each structure's once.")
+        raise InputError(f"mask: {listed(columns) or 'nothing'}. Name one column of masks, or one for each structure.")
     separate = not isinstance(mask, str)
     matched = tuple(structures or ()) if not values else ()
     if not values:
@@ -74,7 +74,7 @@ def coded(labels: MaskLabels) -> Coding:
         values = tuple(values) * len(columns)
     _check_values(tuple(values), labels.ignore_value, separate)
     if separate and len(values) != len(columns):
-        raise InputError(f"values: {len(values)} values for {len(columns)} columns of masks. Give one a column.")
+        raise InputError(f"values: {len(values)} values for {len(columns)} columns of masks. Give one per column.")
     if labels.threshold is not None and not separate and len(values) > 1:
         raise InputError(
             f"threshold: one number cannot tell {len(values)} structures of one file apart. Give values, or a column "

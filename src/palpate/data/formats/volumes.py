@@ -207,7 +207,7 @@ def _one_sentence(path: Path) -> Iterator[None]:
         code = "its header holds an unknown code, " if isinstance(error, KeyError) else ""
         reason = code + (" ".join(str(error).split())[:200] or type(error).__name__)
         raise InputError(
-            f"{path} is not a whole NIfTI volume ({reason}). Copy it again from its source, or take it out of "
+            f"{path} is not a complete NIfTI volume ({reason}). Copy it again from its source, or take it out of "
             "the table."
         ) from error
     finally:

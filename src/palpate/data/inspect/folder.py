@@ -164,7 +164,7 @@ def _nothing(folder: Path, places: Sequence[Path], refused: Sequence[UnreadError
     looked = f" Looked at: {' '.join(reasons(refused))}" if refused else ""
     return (
         f"{folder} holds no labelled images that palpate knows. Give a folder with a CSV of paths and labels, with "
-        "one folder of images a class, with a MedMNIST .npz, with images beside their masks, or with data for "
+        "one folder of images per class, with a MedMNIST .npz, with images beside their masks, or with data for "
         "nnU-Net, MONAI, COCO, YOLO or Pascal VOC."
         f"{looked}"
     )
@@ -196,7 +196,7 @@ def _csv_layout(path: Path) -> FoundClasses | None:
     chosen = classes_of(table.candidates, table.lines)
     if chosen is None:
         if finding_lists(table.candidates) or finding_columns(table.candidates):
-            raise OtherKindError(f"{path} says of each image which findings it shows: no single class.")
+            raise OtherKindError(f"{path} lists several findings per image, not one class.")
         raise why_no_labels(path, table.file, table.candidates, table.lines)
     choice = chosen if isinstance(chosen, Choice) else None
     hot = () if isinstance(chosen, Choice) else chosen
@@ -236,7 +236,7 @@ def _folder_layout(root: Path) -> FoundClasses | None:
     sets = [path for path in below if _is_described(path)]
     # Class folders that each hold images and their masks are classes; one such folder among others is a set of its own.
     if described := next((path for path in sets if len(sets) < len(below) or (path / "dataset.json").exists()), None):
-        raise OtherKindError(f"{described} is a set of images of its own and no class. Give that folder.")
+        raise OtherKindError(f"{described} is a separate set of images, not a class. Give that folder.")
     if mixed := next((path for path in below if _splits_in(path)), None):
         raise OtherKindError(
             f"{mixed} holds the splits {', '.join(_splits_in(mixed))}. Put the class folders of each split into a "
@@ -299,7 +299,7 @@ def _archive_layout(path: Path) -> FoundClasses | None:
     if not ordered:
         raise OtherKindError(f"{path} holds no arrays test_images and test_labels, as MedMNIST has them.")
     if findings_in(path, ordered[0][0]):
-        raise OtherKindError(f"{path} holds several findings an image.")
+        raise OtherKindError(f"{path} holds several findings per image, not one class.")
     with reading():
         tables = [Table.from_medmnist(path, name) for name, _ in ordered]
     counts = tuple(sum(column) for column in zip(*(table.counts() for table in tables), strict=True))

@@ -55,7 +55,7 @@ def read_headers(path: Path) -> Headers:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Correct the path of the archive.") from error
     except Exception as error:  # zip, zlib, struct and NumPy each fail in their own way: all mean the same
-        raise InputError(f"{path} is no whole .npz archive ({error}). Download or copy it again.") from error
+        raise InputError(f"{path} is not a complete .npz archive ({error}). Download or copy it again.") from error
     return headers
 
 
@@ -194,7 +194,7 @@ def archive_cases(path: Path, split: str, classes: Sequence[str] | None) -> Case
     if shape not in ((count,), (count, 1)):
         several = len(shape) == 2 and shape[0] == count and shape[1] > 1
         fix = (
-            f'They hold {shape[1]} findings an image: write kind = "multilabel" with {shape[1]} findings in [task].'
+            f'They hold {shape[1]} findings per image: write kind = "multilabel" with {shape[1]} findings in [task].'
             if several
             else "Give one label an image."
         )
@@ -214,7 +214,7 @@ def archive_cases(path: Path, split: str, classes: Sequence[str] | None) -> Case
     for row, text in enumerate(texts):
         number = label_of(text, names) if class_number(text) is not None else None
         if number is None:
-            raise InputError(f"{where}[{row}] is {text}, which is none of the classes {listed(names)}. Correct it.")
+            raise InputError(f"{where}[{row}] is {text}, which is not one of the classes {listed(names)}. Correct it.")
         name = f"{path.name}[{row}]"
         cases.append(Case(name, number, name, row))
     return tuple(cases), names
@@ -243,11 +243,11 @@ def archive_findings(path: Path, split: str, findings: Sequence[str]) -> tuple[C
     where = f"{path}: {split}_labels"
     if len(names) != count:
         held = f"{count} findings" if count else "one class"
-        raise InputError(f"{where} hold {held} an image, and task.findings names {len(names)}. Name as many.")
+        raise InputError(f"{where} hold {held} per image, and task.findings names {len(names)}. Name as many.")
     labels = read_array(path, f"{split}_labels")
     images = read_headers(path)[f"{split}_images"][0][0]
     if len(labels) != images or not images:
-        raise InputError(f"{where} are of {len(labels)} images, and there are {images}. Give one line an image.")
+        raise InputError(f"{where} are of {len(labels)} images, and there are {images}. Give one line per image.")
     if labels.dtype.kind not in "uif" or not np.isin(labels, (0, 1)).all():
         raise InputError(f"{where} hold other values than 0 and 1. Write 1 for a finding that is present and 0 else.")
     cases = [Case(f"{path.name}[{row}]", -1, f"{path.name}[{row}]", row) for row in range(len(labels))]

@@ -42,7 +42,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> Rows:
     their folders are read. Files that are masks of other files, by their names, are left out.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is not a folder. Give the folder that holds one folder a class.")
+        raise InputError(f"{root} is not a folder. Give the folder that holds one folder per class.")
     folders = folders_in(root, produced=classes is not None)
     if stray := image_files(root, deep=False):
         raise InputError(
@@ -50,7 +50,7 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> Rows:
             "Move them into the folder of their class, or give a CSV."
         )
     if not folders:
-        raise InputError(f"{root} holds no folders. Give one folder a class, or a CSV.")
+        raise InputError(f"{root} holds no folders. Give one folder per class, or a CSV.")
     given = None if classes is None else checked_classes(classes, "classes")
     held = {path.name: image_files(path, deep=True) for path in folders}
     found = sorted((name for name, files in held.items() if files), key=_natural)
@@ -80,7 +80,9 @@ def read_class_folders(root: Path, classes: Sequence[str] | None) -> Rows:
 def _empty(folders: Sequence[Path]) -> list[str]:
     """What to say of folders that hold nothing: they may stand for classes that the model knows."""
     names = [path.name for path in folders if not any(path.iterdir())]
-    text = f"Empty folders are no classes here: {listed(names)}. If the model has such a class, add it to task.classes."
+    text = (
+        f"Empty folders are not classes here: {listed(names)}. If the model has such a class, add it to task.classes."
+    )
     return [text] if names else []
 
 
@@ -88,7 +90,10 @@ def _produced(root: Path, folders: Sequence[Path]) -> list[str]:
     """What to say of folders with pictures that are no class because of their names."""
     others = [path for path in folders_in(root, produced=True) if path not in folders and image_files(path, deep=True)]
     names = listed([path.name for path in others])
-    text = f"Folders named as training names what it writes are no classes: {names}. If one is, list all task.classes."
+    text = (
+        f"Folders named like the output of a training are not read as classes: {names}. "
+        "If one of them is a class, list all classes in task.classes."
+    )
     return [text] if others else []
 
 
@@ -102,7 +107,8 @@ def _unread(root: Path, classes: Sequence[str], found: Sequence[str], folders: S
     absent = [name for name in classes if name not in folders]
     if extra and (absent or not set(found) & set(classes)):
         raise InputError(
-            f"{root / extra[0]} is none of the classes {listed(classes)}, and class '{(absent or classes)[0]}' has no "
+            f"{root / extra[0]} is not one of the classes {listed(classes)}, and class '{(absent or classes)[0]}' has "
+            "no "
             f"folder with images. {nearest(extra[0], classes)}"
         )
     notes = [

@@ -129,7 +129,9 @@ def read_coco(path: Path, images: Path) -> CocoFile:
         for key, known in (("image_id", names), ("category_id", categories)):
             if entry(path, f"annotation {number}", thing, key, int) not in known:
                 what = "images" if key == "image_id" else f"categories {listed(categories)}"
-                raise InputError(f"{path}, annotation {number}: {key} {thing[key]} is none of the {what}. Correct it.")
+                raise InputError(
+                    f"{path}, annotation {number}: {key} {thing[key]} is not one of the {what}. Correct it."
+                )
     return CocoFile(path, _filled(path, lines), names, sizes, dict(sorted(categories.items())), things)
 
 
@@ -256,7 +258,7 @@ def coco_masks(coco: CocoFile, root: Path, labels: MaskLabels) -> CocoMasks:
         category = coco.categories[thing["category_id"]]
         if category not in structures:
             raise InputError(
-                f"{coco.path}, annotation {number}: the category '{category}' is none of the structures "
+                f"{coco.path}, annotation {number}: the category '{category}' is not one of the structures "
                 f"{listed(structures)}. Add it to task.structures, or take its annotations out."
             )
         place = _named(number, thing).place

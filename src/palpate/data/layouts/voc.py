@@ -154,7 +154,9 @@ def read_xml(path: Path) -> ElementTree.Element:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Give an XML file.") from error
     if len(content) > MAX_XML:
-        raise InputError(f"{path} is larger than {MAX_XML:,} bytes, which no annotation is. Give the right file.")
+        raise InputError(
+            f"{path} is larger than {MAX_XML:,} bytes, which is too large for an annotation. Give the right file."
+        )
     try:
         text = content.decode("utf-8-sig")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
@@ -165,7 +167,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     except (ElementTree.ParseError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is no XML ({error}). Save it again.") from error
+        raise InputError(f"{path} is not XML ({error}). Save it again.") from error
 
 
 def _chosen(root: Path, split: str | None) -> list[str]:
@@ -184,7 +186,7 @@ def _identifiers(path: Path) -> list[str]:
     try:
         return [line.split()[0] for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text. Save it as UTF-8, one image a line.") from error
+        raise InputError(f"{path} cannot be read as text. Save it as UTF-8, one image per line.") from error
 
 
 def _plain(root: Path, identifier: str) -> str:

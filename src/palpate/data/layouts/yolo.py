@@ -180,7 +180,9 @@ def _yaml(path: Path) -> Any:
         with open(path, "rb") as handle:
             content = handle.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes, which no data.yaml is. Give the right file.")
+            raise InputError(
+                f"{path} is larger than {MAX_BYTES:,} bytes, which is too large for a data.yaml. Give the right file."
+            )
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content)):
             # A few lines of aliases of aliases stand for more than any memory holds.
             raise InputError(f"{path} uses YAML aliases (*name). Write the values out.")
@@ -195,7 +197,7 @@ def _yaml(path: Path) -> Any:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise InputError(f"{path} is no YAML ({reason}). Save it again.") from error
+        raise InputError(f"{path} is not YAML ({reason}). Save it again.") from error
 
 
 def is_description(path: Path) -> bool:
@@ -311,7 +313,8 @@ def _box(path: Path, place: str, cells: Sequence[str]) -> Box:
     drawn = len(numbers) >= 6 and len(numbers) % 2 == 0
     if label < 0 or not (len(numbers) == 4 or drawn) or not all(map(math.isfinite, numbers)):
         raise InputError(
-            f"{path}, {place}: '{' '.join(cells)[:60]}' is no box. Give a class from 0, the centre (x y) and the size "
+            f"{path}, {place}: '{' '.join(cells)[:60]}' is not a box. Give a class from 0, the centre (x y) and the "
+            "size "
             "(width height), as fractions of the image; or a class and the corners of a polygon."
         )
     if max(numbers) > 1.01 or min(numbers) < -0.01:

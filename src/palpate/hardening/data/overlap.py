@@ -100,12 +100,12 @@ def require_apart(here: Known, there: Known, field: str, other: str = "the audit
         InputError: they share a patient or an image; both images are named.
     """
     found = shared(here, there)
-    fix = 'Or write overlap = "leave out" in [harden], which does not train on them.'
+    fix = 'Or write overlap = "leave out" in [harden], which leaves them out of the training.'
     if found.patients:
         there_row, here_row = found.patients[0]
         raise InputError(
-            f"{field}: {_count(found.patients)} of {other} {_are(found.patients)} of patients whose images are trained "
-            f"on, such as {there.table[there_row].name} and {here.table[here_row].name}. Give other patients, for "
+            f"{field}: {_count(found.patients)} of {other} {_are(found.patients)} of patients who have training images "
+            f"too, such as {there.table[there_row].name} and {here.table[here_row].name}. Give other patients, for "
             f'example with where = {{split = "train"}}. {fix}'
         )
     if found.images:

@@ -96,13 +96,15 @@ def called(epoch: int) -> str:
 
 def _back(state: State, why: str, *, last: bool) -> Decision:
     if state.rollbacks + 1 >= STOP_AFTER:
-        return Decision(False, "stop", f"{why}. It is the second rollback: stopped; {called(state.best)} is the best.")
+        return Decision(
+            False, "stop", f"{why}. It is the second rollback, so the training stops; {called(state.best)} is the best."
+        )
     way = f"Rolled back to {called(state.best)}; the learning rate is a quarter of before."
     return Decision(False, "slower", f"{why}. {_last_words(state) if last else way}")
 
 
 def _last_words(state: State) -> str:
-    return f"It was the last epoch; {called(state.best)} is the best."
+    return f"This was the last epoch; {called(state.best)} is the best."
 
 
 def _nothing_learnt(state: State, row: EpochRow, settings: HardenSection, eps: float, low: bool) -> str:
@@ -122,7 +124,7 @@ def _nothing_learnt(state: State, row: EpochRow, settings: HardenSection, eps: f
         state.learnt = True
         return ""
     return (
-        f"Stopped after epoch {row.epoch}: nothing can be learnt at eps = {eps:g}. The training loss of attacked "
+        f"Stopped after epoch {row.epoch}: nothing can be learned at eps = {eps:g}. The training loss of attacked "
         f"images, {answers:.3f}, is not below that of a constant answer, {constant:.3f}; the robust score is "
         f"{row.robust:.3f}, the clean one {row.clean:.3f}. Take a smaller harden.eps, such as {eps / 4:g}, or "
         'eps_schedule = "ramp" with more epochs.'

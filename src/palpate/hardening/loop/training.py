@@ -269,7 +269,7 @@ class Training:
         batch = min(state.batch + 1, self._batches)
         place = f"Epoch {state.epoch}, batch {batch} of {self._batches}: {what}."
         if state.failures >= FAIL_AFTER:
-            event = f"{place} It is the third time: stopped; {called(state.best)} is the best."
+            event = f"{place} It is the third time, so the training stops; {called(state.best)} is the best."
             state.finished = True
         else:
             event = f"{place} Rolled back to {called(state.last)}; the learning rate is a quarter of before."

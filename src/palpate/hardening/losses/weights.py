@@ -77,7 +77,7 @@ def balanced(task: Task, targets: Iterable[Tree]) -> Weights:
         raise InputError('harden.class_weights: the loss of boxes has none. Write class_weights = "none".')
     counted = [_counts(task, batch) for batch in targets]
     if not counted:
-        raise InputError("harden.class_weights: there is no training image to count.")
+        raise InputError("harden.class_weights: there are no training images to count.")
     found = torch.stack([counts for counts, _ in counted]).sum(0)
     total = torch.stack([known for _, known in counted]).sum(0)
     seen = found.clamp(min=1)

@@ -183,7 +183,7 @@ def _silent(evidence: Evidence) -> list[Indicator]:
         return []
     text = (
         f"For {broken} of {total} images that no attack beat, the model returned NaN or infinity for some iterate. "
-        "Such an output decides nothing, so these images do not count as beaten although the model failed."
+        "Such an output is not a decision, so these images do not count as beaten although the model failed."
     )
     return [Indicator(SILENT, _sign(broken, total, MANY), text, FIXES[SILENT])]
 

@@ -169,7 +169,7 @@ def _input(name: str, written: Any) -> Input:
             return Prompt(tuple(written["box"]), box=True)
         if keys == {"points"} and _names(written["points"]) and len(written["points"]) % 2 == 0:
             return Prompt(tuple(written["points"]), box=False)
-    raise InputError(f"model.inputs.{name}: {written!r} is none of the forms. Write {_FORMS}.")
+    raise InputError(f"model.inputs.{name}: {written!r} is not one of the allowed forms. Write {_FORMS}.")
 
 
 def _names(written: Any) -> bool:
@@ -188,7 +188,7 @@ def _number(cell: str, column: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         fix = "Fill it in" if not cell else "Correct it"
-        raise InputError(f"{_holds(cell, column)}, and a number is read. {fix}, or leave the image out.")
+        raise InputError(f"{_holds(cell, column)}, and palpate expects a number. {fix}, or leave the image out.")
     return number
 
 

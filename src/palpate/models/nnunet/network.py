@@ -87,7 +87,7 @@ def _told(path: Path, held: Mapping[str, Any]) -> Told:
     if not isinstance(name, str):
         raise InputError(f"model.nnunet: {path} does not say which configuration was trained. Is it of nnU-Net v2?")
     if mirrors is not None and not all(isinstance(axis, int) and 0 <= axis <= 2 for axis in mirrors):
-        raise InputError(f"model.nnunet: {path} mirrors along {mirrors!r}, which are no axes. Save it again.")
+        raise InputError(f"model.nnunet: {path} mirrors along {mirrors!r}, which are not axes. Save it again.")
     return Told(name, tuple(mirrors or ()))
 
 
@@ -166,7 +166,7 @@ def _part(name: Any, key: str, path: Path) -> Any:
         return getattr(_module("building_blocks.residual"), short)
     found = getattr(nn, short, None) if home == "torch.nn" or home.startswith("torch.nn.modules") else None
     if not isinstance(found, type) or not issubclass(found, nn.Module):
-        raise InputError(f"model.nnunet: {path} names {key} = {str(name)[:80]}, which is no layer of torch.nn.")
+        raise InputError(f"model.nnunet: {path} names {key} = {str(name)[:80]}, which is not a layer of torch.nn.")
     return found
 
 

@@ -128,7 +128,7 @@ def read_checkpoint(path: Path, *, allow_pickle: bool = False, mapped: bool = Fa
     """
     file = identify(path)
     if file.kind not in ("pickle", "weights"):
-        raise InputError(f"model.weights: {path} is no checkpoint of torch.save. Give the file that training wrote.")
+        raise InputError(f"model.weights: {path} is not a checkpoint of torch.save. Give the file that training wrote.")
     try:
         return _read_torch(file, mapped=mapped)
     except InputError:

@@ -102,10 +102,10 @@ def _in_code(text: bytes) -> Iterator[str]:
         if match[1] not in _KNOWN_SPACES:
             yield f"torch.ops.{match[1].decode()} is not torch's own" if match[1] else "it passes torch.ops on"
     if b"getattr" in text and _HIDDEN.search(text):
-        yield "it spells names in numbers, as if to hide them"
+        yield "it writes names as numbers, which can hide what it does"
     texts = list(_TEXTS.finditer(text))
     if any(match[1] for match in texts):
-        yield "it writes texts in pieces, as if to hide names"
+        yield "it writes texts in pieces, which can hide what it does"
     if _SHOWS.search(text) and (_CHR.search(text) or any(_CONTROLS.search(match[0]) for match in texts)):
         yield "it prints control codes for a terminal"
 

@@ -99,7 +99,7 @@ class SvgCanvas:
 
     def coefficient_ticks(self) -> None:
         """Label the axis of fractions as 0 to 1 instead of percentages."""
-        self.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".50", ".75", "1"])
+        self.axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.50", "0.75", "1"])
 
     def percent_rows(self, names: Sequence[str]) -> None:
         """One row per name, from the top, and percentages along the horizontal axis."""

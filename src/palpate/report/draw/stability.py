@@ -162,8 +162,8 @@ def plane(
         low, high = min(reach[0], 0.0) - 0.07, max(reach[1], 1.0) + 0.07
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
-        axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
-        axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_xlabel("along the first step", color=MUTED, labelpad=3)
         axes.set_ylabel("toward the last step", color=MUTED, labelpad=2)
         axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=MUTED, linewidth=0.7))

@@ -46,7 +46,8 @@ def sentence(attack: AttackResults) -> str:
         return ""
     found = ", ".join(f"{row.won} by {row.stage}" for row in sorted(rows, key=lambda row: -row.won) if row.won)
     most = max(rows, key=lambda row: row.passes)
-    said = f"Images that it beat: {found or 'none'}. {percent(most.share)} of the passes went to {most.stage}."
+    said = f"Images beaten, counted once at each budget: {found or 'none'}. "
+    said += f"{percent(most.share)} of the passes went to {most.stage}."
     if attack.kind == "gradient-free":
         said += " The model gives no gradient, so stages that need one did not run."
     return said

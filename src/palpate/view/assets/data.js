@@ -91,18 +91,20 @@ const palpate = (() => {
     return { count: stored.count, columns, byKey, images, ready, members: null };
   }
 
-  // The records of the image of a record, in their order.
-  function siblings(one, record) {
+  // The records of an image, in their order.
+  function members(one, row) {
     if (!one.members) {
       one.members = new Map();
       for (let place = 0; place < one.count; place += 1) {
-        const image = one.images[place];
+        const image = one.byKey.get("row").at(place);
         if (!one.members.has(image)) one.members.set(image, []);
         one.members.get(image).push(place);
       }
     }
-    return one.members.get(one.images[record]);
+    return one.members.get(row) || [];
   }
+
+  const siblings = (one, record) => members(one, one.byKey.get("row").at(record));
 
   function element(tag, properties = {}, ...children) {
     const made = document.createElement(tag);
@@ -116,5 +118,5 @@ const palpate = (() => {
 
   const byId = (id) => document.getElementById(id);
 
-  return { load, receive, table, siblings, shown, element, byId };
+  return { load, receive, table, members, siblings, shown, element, byId };
 })();

@@ -7,7 +7,7 @@ palpate.facts = (() => {
   // The pictures of a record; in a folder, where not all are, those of the image as stored.
   async function details(record) {
     const { state } = palpate.state, table = palpate.state.current();
-    const kind = state.table === "attacks" ? "record" : "artefact";
+    const kind = { attacks: "record", artefacts: "artefact", certificates: "certified" }[state.table];
     const row = table.byKey.get("row").at(record);
     if (!table.ready || table.ready.has(record)) return { ...(await palpate.load(`${kind}-${record}`)), row };
     const missing = "The pictures of this record are not in this folder.";
@@ -52,10 +52,13 @@ palpate.facts = (() => {
   }
 
   // The other records of the same image: attacks by budgets, each a way to that record.
-  function others(table, record) {
-    if (palpate.state.state.table !== "attacks") return [];
+  function others(opened, record) {
+    const here = palpate.state.state.table, table = palpate.tables.attacks;
+    if (here === "artefacts" || !table.count) return [];
     const [attack, eps, verdict] = ["attack", "eps", "verdict"].map((key) => table.byKey.get(key));
-    const mine = palpate.siblings(table, record);
+    const row = opened.byKey.get("row").at(record);
+    const mine = palpate.members(table, row);
+    if (!mine.length) return [];
     const head = element("tr", {}, element("th", { scope: "col" }, "Attack"), ...eps.names.map((one) => element("th", { scope: "col", className: "number" }, palpate.shown(one))));
     const body = element("tbody");
     for (const name of attack.names) {
@@ -67,8 +70,8 @@ palpate.facts = (() => {
           const said = verdict.at(found);
           const button = element("button", { type: "button", title: `${name}, budget ${palpate.shown(level)}: ${said}` }, { beaten: "beaten", withstood: "holds" }[said] || "–");
           button.dataset.verdict = said;
-          if (found === record) button.setAttribute("aria-current", "true");
-          button.addEventListener("click", () => palpate.state.change({ open: found }, "open"));
+          if (here === "attacks" && found === record) button.setAttribute("aria-current", "true");
+          button.addEventListener("click", () => (here === "attacks" ? palpate.state.change({ open: found }, "open") : palpate.state.change({ table: "attacks", filters: new Map(), sort: "", down: false, columns: null, open: found, slice: null, page: 0 }, "table")));
           cell.append(button);
         }
         line.append(cell);
@@ -91,11 +94,12 @@ palpate.facts = (() => {
 
   async function show(record) {
     const table = palpate.state.current(), get = (key) => (table.byKey.has(key) ? table.byKey.get(key).text(record) : "");
-    const attacked = palpate.state.state.table === "attacks";
+    const unit = palpate.run.unit ? ` ${palpate.run.unit}` : "";
+    const what = { attacks: () => `${get("attack")} at budget ${get("eps")}${unit}`, artefacts: () => `${get("artefact")}, ${get("kind")}`, certificates: () => `certificate with noise of sigma ${get("sigma")}${unit}` };
     document.querySelector("main").classList.remove("alone");
     byId("hint").hidden = true;
     byId("opened").hidden = false;
-    byId("which").textContent = `Image ${get("row")}, ${attacked ? `${get("attack")} at budget ${get("eps")}${palpate.run.unit ? ` ${palpate.run.unit}` : ""}` : `${get("artefact")}, ${get("kind")}`}`;
+    byId("which").textContent = `Image ${get("row")}, ${what[palpate.state.state.table]()}`;
     const verdict = byId("verdict");
     verdict.replaceChildren(element("b", {}, get("verdict")));
     verdict.dataset.verdict = get("verdict");
@@ -103,6 +107,7 @@ palpate.facts = (() => {
     const used = new Set(["row", "image", "verdict", "attack", "eps"]);
     byId("facts").replaceChildren(...decision(table, record, used), ...others(table, record), rest(table, record, used));
     palpate.trace.show(table, record);
+    palpate.certificate.show(table, record);
     try {
       const found = await details(record);
       if (palpate.state.state.open === record) palpate.stage.show(found);

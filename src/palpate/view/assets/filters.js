@@ -2,7 +2,7 @@
 // One field for each filter: a choice, a part of a text, or a range of numbers.
 palpate.filters = (() => {
   const { element, byId } = palpate;
-  const FIRST = ["attack", "artefact", "kind", "eps", "verdict", "label", "prediction", "site", "scanner", "kept"];
+  const FIRST = ["attack", "artefact", "kind", "eps", "verdict", "label", "prediction", "site", "scanner", "kept", "sigma", "certified"];
   const MANY = 300;
   let more = new Set();
   let built = "";
@@ -13,7 +13,7 @@ palpate.filters = (() => {
   }
 
   function offered(table) {
-    const usual = table.columns.filter((one) => FIRST.includes(one.key) && one.names.length > 1);
+    const usual = table.columns.filter((one) => FIRST.includes(one.key) && (!one.choice || one.names.length > 1));
     const active = table.columns.filter((one) => palpate.state.state.filters.has(one.key) || more.has(one.key));
     return table.columns.filter((one) => usual.includes(one) || active.includes(one));
   }

@@ -43,6 +43,8 @@ palpate.keys = (() => {
     if (key === "-") return palpate.stage.zoom(1 / 1.5), true;
     if (key === "0") return palpate.stage.fit(), true;
     if (key.toLowerCase() === "m") return palpate.stage.toggleMarks(), true;
+    if (key === "," || key === ".") return palpate.trace.step(key === "." ? 1 : -1), true;
+    if (key.toLowerCase() === "t") return palpate.trace.turn(), true;
     if (key.toLowerCase() === "l") return byId("link").click(), true;
     if (key === "Escape") return close(), true;
     return false;

@@ -22,7 +22,7 @@
 
   function bars() {
     const now = state.state, tables = Object.entries(palpate.tables);
-    const names = { attacks: "Attacks", artefacts: "Artefacts" };
+    const names = { attacks: "Attacks", artefacts: "Artefacts", certificates: "Certificates" };
     byId("tabs").hidden = tables.length < 2;
     group("tabs", tables.map(([name]) => [name, names[name]]), now.table, (table) => state.change({ table, filters: new Map(), sort: "", columns: null, open: null, slice: null, page: 0 }, "table"));
     group("modes", [["table", "Table"], ["pictures", "Pictures"]], now.mode, (mode) => state.change({ mode }, "mode"));

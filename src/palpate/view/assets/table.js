@@ -142,11 +142,11 @@ palpate.list = (() => {
 
   function card(record) {
     const table = palpate.state.current(), get = (key) => (table.byKey.has(key) ? table.byKey.get(key).text(record) : "");
-    const after = get("prediction") || `score ${get("score")}`;
+    const after = get("prediction") || (get("score") ? `score ${get("score")}` : "");
     const words = state_words(get);
     const button = element("button", { type: "button", className: "card" });
     const frame = element("span", { className: "thumb" });
-    button.append(frame, element("b", {}, `Image ${get("row")}`), element("span", {}, words), element("span", { className: "mark" }, `${get("verdict")}, ${after}`));
+    button.append(frame, element("b", {}, `Image ${get("row")}`), element("span", {}, words), element("span", { className: "mark" }, [get("verdict"), after].filter(Boolean).join(", ")));
     button.querySelector(".mark").dataset.verdict = table.byKey.get("verdict").at(record);
     button.addEventListener("click", () => palpate.state.change({ open: record, slice: null }, "open"));
     palpate.facts.details(record).then((details) => {
@@ -160,7 +160,11 @@ palpate.list = (() => {
     return button;
   }
 
-  const state_words = (get) => (get("attack") ? `${get("attack")}, budget ${get("eps")}` : `${get("artefact")}, ${get("kind")}, severity ${get("severity")}`);
+  function state_words(get) {
+    if (get("attack")) return `${get("attack")}, budget ${get("eps")}`;
+    if (get("artefact")) return `${get("artefact")}, ${get("kind")}, severity ${get("severity")}`;
+    return `sigma ${get("sigma")}, certified up to ${get("certified")}`;
+  }
 
   // A cell that a spreadsheet would take for a formula gets a mark in front; numbers stay numbers.
   function cell(value) {

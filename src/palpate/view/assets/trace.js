@@ -1,69 +1,128 @@
 "use strict";
-// The steps of an attack on one image, where the run traced it: a line for each start, and the numbers.
+// The steps of an attack on one image, where the run traced it: figures by step, and the maps that the run kept.
 palpate.trace = (() => {
   const { element, byId } = palpate;
-  const SVG = "http://www.w3.org/2000/svg";
-  const WORDS = { margin: "Margin (0 or less: beaten)", value: "Objective", loss: "Loss", penalty: "Stabilisation term", kl_clean: "Distance of the decision from the clean one (KL)", kl_final: "Distance of the decision from the last one (KL)", cos_step: "Cosine of a step and the one before", cos_final: "Cosine of the change and the last one", linf: "Largest change", l2: "Length of the change (L2)" };
-  const WIDTH = 640, HEIGHT = 240, LEFT = 62, RIGHT = 12, TOP = 12, BOTTOM = 40;
+  const WORDS = { margin: "Margin (0 or less: beaten)", value: "Objective", linf: "Largest change", l2: "Length of the change (L2)", loss: "Loss", penalty: "Stabilisation term", kl_clean: "Distance of the decision from the clean one (KL)", kl_final: "Distance of the decision from the last one (KL)", cos_step: "Cosine of a step and the one before", cos_final: "Cosine of the change and the last one" };
+  const ALWAYS = ["margin", "value", "linf"];
+  let shown = null;
 
   function show(table, record) {
     const box = byId("trace");
     box.replaceChildren();
+    shown = null;
     if (!table.byKey.has("traced") || table.byKey.get("traced").at(record) !== "traced") return;
     palpate.load(`trace-${record}`).then((found) => {
-      if (palpate.state.state.open !== record) return;
-      const names = Object.keys(WORDS).filter((name) => found.columns[name].some((value) => value !== null));
-      const select = element("select", {}, ...names.map((name) => element("option", { value: name }, WORDS[name])));
-      const chart = element("div", { className: "wide" });
-      const draw = () => chart.replaceChildren(drawn(found.columns, select.value));
-      select.addEventListener("change", draw);
-      box.append(element("h3", {}, `Step by step, at budget ${palpate.shown(found.eps)}`), element("label", {}, "Figure ", select), chart, element("p", { className: "note" }, starts(found.columns.start)), numbers(found.columns, names));
+      const { state } = palpate.state;
+      if (state.open !== record || palpate.state.current() !== table) return;
+      shown = made(found);
+      const level = table.byKey.get("eps").at(record);
+      const other = level === found.eps ? "" : ` The record above is at budget ${palpate.shown(level)}.`;
+      box.replaceChildren(element("h3", {}, `Step by step, at budget ${palpate.shown(found.eps)}`));
+      const said = `${starts(shown.lines.length)}${other}`.trim();
+      if (said) box.append(element("p", { className: "note" }, said));
+      box.append(shown.controls, shown.charts, maps(found), numbers(found.columns, shown.names));
       draw();
     }, () => {});
   }
 
-  function starts(column) {
-    const count = new Set(column).size;
-    return count > 1 ? `Each line is one of ${count} independent starts.` : "";
+  const starts = (count) => (count > 1 ? `Each line is one of ${count} independent starts; the chosen one is bold.` : "");
+
+  function made(found) {
+    const { columns } = found;
+    const names = Object.keys(WORDS).filter((name) => columns[name].some((value) => value !== null));
+    const rows = new Map();
+    columns.start.forEach((start, place) => rows.set(start, [...(rows.get(start) || []), place]));
+    const lines = [...rows.values()];
+    const steps = Math.max(1, ...columns.step);
+    const slider = element("input", { type: "range", min: "0", max: String(steps), step: "1", value: String(steps), id: "step" });
+    const said = element("output", { id: "step-said" });
+    const whose = element("select", { name: "start" }, ...lines.map((_, start) => element("option", { value: String(start) }, String(start + 1))));
+    const more = names.filter((name) => !ALWAYS.includes(name));
+    const figure = element("select", { name: "figure" }, ...more.map((name) => element("option", { value: name }, WORDS[name])));
+    slider.addEventListener("input", mark);
+    whose.addEventListener("change", draw);
+    figure.addEventListener("change", draw);
+    const controls = element("div", { className: "bar controls" }, element("label", {}, "Step ", slider));
+    if (lines.length > 1) controls.append(element("label", {}, "Start ", whose));
+    if (more.length) controls.append(element("label", {}, "Further figure ", figure));
+    controls.append(said);
+    return { columns, names, lines, steps, slider, said, whose, figure, controls, charts: element("div", { className: "charts" }), drawn: [] };
   }
 
-  const make = (tag, attributes, text) => {
-    const made = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
+  function draw() {
+    const { columns, lines, steps, whose, figure, charts, names } = shown;
+    const chosen = Number(whose.value);
+    const wanted = [...ALWAYS.filter((name) => names.includes(name)), ...(figure.value ? [figure.value] : [])];
+    shown.drawn = wanted.map((name) => {
+      const points = lines.map((places) => places.filter((place) => columns[name][place] !== null).map((place) => [columns.step[place], columns[name][place]]));
+      return { name, ...palpate.chart.drawn({ title: WORDS[name], lines: points, steps, zero: name === "margin", chosen }) };
+    });
+    charts.replaceChildren(...shown.drawn.map(({ name, svg }) => element("figure", {}, element("figcaption", {}, WORDS[name]), svg)));
+    mark();
+  }
 
-  function drawn(columns, name) {
-    const values = columns[name], known = values.filter((value) => value !== null);
-    const steps = Math.max(1, ...columns.step);
-    let [low, high] = [Math.min(...known), Math.max(...known)];
-    if (name === "margin") [low, high] = [Math.min(0, low), Math.max(0, high)];
-    if (low === high) [low, high] = [low - 1, high + 1];
-    const x = (step) => LEFT + (step / steps) * (WIDTH - LEFT - RIGHT);
-    const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-    const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${WORDS[name]} by step, from ${palpate.shown(low)} to ${palpate.shown(high)}` });
-    for (const value of [low, (low + high) / 2, high]) {
-      svg.append(make("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "grid" }));
-      svg.append(make("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, palpate.shown(Number(value.toPrecision(3)))));
+  // The step that is looked at: a rule in every chart, and the figures in words.
+  function mark() {
+    const { columns, lines, slider, said, whose, steps, drawn } = shown;
+    const now = Number(slider.value);
+    for (const one of drawn) one.mark(now);
+    const place = lines[Number(whose.value)].find((one) => columns.step[one] === now);
+    const figures = drawn.map(({ name }) => {
+      const value = place === undefined ? null : columns[name][place];
+      return `${WORDS[name].replace(/ \(.*/, "").toLowerCase()} ${value === null ? "–" : palpate.shown(value)}`;
+    });
+    said.textContent = `Step ${now} of ${steps}: ${figures.join(", ")}`;
+    slider.setAttribute("aria-valuetext", said.textContent);
+  }
+
+  function step(count) {
+    if (!shown) return;
+    shown.slider.value = String(Number(shown.slider.value) + count);
+    mark();
+  }
+
+  function maps(found) {
+    const box = element("div", { className: "maps" });
+    if (found.why) box.append(element("p", { className: "note" }, found.why));
+    shown.turn = () => {};
+    if (!found.maps.length) return box;
+    const image = element("img", { draggable: false });
+    const ramp = element("div", { className: "ramp" }), ends = element("div", { className: "ends" }), about = element("figcaption");
+    let now = -1;
+    const buttons = found.maps.map((one, place) => {
+      const button = element("button", { type: "button" }, one.title);
+      button.addEventListener("click", () => choose(place));
+      return button;
+    });
+    function choose(place) {
+      now = place;
+      const one = found.maps[place];
+      image.src = one.picture;
+      image.alt = `${one.title}. ${one.about}`;
+      buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(at === place)));
+      ramp.hidden = ends.hidden = !one.ends.length;
+      ramp.classList.toggle("half", one.ends.length === 2);
+      ends.replaceChildren(...one.ends.map((text) => element("span", {}, text)));
+      about.textContent = one.about;
     }
-    if (low < 0 && high > 0) svg.append(make("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(0), y2: y(0), class: "zero" }));
-    for (const step of new Set([0, Math.round(steps / 2), steps])) svg.append(make("text", { x: x(step), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(step)));
-    svg.append(make("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "step"));
-    for (const start of [...new Set(columns.start)]) {
-      const points = columns.step.map((step, place) => [step, values[place], columns.start[place]]).filter(([, value, whose]) => whose === start && value !== null);
-      svg.append(make("polyline", { points: points.map(([step, value]) => `${x(step)},${y(value)}`).join(" "), class: `line part-${start % 8}` }));
-      points.forEach(([step, value]) => svg.append(make("circle", { cx: x(step), cy: y(value), r: 2.5, class: `dot part-${start % 8}` })));
-    }
-    return svg;
+    shown.turn = () => choose((now + 1) % found.maps.length);
+    image.addEventListener("load", () => image.classList.toggle("pixels", image.naturalWidth < 200));
+    image.addEventListener("error", () => { about.textContent = "This picture cannot be read."; });
+    const group = element("div", { className: "bar", role: "group" }, ...buttons);
+    group.setAttribute("aria-label", "Maps of the trace");
+    box.append(element("h3", {}, "Where it changed the image"), group, element("figure", {}, image, ramp, ends, about));
+    box.append(element("p", { className: "note" }, "A run keeps maps of the end of a trace, not of each step."));
+    choose(Math.min(1, found.maps.length - 1));
+    return box;
   }
 
   function numbers(columns, names) {
-    const shown = ["start", "step", ...names];
-    const head = element("tr", {}, ...shown.map((name) => element("th", { scope: "col", className: "number" }, name)));
-    const lines = columns.step.map((_, place) => element("tr", {}, ...shown.map((name) => element("td", { className: "number" }, palpate.shown(columns[name][place] === null ? NaN : columns[name][place])))));
-    return element("details", {}, element("summary", {}, "Numbers"), element("div", { className: "wide" }, element("table", { className: "plain" }, element("thead", {}, head), element("tbody", {}, ...lines))));
+    const list = ["start", "step", ...names];
+    const value = (name, place) => (columns[name][place] === null ? NaN : columns[name][place] + (name === "start" ? 1 : 0));
+    const head = element("tr", {}, ...list.map((name) => element("th", { scope: "col", className: "number" }, (WORDS[name] || name).replace(/ \(.*/, ""))));
+    const lines = columns.step.map((_, place) => element("tr", {}, ...list.map((name) => element("td", { className: "number" }, palpate.shown(value(name, place))))));
+    return element("details", {}, element("summary", {}, "Numbers of all steps"), element("div", { className: "wide" }, element("table", { className: "plain" }, element("thead", {}, head), element("tbody", {}, ...lines))));
   }
 
-  return { show };
+  return { show, step, turn: () => shown && shown.turn() };
 })();

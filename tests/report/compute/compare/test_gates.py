@@ -109,12 +109,12 @@ def test_an_undefined_figure_does_not_pass():
         ("robust accuracy under pdg: not worse", "Did you mean 'pgd'?"),
         ("robust accuracy at eps 3: not worse", "Known are: 2 (= 2/255), 4 (= 4/255)."),
         ("clean acuracy: not worse", "'clean acuracy' was not compared. Did you mean 'clean accuracy'?"),
-        ("robust accuracy: at most 1 pont worse", "'pont' is no unit of it. Write the limit in points"),
+        ("robust accuracy: at most 1 pont worse", "'pont' is not a unit of it. Write the limit in points"),
         ("robust accuracy at eps much: not worse", "is not a budget"),
         ("robust accuracy: at most 0.01 worse", "in points"),
         ("hd95 of lesion: at most 1 point worse", "in mm"),
         ("hd95 of lesion: at most 1 cm worse", "in mm, not in cm"),
-        ("volume of lesion: not worse", "neither more nor less"),
+        ("volume of lesion: not worse", "neither better when higher"),
     ],
 )
 def test_a_gate_that_cannot_be_used_says_why(text, word):

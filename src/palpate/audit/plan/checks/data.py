@@ -82,9 +82,9 @@ def _labels(section: DataSection, task: TaskSection, layout: str | None) -> Iter
     """How labels and findings are written in the table."""
     if isinstance(section.label, tuple):
         if layout != "table" or not isinstance(task, ClassificationSection):
-            yield ("data", "label"), "a list of columns is for classes in a CSV, one column a class. Name one column."
+            yield ("data", "label"), "a list of columns is for classes in a CSV, one column per class. Name one column."
         elif len(section.label) != len(task.classes):
-            text = f"{len(section.label)} columns for {len(task.classes)} classes. Name one column a class, in order."
+            text = f"{len(section.label)} columns for {len(task.classes)} classes. Name one column per class, in order."
             yield ("data", "label"), text
     if section.ignored and section.separator is None:
         yield ("data", "ignored"), "it belongs to separator, which is not given. Add separator, or remove it."

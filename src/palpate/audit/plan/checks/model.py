@@ -34,7 +34,7 @@ def model_problems(section: ModelSection, table: str = "model") -> Iterator[Prob
     if section.nnunet is not None:
         for name in ("preprocess", "inferer"):
             if getattr(section, name) != type(getattr(section, name))():
-                text = "an nnU-Net folder says itself what happens around its network. Remove this table."
+                text = "the nnU-Net folder already describes the preprocessing of its network. Remove this table."
                 yield (table, name), text
     yield from (((table, "preprocess", *key), text) for key, text in section.preprocess.problems())
     try:
@@ -65,7 +65,8 @@ def input_problems(plan: PlanFields) -> Iterator[Problem]:
     if moving and plan.model.inferer.build() is not None:
         yield (
             ("model", "inputs", moving[0]),
-            "model.inferer evaluates windows or flips of the image, which this input would not follow. Leave it out, "
+            "model.inferer evaluates windows or flips of the image, and this input would not be cut or flipped with "
+            "them. Leave it out, "
             "or store both images as channels of one, and give the second a share of 0 in threat.channels.",
         )
     if plan.surrogate is not None and plan.surrogate.inputs:
@@ -89,6 +90,10 @@ def surrogate_problems(plan: PlanFields) -> Iterator[Problem]:
     yield from model_problems(section, "surrogate")
     if section.bounds != plan.model.bounds:
         low, high = plan.model.bounds
-        yield ("surrogate", "bounds"), f"it sees the same images, so they must be [{low:g}, {high:g}] as in [model]."
+        yield (
+            ("surrogate", "bounds"),
+            f"the surrogate sees the same images as the model, so its bounds must be [{low:g}, {high:g}] as in "
+            "[model].",
+        )
     if section.endpoint is not None or (section.onnx is not None and not section.onnx_gradients):
         yield ("surrogate",), "it must give gradients, and an endpoint or an ONNX file gives none. Use another model."

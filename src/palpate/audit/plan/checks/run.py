@@ -24,7 +24,7 @@ def run_problems(run: RunSection) -> Iterator[Problem]:
     if run.address is not None and run.address != "auto" and not _ADDRESS.fullmatch(run.address):
         yield (
             ("run", "address"),
-            f'\'{run.address}\' is no address. Give HOST:PORT, such as "10.0.0.1:6379", or "auto".',
+            f'\'{run.address}\' is not an address. Give HOST:PORT, such as "10.0.0.1:6379", or "auto".',
         )
     if run.gpus > 1 and run.gpus != int(run.gpus):
         yield ("run", "gpus"), f"{run.gpus:g} cannot be given to a worker. Give a whole number, or a part of one GPU."

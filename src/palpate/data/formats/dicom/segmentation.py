@@ -129,7 +129,7 @@ def _require_segmentation(path: Path, opened: Opened) -> None:
             "and save it as BINARY."
         )
     if kind not in ("BINARY", "LABELMAP") or not opened.room:
-        raise InputError(f"{path} is not a whole segmentation. Copy it again from its source.")
+        raise InputError(f"{path} is not a complete segmentation. Copy it again from its source.")
 
 
 def _require_grid(path: Path, groups: Groups, grid: _Grid, size: tuple[int, int]) -> None:

@@ -92,7 +92,9 @@ def joined(arranged: list[Arranged]) -> Arranged:
     if isinstance(first.parts, Raw):
         raws = [one.parts for one in arranged if isinstance(one.parts, Raw)]
         if len({raw.boxes.shape for raw in raws}) > 1:
-            raise InputError("model: its head has another number of places from image to image. Return one number.")
+            raise InputError(
+                "model: its head returns a different number of boxes for each image. Return the same number for all."
+            )
         boxes, scores = torch.cat([raw.boxes for raw in raws]), torch.cat([raw.scores for raw in raws])
         objectness = [raw.objectness for raw in raws if raw.objectness is not None]
         return first._replace(parts=Raw(boxes, scores, torch.cat(objectness) if objectness else None))
@@ -196,7 +198,7 @@ def _columns(first: Tensor, second: Tensor) -> Columns | None:
 
 
 def _unread(returned: Any, classes: int | None = None) -> str:
-    text = f"model: it returned {shown(returned)}, in which no boxes are recognised."
+    text = f"model: it returned {shown(returned)}, and palpate recognises no boxes in it."
     if classes is not None and isinstance(returned, Tensor):
         width = min(returned.shape[1:])
         return (

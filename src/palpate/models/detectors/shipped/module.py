@@ -60,7 +60,7 @@ class ShippedDetector(nn.Module):
         answer = self._answer(images)
         if answer.layout != self.form.layout:
             raise InputError(
-                f"model: it was recognised to return {self.form.layout}, and now it returns {answer.layout}. Return "
+                f"model: its first outputs were {self.form.layout}, and now it returns {answer.layout}. Return "
                 "one form in every pass."
             )
         if isinstance(answer.parts, Raw):

@@ -11,7 +11,7 @@ from palpate.report.model.scored import Scored
 from palpate.report.model.words import percent, whole
 
 SPEAKS = (
-    "These bounds speak of the smoothed model, which decides by the vote of many noisy copies of an image, and not of "
+    "These bounds are about the smoothed model, which decides by the vote of many noisy copies of an image, not about "
     "the model as given."
 )
 

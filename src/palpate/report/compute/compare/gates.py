@@ -105,7 +105,7 @@ def _bare(text: str | None) -> str:
 def _by(text: str | None, where: str) -> By | None:
     if text is None or text in get_args(By):
         return text  # type: ignore[return-value]
-    raise InputError(f"{where}: '{text}' is not what a gate is judged by. Write estimate or interval.")
+    raise InputError(f"{where}: '{text}' cannot judge a gate. Write estimate or interval.")
 
 
 def _tidy(gate: Gate) -> Gate:
@@ -280,7 +280,7 @@ def _of(gate: Gate, changes: list[Change]) -> list[Change]:
         if whole:
             return whole
         known = {one.part for one in changes}
-        raise InputError(f"gate '{gate.text}': say of which part, or of each. {nearest('', known)}")
+        raise InputError(f"gate '{gate.text}': say which part is meant, or each. {nearest('', known)}")
     return _among("of", gate.of, changes, lambda one: one.part, gate)
 
 
@@ -294,7 +294,8 @@ def _limit(gate: Gate, change: Change) -> float:
     """The limit in the figure's own unit."""
     if not change.better:
         raise InputError(
-            f"gate '{gate.text}': neither more nor less of '{change.figure}' is better, so it has no gate."
+            f"gate '{gate.text}': '{change.figure}' is neither better when higher nor when lower, so it cannot have a "
+            "gate."
         )
     if gate.unit == "point":
         if change.kind == "number":
@@ -303,7 +304,7 @@ def _limit(gate: Gate, change: Change) -> float:
             )
         return gate.limit / 100
     if change.kind == "share" and gate.limit:
-        wrong = f", and '{gate.unit}' is no unit of it" if gate.unit else ""
+        wrong = f", and '{gate.unit}' is not a unit of it" if gate.unit else ""
         raise InputError(
             f"gate '{gate.text}': '{change.figure}' is a share{wrong}. Write the limit in points, such as 1 point."
         )

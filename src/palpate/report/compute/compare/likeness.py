@@ -153,7 +153,7 @@ def unlike(first: Side, other: Side) -> list[Warned]:
             f"{first.letter} and {other.letter} have the same records: they are one audit, and nothing can differ."
             if _same_records(first.run, other.run)
             else f"{first.letter} and {other.letter} have the same weights, so a difference can only come from what "
-            "surrounds them: preprocessing, inferer, operating point, seed or attacks."
+            "is around them: preprocessing, inferer, operating point, seed or attacks."
         )
         found.append(Warned(level="warning", subject="model", text=text))
     for side in (first, other):

@@ -148,7 +148,7 @@ def transfer(after: Beating, given: Given) -> Check:
         figures |= {"images": total, "only transferred": only}
     pair = given.pair(names.WHITE_BOX, names.OLD_IMAGES) or given.pair(names.MANY_STARTS, names.OLD_IMAGES)
     _beside(pair, "images made against the old model", states, texts, figures)
-    missing = "Images that beat the old model were not tried on the new one."
+    missing = "Images that beat the old model were not tested on the new one."
     return _joined(name, states, texts, figures, missing)
 
 
@@ -249,7 +249,7 @@ def other_families(before: Beating, after: Beating, given: Given) -> Check:
     other = given.one(names.OTHER_NORM)
     if other is not None and other.before is not None and other.after is not None:
         _undone(f"another norm, on {counted(other.images, 'image')}", other.before, other.after, states, texts, figures)
-    missing = "No attack of another family or norm told the two models apart."
+    missing = "No attack of another family or norm gave different results for the two models."
     return _joined(name, states, texts, figures, missing)
 
 

@@ -78,7 +78,7 @@ def _course(one: AttackStability) -> str:
     elif half.value > UNRELATED:
         text = f"Its direction changed somewhat {cosine})"
     else:
-        text = f"Its direction changed much {cosine}; unrelated steps would give {ratio(UNRELATED)})"
+        text = f"Its direction changed strongly {cosine}; unrelated steps would give {ratio(UNRELATED)})"
     swing = one.along("cos_step")
     if _value(swing) < SWINGING:
         text += f"; successive steps go back and forth (mean cosine {ratio(_value(swing))})"
